@@ -1,0 +1,62 @@
+"""What can go wrong, as a tree of exceptions.
+
+    XRFMError
+    ├── InputError            bad data or usage: exit status 2, one line
+    │   ├── FileReadError     a file that is missing, truncated, empty or of another format
+    │   ├── SchemaError       columns that are missing, unusable or of another kind
+    │   ├── TargetError       a target that is absent, constant or does not fit the task
+    │   ├── OptionError       an option or hyperparameter that does not exist or is out of range
+    │   └── ModelFileError    a model file that is truncated, altered or of an unknown version
+    └── NumericalError        a computation that failed although the input was valid: exit status 3
+
+Every message is one line: the place, the fact and the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class XRFMError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InputError(XRFMError):
+    """The data or the usage is wrong; the message says where and what to do."""
+
+
+class FileReadError(InputError):
+    """A data file cannot be read as a table."""
+
+
+class SchemaError(InputError):
+    """Columns are missing, unusable or of another kind than needed."""
+
+
+class TargetError(InputError):
+    """The target column cannot be learned from."""
+
+
+class OptionError(InputError):
+    """An option or hyperparameter does not exist or has a value out of range."""
+
+
+class ModelFileError(InputError):
+    """A model file cannot be trusted or understood."""
+
+
+class NumericalError(XRFMError):
+    """A computation failed on valid input after every documented fallback."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question naming the nearest known name, or an empty string.
+
+    >>> did_you_mean("prcie", ["price", "make"])
+    " Did you mean 'price'?"
+    >>> did_you_mean("zzz", ["price", "make"])
+    ''
+    """
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

@@ -1,0 +1,30 @@
+"""What the library tells its caller while it works: it never prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+EventKind = Literal["stage", "progress", "note", "fallback", "repair"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened.
+
+    ``stage`` names the work that begins, ``progress`` moves it on, ``note`` tells a decision,
+    ``fallback`` a second choice that was taken, and ``repair`` values that were mended.
+    """
+
+    kind: EventKind
+    message: str
+    done: float | None = None  # share of the stage that is finished, between 0 and 1
+    count: int | None = None  # how many values, rows or trials the message is about
+
+
+OnEvent = Callable[[Event], None]
+
+
+def ignore_event(event: Event) -> None:
+    """The listener of callers who do not listen."""

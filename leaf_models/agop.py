@@ -1,0 +1,67 @@
+"""The average gradient outer product: the metric that a leaf learns."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d, d)
+    """Average gradient outer product of a sample of rows.
+
+    Entry ``[j, k]`` averages, over rows, the products of the partial derivatives by
+    features ``j`` and ``k``, summed over the ``c`` outputs; ``weights (n,)`` weigh the rows.
+
+    >>> agop(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
+    tensor([[4.5000, 0.0000],
+            [0.0000, 8.0000]])
+
+    Radhakrishnan et al., Science 383 (2024).
+    """
+    flat, row_weights = _weighted_rows(gradients, weights)
+    return flat.T @ (flat * row_weights[:, None])
+
+
+def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d,)
+    """The diagonal of :func:`agop`: the mean squared sensitivity to each feature.
+
+    >>> agop_diagonal(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
+    tensor([4.5000, 8.0000])
+    """
+    flat, row_weights = _weighted_rows(gradients, weights)
+    return row_weights @ flat.square()
+
+
+def normalise_metric(metric: Tensor, previous: Tensor) -> Tensor:
+    """Divide by the largest absolute entry; a metric of zeros (a constant model) keeps the previous one."""
+    largest = metric.abs().max()
+    if not bool(torch.isfinite(largest)) or float(largest) <= torch.finfo(metric.dtype).tiny:
+        return previous
+    return metric / largest
+
+
+def metric_power(metric: Tensor, power: float) -> Tensor:
+    """``M^power`` of a diagonal ``(d,)`` or a symmetric positive semidefinite ``(d, d)`` metric.
+
+    Decomposed in float64: small eigenvalues carry the directions that a float32 decomposition would blur.
+
+    >>> metric_power(torch.tensor([4.0, 9.0]), 0.5)
+    tensor([2., 3.])
+    """
+    if metric.ndim == 1:
+        return metric.clamp(min=0).pow(power)
+    values, vectors = torch.linalg.eigh(metric.double())
+    return ((vectors * values.clamp(min=0).pow(power)) @ vectors.T).to(metric.dtype)
+
+
+def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)
+    """Rows in the coordinates of the metric."""
+    return x * root if root.ndim == 1 else x @ root
+
+
+def _weighted_rows(gradients: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    n, outputs, d = gradients.shape
+    if weights is None:
+        weights = torch.ones(n, dtype=gradients.dtype, device=gradients.device)
+    row_weights = (weights / weights.sum())[:, None].expand(n, outputs).reshape(n * outputs)
+    return gradients.reshape(n * outputs, d), row_weights

@@ -1,0 +1,94 @@
+"""Hyperparameters of a leaf, validated on construction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from xrfm_cli.datasets.errors import OptionError, did_you_mean
+
+KernelFamily = Literal["norm", "sum_power"]
+BandwidthMode = Literal["constant", "adaptive"]
+MetricShape = Literal["diagonal", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafConfig:
+    """What defines an RFM leaf; the defaults are those of the reference implementation.
+
+    ``norm`` kernels are ``exp(-(||u - v||_p / bandwidth)^q)``; ``sum_power`` kernels are
+    ``(constant + (1 - constant) / d * sum_j exp(-(|u_j - v_j| / bandwidth)^q))^power``.
+
+    >>> LeafConfig(kernel_p=1.0).kernel_p
+    1.0
+    >>> LeafConfig(ridge=-1.0)
+    Traceback (most recent call last):
+    xrfm_cli.datasets.errors.OptionError: ridge=-1.0: must be a number above 0.
+    """
+
+    kernel: KernelFamily = "norm"
+    kernel_p: float = 2.0  # norm kernels: 0 < kernel_q <= kernel_p <= 2
+    kernel_q: float = 1.0  # exponent of the distance; 1 is the Laplace kernel
+    power: int = 2  # sum-power kernels: order of the interactions
+    constant: float = 0.0  # sum-power kernels: share of the constant term, in [0, 1)
+    bandwidth: float = 10.0
+    bandwidth_mode: BandwidthMode = "constant"  # adaptive: times the median distance under the metric
+    ridge: float = 1e-3
+    iterations: int = 5  # updates of the metric; 0 is a plain kernel machine
+    metric_shape: MetricShape = "diagonal"
+    agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
+    agop_power: float = 0.5  # the inputs are multiplied by metric ** agop_power
+
+    def __post_init__(self) -> None:
+        for name, options in _CHOICES.items():
+            if getattr(self, name) not in options:
+                raise OptionError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(options)}.")
+        for name, (low, inclusive, high) in _RANGES.items():
+            value = getattr(self, name)
+            fits = (
+                isinstance(value, int | float) and math.isfinite(value) and (value >= low if inclusive else value > low)
+            )
+            if not fits or value > high:
+                above = f"{'at least' if inclusive else 'above'} {low:g}"
+                upto = "" if math.isinf(high) else f" and at most {high:g}"
+                raise OptionError(f"{name}={value!r}: must be a number {above}{upto}.")
+        for name in ("power", "iterations", "agop_rows"):
+            if getattr(self, name) != int(getattr(self, name)):
+                raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
+        if self.kernel == "norm" and self.kernel_q > self.kernel_p:
+            raise OptionError(
+                f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}; the kernel is not positive."
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LeafConfig:
+        """Build from names and values; a misspelt name is refused with the nearest one."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise OptionError(f"{name}: no such hyperparameter of a leaf.{did_you_mean(name, known)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by name, ready for JSON."""
+        return asdict(self)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "kernel": get_args(KernelFamily),
+    "bandwidth_mode": get_args(BandwidthMode),
+    "metric_shape": get_args(MetricShape),
+}
+_RANGES: dict[str, tuple[float, bool, float]] = {  # low, whether low itself is allowed, high
+    "kernel_p": (0.0, False, 2.0),
+    "kernel_q": (0.0, False, 2.0),
+    "power": (1, True, 32),
+    "constant": (0.0, True, 0.999),
+    "bandwidth": (0.0, False, math.inf),
+    "ridge": (0.0, False, math.inf),
+    "iterations": (0, True, 100),
+    "agop_rows": (1, True, math.inf),
+    "agop_power": (0.0, False, 2.0),
+}

@@ -1,0 +1,61 @@
+"""Hyperparameters of a tree of leaves, validated on construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.leaf_models import LeafConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeConfig:
+    """What defines a tree: its leaves, when a node is split and how rows are routed.
+
+    >>> TreeConfig(leaf_size=500).leaf.kernel
+    'norm'
+    """
+
+    leaf: LeafConfig = field(default_factory=LeafConfig)
+    leaf_size: int = 10_000  # a node of more rows is split; a number of the model, never of the memory
+    min_leaf_size: int = 20  # a split that leaves a child fewer rows is not made
+    overlap: float = 0.0  # this share of a node's rows on either side of the median goes to both children
+    temperature: float = 0.0  # softness of the routing in units of the projections' IQR; 0 is hard
+    split_rows: int = 2_000  # rows drawn at random for the model whose AGOP gives the direction
+
+    def __post_init__(self) -> None:
+        limits = {
+            "leaf_size": (2, 10**9),
+            "min_leaf_size": (1, 10**9),
+            "overlap": (0.0, 0.25),
+            "temperature": (0.0, 100.0),
+            "split_rows": (2, 10**9),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            whole = isinstance(low, float) or value == int(value)
+            if not (low <= value <= high and whole):
+                kind = "a number" if isinstance(low, float) else "a whole number"
+                raise OptionError(f"{name}={value!r}: must be {kind} from {low:g} to {high:g}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TreeConfig:
+        """Build from one flat set of names, those of the leaf included."""
+        own = {f.name for f in fields(cls)} - {"leaf"}
+        of_leaf = {f.name for f in fields(LeafConfig)}
+        for name in values:
+            if name not in own | of_leaf:
+                raise OptionError(f"{name}: no such hyperparameter.{did_you_mean(name, own | of_leaf)}")
+        leaf = LeafConfig.from_dict({k: v for k, v in values.items() if k in of_leaf})
+        return cls(leaf=leaf, **{k: v for k, v in values.items() if k in own})
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat set of names and values, those of the leaf included."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "leaf"}
+        return {**self.leaf.to_dict(), **own}
+
+    def with_temperature(self, temperature: float) -> TreeConfig:
+        """The same tree, routed more or less softly."""
+        return replace(self, temperature=temperature)

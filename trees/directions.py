@@ -1,0 +1,47 @@
+"""Directions along which a node may be split."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.leaf_models import LeafConfig, agop, fit_leaf
+
+# The model whose AGOP gives the direction, as in the reference: a plain Laplace kernel machine.
+SPLIT_MODEL = LeafConfig(kernel_p=2.0, kernel_q=1.0, bandwidth=10.0, ridge=1e-3, iterations=0)
+CANDIDATES = 5  # directions tried before a node that cannot be split becomes a leaf
+
+
+def agop_directions(
+    x: Tensor, y: Tensor, weights: Tensor | None, *, rows: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Top eigenvectors of the AGOP of a kernel machine fitted on a random subset, strongest first.
+
+    Args:
+        x: inputs of the node ``(n, d)``.
+        y: targets ``(n, c)``.
+        weights: row weights ``(n,)`` or nothing.
+        rows: size of the subset.
+        generator: draws the subset.
+
+    Returns unit vectors ``(d,)`` in float64 whose largest entry is positive, so that left and right
+    mean the same in every run. Beaglehole et al., arXiv 2508.10053 (2025), section 3.
+    """
+    drawn = torch.randperm(len(x), generator=generator)[:rows].sort().values
+    inputs, targets = x[drawn], y[drawn]
+    row_weights = None if weights is None else weights[drawn]
+    if row_weights is not None:
+        kept = row_weights > 0
+        inputs, targets, row_weights = inputs[kept], targets[kept], row_weights[kept]
+    if len(inputs) < 2:
+        return []
+    leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
+    metric = agop(leaf.gradients(inputs), row_weights).double()
+    values, vectors = torch.linalg.eigh(metric)
+    strongest = values.argsort(descending=True, stable=True)[:CANDIDATES]
+    return [_fixed_sign(vectors[:, k]) for k in strongest.tolist() if float(values[k]) > 0]
+
+
+def _fixed_sign(vector: Tensor) -> Tensor:
+    largest = vector[vector.abs().argmax()]
+    return vector if float(largest) > 0 else -vector

@@ -1,0 +1,173 @@
+"""Growing: rows become splits and the sets of rows that leaves are fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.leaf_models import RFMLeaf, iterate_leaf
+from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
+from xrfm_cli.trees.config import TreeConfig
+from xrfm_cli.trees.directions import agop_directions
+from xrfm_cli.trees.model import TreeModel
+from xrfm_cli.trees.routing import SplitNode, project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Partition:
+    """The skeleton of a tree: its splits and the training rows of each leaf."""
+
+    splits: tuple[SplitNode, ...]
+    leaf_rows: tuple[Tensor, ...]  # row numbers, increasing
+
+
+def grow(
+    x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, weights: Tensor | None = None
+) -> Partition:
+    """Split rows until no node has more than ``config.leaf_size`` of them.
+
+    A node is split at the median along the top eigenvector of an AGOP. If that leaves a child fewer
+    than ``min_leaf_size`` rows, the next eigenvector is tried, and after the last one the node becomes a leaf.
+
+    >>> x = torch.linspace(0, 1, 100)[:, None]
+    >>> config = TreeConfig(leaf_size=50)
+    >>> partition = grow(x, x.square(), config, generator=torch.Generator().manual_seed(0))
+    >>> [len(rows) for rows in partition.leaf_rows]
+    [50, 50]
+    """
+    splits: list[SplitNode | None] = []
+    leaf_rows: list[Tensor] = []
+
+    def build(rows: Tensor) -> int:
+        found = _best_split(x, y, weights, rows, config, generator) if len(rows) > config.leaf_size else None
+        if found is None:
+            leaf_rows.append(rows)
+            return ~(len(leaf_rows) - 1)
+        node, left_rows, right_rows = found
+        number = len(splits)
+        splits.append(None)  # children are numbered after their parent
+        left = build(left_rows)
+        splits[number] = replace(node, left=left, right=build(right_rows))
+        return number
+
+    build(torch.arange(len(x), device=x.device))
+    return Partition(splits=tuple(node for node in splits if node is not None), leaf_rows=tuple(leaf_rows))
+
+
+def iterate_tree(
+    x: Tensor,
+    y: Tensor,
+    config: TreeConfig,
+    *,
+    generator: torch.Generator,
+    weights: Tensor | None = None,
+    initial_metric: Tensor | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    on_event: OnEvent = ignore_event,
+) -> Iterator[TreeModel]:
+    """Grow a tree and yield it after each round of metric updates, ``t = 0 .. iterations``.
+
+    All leaves are at the same ``t`` in one yielded model. Arguments as in
+    :func:`xrfm_cli.leaf_models.iterate_leaf`. Leaves draw from generators of their own, so their order
+    of work does not matter.
+    """
+    if weights is not None:
+        kept = weights > 0
+        x, y, weights = x[kept], y[kept], weights[kept]
+    partition = grow(x, y, config, generator=generator, weights=weights)
+    seeds = torch.randint(0, 2**62, (len(partition.leaf_rows),), generator=generator).tolist()
+    running = [
+        iterate_leaf(
+            x[rows],
+            y[rows],
+            config.leaf,
+            generator=torch.Generator().manual_seed(seed),
+            weights=None if weights is None else weights[rows],
+            initial_metric=initial_metric,
+            memory_bytes=memory_bytes,
+            on_event=on_event,
+        )
+        for rows, seed in zip(partition.leaf_rows, seeds, strict=True)
+    ]
+    leaves: tuple[RFMLeaf, ...]
+    for leaves in zip(*running, strict=True):
+        yield TreeModel(config=config, splits=partition.splits, leaves=leaves)
+
+
+def fit_tree(
+    x: Tensor,
+    y: Tensor,
+    config: TreeConfig,
+    *,
+    generator: torch.Generator,
+    weights: Tensor | None = None,
+    initial_metric: Tensor | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    on_event: OnEvent = ignore_event,
+) -> TreeModel:
+    """The last model of :func:`iterate_tree`."""
+    *_, last = iterate_tree(
+        x,
+        y,
+        config,
+        generator=generator,
+        weights=weights,
+        initial_metric=initial_metric,
+        memory_bytes=memory_bytes,
+        on_event=on_event,
+    )
+    return last
+
+
+def _best_split(
+    x: Tensor, y: Tensor, weights: Tensor | None, rows: Tensor, config: TreeConfig, generator: torch.Generator
+) -> tuple[SplitNode, Tensor, Tensor] | None:
+    """The first direction whose median leaves both children enough rows."""
+    inputs = x[rows]
+    node_weights = None if weights is None else weights[rows]
+    for direction in agop_directions(inputs, y[rows], node_weights, rows=config.split_rows, generator=generator):
+        projection = project(inputs, direction)
+        threshold = _median_gap(projection, node_weights)
+        if threshold is None:
+            continue
+        goes_left = projection <= threshold
+        smallest = min(int(goes_left.sum()), int((~goes_left).sum()))
+        if smallest < config.min_leaf_size:
+            continue
+        both = _overlap(projection, config.overlap)
+        ordered = projection.sort().values
+        iqr = float(ordered[(3 * len(ordered)) // 4] - ordered[len(ordered) // 4])
+        node = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)
+        return node, rows[goes_left | both], rows[~goes_left | both]
+    return None
+
+
+def _median_gap(projection: Tensor, weights: Tensor | None) -> float | None:
+    """The threshold nearest the (weighted) median that lies between two different values.
+
+    Equal projections are never separated: the threshold is the middle of a gap, so that every row is
+    on the same side in training and in prediction.
+    """
+    values, inverse = projection.unique(return_inverse=True)
+    if len(values) < 2:
+        return None
+    mass = torch.zeros(len(values), dtype=torch.float64, device=values.device)
+    ones = torch.ones_like(projection) if weights is None else weights.double()
+    below = mass.scatter_add_(0, inverse, ones).cumsum(0)[:-1] / ones.sum()
+    cut = int((below - 0.5).abs().argmin())
+    middle = float((values[cut] + values[cut + 1]) / 2)
+    return middle if middle < float(values[cut + 1]) else float(values[cut])
+
+
+def _overlap(projection: Tensor, overlap: float) -> Tensor:
+    """Which rows lie within ``overlap`` of the median in rank, and so go to both children."""
+    if overlap == 0:
+        return torch.zeros(len(projection), dtype=torch.bool, device=projection.device)
+    ordered = projection.sort().values
+    last = len(ordered) - 1
+    low, high = (ordered[round((0.5 + side * overlap) * last)] for side in (-1, 1))
+    return (projection >= low) & (projection <= high) & (low < high)

@@ -1,0 +1,154 @@
+"""The fitted tree: batch prediction, gradients and its stored form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.leaf_models import RFMLeaf
+from xrfm_cli.trees.config import TreeConfig
+from xrfm_cli.trees.routing import (
+    SplitNode,
+    log_weight_gradients,
+    path_weights,
+    route,
+    voting_weights,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TreeModel:
+    """A splitting tree whose leaves are Recursive Feature Machines.
+
+    Beaglehole, Holzmueller, Radhakrishnan, Belkin, arXiv 2508.10053 (2025).
+    """
+
+    config: TreeConfig
+    splits: tuple[SplitNode, ...]  # empty for a table below leaf_size
+    leaves: tuple[RFMLeaf, ...]
+
+    @property
+    def temperature(self) -> float:
+        """Softness of the routing; 0 is hard."""
+        return self.config.temperature
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the inputs."""
+        return int(self.leaves[0].centers.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the predictions."""
+        return int(self.leaves[0].coefficients.shape[1])
+
+    def with_temperature(self, temperature: float) -> TreeModel:
+        """The same splits and leaves, routed more or less softly."""
+        return replace(self, config=self.config.with_temperature(temperature))
+
+    def route(self, x: Tensor) -> Tensor:  # (n, d) -> (n,)
+        """The leaf of each row under hard routing."""
+        return route(x, self.splits)
+
+    def leaf_weights(self, x: Tensor) -> Tensor:  # (n, d) -> (n, n_leaves)
+        """The weights with which leaves vote on each row; each row adds to one."""
+        if self._is_hard:
+            weights = torch.zeros(len(x), len(self.leaves), dtype=torch.float64, device=x.device)
+            weights[torch.arange(len(x), device=x.device), self.route(x)] = 1.0
+            return weights
+        return voting_weights(path_weights(x, self.splits, len(self.leaves), self.temperature))
+
+    def predict(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c)
+        """Predictions; a row's value does not depend on the rows around it."""
+        out = torch.zeros(len(x), self.n_outputs, dtype=x.dtype, device=x.device)
+        if self._is_hard:
+            reached = self.route(x)
+            for number, leaf in enumerate(self.leaves):
+                rows = (reached == number).nonzero()[:, 0]
+                if len(rows):
+                    out[rows] = leaf.predict(x[rows])
+            return out
+        weights = self.leaf_weights(x)
+        for number, leaf in enumerate(self.leaves):
+            rows = (weights[:, number] > 0).nonzero()[:, 0]
+            if len(rows):
+                out[rows] += weights[rows, number, None].to(x.dtype) * leaf.predict(x[rows])
+        return out
+
+    def gradients(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c, d)
+        """Derivatives of the predictions, through soft routing too.
+
+        ``grad f = sum_l w_l grad f_l + f_l grad w_l`` over the voting leaves, whose weights are
+        renormalised: ``grad log w_l`` is taken relative to its weighted mean.
+        """
+        out = torch.zeros(len(x), self.n_outputs, x.shape[1], dtype=x.dtype, device=x.device)
+        weights = self.leaf_weights(x)
+        soft = not self._is_hard
+        if soft:
+            slopes = log_weight_gradients(x, self.splits, len(self.leaves), self.temperature)
+            slopes -= (weights[:, :, None] * slopes).sum(1, keepdim=True)
+        for number, leaf in enumerate(self.leaves):
+            rows = (weights[:, number] > 0).nonzero()[:, 0]
+            if not len(rows):
+                continue
+            share = weights[rows, number, None, None].to(x.dtype)
+            out[rows] += share * leaf.gradients(x[rows])
+            if soft:
+                out[rows] += share * leaf.predict(x[rows])[:, :, None] * slopes[rows, number, None, :].to(x.dtype)
+        return out
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """JSON facts and tensors from which the tree can be built again."""
+        facts: dict[str, Any] = {
+            "config": self.config.to_dict(),
+            "splits": [
+                {"threshold": node.threshold, "iqr": node.iqr, "left": node.left, "right": node.right}
+                for node in self.splits
+            ],
+            "leaves": [],
+        }
+        tensors: dict[str, Tensor] = {}
+        if self.splits:
+            tensors["directions"] = torch.stack([node.direction for node in self.splits])
+        for number, leaf in enumerate(self.leaves):
+            leaf_facts, leaf_tensors = leaf.state()
+            facts["leaves"].append(leaf_facts)
+            tensors |= {f"leaf.{number}.{name}": value for name, value in leaf_tensors.items()}
+        return facts, tensors
+
+    @classmethod
+    def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TreeModel:
+        """Build again what :meth:`state` described."""
+        splits = tuple(
+            SplitNode(direction=tensors["directions"][number], **node) for number, node in enumerate(facts["splits"])
+        )
+        leaves = tuple(
+            RFMLeaf.from_state(
+                leaf_facts,
+                {name: tensors[f"leaf.{number}.{name}"] for name in ("centers", "coefficients", "metric")},
+            )
+            for number, leaf_facts in enumerate(facts["leaves"])
+        )
+        return cls(config=TreeConfig.from_dict(facts["config"]), splits=splits, leaves=leaves)
+
+    def to(self, device: torch.device | str) -> TreeModel:
+        """The same tree with its tensors on another device."""
+        splits = tuple(replace(node, direction=node.direction.to(device)) for node in self.splits)
+        leaves = tuple(
+            replace(
+                leaf,
+                centers=leaf.centers.to(device),
+                coefficients=leaf.coefficients.to(device),
+                metric=leaf.metric.to(device),
+            )
+            for leaf in self.leaves
+        )
+        return replace(self, splits=splits, leaves=leaves)
+
+    @property
+    def _is_hard(self) -> bool:
+        return self.temperature == 0 or not self.splits
