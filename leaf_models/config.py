@@ -47,15 +47,13 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(options)}.")
         for name, (low, inclusive, high) in _RANGES.items():
             value = getattr(self, name)
-            fits = (
-                isinstance(value, int | float) and math.isfinite(value) and (value >= low if inclusive else value > low)
-            )
+            fits = is_number(value) and math.isfinite(value) and (value >= low if inclusive else value > low)
             if not fits or value > high:
                 above = f"{'at least' if inclusive else 'above'} {low:g}"
                 upto = "" if math.isinf(high) else f" and at most {high:g}"
                 raise OptionError(f"{name}={value!r}: must be a number {above}{upto}.")
         for name in ("power", "iterations", "agop_rows"):
-            if getattr(self, name) != int(getattr(self, name)):
+            if not isinstance(getattr(self, name), int):
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
@@ -74,6 +72,15 @@ class LeafConfig:
     def to_dict(self) -> dict[str, Any]:
         """The values by name, ready for JSON."""
         return asdict(self)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number; True and False are not.
+
+    >>> is_number(2), is_number(True), is_number("2")
+    (True, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

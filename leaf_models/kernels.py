@@ -7,8 +7,7 @@ and ``a (m, d)`` the centers. Blocks are the caller's business; nothing here all
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.two_valued import equal_sum, find_two_valued, slope_sums
 
 CACHE_ELEMENTS = 1 << 18  # elements of a (b, m) block that stay in a core's cache through several passes
 
@@ -31,8 +31,8 @@ class Kernel(Protocol):
         """Gradients by ``u`` of ``k(u, a) @ coefficients``, leaving out centers at distance zero."""
         ...
 
-    def typical_distance(self, a: Tensor) -> float:
-        """Median off-diagonal distance between rows, the scale of an adaptive bandwidth."""
+    def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
+        """Median distance between different rows, the scale of an adaptive bandwidth."""
         ...
 
 
@@ -40,7 +40,9 @@ def make_kernel(config: LeafConfig, bandwidth: float) -> Kernel:
     """The kernel that a configuration names, at an effective bandwidth."""
     if config.kernel == "norm":
         return NormKernel(p=config.kernel_p, q=config.kernel_q, bandwidth=bandwidth)
-    return SumPowerKernel(q=config.kernel_q, power=config.power, constant=config.constant, bandwidth=bandwidth)
+    return SumPowerKernel(
+        q=config.kernel_q, power=config.power, constant=config.constant, bandwidth=bandwidth
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +67,15 @@ class NormKernel:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         r = self._distances(u, a)
         # The factor -(q / L^q) k r^(q-p) of a pair; pairs at distance zero are left out.
-        pair = r.pow(self.q - self.p).masked_fill_(r == 0, 0.0)
+        pair = r.pow(self.q - self.p).masked_fill_(_is_zero(r, u, a, self.p), 0.0)
         pair.mul_(self._from_distances(r)).mul_(-self.q / self.bandwidth**self.q)
         if self.p == 2:
             return _euclidean_sums(pair, u, a, coefficients)
         return _coordinate_sums(pair, u, a, coefficients, self._coordinate_slope)
 
-    def typical_distance(self, a: Tensor) -> float:
+    def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
         """Median p-norm distance between different rows of ``a``."""
-        return _median_of_pairs(self._distances(a, a))
+        return _median_of_pairs(self._distances(a, a), weights)
 
     def _from_distances(self, r: Tensor) -> Tensor:
         scaled = r * (1.0 / self.bandwidth)
@@ -82,7 +84,7 @@ class NormKernel:
         return scaled.neg_().exp_()
 
     def _distances(self, u: Tensor, a: Tensor) -> Tensor:
-        return euclidean_distances(u, a) if self.p == 2 else torch.cdist(u, a, p=self.p)
+        return euclidean_distances(u, a) if self.p == 2 else p_norm_distances(u, a, self.p)
 
     def _coordinate_slope(self, delta: Tensor) -> Tensor:
         """``|delta|^(p-1) sign(delta)`` in place, zero at zero."""
@@ -109,36 +111,39 @@ class SumPowerKernel:
 
     def matrix(self, u: Tensor, a: Tensor) -> Tensor:
         """Kernel values ``(b, m)``."""
-        out = torch.empty(len(u), len(a), dtype=u.dtype, device=u.device)
-        columns = a.T.contiguous()
-        for rows in cache_blocks(len(u), len(a)):
-            out[rows] = self._base(u[rows], columns).pow_(self.power)
-        return out
+        return self._bases(u, a).pow_(self.power)
 
     def gradient_sums(self, u: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         share = (1 - self.constant) / a.shape[1]
-        out = torch.empty(len(u), coefficients.shape[1], a.shape[1], dtype=u.dtype, device=u.device)
-        columns = a.T.contiguous()
-        for rows in cache_blocks(len(u), len(a)):
-            block = u[rows]
-            pair = self._base(block, columns).pow_(self.power - 1).mul_(self.power * share)
-            for j in range(a.shape[1]):
-                out[rows, :, j] = self._slope(block[:, j, None] - columns[j]).mul_(pair) @ coefficients
-        return out
+        pair = self._bases(u, a).pow_(self.power - 1).mul_(self.power * share)
+        pair.masked_fill_(_is_zero(p_norm_distances(u, a, 1.0), u, a, 1.0), 0.0)
+        return _coordinate_sums(pair, u, a, coefficients, self._slope)
 
-    def typical_distance(self, a: Tensor) -> float:
+    def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
         """Median over pairs of the mean distance along a coordinate."""
-        return _median_of_pairs(torch.cdist(a, a, p=1.0) / a.shape[1])
+        return _median_of_pairs(p_norm_distances(a, a, 1.0) / a.shape[1], weights)
 
-    def _base(self, u: Tensor, columns: Tensor) -> Tensor:
-        total = torch.full(
-            (len(u), columns.shape[1]), self.constant * len(columns) / max(1 - self.constant, 1e-12), dtype=u.dtype
-        ).to(u.device)
-        for j in range(len(columns)):
+    def _bases(self, u: Tensor, a: Tensor) -> Tensor:
+        """The bases of the power ``(b, m)``."""
+        two = find_two_valued(a)
+        high, strange = two.places(u)
+        columns = a.T.contiguous()
+        apart = torch.exp(-((two.gap / self.bandwidth) ** self.q))  # a term where the values differ
+        out = equal_sum(two, high, 1 - apart).add_(apart.sum())
+        for rows in cache_blocks(len(u), len(a)):
+            self._add_terms(out[rows], u[rows], columns, two.others.tolist())
+        if bool(strange.any()):
+            rare = u[strange]
+            total = torch.zeros(len(rare), len(a), dtype=u.dtype, device=u.device)
+            out[strange] = self._add_terms(total, rare, columns, range(len(columns)))
+        return out.mul_((1 - self.constant) / len(columns)).add_(self.constant)
+
+    def _add_terms(self, total: Tensor, u: Tensor, columns: Tensor, chosen: Iterable[int]) -> Tensor:
+        for j in chosen:
             term = (u[:, j, None] - columns[j]).abs_().mul_(1.0 / self.bandwidth)
             total.add_((term if self.q == 1 else term.pow_(self.q)).neg_().exp_())
-        return total.mul_((1 - self.constant) / len(columns))
+        return total
 
     def _slope(self, delta: Tensor) -> Tensor:
         """Derivative of ``exp(-(|delta| / L)^q)``, zero at zero."""
@@ -169,6 +174,39 @@ def euclidean_distances(u: Tensor, a: Tensor) -> Tensor:  # (b, d), (m, d) -> (b
     return squared
 
 
+def p_norm_distances(u: Tensor, a: Tensor, p: float) -> Tensor:  # (b, d), (m, d) -> (b, m)
+    """Distances in the p-norm; columns with two values enter by one matrix product.
+
+    What rounding cannot tell from zero is zero.
+    """
+    two = find_two_valued(a)
+    if not len(two.columns):
+        return torch.cdist(u, a, p=p)
+    high, strange = two.places(u)
+    weight = two.gap**p
+    total = equal_sum(two, high, weight).neg_().add_(weight.sum())  # what differs, to the power of p
+    if len(two.others):
+        others = torch.cdist(u[:, two.others], a[:, two.others], p=p)
+        total.add_(others if p == 1 else others.pow_(p))
+    noise = 8 * torch.finfo(u.dtype).eps
+    bound = (u.abs().pow(p).sum(1)[:, None] + a.abs().pow(p).sum(1)[None, :]).mul_(noise)
+    total.masked_fill_(total <= bound, 0.0)
+    if p != 1:
+        total.pow_(1 / p)
+    if bool(strange.any()):
+        total[strange] = torch.cdist(u[strange], a, p=p)
+    return total
+
+
+def _is_zero(r: Tensor, u: Tensor, a: Tensor, p: float) -> Tensor:  # (b, m), (b, d), (m, d) -> (b, m)
+    """Which distances rounding cannot tell from zero.
+
+    A full metric is applied by a matrix product, after which equal rows may differ in their last digits.
+    """
+    noise = 8 * torch.finfo(u.dtype).eps
+    return r <= (u.norm(p=p, dim=1)[:, None] + a.norm(p=p, dim=1)[None, :]).mul_(noise)
+
+
 def cache_blocks(rows: int, columns: int) -> Iterator[slice]:
     """Slices of rows whose ``(b, columns)`` blocks stay in cache."""
     step = max(8, CACHE_ELEMENTS // max(columns, 1))
@@ -184,30 +222,41 @@ def _euclidean_sums(pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor) ->
     return (pair @ coefficients)[:, :, None] * u[:, None, :] - pulled
 
 
-def _coordinate_sums(pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor, slope) -> Tensor:  # type: ignore[no-untyped-def]
-    """``sum_i pair_bi coefficients_io slope(u_bj - a_ij)``, one coordinate at a time."""
+def _coordinate_sums(
+    pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor, slope: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """``sum_i pair_bi coefficients_io slope(u_bj - a_ij)`` for an odd function ``slope``.
+
+    Columns with two values go through one product, the others one at a time.
+    """
     out = torch.empty(len(u), coefficients.shape[1], a.shape[1], dtype=u.dtype, device=u.device)
+    two = find_two_valued(a)
+    high, strange = two.places(u)
+    if len(two.columns):
+        out[:, :, two.columns] = slope_sums(two, high, pair, coefficients, slope(two.gap.clone()))
     columns = a.T.contiguous()
     for rows in cache_blocks(len(u), len(a)):
-        block, factor = u[rows], pair[rows]
-        for j in range(a.shape[1]):
-            out[rows, :, j] = slope(block[:, j, None] - columns[j]).mul_(factor) @ coefficients
+        for j in two.others.tolist():
+            out[rows, :, j] = slope(u[rows, j, None] - columns[j]).mul_(pair[rows]) @ coefficients
+    if bool(strange.any()):
+        for j in two.columns.tolist():
+            out[strange, :, j] = slope(u[strange, j, None] - columns[j]).mul_(pair[strange]) @ coefficients
     return out
 
 
-def _median_of_pairs(distances: Tensor) -> float:
+def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:
+    """Median over the pairs of rows that differ, a pair weighing the product of its rows' weights.
+
+    Pairs of equal rows are left out, so that a row of weight 2 counts like two copies of it.
+    """
     n = len(distances)
-    if n < 2:
+    first, second = torch.triu_indices(n, n, offset=1, device=distances.device)
+    upper = distances[first, second]
+    different = upper > 0
+    if not bool(different.any()):
         return 1.0
-    upper = distances[tuple(torch.triu_indices(n, n, offset=1, device=distances.device))]
-    median = float(upper.median())
-    if median > 0:
-        return median
-    # More than half of the pairs coincide: the scale is that of the pairs that differ.
-    different = upper[upper > 0]
-    return float(different.median()) if len(different) else 1.0
-
-
-def is_finite(value: float) -> bool:
-    """Whether a scale can be used."""
-    return math.isfinite(value) and value > 0
+    if weights is None:
+        return float(upper[different].median())
+    ordered, order = upper[different].sort()
+    mass = (weights[first] * weights[second])[different][order].double().cumsum(0)
+    return float(ordered[int(torch.searchsorted(mass, mass[-1] / 2))])

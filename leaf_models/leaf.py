@@ -39,6 +39,15 @@ class LeafModel(Protocol):
         ...
 
 
+def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -> (b, c)
+    """``kernel_block @ columns.T``, one output at a time.
+
+    A matrix-vector product rounds a row in the same way wherever it stands in the block; a product with
+    several columns does not.
+    """
+    return torch.stack([kernel_block @ column for column in columns], dim=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RFMLeaf:
     """A Recursive Feature Machine: a kernel machine under a learned metric.
@@ -56,14 +65,15 @@ class RFMLeaf:
     def predict(self, x: Tensor) -> Tensor:
         """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
         root, kernel, shift, a = self._prepared()
-        out = torch.empty(len(x), self.coefficients.shape[1], dtype=x.dtype, device=x.device)
+        columns = self.coefficients.T.contiguous()
+        out = torch.empty(len(x), len(columns), dtype=x.dtype, device=x.device)
         block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
         for start in range(0, len(x), BLOCK_ROWS):
             rows = min(BLOCK_ROWS, len(x) - start)
             block[:rows] = x[start : start + rows]
             block[rows:] = 0
             u = apply_metric(block - shift, root)
-            out[start : start + rows] = (kernel.matrix(u, a) @ self.coefficients)[:rows]
+            out[start : start + rows] = expand(kernel.matrix(u, a), columns)[:rows]
         return out
 
     def gradients(self, x: Tensor) -> Tensor:
@@ -86,9 +96,9 @@ class RFMLeaf:
         """Build again what :meth:`state` described."""
         return cls(
             config=LeafConfig.from_dict(facts["config"]),
-            centers=tensors["centers"],
-            coefficients=tensors["coefficients"],
-            metric=tensors["metric"],
+            centers=tensors["centers"].contiguous(),
+            coefficients=tensors["coefficients"].contiguous(),
+            metric=tensors["metric"].contiguous(),
             bandwidth=float(facts["bandwidth"]),
             jitter=float(facts["jitter"]),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -11,11 +12,11 @@ from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.kernels import Kernel, is_finite, make_kernel
+from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.solver import solve_ridge
 
-DISTANCE_ROWS = 500  # rows whose pairs give the median distance of an adaptive bandwidth
+DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -60,7 +61,7 @@ def iterate_leaf(
             x, y, weights = x[kept], y[kept], weights[kept]
     _check(x, y, memory_bytes)
     metric = _starting_metric(x, config, initial_metric)
-    scale_rows = x[_draw(len(x), DISTANCE_ROWS, generator)]
+    scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
     for step in range(config.iterations + 1):
         leaf = _solve(x, y, weights, config, metric, scale_rows, memory_bytes, on_event)
         yield leaf
@@ -107,8 +108,10 @@ def _solve(
     shift = x.mean(0)
     bandwidth = config.bandwidth
     if config.bandwidth_mode == "adaptive":
-        typical = make_kernel(config, 1.0).typical_distance(apply_metric(scale_rows - shift, root))
-        bandwidth *= typical if is_finite(typical) else 1.0
+        typical = make_kernel(config, 1.0).typical_distance(
+            apply_metric(x[scale_rows] - shift, root), None if weights is None else weights[scale_rows]
+        )
+        bandwidth *= typical if math.isfinite(typical) and typical > 0 else 1.0
     a = apply_metric(x - shift, root)
     kernel_matrix = _symmetric_kernel(make_kernel(config, bandwidth), a)
     solution = solve_ridge(kernel_matrix, y, config.ridge, weights)
@@ -164,7 +167,9 @@ def _updated_metric(
 def _starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:
     d = x.shape[1]
     if initial is not None:
-        return initial if config.metric_shape == "full" or initial.ndim == 1 else initial.diagonal().clone()
+        if config.metric_shape == "full":
+            return initial if initial.ndim == 2 else torch.diag(initial)
+        return initial if initial.ndim == 1 else initial.diagonal().clone()
     ones = torch.ones(d, dtype=x.dtype, device=x.device)
     return ones if config.metric_shape == "diagonal" else torch.diag(ones)
 

@@ -40,7 +40,7 @@ def solve_ridge(kernel: Tensor, y: Tensor, ridge: float, weights: Tensor | None 
         added = jitter * scale
         factor, info = torch.linalg.cholesky_ex(kernel)
         if int(info) == 0:
-            coefficients = torch.cholesky_solve(y, factor)
+            coefficients = torch.cholesky_solve(y, factor).contiguous()  # solved column by column
             if bool(torch.isfinite(coefficients).all()):
                 return Solution(coefficients=coefficients, jitter=added)
         del factor

@@ -8,6 +8,7 @@ from typing import Any
 
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models.config import is_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,8 @@ class TreeConfig:
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            whole = isinstance(low, float) or value == int(value)
-            if not (low <= value <= high and whole):
+            whole = isinstance(low, float) or isinstance(value, int)
+            if not (is_number(value) and low <= value <= high and whole):
                 kind = "a number" if isinstance(low, float) else "a whole number"
                 raise OptionError(f"{name}={value!r}: must be {kind} from {low:g} to {high:g}.")
 

@@ -17,6 +17,8 @@ def agop_directions(
 ) -> list[Tensor]:
     """Top eigenvectors of the AGOP of a kernel machine fitted on a random subset, strongest first.
 
+    Principal components follow: where the target does not vary, rows are still told apart.
+
     Args:
         x: inputs of the node ``(n, d)``.
         y: targets ``(n, c)``.
@@ -37,7 +39,12 @@ def agop_directions(
         return []
     leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
     metric = agop(leaf.gradients(inputs), row_weights).double()
-    values, vectors = torch.linalg.eigh(metric)
+    return _leading(metric) + _leading(torch.cov(inputs.double().T).reshape(metric.shape))
+
+
+def _leading(matrix: Tensor) -> list[Tensor]:
+    """Eigenvectors of the largest positive eigenvalues, strongest first."""
+    values, vectors = torch.linalg.eigh(matrix)
     strongest = values.argsort(descending=True, stable=True)[:CANDIDATES]
     return [_fixed_sign(vectors[:, k]) for k in strongest.tolist() if float(values[k]) > 0]
 

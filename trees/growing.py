@@ -129,7 +129,9 @@ def _best_split(
     """The first direction whose median leaves both children enough rows."""
     inputs = x[rows]
     node_weights = None if weights is None else weights[rows]
-    for direction in agop_directions(inputs, y[rows], node_weights, rows=config.split_rows, generator=generator):
+    for direction in agop_directions(
+        inputs, y[rows], node_weights, rows=config.split_rows, generator=generator
+    ):
         projection = project(inputs, direction)
         threshold = _median_gap(projection, node_weights)
         if threshold is None:
@@ -139,6 +141,8 @@ def _best_split(
         if smallest < config.min_leaf_size:
             continue
         both = _overlap(projection, config.overlap)
+        if bool((goes_left | both).all()) or bool((~goes_left | both).all()):
+            both = torch.zeros_like(goes_left)  # ties: a child that holds all rows would be split for ever
         ordered = projection.sort().values
         iqr = float(ordered[(3 * len(ordered)) // 4] - ordered[len(ordered) // 4])
         node = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.routing import (
@@ -98,7 +99,9 @@ class TreeModel:
             share = weights[rows, number, None, None].to(x.dtype)
             out[rows] += share * leaf.gradients(x[rows])
             if soft:
-                out[rows] += share * leaf.predict(x[rows])[:, :, None] * slopes[rows, number, None, :].to(x.dtype)
+                out[rows] += (
+                    share * leaf.predict(x[rows])[:, :, None] * slopes[rows, number, None, :].to(x.dtype)
+                )
         return out
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -122,10 +125,21 @@ class TreeModel:
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TreeModel:
-        """Build again what :meth:`state` described."""
+        """Build again what :meth:`state` described.
+
+        Raises ModelFileError for children that do not make a tree or tensors that do not fit together.
+        """
         splits = tuple(
-            SplitNode(direction=tensors["directions"][number], **node) for number, node in enumerate(facts["splits"])
+            SplitNode(
+                direction=tensors["directions"][number],
+                threshold=float(node["threshold"]),
+                iqr=float(node["iqr"]),
+                left=int(node["left"]),
+                right=int(node["right"]),
+            )
+            for number, node in enumerate(facts["splits"])
         )
+        check_tree(splits, len(facts["leaves"]))
         leaves = tuple(
             RFMLeaf.from_state(
                 leaf_facts,
@@ -133,6 +147,7 @@ class TreeModel:
             )
             for number, leaf_facts in enumerate(facts["leaves"])
         )
+        check_shapes(splits, leaves)
         return cls(config=TreeConfig.from_dict(facts["config"]), splits=splits, leaves=leaves)
 
     def to(self, device: torch.device | str) -> TreeModel:
@@ -152,3 +167,30 @@ class TreeModel:
     @property
     def _is_hard(self) -> bool:
         return self.temperature == 0 or not self.splits
+
+
+def check_tree(splits: tuple[SplitNode, ...], n_leaves: int) -> None:
+    """Refuse children that do not make a tree: every split and every leaf has exactly one parent."""
+    children = [child for node in splits for child in (node.left, node.right)]
+    expected = [*range(1, len(splits)), *(~leaf for leaf in range(n_leaves))] if splits else []
+    forward = all(
+        not 0 <= child <= parent for parent, node in enumerate(splits) for child in (node.left, node.right)
+    )
+    if sorted(children) != sorted(expected) or not forward or (not splits and n_leaves != 1):
+        raise ModelFileError("the model's splits and leaves do not make a tree. Fit the model again.")
+
+
+def check_shapes(splits: tuple[SplitNode, ...], leaves: tuple[RFMLeaf, ...]) -> None:
+    """Refuse tensors that do not fit together."""
+    d, outputs = leaves[0].centers.shape[1], leaves[0].coefficients.shape[1]
+    fits = all(
+        leaf.centers.ndim == 2
+        and leaf.coefficients.shape == (len(leaf.centers), outputs)
+        and leaf.centers.shape[1] == d
+        and leaf.metric.shape in ((d,), (d, d))
+        and leaf.centers.dtype == leaf.coefficients.dtype == leaf.metric.dtype
+        and leaf.centers.is_floating_point()
+        for leaf in leaves
+    )
+    if not fits or any(node.direction.shape != (d,) for node in splits):
+        raise ModelFileError("the model's tensors do not fit together. Fit the model again.")

@@ -38,7 +38,9 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as fault:
-        raise InputError(f"{path}: cannot be written ({fault.strerror}). Name another place with --model.") from None
+        raise InputError(
+            f"{path}: cannot be written ({fault.strerror}). Name another place with --model."
+        ) from None
     try:
         with os.fdopen(handle, "wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as container:
@@ -49,7 +51,9 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except OSError as fault:
-        raise InputError(f"{path}: cannot be written ({fault.strerror}). Free space or use --model.") from None
+        raise InputError(
+            f"{path}: cannot be written ({fault.strerror}). Free space or use --model."
+        ) from None
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -61,7 +65,9 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     version or no model file at all.
     """
     if not path.is_file():
-        raise ModelFileError(f"{path}: no such model file. Fit one with: xrfm fit DATA --target COLUMN --model {path}")
+        raise ModelFileError(
+            f"{path}: no such model file. Fit one with: xrfm fit DATA --target COLUMN --model {path}"
+        )
     try:
         with zipfile.ZipFile(path) as container:
             members = {info.filename: info for info in container.infolist()}
@@ -112,7 +118,9 @@ def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
 
 
 def _refused(path: Path, fact: str) -> ModelFileError:
-    return ModelFileError(f"{path}: {fact}. Copy the file again or fit again with: xrfm fit DATA --target COLUMN")
+    return ModelFileError(
+        f"{path}: {fact}. Copy the file again or fit again with: xrfm fit DATA --target COLUMN"
+    )
 
 
 def _canonical(document: Mapping[str, Any]) -> bytes:

@@ -96,7 +96,9 @@ def voting_weights(weights: Tensor) -> Tensor:  # (n, n_leaves) -> (n, n_leaves)
     return kept / kept.sum(1, keepdim=True)
 
 
-def log_weight_gradients(x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temperature: float) -> Tensor:
+def log_weight_gradients(
+    x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temperature: float
+) -> Tensor:
     """Derivatives ``(n, n_leaves, d)`` of the logarithm of each leaf's path weight, float64.
 
     ``sum over the path of (right: 1 - s, left: -s) v / (temperature * IQR)``; hard splits contribute nothing.

@@ -1,0 +1,70 @@
+"""Columns with two values, such as one-hot columns: their part of a kernel is a matrix product.
+
+A term that depends on ``|u_j - a_ij|`` alone takes two values in such a column, so the sum over all of them
+needs no pass for each column. Tables with categories consist of little else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TwoValued:
+    """Which columns of the centers have two values, and which value each center has there."""
+
+    columns: Tensor  # (k,) numbers of the columns with two values
+    others: Tensor  # (d - k,) numbers of the others
+    low: Tensor  # (k,)
+    gap: Tensor  # (k,) high - low, positive
+    is_high: Tensor  # (m, k) 1.0 where a center has the high value
+
+    def places(self, u: Tensor) -> tuple[Tensor, Tensor]:  # (b, d) -> (b, k), (b,)
+        """1.0 where a row has the high value, and the rows that have a third value somewhere."""
+        values = u[:, self.columns]
+        high = values == self.low + self.gap
+        strange = ~(high | (values == self.low)).all(1)
+        return high.to(u.dtype), strange
+
+
+def find_two_valued(a: Tensor) -> TwoValued:  # (m, d)
+    """Look for columns with two values.
+
+    >>> find_two_valued(torch.tensor([[0.0, 1.0], [1.0, 2.0], [1.0, 3.0]])).columns
+    tensor([0])
+    """
+    low, high = a.amin(0), a.amax(0)
+    gap = high - low
+    # The high value must be found again as low + gap: both sides are compared in this form.
+    two = ((a == low) | (a == low + gap)).all(0) & (gap > 0)
+    columns = two.nonzero()[:, 0]
+    return TwoValued(
+        columns=columns,
+        others=(~two).nonzero()[:, 0],
+        low=low[columns],
+        gap=gap[columns],
+        is_high=(a[:, columns] == (low + gap)[columns]).to(a.dtype),
+    )
+
+
+def equal_sum(two: TwoValued, high: Tensor, gain: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
+    """``sum_j gain_j [row and center have the same value in column j]``."""
+    product = torch.addmm(
+        (two.is_high @ gain)[None, :].neg(), high * (2 * gain), two.is_high.T
+    )  # 2 z_u z_a - z_a, weighted
+    return product.add_((gain.sum() - high @ gain)[:, None])
+
+
+def slope_sums(
+    two: TwoValued, high: Tensor, pair: Tensor, coefficients: Tensor, slope: Tensor
+) -> Tensor:  # (b, k), (b, m), (m, c), (k,) -> (b, c, k)
+    """``sum_i pair_bi coefficients_io slope_j sign(u_bj - a_ij)``, where slope belongs to a distance of the gap."""
+    outputs, k = coefficients.shape[1], two.is_high.shape[1]
+    weighted = (coefficients[:, :, None] * two.is_high[:, None, :]).reshape(len(coefficients), outputs * k)
+    from_high = (pair @ weighted).reshape(len(pair), outputs, k)
+    every = (pair @ coefficients)[:, :, None]
+    here = high[:, None, :]
+    return (here * (every - from_high) - (1 - here) * from_high) * slope

@@ -1,0 +1,70 @@
+"""What a constant and a linear model reach on the same folds: the figures to be better than."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+
+from xrfm_cli.datasets import EncodingConfig
+from xrfm_cli.tuning.problem import Problem
+
+Array = NDArray[np.float64]
+RIDGES = tuple(10.0**k for k in range(-3, 5))
+RIDGE_ENCODING = EncodingConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A simple model's out-of-fold score."""
+
+    name: str
+    score: float
+    description: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON facts."""
+        return {"name": self.name, "score": self.score, "description": self.description}
+
+
+def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
+    """The mean (or the prior of the classes) and ridge regression, judged like the candidates."""
+    constant = [_constant(problem, fold) for fold in range(len(problem.plan.folds))]
+    ridge = [_ridge(problem, fold) for fold in range(len(problem.plan.folds))]
+    classes = bool(problem.n_classes)
+    named = (
+        (
+            "majority" if classes else "mean",
+            constant,
+            "class shares alone" if classes else "one value for all rows",
+        ),
+        ("ridge", ridge, "linear in the encoded columns, strength by generalised cross-validation"),
+    )
+    return tuple(
+        Baseline(
+            name=name, score=problem.metric.value_of(problem.loss(np.concatenate(scores))), description=text
+        )
+        for name, scores, text in named
+    )
+
+
+def _constant(problem: Problem, fold: int) -> Array:
+    coding = problem.coding(fold)
+    outputs = max(problem.n_classes - 1, 1)
+    return coding.decode(np.zeros((len(problem.plan.folds[fold].valid), outputs)))
+
+
+def _ridge(problem: Problem, fold: int) -> Array:
+    matrices = problem.fold(fold, RIDGE_ENCODING)
+    model = RidgeCV(alphas=RIDGES)
+    weights = None if matrices.weights is None else matrices.weights.double().cpu().numpy()
+    model.fit(
+        matrices.x_train.double().cpu().numpy(),
+        matrices.y_train.double().cpu().numpy(),
+        sample_weight=weights,
+    )
+    predicted = model.predict(matrices.x_valid.double().cpu().numpy())
+    return problem.decode(fold, predicted.reshape(len(predicted), -1))

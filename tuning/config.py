@@ -1,0 +1,79 @@
+"""What a user may ask of a fit, validated on construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from xrfm_cli.datasets.errors import OptionError
+
+PresetName = Literal["quick", "balanced", "best"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Defaults that go together; an option given by the user wins over each of them."""
+
+    time_limit_s: float
+    ensemble_size: int  # members at most
+    help: str
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(time_limit_s=15.0, ensemble_size=2, help="15 s, two models at most"),
+    "balanced": Preset(time_limit_s=60.0, ensemble_size=6, help="60 s, six models at most"),
+    "best": Preset(time_limit_s=600.0, ensemble_size=12, help="10 minutes, twelve models at most"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitConfig:
+    """The options of a fit that the search obeys.
+
+    >>> FitConfig(trials=3).effective_time_limit_s is None
+    True
+    >>> FitConfig().effective_time_limit_s
+    60.0
+    """
+
+    metric: str | None = None
+    time_limit_s: float | None = None
+    trials: int | None = None  # 0 fits the default configuration once, without a search
+    preset: PresetName = "balanced"
+    pinned: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters by name
+    folds: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+    memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise OptionError(f"--preset {self.preset}: must be one of {', '.join(PRESETS)}.")
+        if self.time_limit_s is not None and not self.time_limit_s > 0:
+            raise OptionError(f"--time-limit {self.time_limit_s:g}: must be above 0 seconds.")
+        if self.trials is not None and self.trials < 0:
+            raise OptionError(f"--trials {self.trials}: must be 0 or more.")
+        if self.folds is not None and self.folds < 2:
+            raise OptionError(f"--folds {self.folds}: must be at least 2.")
+        if self.memory_bytes is not None and self.memory_bytes < 1 << 24:
+            raise OptionError(f"--memory {self.memory_bytes}: must be at least 16 MiB.")
+
+    @property
+    def effective_time_limit_s(self) -> float | None:
+        """The limit in force: none if only a number of trials was given."""
+        if self.time_limit_s is not None:
+            return self.time_limit_s
+        return None if self.trials is not None else PRESETS[self.preset].time_limit_s
+
+    @property
+    def ensemble_size(self) -> int:
+        """Members at most."""
+        return PRESETS[self.preset].ensemble_size
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by name, ready for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pinned"} | {
+            "pinned": dict(self.pinned)
+        }

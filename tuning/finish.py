@@ -1,0 +1,218 @@
+"""After the search: the ensemble, its final fits, calibration, threshold and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xrfm_cli.datasets import Encoder, EncodingConfig, Repair
+from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator
+from xrfm_cli.tuning.coding import fit_coding
+from xrfm_cli.tuning.cost import CostModel
+from xrfm_cli.tuning.ensemble import greedy_weights, rounded
+from xrfm_cli.tuning.evaluation import Judgement, trial_generator
+from xrfm_cli.tuning.metrics import compute_metric
+from xrfm_cli.tuning.model import Intervals, Member
+from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
+from xrfm_cli.tuning.study import SearchResult, cost_family
+
+Array = NDArray[np.float64]
+CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
+OFFSET_ROWS = 50  # rows a class must have on average before each class gets an offset of its own
+MAX_RESIDUALS = 5_000
+TUNED_THRESHOLDS = ("f1", "balanced_accuracy", "accuracy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finished:
+    """What the search came to."""
+
+    members: tuple[Member, ...]
+    predictions: Array  # out-of-fold predictions of the ensemble: values or calibrated probabilities
+    calibration: Calibrator | None
+    threshold: float | None
+    intervals: Intervals | None
+    repairs: tuple[Repair, ...]  # values mended in the training rows
+
+
+def estimate_refit(problem: Problem, costs: CostModel, judgement: Judgement) -> float:
+    """Expected seconds of a final fit."""
+    rows, family = len(problem.plan.refit_rows), cost_family(judgement.candidate)
+    if rows <= judgement.candidate.tree.leaf_size:
+        return costs.estimate_solve(family, rows)
+    return costs.estimate(family, rows)
+
+
+def finish_ensemble(
+    problem: Problem,
+    result: SearchResult,
+    *,
+    max_members: int,
+    seconds_left: Callable[[], float],
+    on_event: OnEvent,
+) -> Finished:
+    """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
+    ranked = sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))[:CANDIDATES]
+    calibrators = [_calibrator(problem, judgement) for _, judgement in ranked]
+    outputs = [
+        _predictions(judgement, calibrator)
+        for (_, judgement), calibrator in zip(ranked, calibrators, strict=True)
+    ]
+    weights = _affordable_weights(problem, result, ranked, outputs, max_members, seconds_left(), on_event)
+    members, kept = [], [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
+    encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]] = {}
+    for place, k in enumerate(kept):
+        number, judgement = ranked[k]
+        on_event(
+            Event(
+                kind="progress", message=f"fitting model {place + 1} of {len(kept)}", done=place / len(kept)
+            )
+        )
+        members.append(_refit(problem, number, judgement, weights[k], calibrators[k], encoded, on_event))
+    combined = sum((weights[k] * outputs[k] for k in kept), np.zeros_like(outputs[0]))
+    calibration = _final_calibration(problem, combined)
+    predictions = combined if calibration is None else calibration.probabilities(combined)
+    return Finished(
+        members=tuple(members),
+        predictions=predictions,
+        calibration=calibration,
+        threshold=tuned_threshold(problem, predictions),
+        intervals=None if calibration is not None else _intervals(problem, predictions),
+        repairs=members[0].encoder.encode(problem.table.take(problem.plan.refit_rows))[1],
+    )
+
+
+def _affordable_weights(
+    problem: Problem,
+    result: SearchResult,
+    ranked: list[tuple[int, Judgement]],
+    outputs: list[Array],
+    max_members: int,
+    seconds: float,
+    on_event: OnEvent,
+) -> list[float]:
+    """Greedy weights of the largest ensemble whose final fits end in time."""
+    for members in range(min(max_members, len(ranked)), 0, -1):
+        weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=members)
+        needed = sum(
+            estimate_refit(problem, result.costs, judgement)
+            for (_, judgement), weight in zip(ranked, weights, strict=True)
+            if weight > 0
+        )
+        if needed <= seconds or members == 1:
+            break
+    if members < min(max_members, len(ranked)):
+        on_event(
+            Event(
+                kind="fallback",
+                message=f"the time limit left room for {members} models in the ensemble",
+                count=members,
+            )
+        )
+    return weights
+
+
+def _calibrator(problem: Problem, judgement: Judgement) -> Calibrator | None:
+    if not problem.n_classes:
+        return None
+    return fit_calibrator(judgement.scores, problem.judged_truth, problem.judged_weights)
+
+
+def _predictions(judgement: Judgement, calibrator: Calibrator | None) -> Array:
+    return judgement.scores[:, 0] if calibrator is None else calibrator.probabilities(judgement.scores)
+
+
+def _refit(
+    problem: Problem,
+    number: int,
+    judgement: Judgement,
+    weight: float,
+    calibrator: Calibrator | None,
+    encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]],
+    on_event: OnEvent,
+) -> Member:
+    candidate, rows = judgement.candidate, problem.plan.refit_rows
+    weights = None if problem.weights is None else problem.weights[rows]
+    coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
+    if candidate.encoding not in encoded:
+        encoded[candidate.encoding] = problem.encode(rows, candidate.encoding, coding)
+    encoder, x, y = encoded[candidate.encoding]
+    learned = [
+        align_metric(
+            metric, problem.fold(fold, candidate.encoding).encoder.feature_names, encoder.feature_names
+        )
+        for fold, metric in enumerate(judgement.metrics)
+    ]
+    tree = refit_tree(
+        x,
+        y,
+        problem.weight_tensor(rows),
+        candidate,
+        average_metrics(learned),
+        iterations=judgement.last_iterations,
+        generator=trial_generator(problem.seed, number, REFIT_FOLD, 0),
+        memory_bytes=problem.memory_bytes,
+        on_event=on_event,
+    )
+    temperature = judgement.temperature if tree.splits else 0.0
+    params: dict[str, Any] = candidate.to_dict() | {
+        "iterations": judgement.iterations,
+        "temperature": temperature,
+    }
+    return Member(
+        trial=number,
+        weight=weight,
+        encoder=encoder,
+        tree=tree.with_temperature(temperature),
+        coding=coding,
+        calibrator=calibrator,
+        params=params,
+        score=problem.metric.value_of(judgement.loss),
+    )
+
+
+def _final_calibration(problem: Problem, probabilities: Array) -> Calibrator | None:
+    if not problem.n_classes:
+        return None
+    truth, weights = problem.judged_truth, problem.judged_weights
+    plain = Calibrator()
+    chosen = fit_calibrator(
+        probabilities,
+        truth,
+        weights,
+        offsets=len(truth) >= OFFSET_ROWS * problem.n_classes and problem.n_classes > 2,
+    )
+    return min((plain, chosen), key=lambda c: rounded(problem.loss_of_log(c.probabilities(probabilities))))
+
+
+def tuned_threshold(problem: Problem, probabilities: Array) -> float | None:
+    """The probability from which the positive class is predicted, where the metric depends on it."""
+    if problem.n_classes != 2 or problem.metric.name not in TUNED_THRESHOLDS:
+        return None
+    candidates = np.unique(np.quantile(probabilities[:, 1], np.linspace(0.005, 0.995, 199)).round(4))
+    losses = [
+        rounded(
+            problem.metric.loss(
+                compute_metric(
+                    problem.metric, problem.judged_truth, probabilities, problem.judged_weights, threshold
+                )
+            )
+        )
+        for threshold in candidates
+    ]
+    best = np.flatnonzero(np.array(losses) == min(losses))
+    return float(candidates[best[len(best) // 2]])  # the middle of equals is the least fragile
+
+
+def _intervals(problem: Problem, predictions: Array) -> Intervals:
+    residuals = np.sort(np.abs(problem.judged_truth - predictions))
+    if len(residuals) > MAX_RESIDUALS:
+        residuals = np.quantile(residuals, np.linspace(0, 1, MAX_RESIDUALS), method="higher")
+    return Intervals(residuals=tuple(residuals.tolist()))

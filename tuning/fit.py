@@ -1,0 +1,223 @@
+"""The front of this folder: a table, its schema and options become a fitted model."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from xrfm_cli.datasets import Table, TableSchema, TargetSchema
+from xrfm_cli.datasets.errors import NumericalError, SchemaError
+from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.tuning.baselines import Baseline, score_baselines
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.cost import CostModel
+from xrfm_cli.tuning.finish import Finished, estimate_refit, finish_ensemble
+from xrfm_cli.tuning.metrics import evaluate_metrics
+from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.portfolio import first_candidates
+from xrfm_cli.tuning.prepare import make_space, prepare_problem
+from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.report import FitReport, baselines_to_json, plotted_oof, repairs_to_json, score_spread
+from xrfm_cli.tuning.study import Budget, SearchResult, search
+
+REPORT_S = 3.0  # seconds kept for saving the model and writing the report
+REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
+PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
+
+
+@dataclass(slots=True)
+class Listener:
+    """Passes events on and remembers what the report must tell."""
+
+    on_event: OnEvent
+    clock: Callable[[], float]
+    fallbacks: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "fallback":
+            self.fallbacks[event.message] += event.count or 1
+            if self.fallbacks[event.message] > (event.count or 1):
+                return  # said once, counted in the report
+        elif event.kind == "note":
+            self.notes.append(event.message)
+        self.on_event(event)
+
+    @contextmanager
+    def stage(self, name: str, message: str):  # type: ignore[no-untyped-def]
+        """Tell that a stage begins, and time it."""
+        self(Event(kind="stage", message=message))
+        began = self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
+
+
+def fit_model(
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    *,
+    valid: Table | None = None,
+    on_event: OnEvent = ignore_event,
+    clock: Callable[[], float] = time.monotonic,
+    started: float | None = None,
+) -> FittedModel:
+    """Find the best model within the budget, fit it on all rows and tell how it came to be.
+
+    Args:
+        table: training rows, as read.
+        schema: kinds and roles of its columns.
+        target: the task and its classes.
+        config: budget, metric, seed and pinned hyperparameters.
+        valid: rows that judge candidates and are never trained on; folds or a hold-out otherwise.
+        on_event: hears of stages, progress, decisions, fallbacks and repairs.
+        clock: seconds that only grow.
+        started: the moment on that clock from which the time limit counts.
+
+    An interrupt during the search ends it: the best models so far are fitted and returned, with
+    ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
+    """
+    started = clock() if started is None else started
+    listener = Listener(on_event, clock)
+    with listener.stage("prepare", "preparing rows and folds"):
+        if not schema.features:
+            raise SchemaError(
+                f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
+            )
+        problem, dropped = prepare_problem(table, schema, target, config, valid)
+        if dropped:
+            listener(
+                Event(
+                    kind="repair", message=f"{dropped:,} rows without a target were left out", count=dropped
+                )
+            )
+        space = make_space(problem, config)
+        listener(Event(kind="note", message=f"judged by {problem.plan.scheme}: {problem.plan.reason}"))
+        baselines = score_baselines(problem)
+    limit = config.effective_time_limit_s
+    deadline = None if limit is None else started + limit
+    with listener.stage("search", "searching"):
+        budget = Budget(
+            trials=1 if config.trials == 0 else config.trials,
+            deadline=deadline,
+            clock=clock,
+            reserve=_reserve(problem, config),
+        )
+        result = search(problem, space, first_candidates(), budget, on_event=listener)
+    if not result.judgements:
+        if result.stopped_by == "interrupt":
+            raise KeyboardInterrupt
+        raise NumericalError("no trial could be judged to its end. Raise the ridge: --set ridge=0.1.")
+    with listener.stage("refit", "fitting the chosen models on all rows"):
+        finished = finish_ensemble(
+            problem,
+            result,
+            max_members=config.ensemble_size,
+            seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - REPORT_S,
+            on_event=listener,
+        )
+    listener.seconds["total"] = clock() - started
+    return _assemble(problem, config, dropped, baselines, result, finished, listener)
+
+
+def _reserve(problem: Problem, config: FitConfig) -> Callable[[CostModel, SearchResult], float]:
+    """Seconds to keep for what follows the search: some final fits, the model file and the report."""
+    limit = config.effective_time_limit_s or float("inf")
+
+    def reserve(costs: CostModel, result: SearchResult) -> float:
+        best = min(result.judgements, key=lambda item: item[1].loss)[1]
+        once = estimate_refit(problem, costs, best)
+        return REPORT_S + max(once, min(config.ensemble_size * once, REFIT_SHARE * limit))
+
+    return reserve
+
+
+def _assemble(
+    problem: Problem,
+    config: FitConfig,
+    dropped: int,
+    baselines: tuple[Baseline, ...],
+    result: SearchResult,
+    finished: Finished,
+    listener: Listener,
+) -> FittedModel:
+    low, high = score_spread(problem, finished.predictions)
+    for repair in finished.repairs:
+        listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
+    members = finished.members
+    report = FitReport(
+        rows=len(problem.plan.refit_rows),
+        dropped_rows=dropped,
+        metric=problem.metric.name,
+        score=problem.score_of_predictions(finished.predictions, finished.threshold),
+        score_low=low,
+        score_high=high,
+        lower_is_better=problem.metric.lower_is_better,
+        stopped_by=result.stopped_by,
+        validation={
+            "scheme": problem.plan.scheme,
+            "folds": len(problem.plan.folds),
+            "judged_rows": len(problem.plan.judged_rows),
+            "reason": problem.plan.reason,
+        },
+        metrics=evaluate_metrics(
+            problem.target,
+            problem.judged_truth,
+            finished.predictions,
+            problem.judged_weights,
+            finished.threshold,
+        ),
+        baselines=baselines_to_json(baselines),
+        seconds={name: round(value, 3) for name, value in listener.seconds.items()},
+        trials=[record.to_json() for record in result.records],
+        ensemble=[
+            {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members
+        ],
+        leaves=[
+            {"member": number, "leaf": place, "rows": len(leaf.centers)}
+            for number, member in enumerate(members)
+            for place, leaf in enumerate(member.tree.leaves)
+        ],
+        fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
+        repairs=repairs_to_json(finished.repairs),
+        notes=listener.notes,
+        oof=plotted_oof(problem, finished.predictions),
+        peak_memory_bytes=peak_memory_bytes(),
+        options=config.to_dict(),
+    )
+    return FittedModel(
+        schema=problem.schema,
+        target=problem.target,
+        members=members,
+        calibration=finished.calibration,
+        threshold=finished.threshold,
+        intervals=finished.intervals,
+        report=report,
+        versions=library_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=config.device,
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of this package and of those that shape its results."""
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return {"python": python, "xrfm-cli": version("xrfm-cli"), **{name: version(name) for name in PACKAGES}}
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size of this process so far; macOS counts in bytes, Linux in KiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -1,0 +1,147 @@
+"""The fitted model: encoders, trees, their weights and what turns scores into answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.trees import TreeModel
+from xrfm_cli.tuning.calibration import Calibrator
+from xrfm_cli.tuning.coding import TargetCoding
+from xrfm_cli.tuning.metrics import predicted_codes
+from xrfm_cli.tuning.report import FitReport
+
+Array = NDArray[np.float64]
+BLOCK_ROWS = 2_048  # rows predicted at once; bounds the memory of a prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Member:
+    """One tree of the ensemble."""
+
+    trial: int
+    weight: float
+    encoder: Encoder
+    tree: TreeModel
+    coding: TargetCoding
+    calibrator: Calibrator | None  # of its scores, for classes
+    params: dict[str, Any]
+    score: float  # its own out-of-fold score
+
+    def scores(self, x: NDArray[np.float32], device: str) -> Array:
+        """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
+        codes = self.tree.predict(torch.from_numpy(x).to(device))
+        return self.coding.decode(codes.double().cpu().numpy())
+
+    def prediction(self, x: NDArray[np.float32], device: str) -> Array:
+        """Values ``(n,)`` or probabilities ``(n, classes)``."""
+        scores = self.scores(x, device)
+        return scores[:, 0] if self.calibrator is None else self.calibrator.probabilities(scores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Absolute out-of-fold residuals, sorted: what a split-conformal interval is made of."""
+
+    residuals: tuple[float, ...]
+
+    def half_width(self, level: float) -> float:
+        """Half the width of an interval that holds the share ``level`` of rows like the judged ones.
+
+        >>> Intervals(residuals=(1.0, 2.0, 3.0, 4.0)).half_width(0.75)
+        4.0
+        """
+        if not 0 < level < 1:
+            raise OptionError(f"--interval {level:g}: must lie between 0 and 1, such as 0.9.")
+        n = len(self.residuals)
+        return self.residuals[min(n, int(np.ceil(level * (n + 1)))) - 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """Predictions of a table's rows."""
+
+    values: Array | None  # (n,) for regression
+    probabilities: Array | None  # (n, classes)
+    lower: Array | None
+    upper: Array | None
+    repairs: tuple[Repair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedModel:
+    """Everything that predicts and explains, self-contained."""
+
+    schema: TableSchema
+    target: TargetSchema
+    members: tuple[Member, ...]
+    calibration: Calibrator | None  # of the ensemble's probabilities
+    threshold: float | None  # probability from which the positive class is predicted, where it was tuned
+    intervals: Intervals | None
+    report: FitReport
+    versions: dict[str, str]
+    created: str
+    device: str = "cpu"
+
+    def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
+        """Predict the rows of a table that has the needed columns.
+
+        A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of
+        that coverage, for regression only.
+        """
+        if interval is not None and self.intervals is None:
+            raise OptionError("--interval: is for regression models; for classes ask for --proba.")
+        encoded, repairs = self.encode(table)
+        total = self._combined(encoded)
+        if self.calibration is not None:
+            return Prediction(
+                values=None,
+                probabilities=self.calibration.probabilities(total),
+                lower=None,
+                upper=None,
+                repairs=repairs,
+            )
+        lower = upper = None
+        if interval is not None and self.intervals is not None:
+            half = self.intervals.half_width(interval)
+            lower, upper = total - half, total + half
+        return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
+
+    def encode(self, table: Table) -> tuple[dict[int, NDArray[np.float32]], tuple[Repair, ...]]:
+        """Encoded rows by the identity of each encoder, and the values mended on the way."""
+        encoded: dict[int, NDArray[np.float32]] = {}
+        repairs: tuple[Repair, ...] = ()
+        for member in self.members:
+            if id(member.encoder) not in encoded:
+                encoded[id(member.encoder)], mended = member.encoder.encode(table)
+                repairs = repairs or mended  # every encoder reads the same columns
+        return encoded, repairs
+
+    def labels(self, probabilities: Array) -> NDArray[np.int64]:
+        """Class codes ``(n,)`` of probabilities ``(n, classes)``."""
+        return predicted_codes(probabilities, self.threshold)
+
+    def to(self, device: str) -> FittedModel:
+        """The same model on another device."""
+        members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
+        return replace(self, members=members, device=device)
+
+    def _combined(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
+        """Weighted average of the members' predictions, block by block."""
+        n = len(next(iter(encoded.values())))
+        shape = (n,) if self.calibration is None else (n, len(self.target.classes))
+        total = np.zeros(shape)
+        for start in range(0, n, BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            for member in self.members:
+                total[rows] += member.weight * member.prediction(
+                    encoded[id(member.encoder)][rows], self.device
+                )
+        return total

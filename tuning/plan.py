@@ -1,0 +1,109 @@
+"""Which rows train and which rows judge: folds or hold-out, and the sizes on which a trial must prove itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import make_folds, make_holdout
+
+Rows = NDArray[np.int64]
+CROSS_VALIDATION_ROWS = (
+    6_000  # tables up to this size are judged by every row, larger ones by a fifth of them
+)
+SMALL_TABLE_ROWS = 300  # below, ten folds leave the training sets large enough
+MAX_HOLDOUT_ROWS = 10_000
+STAGE_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
+STAGE_GROWTH = 1.6  # a stage must have this many times the rows of the one before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fold:
+    """Rows to train on and rows to judge on, as row numbers; ``order`` is the training rows shuffled once."""
+
+    train: Rows
+    valid: Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """How candidates are judged on one table."""
+
+    scheme: Literal["cross-validation", "hold-out", "given rows"]
+    folds: tuple[Fold, ...]
+    stage_sizes: tuple[int, ...]  # rows of each stage in the first fold, the last one all of them
+    refit_rows: Rows  # what the final models are fitted on
+    reason: str
+
+    @property
+    def judged_rows(self) -> Rows:
+        """Row numbers with an out-of-fold prediction, fold after fold."""
+        return np.concatenate([fold.valid for fold in self.folds])
+
+
+def make_plan(
+    n: int,
+    *,
+    seed: int,
+    folds: int | None = None,
+    strata: NDArray[np.int64] | None = None,
+    groups: NDArray[np.generic] | None = None,
+    time: NDArray[np.generic] | None = None,
+    given: Rows | None = None,
+) -> Plan:
+    """Choose the scheme that suits the table, unless the user has chosen.
+
+    Args:
+        n: rows of the table.
+        seed: of the shuffles.
+        folds: number of folds that the user asked for.
+        strata: class codes, kept in proportion.
+        groups: rows of one group never stand on both sides.
+        time: later rows judge.
+        given: rows that the user set aside for judging; they are never trained on.
+    """
+    every = np.arange(n)
+    if given is not None:
+        train = np.setdiff1d(every, given)
+        pairs, scheme, refit = [(train, given)], "given rows", train
+        reason = f"{len(given):,} rows given for validation"
+    elif folds is not None or n <= CROSS_VALIDATION_ROWS:
+        count = folds or (10 if n < SMALL_TABLE_ROWS else 5)
+        pairs = make_folds(n, folds=count, seed=seed, strata=strata, groups=groups, time=time)
+        scheme, refit = "cross-validation", every
+        reason = f"{len(pairs)} folds" + (
+            "" if folds else f", as the table has at most {CROSS_VALIDATION_ROWS:,} rows"
+        )
+    else:
+        share = min(0.2, MAX_HOLDOUT_ROWS / n)
+        pairs = [make_holdout(n, share=share, seed=seed, strata=strata, groups=groups, time=time)]
+        scheme, refit = "hold-out", every
+        reason = (
+            f"{len(pairs[0][1]):,} rows held out, as the table has more than {CROSS_VALIDATION_ROWS:,} rows"
+        )
+    if time is not None:
+        reason += "; later rows judge"
+    elif groups is not None:
+        reason += "; groups kept together"
+    shuffle = np.random.default_rng([seed, 1])
+    chosen = tuple(Fold(train=shuffle.permutation(train), valid=np.sort(valid)) for train, valid in pairs)
+    return Plan(
+        scheme=scheme,  # type: ignore[arg-type]
+        folds=chosen,
+        stage_sizes=_stage_sizes(min(len(fold.train) for fold in chosen)),
+        refit_rows=refit,
+        reason=reason,
+    )
+
+
+def _stage_sizes(n_train: int) -> tuple[int, ...]:
+    """Growing subsamples, then all rows.
+
+    >>> _stage_sizes(1_000), _stage_sizes(5_000), _stage_sizes(50_000)
+    ((1000,), (1500, 5000), (1500, 4500, 50000))
+    """
+    small = tuple(size for size in STAGE_SIZES if size * STAGE_GROWTH <= n_train)
+    return (*small, n_train)

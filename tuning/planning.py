@@ -1,0 +1,76 @@
+"""What a fit would do, said before it is done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.prepare import make_space, prepare_problem
+
+RATE_ROWS = 1_000  # size of the matrix product that measures the machine
+PRUNED_SHARE = 0.45  # of the work of a trial that is judged to its end, averaged over pruned ones too
+SOLVES = 4  # factorisations and metric updates of a trial's largest stage, in products of the same order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitPlan:
+    """Rows, columns, validation and what the fit is expected to cost."""
+
+    rows: int
+    dropped_rows: int
+    features: int  # encoded columns
+    validation: str
+    leaf_size: int
+    leaves: int
+    trials: int | None
+    time_limit_s: float | None
+    estimate_s: float  # the time limit, or what so many trials take
+    memory_bytes: int  # kernel matrices and encoded rows at their largest
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON facts."""
+        return asdict(self)
+
+
+def plan_fit(
+    table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
+) -> FitPlan:
+    """Plan a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
+    problem, dropped = prepare_problem(table, schema, target, config, valid)
+    space = make_space(problem, config)
+    leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
+    rows, features = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]
+    leaves = 1
+    while rows / leaves > leaf_size:
+        leaves *= 2
+    largest = -(-rows // leaves)
+    limit = config.effective_time_limit_s
+    trials = 1 if config.trials == 0 else config.trials
+    work = len(problem.plan.folds) * leaves * float(largest) ** 3 * SOLVES / 3
+    estimate = limit if limit is not None else (trials or 1) * work * PRUNED_SHARE / product_rate()
+    return FitPlan(
+        rows=rows,
+        dropped_rows=dropped,
+        features=features,
+        validation=f"{problem.plan.scheme}: {problem.plan.reason}",
+        leaf_size=leaf_size,
+        leaves=leaves,
+        trials=trials,
+        time_limit_s=limit,
+        estimate_s=round(estimate, 1),
+        memory_bytes=2 * 4 * largest**2 + 4 * 4 * rows * features + (300 << 20),
+    )
+
+
+def product_rate() -> float:
+    """Multiply-adds a second of this machine in float32, from one product of two matrices."""
+    matrix = torch.ones(RATE_ROWS, RATE_ROWS)
+    _ = matrix @ matrix
+    began = time.perf_counter()
+    _ = matrix @ matrix
+    return RATE_ROWS**3 / max(time.perf_counter() - began, 1e-6)

@@ -1,0 +1,118 @@
+"""Refitting a model on new rows with its own hyperparameters: the nightly job, without a search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from xrfm_cli.datasets import (
+    Encoder,
+    EncodingConfig,
+    Table,
+    check_columns,
+    drop_rows_without_target,
+    encode_target,
+    fit_encoder,
+    read_weights,
+)
+from xrfm_cli.datasets.errors import TargetError
+from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.tuning.coding import fit_coding
+from xrfm_cli.tuning.evaluation import mean_metric, trial_generator
+from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
+from xrfm_cli.tuning.model import FittedModel, Member
+from xrfm_cli.tuning.prepare import DEFAULT_MEMORY_BYTES
+from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, refit_tree
+from xrfm_cli.tuning.report import repairs_to_json
+from xrfm_cli.tuning.space import Candidate
+
+CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
+
+
+def refit_model(
+    model: FittedModel,
+    table: Table,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    memory_bytes: int | None = None,
+    on_event: OnEvent = ignore_event,
+    clock: Callable[[], float] = time.monotonic,
+) -> FittedModel:
+    """Fit a model's ensemble again on other rows of the same schema.
+
+    Schema, hyperparameters, learned metrics, weights, calibration and threshold are the model's; encoders,
+    centers and coefficients are new. The out-of-fold score is carried over, and the report says so.
+    Raises InputError where a needed column is missing or a class is new.
+    """
+    began = clock()
+    check_columns(table, model.schema, needed=("feature", "target", "weight"))
+    table, dropped = drop_rows_without_target(table, model.target)
+    truth = encode_target(table, model.target)
+    if model.target.classes and (truth == -2).any():
+        row = int(np.flatnonzero(truth == -2)[0])
+        label = table.column(model.target.name)[row].as_py()
+        raise TargetError(
+            f"{table.source}: '{model.target.name}' has the class {label!r}, which the model does not know. "
+            "Fit it anew without --from."
+        )
+    weights = read_weights(table, model.schema)
+    coding = fit_coding(truth, len(model.target.classes), weights)
+    y = torch.from_numpy(coding.encode(truth)).float().to(device)
+    indicators = np.eye(len(model.target.classes))[truth] if model.target.classes else coding.encode(truth)
+    encoded: dict[EncodingConfig, tuple[Encoder, torch.Tensor]] = {}
+    members: list[Member] = []
+    for number, member in enumerate(model.members):
+        on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
+        config = member.encoder.config
+        if config not in encoded:
+            encoder, x = fit_encoder(
+                table, model.schema, config, target=indicators, weights=weights, seed=seed
+            )
+            encoded[config] = encoder, torch.from_numpy(x).to(device)
+        encoder, x_rows = encoded[config]
+        metric = align_metric(
+            mean_metric(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
+        )
+        tree = refit_tree(
+            x_rows,
+            y,
+            None if weights is None else torch.from_numpy(weights).float().to(device),
+            Candidate.from_dict(member.params),
+            metric,
+            iterations=min(1, int(member.params["iterations"])),
+            generator=trial_generator(seed, member.trial, REFIT_FOLD, 0),
+            memory_bytes=memory_bytes or DEFAULT_MEMORY_BYTES,
+            on_event=on_event,
+        ).with_temperature(float(member.params["temperature"]))
+        members.append(replace(member, encoder=encoder, tree=tree, coding=coding))
+    repairs = members[0].encoder.encode(table)[1]
+    report = replace(
+        model.report,
+        rows=table.n_rows,
+        dropped_rows=dropped,
+        stopped_by="refit",
+        seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
+        trials=[],
+        leaves=[
+            {"member": number, "leaf": place, "rows": len(leaf.centers)}
+            for number, member in enumerate(members)
+            for place, leaf in enumerate(member.tree.leaves)
+        ],
+        repairs=repairs_to_json(repairs),
+        notes=[*(note for note in model.report.notes if note != CARRIED_SCORE), CARRIED_SCORE],
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+    return replace(
+        model,
+        members=tuple(members),
+        report=report,
+        versions=library_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device,
+    )

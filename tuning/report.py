@@ -1,0 +1,99 @@
+"""The record of a fit: everything the report and the model file tell about how a model came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import Repair
+from xrfm_cli.tuning.baselines import Baseline
+from xrfm_cli.tuning.metrics import compute_metric
+from xrfm_cli.tuning.problem import Problem
+
+MAX_PLOTTED_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """What was tried, what it cost, what won and what had to be mended."""
+
+    rows: int  # used for training
+    dropped_rows: int  # without a target
+    metric: str
+    score: float  # out-of-fold value of the metric
+    score_low: float  # least and largest value over the folds, or over quarters of the judged rows
+    score_high: float
+    lower_is_better: bool
+    stopped_by: str  # time, trials, interrupt
+    validation: dict[str, Any]  # scheme, folds, judged rows and why
+    metrics: dict[str, float]  # every metric of the task on the out-of-fold predictions
+    baselines: list[dict[str, Any]]
+    seconds: dict[str, float]  # by stage
+    trials: list[dict[str, Any]]
+    ensemble: list[dict[str, Any]]
+    leaves: list[dict[str, Any]]
+    fallbacks: list[dict[str, Any]]
+    repairs: list[dict[str, Any]]
+    notes: list[str]
+    oof: dict[str, Any]  # at most 2,000 rows for plots
+    peak_memory_bytes: int
+    options: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON facts."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> FitReport:
+        """Build again what :meth:`to_json` described."""
+        return cls(**{f.name: facts[f.name] for f in fields(cls)})
+
+
+def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
+    """A sample of targets and out-of-fold predictions, drawn once and in the order of the rows."""
+    rows = problem.plan.judged_rows
+    chosen = np.sort(np.random.default_rng([problem.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
+    predicted = predictions[chosen]
+    if problem.n_classes == 2:
+        predicted = predicted[:, 1]
+    return {
+        "row": rows[chosen].tolist(),
+        "target": problem.truth[rows[chosen]].tolist(),
+        "prediction": np.round(predicted, 10).tolist(),
+    }
+
+
+def score_spread(problem: Problem, predictions: NDArray[np.float64]) -> tuple[float, float]:
+    """The least and the largest score over the folds; over quarters of the rows if there is one fold."""
+    sizes = [len(fold.valid) for fold in problem.plan.folds]
+    if len(sizes) == 1:
+        order = np.random.default_rng([problem.seed, 3]).permutation(sizes[0])
+        parts = np.array_split(order, min(4, max(1, sizes[0] // 20)))
+    else:
+        parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    weights = problem.judged_weights
+    scores = [
+        compute_metric(
+            problem.metric,
+            problem.judged_truth[part],
+            predictions[part],
+            None if weights is None else weights[part],
+        )
+        for part in parts
+        if len(part)
+    ]
+    return float(np.min(scores)), float(np.max(scores))
+
+
+def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:
+    """Values mended, by column and kind."""
+    return [{"column": r.column, "what": r.what, "count": int(r.count)} for r in repairs]
+
+
+def baselines_to_json(baselines: tuple[Baseline, ...]) -> list[dict[str, Any]]:
+    """JSON facts of the baselines."""
+    return [b.to_json() for b in baselines]

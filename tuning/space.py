@@ -1,0 +1,163 @@
+"""What is searched: kernels, bandwidth, ridge, metric and encodings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import optuna
+
+from xrfm_cli.datasets import EncodingConfig
+from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.trees import TreeConfig
+
+NumericTransform = Literal["standard", "quantile"]
+CategoryEncoding = Literal["one_hot", "target"]
+ENCODING_NAMES = ("numeric_transform", "category_encoding")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One configuration: how the columns are encoded and how the tree is fitted."""
+
+    tree: TreeConfig
+    encoding: EncodingConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat set of names and values, as ``--set`` takes them."""
+        return {
+            **self.tree.to_dict(),
+            "numeric_transform": self.encoding.numeric,
+            "category_encoding": self.encoding.category,
+        }
+
+    def with_iterations(self, iterations: int) -> Candidate:
+        """The same candidate with another number of metric updates."""
+        leaf = replace(self.tree.leaf, iterations=iterations)
+        return replace(self, tree=replace(self.tree, leaf=leaf))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
+        """Build from flat names and values; a misspelt name is refused with the nearest one."""
+        tree = {k: v for k, v in values.items() if k not in ENCODING_NAMES}
+        check_names(tree)
+        encoding = EncodingConfig(
+            numeric=values.get("numeric_transform", "standard"),
+            category=values.get("category_encoding", "one_hot"),
+        )
+        return cls(tree=TreeConfig.from_dict(tree), encoding=encoding)
+
+
+def hyperparameter_names() -> list[str]:
+    """Every name that ``--set`` takes."""
+    tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
+    return sorted([f.name for f in fields(LeafConfig)] + tree + list(ENCODING_NAMES))
+
+
+def check_names(values: Mapping[str, Any]) -> None:
+    """Refuse a hyperparameter that does not exist, naming the nearest that does."""
+    known = hyperparameter_names()
+    for name in values:
+        if name not in known:
+            raise OptionError(f"--set {name}: no such hyperparameter.{did_you_mean(name, known)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpace:
+    """The ranges that suit one table.
+
+    ``general_p`` lets the norm kernel's p vary between q and 2: its distances cost tens of times more
+    than those for p in {1, 2}, so only small tables search it. ``full_metric`` is for tables that are not wide.
+    """
+
+    leaf_size: int
+    pinned: Mapping[str, Any]
+    has_numbers: bool
+    has_categories: bool
+    general_p: bool
+    full_metric: bool
+    sum_power: bool
+    max_iterations: int = 5
+    agop_rows: int = 2_000
+
+    def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
+        """Ask the sampler for one candidate. Pinned hyperparameters are not asked for."""
+        values: dict[str, Any] = {
+            "bandwidth_mode": "adaptive",
+            "iterations": self.max_iterations,
+            "leaf_size": self.leaf_size,
+            "agop_rows": self.agop_rows,
+        }
+        values |= self._kernel(trial)
+        shapes = ["diagonal", "full"] if self.full_metric else ["diagonal"]
+        values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
+        values["ridge"] = self._real(trial, "ridge", 1e-5, 3.0, log=True)
+        if self.has_numbers:
+            values["numeric_transform"] = self._choice(trial, "numeric_transform", ["standard", "quantile"])
+        if self.has_categories:
+            values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
+        return self.complete(values)
+
+    def complete(self, values: Mapping[str, Any]) -> Candidate:
+        """A candidate from some values; pins win, and what belongs to another kernel family is dropped."""
+        merged = {**values, **self.pinned}
+        if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
+            loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
+            merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
+        return Candidate.from_dict(merged)
+
+    def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
+        families = (
+            ["l2", "l1"] + (["lp"] if self.general_p else []) + (["sum_power"] if self.sum_power else [])
+        )
+        if "kernel" in self.pinned:
+            families = [f for f in families if (f == "sum_power") == (self.pinned["kernel"] == "sum_power")]
+        elif "kernel_p" in self.pinned:
+            families = [f for f in families if f != "sum_power"]
+        elif "power" in self.pinned or "constant" in self.pinned:
+            families = ["sum_power"]
+        families = families or ["l2" if self.pinned.get("kernel") != "sum_power" else "sum_power"]
+        family = families[0] if len(families) == 1 else trial.suggest_categorical("family", families)
+        if family == "sum_power":
+            return {
+                "kernel": "sum_power",
+                "kernel_q": self._real(trial, "sum_power_q", 0.5, 1.5, pin="kernel_q"),
+                "power": self.pinned.get("power") or trial.suggest_int("power", 2, 8),
+                "bandwidth": self._real(trial, "sum_power_bandwidth", 0.5, 20.0, log=True, pin="bandwidth"),
+            }
+        q = self._real(
+            trial,
+            f"{family}_q",
+            0.5 if family == "l1" else 0.7,
+            1.0 if family == "l1" else 1.4,
+            pin="kernel_q",
+        )
+        p = {"l1": 1.0, "l2": 2.0}.get(family)
+        if p is None:
+            p = q + (2 - q) * self._real(trial, "lp_share", 0.0, 0.8, pin="kernel_p")
+        return {
+            "kernel": "norm",
+            "kernel_q": q,
+            "kernel_p": p,
+            "bandwidth": self._real(trial, f"{family}_bandwidth", 0.3, 30.0, log=True, pin="bandwidth"),
+        }
+
+    def _real(
+        self,
+        trial: optuna.trial.BaseTrial,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        pin: str = "",
+    ) -> float:
+        pinned = self.pinned.get(pin or name)
+        return float(pinned) if pinned is not None else trial.suggest_float(name, low, high, log=log)
+
+    def _choice(self, trial: optuna.trial.BaseTrial, name: str, options: list[str]) -> str:
+        if name in self.pinned:
+            return str(self.pinned[name])
+        return options[0] if len(options) == 1 else str(trial.suggest_categorical(name, options))
