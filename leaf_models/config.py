@@ -57,7 +57,8 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
-                f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}; the kernel is not positive."
+                f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}, "
+                "or the kernel is not positive."
             )
 
     @classmethod

@@ -100,7 +100,8 @@ class SumPowerKernel:
 
     Additive over coordinates for ``power = 1``, with interactions up to order ``power`` otherwise.
 
-    >>> SumPowerKernel(q=1.0, power=2, constant=0.0, bandwidth=1.0).matrix(torch.zeros(1, 2), torch.ones(1, 2))
+    >>> kernel = SumPowerKernel(q=1.0, power=2, constant=0.0, bandwidth=1.0)
+    >>> kernel.matrix(torch.zeros(1, 2), torch.ones(1, 2))
     tensor([[0.1353]])
     """
 

@@ -61,7 +61,7 @@ def equal_sum(two: TwoValued, high: Tensor, gain: Tensor) -> Tensor:  # (b, k), 
 def slope_sums(
     two: TwoValued, high: Tensor, pair: Tensor, coefficients: Tensor, slope: Tensor
 ) -> Tensor:  # (b, k), (b, m), (m, c), (k,) -> (b, c, k)
-    """``sum_i pair_bi coefficients_io slope_j sign(u_bj - a_ij)``, where slope belongs to a distance of the gap."""
+    """``sum_i pair_bi coefficients_io slope_j sign(u_bj - a_ij)``, the slope being that at the gap."""
     outputs, k = coefficients.shape[1], two.is_high.shape[1]
     weighted = (coefficients[:, :, None] * two.is_high[:, None, :]).reshape(len(coefficients), outputs * k)
     from_high = (pair @ weighted).reshape(len(pair), outputs, k)

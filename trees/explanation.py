@@ -1,4 +1,4 @@
-"""What a tree reacts to, in encoded coordinates: sampled rows, gradients and path integrals.
+"""What a tree reacts to, in encoded coordinates: sampled rows, gradients and path attributions.
 
 A kernel machine keeps its training rows as centers, so a tree explains itself without the data.
 """
@@ -8,30 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from xrfm_cli.trees.mean_gradients import segment_change
 from xrfm_cli.trees.model import TreeModel
 
 DEFAULT_MEMORY_BYTES = 256 << 20
-PANEL_POINTS = 8  # Gauss-Legendre points on each piece of a path
-MAX_HALVINGS = 5  # a piece is halved at most this often before its remainder is shared by rule
-CROSSING_WIDTH = 1e-4  # share of the path on which the jump at a hard split is measured
+PATH_STEPS = 16
+JUMP_HALVINGS = 12  # bisections that find a jump on a path
+SLANT = (
+    1e-2  # a path that moves less than this share of its steps along a split's direction is parallel to it
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathAttributions:
-    """Contributions of the coordinates to ``f(x) - f(baseline)``; over coordinates they add up to it.
-
-    ``remainder`` is the part that the quadrature left over and that was shared by rule: in proportion to
-    the absolute contributions of the same row and output.
-    """
+    """Contributions of the coordinates to ``f(x) - f(baseline)``; over coordinates they add up to it."""
 
     contributions: Tensor  # (n, c, d) float64
     baseline: Tensor  # (c,) float64: the prediction at the baseline row
     predictions: Tensor  # (n, c) float64
-    remainder: Tensor  # (n, c) float64
+    remainder: Tensor  # (n, c) float64: the rounding that was shared by size to make the sums exact
 
 
 def owned_centers(tree: TreeModel) -> Tensor:  # -> (m, d)
@@ -39,11 +37,7 @@ def owned_centers(tree: TreeModel) -> Tensor:  # -> (m, d)
 
     A row in the overlap of two leaves is a center of both, and counted in the one that it is routed to.
     """
-    owned = [
-        leaf.centers[tree.route(leaf.centers) == number]
-        for number, leaf in enumerate(tree.leaves)
-        if len(leaf.centers)
-    ]
+    owned = [leaf.centers[tree.route(leaf.centers) == number] for number, leaf in enumerate(tree.leaves)]
     return torch.cat(owned)
 
 
@@ -72,186 +66,170 @@ def path_attributions(
     x: Tensor,
     baseline: Tensor,
     *,
-    tolerance: float = 1e-3,
+    steps: int = PATH_STEPS,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> PathAttributions:
-    """Additive attributions: gradients integrated along the straight path from a baseline row to each row.
+    """Additive attributions along the straight path from a baseline row to each row.
 
     Args:
         tree: the model ``f``.
         x: rows ``(n, d)``.
         baseline: the row ``(d,)`` that all paths start from.
-        tolerance: how far the integral may miss ``f(x) - f(baseline)``, in units of ``f``, before the
-            path is cut into smaller pieces. What is still missing is shared in proportion to the absolute
-            contributions, so that they always add up, and is told as ``remainder``.
-        memory_bytes: bounds the blocks of gradients.
+        steps: pieces that each path is cut into; the sums are exact for any number, and the shares of
+            the coordinates tend to those of the path integral of the gradient.
+        memory_bytes: bounds the blocks.
 
-    Where the path crosses a hard split with direction ``v``, the model jumps, and no gradient sees it.
-    The jump belongs to the split's direction: coordinate ``j`` gets the share
-    ``v_j (x - baseline)_j / v.(x - baseline)`` of it.
+    On each piece the leaves contribute their mean gradients, averaged over the two ends' leaf weights. The
+    change of the weights, a jump at a hard split, belongs to the split's direction ``v``: coordinate
+    ``j`` gets the share ``v_j (x - baseline)_j / v.(x - baseline)`` of it, or, on a path that is nearly
+    parallel to the split, a share in proportion to ``|v_j (x - baseline)_j|``.
 
     Without splits these are integrated gradients: Sundararajan et al., arXiv 1703.01365 (2017).
     """
-    difference = x - baseline
     start = tree.predict(baseline[None]).double()[0]
     end = tree.predict(x).double()
-    paths = _Paths(tree=tree, baseline=baseline, difference=difference, memory_bytes=memory_bytes)
     contributions = torch.zeros(*end.shape, x.shape[1], dtype=torch.float64, device=x.device)
-    pieces = _add_jumps(paths, contributions)
-    _add_integrals(paths, pieces, contributions, tolerance)
+    rows_a_block = max(1, _rows_a_block(tree, memory_bytes) // (4 * steps))  # float64, and two ends
+    for first in range(0, len(x), rows_a_block):
+        rows = slice(first, first + rows_a_block)
+        contributions[rows] = _followed(tree, _polylines(tree, x[rows], baseline, steps))
     remainder = end - start - contributions.sum(2)
-    contributions += remainder[:, :, None] * _shares(contributions.abs(), difference)
-    return PathAttributions(
-        contributions=contributions, baseline=start, predictions=end, remainder=remainder
+    contributions += remainder[:, :, None] * _proportions(contributions.abs(), (x - baseline).double())
+    return PathAttributions(contributions=contributions, baseline=start, predictions=end, remainder=remainder)
+
+
+def _polylines(tree: TreeModel, x: Tensor, baseline: Tensor, steps: int) -> Tensor:  # (b, d) -> (b, s + 1, d)
+    """Points on the paths; next to a jump of a hard tree, the nearest two are moved close to it."""
+    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=x.device).repeat(len(x), 1)
+
+    def at(row: Tensor, position: Tensor) -> Tensor:
+        return torch.lerp(baseline.expand(len(row), -1), x[row], position.to(x.dtype)[:, None])
+
+    every = torch.arange(len(x), device=x.device).repeat_interleave(steps + 1)
+    points = at(every, t.reshape(-1))
+    if tree.temperature == 0 and tree.splits:
+        leaf = tree.route(points).reshape(len(x), steps + 1)
+        row, step = (leaf[:, 1:] != leaf[:, :-1]).nonzero(as_tuple=True)
+        before, after = t[row, step], t[row, step + 1]
+        for _ in range(JUMP_HALVINGS):
+            middle = (before + after) / 2
+            unchanged = tree.route(at(row, middle)) == leaf[row, step]
+            before, after = torch.where(unchanged, middle, before), torch.where(unchanged, after, middle)
+        inner = step + 1 < steps  # the ends of the path stay where they are
+        t[row[inner], step[inner] + 1] = after[inner]
+        inner = step > 0
+        t[row[inner], step[inner]] = before[inner]
+        points = at(every, t.reshape(-1))
+    return points.reshape(len(x), steps + 1, -1)
+
+
+def _followed(tree: TreeModel, points: Tensor) -> Tensor:  # (b, s + 1, d) -> (b, c, d)
+    """Contributions along polylines of ``s`` segments each."""
+    b, ends, d = points.shape
+    weights = tree.leaf_weights(points.reshape(b * ends, d)).reshape(b, ends, -1).double()
+    shares = _Shares.of(tree, weights)
+    moved = (points[:, 1:] - points[:, :-1]).double()
+    total = torch.zeros(b, tree.n_outputs, d, dtype=torch.float64, device=points.device)
+    values = torch.zeros(
+        len(tree.leaves), 2, b, ends - 1, tree.n_outputs, dtype=torch.float64, device=points.device
     )
+    for number, leaf in enumerate(tree.leaves):
+        at_work = weights[:, :, number] > 0
+        row, step = (at_work[:, :-1] | at_work[:, 1:]).nonzero(as_tuple=True)
+        if len(row) == 0:
+            continue
+        change = segment_change(leaf, points[row, step], points[row, step + 1])
+        values[number, 0, row, step], values[number, 1, row, step] = change.start_values, change.stop_values
+        held = shares.leaves[row, step, number, None, None]
+        total.index_add_(0, row, held * change.gradients * moved[row, step, None])
+    _add_routing(tree, shares, values, moved, total)
+    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Paths:
-    """Straight lines from one baseline to ``n`` rows."""
+class _Shares:
+    """What the splits pass to their sides at both ends of every segment, and what reaches a node."""
 
-    tree: TreeModel
-    baseline: Tensor  # (d,)
-    difference: Tensor  # (n, d)
-    memory_bytes: int
+    right: Tensor  # (2, b, s, splits) share of a split's weight that goes right, at both ends
+    splits: Tensor  # (b, s, splits) weight that reaches a split, products of shares averaged over the ends
+    leaves: Tensor  # (b, s, leaves)
 
-    def points(self, rows: Tensor, t: Tensor) -> Tensor:  # (b,), (b,) -> (b, d)
-        """The points of the given rows' paths at positions ``t`` between 0 and 1."""
-        return self.baseline + t.to(self.baseline.dtype)[:, None] * self.difference[rows]
-
-    def values(self, rows: Tensor, t: Tensor) -> Tensor:  # -> (b, c)
-        """Predictions at the points, in blocks."""
-        step = _rows_a_block(self.tree, self.memory_bytes)
-        parts = [
-            self.tree.predict(self.points(rows[i : i + step], t[i : i + step])) for i in range(0, len(rows), step)
-        ]
-        return torch.cat(parts).double()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pieces:
-    """Parts of paths on which the model is continuous, or nearly so."""
-
-    rows: Tensor  # (b,) int64
-    start: Tensor  # (b,) float64
-    stop: Tensor  # (b,) float64
+    @classmethod
+    def of(cls, tree: TreeModel, weights: Tensor) -> _Shares:
+        """From the leaf weights ``(b, s + 1, leaves)`` at the points."""
+        b, ends, leaf_count = weights.shape
+        right = weights.new_zeros(2, b, ends - 1, len(tree.splits))
+        reached = weights.new_zeros(b, ends - 1, len(tree.splits))
+        leaves = weights.new_zeros(b, ends - 1, leaf_count)
+        node_weights = _node_weights(tree, weights)
+        if not tree.splits:
+            return cls(right=right, splits=reached, leaves=torch.ones_like(leaves))
+        reached[:, :, 0] = 1
+        for number in _top_down(tree):
+            split = tree.splits[number]
+            right[:, :, :, number] = _both_ends(node_weights[number], node_weights[split.right])
+            average = right[:, :, :, number].mean(0)
+            for child, share in ((split.left, 1 - average), (split.right, average)):
+                target = reached[:, :, child] if child >= 0 else leaves[:, :, ~child]
+                target.copy_(reached[:, :, number] * share)
+        return cls(right=right, splits=reached, leaves=leaves)
 
 
-def _add_jumps(paths: _Paths, contributions: Tensor) -> _Pieces:
-    """Measure the jumps at hard splits, share them, and return the pieces between them."""
-    n = len(paths.difference)
-    crossings = _hard_crossings(paths)
-    rows = torch.arange(n, device=crossings.device)
-    reached = torch.zeros(n, dtype=torch.float64, device=crossings.device)
-    done: list[tuple[Tensor, Tensor, Tensor]] = []
-    order = crossings.argsort(dim=1)
-    for rank in range(int(crossings.isfinite().sum(1).max()) if crossings.numel() else 0):
-        split = order[:, rank]
-        at = crossings[rows, split]
-        crossing = at.isfinite()
-        some, split, at = rows[crossing], split[crossing], at[crossing]
-        before = torch.maximum(reached[some], at - CROSSING_WIDTH)
-        after = torch.maximum(before, (at + CROSSING_WIDTH).clamp(max=1.0))
-        done.append((some, reached[some], before))
-        jump = paths.values(some, after) - paths.values(some, before)
-        directions = torch.stack([split_node.direction for split_node in paths.tree.splits])[split]
-        moved = (directions * paths.difference[some]).double()
-        contributions.index_add_(0, some, jump[:, :, None] * (moved / moved.sum(1, keepdim=True))[:, None])
-        reached[some] = after
-    done.append((rows, reached, torch.ones_like(reached)))
-    all_rows, start, stop = (torch.cat(parts) for parts in zip(*done, strict=True))
-    wide = stop > start
-    return _Pieces(rows=all_rows[wide], start=start[wide], stop=stop[wide])
+def _node_weights(tree: TreeModel, weights: Tensor) -> dict[int, Tensor]:  # -> (b, s + 1) each
+    """The weight of the leaves below every node: splits by number, leaves by ``~number``."""
+    below = {~number: weights[:, :, number] for number in range(weights.shape[2])}
+    for number in reversed(_top_down(tree)):
+        below[number] = below[tree.splits[number].left] + below[tree.splits[number].right]
+    return below
 
 
-def _hard_crossings(paths: _Paths) -> Tensor:  # -> (n, splits) float64, infinite where there is no crossing
-    """Where each path crosses each hard split, if it reaches the split's node there."""
-    splits = paths.tree.splits
-    n, device = len(paths.difference), paths.difference.device
-    if not splits:
-        return torch.full((n, 0), torch.inf, dtype=torch.float64, device=device)
-    directions = torch.stack([split.direction for split in splits]).double()
-    thresholds = torch.tensor([float(split.threshold) for split in splits], dtype=torch.float64, device=device)
-    offset = directions @ paths.baseline.double() - thresholds  # (splits,)
-    slope = paths.difference.double() @ directions.T  # (n, splits)
-    at = -offset / slope
-    at = torch.where((at > 0) & (at < 1), at, torch.inf)
-    for number, ancestors in enumerate(_ancestors(paths.tree)):
-        if not _is_hard(paths.tree, number):
-            at[:, number] = torch.inf
-        for ancestor, right in ancestors:
-            if _is_hard(paths.tree, ancestor):
-                side = offset[ancestor] + at[:, number] * slope[:, ancestor] > 0
-                at[side != right, number] = torch.inf
-    return at
+def _both_ends(whole: Tensor, right: Tensor) -> Tensor:  # (b, s + 1), (b, s + 1) -> (2, b, s)
+    """The right share at the start and stop of segments; where no weight arrives, that of the other end."""
+    share = torch.where(whole > 0, right / torch.where(whole > 0, whole, 1.0), torch.nan)
+    start, stop = share[:, :-1], share[:, 1:]
+    return torch.stack(
+        [torch.where(start.isnan(), stop, start), torch.where(stop.isnan(), start, stop)]
+    ).nan_to_num(nan=0.0)
 
 
-def _ancestors(tree: TreeModel) -> list[list[tuple[int, bool]]]:
-    """For each split, the splits above it and whether it lies on their right."""
-    above: list[list[tuple[int, bool]]] = [[] for _ in tree.splits]
-    stack = [0]
-    while stack:
-        number = stack.pop()
-        for child, right in ((tree.splits[number].left, False), (tree.splits[number].right, True)):
-            if child >= 0:
-                above[child] = [*above[number], (number, right)]
-                stack.append(child)
-    return above
+def _add_routing(tree: TreeModel, shares: _Shares, values: Tensor, moved: Tensor, total: Tensor) -> None:
+    """Add what the changing shares of the splits contribute, along the directions of the splits.
+
+    From the leaves up, a node's value is the mean of its sides' values by their shares; the change of a
+    product is the sum of either factor's change times the other's average.
+    """
+    nodes = {~number: values[number] for number in range(len(tree.leaves))}  # (2, b, s, c) each
+    for number in reversed(_top_down(tree)):
+        split = tree.splits[number]
+        left, right = nodes[split.left], nodes[split.right]
+        share = shares.right[:, :, :, number, None]
+        nodes[number] = left + share * (right - left)
+        change = (share[1] - share[0]) * (right - left).mean(0) * shares.splits[:, :, number, None]
+        along = moved * split.direction.double()  # (b, s, d)
+        net, gross = along.sum(2, keepdim=True), along.abs().sum(2, keepdim=True)
+        parallel = net.abs() < SLANT * gross
+        part = torch.where(parallel, along.abs() / torch.where(gross > 0, gross, 1.0), along / net)
+        part = torch.where(gross > 0, part, 0.0)
+        total += torch.einsum("bsc,bsd->bcd", change, part)
 
 
-def _is_hard(tree: TreeModel, split: int) -> bool:
-    return tree.temperature == 0 or float(tree.splits[split].iqr) == 0
+def _top_down(tree: TreeModel) -> list[int]:
+    """Numbers of the splits, every one after the split above it."""
+    order = [0] if tree.splits else []
+    for number in order:
+        split = tree.splits[number]
+        order.extend(child for child in (split.left, split.right) if child >= 0)
+    return order
 
 
-def _add_integrals(paths: _Paths, pieces: _Pieces, contributions: Tensor, tolerance: float) -> None:
-    """Integrate the gradients over the pieces, halving those that miss their own difference."""
-    allowed = tolerance / 4  # a path has several pieces, whose errors add up
-    for halvings in range(MAX_HALVINGS + 1):
-        if len(pieces.rows) == 0:
-            return
-        integrals = _integrals(paths, pieces)
-        change = paths.values(pieces.rows, pieces.stop) - paths.values(pieces.rows, pieces.start)
-        missed = (change - integrals.sum(2)).abs().amax(1) > allowed
-        kept = ~missed if halvings < MAX_HALVINGS else torch.ones_like(missed)
-        contributions.index_add_(0, pieces.rows[kept], integrals[kept])
-        pieces = _halved(pieces, ~kept)
-
-
-def _halved(pieces: _Pieces, chosen: Tensor) -> _Pieces:
-    rows, start, stop = pieces.rows[chosen], pieces.start[chosen], pieces.stop[chosen]
-    middle = (start + stop) / 2
-    return _Pieces(
-        rows=torch.cat([rows, rows]), start=torch.cat([start, middle]), stop=torch.cat([middle, stop])
-    )
-
-
-def _integrals(paths: _Paths, pieces: _Pieces) -> Tensor:  # -> (b, c, d) float64
-    """Gauss-Legendre integrals of gradient times direction over each piece."""
-    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(PANEL_POINTS))
-    nodes, weights = nodes.to(pieces.start.device), weights.to(pieces.start.device)
-    step = max(1, _rows_a_block(paths.tree, paths.memory_bytes) // PANEL_POINTS)
-    parts = []
-    for first in range(0, len(pieces.rows), step):
-        block = slice(first, first + step)
-        rows, width = pieces.rows[block], pieces.stop[block] - pieces.start[block]
-        t = pieces.start[block, None] + width[:, None] * (nodes + 1) / 2
-        gradients = paths.tree.gradients(paths.points(rows.repeat_interleave(PANEL_POINTS), t.reshape(-1)))
-        shaped = gradients.reshape(len(rows), PANEL_POINTS, *gradients.shape[1:]).double()
-        average = torch.einsum("bpcd,p->bcd", shaped, weights / 2)
-        parts.append(average * (width[:, None] * paths.difference[rows])[:, None])
-    return torch.cat(parts)
-
-
-def _shares(sizes: Tensor, difference: Tensor) -> Tensor:  # (n, c, d), (n, d) -> (n, c, d), summing to one
+def _proportions(sizes: Tensor, difference: Tensor) -> Tensor:  # (n, c, d), (n, d) -> (n, c, d)
     """Proportions of ``sizes``; where all are zero, of the squared distance moved, else even ones."""
-    fallback = difference.double().square()[:, None].expand_as(sizes)
-    sizes = torch.where(sizes.sum(2, keepdim=True) > 0, sizes, fallback)
-    sizes = torch.where(sizes.sum(2, keepdim=True) > 0, sizes, torch.ones_like(sizes))
+    for fallback in (difference.square()[:, None].expand_as(sizes), torch.ones_like(sizes)):
+        sizes = torch.where(sizes.sum(2, keepdim=True) > 0, sizes, fallback)
     return sizes / sizes.sum(2, keepdim=True)
 
 
 def _rows_a_block(tree: TreeModel, memory_bytes: int) -> int:
     """How many rows' gradients fit: several kernel blocks of the largest leaf, and the gradients."""
     largest = max(len(leaf.centers) for leaf in tree.leaves)
-    outputs, d = tree.leaves[0].coefficients.shape[1], tree.leaves[0].centers.shape[1]
-    return max(PANEL_POINTS, memory_bytes // (4 * (6 * largest + 4 * outputs * d)))
+    return max(1, memory_bytes // (4 * (6 * largest + 4 * tree.n_outputs * tree.n_features)))

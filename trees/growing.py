@@ -31,7 +31,8 @@ def grow(
     """Split rows until no node has more than ``config.leaf_size`` of them.
 
     A node is split at the median along the top eigenvector of an AGOP. If that leaves a child fewer
-    than ``min_leaf_size`` rows, the next eigenvector is tried, and after the last one the node becomes a leaf.
+    than ``min_leaf_size`` rows, the next eigenvector is tried, and after the last one the node
+    becomes a leaf.
 
     >>> x = torch.linspace(0, 1, 100)[:, None]
     >>> config = TreeConfig(leaf_size=50)

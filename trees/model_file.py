@@ -29,7 +29,8 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
     """Write atomically: to a temporary file in the same folder, which is then renamed.
 
     ``manifest`` is JSON-able; ``tensors`` may be on any device. The manifest carries the SHA-256 of both
-    members, its own taken over its canonical text without that entry, so that an altered manifest is noticed too.
+    members, its own taken over its canonical text without that entry, so that an altered
+    manifest is noticed too.
     """
     blob = save_tensors({name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)})
     document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: _digest(blob)}}

@@ -16,7 +16,8 @@ PROJECTION_BLOCK = 1024
 class SplitNode:
     """One split: rows with ``direction . x <= threshold`` go left, the others right.
 
-    A child of 0 or more is another split, by its place in the tree's list; a child below 0 is leaf ``~child``.
+    A child of 0 or more is another split, by its place in the tree's list; a child below 0 is
+    leaf ``~child``.
     """
 
     direction: Tensor  # (d,) float64

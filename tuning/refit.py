@@ -11,7 +11,6 @@ from xrfm_cli.datasets.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
 from xrfm_cli.tuning.space import Candidate
 
-
 REFIT_FOLD = 1_000_000  # the "fold" of the generators that the final fits draw from
 
 
