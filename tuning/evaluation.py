@@ -81,7 +81,8 @@ def evaluate(
     """Yield the loss after each stage of the first fold, then the judgement over all folds.
 
     Each fit runs within ``budgeted(rows, times)``, which is told the fit's number of rows and how many
-    such fits the candidate still needs. It may raise :class:`OutOfTime`, and gives the list that the fit fills. Stopping to iterate prunes the candidate.
+    such fits the candidate still needs. It may raise :class:`OutOfTime`, and gives the list that the fit
+    fills. Stopping to iterate prunes the candidate.
     """
     plan = problem.plan
     pinned = (
@@ -89,7 +90,6 @@ def evaluate(
     )  # then so many updates are made on all rows, neither more nor less
     sizes = plan.stage_sizes[-1:] if pinned else plan.stage_sizes
     chosen: list[int] = []  # metric updates of each stage of the first fold
-    path: list[Iterate] = []
     start: Tensor | None = None
     for stage, size in enumerate(sizes):
         limit = (

@@ -43,6 +43,7 @@ class Listener:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
+        """Hear of one event."""
         if event.kind == "fallback":
             self.fallbacks[event.message] += event.count or 1
             if self.fallbacks[event.message] > (event.count or 1):

@@ -71,7 +71,7 @@ def compute_metric(
     weights: Array | None = None,
     threshold: float | None = None,
 ) -> float:
-    """One metric of values ``(n,)`` or probabilities ``(n, classes)``, which become labels where it needs them."""
+    """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
     if metric.needs == "labels":
         return metric.compute(truth, predicted_codes(prediction, threshold), weights)
     return metric.compute(truth, prediction, weights)

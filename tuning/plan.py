@@ -1,4 +1,4 @@
-"""Which rows train and which rows judge: folds or hold-out, and the sizes on which a trial must prove itself."""
+"""Which rows train and which judge: folds or hold-out, and the sizes on which a trial must prove itself."""
 
 from __future__ import annotations
 

@@ -52,7 +52,8 @@ def prepare_problem(
     unseen = int((truth == -2).sum()) if target.classes else 0
     if unseen:
         raise TargetError(
-            f"{table.source}: {unseen} rows for validation have a '{target.name}' that no training row has. Drop them."
+            f"{table.source}: {unseen} rows for validation have a '{target.name}' that no training row has. "
+            "Drop them."
         )
     plan = make_plan(
         table.n_rows,
@@ -108,7 +109,7 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
 
 
 def choose_leaf_size(n: int, time_limit_s: float | None) -> int:
-    """The largest leaves that a time limit allows for a table of ``n`` rows: work grows like ``n * leaf_size ** 2``.
+    """The largest leaves that a time limit allows for ``n`` rows: work grows like ``n * leaf_size ** 2``.
 
     Without a limit the size is fixed. It never depends on the machine.
 

@@ -1,4 +1,4 @@
-"""The learning problem of one fit: rows, targets and weights, encoded fold by fold and judged by one metric."""
+"""The learning problem of one fit: rows, targets, weights, encoded fold by fold and judged by one metric."""
 
 from __future__ import annotations
 

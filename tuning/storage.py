@@ -67,7 +67,8 @@ def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
         return _build(manifest, tensors).to(device)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, InputError) as fault:
         raise ModelFileError(
-            f"{path}: its contents do not fit together ({type(fault).__name__}: {fault}). Fit the model again."
+            f"{path}: its contents do not fit together ({type(fault).__name__}: {fault}). "
+            "Fit the model again."
         ) from fault
 
 
