@@ -55,8 +55,12 @@ def metric_power(metric: Tensor, power: float) -> Tensor:
 
 
 def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)
-    """Rows in the coordinates of the metric."""
-    return x * root if root.ndim == 1 else x @ root
+    """Rows in the coordinates of the metric.
+
+    A full metric is applied in float64: rounded to float32, a row then comes out the same in any batch,
+    and a center is at distance zero from itself.
+    """
+    return x * root if root.ndim == 1 else (x.double() @ root.double()).to(x.dtype)
 
 
 def _weighted_rows(gradients: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -23,8 +23,10 @@ from xrfm_cli.tuning.space import Candidate
 
 Array = NDArray[np.float64]
 WORSE_BY = 1.1  # a metric update whose loss is so many times the best ends the iterations
+GAIN = 0.998  # and so do two in a row whose loss is not below so many times the best before
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
 LATER_ITERATIONS = 1  # metric updates at most in a stage that starts from a learned metric
+LATER_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,11 +94,9 @@ def evaluate(
     chosen: list[int] = []  # metric updates of each stage of the first fold
     start: Tensor | None = None
     for stage, size in enumerate(sizes):
-        limit = (
-            candidate.tree.leaf.iterations
-            if stage == 0
-            else min(LATER_ITERATIONS, candidate.tree.leaf.iterations)
-        )
+        limit = candidate.tree.leaf.iterations
+        if stage > 0:
+            limit = min(limit, LATER_ITERATIONS if size <= LATER_ROWS else 0)
         with budgeted(size, 1) as path:
             path += _stage(
                 problem, candidate, 0, stage, size, start, limit, trial, on_event, stop_early=not pinned
@@ -158,11 +158,16 @@ def _stage(
         path.append(iterate)
         if stop_early:
             losses.append(_fold_loss(problem, fold, iterate))
-            if losses[-1] > WORSE_BY * min(losses) or (
-                len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]
-            ):
+            if _is_settled(losses):
                 break
     return path
+
+
+def _is_settled(losses: list[float]) -> bool:
+    """Whether further metric updates are not worth their time: two in a row gained little, or one lost much."""
+    if losses[-1] > WORSE_BY * min(losses):
+        return True
+    return len(losses) > 2 and min(losses[-2:]) > GAIN * min(losses[:-2])
 
 
 def _iterate(problem: Problem, fold: int, matrices: FoldMatrices, model: TreeModel) -> Iterate:

@@ -93,7 +93,7 @@ class SearchSpace:
         values |= self._kernel(trial)
         shapes = ["diagonal", "full"] if self.full_metric else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
-        values["ridge"] = self._real(trial, "ridge", 1e-5, 3.0, log=True)
+        values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
         if self.has_numbers:
             values["numeric_transform"] = self._choice(trial, "numeric_transform", ["standard", "quantile"])
         if self.has_categories:
@@ -123,7 +123,7 @@ class SearchSpace:
         if family == "sum_power":
             return {
                 "kernel": "sum_power",
-                "kernel_q": self._real(trial, "sum_power_q", 0.5, 1.5, pin="kernel_q"),
+                "kernel_q": self._real(trial, "sum_power_q", 0.5, 1.6, pin="kernel_q"),
                 "power": self.pinned.get("power") or trial.suggest_int("power", 2, 8),
                 "bandwidth": self._real(trial, "sum_power_bandwidth", 0.5, 20.0, log=True, pin="bandwidth"),
             }
@@ -131,7 +131,7 @@ class SearchSpace:
             trial,
             f"{family}_q",
             0.5 if family == "l1" else 0.7,
-            1.0 if family == "l1" else 1.4,
+            1.0 if family == "l1" else 1.6,
             pin="kernel_q",
         )
         p = {"l1": 1.0, "l2": 2.0}.get(family)
