@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 from xrfm_cli.datasets import EncodingConfig
+from xrfm_cli.tuning.coding import fit_coding
 from xrfm_cli.tuning.problem import Problem
 
 Array = NDArray[np.float64]
 RIDGES = tuple(10.0**k for k in range(-3, 5))
 RIDGE_ENCODING = EncodingConfig()
+FEWEST_ROWS = 3  # below, leaving one out leaves nothing to choose a strength by: the constant stands in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Baseline:
 
 def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
     """The mean (or the prior of the classes) and ridge regression, judged like the candidates."""
-    constant = [_constant(problem, fold) for fold in range(len(problem.plan.folds))]
+    constant = [_constant(problem)]
     ridge = [_ridge(problem, fold) for fold in range(len(problem.plan.folds))]
     classes = bool(problem.n_classes)
     named = (
@@ -51,14 +53,19 @@ def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
     )
 
 
-def _constant(problem: Problem, fold: int) -> Array:
-    coding = problem.coding(fold)
-    outputs = max(problem.n_classes - 1, 1)
-    return coding.decode(np.zeros((len(problem.plan.folds[fold].valid), outputs)))
+def _constant(problem: Problem) -> Array:
+    """One constant for all judged rows: one for each fold would rank the folds against each other."""
+    rows = problem.plan.refit_rows
+    weights = None if problem.weights is None else problem.weights[rows]
+    coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
+    return coding.decode(np.zeros((len(problem.plan.judged_rows), max(problem.n_classes - 1, 1))))
 
 
 def _ridge(problem: Problem, fold: int) -> Array:
     matrices = problem.fold(fold, RIDGE_ENCODING)
+    if len(matrices.x_train) < FEWEST_ROWS:
+        outputs = np.zeros((len(matrices.x_valid), matrices.y_train.shape[1]))
+        return problem.decode(fold, outputs)
     model = RidgeCV(alphas=RIDGES)
     weights = None if matrices.weights is None else matrices.weights.double().cpu().numpy()
     model.fit(

@@ -164,7 +164,7 @@ def _stage(
 
 
 def _is_settled(losses: list[float]) -> bool:
-    """Whether further metric updates are not worth their time: two in a row gained little, or one lost much."""
+    """Whether more metric updates are not worth their time: two in a row gained little, or one lost much."""
     if losses[-1] > WORSE_BY * min(losses):
         return True
     return len(losses) > 2 and min(losses[-2:]) > GAIN * min(losses[:-2])

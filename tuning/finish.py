@@ -144,6 +144,7 @@ def _refit(
     if candidate.encoding not in encoded:
         encoded[candidate.encoding] = problem.encode(rows, candidate.encoding, coding)
     encoder, x, y = encoded[candidate.encoding]
+    fresh = "iterations" in problem.pinned  # so many updates from the start, as the user asked
     learned = [
         align_metric(
             metric, problem.fold(fold, candidate.encoding).encoder.feature_names, encoder.feature_names
@@ -155,7 +156,7 @@ def _refit(
         y,
         problem.weight_tensor(rows),
         candidate,
-        average_metrics(learned),
+        None if fresh else average_metrics(learned),
         iterations=judgement.last_iterations,
         generator=trial_generator(problem.seed, number, REFIT_FOLD, 0),
         memory_bytes=problem.memory_bytes,

@@ -153,7 +153,7 @@ def _assemble(
     finished: Finished,
     listener: Listener,
 ) -> FittedModel:
-    low, high = score_spread(problem, finished.predictions)
+    low, high = score_spread(problem, finished.predictions, finished.threshold)
     for repair in finished.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = finished.members

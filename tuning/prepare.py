@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
     EncodingConfig,
     Table,
     TableSchema,
     TargetSchema,
+    concatenate_tables,
     drop_rows_without_target,
     encode_target,
+    read_groups,
+    read_time,
     read_weights,
 )
-from xrfm_cli.datasets.errors import SchemaError, TargetError
+from xrfm_cli.datasets.errors import OptionError, TargetError
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.metrics import find_metric
 from xrfm_cli.tuning.plan import make_plan
@@ -43,25 +42,24 @@ def prepare_problem(
     if valid is not None:
         valid, dropped_valid = drop_rows_without_target(valid, target)
         if valid.n_rows == 0:
-            raise TargetError(
-                f"{valid.source}: has no row with a value in '{target.name}', so it cannot judge."
-            )
+            raise TargetError(f"{valid.source}: no row has a value in '{target.name}', so it cannot judge.")
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
-        table, dropped = _stacked(table, valid), dropped + dropped_valid
+        table, dropped = concatenate_tables(table, valid), dropped + dropped_valid
     truth = encode_target(table, target)
-    unseen = int((truth == -2).sum()) if target.classes else 0
-    if unseen:
-        raise TargetError(
-            f"{table.source}: {unseen} rows for validation have a '{target.name}' that no training row has. "
-            "Drop them."
+    metric = find_metric(config.metric, target.task)
+    if metric.name == "poisson_deviance" and (truth < 0).any():
+        row = int(np.flatnonzero(truth < 0)[0]) + 1
+        raise OptionError(
+            f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row with a "
+            "target), but counts are 0 or more. Choose rmse or mae."
         )
     plan = make_plan(
         table.n_rows,
         seed=config.seed,
         folds=config.folds,
         strata=truth if target.classes else None,
-        groups=_role_values(table, schema, "group"),
-        time=_role_values(table, schema, "time"),
+        groups=read_groups(table, schema),
+        time=read_time(table, schema),
         given=given,
     )
     problem = Problem(
@@ -70,7 +68,7 @@ def prepare_problem(
         target=target,
         truth=truth,
         weights=read_weights(table, schema),
-        metric=find_metric(config.metric, target.task),
+        metric=metric,
         plan=plan,
         seed=config.seed,
         device=config.device,
@@ -78,17 +76,6 @@ def prepare_problem(
         pinned=config.pinned,
     )
     return problem, dropped
-
-
-def _stacked(table: Table, more: Table) -> Table:
-    """The rows of two tables with the same columns, one after the other."""
-    below = more.select(table.column_names).data
-    if below.schema.types != table.data.schema.types:
-        raise SchemaError(
-            f"{more.source}: its columns are stored as other types than those of {table.source}. "
-            "Give both files in the same format."
-        )
-    return replace(table, data=pa.concat_tables([table.data, below.cast(table.data.schema)]))
 
 
 def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
@@ -120,19 +107,3 @@ def choose_leaf_size(n: int, time_limit_s: float | None) -> int:
         return LARGEST_LEAF
     size = LEAF_ROWS_A_MINUTE * float(np.sqrt(time_limit_s / 60 * 48_000 / max(n, 1)))
     return int(min(LARGEST_LEAF, max(500, size)))
-
-
-def _role_values(table: Table, schema: TableSchema, role: str) -> NDArray[np.generic] | None:
-    """Sortable values of the column with a role; equal codes for equal values."""
-    for column in schema.columns:
-        if column.role != role:
-            continue
-        values = table.data.column(column.name).combine_chunks()
-        if values.null_count:
-            row = int(np.flatnonzero(np.asarray(values.is_null()))[0]) + 1
-            raise SchemaError(
-                f"{table.source}: column '{column.name}' ({role}) has no value in row {row}. Fill it in."
-            )
-        array = np.asarray(values)
-        return np.unique(array.astype(str) if array.dtype == object else array, return_inverse=True)[1]
-    return None

@@ -49,19 +49,19 @@ def refit_tree(
     y: Tensor,
     weights: Tensor | None,
     candidate: Candidate,
-    metric: Tensor,
+    metric: Tensor | None,
     *,
     iterations: int,
     generator: torch.Generator,
     memory_bytes: int,
     on_event: OnEvent,
 ) -> TreeModel:
-    """One tree on all rows from a learned metric.
+    """One tree on all rows from a learned metric, or from the identity where there is none.
 
-    A single leaf is solved once under that metric. Leaves of a larger tree go on to ``iterations``
+    A single leaf is solved once under a learned metric. Leaves of a larger tree go on to ``iterations``
     updates of their own, as they did when the candidate was judged.
     """
-    alone = len(x) <= candidate.tree.leaf_size
+    alone = metric is not None and len(x) <= candidate.tree.leaf_size
     return fit_tree(
         x,
         y,

@@ -67,7 +67,9 @@ def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str,
     }
 
 
-def score_spread(problem: Problem, predictions: NDArray[np.float64]) -> tuple[float, float]:
+def score_spread(
+    problem: Problem, predictions: NDArray[np.float64], threshold: float | None
+) -> tuple[float, float]:
     """The least and the largest score over the folds; over quarters of the rows if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
@@ -82,6 +84,7 @@ def score_spread(problem: Problem, predictions: NDArray[np.float64]) -> tuple[fl
             problem.judged_truth[part],
             predictions[part],
             None if weights is None else weights[part],
+            threshold,
         )
         for part in parts
         if len(part)

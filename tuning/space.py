@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import optuna
 
@@ -15,7 +15,11 @@ from xrfm_cli.trees import TreeConfig
 
 NumericTransform = Literal["standard", "quantile"]
 CategoryEncoding = Literal["one_hot", "target"]
-ENCODING_NAMES = ("numeric_transform", "category_encoding")
+ENCODING_CHOICES: dict[str, tuple[str, ...]] = {
+    "numeric_transform": get_args(NumericTransform),
+    "category_encoding": get_args(CategoryEncoding),
+}
+OF_NORM, OF_SUM_POWER = {"kernel_p"}, {"power", "constant"}  # hyperparameters of one kernel family alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,10 @@ class Candidate:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Build from flat names and values; a misspelt name is refused with the nearest one."""
-        tree = {k: v for k, v in values.items() if k not in ENCODING_NAMES}
+        for name, options in ENCODING_CHOICES.items():
+            if values.get(name, options[0]) not in options:
+                raise OptionError(f"{name}={values[name]!r}: must be one of {', '.join(options)}.")
+        tree = {k: v for k, v in values.items() if k not in ENCODING_CHOICES}
         check_names(tree)
         encoding = EncodingConfig(
             numeric=values.get("numeric_transform", "standard"),
@@ -53,7 +60,7 @@ class Candidate:
 def hyperparameter_names() -> list[str]:
     """Every name that ``--set`` takes."""
     tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
-    return sorted([f.name for f in fields(LeafConfig)] + tree + list(ENCODING_NAMES))
+    return sorted([f.name for f in fields(LeafConfig)] + tree + list(ENCODING_CHOICES))
 
 
 def check_names(values: Mapping[str, Any]) -> None:
@@ -103,10 +110,20 @@ class SearchSpace:
     def complete(self, values: Mapping[str, Any]) -> Candidate:
         """A candidate from some values; pins win, and what belongs to another kernel family is dropped."""
         merged = {**values, **self.pinned}
+        self._refuse_idle_pins()
         if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
             loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
             merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
         return Candidate.from_dict(merged)
+
+    def _refuse_idle_pins(self) -> None:
+        """Refuse a pin that could do nothing, since it belongs to the other kernel family."""
+        kernel = self.pinned.get("kernel", "norm" if OF_NORM & set(self.pinned) else "sum_power")
+        for name in sorted((OF_SUM_POWER if kernel == "norm" else OF_NORM) & set(self.pinned)):
+            other = "sum_power" if kernel == "norm" else "norm"
+            raise OptionError(
+                f"--set {name}: belongs to the {other} kernel. Add --set kernel={other} or leave it out."
+            )
 
     def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
         families = (
