@@ -1,0 +1,85 @@
+"""Tables put under each other, although one may be text from a CSV file and the other typed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xrfm_cli.datasets.dates import guess_format, moment_values
+from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.values import (
+    as_text,
+    is_date,
+    is_number,
+    is_text,
+    level_values,
+    number_values,
+    plain_array,
+)
+
+
+def concatenate_tables(first: Table, *others: Table) -> Table:
+    """The rows of all tables under each other, with the columns of the first.
+
+    A column that is text in one and typed in another keeps its values. Raises `SchemaError` where a table
+    lacks a column of the first; more columns are left out.
+
+    >>> texts, numbers = Table(pa.table({"a": ["1", "2.5"]})), Table(pa.table({"a": [3]}))
+    >>> concatenate_tables(texts, numbers).column("a").to_pylist()
+    [1.0, 2.5, 3.0]
+    """
+    tables = (first, *others)
+    for table in others:
+        for name in first.column_names:
+            if name not in table.data.column_names:
+                hint = did_you_mean(name, table.column_names)
+                raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
+    columns = {name: _joined(name, tables) for name in first.column_names}
+    return replace(first, data=pa.table(columns))
+
+
+def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
+    """One column of all tables, of one type."""
+    arrays = [plain_array(table.data.column(name)) for table in tables]
+    marks = {table.decimal for table in tables}
+    kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
+    if len(kinds) <= 1 and (len(marks) == 1 or not any(is_text(kind) for kind in kinds)):
+        kind = next(iter(kinds), pa.null())
+        return pa.chunked_array([array.cast(kind) for array in arrays])
+    if all(is_number(kind) or is_text(kind) for kind in kinds):
+        numbers = [number_values(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
+        if not any(number.unreadable.any() for number in numbers):
+            return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
+    if any(is_date(kind) for kind in kinds):
+        moments = [_moments(array) for array in arrays]
+        if all(moment is not None for moment in moments):
+            return pa.chunked_array(moments)
+    return pa.chunked_array(
+        [_text(array, table.decimal, tables[0].decimal) for array, table in zip(arrays, tables, strict=True)]
+    )
+
+
+def _moments(array: pa.Array) -> pa.Array | None:
+    """A column of dates as timestamps, or None where it holds none."""
+    if is_date(array.type):
+        moments = moment_values(array, "iso")
+    else:
+        guess = guess_format(level_values(array).values) if is_text(array.type) else None
+        if guess is None:
+            return None
+        moments = moment_values(array, guess.date_format)
+    return pa.array(moments.values, mask=~moments.valid).cast(pa.timestamp("us"))
+
+
+def _text(array: pa.Array, own_mark: str, wanted_mark: str) -> pa.Array:
+    """A column as text whose numbers have the wanted decimal mark."""
+    typed = not is_text(array.type)
+    text = as_text(array) if typed else array
+    if (own_mark if not typed else ".") == wanted_mark:
+        return text
+    number = pc.match_substring_regex(text, r"^-?[0-9]+[.,][0-9]+$")
+    swapped = pc.replace_substring(pc.replace_substring(text, ",", "."), ".", wanted_mark)
+    return pc.if_else(number, swapped, text)

@@ -1,0 +1,158 @@
+"""Numbers become one standardised column, and one that says where they are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.values import number_values
+
+_FARTHEST = 1e4  # deviations; farther values are cut, so that float32 squares stay finite
+_MAX_KNOTS = 1000
+_TAIL = 5e-4  # normal scores stop at this probability, about 3.3 deviations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Standardisation ``(value / unit - center) / spread``.
+
+    The unit is a power of two near the largest value, so that no square overflows and no digit is lost.
+    """
+
+    unit: float
+    center: float
+    spread: float
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Standardised values, float64, cut far outside."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (values / self.unit - self.center) / self.spread
+        return np.clip(scaled, -_FARTHEST, _FARTHEST)
+
+
+def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scaling | None:
+    """Mean and deviation of finite values (n,), weighted; None where they do not vary.
+
+    >>> fit_scaling(np.array([1.0, 3.0])).apply(np.array([1.0, 2.0, 3.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    if not len(values) or values.min() == values.max():
+        return None
+    unit = float(2.0 ** np.clip(np.frexp(np.abs(values).max())[1], -1000, 1000))
+    scaled = values / unit
+    center = float(np.average(scaled, weights=weights))
+    spread = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
+    if spread == 0.0:  # so close together that squares vanish
+        spread = float(np.abs(scaled - center).max()) or 1.0
+    return Scaling(unit=unit, center=center, spread=spread)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericEncoder:
+    """The encoder of one numeric column.
+
+    Output columns: the value unless it was constant (0, the mean, where missing), then an indicator of
+    missing cells if the training rows had any. With knots, the value is its normal score by linear
+    interpolation.
+    """
+
+    column: str
+    scaling: Scaling | None
+    has_missing: bool
+    knots: np.ndarray  # float64 (k,), increasing; empty without normal scores
+    scores: np.ndarray  # float64 (k,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the output columns."""
+        value = (self.column,) if self.scaling is not None or len(self.knots) else ()
+        return (*value, f"{self.column} missing") if self.has_missing else value
+
+    def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
+        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        numbers = number_values(cells, decimal)
+        values = numbers.values
+        missing = ~np.isfinite(values)
+        plain = np.where(missing, 0.0, values)
+        if len(self.knots):
+            out[:, 0] = np.where(missing, 0.0, _interpolate(plain, self.knots, self.scores))
+        elif self.scaling is not None:
+            out[:, 0] = np.where(missing, 0.0, self.scaling.apply(plain))
+        if self.has_missing:
+            out[:, -1] = missing
+        infinite = int(np.isinf(values).sum())
+        unreadable = int(numbers.unreadable.sum())
+        return (
+            Repair(self.column, "missing", int(missing.sum()) - infinite - unreadable),
+            Repair(self.column, "infinite", infinite),
+            Repair(self.column, "unreadable number", unreadable),
+        )
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What `from_state` needs: plain values and arrays."""
+        scaling = self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.spread]
+        plain = {"column": self.column, "scaling": scaling, "has_missing": self.has_missing}
+        arrays = {"knots": self.knots, "scores": self.scores} if len(self.knots) else {}
+        return plain, arrays
+
+    @classmethod
+    def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> NumericEncoder:
+        """The encoder that `state` described."""
+        scaling = plain["scaling"]
+        return cls(
+            column=plain["column"],
+            scaling=None
+            if scaling is None
+            else Scaling(unit=scaling[0], center=scaling[1], spread=scaling[2]),
+            has_missing=plain["has_missing"],
+            knots=arrays.get("knots", np.empty(0)),
+            scores=arrays.get("scores", np.empty(0)),
+        )
+
+
+def fit_numeric(
+    name: str, cells: pa.ChunkedArray, decimal: str, weights: np.ndarray | None, *, normal_scores: bool
+) -> NumericEncoder:
+    """Learn mean and deviation, or normal scores, of the finite cells."""
+    values = number_values(cells, decimal).values
+    finite = np.isfinite(values)
+    kept = values[finite]
+    knots = scores = np.empty(0)
+    scaling = fit_scaling(kept, None if weights is None else weights[finite])
+    if normal_scores and scaling is not None:
+        knots, scores = _normal_scores(kept)
+        scaling = None
+    return NumericEncoder(
+        column=name, scaling=scaling, has_missing=bool((~finite).any()), knots=knots, scores=scores
+    )
+
+
+def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most a thousand distinct values with the normal score of their middle rank, unit deviation."""
+    distinct, counts = np.unique(values, return_counts=True)
+    middle = (np.cumsum(counts) - 0.5 * counts) / len(values)
+    if len(distinct) > _MAX_KNOTS:
+        places = np.searchsorted(middle, np.linspace(middle[0], middle[-1], _MAX_KNOTS))
+        kept = np.unique(np.clip(places, 0, len(distinct) - 1))
+    else:
+        kept = np.arange(len(distinct))
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf(float(p)) for p in np.clip(middle[kept], _TAIL, 1 - _TAIL)])
+    at_rows = np.interp(middle, middle[kept], scores)
+    center = np.average(at_rows, weights=counts)
+    spread = np.sqrt(np.average((at_rows - center) ** 2, weights=counts))
+    return distinct[kept], (scores - center) / spread
+
+
+def _interpolate(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Linear interpolation, constant outside; each value alone, so the same in any chunk."""
+    place = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, len(knots) - 2)
+    low, high = knots[place], knots[place + 1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        share = np.clip((values / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
+    return scores[place] + share * (scores[place + 1] - scores[place])

@@ -1,0 +1,146 @@
+"""Files become streams of bytes: decompressed, and refused in one line where they are not what they say."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from xrfm_cli.datasets.errors import FileReadError
+
+_CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
+_CODEC_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bz2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+}
+_ENDINGS = {codec: ending for ending, codec in _CODECS.items()}
+# The first bytes of files that people pass by mistake, with what they are and the way out.
+_OTHER_FORMATS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PAR1", "a Parquet file", "rename it to end in .parquet"),
+    (b"ARROW1", "an Arrow file", "rename it to end in .arrow"),
+    (b"\x89PNG", "a PNG picture", "give a CSV, Parquet or Arrow file"),
+    (b"\xff\xd8\xff", "a JPEG picture", "give a CSV, Parquet or Arrow file"),
+    (b"GIF8", "a GIF picture", "give a CSV, Parquet or Arrow file"),
+    (b"%PDF", "a PDF document", "give a CSV, Parquet or Arrow file"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV"),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (b"\x89HDF", "an HDF5 file", "export the table as Parquet"),
+    (b"\x7fELF", "a program", "give a CSV, Parquet or Arrow file"),
+    (b"\x80\x04\x95", "a pickle", "save the table as Parquet"),
+    (b"\x1f\x8b", "gzip-compressed", "rename it to end in .gz"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "rename it to end in .zst"),
+    (b"\xfd7zXZ\x00", "xz-compressed", "rename it to end in .xz"),
+)
+_MARKUP = (b"<!doctype html", b"<html", b"<?xml")
+
+
+def split_compression(path: Path) -> tuple[str | None, str]:
+    """The codec that a name's ending stands for, and the ending beneath it.
+
+    >>> split_compression(Path("data.csv.gz")), split_compression(Path("data.parquet"))
+    (('gzip', '.csv'), (None, '.parquet'))
+    """
+    codec = _CODECS.get(path.suffix.lower())
+    inner = Path(path.stem).suffix if codec else path.suffix
+    return codec, inner.lower()
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[Any]:
+    """A file as a readable stream of decompressed bytes.
+
+    Whatever the operating system or a codec raises while the stream is read becomes a `FileReadError`.
+    """
+    codec, _ = split_compression(path)
+    try:
+        with path.open("rb") as file:
+            if codec is None:
+                yield file
+                return
+            _check_codec(path, file, codec)
+            with _decompress(file, codec) as stream:
+                yield stream
+    except FileNotFoundError:
+        raise FileReadError(f"{path}: there is no such file{_nearest_file(path)}") from None
+    except IsADirectoryError:
+        raise FileReadError(f"{path}: is a folder; give a file, or a folder of Parquet files") from None
+    except PermissionError:
+        raise FileReadError(f"{path}: may not be read; check its permissions") from None
+    except (EOFError, lzma.LZMAError) as error:
+        raise _damaged(path, codec, error) from None
+    except OSError as error:
+        if codec is None:
+            raise FileReadError(f"{path}: cannot be read: {error}") from None
+        raise _damaged(path, codec, error) from None
+
+
+def _damaged(path: Path, codec: str | None, error: Exception) -> FileReadError:
+    """What to say about compressed data that breaks off or makes no sense."""
+    words = str(error).lower()
+    cut = isinstance(error, EOFError) or "truncated" in words or "end-of-stream" in words
+    fact = "breaks off before its end" if cut else "is damaged"
+    return FileReadError(f"{path}: the {codec} data {fact}; copy or download the file again")
+
+
+def _check_codec(path: Path, file: IO[bytes], codec: str) -> None:
+    """Refuse a file whose ending names a compression that it does not have."""
+    head = file.read(6)
+    file.seek(0)
+    if not head:
+        raise FileReadError(f"{path}: the file is empty")
+    if not head.startswith(_CODEC_MAGIC[codec]):
+        raise FileReadError(f"{path}: is not {codec}-compressed; rename it without {_ENDINGS[codec]}")
+
+
+@contextmanager
+def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
+    if codec == "xz":
+        with lzma.open(file) as stream:
+            yield stream
+    else:
+        with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
+            yield stream
+
+
+def _nearest_file(path: Path) -> str:
+    """The hint at a file of nearly that name in the same folder."""
+    from xrfm_cli.datasets.errors import did_you_mean
+
+    if not path.parent.is_dir():
+        return f", nor the folder {path.parent}"
+    return "." + did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
+
+
+def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> None:
+    """Raise `FileReadError` where the first bytes belong to no text table."""
+    for magic, what, way_out in _OTHER_FORMATS:
+        if head.startswith(magic):
+            raise FileReadError(f"{path}: is {what}, not {expected}; {way_out}")
+    start = head[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(_MARKUP):
+        raise FileReadError(f"{path}: is a web page or XML, not {expected}; download the data itself")
+    if start.startswith((b'{"', b'[{"', b"{\n", b"[{\n")):
+        raise FileReadError(f"{path}: is JSON, not {expected}; convert it to CSV or Parquet")
+
+
+@contextmanager
+def seekable_path(path: Path) -> Iterator[Path]:
+    """A path whose bytes can be read at any place: itself, or a temporary decompressed copy."""
+    codec, _ = split_compression(path)
+    if codec is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="xrfm-") as folder:
+        copy = Path(folder) / path.stem
+        with open_bytes(path) as stream, copy.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        yield copy

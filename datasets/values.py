@@ -1,0 +1,247 @@
+"""Cells become numbers or category levels, in one way for text and for typed columns.
+
+The same value must mean the same whether a CSV file spells it ("3", "3.0") or a Parquet file stores it
+(int 3, float 3.0). Every rule here looks at one cell alone, so a row means the same in any chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
+# (no holiday, no basement) and is missing only where the other cells are numbers or dates.
+MISSING_WORDS = (
+    "", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN", "null", "NULL", "Null",
+    "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "#NULL!", "#DIV/0!", "#VALUE!",
+)  # fmt: skip
+PLACEHOLDER_WORDS = (
+    "-", "--", "---", ".", "..", "None", "none", "NONE", "na", "n.a.", "N.A.", "nil", "unknown",
+    "Unknown", "UNKNOWN", "missing", "Missing", "0000-00-00", "0000-00-00 00:00:00",
+)  # fmt: skip
+
+_NUMBER = (
+    r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
+)
+_GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
+_DECORATION = r"^([+-]?)[$€£¥]\s?|\s?%$"
+_EXACT_INTEGERS = 2.0**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """A column as numbers: NaN where a cell is missing or unreadable."""
+
+    values: np.ndarray  # float64 (n,)
+    unreadable: np.ndarray  # bool (n,): text that is no number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """A column as codes into its distinct values; -1 is missing."""
+
+    values: pa.Array  # string (k,)
+    codes: np.ndarray  # int64 (n,)
+
+    def counts(self) -> np.ndarray:
+        """How many rows hold each level, int64 (k,)."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+
+
+def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One contiguous array of a plain type: dictionaries decoded, text as ``string``."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if is_text(array.type) and not pa.types.is_string(array.type):
+        array = array.cast(pa.string())
+    return array
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is one of the types of text."""
+    view = getattr(pa.types, "is_string_view", lambda _: False)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or view(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds numbers (durations count as seconds)."""
+    types = pa.types
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_duration(kind)
+    )
+
+
+def is_date(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds dates or times."""
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
+
+
+@cache
+def word_set(words: tuple[str, ...]) -> pa.Array:
+    """Words as an Arrow array, made when first needed: the first array of a process imports pandas."""
+    return pa.array(words, pa.string())
+
+
+def tidy_text(text: pa.Array) -> pa.Array:
+    """Text without surrounding blanks, null where it spells a missing value.
+
+    >>> tidy_text(pa.array([" x ", "NA", "", "None"])).to_pylist()
+    ['x', None, None, 'None']
+    """
+    trimmed = pc.utf8_trim_whitespace(text)
+    return pc.if_else(
+        pc.is_in(trimmed, value_set=word_set(MISSING_WORDS)), pa.scalar(None, pa.string()), trimmed
+    )
+
+
+def is_placeholder(text: pa.Array) -> np.ndarray:
+    """Where text is a mark such as "-" that among numbers or dates means missing, bool (n,)."""
+    return to_mask(pc.is_in(text, value_set=word_set(PLACEHOLDER_WORDS)))
+
+
+def to_mask(array: pa.Array) -> np.ndarray:
+    """An Arrow array of booleans as a numpy mask; null is false."""
+    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def parse_numbers(text: pa.Array, decimal: str) -> Numbers:
+    """Read tidy text as numbers; group marks, currency signs and a percent sign are left out.
+
+    >>> parse_numbers(pa.array(["1e3", "$1,200.50", "abc", None]), ".").values.tolist()
+    [1000.0, 1200.5, nan, nan]
+    >>> parse_numbers(pa.array(["1.200,5", "3,25"]), ",").values.tolist()
+    [1200.5, 3.25]
+    """
+    if decimal == ".":
+        try:
+            values = pc.cast(text, pa.float64())
+        except pa.ArrowInvalid:
+            pass
+        else:
+            return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
+    plain = pc.replace_substring_regex(text, _DECORATION, r"\1")
+    if decimal != ".":
+        plain = _exchange_marks(plain)
+    grouped = pc.match_substring_regex(plain, _GROUPED)
+    plain = pc.if_else(grouped, pc.replace_substring(plain, ",", ""), plain)
+    readable = pc.match_substring_regex(plain, _NUMBER)
+    plain = pc.if_else(readable, plain, pa.scalar(None, pa.string()))
+    unreadable = pc.invert(pc.fill_null(readable, True))
+    values = pc.cast(pc.utf8_ltrim(plain, "+"), pa.float64())
+    return Numbers(values=_float64(values), unreadable=to_mask(unreadable))
+
+
+def _exchange_marks(text: pa.Array) -> pa.Array:
+    """Text with a decimal comma in the notation with a decimal point."""
+    swapped = pc.replace_substring(text, ",", "\x00")
+    swapped = pc.if_else(
+        pc.match_substring_regex(text, r"^[^.,]*\.[0-9]{0,2}$|^[^.,]*\.[0-9]{4,}$|[eE]"),
+        swapped,  # a point that cannot mark groups of three: an ordinary decimal point
+        pc.replace_substring(swapped, ".", ","),
+    )
+    return pc.replace_substring(swapped, "\x00", ".")
+
+
+def _float64(array: pa.Array) -> np.ndarray:
+    """Arrow floats as a numpy float64 array with NaN for null."""
+    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Numbers:
+    """A column of any type as numbers, float64 (n,).
+
+    32-bit floats are read through their shortest text, so that 0.1 means 0.1 and not 0.10000000149, as in
+    the CSV file of the same table; so are decimals, which Arrow converts without correct rounding.
+
+    >>> number_values(pa.array([1, None, 3])).values.tolist()
+    [1.0, nan, 3.0]
+    """
+    array = plain_array(column)
+    kind = array.type
+    if pa.types.is_duration(kind):
+        array = pc.divide(array.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
+    elif pa.types.is_boolean(kind):
+        array = array.cast(pa.int8())
+    elif pa.types.is_null(kind):
+        array = array.cast(pa.float64())
+    elif pa.types.is_float32(kind) or pa.types.is_decimal(kind):
+        array = pc.cast(pc.cast(array, pa.string()), pa.float64())
+    elif is_text(kind):
+        return _numbers_from_text(array, decimal)
+    elif not is_number(kind):
+        return Numbers(values=np.full(len(array), np.nan), unreadable=to_mask(pc.invert(pc.is_null(array))))
+    return Numbers(values=_float64(array), unreadable=np.zeros(len(array), dtype=bool))
+
+
+def _numbers_from_text(text: pa.Array, decimal: str) -> Numbers:
+    """Raw text as numbers; marks such as "-" are missing, not unreadable."""
+    tidy = tidy_text(text)
+    numbers = parse_numbers(tidy, decimal)
+    if not numbers.unreadable.any():
+        return numbers
+    return Numbers(values=numbers.values, unreadable=numbers.unreadable & ~is_placeholder(tidy))
+
+
+def level_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Levels:
+    """A column of any type as category levels, each keyed by one canonical text.
+
+    >>> level_values(pa.array(["3", "3.0", "None", "", "True"])).values.to_pylist()
+    ['3', 'None', 'true']
+    >>> level_values(pa.array([3.0, None, 2.5])).codes.tolist()
+    [0, -1, 1]
+    """
+    array = plain_array(column)
+    encoded = (array if is_text(array.type) else as_text(array)).dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    again = canonical_text(tidy_text(encoded.dictionary), decimal).dictionary_encode()
+    mapping = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    mapping = np.append(mapping, -1)  # the last entry serves code -1
+    return Levels(values=again.dictionary, codes=mapping[codes])
+
+
+def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
+    """One spelling for each value: 3.0 is "3", 2.50 is "2.5", True is "true"; "007" stays.
+
+    >>> canonical_text(pa.array(["3.0", "2.50", "TRUE", "007", "-0"])).to_pylist()
+    ['3', '2.5', 'true', '007', '0']
+    """
+    if decimal != ".":
+        comma = pc.match_substring_regex(text, r"^-?[0-9]+,[0-9]+$")
+        text = pc.if_else(comma, pc.replace_substring(text, ",", "."), text)
+    text = pc.replace_substring_regex(text, r"^(-?(?:0|[1-9][0-9]*))\.0*$", r"\1")
+    text = pc.replace_substring_regex(text, r"^(-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])0+$", r"\1")
+    text = pc.if_else(pc.equal(text, "-0"), "0", text)
+    word = pc.match_substring_regex(text, r"^(?i)(?:true|false)$")
+    return pc.if_else(word, pc.ascii_lower(text), text)
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    """Typed values as the text that a CSV file of the same table would hold."""
+    kind = array.type
+    if pa.types.is_floating(kind):
+        return _float_text(array)
+    if pa.types.is_timestamp(kind):
+        text = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.string())
+        return pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1")
+    if pa.types.is_duration(kind):
+        return _float_text(pa.array(number_values(array).values, from_pandas=True))
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_nested(kind):
+        return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+    return array.cast(pa.string())
+
+
+def _float_text(array: pa.Array) -> pa.Array:
+    """Floats as text, whole ones without a point or an exponent."""
+    values = _float64(array)
+    whole = np.isfinite(values) & (np.trunc(values) == values) & (np.abs(values) < _EXACT_INTEGERS)
+    integers = pa.array(np.where(whole, values, 0.0).astype(np.int64)).cast(pa.string())
+    return pc.if_else(pa.array(whole), integers, array.cast(pa.string()))

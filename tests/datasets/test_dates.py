@@ -1,0 +1,157 @@
+"""Spellings of dates, one by one, and which spelling a column uses."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from xrfm_cli.datasets.dates import DateFormat, guess_format, moment_values, parse_moments
+
+READABLE: list[tuple[DateFormat, str, str]] = [
+    ("iso", "2014-10-13", "2014-10-13T00:00:00"),
+    ("iso", "2014/10/13", "2014-10-13T00:00:00"),
+    ("iso", "2014.10.13", "2014-10-13T00:00:00"),
+    ("iso", "2014-1-3", "2014-01-03T00:00:00"),
+    ("iso", "2014-10", "2014-10-01T00:00:00"),
+    ("iso", "20141013", "2014-10-13T00:00:00"),
+    ("iso", "20141013T093015", "2014-10-13T09:30:15"),
+    ("iso", "2014-10-13 09:30", "2014-10-13T09:30:00"),
+    ("iso", "2014-10-13T09:30:15", "2014-10-13T09:30:15"),
+    ("iso", "2014-10-13 09:30:15.25", "2014-10-13T09:30:15.25"),
+    ("iso", "2014-10-13 09:30:15,123456789", "2014-10-13T09:30:15.123456"),
+    ("iso", "2014-10-13T09:30:00Z", "2014-10-13T09:30:00"),
+    ("iso", "2014-10-13T09:30:00+02:00", "2014-10-13T07:30:00"),
+    ("iso", "2014-10-13 09:30:00-0530", "2014-10-13T15:00:00"),
+    ("iso", "2014-10-13 09:30 PM", "2014-10-13T21:30:00"),
+    ("iso", "1899-12-31 23:59:59", "1899-12-31T23:59:59"),
+    ("iso", "2016-02-29", "2016-02-29T00:00:00"),
+    ("day first", "13.10.2014", "2014-10-13T00:00:00"),
+    ("day first", "02-10-2012 09:00", "2012-10-02T09:00:00"),
+    ("day first", "2/1/99", "1999-01-02T00:00:00"),
+    ("day first", "2/1/14 12:05 am", "2014-01-02T00:05:00"),
+    ("month first", "10/13/2014", "2014-10-13T00:00:00"),
+    ("month first", "1/2/2014 12:00 PM", "2014-01-02T12:00:00"),
+    ("month name", "13 Oct 2014", "2014-10-13T00:00:00"),
+    ("month name", "13-Oct-14", "2014-10-13T00:00:00"),
+    ("month name", "October 13, 2014", "2014-10-13T00:00:00"),
+    ("month name", "Oct 13 2014 1:05 PM", "2014-10-13T13:05:00"),
+    ("month name", "Mon, 13 Oct 2014 09:30:00 GMT", "2014-10-13T09:30:00"),
+    ("month name", "Sept 1st, 2014", "2014-09-01T00:00:00"),
+    ("month name", "Oct 2014", "2014-10-01T00:00:00"),
+    ("time", "09:30", "1970-01-01T09:30:00"),
+    ("time", "9:30:15 pm", "1970-01-01T21:30:15"),
+    ("digits", "20141013", "2014-10-13T00:00:00"),
+    ("epoch s", "1413192600", "2014-10-13T09:30:00"),
+    ("epoch ms", "1413192600000", "2014-10-13T09:30:00"),
+]
+
+
+@pytest.mark.parametrize(("date_format", "text", "expected"), READABLE)
+def test_readable_dates(date_format: DateFormat, text: str, expected: str) -> None:
+    moments = parse_moments(pa.array([text]), date_format)
+    assert moments.valid.all()
+    assert moments.values.astype("datetime64[us]")[0] == np.datetime64(expected, "us")
+
+
+@pytest.mark.parametrize(
+    ("date_format", "text"),
+    [
+        ("iso", "2014-13-01"),
+        ("iso", "2015-02-29"),
+        ("iso", "2014-10-13 25:00"),
+        ("iso", "2014-10-13 09:61"),
+        ("iso", "yesterday"),
+        ("iso", "2014-10-13x"),
+        ("iso", "2014-10-13 13:00 pm"),
+        ("day first", "31.04.2014"),
+        ("day first", "1.13.2014"),
+        ("month first", "13/13/2014"),
+        ("month name", "13 Foo 2014"),
+        ("month name", "13 Market 2014"),
+        ("time", "24:00"),
+        ("digits", "20141301"),
+        ("epoch s", "1e30"),
+    ],
+)
+def test_unreadable_dates(date_format: DateFormat, text: str) -> None:
+    moments = parse_moments(pa.array([text, None]), date_format)
+    assert moments.valid.tolist() == [False, False]
+    assert moments.unreadable.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("cells", "date_format", "evidence"),
+    [
+        (["2014-10-13", "2014-10-14"], "iso", ""),
+        (["13.10.2014", "02.10.2014"], "day first", "goes up to 13"),
+        (["10/13/2014", "10/02/2014"], "month first", "the second number exceeds 12"),
+        (["01/02/2014", "05/02/2014", "03/03/2014"], "day first", "the rows are in order"),
+        (["02/01/2014", "01/02/2014"], "month first", "is a guess"),
+        (["02.01.2014", "01.02.2014"], "day first", "is a guess"),
+        (["13 Oct 2014", "2 Nov 2014"], "month name", ""),
+        (["09:30", "10:45"], "time", ""),
+    ],
+)
+def test_guessed_format(cells: list[str], date_format: str, evidence: str) -> None:
+    guess = guess_format(pa.array(cells))
+    assert guess is not None
+    assert guess.date_format == date_format
+    assert evidence in guess.evidence
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["a", "b"],
+        ["13.10.2014", "10.13.2014"],
+        ["2014-10-13", "13 Oct 2014"],
+        ["1.2", "1.3"],
+        ["1-2", "3-4"],
+        [None],
+    ],
+)
+def test_no_format(cells: list[str | None]) -> None:
+    assert guess_format(pa.array(cells, pa.string())) is None
+
+
+STAMP = dt.datetime(1969, 12, 31, 23, 59, 59, 500_000)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        pa.array([STAMP], pa.timestamp("us")),
+        pa.array([STAMP], pa.timestamp("ns")),
+        pa.array([STAMP], pa.timestamp("ms")),
+        pa.array([STAMP], pa.timestamp("ns", "UTC")),
+        pa.array([STAMP], pa.timestamp("us")).dictionary_encode(),
+    ],
+)
+def test_typed_moments(typed: pa.Array) -> None:
+    moments = moment_values(typed, "iso")
+    assert moments.values.tolist() == [-500_000]
+    assert moments.valid.all()
+
+
+def test_zones_are_read_as_utc_from_text_and_from_types() -> None:
+    typed = pa.array([dt.datetime(2014, 7, 1, 12, tzinfo=dt.UTC)], pa.timestamp("us", "Europe/Vienna"))
+    texts = pa.array(["2014-07-01 14:00:00+02:00"])
+    assert moment_values(typed, "iso").values.tolist() == moment_values(texts, "iso").values.tolist()
+
+
+def test_a_date_means_the_same_beside_any_other_cell() -> None:
+    """The fast reader of whole columns and the patterns agree."""
+    alone = [
+        "2014-10-13",
+        "2014-10-13 09:30",
+        "2014-10-13T09:30:15.5",
+        "1960-02-29 00:00:01",
+        "2014-10-13 09",
+    ]
+    fast = moment_values(pa.array(alone), "iso")
+    slow = moment_values(pa.array([*alone, "2014/10/13 1:30 pm"]), "iso")
+    assert fast.values.tolist() == slow.values.tolist()[:-1]
+    assert slow.valid.all()

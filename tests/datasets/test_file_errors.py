@@ -1,0 +1,153 @@
+"""What is wrong with a file is said in one line that names the place and the way out."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
+from xrfm_cli.datasets.errors import FileReadError, InputError, OptionError
+
+Make = Callable[[Path], object]
+LINES = b"a,b\n" + b"1,x\n" * 5000
+
+
+def parquet_bytes(folder: Path) -> bytes:
+    path = folder / "whole.parquet"
+    pq.write_table(pa.table({"a": list(range(5000)), "b": [str(i) for i in range(5000)]}), path)
+    return path.read_bytes()
+
+
+def duplicate_columns() -> pa.Table:
+    return pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+
+
+CASES: list[tuple[str, Make | bytes | None, str]] = [
+    ("missing.csv", None, "there is no such file"),
+    ("folder/missing.csv", None, "nor the folder"),
+    ("missing.parquet", None, "there is no such file"),
+    ("empty.csv", b"", "the file is empty"),
+    ("blank.csv", b"\n \n\n", "the file is empty"),
+    ("empty.parquet", b"", "the file is empty"),
+    ("empty.csv.gz", b"", "the file is empty"),
+    ("header.csv", b"a,b\n", "has names of columns but no rows"),
+    ("header-only.csv", b"a,b", "has names of columns but no rows"),
+    (
+        "header.parquet",
+        lambda path: pq.write_table(pa.table({"a": pa.array([], pa.int64())}), path),
+        "no rows",
+    ),
+    ("long.csv", b"a,b\n1,2\n3,4,5\n", r"row 2 \(line 3\) has 3 cells, but there are 2 columns"),
+    ("short.csv", b"a,b,c\n1,2,3\n\n4,5\n", r"row 2 \(line 4\) has 2 cells, but there are 3 columns"),
+    ("late.csv", LINES + b"1,2,3\n", r"row 5001 \(line 5002\) has 3 cells"),
+    ("late.csv.gz", gzip.compress(LINES + b"1\n"), r"row 5001 \(line 5002\) has 1 cells"),
+    ("quote.csv", b'a,b\n1,"x\n' + b"2,y\n" * 60, r"row 1 \(line 2\): a quote is opened and not closed"),
+    ("names.csv", b"a,b,a\n1,2,3\n", "columns 1 and 3 are both named 'a'"),
+    ("names.parquet", lambda path: pq.write_table(duplicate_columns(), path), "both named 'a'"),
+    ("bytes.csv", "a,b\nMünchen,ö\n".encode() + b"x,\xe9\n", "line 3 has byte 0xE9, which is not utf-8"),
+    ("picture.csv", b"\x89PNG\r\n\x1a\n" + bytes(64), "is a PNG picture, not CSV"),
+    ("picture.parquet", b"\x89PNG\r\n\x1a\n" + bytes(64), "is a PNG picture, not Parquet"),
+    ("sheet.csv", b"PK\x03\x04" + bytes(64), "Excel workbook, not CSV"),
+    ("page.csv", b"<!DOCTYPE html><html></html>", "is a web page"),
+    ("records.csv", b'[{"a": 1}]', "is JSON, not CSV"),
+    ("noise.csv", bytes(range(256)) * 8, "binary data, not text"),
+    ("table.csv", lambda path: pq.write_table(pa.table({"a": [1]}), path), "rename it to end in .parquet"),
+    ("packed.csv", gzip.compress(LINES), "rename it to end in .gz"),
+    ("plain.csv.gz", LINES, "is not gzip-compressed; rename it without .gz"),
+    ("text.parquet", LINES, "is no Parquet file; if it is CSV, rename it to end in .csv"),
+    ("text.arrow", LINES, "is no Arrow file"),
+    ("cut.csv.gz", gzip.compress(LINES)[:-20], "the gzip data breaks off before its end"),
+    ("cut.csv.bz2", bz2.compress(LINES)[:-20], "the bz2 data breaks off before its end"),
+    ("cut.csv.xz", lzma.compress(LINES)[:-20], "the xz data breaks off before its end"),
+    (
+        "cut.csv.zst",
+        pa.Codec("zstd").compress(LINES, asbytes=True)[:-5],
+        "the zstd data breaks off before its end",
+    ),
+    ("bad.csv.gz", gzip.compress(LINES)[:30] + bytes(40), "the gzip data"),
+    (
+        "cut.parquet",
+        lambda path: path.write_bytes(parquet_bytes(path.parent)[:-100]),
+        "no complete Parquet",
+    ),
+    (
+        "half.parquet",
+        lambda path: path.write_bytes(parquet_bytes(path.parent)[:2000]),
+        "no complete Parquet",
+    ),
+    ("nothing-*.csv", None, "no file matches the pattern"),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "message"), CASES, ids=[case[0] for case in CASES])
+def test_one_line_errors(tmp_path: Path, name: str, make: Make | bytes | None, message: str) -> None:
+    path = tmp_path / name
+    if isinstance(make, bytes):
+        path.write_bytes(make)
+    elif make is not None:
+        make(path)
+    with pytest.raises(FileReadError, match=message) as caught:
+        read_table(path)
+    assert "\n" not in str(caught.value)
+    assert name.partition("*")[0] in str(caught.value)
+    with pytest.raises(FileReadError, match=message):
+        list(read_chunks(path, chunk_rows=10))
+
+
+def test_the_nearest_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a\n1\n")
+    with pytest.raises(FileReadError, match=r"Did you mean 'train.csv'"):
+        read_table(tmp_path / "trian.csv")
+
+
+def test_bytes_that_do_not_fit_a_given_encoding_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"a,b\n1,x\n2,\xe9\n")
+    with pytest.raises(FileReadError, match="line 3 has byte 0xE9, which is not utf-8"):
+        read_table(path, ReadOptions(encoding="utf-8"))
+    path.write_bytes(b"a,b\n" + b"1,x\n" * 400_000 + b"2,\xe9\n")
+    with pytest.raises(FileReadError, match="line 400002 has byte 0xE9, which is not utf-8"):
+        read_table(path, ReadOptions(encoding="utf-8"))
+    path.write_bytes(b"a,b\n" + b"1,x\n" * 400_000 + b"2,\x81\n")
+    with pytest.raises(FileReadError, match="line 400002 has byte 0x81, which is not cp1252"):
+        read_table(path, ReadOptions(encoding="cp1252"))
+
+
+def test_folders_and_patterns(tmp_path: Path) -> None:
+    with pytest.raises(FileReadError, match="the folder holds no Parquet file"):
+        read_table(tmp_path)
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "b.csv").write_text("a,c\n1,2\n")
+    with pytest.raises(FileReadError, match=r"b.csv: no column 'b', which .*a.csv has"):
+        read_table(f"{tmp_path}/*.csv")
+    (tmp_path / "b.csv").write_text('a,b\n"1,5",2\n')
+    (tmp_path / "a.csv").write_text("a,b\n1.5,2\n")
+    with pytest.raises(FileReadError, match="give the decimal mark"):
+        read_table(f"{tmp_path}/*.csv")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "c.parquet")
+    with pytest.raises(FileReadError, match="match one format"):
+        read_table(f"{tmp_path}/*")
+    pq.write_table(pa.table({"b": [1]}), tmp_path / "d.parquet")
+    with pytest.raises(FileReadError, match="give files with the same columns"):
+        read_table(tmp_path)
+
+
+def test_standard_input_is_refused() -> None:
+    with pytest.raises(FileReadError, match="standard input"):
+        read_table("-")
+
+
+def test_chunks_of_no_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="chunk_rows"):
+        next(read_chunks(tmp_path / "data.csv", chunk_rows=0))
+
+
+def test_every_error_is_an_input_error() -> None:
+    assert issubclass(FileReadError, InputError)
