@@ -34,7 +34,7 @@ class Baseline:
 
 def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
     """The mean (or the prior of the classes) and ridge regression, judged like the candidates."""
-    constant = [_constant(problem)]
+    constant = [_constant(problem, fold) for fold in range(len(problem.plan.folds))]
     ridge = [_ridge(problem, fold) for fold in range(len(problem.plan.folds))]
     classes = bool(problem.n_classes)
     named = (
@@ -53,12 +53,14 @@ def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
     )
 
 
-def _constant(problem: Problem) -> Array:
-    """One constant for all judged rows: one for each fold would rank the folds against each other."""
-    rows = problem.plan.refit_rows
-    weights = None if problem.weights is None else problem.weights[rows]
-    coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
-    return coding.decode(np.zeros((len(problem.plan.judged_rows), max(problem.n_classes - 1, 1))))
+def _constant(problem: Problem, fold: int) -> Array:
+    """The mean of a fold's training rows; for classes one for all, as several would rank the folds."""
+    coding = problem.coding(fold)
+    if problem.n_classes:
+        rows = problem.plan.refit_rows
+        weights = None if problem.weights is None else problem.weights[rows]
+        coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
+    return coding.decode(np.zeros((len(problem.plan.folds[fold].valid), max(problem.n_classes - 1, 1))))
 
 
 def _ridge(problem: Problem, fold: int) -> Array:

@@ -100,7 +100,9 @@ def fit_model(
         if dropped:
             listener(
                 Event(
-                    kind="repair", message=f"{dropped:,} rows without a target were left out", count=dropped
+                    kind="repair",
+                    message=f"{dropped:,} rows without a target or of weight 0 were left out",
+                    count=dropped,
                 )
             )
         space = make_space(problem, config)

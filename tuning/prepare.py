@@ -32,17 +32,24 @@ GENERAL_P_ROWS, SUM_POWER_WORK, FULL_METRIC_FEATURES = 3_000, 400_000, 300
 def prepare_problem(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, valid: Table | None = None
 ) -> tuple[Problem, int]:
-    """The problem of one fit, and the number of rows that were dropped for want of a target.
+    """The problem of one fit, and the number of rows left out for want of a target or of weight.
 
     ``valid`` holds rows that judge and are never trained on.
     """
     check_names(config.pinned)
-    table, dropped = drop_rows_without_target(table, target)
+    table, dropped = _usable_rows(table, schema, target)
     given = None
     if valid is not None:
-        valid, dropped_valid = drop_rows_without_target(valid, target)
+        valid, dropped_valid = _usable_rows(valid, schema, target)
         if valid.n_rows == 0:
-            raise TargetError(f"{valid.source}: no row has a value in '{target.name}', so it cannot judge.")
+            raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot judge.")
+        unseen = np.flatnonzero(encode_target(valid, target) == -2) if target.classes else np.empty(0)
+        if len(unseen):
+            label = valid.column(target.name)[int(unseen[0])].as_py()
+            raise TargetError(
+                f"{valid.source}: '{target.name}' has the class {label!r}, which no training row has "
+                f"({len(unseen):,} such rows). Drop them."
+            )
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         table, dropped = concatenate_tables(table, valid), dropped + dropped_valid
     truth = encode_target(table, target)
@@ -50,8 +57,8 @@ def prepare_problem(
     if metric.name == "poisson_deviance" and (truth < 0).any():
         row = int(np.flatnonzero(truth < 0)[0]) + 1
         raise OptionError(
-            f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row with a "
-            "target), but counts are 0 or more. Choose rmse or mae."
+            f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row "
+            "with a target), but counts are 0 or more. Choose rmse or mae."
         )
     plan = make_plan(
         table.n_rows,
@@ -76,6 +83,15 @@ def prepare_problem(
         pinned=config.pinned,
     )
     return problem, dropped
+
+
+def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, int]:
+    """Rows with a target and a weight above 0, and how many were left out."""
+    kept, dropped = drop_rows_without_target(table, target)
+    weights = read_weights(kept, schema)
+    if weights is None or (weights > 0).all():
+        return kept, dropped
+    return kept.take(np.flatnonzero(weights > 0)), dropped + int((weights == 0).sum())
 
 
 def make_space(problem: Problem, config: FitConfig) -> SearchSpace:

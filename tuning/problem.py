@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, TargetSchema, fit_encoder
+from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.tuning.calibration import fit_calibrator
 from xrfm_cli.tuning.coding import TargetCoding, fit_coding
 from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric, predicted_codes
@@ -76,7 +77,14 @@ class Problem:
         key = (fold, encoding)
         if key not in self._matrices:
             rows = self.plan.folds[fold]
-            encoder, x_train, y_train = self.encode(rows.train, encoding, self.coding(fold))
+            try:
+                encoder, x_train, y_train = self.encode(rows.train, encoding, self.coding(fold))
+            except SchemaError:
+                # No column varies here: those that vary elsewhere are constants, and so is the model.
+                coding = self.coding(fold)
+                encoder, x_all, _ = self.encode(np.arange(self.table.n_rows), encoding, coding)
+                x_train = x_all[rows.train]
+                y_train = torch.from_numpy(coding.encode(self.truth[rows.train])).float().to(self.device)
             x_valid, _ = encoder.encode(self.table.take(rows.valid))
             self._matrices[key] = FoldMatrices(
                 encoder=encoder,
