@@ -1,0 +1,122 @@
+"""Options win over the environment, the environment over the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xrfm_cli.commands.config import misspelt_variables, resolve
+from xrfm_cli.commands.registry import KNOWN
+from xrfm_cli.datasets.errors import OptionError
+
+
+def values(
+    *, typed: dict[str, Any] | None = None, environment: dict[str, str] | None = None, command: str = "fit"
+) -> dict[str, Any]:
+    """What a command sees."""
+    return resolve(KNOWN[command], typed or {}, command=command, known=KNOWN, environment=environment or {})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A configuration file that says something of each type."""
+    path = tmp_path / "xrfm.toml"
+    path.write_text(
+        """
+        seed = 7
+        quiet = true
+        [fit]
+        time-limit = "10m"
+        trials = 30
+        drop = ["a", "b, c"]
+        set = { kernel = "norm", bandwidth = 5.0 }
+        from = "old.xrfm"
+        [predict]
+        proba = true
+        """
+    )
+    return path
+
+
+def test_a_file_speaks_to_all_commands_and_to_one(file: Path) -> None:
+    found = values(typed={"config": str(file)})
+    assert found == {
+        "config": str(file),
+        "seed": 7,
+        "quiet": True,
+        "time_limit": 600.0,
+        "trials": 30,
+        "drop": ("a", "b, c"),
+        "pins": (("kernel", "norm"), ("bandwidth", 5.0)),
+        "from_model": "old.xrfm",
+    }
+    assert values(typed={"config": str(file)}, command="predict")["proba"] is True
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file(file: Path) -> None:
+    environment = {"XRFM_CONFIG": str(file), "XRFM_TRIALS": "20", "XRFM_SEED": "3"}
+    found = values(typed={"trials": "10"}, environment=environment)
+    assert (found["trials"], found["seed"], found["time_limit"]) == (10, 3, 600.0)
+
+
+def test_the_environment_has_switches_and_lists() -> None:
+    environment = {
+        "XRFM_JSON": "yes",
+        "XRFM_QUIET": "0",
+        "XRFM_DROP": "a, b",
+        "XRFM_ID": '["x, y"]',
+        "XRFM_TASK": "",
+    }
+    found = values(environment=environment)
+    assert found == {"as_json": True, "quiet": False, "drop": ("a", "b"), "ids": ("x, y",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trails = 3", "no option 'trails'. Did you mean 'trials'?"),
+        ("[fit]\ntrails = 3", "[fit]: no option 'trails'. Did you mean 'trials'?"),
+        ("[predict]\ntrials = 3", "[predict]: no option 'trials'."),
+        ("[fti]\ntrials = 3", "no option 'fti'. Did you mean 'fit'?"),
+        ("fit = 3", "names a command"),
+        ("trials = -1", "trials: '-1' is not a whole number"),
+        ("trials = true", "trials: needs a value"),
+        ("trials = [1, 2]", "trials: takes one value"),
+        ("quiet = 1", "quiet: takes true or false"),
+        ("trials = ", "is not TOML"),
+    ],
+)
+def test_what_a_file_cannot_say(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "xrfm.toml"
+    path.write_text(text)
+    with pytest.raises(OptionError) as fault:
+        values(typed={"config": str(path)})
+    assert message in str(fault.value)
+    assert str(fault.value).startswith(str(path))
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(OptionError, match=r"nowhere\.toml: cannot be read"):
+        values(typed={"config": "nowhere.toml"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("XRFM_TRIALS", "many", "XRFM_TRIALS: 'many' is not a whole number"),
+        ("XRFM_QUIET", "perhaps", "XRFM_QUIET: 'perhaps' is neither 1 nor 0"),
+        ("XRFM_DROP", "[1", "XRFM_DROP: is not a JSON list"),
+    ],
+)
+def test_what_the_environment_cannot_say(name: str, text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        values(environment={name: text})
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    lines = misspelt_variables(
+        {"XRFM_TRAILS": "3", "XRFM_TRIALS": "3", "XRFM_": "", "HOME": "/"}, {"trials", "seed"}
+    )
+    assert lines == ["XRFM_TRAILS is set but is no option. Did you mean 'trials'?"]

@@ -1,0 +1,93 @@
+"""``xrfm evaluate``: metrics, thresholds and their exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_metrics_of_a_regression(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("evaluate", "test.csv", "--model", regression, "--json", folder=folder)
+    assert outcome.status == 0, outcome.err
+    document = outcome.document
+    assert document["rows"] == 90
+    assert {"rmse", "mae", "r2"} <= set(document["metrics"])
+    assert document["metrics"]["r2"] > 0.8
+    assert document["thresholds"] == []
+    shown = xrfm("evaluate", "test.csv", "--model", regression, folder=folder).out
+    assert "rmse" in shown
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "status"),
+    [
+        (("--fail-under", "r2=0.5"), 0),
+        (("--fail-under", "r2=0.99999"), 1),
+        (("--fail-over", "rmse=1e9"), 0),
+        (("--fail-over", "rmse=1"), 1),
+        (("--fail-under", "r2=0.5", "--fail-over", "mae=1"), 1),
+    ],
+)
+def test_thresholds(
+    folder: Path, regression: Path, thresholds: tuple[str, ...], status: int, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm("evaluate", "test.parquet", "--model", regression, "--json", *thresholds, folder=folder)
+    assert outcome.status == status, outcome.err
+    assert all(item["passed"] for item in outcome.document["thresholds"]) == (status == 0)
+    shown = xrfm("evaluate", "test.parquet", "--model", regression, *thresholds, folder=folder)
+    assert shown.status == status
+    assert ("missed" in shown.out) == (status == 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--fail-under", "rmse=1"), "of rmse, less is better; write --fail-over rmse=1"),
+        (("--fail-over", "r2=0.5"), "of r2, more is better; write --fail-under r2=0.5"),
+        (("--fail-over", "rmes=1"), "no metric 'rmes'. Did you mean 'rmse'?"),
+        (("--fail-under", "auc=1"), "auc does not measure regression"),
+    ],
+)
+def test_thresholds_that_mean_nothing(
+    folder: Path, regression: Path, arguments: tuple[str, ...], message: str, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm("evaluate", "test.csv", "--model", regression, *arguments, folder=folder)
+    assert outcome.status == 2
+    assert message in outcome.error
+
+
+def test_metrics_of_classes(folder: Path, classification: Path, xrfm: Callable[..., Any]) -> None:
+    document = xrfm(
+        "evaluate", "test.csv", "--model", classification, "--json", "--quiet", folder=folder
+    ).document
+    assert {"auc", "log_loss", "accuracy", "f1", "brier", "balanced_accuracy"} <= set(document["metrics"])
+
+
+def test_rows_without_a_target_are_left_out_and_counted(
+    tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    (tmp_path / "t.csv").write_text("area,rooms,town,price\n50,2,Graz,90000\n60,3,Linz,\n70,1,Wien,170000\n")
+    outcome = xrfm("evaluate", "t.csv", "--model", regression, "--json", folder=tmp_path)
+    assert outcome.document["rows"] == 2
+    assert "1 row without a target" in outcome.err
+
+
+def test_a_class_that_training_did_not_have_is_refused(
+    tmp_path: Path, classification: Path, xrfm: Callable[..., Any]
+) -> None:
+    (tmp_path / "t.csv").write_text("area,rooms,town,sold\n50,2,Graz,yes\n60,3,Linz,maybe\n")
+    outcome = xrfm("evaluate", "t.csv", "--model", classification, folder=tmp_path)
+    assert outcome.status == 2
+    assert "row 2 has the class 'maybe'" in outcome.error
+
+
+def test_a_table_without_the_target_is_refused(
+    tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    (tmp_path / "t.csv").write_text("area,rooms,town,prcie\n50,2,Graz,1\n60,3,Linz,2\n")
+    outcome = xrfm("evaluate", "t.csv", "--model", regression, folder=tmp_path)
+    assert outcome.status == 2
+    assert "Did you mean 'prcie'?" in outcome.error

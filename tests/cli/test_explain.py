@@ -1,0 +1,53 @@
+"""``xrfm explain``: global explanation, and attributions of rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def test_the_document_and_its_files(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("explain", "--model", "price.xrfm", "--json", folder=folder)
+    assert outcome.status == 0, outcome.err
+    document = outcome.document
+    assert {"importances", "directions", "pairs", "leaves"} <= set(document)
+    shares = [item["share"] for item in document["importances"]]
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares == sorted(shares, reverse=True)
+    assert {item["column"] for item in document["importances"]} >= {"area", "rooms", "town"}
+    written = json.loads((folder / "price.explain.json").read_text())
+    assert written["command"] == "explain"
+    assert "<html" in (folder / "price.explain.html").read_text()
+
+
+def test_what_the_terminal_shows(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    before = (folder / "price.report.json").read_bytes()
+    outcome = xrfm("explain", "--model", "price.xrfm", folder=folder)
+    assert outcome.status == 0
+    assert "area" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "price.explain.html" in outcome.err
+    assert (folder / "price.report.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("method", ["path", "gradient"])
+def test_attributions_go_to_standard_output_or_to_a_file(
+    folder: Path, regression: Path, method: str, xrfm: Callable[..., Any]
+) -> None:
+    options = ("--model", "price.xrfm", "--id", "house", "--method", method)
+    outcome = xrfm("explain", "test.csv", *options, folder=folder)
+    assert outcome.status == 0, outcome.err
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert len(rows) == 90
+    assert rows[0]["house"] == "h00000"
+    to_file = xrfm("explain", "test.csv", *options, "--output", "a.parquet", "--json", folder=folder)
+    assert to_file.status == 0
+    assert to_file.document["importances"]
+    assert pq.read_table(folder / "a.parquet").column_names == list(rows[0])

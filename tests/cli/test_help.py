@@ -1,0 +1,75 @@
+"""Every command has help and an example, the page of documentation equals it, and none of it is slow."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xrfm_cli.commands.registry import COMMANDS, KNOWN
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_sentence_an_example_and_all_its_options(
+    name: str, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm(name, "--help")
+    assert outcome.status == 0
+    assert f"xrfm {name}" in outcome.out.splitlines()[4]
+    assert COMMANDS[name].help.endswith(".")
+    for setting in KNOWN[name].values():
+        for flag in setting.flags:
+            assert flag in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_the_first_help_lists_the_commands(xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("--help")
+    assert outcome.status == 0
+    assert xrfm().out == outcome.out
+    assert [line.split()[0] for line in outcome.out.splitlines() if line[:2] == "  " and line[2:3].islower()][
+        3:9
+    ] == list(COMMANDS)
+
+
+def test_version(xrfm: Callable[..., Any]) -> None:
+    assert xrfm("--version").out.startswith("xrfm 0.")
+
+
+def test_the_page_of_documentation_equals_the_help() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))
+    assert (ROOT / "docs" / "cli.md").read_text() == made["page"](), "run python docs/generate_cli.py"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["fit", "--oops"]]
+)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import json, sys; from xrfm_cli.main import run; run(sys.argv[1:]); "
+        "sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True, timeout=60
+    )
+    modules = json.loads(done.stderr.splitlines()[-1])
+    assert not [name for name in HEAVY if name in modules]
+
+
+def test_importing_the_package_is_instant() -> None:
+    program = (
+        "import sys, xrfm_cli; print([name for name in sys.modules if name in ('numpy', 'torch', 'sklearn')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,182 @@
+"""The scikit-learn estimators: scikit-learn's own checks, tables of all kinds, and the command's numbers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_regression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from xrfm_cli import XRFMClassifier, XRFMRegressor
+from xrfm_cli.datasets.errors import InputError
+
+FOLDS_DIFFER = "rows are dealt to folds by their place, so repeated rows are not the same as weights"
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": FOLDS_DIFFER,
+}
+
+
+def expected_failures(estimator: object) -> dict[str, str]:
+    """The checks that cannot hold, with the reason of each."""
+    return EXPECTED_FAILURES
+
+
+@parametrize_with_checks(
+    [XRFMRegressor(trials=0, folds=2), XRFMClassifier(trials=0, folds=2)],
+    expected_failed_checks=expected_failures,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_the_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+def flats(n: int = 80) -> tuple[pd.DataFrame, pd.Series]:
+    """Columns of every type that a frame has, with gaps; and what they explain."""
+    generator = np.random.default_rng(0)
+    size, town = generator.uniform(20, 120, n), generator.choice(["Graz", "Wien"], n)
+    frame = pd.DataFrame(
+        {
+            "size": np.where(np.arange(n) % 11 == 3, np.nan, size),
+            "town": town,
+            "floor": pd.Categorical(generator.choice(["low", "high"], n)),
+            "built": pd.Timestamp("2001-01-01") + pd.to_timedelta(generator.integers(0, 5000, n), unit="D"),
+            "lift": generator.random(n) < 0.5,
+        }
+    )
+    return frame, pd.Series(10 * size + np.where(town == "Wien", 300, 0), name="rent")
+
+
+@pytest.fixture(scope="module")
+def regressor() -> XRFMRegressor:
+    """A regressor fitted on a frame."""
+    return XRFMRegressor(trials=0, folds=2).fit(*flats())
+
+
+def test_a_frame_with_text_dates_categories_and_gaps(regressor: XRFMRegressor) -> None:
+    frame, rent = flats()
+    assert regressor.score(frame, rent) > 0.9
+    assert list(regressor.feature_names_in_) == list(frame.columns)
+    importances = regressor.feature_importances_
+    assert importances.shape == (5,)
+    assert importances.sum() == pytest.approx(1.0)
+    assert importances[0] == importances.max()
+
+
+def test_an_arrow_table_is_the_same_as_the_frame(regressor: XRFMRegressor) -> None:
+    frame, rent = flats()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    from_table = XRFMRegressor(trials=0, folds=2).fit(table, rent.to_numpy())
+    np.testing.assert_array_equal(from_table.predict(table), regressor.predict(frame))
+
+
+def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
+    regressor: XRFMRegressor, tmp_path: Path
+) -> None:
+    frame, _ = flats()
+    regressor.save(tmp_path / "rent.xrfm")
+    loaded = XRFMRegressor.load(tmp_path / "rent.xrfm")
+    expected = regressor.predict(frame)
+    np.testing.assert_array_equal(loaded.predict(frame), expected)
+    np.testing.assert_array_equal(loaded.feature_names_in_, regressor.feature_names_in_)
+    np.testing.assert_array_equal(loaded.predict(frame[frame.columns[::-1]].assign(more=1)), expected)
+    frame.to_parquet(tmp_path / "new.parquet")
+    command = [sys.executable, "-m", "xrfm_cli", "predict", "new.parquet", "--model", "rent.xrfm", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    np.testing.assert_array_equal([float(line) for line in done.stdout.split()[1:]], expected)
+    with pytest.raises(ValueError, match="load it with XRFMRegressor"):
+        XRFMClassifier.load(tmp_path / "rent.xrfm")
+
+
+def test_intervals_hold_most_of_the_truth(regressor: XRFMRegressor) -> None:
+    frame, rent = flats()
+    bounds = regressor.predict_interval(frame, 0.8)
+    assert bounds.shape == (80, 2)
+    assert ((bounds[:, 0] <= rent) & (rent <= bounds[:, 1])).mean() >= 0.8
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["9", "10", "11"], [False, True], [3, 1, 2]])
+def test_labels_keep_their_type_and_order(labels: list[Any], tmp_path: Path) -> None:
+    x = np.arange(60.0)[:, None] % len(labels)
+    y = np.array(labels)[x[:, 0].astype(int)]
+    classifier = XRFMClassifier(trials=0, folds=2).fit(x, y)
+    np.testing.assert_array_equal(classifier.classes_, np.unique(y))
+    np.testing.assert_array_equal(classifier.predict(x), y)
+    probabilities = classifier.predict_proba(x)
+    assert probabilities.shape == (60, len(labels))
+    np.testing.assert_allclose(probabilities.sum(1), 1.0)
+    classifier.save(tmp_path / "m.xrfm")
+    loaded = XRFMClassifier.load(tmp_path / "m.xrfm")
+    np.testing.assert_array_equal(loaded.predict(x), y)
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+
+
+def test_options_reach_the_fit() -> None:
+    x, y = make_regression(60, 3, random_state=0)
+    model = (
+        XRFMRegressor(trials=0, folds=2, metric="mae", set={"kernel": "norm", "bandwidth": 3.0})
+        .fit(x, y)
+        .model_
+    )
+    assert model.report.metric == "mae"
+    assert model.members[0].params["kernel"] == "norm"
+    assert model.members[0].params["bandwidth"] == 3.0
+    with pytest.raises(ValueError, match="bandwidth"):
+        XRFMRegressor(trials=0, set={"bandwith": 3.0}).fit(x, y)
+    with pytest.raises(ValueError, match="duration"):
+        XRFMRegressor(time_limit="soon").fit(x, y)
+
+
+def test_the_seed_decides() -> None:
+    x, y = make_regression(50, 4, noise=5, random_state=0)
+
+    def fitted(random_state: int | np.random.RandomState) -> np.ndarray:
+        return XRFMRegressor(trials=2, folds=2, random_state=random_state).fit(x, y).predict(x)
+
+    np.testing.assert_array_equal(fitted(1), fitted(1))
+    np.testing.assert_array_equal(fitted(np.random.RandomState(5)), fitted(np.random.RandomState(5)))
+
+
+def test_weights_and_threads() -> None:
+    import torch
+
+    x, y = make_classification(80, 4, random_state=0)
+    before = torch.get_num_threads()
+    weighted = XRFMClassifier(trials=0, folds=2, threads=1).fit(
+        x, y, sample_weight=np.where(y == 1, 5.0, 1.0)
+    )
+    plain = XRFMClassifier(trials=0, folds=2, threads=1).fit(x, y)
+    assert weighted.predict_proba(x)[:, 1].mean() > plain.predict_proba(x)[:, 1].mean()
+    assert torch.get_num_threads() == before
+    with pytest.raises(ValueError, match="weight"):
+        plain.fit(x, y, sample_weight=np.full(80, -1.0))
+
+
+def test_it_takes_its_place_among_estimators() -> None:
+    x, y = make_regression(60, 3, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), XRFMRegressor(trials=0, folds=2))
+    assert cross_val_score(clone(pipeline), x, y, cv=2).min() > 0.5
+
+
+def test_bad_input_is_a_value_error_in_the_words_of_the_command() -> None:
+    frame, rent = flats()
+    with pytest.raises(ValueError, match="Did you mean 'town'") as fault:
+        XRFMRegressor(trials=0, drop=["twon"]).fit(frame, rent)
+    assert isinstance(fault.value.__cause__, InputError)
+    with pytest.raises(ValueError, match="one class"):
+        XRFMClassifier(trials=0).fit(frame, np.zeros(80, dtype=int))
+    with pytest.raises(ValueError, match="feature names"):
+        XRFMRegressor(trials=0, folds=2).fit(frame, rent).predict(frame.rename(columns={"town": "city"}))
+    with pytest.raises(TypeError, match="string or a number"):
+        XRFMRegressor(trials=0).fit(np.array([[{}, 1.0], [2.0, 3.0]], dtype=object), [1.0, 2.0])

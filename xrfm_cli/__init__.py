@@ -1,0 +1,30 @@
+"""Turn a table into a model that predicts and explains.
+
+The command is ``xrfm``; in Python the same path is open as two scikit-learn estimators:
+
+>>> from xrfm_cli import XRFMClassifier, XRFMRegressor
+>>> XRFMRegressor(trials=0).get_params()["trials"]
+0
+
+Names are looked up when they are first used, so that ``import xrfm_cli`` answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xrfm_cli.estimators import XRFMClassifier, XRFMRegressor
+
+    __version__: str
+
+__all__ = ["XRFMClassifier", "XRFMRegressor", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("XRFMClassifier", "XRFMRegressor"):
+        return getattr(import_module("xrfm_cli.estimators"), name)
+    if name == "__version__":
+        return import_module("importlib.metadata").version("xrfm-cli")
+    raise AttributeError(f"module 'xrfm_cli' has no attribute '{name}'")

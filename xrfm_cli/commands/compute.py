@@ -1,0 +1,41 @@
+"""The device and the threads that a command computes with."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from xrfm_cli.datasets.errors import OptionError
+
+
+def prepare_device(device: str, *, threads: int | None) -> str:
+    """Set the number of threads and return the device that ``auto`` stands for.
+
+    Threads belong to the process, so only the front door sets them; the library takes them as they are.
+
+    >>> prepare_device("cpu", threads=None)
+    'cpu'
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise OptionError(f"--device: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        _check_cuda(device)
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("--device: mps is not available here; use cpu")
+    return device
+
+
+def _check_cuda(device: str) -> None:
+    if not torch.cuda.is_available():
+        raise OptionError(
+            f"--device: {device} is not available here; use cpu or auto (xrfm doctor says more)"
+        )
+    count = torch.cuda.device_count()
+    number = int(device.partition(":")[2] or 0)
+    if number >= count:
+        raise OptionError(f"--device: {device} does not exist; the last one is cuda:{count - 1}")

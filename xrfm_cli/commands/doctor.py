@@ -1,0 +1,125 @@
+"""``xrfm doctor``: what a bug report needs to know of this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from xrfm_cli.commands.options import DoctorOptions
+from xrfm_cli.commands.session import THREAD_VARIABLES, Session
+from xrfm_cli.commands.tables import facts_table
+
+LIBRARIES = (
+    "xrfm-cli",
+    "numpy",
+    "torch",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "optuna",
+    "safetensors",
+    "typer",
+    "rich",
+    "jinja2",
+    "matplotlib",
+)
+
+
+def run(options: DoctorOptions, session: Session) -> int:
+    """Print versions, devices, memory and threads."""
+    document = {
+        "versions": _versions(),
+        "platform": platform.platform(),
+        "devices": _devices(),
+        "memory": _memory(),
+        "threads": _threads(),
+    }
+    for title in ("versions", "devices", "memory", "threads"):
+        session.renderer.result(facts_table(title, _shown(title, document[title])))
+    session.renderer.document("doctor", document)
+    return 0
+
+
+def _versions() -> dict[str, str | None]:
+    """The version of Python and of each library; None where one is missing."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _devices() -> list[dict[str, object]]:
+    """What models can be computed on; a torch that cannot be loaded is a finding, not a failure."""
+    devices: list[dict[str, object]] = [{"name": "cpu", "description": _processor()}]
+    try:
+        import torch
+    except (ImportError, OSError) as fault:
+        return [{"name": "cpu", "description": f"torch cannot be loaded: {fault}"}]
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(number)
+        devices.append(
+            {
+                "name": f"cuda:{number}",
+                "description": properties.name,
+                "memory_bytes": int(properties.total_memory),
+            }
+        )
+    if torch.backends.mps.is_available():
+        devices.append({"name": "mps", "description": "Apple GPU"})
+    return devices
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it, or its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory() -> dict[str, int]:
+    """Bytes in the machine and bytes that are free for a new process, as far as the system tells."""
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        found = {"total_bytes": page * os.sysconf("SC_PHYS_PAGES")}
+        found["available_bytes"] = page * os.sysconf("SC_AVPHYS_PAGES")
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found["available_bytes"] = int(line.split()[1]) * 1024
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return found
+
+
+def _threads() -> dict[str, object]:
+    """Cores, those this process may use, and what limits the libraries' threads."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads: dict[str, object] = {"cores": os.cpu_count(), "usable_cores": usable}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        threads["torch"] = torch.get_num_threads()
+    return threads | {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
+
+
+def _shown(title: str, facts: object) -> dict[str, str]:
+    """The facts of a section as texts for the terminal."""
+    if title == "devices" and isinstance(facts, list):
+        return {item["name"]: _device_text(item) for item in facts}
+    pairs = facts.items() if isinstance(facts, dict) else ()
+    if title == "memory":
+        return {name.removesuffix("_bytes"): f"{value / 2**30:.1f} GiB" for name, value in pairs}
+    return {name: "not installed" if value is None else str(value) for name, value in pairs}
+
+
+def _device_text(device: dict[str, object]) -> str:
+    memory = device.get("memory_bytes")
+    size = f", {memory / 2**30:.0f} GiB" if isinstance(memory, int) else ""
+    return f"{device['description']}{size}"

@@ -1,0 +1,76 @@
+"""``xrfm explain``: what the model learned, and why it predicts single rows as it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.explain_view import explanation_tables
+from xrfm_cli.commands.fit import beside
+from xrfm_cli.commands.options import ExplainOptions
+from xrfm_cli.commands.outputs import check_table_output, check_writable, open_output
+from xrfm_cli.commands.reading import pass_through, read_blocks
+from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
+from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.storage import load_model
+
+
+def run(options: ExplainOptions, session: Session) -> int:
+    """Explain a model, and with DATA its rows; returns the exit status."""
+    html, json = beside(options.model, "explain.html"), beside(options.model, "explain.json")
+    _check(options, html, json)
+    device = prepare_device(options.device, threads=options.threads)
+    model = load_model(Path(options.model), device=device)
+    session.renderer.stage(f"explaining {options.model}")
+    explanation = explain_model(model, rows=options.rows, seed=options.seed)
+    write_explain_report(model, explanation, html, json)
+    document = explain_document(model, explanation)
+    session.renderer.close()
+    # Attributions on standard output are the result then; what people read goes beside it.
+    show = session.renderer.message if _streams_out(options) else session.renderer.result
+    for renderable in explanation_tables(document):
+        show(renderable)
+    session.renderer.note(f"full report: {html} and {json}")
+    if options.data is not None:
+        document = {**document, "rows": _attribute(model, options.data, options, session)}
+    session.renderer.document("explain", document)
+    return 0
+
+
+def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: Session) -> int:
+    """Write the attributions of a table; returns the number of its rows."""
+    session.renderer.stage(f"attributing {data}")
+    rows = 0
+    with open_output(options.output) as writer:
+        for block in read_blocks(data, options, session, chunk_rows=options.chunk_rows):
+            copied = {name: block.column(name) for name in options.ids}
+            attributions = attribute_rows(model, block, method=options.method)
+            if rows == 0:
+                pass_through(options.ids, attributions.column_names)
+            computed = {name: attributions.column(name) for name in attributions.column_names}
+            writer.write(pa.table(copied | computed))
+            rows += block.n_rows
+            session.renderer.advance(f"{rows:,} rows")
+    session.renderer.close()
+    session.renderer.note(f"{rows:,} rows attributed" + (f", in {options.output}" if options.output else ""))
+    return rows
+
+
+def _streams_out(options: ExplainOptions) -> bool:
+    return options.data is not None and options.output is None
+
+
+def _check(options: ExplainOptions, html: Path, json: Path) -> None:
+    """Refuse what contradicts itself or cannot be written."""
+    if options.data is None and (options.output is not None or options.ids):
+        raise OptionError("--output and --id are for the attributions of rows: give DATA as well")
+    if options.as_json and _streams_out(options):
+        raise OptionError("--json with DATA needs --output: both would write to standard output")
+    if options.data is not None:
+        check_table_output(options.output, source=options.data)
+    for path in (html, json):
+        check_writable(str(path))

@@ -1,0 +1,153 @@
+"""``xrfm fit``: a table becomes a model file and its report."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.fit_options import FitOptions
+from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
+from xrfm_cli.commands.outputs import check_writable
+from xrfm_cli.commands.reading import read_whole
+from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.settings import Setting
+from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.reports import explain_model, fit_document, write_fit_report
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.fit import fit_model
+from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.planning import plan_fit
+from xrfm_cli.tuning.renewal import refit_model
+from xrfm_cli.tuning.storage import load_model, save_model
+
+INTERRUPTED = 130
+
+
+def run(options: FitOptions, session: Session) -> int:
+    """Fit a model and write it with its report; returns 130 if the search was interrupted."""
+    check_options(options)
+    device = prepare_device(options.device, threads=options.threads)
+    if not options.dry_run:
+        check_writable(options.model)
+    table = read_whole(options.data, options, session)
+    if options.from_model is not None:
+        model = _refit(table, options, session, device=device)
+    else:
+        schema = infer_schema(table, overrides_of(options))
+        target = infer_target(table, str(options.target), task=options.task, positive=options.positive)
+        valid = read_whole(options.valid, options, session) if options.valid else None
+        config = config_of(options, device=device)
+        if options.dry_run:
+            plan = plan_fit(table, schema, target, config, valid=valid)
+            show_plan(plan, schema, target, session)
+            session.renderer.document("fit", dry_run_document(plan, schema, target))
+            return 0
+        model = fit_model(
+            table,
+            schema,
+            target,
+            config,
+            valid=valid,
+            on_event=session.renderer.on_event,
+            started=session.started,
+        )
+    return _finish(model, options, session)
+
+
+def check_options(options: FitOptions) -> None:
+    """Refuse options that contradict each other or would do nothing."""
+    if options.from_model is None:
+        if options.target is None:
+            raise OptionError("--target is missing: name the column to predict, such as --target price")
+        return
+    for item in fields(options):
+        setting: Setting = item.metadata["setting"]
+        fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
+        if fresh and getattr(options, item.name) != item.default:
+            raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
+
+
+def overrides_of(options: FitOptions) -> SchemaOverrides:
+    """What the user said of the columns."""
+    return SchemaOverrides(
+        target=options.target,
+        weight=options.weight,
+        group=options.group,
+        time=options.time,
+        ids=options.ids,
+        drop=options.drop,
+        categorical=options.categorical,
+        numeric=options.numeric,
+        datetime=options.datetime,
+    )
+
+
+def config_of(options: FitOptions, *, device: str) -> FitConfig:
+    """What the user said of the search."""
+    return FitConfig(
+        metric=options.metric,
+        time_limit_s=options.time_limit,
+        trials=options.trials,
+        preset=options.preset,
+        pinned=dict(options.pins),
+        folds=options.folds,
+        seed=options.seed,
+        device=device,
+        threads=options.threads,
+        memory_bytes=options.memory,
+    )
+
+
+def report_paths(model: str) -> tuple[Path, Path]:
+    """Where the report of a model goes.
+
+    >>> [path.name for path in report_paths("models/night.xrfm")]
+    ['night.report.html', 'night.report.json']
+    """
+    return beside(model, "report.html"), beside(model, "report.json")
+
+
+def beside(model: str, ending: str) -> Path:
+    """A file beside the model's, named after it."""
+    path = Path(model)
+    return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
+
+
+def _refit(table: Table, options: FitOptions, session: Session, *, device: str) -> FittedModel:
+    """The model of ``--from``, fitted on these rows."""
+    assert options.from_model is not None
+    before = load_model(Path(options.from_model), device=device)
+    if options.target not in (None, before.target.name):
+        raise OptionError(f"--target {options.target}: {options.from_model} predicts '{before.target.name}'")
+    session.renderer.stage("refitting")
+    return refit_model(
+        before,
+        table,
+        seed=options.seed,
+        device=device,
+        memory_bytes=options.memory,
+        on_event=session.renderer.on_event,
+    )
+
+
+def _finish(model: FittedModel, options: FitOptions, session: Session) -> int:
+    """Save the model before anything else, then explain it."""
+    save_model(model, Path(options.model))
+    html, json = report_paths(options.model)
+    try:
+        session.renderer.stage("explaining")
+        explanation = explain_model(model, seed=options.seed)
+        write_fit_report(model, explanation, html, json)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"interrupted: {options.model} is saved, its report is not") from interrupt
+    document = fit_document(model, explanation)
+    show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
+    session.renderer.document("fit", document)
+    if model.report.stopped_by == "interrupt":
+        session.renderer.note(
+            f"interrupted: the best model so far is saved in {options.model}", kind="fallback"
+        )
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,114 @@
+"""What ``fit`` and ``fit --dry-run`` show: columns, scores, importances, files, the next commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.tables import (
+    columns_table,
+    facts_table,
+    heading,
+    importances_table,
+    number,
+    scores_table,
+)
+from xrfm_cli.datasets import TableSchema, TargetSchema
+from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.planning import FitPlan
+
+STOPPED = {
+    "time": "stopped by the time limit",
+    "trials": "all trials done",
+    "interrupt": "interrupted: the best so far",
+    "refit": "no search",
+}
+
+
+def show_fit(
+    model: FittedModel, document: Mapping[str, Any], session: Session, *, files: Sequence[Path], data: str
+) -> None:
+    """Print what was fitted, how good it is, what matters, and what to type next."""
+    report = model.report
+    baselines = [(item["name"], float(item["score"])) for item in report.baselines]
+    better = "less" if report.lower_is_better else "more"
+    session.renderer.result(
+        heading("Columns"),
+        columns_table(model.schema),
+        Text(target_line(model.target)),
+        heading(f"Scores ({report.metric} on rows held out, {better} is better)"),
+        scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
+        Text(_search_line(model), style="dim"),
+        heading("What matters most"),
+        importances_table(document["importances"]),
+        heading("Written"),
+        Text("\n".join(f"  {path}" for path in files), no_wrap=True),
+        heading("Next"),
+        Text("\n".join(f"  {line}" for line in next_commands(files[0], data)), no_wrap=True),
+    )
+
+
+def show_plan(plan: FitPlan, schema: TableSchema, target: TargetSchema, session: Session) -> None:
+    """Print what a fit would do."""
+    session.renderer.result(
+        heading("Columns"),
+        columns_table(schema),
+        Text(target_line(target)),
+        facts_table("\nPlan", plan_facts(plan)),
+    )
+
+
+def plan_facts(plan: FitPlan) -> dict[str, str]:
+    """A plan as texts."""
+    search = [f"{plan.trials} trials" if plan.trials is not None else ""]
+    search.append(f"{plan.time_limit_s:g} s" if plan.time_limit_s is not None else "")
+    leaves = "one leaf" if plan.leaves == 1 else f"{plan.leaves} leaves of up to {plan.leaf_size:,} rows"
+    return {
+        "rows": f"{plan.rows:,}",
+        "encoded columns": f"{plan.features:,}",
+        "tree": leaves,
+        "validation": plan.validation,
+        "search until": " or ".join(part for part in search if part),
+        "time": f"about {plan.estimate_s:,.0f} s",
+        "memory": f"about {plan.memory_bytes / 2**20:,.0f} MiB",
+    }
+
+
+def dry_run_document(plan: FitPlan, schema: TableSchema, target: TargetSchema) -> dict[str, Any]:
+    """The JSON of ``fit --dry-run``: the names of a fit's document, and its plan."""
+    columns = [{"name": item.name, "kind": item.kind, "reason": item.reason} for item in schema.columns]
+    return {
+        "dry_run": True,
+        "task": target.task,
+        "target": target.name,
+        "rows": plan.rows,
+        "columns": columns,
+        "plan": plan.to_json(),
+    }
+
+
+def target_line(target: TargetSchema) -> str:
+    """The target, its task and why."""
+    return f"target '{target.name}': {target.task}, {target.reason}"
+
+
+def next_commands(model: Path, data: str) -> list[str]:
+    """Two commands to type next, with the model named only where it is not the default."""
+    named = "" if str(model) == "model.xrfm" else f" --model {shlex.quote(str(model))}"
+    return [f"xrfm predict {shlex.quote(data)}{named} --output predictions.csv", f"xrfm explain{named}"]
+
+
+def _search_line(model: FittedModel) -> str:
+    report = model.report
+    tried, done = len(report.trials), sum(1 for trial in report.trials if trial["state"] == "complete")
+    trials = f"{tried} trial{'s' if tried != 1 else ''}" + (f" ({done} judged to the end)" if done < tried else "")
+    members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} together"
+    seconds = report.seconds.get("total", sum(report.seconds.values()))
+    stopped = STOPPED.get(report.stopped_by, report.stopped_by)
+    spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
+    return f"{spread}\n{trials}, {members}, {seconds:.1f} s; {stopped}"

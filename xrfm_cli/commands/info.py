@@ -1,0 +1,78 @@
+"""``xrfm info``: what is in a model file."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from xrfm_cli.commands.options import InfoOptions
+from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.tables import columns_table, facts_table, heading, number
+from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.storage import load_model
+
+KEEPS_ROWS = (
+    "A kernel machine keeps training rows as its centers, in encoded form: "
+    "share this file only where the data may go."
+)
+
+
+def run(options: InfoOptions, session: Session) -> int:
+    """Print the facts of a model file."""
+    model = load_model(Path(options.model))
+    document = info_document(model, size_bytes=Path(options.model).stat().st_size)
+    session.renderer.result(
+        facts_table(options.model, _shown(document)),
+        heading("Columns"),
+        columns_table(model.schema),
+        Text("\n" + KEEPS_ROWS, style="dim"),
+    )
+    session.renderer.document("info", document)
+    return 0
+
+
+def info_document(model: FittedModel, *, size_bytes: int) -> dict[str, Any]:
+    """The facts of a model by the names that other programs read."""
+    leaves = [leaf for member in model.members for leaf in member.tree.leaves]
+    return {
+        "task": model.target.task,
+        "target": model.target.name,
+        "classes": list(model.target.classes),
+        "positive": model.target.positive,
+        "threshold": model.threshold,
+        "columns": [
+            {"name": item.name, "kind": item.kind, "role": item.role, "reason": item.reason}
+            for item in model.schema.columns
+        ],
+        "rows": model.report.rows,
+        "members": len(model.members),
+        "leaves": len(leaves),
+        "centers": sum(len(leaf.centers) for leaf in leaves),
+        "size_bytes": size_bytes,
+        "metric": model.report.metric,
+        "score": model.report.score if isfinite(model.report.score) else None,
+        "lower_is_better": model.report.lower_is_better,
+        "created": model.created,
+        "versions": dict(model.versions),
+        "keeps_training_rows": True,
+    }
+
+
+def _shown(document: dict[str, Any]) -> dict[str, str]:
+    """The facts as texts for the terminal."""
+    facts = {"task": f"{document['task']} of '{document['target']}'"}
+    if document["classes"]:
+        facts["classes"] = ", ".join(map(str, document["classes"]))
+    if document["threshold"] is not None:
+        facts["threshold"] = f"{document['threshold']:.3f} for {document['positive']}"
+    return facts | {
+        "score": f"{document['metric']} {number(document['score'])}",
+        "rows": f"{document['rows']:,}",
+        "models": f"{document['members']}, {document['leaves']} leaves, {document['centers']:,} centers",
+        "size": f"{document['size_bytes'] / 2**20:.1f} MiB",
+        "created": str(document["created"]),
+        "versions": ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
+    }

@@ -1,0 +1,215 @@
+"""The options of every command but ``fit``, and the groups that commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xrfm_cli.commands.parsing import (
+    Threshold,
+    choice,
+    parse_character,
+    parse_data,
+    parse_level,
+    parse_threshold,
+    whole_number,
+)
+from xrfm_cli.commands.settings import argument, flag, option, repeatable
+
+DATA_HELP = (
+    "CSV, TSV, Parquet or Arrow file (.gz, .zst, .bz2, .xz allowed), a quoted glob or a directory of Parquet."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonOptions:
+    """What every command takes."""
+
+    as_json: bool = flag("--json", help="Print one JSON document on standard output.", section="General")
+    quiet: bool = flag("--quiet", help="Say nothing on standard error but errors.", section="General")
+    config: str | None = option(
+        "--config",
+        metavar="FILE",
+        help="Read options from a TOML file, by the same names.",
+        section="General",
+    )
+    debug: bool = flag("--debug", help="Show the traceback of an internal fault.", section="General")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions(CommonOptions):
+    """Commands about a model file."""
+
+    model: str = option(
+        "--model", "-m", metavar="FILE", help="The model file.", section="Model", default="model.xrfm"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineOptions(ModelOptions):
+    """Commands that compute with a model."""
+
+    device: str = option(
+        "--device",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps.",
+        section="Machine",
+        default="auto",
+    )
+    threads: int | None = option(
+        "--threads",
+        metavar="N",
+        help="Threads to compute with.",
+        section="Machine",
+        parse=whole_number(least=1),
+        default_text="all cores",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions(MachineOptions):
+    """Commands that read a table as well; what is not given is found out from the file."""
+
+    delimiter: str | None = option(
+        "--delimiter",
+        metavar="CHAR",
+        help="Character between cells; 'tab' for a tab.",
+        section="Reading",
+        parse=parse_character,
+        default_text="sniffed",
+    )
+    encoding: str | None = option(
+        "--encoding",
+        metavar="NAME",
+        help="Text encoding, such as utf-8 or cp1252.",
+        section="Reading",
+        default_text="sniffed",
+    )
+    decimal: str | None = option(
+        "--decimal",
+        metavar="CHAR",
+        help="Decimal mark of numbers.",
+        section="Reading",
+        parse=choice(".", ","),
+        default_text="sniffed",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOptions(ReadingOptions):
+    """Options of ``xrfm predict``."""
+
+    data: str = argument("DATA", help=DATA_HELP, parse=parse_data)
+    output: str | None = option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write here, as CSV or Parquet by the ending.",
+        section="Output",
+        default_text="CSV on standard output",
+    )
+    ids: tuple[str, ...] = repeatable(
+        "--id", metavar="COL", help="Column to copy before the predictions. Repeatable.", section="Output"
+    )
+    proba: bool = flag("--proba", help="Add a probability_<class> column per class.", section="Output")
+    interval: float | None = option(
+        "--interval",
+        metavar="LEVEL",
+        help="Add lower and upper columns that hold the truth with this probability (regression).",
+        section="Output",
+        parse=parse_level,
+    )
+    chunk_rows: int = option(
+        "--chunk-rows",
+        metavar="N",
+        help="Rows to hold in memory at a time; never changes the result.",
+        section="Machine",
+        parse=whole_number(least=1),
+        default=65536,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainOptions(ReadingOptions):
+    """Options of ``xrfm explain``."""
+
+    data: str | None = argument(
+        "[DATA]",
+        help="Rows to attribute one by one, in any file that fit reads.",
+        parse=parse_data,
+        is_required=False,
+    )
+    output: str | None = option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the attributions of DATA here, as CSV or Parquet by the ending.",
+        section="Output",
+        default_text="CSV on standard output",
+    )
+    ids: tuple[str, ...] = repeatable(
+        "--id", metavar="COL", help="Column to copy before the attributions. Repeatable.", section="Output"
+    )
+    method: Literal["path", "gradient"] = option(
+        "--method",
+        metavar="NAME",
+        help="path: contributions that add up to the prediction; gradient: sensitivity at the row.",
+        section="Output",
+        parse=choice("path", "gradient"),
+        default="path",
+    )
+    rows: int = option(
+        "--rows",
+        metavar="N",
+        help="Training rows to average the global explanation over.",
+        section="Model",
+        parse=whole_number(least=2),
+        default=1000,
+    )
+    chunk_rows: int = option(
+        "--chunk-rows",
+        metavar="N",
+        help="Rows of DATA to hold in memory at a time; never changes the result.",
+        section="Machine",
+        parse=whole_number(least=1),
+        default=65536,
+    )
+    seed: int = option(
+        "--seed",
+        metavar="N",
+        help="Seed of the rows that are drawn.",
+        section="Machine",
+        parse=whole_number(least=0),
+        default=0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions(ReadingOptions):
+    """Options of ``xrfm evaluate``."""
+
+    data: str = argument("TEST", help=DATA_HELP + " It holds the target too.", parse=parse_data)
+    fail_under: tuple[Threshold, ...] = repeatable(
+        "--fail-under",
+        metavar="METRIC=VALUE",
+        help="Exit with status 1 if a metric of which more is better is below. Repeatable.",
+        section="Checks",
+        parse=parse_threshold,
+    )
+    fail_over: tuple[Threshold, ...] = repeatable(
+        "--fail-over",
+        metavar="METRIC=VALUE",
+        help="Exit with status 1 if a metric of which less is better is above. Repeatable.",
+        section="Checks",
+        parse=parse_threshold,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfoOptions(ModelOptions):
+    """Options of ``xrfm info``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOptions(CommonOptions):
+    """Options of ``xrfm doctor``."""

@@ -1,0 +1,150 @@
+"""Files that appear whole or not at all, and tables written as they are computed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xrfm_cli.datasets.errors import OptionError
+
+QUOTED = r'[",\r\n]'
+
+
+class TableWriter(Protocol):
+    """What takes the blocks of a result."""
+
+    def write(self, block: pa.Table) -> None:
+        """Append rows; every block has the same columns."""
+
+
+class CsvWriter:
+    """Rows as CSV: quoted only where needed, missing as nothing, numbers so that they read back equal."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._has_header = False
+
+    def write(self, block: pa.Table) -> None:
+        """Append rows, the header before the first."""
+        if not self._has_header:
+            header = io.StringIO()
+            csv.writer(header, lineterminator="\n").writerow(block.column_names)
+            self._stream.write(header.getvalue().encode())
+            self._has_header = True
+        cells = [_as_text(column.combine_chunks()) for column in block.columns]
+        lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
+        text = "\n".join(lines.to_pylist())
+        self._stream.write(f"{text}\n".encode())
+
+
+class ParquetWriter:
+    """Rows as Parquet, a row group for every 32 blocks."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
+
+    def write(self, block: pa.Table) -> None:
+        """Append rows."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, block.schema)
+        self._waiting.append(block)
+        if len(self._waiting) == 32:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what waits, and the file's footer."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting and self._writer is not None:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting = []
+
+
+@contextmanager
+def open_output(path: str | None) -> Iterator[TableWriter]:
+    """A writer of CSV or Parquet by the ending of ``path``; without a path, CSV on standard output."""
+    if path is None:
+        yield CsvWriter(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    with open_whole(Path(path)) as stream:
+        if Path(path).suffix == ".parquet":
+            with closing(ParquetWriter(stream)) as writer:
+                yield writer
+        else:
+            yield CsvWriter(stream)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name only when it is complete."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as stream:
+            yield stream
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check_table_output(path: str | None, *, source: str) -> None:
+    """Refuse an output that cannot be written, before anything is computed."""
+    if path is None:
+        return
+    if Path(path).suffix not in (".csv", ".parquet"):
+        raise OptionError(f"{path}: is neither .csv nor .parquet; --output writes by the ending")
+    if Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
+        raise OptionError(f"{path}: is the table that is read; give --output another name")
+    check_writable(path)
+
+
+def check_writable(path: str) -> None:
+    """Refuse a file that cannot be created or replaced: its folder is tried with a real file."""
+    file = Path(path)
+    if file.is_dir():
+        raise OptionError(f"{path}: is a directory; give the name of a file")
+    if not file.parent.exists():
+        raise OptionError(f"{path}: no directory '{file.parent}'; create it first")
+    if not file.parent.is_dir():
+        raise OptionError(f"{path}: '{file.parent}' is not a directory")
+    trial = file.with_name(f".{file.name}.{os.getpid()}.try")
+    try:
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as fault:
+        reason = fault.strerror or fault
+        raise OptionError(
+            f"{path}: cannot write in '{file.parent}': {reason}; choose another place"
+        ) from fault
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    """The cells of a column as CSV text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_boolean(column.type):
+        return pc.if_else(column, "True", "False")  # as Python spells them, and probability_True does
+    try:
+        text = pc.cast(column, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as fault:
+        raise OptionError(f"a column of {column.type} cannot be written as CSV; write .parquet") from fault
+    needs_quotes = pc.match_substring_regex(text, QUOTED)
+    if not pc.any(needs_quotes).as_py():
+        return text
+    doubled = pc.replace_substring(text, '"', '""')
+    return pc.if_else(needs_quotes, pc.binary_join_element_wise('"', doubled, '"', ""), text)

@@ -1,0 +1,146 @@
+"""Texts of the command line become values: sizes, pins, thresholds, choices.
+
+Every function takes what was typed and either returns a value or raises an ``OptionError`` whose
+one line repeats what was typed and says what would have been understood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xrfm_cli.datasets.errors import OptionError, did_you_mean
+
+BYTES = {"": 1, "b": 1} | {
+    unit + ending: base**power
+    for power, unit in enumerate("kmgt", start=1)
+    for ending, base in (("", 1024), ("ib", 1024), ("b", 1000))
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A value of a metric that a test must reach, as typed: ``r2=0.8``."""
+
+    metric: str
+    limit: float
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``4GiB``, ``500MB`` or a plain number.
+
+    >>> parse_size("4GiB"), parse_size("1.5 kB"), parse_size("512M")
+    (4294967296, 1500, 536870912)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([a-z]*)", text.strip().lower())
+    if match is None or match[2] not in BYTES or float(match[1]) == 0:
+        raise OptionError(f"'{text}' is not a size: write 4GiB, 500MB or plain bytes")
+    return int(float(match[1]) * BYTES[match[2]])
+
+
+def parse_level(text: str) -> float:
+    """A probability strictly between 0 and 1.
+
+    >>> parse_level("0.9")
+    0.9
+    """
+    level = _number(text)
+    if level is None or not 0 < level < 1:
+        raise OptionError(f"'{text}' is not a level between 0 and 1, such as 0.9")
+    return float(level)
+
+
+def parse_pin(text: str) -> tuple[str, object]:
+    """A hyperparameter and its value, typed by its looks: ``bandwidth=5.0`` or ``kernel=norm``.
+
+    >>> parse_pin("leaf_size=4000"), parse_pin("ridge=1e-3"), parse_pin("kernel=norm")
+    (('leaf_size', 4000), ('ridge', 0.001), ('kernel', 'norm'))
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise OptionError(f"'{text}' does not set anything: write NAME=VALUE, such as bandwidth=5")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    number = _number(value)
+    return name, value if number is None else number
+
+
+def parse_threshold(text: str) -> Threshold:
+    """A metric and its limit.
+
+    >>> parse_threshold("r2=0.8")
+    Threshold(metric='r2', limit=0.8)
+    """
+    name, _, value = (part.strip() for part in text.partition("="))
+    limit = _number(value)
+    if not name or limit is None:
+        raise OptionError(f"'{text}' is not a threshold: write METRIC=NUMBER, such as r2=0.8")
+    return Threshold(metric=name, limit=float(limit))
+
+
+def parse_data(text: str) -> str:
+    """The path of a table; standard input is refused."""
+    if text == "-":
+        raise OptionError("-: standard input is not read as a table; write it to a file and give its path")
+    return text
+
+
+def parse_character(text: str) -> str:
+    r"""One character; a tab may be written ``\t`` or ``tab``.
+
+    >>> parse_character("tab"), parse_character(";")
+    ('\t', ';')
+    """
+    character = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(character) != 1:
+        raise OptionError(f"'{text}' is not one character, such as ; or tab")
+    return character
+
+
+def whole_number(*, least: int) -> Callable[[str], int]:
+    """A reader of whole numbers from ``least`` on.
+
+    >>> whole_number(least=0)("20")
+    20
+    """
+
+    def parse(text: str) -> int:
+        number = _number(text)
+        if not isinstance(number, int) or number < least:
+            raise OptionError(f"'{text}' is not a whole number of at least {least}")
+        return number
+
+    return parse
+
+
+def choice(*known: str) -> Callable[[str], str]:
+    """A reader of one of the known words.
+
+    >>> choice("quick", "best")("quick")
+    'quick'
+    """
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise OptionError(f"'{text}' is not one of {_listing(known)}.{did_you_mean(text, known)}")
+        return text
+
+    return parse
+
+
+def _listing(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _number(text: str) -> int | float | None:
+    """The number that a text spells, or None; never infinite, never NaN."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) < float("inf") else None

@@ -1,0 +1,87 @@
+"""``xrfm predict``: rows stream through the model and keep their order."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.options import PredictOptions
+from xrfm_cli.commands.outputs import check_table_output, open_output
+from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
+from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets import Repair, TargetSchema, merge_repairs
+from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.tuning.model import FittedModel, Prediction
+from xrfm_cli.tuning.storage import load_model
+
+
+def run(options: PredictOptions, session: Session) -> int:
+    """Predict a table; returns the exit status."""
+    begun = time.monotonic()
+    if options.as_json and options.output is None:
+        raise OptionError("--json needs --output: both would write to standard output")
+    check_table_output(options.output, source=options.data)
+    device = prepare_device(options.device, threads=options.threads)
+    model = load_model(Path(options.model), device=device)
+    _check_task(model, options)
+    pass_through(options.ids, _written_columns(model.target, options))
+    session.renderer.stage(f"predicting {options.data}")
+    rows, repairs = 0, tuple[Repair, ...]()
+    with open_output(options.output) as writer:
+        for block in read_blocks(options.data, options, session, chunk_rows=options.chunk_rows):
+            copied = {name: block.column(name) for name in options.ids}
+            prediction = model.predict(block, interval=options.interval)
+            writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
+            rows += block.n_rows
+            repairs = merge_repairs((*repairs, *prediction.repairs))
+            session.renderer.advance(f"{rows:,} rows")
+    seconds = time.monotonic() - begun
+    session.renderer.close()
+    say_repairs(repairs, session)
+    session.renderer.note(f"{rows:,} rows predicted in {seconds:.1f} s" + _place(options.output))
+    mended = [asdict(item) for item in repairs]
+    session.renderer.document("predict", {"rows": rows, "repairs": mended, "seconds": round(seconds, 3)})
+    return 0
+
+
+def prediction_columns(model: FittedModel, prediction: Prediction, *, proba: bool) -> dict[str, pa.Array]:
+    """What is written for each row: the prediction, and what was asked for beside it."""
+    if prediction.probabilities is None:
+        columns = {"prediction": pa.array(np.asarray(prediction.values, dtype=np.float64))}
+        if prediction.lower is not None and prediction.upper is not None:
+            columns |= {"lower": pa.array(prediction.lower), "upper": pa.array(prediction.upper)}
+        return columns
+    codes = pa.array(np.asarray(model.labels(prediction.probabilities), dtype=np.int64))
+    columns = {"prediction": pa.array(list(model.target.classes)).take(codes)}
+    if proba:
+        shares = np.asarray(prediction.probabilities, dtype=np.float64)
+        columns |= {
+            name: pa.array(np.ascontiguousarray(shares[:, number]))
+            for number, name in enumerate(_probability_names(model.target))
+        }
+    return columns
+
+
+def _probability_names(target: TargetSchema) -> list[str]:
+    return [f"probability_{label}" for label in target.classes]
+
+
+def _written_columns(target: TargetSchema, options: PredictOptions) -> list[str]:
+    more = _probability_names(target) if options.proba else []
+    return ["prediction", *more, *(["lower", "upper"] if options.interval is not None else [])]
+
+
+def _check_task(model: FittedModel, options: PredictOptions) -> None:
+    if options.proba and model.target.task == "regression":
+        raise OptionError(f"--proba: {options.model} predicts numbers, which have no class probabilities")
+    if options.interval is not None and model.target.task != "regression":
+        raise OptionError(f"--interval: {options.model} predicts classes; use --proba")
+
+
+def _place(output: str | None) -> str:
+    return f", written to {output}" if output else ""

@@ -1,0 +1,54 @@
+"""Reading the tables that a command names, with what was found out said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from xrfm_cli.commands.options import ReadingOptions
+from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets import Repair, Table, read_chunks, read_table
+from xrfm_cli.datasets.errors import SchemaError
+from xrfm_cli.datasets.events import Event
+from xrfm_cli.datasets.readers import ReadOptions
+from xrfm_cli.streaming import in_blocks
+
+
+def read_options(options: ReadingOptions) -> ReadOptions:
+    """What the user said of a text table."""
+    return ReadOptions(delimiter=options.delimiter, encoding=options.encoding, decimal=options.decimal)
+
+
+def read_whole(path: str, options: ReadingOptions, session: Session) -> Table:
+    """A table in memory."""
+    session.renderer.stage(f"reading {path}")
+    table = read_table(path, read_options(options))
+    for line in table.notes:
+        session.renderer.note(line)
+    return table
+
+
+def read_blocks(path: str, options: ReadingOptions, session: Session, *, chunk_rows: int) -> Iterator[Table]:
+    """A table in fixed blocks, never whole in memory."""
+    for number, block in enumerate(
+        in_blocks(read_chunks(path, read_options(options), chunk_rows=chunk_rows))
+    ):
+        if number == 0:
+            for line in block.notes:
+                session.renderer.note(line)
+        yield block
+
+
+def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
+    """Refuse columns to copy that would meet a written column of the same name."""
+    for name in ids:
+        if name in added or list(ids).count(name) > 1:
+            raise SchemaError(
+                f"--id {name}: the output already has a column '{name}'; rename it in the table"
+            )
+
+
+def say_repairs(repairs: Sequence[Repair], session: Session) -> None:
+    """Say how many values were mended, column by column."""
+    for item in repairs:
+        event = Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
+        session.renderer.on_event(event)

@@ -1,0 +1,148 @@
+"""The commands by name: their options, one sentence each, an example; and the typer application of them.
+
+A command's module is imported when it runs, so that help never waits for a numerical library.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from xrfm_cli.commands.config import misspelt_variables, resolve
+from xrfm_cli.commands.fit_options import FitOptions
+from xrfm_cli.commands.help import WIDTH, PlainCommand, PlainGroup
+from xrfm_cli.commands.options import (
+    CommonOptions,
+    DoctorOptions,
+    EvaluateOptions,
+    ExplainOptions,
+    InfoOptions,
+    PredictOptions,
+)
+from xrfm_cli.commands.settings import Setting, settings_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What help says of a command, and the options it takes."""
+
+    options: type[CommonOptions]
+    help: str
+    example: str
+
+
+COMMANDS = {
+    "fit": Command(
+        options=FitOptions,
+        help="Turn a table into a model, and write it with its report.",
+        example="xrfm fit data.csv --target price --time-limit 10m",
+    ),
+    "predict": Command(
+        options=PredictOptions,
+        help="Predict the rows of a table, in their order.",
+        example="xrfm predict new.csv --output predictions.csv",
+    ),
+    "explain": Command(
+        options=ExplainOptions,
+        help="Say what the model learned, and with DATA why it predicts each row as it does.",
+        example="xrfm explain new.csv --output attributions.csv",
+    ),
+    "evaluate": Command(
+        options=EvaluateOptions,
+        help="Score the model on rows whose target is known.",
+        example="xrfm evaluate test.csv --fail-under r2=0.8",
+    ),
+    "info": Command(
+        options=InfoOptions, help="Show what is in a model file.", example="xrfm info --model model.xrfm"
+    ),
+    "doctor": Command(
+        options=DoctorOptions,
+        help="Show versions, devices, memory and threads: what a bug report needs.",
+        example="xrfm doctor --json",
+    ),
+}
+KNOWN = {name: settings_of(command.options) for name, command in COMMANDS.items()}
+ABOUT = "Turn a table into a model that predicts and explains: trees of Recursive Feature Machines."
+EXAMPLES = """\
+xrfm fit data.csv --target price     # writes model.xrfm and its report
+xrfm predict new.csv                 # reads model.xrfm, writes CSV
+xrfm explain                         # what matters, and how"""
+
+
+def build_app() -> typer.Typer:
+    """The typer application of all commands."""
+    app = typer.Typer(
+        cls=_shaped(PlainGroup, examples=EXAMPLES),
+        help=ABOUT,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=WIDTH,
+    )
+
+    @app.callback(invoke_without_command=True)
+    def root(
+        ctx: typer.Context,
+        version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    ) -> None:
+        if version:
+            from xrfm_cli import __version__
+
+            typer.echo(f"xrfm {__version__}")
+            raise typer.Exit
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help())
+
+    for name, command in COMMANDS.items():
+        shape = _shaped(PlainCommand, settings=KNOWN[name], example=command.example)
+        app.command(name, cls=shape, help=command.help, context_settings=WIDTH)(_entry(name, command))
+    return app
+
+
+def _shaped(base: type, **attributes: Any) -> type:
+    """A subclass of a typer command with these class attributes: what help needs to know."""
+    return type(base.__name__, (base,), attributes)
+
+
+def _entry(name: str, command: Command) -> Callable[..., None]:
+    """The function that typer calls: it resolves the options and runs the command's module."""
+
+    def entry(ctx: typer.Context, **typed: Any) -> None:
+        from xrfm_cli.commands.session import open_session
+
+        values = resolve(KNOWN[name], typed, command=name, known=KNOWN, environment=os.environ)
+        options = command.options(**values)
+        with open_session(name, options, started=ctx.obj) as session:
+            known = {item.key for settings in KNOWN.values() for item in settings.values()}
+            for line in misspelt_variables(os.environ, known):
+                session.renderer.note(line)
+            run = importlib.import_module(f"xrfm_cli.commands.{name}").run
+            status = run(options, session)
+        if status:
+            raise typer.Exit(status)
+
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [_parameter(field, setting) for field, setting in KNOWN[name].items()]
+    signature = inspect.Signature([context, *parameters])
+    entry.__signature__ = signature  # type: ignore[attr-defined]
+    entry.__annotations__ = {item.name: item.annotation for item in signature.parameters.values()}
+    return entry
+
+
+def _parameter(field: str, setting: Setting) -> inspect.Parameter:
+    """A setting as typer reads it: all values are texts here, read by the setting afterwards."""
+    kind: Any = bool if setting.is_flag else list[str] | None if setting.is_repeatable else str | None
+    default: Any = False if setting.is_flag else None
+    if setting.is_argument:
+        info = typer.Argument(metavar=setting.metavar.strip("[]"), help=setting.help)
+        kind, default = (str, inspect.Parameter.empty) if setting.is_required else (str | None, None)
+    else:
+        info = typer.Option(*setting.flags, metavar=setting.metavar or None, help=setting.help)
+    annotation = Annotated[kind, info]
+    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

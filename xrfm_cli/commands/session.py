@@ -1,0 +1,38 @@
+"""What a running command has at hand: when the process started, and where its words go."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xrfm_cli.commands.options import CommonOptions, MachineOptions
+from xrfm_cli.commands.rendering import Renderer
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run of one command."""
+
+    command: str
+    started: float  # on the clock of time.monotonic
+    renderer: Renderer
+
+
+@contextmanager
+def open_session(command: str, options: CommonOptions, *, started: float | None) -> Iterator[Session]:
+    """A session whose progress bar is taken down whatever happens."""
+    if isinstance(options, MachineOptions) and options.threads is not None:
+        # Thread pools read these once, when their library is first imported.
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
+    renderer = Renderer(is_quiet=options.quiet, is_json=options.as_json)
+    try:
+        yield Session(
+            command=command, started=time.monotonic() if started is None else started, renderer=renderer
+        )
+    finally:
+        renderer.close()

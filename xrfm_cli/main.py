@@ -1,0 +1,133 @@
+"""The command ``xrfm``: one entry, and one place where errors become exit statuses.
+
+0    done
+1    a stated threshold was missed
+2    bad input or usage, said in one line
+3    an internal fault; its traceback only with --debug
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import typer
+
+from xrfm_cli.commands.clock import process_start
+from xrfm_cli.commands.config import YES
+from xrfm_cli.commands.registry import KNOWN, build_app
+from xrfm_cli.datasets.errors import InputError, did_you_mean
+
+DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
+SignalHandler = Callable[[int, FrameType | None], Any] | int | None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    if arguments is None:
+        started = process_start()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # an old terminal shows ? where it has no bar
+        status = run(sys.argv[1:], started=started)
+        if status == INTERRUPTED:
+            # Threads of the libraries may be at work still; waiting for them could hang or abort.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        sys.exit(status)
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str], *, started: float | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    ``started`` is when the time limit begins to count, on the clock of ``time.monotonic``;
+    without it, when the command begins.
+
+    >>> run(["--version"])  # doctest: +ELLIPSIS
+    xrfm ...
+    0
+    """
+    is_debugging = "--debug" in arguments or os.environ.get("XRFM_DEBUG", "").lower() in YES
+    handler = _interrupt_on_termination()
+    try:
+        return _invoke(list(arguments), started)
+    except InputError as fault:
+        return _fail(str(fault), BAD_INPUT)
+    except KeyboardInterrupt as interrupt:
+        return _fail(str(interrupt) or "interrupted: nothing was saved", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of standard output has seen enough; leave nothing for Python to flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as fault:
+        if is_debugging:
+            traceback.print_exc()
+        place = fault.filename if isinstance(fault.filename, str) else "system"
+        return _fail(f"{place}: {fault.strerror or fault}", BAD_INPUT)
+    except Exception as fault:  # noqa: BLE001 - the edge of the process: every other fault is status 3
+        if is_debugging:
+            traceback.print_exc()
+        kind = type(fault).__name__
+        way_out = "" if is_debugging else " (--debug shows where)"
+        return _fail(f"internal fault: {kind}: {fault}{way_out}", FAULT)
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _invoke(arguments: list[str], started: float | None) -> int:
+    """Parse and run with typer; its usage errors become input errors in our words."""
+    application = typer.main.get_command(build_app())
+    try:
+        # Not application.main: it has words and statuses of its own for interrupts and broken pipes.
+        with application.make_context("xrfm", arguments, obj=started) as context:
+            status = application.invoke(context)
+    except typer.Exit as end:
+        status = end.exit_code
+    except CLICK_ERROR as fault:
+        raise InputError(_usage(fault, arguments)) from fault
+    sys.stdout.flush()
+    return status if isinstance(status, int) else DONE
+
+
+def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
+    """A usage error in one line, naming the nearest option or command."""
+    command = next((name for name in arguments if name in KNOWN), None)
+    place = f"xrfm {command}" if command else "xrfm"
+    if hasattr(fault, "possibilities"):
+        name = str(getattr(fault, "option_name", ""))
+        flags = [text for item in KNOWN.get(command or "", {}).values() for text in item.flags]
+        return f"{place}: no option '{name}'.{did_you_mean(name, flags)} See {place} --help"
+    words = arguments[0] if arguments else ""
+    if command is None and words and not words.startswith("-"):
+        return f"xrfm: no command '{words}'.{did_you_mean(words, KNOWN)} See xrfm --help"
+    message = str(getattr(fault, "format_message", lambda: fault)()).rstrip(".")
+    return f"{place}: {message[:1].lower()}{message[1:]}. See {place} --help"
+
+
+def _fail(message: str, status: int) -> int:
+    """Say in one line why it ended, whatever line breaks the message has."""
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return status
+
+
+def _interrupt_on_termination() -> SignalHandler:
+    """Let SIGTERM do what Ctrl-C does: keep the best so far. Returns the handler before."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGTERM, interrupt)

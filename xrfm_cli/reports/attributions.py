@@ -1,0 +1,120 @@
+"""Signed attributions of single predictions to the user's columns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.reports.columns import feature_columns, in_float64, map_columns
+from xrfm_cli.trees.explanation import gradient_blocks, owned_centers, path_attributions
+from xrfm_cli.tuning.model import FittedModel, Member
+
+Method = Literal["path", "gradient"]
+METHODS: tuple[Method, ...] = ("path", "gradient")
+BLOCK_BYTES = 64 << 20  # of the contributions (rows, outputs, coordinates) held at a time
+
+Array = NDArray[np.float64]
+
+
+def attribute_rows(model: FittedModel, table: Table, *, method: Method = "path") -> pa.Table:
+    """Attribute each row's prediction to the user's columns.
+
+    Args:
+        model: the model.
+        table: rows to explain; the columns that the model needs must be there.
+        method: ``path`` integrates the gradient from the baseline to the row: the columns' values add up
+            to ``prediction - baseline``. ``gradient`` is the slope at the row times the way from the
+            baseline: a sensitivity, which does not add up.
+
+    Returns one float64 column for each feature column, then ``baseline`` and ``prediction``; for classes
+    ``class`` as well, the class whose score is explained: the positive one of two, else the predicted one.
+    A name that a feature column has already gets underscores until it is free. Values are in units of the
+    target; for classes in units of the class score, an estimate of its probability before calibration,
+    which may leave 0 to 1.
+
+    The baseline is each member's average training row, in encoded columns; every member is explained in
+    its own encoding, and the members are added up by their weights.
+    """
+    if method not in METHODS:
+        hint = did_you_mean(method, METHODS)
+        raise OptionError(f"--method {method}: must be one of {', '.join(METHODS)}.{hint}")
+    model = in_float64(model)
+    columns = feature_columns(model.schema)
+    explained = _explained_classes(model, table)
+    values = np.zeros((table.n_rows, len(columns)))
+    baseline, prediction = np.zeros(table.n_rows), np.zeros(table.n_rows)
+    mass = sum(member.weight for member in model.members)
+    for member in model.members:
+        share = member.weight / mass
+        own, start, end = _attribute_member(member, table, columns, explained, method)
+        values += share * own
+        baseline += share * start
+        prediction += share * end
+    out: dict[str, Array | pa.Array] = {name: values[:, k] for k, name in enumerate(columns)}
+    out[free_name("baseline", out)] = baseline
+    out[free_name("prediction", out)] = prediction
+    if model.target.classes:
+        labels = [str(label) for label in model.target.classes]
+        out[free_name("class", out)] = pa.array([labels[k] for k in explained], pa.string())
+    return pa.table(out)
+
+
+def free_name(name: str, taken: object) -> str:
+    """The name, with underscores appended until it is not taken.
+
+    >>> free_name("baseline", {"baseline": 1})
+    'baseline_'
+    """
+    assert hasattr(taken, "__contains__")
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _explained_classes(model: FittedModel, table: Table) -> NDArray[np.int64]:
+    """The class whose score is explained, for each row; zeros for regression."""
+    if model.target.task == "multiclass":
+        probabilities = model.predict(table).probabilities
+        assert probabilities is not None
+        return np.asarray(model.labels(probabilities), dtype=np.int64)
+    return np.full(table.n_rows, 1 if model.target.task == "binary" else 0, dtype=np.int64)
+
+
+def _attribute_member(
+    member: Member, table: Table, columns: tuple[str, ...], explained: NDArray[np.int64], method: Method
+) -> tuple[Array, Array, Array]:
+    """Attributions ``(n, columns)``, baseline ``(n,)`` and prediction ``(n,)`` of one member."""
+    tree, column_map = member.tree, map_columns(columns, member.encoder)
+    matrix, _ = member.encoder.encode(table)
+    centers = owned_centers(tree)
+    x = torch.from_numpy(matrix).to(centers.device)
+    reference = centers.double().mean(0).to(x.dtype)
+    # What a unit of each output of the tree adds to the explained score: one row of the decoding matrix.
+    per_output = torch.from_numpy(np.ascontiguousarray(member.coding.decode_matrix()[explained])).to(x.device)
+    values = np.zeros((len(x), len(columns)))
+    outputs = np.zeros((len(x), tree.n_outputs))
+    step = max(1, BLOCK_BYTES // (8 * tree.n_outputs * tree.n_features))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        if method == "path":
+            found = path_attributions(tree, x[rows], reference)
+            parts, predicted = found.contributions, found.predictions
+        else:
+            parts = _slopes(member, x[rows]) * (x[rows] - reference).double()[:, None]
+            predicted = tree.predict(x[rows]).double()
+        outputs[rows] = predicted.cpu().numpy()
+        values[rows] = column_map.summed(torch.einsum("ncd,nc->nd", parts, per_output[rows])).cpu().numpy()
+    at_reference = member.coding.decode(tree.predict(reference[None]).double().cpu().numpy())[0]
+    every = np.arange(len(x))
+    return values, at_reference[explained], member.coding.decode(outputs)[every, explained]
+
+
+def _slopes(member: Member, x: Tensor) -> Tensor:
+    return torch.cat([gradients.double() for _, gradients in gradient_blocks(member.tree, x)])

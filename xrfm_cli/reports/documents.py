@@ -1,0 +1,120 @@
+"""The versioned JSON documents of ``fit`` and ``explain``: what other programs read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from xrfm_cli.reports.explanation import Explanation
+from xrfm_cli.tuning.model import FittedModel
+
+SCHEMA_VERSION = 1
+
+
+def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]:
+    """What a fit did, under the names that ``fit --json`` and ``model.report.json`` promise.
+
+    Every value is plain JSON; figures that are not finite are null.
+    """
+    report = model.report
+    return plain(
+        {
+            **_head("fit"),
+            "task": model.target.task,
+            "target": model.target.name,
+            "target_reason": model.target.reason,
+            "classes": list(model.target.classes),
+            "rows": report.rows,
+            "dropped_rows": report.dropped_rows,
+            "columns": [
+                {"name": c.name, "kind": c.kind, "role": c.role, "reason": c.reason}
+                for c in model.schema.columns
+            ],
+            "metric": report.metric,
+            "score": report.score,
+            "score_low": report.score_low,
+            "score_high": report.score_high,
+            "lower_is_better": report.lower_is_better,
+            "stopped_by": report.stopped_by,
+            "metrics": report.metrics,
+            "validation": report.validation,
+            "baselines": report.baselines,
+            "seconds": report.seconds,
+            "trials": report.trials,
+            "ensemble": report.ensemble,
+            "leaves": report.leaves,
+            "importances": _importances(explanation),
+            "fallbacks": report.fallbacks,
+            "repairs": report.repairs,
+            "notes": report.notes,
+            "peak_memory_bytes": report.peak_memory_bytes,
+            "options": report.options,
+            "created": model.created,
+            "versions": model.versions,
+        }
+    )
+
+
+def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]:
+    """What a model reacts to, under the names that ``explain --json`` and ``model.explain.json`` promise.
+
+    ``importances`` come largest first and their shares add to one. ``directions``, ``leaves`` and
+    ``splits`` are those of the heaviest member, whose place in the ensemble is ``member``.
+    """
+    return plain(
+        {
+            **_head("explain"),
+            "task": model.target.task,
+            "target": model.target.name,
+            "sampled_rows": explanation.rows,
+            "seed": explanation.seed,
+            "importances": _importances(explanation),
+            "matrix": {"columns": explanation.matrix_columns, "values": explanation.matrix.tolist()},
+            "directions": [asdict(direction) for direction in explanation.directions],
+            "pairs": [asdict(pair) for pair in explanation.pairs],
+            "member": explanation.member,
+            "leaves": [
+                {
+                    "leaf": leaf.leaf,
+                    "rows": leaf.rows,
+                    "sampled_rows": leaf.sampled,
+                    "path": leaf.path,
+                    "importances": [asdict(item) for item in leaf.columns],
+                }
+                for leaf in explanation.leaves
+            ],
+            "splits": [asdict(split) for split in explanation.splits],
+            "trials": model.report.trials,
+        }
+    )
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON takes it: mappings, lists, and no figure that is not finite.
+
+    >>> plain({"a": (1.0, float("nan")), 2: np.float64(0.5)})
+    {'a': [1.0, None], '2': 0.5}
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _head(command: str) -> dict[str, Any]:
+    from xrfm_cli import __version__
+
+    return {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
+
+
+def _importances(explanation: Explanation) -> list[dict[str, Any]]:
+    return [asdict(item) for item in explanation.importances]

@@ -1,0 +1,98 @@
+"""A fitted model explained in the user's columns, from nothing but the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xrfm_cli.reports.columns import feature_columns, in_float64
+from xrfm_cli.reports.effort import GRADIENT_BUDGET_NS, affordable_rows, gradient_ns
+from xrfm_cli.reports.importances import Importance, column_agop, measure_importances
+from xrfm_cli.reports.pairs import Pair, measure_pairs
+from xrfm_cli.reports.sensitivity import Sensitivity, measure_member
+from xrfm_cli.reports.structure import (
+    Direction,
+    LeafSummary,
+    SplitSummary,
+    find_directions,
+    summarise_leaves,
+    summarise_splits,
+)
+from xrfm_cli.tuning.model import FittedModel, Member
+
+MATRIX_COLUMNS = 20  # columns of the heat map
+LEAST_ROWS = 50  # rows a member, however small its weight and however costly a row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """What a model reacts to.
+
+    Importances, the matrix and the pairs are weighted over the ensemble. Directions, leaves and splits
+    are those of its heaviest member: encoded features differ between members and cannot be averaged.
+    """
+
+    importances: tuple[Importance, ...]
+    matrix_columns: tuple[str, ...]  # the strongest columns, in order of importance
+    matrix: NDArray[np.float64]  # (k, k): see importances.column_agop
+    directions: tuple[Direction, ...]
+    pairs: tuple[Pair, ...]
+    leaves: tuple[LeafSummary, ...]
+    splits: tuple[SplitSummary, ...]
+    member: int  # place of the heaviest member in the ensemble
+    rows: int  # sampled rows, over all members
+    seed: int
+
+
+def explain_model(model: FittedModel, *, rows: int = 1000, seed: int = 0) -> Explanation:
+    """Explain a model on rows drawn from its leaves' centers.
+
+    Args:
+        model: the model; nothing else is needed, a kernel machine keeps training rows as centers.
+        rows: rows to draw at most, divided among the members by weight; fewer where gradients are
+            costly, but at least 50 for each.
+        seed: of the draws; equal seeds give equal explanations.
+
+    Importances are the diagonal of the average gradient outer product (AGOP), each encoded coordinate in
+    units of its own deviation, summed over the coordinates of a column. They measure sensitivity of the
+    model, not cause. Radhakrishnan et al., Science 383 (2024).
+    """
+    model = in_float64(model)
+    columns = feature_columns(model.schema)
+    generator = torch.Generator().manual_seed(seed)
+    mass = sum(member.weight for member in model.members)
+    sensitivities = [
+        measure_member(
+            member, number, columns, rows=_rows(member, rows, member.weight / mass), generator=generator
+        )
+        for number, member in enumerate(model.members)
+    ]
+    importances = measure_importances(sensitivities, generator=generator)
+    strongest = tuple(item.column for item in importances[:MATRIX_COLUMNS])
+    heaviest = _heaviest(sensitivities)
+    return Explanation(
+        importances=importances,
+        matrix_columns=strongest,
+        matrix=column_agop(sensitivities, strongest),
+        directions=find_directions(heaviest),
+        pairs=measure_pairs(sensitivities, importances),
+        leaves=summarise_leaves(heaviest),
+        splits=summarise_splits(heaviest),
+        member=heaviest.number,
+        rows=sum(len(s.x) for s in sensitivities),
+        seed=seed,
+    )
+
+
+def _rows(member: Member, rows: int, share: float) -> int:
+    """How many rows of a member are differentiated."""
+    least = min(rows, LEAST_ROWS)
+    return affordable_rows(rows * share, gradient_ns(member.tree), GRADIENT_BUDGET_NS * share, least=least)
+
+
+def _heaviest(sensitivities: list[Sensitivity]) -> Sensitivity:
+    """The member with the largest weight, the first of equals."""
+    return max(sensitivities, key=lambda s: (s.weight, -s.number))

@@ -1,0 +1,98 @@
+"""How values are written on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from xrfm_cli.reports.svg import short_label
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, no exponent where none is needed.
+
+    >>> number(0.123456), number(1234567.0), number(2.5e-7), number(None)
+    ('0.1235', '1,234,567', '2.500e-07', '–')
+    """
+    if value is None:
+        return "–"
+    if value != 0 and not 1e-4 <= abs(value) < 1e12:
+        return f"{value:.3e}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage, with a decimal where it tells something.
+
+    >>> percent(0.1234), percent(0.00012), percent(0.0), percent(1.0)
+    ('12.3 %', '<0.1 %', '0 %', '100 %')
+    """
+    if value is None:
+        return "–"
+    if value == 0 or value >= 0.9995:
+        return f"{100 * value:.0f} %"
+    return "<0.1 %" if value < 0.0005 else f"{100 * value:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """A duration.
+
+    >>> seconds(0.1234), seconds(62.0), seconds(7300)
+    ('0.12 s', '1 min 2 s', '2 h 1 min')
+    """
+    if value is None:
+        return "–"
+    if value < 60:
+        return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def byte_count(value: float | None) -> str:
+    """A size in binary units.
+
+    >>> byte_count(3 << 20), byte_count(5 << 30)
+    ('3 MiB', '5.0 GiB')
+    """
+    if value is None:
+        return "–"
+    return f"{value / 2**20:,.0f} MiB" if value < 2**30 else f"{value / 2**30:,.1f} GiB"
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter's value.
+
+    >>> setting(0.012345678), setting(3), setting("full"), setting(None)
+    ('0.01235', '3', 'full', '')
+    """
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def happening(item: Any) -> str:
+    """A fallback that was taken, as one sentence."""
+    if not isinstance(item, Mapping):
+        return str(item)
+    count = item.get("count")
+    times = f" ({count:,} times)" if isinstance(count, int) and count > 1 else ""
+    return f"{item.get('message', item.get('what', ''))}{times}"
+
+
+def parameter_names(members: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The hyperparameters of an ensemble, divided into those that differ between members and the others."""
+    names = list(dict.fromkeys(name for member in members for name in member["params"]))
+    differ = [name for name in names if len({str(member["params"].get(name)) for member in members}) > 1]
+    return {"differing": differ, "common": [name for name in names if name not in differ]}
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "number": number,
+    "percent": percent,
+    "seconds": seconds,
+    "bytes": byte_count,
+    "value": setting,
+    "event": happening,
+    "parameter_names": parameter_names,
+    "label": lambda text: short_label(text, 300),
+}

@@ -1,0 +1,229 @@
+"""The reports that people read: self-contained HTML, written beside the JSON that programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from xrfm_cli.reports.documents import explain_document, fit_document
+from xrfm_cli.reports.explanation import Explanation
+from xrfm_cli.reports.files import write_text
+from xrfm_cli.reports.fit_plots import baseline_figure, history_figure, reliability_figure, residual_figure
+from xrfm_cli.reports.formats import FILTERS, percent
+from xrfm_cli.reports.plots import direction_figure, importance_figure, matrix_figure
+from xrfm_cli.reports.search import tried_choices
+from xrfm_cli.reports.svg import short_label
+from xrfm_cli.tuning.model import FittedModel
+
+LISTED_COLUMNS = 40  # columns in the table of columns
+LISTED_LEAVES = 24
+TASK_WORDS = {
+    "regression": "Regression",
+    "binary": "Classification into two classes",
+    "multiclass": "Classification into {} classes",
+}
+STOPPED_WORDS = {
+    "time": "stopped by the time limit",
+    "trials": "all that were asked for",
+    "interrupt": "interrupted",
+}
+
+
+def write_fit_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
+    """Write the report of a fit as HTML and as JSON; each file appears whole or not at all."""
+    document = fit_document(model, explanation)
+    write_text(json_path, _json(document))
+    write_text(html, render_fit(model, explanation, document))
+
+
+def write_explain_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
+    """Write an explanation as HTML and as JSON; each file appears whole or not at all."""
+    document = explain_document(model, explanation)
+    write_text(json_path, _json(document))
+    write_text(html, render_explain(model, explanation, document))
+
+
+def render_fit(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
+    """The page of a fit."""
+    shares = {item.column: item.share for item in explanation.importances}
+    columns = _listed_columns(document["columns"], shares)
+    outcome, caption = _outcome(model)
+    stages = {name: value or 0.0 for name, value in document["seconds"].items() if name != "total"}
+    better = "lower" if document["lower_is_better"] else "higher"
+    figures = _figures(model, explanation) | {
+        "baselines": _baselines(document, better),
+        "outcome": outcome,
+    }
+    return (
+        _environment()
+        .get_template("fit.html.jinja")
+        .render(
+            **_frame(model, f"{model.target.name}: xrfm fit"),
+            doc=document,
+            explain=explain_document(model, explanation),
+            figures=figures,
+            task_words=TASK_WORDS[model.target.task].format(len(model.target.classes)),
+            features=model.schema.features,
+            best_baseline=_best_baseline(document),
+            better=better,
+            baseline_words=_baseline_words(document["baselines"]),
+            complete=sum(trial["state"] == "complete" for trial in document["trials"]),
+            stopped=STOPPED_WORDS.get(document["stopped_by"], f"stopped by {document['stopped_by']}"),
+            outcome_caption=caption,
+            stages=stages,
+            total_seconds=document["seconds"].get("total", sum(stages.values())),
+            longest_stage=max(stages.values(), default=0.0) or 1.0,
+            notes=[
+                note for note in document["notes"] if document["validation"].get("reason", note) not in note
+            ],
+            columns=columns,
+            hidden_columns=len(document["columns"]) - len(columns),
+            shares=shares,
+        )
+    )
+
+
+def render_explain(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
+    """The page of an explanation."""
+    return (
+        _environment()
+        .get_template("explain.html.jinja")
+        .render(
+            **_frame(model, f"{model.target.name}: xrfm explain"),
+            doc=document,
+            report=fit_document(model, explanation),
+            figures=_figures(model, explanation),
+            summary=_summary(explanation),
+            leaf_limit=LISTED_LEAVES,
+        )
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("xrfm_cli", "reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    return environment
+
+
+def _frame(model: FittedModel, title: str) -> dict[str, Any]:
+    from xrfm_cli import __version__
+
+    return {
+        "title": title,
+        "version": __version__,
+        "created": model.created,
+        "tried": tried_choices(model.report.trials, lower_is_better=model.report.lower_is_better),
+        "versions": {name: text for name, text in model.versions.items() if name not in ("xrfm", "xrfm-cli")},
+    }
+
+
+def _figures(model: FittedModel, explanation: Explanation) -> dict[str, Markup]:
+    """The figures that both pages show; an empty one is left out of the page."""
+    report = model.report
+    matters = any(item.share > 0 for item in explanation.importances)
+    return {
+        "importances": importance_figure(explanation.importances) if matters else Markup(""),
+        "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else Markup(""),
+        "directions": direction_figure(explanation.directions) if explanation.directions else Markup(""),
+        "history": history_figure(report.trials, report.metric, lower_is_better=report.lower_is_better),
+    }
+
+
+def _baselines(document: Mapping[str, Any], better: str) -> Markup:
+    if document["score"] is None:
+        return Markup("")
+    return baseline_figure(document["metric"], document["score"], document["baselines"], better)
+
+
+def _outcome(model: FittedModel) -> tuple[Markup, str]:
+    """Residuals or reliability of the out-of-fold predictions, and what the figure says."""
+    target, oof = model.target, model.report.oof
+    truth = np.asarray(oof.get("target", []), dtype=float)
+    predicted = np.asarray(oof.get("prediction", []), dtype=float)
+    if len(truth) < 2 or not np.isfinite(predicted).all():
+        return Markup(""), ""
+    shown = (
+        f"A sample of {len(truth):,} rows" if len(truth) < model.report.rows else f"All {len(truth):,} rows"
+    )
+    if target.task == "regression":
+        caption = f"{shown}, as predicted by models that had not seen them. The lines are running quartiles."
+        return residual_figure(target.name, truth, predicted), caption
+    if target.task == "binary":
+        label, hit = short_label(target.classes[-1]), truth == 1
+    else:
+        chosen = predicted.argmax(1)
+        label, hit = "the predicted class", chosen == truth
+        predicted = predicted[np.arange(len(predicted)), chosen]
+    caption = (
+        f"{shown}. On the line, predicted probabilities come true as often as they say; bars are 90 % "
+        "intervals, below is how often each probability was given."
+    )
+    return reliability_figure(predicted, hit.astype(float), label), caption
+
+
+def _best_baseline(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    scored = [b for b in document["baselines"] if b["score"] is not None]
+    if not scored:
+        return None
+    best = (min if document["lower_is_better"] else max)(scored, key=lambda b: b["score"])
+    return dict(best)
+
+
+def _baseline_words(baselines: Sequence[Mapping[str, Any]]) -> str:
+    """What the baselines are, such as "mean, one value for all rows; ridge, linear in the columns"."""
+    return "; ".join(
+        f"{b['name']}, {b['description']}" if b.get("description") else b["name"] for b in baselines
+    )
+
+
+def _listed_columns(
+    columns: Sequence[Mapping[str, Any]], shares: Mapping[str, float]
+) -> list[Mapping[str, Any]]:
+    """All columns of a narrow table; of a wide one those that are no features first, then the strongest."""
+    if len(columns) <= LISTED_COLUMNS:
+        return list(columns)
+    others = [c for c in columns if c["name"] not in shares][: LISTED_COLUMNS // 4]
+    features = sorted((c for c in columns if c["name"] in shares), key=lambda c: -shares[c["name"]])
+    return others + features[: LISTED_COLUMNS - len(others)]
+
+
+def _summary(explanation: Explanation) -> str:
+    """The explanation in two sentences."""
+    strongest = [item for item in explanation.importances if item.share > 0]
+    if not strongest:
+        return "The model is constant: it reacts to no column."
+    shown = strongest[:3]
+    names = _listed([f"{short_label(item.column)} ({percent(item.share)})" for item in shown])
+    if len(strongest) <= len(shown):
+        text = f"The model reacts to {names}."
+    else:
+        total = percent(min(1.0, sum(item.share for item in shown)))
+        count = len(explanation.importances)
+        text = f"Of {count} columns, {names} count most: together {total} of the model’s sensitivity."
+    together = [pair for pair in explanation.pairs if pair.interaction >= 0.1]
+    if together:
+        a, b = (short_label(column) for column in together[0].columns)
+        text += f" The strongest interaction is between {a} and {b} ({percent(together[0].interaction)})."
+    return text
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,117 @@
+"""The figures about what a model reacts to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from xrfm_cli.reports.importances import Importance
+from xrfm_cli.reports.structure import Direction
+from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WARM, WIDTH, figure_style, short_label, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BARS = 20  # columns in the figure of importances
+HEAT_COLUMNS = 14  # columns in the heat map: more would not be readable on a phone
+DIRECTIONS = 3
+DIRECTION_BARS = 6
+
+
+def importance_figure(importances: Sequence[Importance]) -> Markup:
+    """Bars of the strongest columns with their intervals."""
+    from matplotlib.figure import Figure
+
+    shown = list(importances[:BARS])
+    positions = np.arange(len(shown))
+    with figure_style():
+        figure = Figure(figsize=(WIDTH, 0.45 + 0.27 * len(shown)), layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh(positions, [100 * item.share for item in shown], height=0.62, color=PALE)
+        low = [100 * (item.share - item.low) for item in shown]
+        high = [100 * (item.high - item.share) for item in shown]
+        centers = [100 * item.share for item in shown]
+        axes.errorbar(
+            centers, positions, xerr=[low, high], fmt="none", ecolor=ACCENT, elinewidth=1.3, capsize=2.2
+        )
+        reach = max((item.high for item in shown), default=0.0) * 100 or 1.0
+        for position, item in enumerate(shown):
+            axes.text(
+                100 * item.high + 0.02 * reach, position, f"{100 * item.share:.1f}", va="center", color=INK
+            )
+        axes.set_xlim(0, 1.14 * reach)
+        _name_rows(axes, [item.column for item in shown])
+        axes.set_xlabel("share of the sensitivity, %")
+        axes.grid(axis="x")
+        return to_svg(figure, "Importances: " + ", ".join(f"{i.column} {100 * i.share:.1f} %" for i in shown))
+
+
+def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup:
+    """Heat map of the AGOP, column by column, on a square-root scale."""
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+    from matplotlib.figure import Figure
+
+    k = min(len(columns), HEAT_COLUMNS)
+    values = matrix[:k, :k]
+    names = [short_label(column, 18) for column in columns[:k]]
+    with figure_style():
+        side = 1.6 + 0.24 * k
+        figure = Figure(figsize=(min(WIDTH, side + 0.6), min(WIDTH - 0.1, side)), layout="constrained")
+        axes = figure.add_subplot()
+        colours = LinearSegmentedColormap.from_list("calm", ["#f4f7f8", PALE, ACCENT, "#0d3b40"])
+        norm = PowerNorm(0.5, vmin=0.0, vmax=float(values.max()) or 1.0)
+        mesh = axes.pcolormesh(values, cmap=colours, norm=norm, edgecolors="white", linewidth=1.0)
+        axes.invert_yaxis()
+        axes.set_aspect("equal")
+        axes.set_xticks(np.arange(k) + 0.5, names, rotation=90)
+        axes.set_yticks(np.arange(k) + 0.5, names)
+        axes.tick_params(length=0, labelcolor=INK, labelsize=8)
+        axes.spines[:].set_visible(False)
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.6, aspect=18, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0, labelsize=7.5)
+        return to_svg(figure, f"AGOP of the {k} strongest columns")
+
+
+def direction_figure(directions: Sequence[Direction]) -> Markup:
+    """Signed weights of the features in the strongest directions."""
+    from matplotlib.figure import Figure
+
+    shown = directions[:DIRECTIONS]
+    counts = [len(direction.features[:DIRECTION_BARS]) for direction in shown]
+    with figure_style():
+        height = sum(0.42 + 0.25 * count for count in counts)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        rows = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[0.42 + 0.25 * c for c in counts])[
+            :, 0
+        ]
+        for number, (axes, direction) in enumerate(zip(rows, shown, strict=True), start=1):
+            features = direction.features[:DIRECTION_BARS]
+            weights = [feature.weight for feature in features]
+            colours = [ACCENT if weight > 0 else WARM for weight in weights]
+            axes.barh(np.arange(len(features)), weights, height=0.6, color=colours)
+            axes.axvline(0, color=SOFT, linewidth=0.8)
+            axes.set_xlim(-1.05, 1.05)
+            _name_rows(axes, [feature.feature for feature in features])
+            axes.set_title(
+                f"direction {number}: {100 * direction.share:.0f} % of the sensitivity",
+                loc="left",
+                fontsize=9,
+                color=INK,
+            )
+            axes.set_xticks([-1, -0.5, 0, 0.5, 1])
+            axes.tick_params(axis="x", labelbottom=number == len(shown))
+            axes.grid(axis="x")
+        return to_svg(figure, "Learned directions")
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Names at the left of horizontal bars, the first on top."""
+    axes.set_yticks(np.arange(len(names)), [short_label(name) for name in names])
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.spines["left"].set_color(LINE)

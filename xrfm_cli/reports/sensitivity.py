@@ -1,0 +1,94 @@
+"""What one member of the ensemble reacts to, measured on its own rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.reports.columns import ColumnMap, map_columns
+from xrfm_cli.trees.explanation import gradient_blocks, owned_centers, sample_rows
+from xrfm_cli.tuning.model import Member
+
+MATRIX_FEATURES = 1024  # coordinates in the AGOP matrix; wider encodings keep the strongest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sensitivity:
+    """Gradients of a member on sampled rows, in deviations of each encoded coordinate.
+
+    A gradient times the deviation of its coordinate is the change of the output that a typical change
+    of the coordinate makes to first order, so that numbers and one-hot levels can be compared.
+    """
+
+    member: Member
+    number: int  # place of the member in the ensemble
+    columns: ColumnMap
+    x: Tensor  # (n, d) sampled rows
+    squares: Tensor  # (n, columns) float64: squared scaled gradients, summed over outputs and coordinates
+    deviations: Tensor  # (d,)
+    kept: Tensor  # coordinates that the matrix covers
+    matrix: Tensor  # (kept, kept) float64: the AGOP of the scaled gradients
+
+    @property
+    def weight(self) -> float:
+        """Weight of the member in the ensemble."""
+        return self.member.weight
+
+    @property
+    def trace(self) -> float:
+        """Mean squared norm of the scaled gradients: the trace of the whole AGOP."""
+        return float(self.squares.sum(1).mean())
+
+    def shares(self) -> Tensor:  # -> (columns,)
+        """Share of each column in the trace of the AGOP; zeros for a constant model."""
+        return normalised(self.squares.mean(0))
+
+
+def measure_member(
+    member: Member, number: int, columns: tuple[str, ...], *, rows: int, generator: torch.Generator
+) -> Sensitivity:
+    """Sample rows from the leaves' centers and differentiate the member on them.
+
+    Args:
+        member: the member.
+        number: its place in the ensemble.
+        columns: the user's feature columns.
+        rows: rows to sample at most.
+        generator: draws them.
+    """
+    tree = member.tree
+    column_map = map_columns(columns, member.encoder)
+    centers = owned_centers(tree)
+    x = sample_rows(centers, rows, generator=generator)
+    deviations = centers.double().std(0, correction=0)
+    squares = torch.zeros(len(x), len(columns), dtype=torch.float64, device=x.device)
+    kept = torch.arange(x.shape[1], device=x.device)
+    matrix = torch.zeros(0, 0, dtype=torch.float64, device=x.device)
+    for block, gradients in gradient_blocks(tree, x):
+        scaled = gradients.double() * deviations
+        squared = scaled.square().sum(1)
+        if len(matrix) == 0:  # rows are in random order: the first block shows which coordinates matter
+            order = squared.sum(0).argsort(descending=True, stable=True)[:MATRIX_FEATURES]
+            kept = order.sort().values
+            matrix = torch.zeros(len(kept), len(kept), dtype=torch.float64, device=x.device)
+        squares[block] = column_map.summed(squared)
+        flat = scaled[:, :, kept].reshape(-1, len(kept))
+        matrix += flat.T @ flat / len(x)
+    return Sensitivity(
+        member=member,
+        number=number,
+        columns=column_map,
+        x=x,
+        squares=squares,
+        deviations=deviations,
+        kept=kept,
+        matrix=matrix,
+    )
+
+
+def normalised(values: Tensor) -> Tensor:
+    """Divided by their sum over the last dimension; zeros stay zeros."""
+    total = values.sum(-1, keepdim=True)
+    return values / torch.where(total > 0, total, 1.0)

@@ -1,0 +1,226 @@
+"""Directions that a member learned, its leaves against the whole, and its splits in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.reports.columns import ColumnMap
+from xrfm_cli.reports.sensitivity import Sensitivity, normalised
+from xrfm_cli.reports.units import original_value
+
+DIRECTIONS = 5
+NAMED_FEATURES = 8  # features listed of a direction
+NAMED_COLUMNS = 5  # columns listed of a leaf
+SPLIT_FEATURES = 4  # features listed of a split
+ALONE = 0.9  # share of a direction's square from which one feature decides nearly alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureWeight:
+    """An encoded feature, the column it belongs to, and its signed weight in a direction."""
+
+    feature: str
+    column: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """An eigenvector of the scaled AGOP: a combination of features that the model reacts to."""
+
+    share: float  # of the AGOP's trace
+    weights: dict[str, float]  # by column, strongest first: norm of its entries, signed by the largest
+    features: tuple[FeatureWeight, ...]  # the strongest entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnContrast:
+    """What a column counts in a leaf and in the whole member."""
+
+    column: str
+    share: float
+    whole: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafSummary:
+    """A leaf of the heaviest member."""
+
+    leaf: int
+    rows: int  # training rows that it keeps
+    sampled: int  # sampled rows that it answers for
+    path: str  # how rows get there, such as "split 1 low, split 3 high"
+    columns: tuple[ColumnContrast, ...]  # the strongest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSummary:
+    """A split of the heaviest member."""
+
+    split: int  # numbered from 1
+    path: str  # how rows get there; empty at the root
+    features: tuple[FeatureWeight, ...]  # entries per deviation of each feature, the strongest first
+    threshold: float  # of the projection, in encoded units
+    high_share: float  # share of the sampled rows there that go to the high side
+    words: str
+
+
+def find_directions(sensitivity: Sensitivity) -> tuple[Direction, ...]:
+    """Top eigenvectors of the scaled AGOP, with signs fixed so that the largest entry is positive."""
+    trace = sensitivity.trace
+    if trace == 0:
+        return ()
+    values, vectors = torch.linalg.eigh(sensitivity.matrix.cpu())
+    kept = sensitivity.kept.cpu()
+    found = []
+    for value, vector in zip(values.flip(0)[:DIRECTIONS].tolist(), vectors.flip(1).T, strict=False):
+        if value / trace < 1e-6:
+            break
+        signed = vector * torch.sign(vector[vector.abs().argmax()])
+        whole = torch.zeros(len(sensitivity.columns.feature_names), dtype=torch.float64)
+        whole[kept] = signed
+        found.append(
+            Direction(
+                share=min(1.0, value / trace),
+                weights=_column_weights(sensitivity.columns, whole),
+                features=_strongest(sensitivity.columns, whole, NAMED_FEATURES),
+            )
+        )
+    return tuple(found)
+
+
+def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
+    """Each leaf's strongest columns beside their shares in the whole member."""
+    tree = sensitivity.member.tree
+    reached = tree.route(sensitivity.x).cpu()
+    whole = sensitivity.shares().cpu()
+    squares = sensitivity.squares.cpu()
+    paths = _leaf_paths(sensitivity)
+    leaves = []
+    for number, leaf in enumerate(tree.leaves):
+        chosen = reached == number
+        own = normalised(squares[chosen].sum(0))
+        order = own.argsort(descending=True, stable=True)[:NAMED_COLUMNS].tolist()
+        leaves.append(
+            LeafSummary(
+                leaf=number + 1,
+                rows=len(leaf.centers),
+                sampled=int(chosen.sum()),
+                path=paths[number],
+                columns=tuple(
+                    ColumnContrast(
+                        column=sensitivity.columns.columns[k], share=float(own[k]), whole=float(whole[k])
+                    )
+                    for k in order
+                    if own[k] > 0
+                ),
+            )
+        )
+    return tuple(leaves)
+
+
+def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
+    """The tree's splits, root first, in words."""
+    tree = sensitivity.member.tree
+    deviations = sensitivity.deviations.cpu()
+    x = sensitivity.x.double().cpu()
+    at_node, paths = _walk(sensitivity)
+    splits = []
+    for number, split in enumerate(tree.splits):
+        direction = split.direction.double().cpu()
+        features = _strongest(sensitivity.columns, direction * deviations, SPLIT_FEATURES)
+        rows = x[at_node[number]]
+        high_share = float((rows @ direction > split.threshold).double().mean()) if len(rows) else 0.0
+        terms = _sum_in_words(features)
+        among = f"{100 * high_share:.0f} % of the rows"
+        nearly = _one_feature(sensitivity, direction, float(split.threshold), rows)
+        splits.append(
+            SplitSummary(
+                split=number + 1,
+                path=paths[number],
+                features=features,
+                threshold=float(split.threshold),
+                high_share=high_share,
+                words=f"{terms} above {_signed(split.threshold)}{nearly}: {among}",
+            )
+        )
+    return tuple(splits)
+
+
+def _sum_in_words(features: tuple[FeatureWeight, ...]) -> str:
+    """Such as "0.80 × age − 0.31 × sex=male"; weights that would be shown as zero are left out."""
+    shown = [f for f in features if abs(f.weight) >= 0.005] or list(features[:1])
+    if not shown:
+        return "0"
+    rest = "".join(f" {'−' if f.weight < 0 else '+'} {abs(f.weight):.2f} × {f.feature}" for f in shown[1:])
+    return f"{'−' if shown[0].weight < 0 else ''}{abs(shown[0].weight):.2f} × {shown[0].feature}{rest}"
+
+
+def _one_feature(sensitivity: Sensitivity, direction: Tensor, threshold: float, rows: Tensor) -> str:
+    """Such as ", roughly age above 41.5", where one number decides nearly alone; empty otherwise."""
+    scaled = direction * sensitivity.deviations.cpu()
+    strongest = int(scaled.abs().argmax())
+    if len(rows) == 0 or float(scaled[strongest].square()) < ALONE * float(scaled.square().sum()):
+        return ""
+    others = float(rows.mean(0) @ direction - rows[:, strongest].mean() * direction[strongest])
+    cut = (threshold - others) / float(direction[strongest])
+    value = original_value(sensitivity.member.encoder, strongest, cut)
+    if value is None:
+        return ""
+    side = "above" if float(direction[strongest]) > 0 else "below"
+    return f", roughly {sensitivity.columns.feature_names[strongest]} {side} {_signed(value)}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _walk(sensitivity: Sensitivity) -> tuple[dict[int, Tensor], dict[int, str]]:
+    """Sampled rows at each node under hard routing, and the node's path; leaves are ``~number``."""
+    tree = sensitivity.member.tree
+    x = sensitivity.x.double().cpu()
+    root = 0 if tree.splits else -1
+    at_node, paths = {root: torch.arange(len(x))}, {root: ""}
+    pending = [0] if tree.splits else []
+    while pending:
+        number = pending.pop()
+        split, rows = tree.splits[number], at_node[number]
+        high = x[rows] @ split.direction.double().cpu() > split.threshold
+        prefix = f"{paths[number]}, " if paths[number] else ""
+        for child, chosen, side in ((split.left, rows[~high], "low"), (split.right, rows[high], "high")):
+            at_node[child], paths[child] = chosen, f"{prefix}split {number + 1} {side}"
+            if child >= 0:
+                pending.append(child)
+    return at_node, paths
+
+
+def _leaf_paths(sensitivity: Sensitivity) -> dict[int, str]:
+    paths = _walk(sensitivity)[1]
+    return {~node: path for node, path in paths.items() if node < 0}
+
+
+def _column_weights(columns: ColumnMap, vector: Tensor) -> dict[str, float]:
+    norms = columns.summed(vector.square()).sqrt()
+    weights = {}
+    for k in norms.argsort(descending=True, stable=True).tolist():
+        if float(norms[k]) > 1e-9:
+            entries = vector[columns.coordinates(k)]
+            sign = float(torch.sign(entries[entries.abs().argmax()]))
+            weights[columns.columns[k]] = sign * float(norms[k])
+    return weights
+
+
+def _strongest(columns: ColumnMap, vector: Tensor, count: int) -> tuple[FeatureWeight, ...]:
+    order = vector.abs().argsort(descending=True, stable=True)[:count].tolist()
+    return tuple(
+        FeatureWeight(
+            feature=columns.feature_names[j],
+            column=columns.columns[int(columns.owner[j])],
+            weight=float(vector[j]),
+        )
+        for j in order
+        if abs(float(vector[j])) > 1e-9
+    )

@@ -1,0 +1,109 @@
+"""Figures as inline SVG: text stays text, equal figures are equal bytes, and nothing is global.
+
+Matplotlib takes half a second to import, so it is imported when the first figure is drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK = "#1f2933"
+SOFT = "#7b8794"
+LINE = "#d9dee4"
+ACCENT = "#1f6f78"
+PALE = "#a9cdd1"
+WARM = "#c26a2d"
+WIDTH = 4.4  # inches: a phone shows figures almost at their size
+
+# The name of every column may be anything: no text is read as mathematics.
+STYLE: dict[str, object] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "xrfm",
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """The settings under which figures are built and drawn; the caller's are back afterwards."""
+    from matplotlib import style
+
+    with warnings.catch_warnings(), style.context(["default", STYLE]):
+        # Widths are measured with one font; the reader's font has the characters that it lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
+
+
+def to_svg(figure: Figure, label: str) -> Markup:
+    """A figure as an ``<svg>`` element that scales with the page; ``label`` is read aloud."""
+    buffer = io.StringIO()
+    figure.savefig(
+        buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    # Inside HTML an <svg> needs no namespaces, and identifiers would repeat from figure to figure.
+    head, body = text.split(">", 1)
+    view_box = re.search(r'viewBox="([^"]*)"', head)
+    assert view_box is not None
+    body = body.replace("xlink:href=", "href=")
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", body)
+    mark = hashlib.sha256(f"{label}{body}".encode()).hexdigest()[:8]
+    for prefix in (' id="', 'href="#', "url(#"):
+        body = body.replace(prefix, f"{prefix}{mark}")
+    body = re.sub(r"\n\s*", "\n", body)
+    width = float(view_box.group(1).split()[2])
+    opening = (
+        f'<svg viewBox="{view_box.group(1)}" style="max-width:{width * 1.6:.0f}px" role="img" '
+        f'aria-label="{escape(label)}">'
+    )
+    return Markup(opening + body.strip())
+
+
+def short_label(text: object, length: int = 24) -> str:
+    """A name in one short line without control characters.
+
+    >>> short_label("average_monthly_hours_worked", 16), short_label("a\\nb")
+    ('average_monthly…', 'a b')
+    """
+    clean = "".join(
+        " " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in str(text)
+    ).strip()
+    return clean if len(clean) <= length else clean[: length - 1].rstrip() + "…"
