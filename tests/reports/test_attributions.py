@@ -1,0 +1,115 @@
+"""Attributions of rows: additive, signed and in the user's columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.reports.conftest import Case, fit_case, noise
+from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.errors import OptionError, SchemaError
+from xrfm_cli.reports import attribute_rows
+
+CASES = ["linear", "ensemble", "two_classes", "three_classes", "leaves"]
+
+
+def values(table: pa.Table, name: str) -> np.ndarray:
+    return table.column(name).to_numpy()
+
+
+def features(case: Case) -> list[str]:
+    return [column.name for column in case.model.schema.features]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_paths_add_up(name: str, request: pytest.FixtureRequest) -> None:
+    case: Case = request.getfixturevalue(name)
+    found = attribute_rows(case.model, case.table.slice(0, 40))
+    added = sum(values(found, column) for column in features(case))
+    np.testing.assert_allclose(added, values(found, "prediction") - values(found, "baseline"), atol=1e-9)
+    assert found.num_rows == 40
+
+
+@pytest.mark.parametrize("name", ["linear", "ensemble", "leaves"])
+def test_of_a_regression_explain_the_prediction_itself(name: str, request: pytest.FixtureRequest) -> None:
+    case: Case = request.getfixturevalue(name)
+    rows = case.table.slice(0, 30)
+    predicted = case.model.predict(rows).values
+    assert predicted is not None
+    np.testing.assert_allclose(values(attribute_rows(case.model, rows), "prediction"), predicted, rtol=1e-6)
+
+
+def test_of_a_sum_are_its_terms(linear: Case) -> None:
+    rows = linear.table.slice(0, 100)
+    for method in ("path", "gradient"):
+        found = attribute_rows(linear.model, rows, method=method)
+        a, b = (values(rows.data, name) for name in "ab")
+        assert np.corrcoef(values(found, "a"), 3 * a)[0, 1] > 0.93
+        assert np.corrcoef(values(found, "b"), b)[0, 1] > 0.8
+        assert np.abs(values(found, "c")).max() < 0.1
+    path = values(attribute_rows(linear.model, rows), "a")
+    central = np.abs(a) < 1.5
+    mean = values(linear.table.data, "a").mean()
+    np.testing.assert_allclose(path[central], 3 * (a - mean)[central], atol=0.5)
+
+
+def test_of_two_classes_explain_the_positive_one(two_classes: Case) -> None:
+    found = attribute_rows(two_classes.model, two_classes.table.slice(0, 60))
+    assert set(found.column("class").to_pylist()) == {"yes"}
+    a = values(two_classes.table.data, "a")[:60]
+    assert np.corrcoef(values(found, "a"), a)[0, 1] > 0.7
+
+
+def test_of_more_classes_explain_the_predicted_one(three_classes: Case) -> None:
+    rows = three_classes.table.slice(0, 60)
+    found = attribute_rows(three_classes.model, rows)
+    probabilities = three_classes.model.predict(rows).probabilities
+    assert probabilities is not None
+    classes = three_classes.model.target.classes
+    assert found.column("class").to_pylist() == [
+        classes[k] for k in three_classes.model.labels(probabilities)
+    ]
+    assert values(found, "prediction").min() > 0.2
+
+
+def test_gradients_differ_from_paths_where_the_model_bends(product: Case) -> None:
+    rows = product.table.slice(0, 40)
+    path, gradient = (attribute_rows(product.model, rows, method=m) for m in ("path", "gradient"))
+    assert path.column_names == gradient.column_names
+    assert not np.allclose(values(path, "a"), values(gradient, "a"), atol=0.05)
+
+
+def test_chunks_do_not_matter(ensemble: Case) -> None:
+    whole = attribute_rows(ensemble.model, ensemble.table.slice(0, 20))
+    parts = pa.concat_tables(
+        attribute_rows(ensemble.model, ensemble.table.slice(k, k + 5)) for k in (0, 5, 10, 15)
+    )
+    for name in whole.column_names:
+        np.testing.assert_allclose(values(whole, name), values(parts, name), atol=1e-6)
+
+
+def test_no_rows_give_no_rows(two_classes: Case) -> None:
+    found = attribute_rows(two_classes.model, two_classes.table.slice(0, 0))
+    assert found.num_rows == 0
+    assert found.column_names == ["a", "b", "baseline", "prediction", "class"]
+
+
+def test_columns_named_like_ours_keep_their_names() -> None:
+    a, b = noise(80, 2)
+    case = fit_case({"baseline": a, "prediction": b, "y": a - b})
+    found = attribute_rows(case.model, case.table.slice(0, 3))
+    assert found.column_names == ["baseline", "prediction", "baseline_", "prediction_"]
+
+
+def test_an_unknown_method_is_refused(linear: Case) -> None:
+    with pytest.raises(
+        OptionError, match=r"--method pth: must be one of path, gradient. Did you mean 'path'"
+    ):
+        attribute_rows(linear.model, linear.table, method="pth")  # type: ignore[arg-type]
+
+
+def test_a_missing_column_is_named(linear: Case) -> None:
+    lacking = Table(linear.table.data.drop_columns(["b"]), source="new.csv")
+    with pytest.raises(SchemaError, match="no column 'b'"):
+        attribute_rows(linear.model, lacking)

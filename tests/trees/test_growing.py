@@ -1,0 +1,173 @@
+"""Growing: which rows reach which leaf, with ties, weights, overlap and limits."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.leaf_variants import generator, sample
+from xrfm_cli.trees import Partition, TreeConfig, grow
+from xrfm_cli.trees.routing import project, route
+
+
+def table(n: int, levels: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of whole numbers below ``levels``: the fewer levels, the heavier the ties."""
+    source = generator(seed)
+    x = torch.randint(0, levels, (n, 2), generator=source).float()
+    return x, torch.sin(x.sum(1, keepdim=True)) + 0.1 * torch.randn(n, 1, generator=source)
+
+
+tables = st.builds(
+    table, n=st.integers(2, 120), levels=st.sampled_from([1, 2, 3, 10, 1000]), seed=st.integers(0, 10_000)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=tables, leaf_size=st.integers(2, 60), min_leaf_size=st.integers(1, 20))
+def test_every_row_is_in_exactly_one_leaf_the_one_it_is_routed_to(
+    rows: tuple[Tensor, Tensor], leaf_size: int, min_leaf_size: int
+) -> None:
+    x, y = rows
+    config = TreeConfig(leaf_size=leaf_size, min_leaf_size=min_leaf_size)
+    partition = grow(x, y, config, generator=generator())
+    assert sorted(itertools.chain(*(leaf.tolist() for leaf in partition.leaf_rows))) == list(range(len(x)))
+    reached = route(x, partition.splits)
+    for number, leaf in enumerate(partition.leaf_rows):
+        assert (reached[leaf] == number).all()
+        assert leaf.tolist() == sorted(leaf.tolist())
+        assert len(leaf) >= min(min_leaf_size, len(x))
+        assert len(leaf) <= leaf_size or not _can_be_split(x[leaf], min_leaf_size)
+
+
+def _can_be_split(x: Tensor, min_leaf_size: int) -> bool:
+    """Whether any cut along a single column leaves both sides enough rows, well away from the limit."""
+    for column in x.T:
+        below = int((column <= column.median()).sum())
+        if min_leaf_size * 3 <= below <= len(x) - min_leaf_size * 3:
+            return True
+    return False
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=tables,
+    overlap=st.sampled_from([0.05, 0.1, 0.25]),
+    leaf_size=st.integers(2, 60),
+    min_leaf_size=st.integers(1, 20),
+)
+def test_with_overlap_every_row_still_trains_the_leaf_it_is_routed_to(
+    rows: tuple[Tensor, Tensor], overlap: float, leaf_size: int, min_leaf_size: int
+) -> None:
+    x, y = rows
+    config = TreeConfig(leaf_size=leaf_size, min_leaf_size=min_leaf_size, overlap=overlap)
+    partition = grow(x, y, config, generator=generator())
+    members = [set(leaf.tolist()) for leaf in partition.leaf_rows]
+    for row, leaf in enumerate(route(x, partition.splits).tolist()):
+        assert row in members[leaf]
+
+
+def test_overlap_puts_the_middle_in_both_children() -> None:
+    x = torch.randn(1000, 3, generator=generator(1))
+    y = torch.tanh(x[:, :1])
+    partition = grow(x, y, TreeConfig(leaf_size=700, overlap=0.1), generator=generator())
+    assert len(partition.leaf_rows) == 2
+    left, right = (set(leaf.tolist()) for leaf in partition.leaf_rows)
+    both = left & right
+    assert len(both) == pytest.approx(200, abs=2)
+    assert left | right == set(range(1000))
+    order = project(x, partition.splits[0].direction).argsort().tolist()
+    assert both <= set(order[398:602])
+    plain = grow(x, y, TreeConfig(leaf_size=700), generator=generator())
+    assert [len(leaf) for leaf in plain.leaf_rows] == [500, 500]
+
+
+@pytest.mark.parametrize("overlap", [0.15, 0.25])
+@pytest.mark.parametrize("zeros", [10, 40, 60, 90])
+def test_overlap_of_tied_rows_ends(overlap: float, zeros: int) -> None:
+    x = torch.cat([torch.zeros(zeros, 1), torch.ones(100 - zeros, 1)])
+    partition = grow(
+        x, x.clone(), TreeConfig(leaf_size=30, min_leaf_size=5, overlap=overlap), generator=generator()
+    )
+    assert all(len(leaf) < 100 for leaf in partition.leaf_rows) or len(partition.leaf_rows) == 1
+
+
+def test_a_known_three_leaf_truth() -> None:
+    x = torch.cat([torch.full((100, 1), value) for value in (0.0, 1.0, 5.0)])
+    y = torch.cat([torch.full((100, 1), value) for value in (0.0, 3.0, -2.0)])
+    partition = grow(x, y, TreeConfig(leaf_size=150), generator=generator())
+    found = sorted(tuple(leaf.tolist()) for leaf in partition.leaf_rows)
+    assert found == [tuple(range(start, start + 100)) for start in (0, 100, 200)]
+
+
+def test_the_first_split_is_along_what_matters() -> None:
+    x = torch.randn(600, 6, generator=generator(2))
+    direction = torch.tensor([0.0, 0.6, 0.0, -0.8, 0.0, 0.0], dtype=torch.float64)
+    y = torch.tanh(2 * x.double() @ direction).float()[:, None]
+    partition = grow(x, y, TreeConfig(leaf_size=400), generator=generator())
+    found = partition.splits[0].direction
+    assert float((found @ direction).abs()) > 0.99
+    assert float(found[found.abs().argmax()]) > 0  # the sign is fixed
+    assert float(found.norm()) == pytest.approx(1.0)
+
+
+def test_threshold_and_iqr_are_those_of_the_projections() -> None:
+    x, y = sample(400, dtype=torch.float32)
+    node = grow(x, y, TreeConfig(leaf_size=300), generator=generator()).splits[0]
+    projection = project(x, node.direction)
+    assert int((projection <= node.threshold).sum()) == pytest.approx(200, abs=1)
+    low, high = projection.quantile(0.25), projection.quantile(0.75)
+    assert node.iqr == pytest.approx(float(high - low), rel=0.02)
+
+
+def test_the_median_is_weighted() -> None:
+    x = torch.arange(200.0)[:, None] / 200
+    weights = torch.ones(200)
+    weights[150:] = 9.0  # 150 below, 450 above: half of 600 lies at row 150 + 150 / 9
+    node = grow(x, x.square(), TreeConfig(leaf_size=150), generator=generator(), weights=weights).splits[0]
+    assert int((project(x, node.direction) <= node.threshold).sum()) == pytest.approx(167, abs=1)
+
+
+def test_rows_that_cannot_be_told_apart_become_one_leaf() -> None:
+    partition = grow(
+        torch.ones(500, 3), torch.arange(500.0)[:, None], TreeConfig(leaf_size=50), generator=generator()
+    )
+    assert partition.splits == ()
+    assert len(partition.leaf_rows[0]) == 500
+
+
+def test_a_target_without_signal_is_still_split() -> None:
+    x = torch.randn(300, 2, generator=generator(3))
+    flat = grow(x, torch.zeros(300, 1), TreeConfig(leaf_size=100), generator=generator())
+    assert max(len(leaf) for leaf in flat.leaf_rows) <= 100
+
+
+@pytest.mark.parametrize("n", [1, 2, 20])
+def test_small_tables_are_one_leaf(n: int) -> None:
+    x, y = sample(n, dtype=torch.float32)
+    partition = grow(x, y, TreeConfig(leaf_size=20), generator=generator())
+    assert partition.splits == ()
+    assert partition.leaf_rows[0].tolist() == list(range(n))
+
+
+def test_the_generator_decides_and_nothing_else() -> None:
+    x, y = sample(500, dtype=torch.float32)
+    config = TreeConfig(leaf_size=100, split_rows=80)
+    before = torch.random.get_rng_state()
+    first = grow(x, y, config, generator=generator(4))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(10, generator=generator(5))
+    assert _same(first, grow(x, y, config, generator=generator(4)))
+    assert not _same(first, grow(x, y, config, generator=generator(6)))
+
+
+def _same(left: Partition, right: Partition) -> bool:
+    return (
+        len(left.splits) == len(right.splits)
+        and all(torch.equal(a.direction, b.direction) for a, b in zip(left.splits, right.splits, strict=True))
+        and [a.threshold for a in left.splits] == [b.threshold for b in right.splits]
+    )
