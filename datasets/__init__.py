@@ -9,35 +9,39 @@ Built on numpy and pyarrow; nothing here imports torch, and scikit-learn is impo
 
 from __future__ import annotations
 
-from xrfm_cli.datasets.encoders import (
-    ColumnGroup,
-    Encoder,
-    EncodingConfig,
-    fit_encoder,
-)
-from xrfm_cli.datasets.joining import concatenate_tables
-from xrfm_cli.datasets.kinds import Kind
-from xrfm_cli.datasets.readers import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.repairs import Repair, merge_repairs
-from xrfm_cli.datasets.sample_tables import sample_path
-from xrfm_cli.datasets.schema import (
-    ColumnSchema,
-    Role,
-    SchemaOverrides,
-    TableSchema,
-    check_columns,
-    infer_schema,
-)
-from xrfm_cli.datasets.splits import make_folds, make_holdout
-from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.target import (
-    TargetSchema,
-    drop_rows_without_target,
-    encode_target,
-    infer_target,
-)
-from xrfm_cli.datasets.typing_columns import typed_table
-from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xrfm_cli.datasets.encoders import (
+        ColumnGroup,
+        Encoder,
+        EncodingConfig,
+        fit_encoder,
+    )
+    from xrfm_cli.datasets.joining import concatenate_tables
+    from xrfm_cli.datasets.kinds import Kind
+    from xrfm_cli.datasets.readers import ReadOptions, read_chunks, read_table
+    from xrfm_cli.datasets.repairs import Repair, merge_repairs
+    from xrfm_cli.datasets.sample_tables import sample_path
+    from xrfm_cli.datasets.schema import (
+        ColumnSchema,
+        Role,
+        SchemaOverrides,
+        TableSchema,
+        check_columns,
+        infer_schema,
+    )
+    from xrfm_cli.datasets.splits import make_folds, make_holdout
+    from xrfm_cli.datasets.table import Table
+    from xrfm_cli.datasets.target import (
+        TargetSchema,
+        drop_rows_without_target,
+        encode_target,
+        infer_target,
+    )
+    from xrfm_cli.datasets.typing_columns import typed_table
+    from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
 
 __all__ = [
     "ColumnGroup",
@@ -70,3 +74,42 @@ __all__ = [
     "sample_path",
     "typed_table",
 ]
+
+_PLACES = {
+    "ColumnGroup": "encoders",
+    "ColumnSchema": "schema",
+    "Encoder": "encoders",
+    "EncodingConfig": "encoders",
+    "Kind": "kinds",
+    "ReadOptions": "readers",
+    "Repair": "repairs",
+    "Role": "schema",
+    "SchemaOverrides": "schema",
+    "Table": "table",
+    "TableSchema": "schema",
+    "TargetSchema": "target",
+    "check_columns": "schema",
+    "concatenate_tables": "joining",
+    "drop_rows_without_target": "target",
+    "encode_target": "target",
+    "fit_encoder": "encoders",
+    "infer_schema": "schema",
+    "infer_target": "target",
+    "make_folds": "splits",
+    "make_holdout": "splits",
+    "merge_repairs": "repairs",
+    "read_chunks": "readers",
+    "read_groups": "weights",
+    "read_table": "readers",
+    "read_time": "weights",
+    "read_weights": "weights",
+    "sample_path": "sample_tables",
+    "typed_table": "typing_columns",
+}
+
+
+def __getattr__(name: str) -> object:
+    """A name is imported when it is first used: `xrfm --help` needs the errors alone."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'xrfm_cli.datasets' has no attribute '{name}'")
+    return getattr(import_module(f"xrfm_cli.datasets.{_PLACES[name]}"), name)

@@ -50,18 +50,16 @@ class Calibrator:
         )
 
 
-def fit_calibrator(
-    scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, offsets: bool = False
-) -> Calibrator:
+def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | None = None) -> Calibrator:
     """The calibrator with the least log loss on rows whose scores were made without them.
 
     Args:
         scores: out-of-fold class scores ``(n, classes)``.
         codes: true class codes ``(n,)``.
         weights: row weights ``(n,)``.
-        offsets: whether each class gets an offset of its own, shrunk towards zero.
 
-    Slopes are kept from going negative, which would turn the ranking around.
+    Slopes are kept from going negative, which would turn the ranking around, and everything is shrunk
+    towards leaving the scores as they are, with the strength of about one row.
     """
     n, classes = scores.shape
     w = np.ones(n) if weights is None else weights
@@ -71,9 +69,7 @@ def fit_calibrator(
     shrinkage = 1.0 / n  # a prior worth about one row
 
     def loss(theta: Array) -> tuple[float, Array]:
-        logits = theta[0] * scores + theta[1] * logs
-        if offsets:
-            logits = logits + theta[2:]
+        logits = theta[0] * scores + theta[1] * logs + theta[2:]
         log_p = log_softmax(logits, axis=1)
         slope = (np.exp(log_p) - truth) * w[:, None]
         gradient = np.zeros_like(theta)
@@ -82,13 +78,12 @@ def fit_calibrator(
         gradient[0] += shrinkage * 1e-3 * theta[0]
         gradient[1] += shrinkage * (theta[1] - 1.0)
         value += shrinkage * (0.5e-3 * theta[0] ** 2 + 0.5 * (theta[1] - 1.0) ** 2)
-        if offsets:
-            gradient[2:] = slope.sum(0) + shrinkage * theta[2:]
-            value += shrinkage * 0.5 * float((theta[2:] ** 2).sum())
+        gradient[2:] = slope.sum(0) + shrinkage * theta[2:]
+        value += shrinkage * 0.5 * float((theta[2:] ** 2).sum())
         return value, gradient
 
-    start = np.array([0.0, 1.0] + [0.0] * (classes if offsets else 0))
-    bounds = [(0.0, 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * (classes if offsets else 0)
+    start = np.array([0.0, 1.0] + [0.0] * classes)
+    bounds = [(0.0, 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * classes
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
     theta = found.x if np.isfinite(found.fun) and found.fun <= loss(start)[0] else start
     return Calibrator(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from xrfm_cli.tuning.study import SearchResult, cost_family
 
 Array = NDArray[np.float64]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
-OFFSET_ROWS = 50  # rows a class must have on average before each class gets an offset of its own
 MAX_RESIDUALS = 5_000
 TUNED_THRESHOLDS = ("f1", "balanced_accuracy", "accuracy")
 
@@ -40,6 +39,7 @@ class Finished:
     threshold: float | None
     intervals: Intervals | None
     repairs: tuple[Repair, ...]  # values mended in the training rows
+    interrupted: bool
 
 
 def estimate_refit(problem: Problem, costs: CostModel, judgement: Judgement) -> float:
@@ -66,17 +66,25 @@ def finish_ensemble(
         for (_, judgement), calibrator in zip(ranked, calibrators, strict=True)
     ]
     weights = _affordable_weights(problem, result, ranked, outputs, max_members, seconds_left(), on_event)
-    members, kept = [], [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
+    chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
+    fitted: dict[int, Member] = {}
+    interrupted = False
     encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]] = {}
-    for place, k in enumerate(kept):
+    for place, k in enumerate(chosen):
         number, judgement = ranked[k]
-        on_event(
-            Event(
-                kind="progress", message=f"fitting model {place + 1} of {len(kept)}", done=place / len(kept)
-            )
-        )
-        members.append(_refit(problem, number, judgement, weights[k], calibrators[k], encoded, on_event))
-    combined = sum((weights[k] * outputs[k] for k in kept), np.zeros_like(outputs[0]))
+        message = f"fitting model {place + 1} of {len(chosen)}"
+        try:
+            on_event(Event(kind="progress", message=message, done=place / len(chosen)))
+            fitted[k] = _refit(problem, number, judgement, weights[k], calibrators[k], encoded, on_event)
+        except KeyboardInterrupt:
+            # What is fitted is kept; if nothing is yet, the best one is worth the wait, unless asked again.
+            interrupted = True
+            if not fitted:
+                fitted[k] = _refit(problem, number, judgement, weights[k], calibrators[k], encoded, on_event)
+            break
+    total = sum(weights[k] for k in fitted)
+    members = [replace(member, weight=weights[k] / total) for k, member in fitted.items()]
+    combined = sum((weights[k] / total * outputs[k] for k in fitted), np.zeros_like(outputs[0]))
     calibration = _final_calibration(problem, combined)
     predictions = combined if calibration is None else calibration.probabilities(combined)
     return Finished(
@@ -86,6 +94,7 @@ def finish_ensemble(
         threshold=tuned_threshold(problem, predictions),
         intervals=None if calibration is not None else _intervals(problem, predictions),
         repairs=members[0].encoder.encode(problem.table.take(problem.plan.refit_rows))[1],
+        interrupted=interrupted,
     )
 
 
@@ -183,13 +192,7 @@ def _final_calibration(problem: Problem, probabilities: Array) -> Calibrator | N
     if not problem.n_classes:
         return None
     truth, weights = problem.judged_truth, problem.judged_weights
-    plain = Calibrator()
-    chosen = fit_calibrator(
-        probabilities,
-        truth,
-        weights,
-        offsets=len(truth) >= OFFSET_ROWS * problem.n_classes and problem.n_classes > 2,
-    )
+    plain, chosen = Calibrator(), fit_calibrator(probabilities, truth, weights)
     return min((plain, chosen), key=lambda c: rounded(problem.loss_of_log(c.probabilities(probabilities))))
 
 

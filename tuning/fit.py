@@ -167,7 +167,7 @@ def _assemble(
         score_low=low,
         score_high=high,
         lower_is_better=problem.metric.lower_is_better,
-        stopped_by=result.stopped_by,
+        stopped_by="interrupt" if finished.interrupted else result.stopped_by,
         validation={
             "scheme": problem.plan.scheme,
             "folds": len(problem.plan.folds),

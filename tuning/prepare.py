@@ -51,7 +51,8 @@ def prepare_problem(
                 f"({len(unseen):,} such rows). Drop them."
             )
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
-        table, dropped = concatenate_tables(table, valid), dropped + dropped_valid
+        read = [c.name for c in schema.columns if c in schema.features or c.role in ("target", "weight")]
+        table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
     truth = encode_target(table, target)
     metric = find_metric(config.metric, target.task)
     if metric.name == "poisson_deviance" and (truth < 0).any():
@@ -65,8 +66,8 @@ def prepare_problem(
         seed=config.seed,
         folds=config.folds,
         strata=truth if target.classes else None,
-        groups=read_groups(table, schema),
-        time=read_time(table, schema),
+        groups=None if valid is not None else read_groups(table, schema),
+        time=None if valid is not None else read_time(table, schema),
         given=given,
     )
     problem = Problem(

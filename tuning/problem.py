@@ -139,7 +139,7 @@ class Problem:
     def weight_tensor(self, rows: Rows) -> Tensor | None:
         """Weights of some rows, on the device."""
         weights = self._weights_of(rows)
-        return None if weights is None else torch.from_numpy(weights).float().to(self.device)
+        return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
 
     def predictions(self, scores: Array, rows: Rows) -> Array:
         """Scores as values ``(n,)``, or as probabilities calibrated on the same rows by two slopes."""

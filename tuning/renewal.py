@@ -53,6 +53,8 @@ def refit_model(
     began = clock()
     check_columns(table, model.schema, needed=("feature", "target", "weight"))
     table, dropped = drop_rows_without_target(table, model.target)
+    if table.n_rows == 0:
+        raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
     truth = encode_target(table, model.target)
     if model.target.classes and (truth == -2).any():
         row = int(np.flatnonzero(truth == -2)[0])
@@ -82,7 +84,7 @@ def refit_model(
         tree = refit_tree(
             x_rows,
             y,
-            None if weights is None else torch.from_numpy(weights).float().to(device),
+            None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
             Candidate.from_dict(member.params),
             metric,
             iterations=min(1, int(member.params["iterations"])),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,13 @@ class FitReport:
     def to_json(self) -> dict[str, Any]:
         """JSON facts."""
         return asdict(self)
+
+    def timeless(self) -> FitReport:
+        """The same record without what the clock and the memory said."""
+        trials = [
+            {name: value for name, value in trial.items() if name != "seconds"} for trial in self.trials
+        ]
+        return replace(self, seconds={}, trials=trials, peak_memory_bytes=0)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:

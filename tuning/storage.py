@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
+from xrfm_cli.datasets import Encoder, Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import InputError, ModelFileError
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.calibration import Calibrator
@@ -16,9 +18,24 @@ from xrfm_cli.tuning.coding import coding_from_json
 from xrfm_cli.tuning.model import FittedModel, Intervals, Member
 from xrfm_cli.tuning.report import FitReport
 
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    InputError,
+    LookupError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+
 
 def save_model(model: FittedModel, path: Path) -> None:
-    """Write one self-contained file, atomically."""
+    """Write one self-contained file, atomically.
+
+    Nothing in it depends on the clock or on the memory used: equal fits are equal bytes. Those facts stand
+    in the report beside it, and the date of the fit is that of the file.
+    """
     tensors: dict[str, Tensor] = {}
     encoders: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
@@ -53,9 +70,8 @@ def save_model(model: FittedModel, path: Path) -> None:
         "calibration": None if model.calibration is None else model.calibration.to_json(),
         "threshold": model.threshold,
         "intervals": None if model.intervals is None else list(model.intervals.residuals),
-        "report": model.report.to_json(),
+        "report": model.report.timeless().to_json(),
         "versions": model.versions,
-        "created": model.created,
     }
     write_model_file(path, manifest, tensors)
 
@@ -63,16 +79,19 @@ def save_model(model: FittedModel, path: Path) -> None:
 def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
     """Read a model file; raises ModelFileError in one line for anything that is not one."""
     manifest, tensors = read_model_file(path)
+    created = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     try:
-        return _build(manifest, tensors).to(device)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, InputError) as fault:
+        model = _build(manifest, tensors, created)
+        model.encode(_row_of_missing(model.schema))  # encoders that cannot work are found here
+    except _MISFITS as fault:
         raise ModelFileError(
             f"{path}: its contents do not fit together ({type(fault).__name__}: {fault}). "
             "Fit the model again."
         ) from fault
+    return model.to(device)
 
 
-def _build(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> FittedModel:
+def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -> FittedModel:
     encoders = [
         Encoder.from_state(facts, {k: v.numpy() for k, v in _under(tensors, f"encoder.{number}.").items()})
         for number, facts in enumerate(manifest["encoders"])
@@ -100,8 +119,12 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> FittedModel:
         intervals=None if intervals is None else Intervals(residuals=tuple(float(r) for r in intervals)),
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
-        created=str(manifest["created"]),
+        created=created,
     )
+
+
+def _row_of_missing(schema: TableSchema) -> Table:
+    return Table(pa.table({column.name: pa.nulls(1, pa.string()) for column in schema.columns}))
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
