@@ -117,7 +117,7 @@ def fit_model(
             clock=clock,
             reserve=_reserve(problem, config),
         )
-        result = search(problem, space, first_candidates(), budget, on_event=listener)
+        result = search(problem, space, first_candidates(space), budget, on_event=listener)
     if not result.judgements:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt

@@ -89,6 +89,18 @@ class SearchSpace:
     max_iterations: int = 5
     agop_rows: int = 2_000
 
+    @property
+    def families(self) -> list[str]:
+        """Kernel families to choose from: norm kernels with p = 2, p = 1 or another p, and sum-power."""
+        pinned_p = self.pinned.get("kernel_p")
+        if pinned_p is not None:
+            return [{2.0: "l2", 1.0: "l1"}.get(float(pinned_p), "lp")]
+        kernel = "sum_power" if OF_SUM_POWER & set(self.pinned) else self.pinned.get("kernel")
+        norms = ["l2", "l1"] + (["lp"] if self.general_p else [])
+        if kernel is not None:
+            return ["sum_power"] if kernel == "sum_power" else norms
+        return norms + (["sum_power"] if self.sum_power else [])
+
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """Ask the sampler for one candidate. Pinned hyperparameters are not asked for."""
         values: dict[str, Any] = {
@@ -126,16 +138,7 @@ class SearchSpace:
             )
 
     def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        families = (
-            ["l2", "l1"] + (["lp"] if self.general_p else []) + (["sum_power"] if self.sum_power else [])
-        )
-        if "kernel" in self.pinned:
-            families = [f for f in families if (f == "sum_power") == (self.pinned["kernel"] == "sum_power")]
-        elif "kernel_p" in self.pinned:
-            families = [f for f in families if f != "sum_power"]
-        elif "power" in self.pinned or "constant" in self.pinned:
-            families = ["sum_power"]
-        families = families or ["l2" if self.pinned.get("kernel") != "sum_power" else "sum_power"]
+        families = self.families
         family = families[0] if len(families) == 1 else trial.suggest_categorical("family", families)
         if family == "sum_power":
             return {

@@ -1,0 +1,181 @@
+"""Limits in time and in trials, interrupts, and trials that are given up early."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
+from xrfm_cli.datasets.events import Event
+from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+
+PINNED = {"iterations": 0}
+
+
+def slow_fit(step_s: float, limit_s: float, **options: Any) -> tuple[FittedModel, Ticks, float]:
+    """A fit under a clock on which whatever lies between two readings takes ``step_s`` seconds."""
+    clock = Ticks(step_s)
+    began = clock.now
+    chosen: dict[str, Any] = {"folds": 2, "pinned": PINNED} | options
+    model = fit(law(60), time_limit_s=limit_s, clock=clock, **chosen)
+    return model, clock, clock.now - began
+
+
+@pytest.mark.parametrize(("step_s", "limit_s"), [(0.2, 20.0), (0.5, 60.0), (2.0, 120.0)])
+def test_the_limit_ends_the_search_and_is_kept(step_s: float, limit_s: float) -> None:
+    model, _, spent = slow_fit(step_s, limit_s)
+    report = model.report
+    assert report.stopped_by == "time"
+    assert len(report.trials) >= 2
+    assert report.trials[0]["state"] == "complete"
+    assert spent <= limit_s + max(0.05 * limit_s, 5.0)
+    assert spent > 0.4 * limit_s  # the time that was given is used
+    assert report.seconds["total"] <= limit_s
+    assert (
+        sum(report.seconds[name] for name in ("prepare", "search", "refit")) <= report.seconds["total"] + 0.01
+    )
+
+
+def test_seconds_are_kept_for_what_follows_the_search() -> None:
+    model, *_ = slow_fit(0.5, 60.0)
+    seconds = model.report.seconds
+    assert seconds["prepare"] + seconds["search"] <= 60.0 - 3.0
+    assert np.isfinite(answers(model, table_of(law(10)))).all()
+
+
+@pytest.mark.parametrize("limit_s", [0.001, 1.0])
+def test_one_trial_is_judged_however_short_the_limit(limit_s: float) -> None:
+    model, *_ = slow_fit(1.0, limit_s)
+    assert model.report.stopped_by == "time"
+    assert model.report.trials[0]["state"] == "complete"
+    assert sum(t["state"] == "complete" for t in model.report.trials) == 1
+    assert len(model.members) == 1
+
+
+def test_time_that_passed_before_the_fit_counts() -> None:
+    clock = Ticks(0.1)
+    early = clock.now - 58.0
+    config = FitConfig(time_limit_s=60.0, folds=2, pinned=PINNED)
+    model = fit_model(*described(table_of(law(60))), config, clock=clock, started=early)
+    assert model.report.stopped_by == "time"
+    assert sum(t["state"] == "complete" for t in model.report.trials) == 1
+    assert model.report.seconds["total"] > 58.0
+
+
+def test_trials_end_the_search_where_they_come_first() -> None:
+    model, _, spent = slow_fit(0.01, 1_000.0, trials=3)
+    assert model.report.stopped_by == "trials"
+    assert len(model.report.trials) == 3
+    assert spent < 100
+
+
+def test_time_ends_the_search_where_it_comes_first() -> None:
+    model, *_ = slow_fit(1.0, 60.0, trials=10_000)
+    assert model.report.stopped_by == "time"
+    assert len(model.report.trials) < 100
+
+
+def test_trials_alone_know_no_limit() -> None:
+    clock = Ticks(1e6)  # eleven days between two looks
+    model = fit(law(60), trials=2, folds=2, pinned=PINNED, clock=clock)
+    assert model.report.stopped_by == "trials"
+    assert len(model.report.trials) == 2
+
+
+def test_no_search_fits_the_default_once() -> None:
+    model = fit(law(60), trials=0)
+    assert len(model.report.trials) == 1
+    assert model.report.stopped_by == "trials"
+    assert len(model.members) == 1
+    assert model.members[0].weight == 1.0
+
+
+def test_a_short_limit_leaves_room_for_fewer_members() -> None:
+    heard: list[Event] = []
+    clock = Ticks(1.0)
+    model = fit(law(60), time_limit_s=45.0, folds=2, clock=clock, on_event=heard.append, pinned=PINNED)
+    told = {fallback["message"] for fallback in model.report.fallbacks}
+    assert {event.message for event in heard if event.kind == "fallback"} <= told
+    assert model.report.seconds["total"] <= 45.0
+
+
+def interrupt_when(condition: Callable[[Event], bool]) -> Callable[[Event], None]:
+    fired: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if not fired and condition(event):
+            fired.append(event)
+            raise KeyboardInterrupt
+
+    return listen
+
+
+def test_an_interrupt_in_the_search_gives_the_best_so_far() -> None:
+    listen = interrupt_when(lambda e: e.kind == "progress" and e.message.startswith("trial 2"))
+    model = fit(law(60), trials=50, folds=2, on_event=listen)
+    assert model.report.stopped_by == "interrupt"
+    assert 1 <= len(model.report.trials) <= 3
+    assert np.isfinite(answers(model, table_of(law(10)))).all()
+    short = fit(law(60), trials=2, folds=2)
+    assert answers(model, table_of(law(10))).tobytes() == answers(short, table_of(law(10))).tobytes()
+
+
+def test_an_interrupt_under_a_time_limit_gives_the_best_so_far() -> None:
+    listen = interrupt_when(lambda e: e.kind == "progress" and e.message.startswith("trial 1"))
+    model = fit(law(60), time_limit_s=1_000.0, folds=2, on_event=listen)
+    assert model.report.stopped_by == "interrupt"
+    json.dumps(model.report.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("message", ["preparing", "searching"])
+def test_an_interrupt_before_any_judged_trial_is_passed_on(message: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(law(60), trials=5, folds=2, on_event=interrupt_when(lambda e: e.message.startswith(message)))
+
+
+def test_an_interrupt_within_the_first_trial_is_passed_on() -> None:
+    class Impatient(Ticks):
+        def __call__(self) -> float:
+            if self.now > 1_008.0:
+                raise KeyboardInterrupt
+            return super().__call__()
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(law(60), trials=5, folds=3, clock=Impatient(1.0))
+
+
+def test_trials_given_up_early_are_recorded() -> None:
+    model = fit(law(90), trials=10, folds=3)
+    states = {trial["state"] for trial in model.report.trials}
+    assert states == {"complete", "pruned"}
+    pruned = [t for t in model.report.trials if t["state"] == "pruned"]
+    for trial in pruned:
+        assert trial["score"] is not None
+        assert trial["stages"] >= 1
+        assert trial["iterations"] is None
+        assert trial["params"]["kernel"] in ("norm", "sum_power")
+    assert not {t["number"] for t in pruned} & {m.trial for m in model.members}
+    assert [t["number"] for t in model.report.trials] == list(range(10))
+    assert len(model.members) <= 6
+
+
+def test_presets_bound_the_ensemble() -> None:
+    columns = law(60, noise=1.0)
+    assert len(fit(columns, trials=6, folds=2, preset="quick").members) <= 2
+    assert len(fit(columns, trials=6, folds=2, preset="best").members) <= 12
+
+
+def test_larger_tables_prove_themselves_on_a_part_first() -> None:
+    def waves(n: int, seed: int) -> dict[str, Any]:
+        columns = noise_table(n, d=2, seed=seed)
+        return columns | {"y": np.sin(2 * columns["x0"]) + 0.1 * columns["y"]}
+
+    pinned = {"kernel_p": 2.0, "kernel_q": 1.0, "metric_shape": "diagonal", "ridge": 0.01}
+    model = fit(waves(2_410, 0), valid=waves(200, 1), trials=1, pinned=pinned)
+    assert model.report.trials[0]["stages"] == 2  # a subsample, then all rows
+    assert model.report.rows == 2_410
+    assert model.report.metrics["r2"] > 0.9

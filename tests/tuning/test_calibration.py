@@ -1,0 +1,145 @@
+"""Class probabilities from scores."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.special import softmax
+
+from tests.tuning.tables import same_bits
+from xrfm_cli.tuning.calibration import FLOOR, Calibrator, fit_calibrator
+
+CLASSES = pytest.mark.parametrize("classes", [2, 3, 7])
+
+
+def drawn(
+    classes: int, n: int = 400, *, temperature: float = 1.0, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that add to one, and classes drawn from them raised to ``1 / temperature``."""
+    generator = np.random.default_rng(seed)
+    scores = generator.dirichlet(np.full(classes, 2.0), n)
+    true = softmax(np.log(scores) / temperature, axis=1)
+    return scores, np.array([generator.choice(classes, p=p) for p in true])
+
+
+def wild(classes: int, n: int = 200, seed: int = 1) -> np.ndarray:
+    """Scores of a squared-error machine: they add to one but leave [0, 1]."""
+    scores = np.random.default_rng(seed).normal(1 / classes, 0.6, (n, classes))
+    return scores + (1 - scores.sum(1, keepdims=True)) / classes
+
+
+def log_loss(
+    calibrator: Calibrator, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None = None
+) -> float:
+    p = calibrator.probabilities(scores)[np.arange(len(codes)), codes]
+    return float(np.average(-np.log(p), weights=w))
+
+
+def penalised(
+    theta: np.ndarray, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None, offsets: bool
+) -> float:
+    """The fitted loss, written again: log loss and a prior worth about one row."""
+    calibrator = Calibrator(
+        linear=theta[0], logarithmic=theta[1], offsets=tuple(theta[2:]) if offsets else ()
+    )
+    prior = 0.5e-3 * theta[0] ** 2 + 0.5 * (theta[1] - 1) ** 2 + 0.5 * float((theta[2:] ** 2).sum())
+    return log_loss(calibrator, scores, codes, w) + prior / len(codes)
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+@CLASSES
+def test_the_fit_is_a_stationary_point_by_finite_differences(classes: int, offsets: bool) -> None:
+    scores, codes = drawn(classes, temperature=1.7)
+    w = np.random.default_rng(5).uniform(0.2, 2.0, len(codes))
+    found = fit_calibrator(scores, codes, w, offsets=offsets)
+    theta = np.array([found.linear, found.logarithmic, *found.offsets])
+    slope = approx_fprime(theta, penalised, 1e-6, scores, codes, w, offsets)
+    free = theta > 1e-9  # at the bound zero the loss may only rise with the parameter
+    free[2:] = True
+    assert np.abs(slope[free]).max() < 1e-3
+    assert (slope[~free] > -1e-3).all()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_a_known_temperature_is_recovered(temperature: float) -> None:
+    scores, codes = drawn(3, 6_000, temperature=temperature)
+    found = fit_calibrator(scores, codes).probabilities(scores)
+    expected = softmax(np.log(np.maximum(scores, FLOOR)) / temperature, axis=1)
+    assert np.abs(found - expected).mean() < 0.02
+
+
+def test_offsets_recover_a_class_that_was_drawn_too_rarely() -> None:
+    scores, codes = drawn(3, 6_000)
+    keep = (codes != 2) | (np.random.default_rng(1).uniform(size=len(codes)) < 0.4)
+    found = fit_calibrator(scores[keep], codes[keep], offsets=True)
+    assert found.offsets[2] - found.offsets[0] == pytest.approx(np.log(0.4), abs=0.15)
+
+
+@CLASSES
+def test_probabilities_are_never_zero_and_add_to_one(classes: int) -> None:
+    scores = wild(classes)
+    scores[0] = np.eye(classes)[0]
+    codes = np.clip(scores, 0, None).argmax(1)  # separable: the slopes would like to be infinite
+    for calibrator in (Calibrator(), fit_calibrator(scores, codes)):
+        p = calibrator.probabilities(scores)
+        assert (p > 0).all()
+        assert (p <= 1).all()
+        np.testing.assert_allclose(p.sum(1), 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("offsets", [False, True])
+@CLASSES
+def test_never_worse_than_the_identity_on_its_own_rows(classes: int, offsets: bool) -> None:
+    for seed in range(8):
+        scores = wild(classes, 30, seed)
+        codes = np.random.default_rng(seed).integers(0, classes, 30)
+        w = None if seed % 2 else np.random.default_rng(seed).uniform(0.0, 2.0, 30)
+        found = fit_calibrator(scores, codes, w, offsets=offsets)
+        assert log_loss(found, scores, codes, w) <= log_loss(Calibrator(), scores, codes, w) + 1e-12
+
+
+def test_two_classes_keep_their_order() -> None:
+    for seed in range(5):
+        scores = wild(2, 100, seed)
+        codes = (np.random.default_rng(seed).uniform(size=100) > 0.5).astype(int)
+        positive = fit_calibrator(scores, codes).probabilities(scores)[:, 1]
+        ordered = positive[np.argsort(scores[:, 1], kind="stable")]
+        assert (np.diff(ordered) >= -1e-15).all()
+
+
+def test_slopes_never_turn_the_ranking_around() -> None:
+    scores, codes = drawn(2, 300)
+    found = fit_calibrator(scores, 1 - codes)
+    assert found.linear >= 0
+    assert found.logarithmic >= 0
+
+
+@CLASSES
+def test_rows_stand_alone(classes: int) -> None:
+    scores = wild(classes, 333)
+    calibrator = Calibrator(
+        linear=0.7, logarithmic=1.3, offsets=tuple(np.linspace(-0.5, 0.5, classes).tolist())
+    )
+    p = calibrator.probabilities(scores)
+    order = np.random.default_rng(0).permutation(333)
+    assert same_bits(calibrator.probabilities(scores[order]), p[order])
+    for row in range(0, 333, 37):
+        assert same_bits(calibrator.probabilities(scores[row : row + 1]), p[row : row + 1])
+
+
+def test_weight_two_is_like_two_rows_and_weight_zero_like_none() -> None:
+    scores, codes = drawn(3, 1_000)
+    rows = np.arange(1_000)
+    w = np.where(rows % 4 == 0, 2.0, np.where(rows % 4 == 1, 0.0, 1.0))
+    twice = np.repeat(rows, w.astype(int))
+    weighted = fit_calibrator(scores, codes, w)
+    copied = fit_calibrator(scores[twice], codes[twice])
+    np.testing.assert_allclose(weighted.probabilities(scores), copied.probabilities(scores), atol=2e-3)
+
+
+def test_a_calibrator_survives_json() -> None:
+    for calibrator in (Calibrator(), Calibrator(linear=1 / 3, logarithmic=0.1, offsets=(0.25, -0.1))):
+        assert Calibrator.from_json(json.loads(json.dumps(calibrator.to_json()))) == calibrator

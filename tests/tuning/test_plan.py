@@ -1,0 +1,156 @@
+"""Which rows train and which judge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xrfm_cli.tuning.plan import (
+    CROSS_VALIDATION_ROWS,
+    MAX_HOLDOUT_ROWS,
+    STAGE_SIZES,
+    Plan,
+    make_plan,
+)
+
+LARGE = CROSS_VALIDATION_ROWS + 1
+
+
+def check(plan: Plan, n: int) -> None:
+    """What every plan promises."""
+    for fold in plan.folds:
+        assert len(fold.train) >= 1
+        assert len(fold.valid) >= 1
+        assert not set(fold.train.tolist()) & set(fold.valid.tolist())
+        assert len(np.unique(fold.train)) == len(fold.train)
+        assert fold.train.min() >= 0
+        assert fold.train.max() < n
+    judged = plan.judged_rows
+    assert len(np.unique(judged)) == len(judged)
+    smallest = min(len(fold.train) for fold in plan.folds)
+    assert plan.stage_sizes[-1] == smallest
+    assert list(plan.stage_sizes) == sorted(set(plan.stage_sizes))
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(4, 400), folds=st.one_of(st.none(), st.integers(2, 12)), seed=st.integers(0, 99))
+def test_every_row_is_judged_once(n: int, folds: int | None, seed: int) -> None:
+    strata = np.random.default_rng(seed).integers(0, 3, n)
+    for given_strata in (None, strata):
+        plan = make_plan(n, seed=seed, folds=folds, strata=given_strata)
+        check(plan, n)
+        assert plan.scheme == "cross-validation"
+        assert sorted(plan.judged_rows.tolist()) == list(range(n))
+        assert plan.refit_rows.tolist() == list(range(n))
+        assert all(len(f.train) + len(f.valid) == n for f in plan.folds)
+        assert len(plan.folds) <= (folds or 10)
+
+
+def test_the_seed_alone_decides() -> None:
+    first, again, other = (make_plan(90, seed=seed) for seed in (1, 1, 2))
+    for a, b in zip(first.folds, again.folds, strict=True):
+        assert a.train.tolist() == b.train.tolist()
+        assert a.valid.tolist() == b.valid.tolist()
+    assert first.folds[0].train.tolist() != other.folds[0].train.tolist()
+
+
+def test_small_tables_get_more_folds() -> None:
+    assert len(make_plan(299, seed=0).folds) == 10
+    assert len(make_plan(300, seed=0).folds) == 5
+    assert len(make_plan(CROSS_VALIDATION_ROWS, seed=0).folds) == 5
+    assert len(make_plan(300, seed=0, folds=3).folds) == 3
+
+
+@pytest.mark.parametrize("n", [LARGE, 200_000])
+def test_large_tables_hold_rows_out(n: int) -> None:
+    plan = make_plan(n, seed=0)
+    check(plan, n)
+    assert plan.scheme == "hold-out"
+    assert len(plan.judged_rows) == min(round(0.2 * n), MAX_HOLDOUT_ROWS)
+    assert len(plan.refit_rows) == n
+    assert "held out" in plan.reason
+
+
+def test_folds_that_were_asked_for_win_over_the_size() -> None:
+    plan = make_plan(LARGE, seed=0, folds=4)
+    assert plan.scheme == "cross-validation"
+    assert len(plan.judged_rows) == LARGE
+
+
+@pytest.mark.parametrize("n", [3, 5, 11])
+def test_tiny_tables_are_judged_row_by_row(n: int) -> None:
+    plan = make_plan(n, seed=0)
+    check(plan, n)
+    assert sorted(plan.judged_rows.tolist()) == list(range(n))
+
+
+def test_strata_keep_their_shares() -> None:
+    strata = np.repeat([0, 1, 2], [200, 40, 10])
+    for fold in make_plan(250, seed=0, folds=5, strata=strata).folds:
+        assert np.bincount(strata[fold.valid], minlength=3).tolist() == [40, 8, 2]
+
+
+def test_a_class_of_two_rows_fails_nothing() -> None:
+    strata = np.repeat([0, 1], [28, 2])
+    plan = make_plan(30, seed=0, strata=strata)
+    check(plan, 30)
+    assert sorted(plan.judged_rows.tolist()) == list(range(30))
+
+
+@pytest.mark.parametrize("n", [60, LARGE])
+def test_groups_never_straddle(n: int) -> None:
+    groups = np.random.default_rng(0).integers(0, 12, n)
+    plan = make_plan(n, seed=0, groups=groups)
+    check(plan, n)
+    for fold in plan.folds:
+        assert not set(groups[fold.train].tolist()) & set(groups[fold.valid].tolist())
+    assert plan.reason.endswith("groups kept together")
+
+
+@pytest.mark.parametrize("n", [60, LARGE])
+def test_later_rows_judge_under_time(n: int) -> None:
+    time = np.random.default_rng(0).integers(0, n // 2, n)  # with ties
+    plan = make_plan(n, seed=0, time=time)
+    check(plan, n)
+    for fold in plan.folds:
+        assert time[fold.train].max() < time[fold.valid].min()
+    assert plan.reason.endswith("later rows judge")
+    assert sorted(plan.refit_rows.tolist()) == list(range(n))  # the final models use every row
+
+
+def test_time_and_groups_hold_together() -> None:
+    time, groups = np.arange(80), np.random.default_rng(0).integers(0, 30, 80)
+    plan = make_plan(80, seed=0, time=time, groups=groups)
+    check(plan, 80)
+    for fold in plan.folds:
+        assert time[fold.train].max() < time[fold.valid].min()
+        assert not set(groups[fold.train].tolist()) & set(groups[fold.valid].tolist())
+
+
+@pytest.mark.parametrize("n", [40, LARGE])
+def test_given_rows_judge_and_are_never_trained_on(n: int) -> None:
+    given_rows = np.array([3, 17, 29])
+    plan = make_plan(n, seed=0, given=given_rows, folds=5)
+    check(plan, n)
+    assert plan.scheme == "given rows"
+    assert plan.judged_rows.tolist() == [3, 17, 29]
+    assert not set(plan.refit_rows.tolist()) & {3, 17, 29}
+    assert len(plan.folds) == 1
+    assert len(plan.refit_rows) == n - 3
+
+
+def test_stages_grow_to_all_rows_of_the_smallest_fold() -> None:
+    sizes = [make_plan(n, seed=0).stage_sizes for n in (100, 3_500, 60_000)]
+    assert sizes[0] == (90,)
+    assert sizes[1] == (STAGE_SIZES[0], 2_800)
+    assert sizes[2] == (*STAGE_SIZES, 50_000)
+
+
+def test_training_rows_are_shuffled_for_the_stages() -> None:
+    time = np.arange(10_000)
+    train = make_plan(10_000, seed=0, time=time).folds[0].train
+    first_stage = train[: STAGE_SIZES[0]]
+    assert first_stage.min() < 1_000
+    assert first_stage.max() > len(train) - 1_000

@@ -1,0 +1,282 @@
+"""What is searched, what is pinned and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+import torch
+
+from tests.tuning.tables import fit, law, one_line
+from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.tuning import FitConfig, hyperparameter_names
+from xrfm_cli.tuning.portfolio import first_candidates
+from xrfm_cli.tuning.space import Candidate, SearchSpace, check_names
+
+SAMPLER = optuna.samplers.RandomSampler
+
+
+def space(pinned: dict[str, Any] | None = None, **changes: Any) -> SearchSpace:
+    options: dict[str, Any] = {
+        "leaf_size": 10_000,
+        "has_numbers": True,
+        "has_categories": True,
+        "general_p": True,
+        "full_metric": True,
+        "sum_power": True,
+    }
+    return SearchSpace(pinned=pinned or {}, **(options | changes))
+
+
+def drawn(chosen: SearchSpace, n: int = 80) -> list[Candidate]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=SAMPLER(seed=0))
+    return [chosen.suggest(study.ask()) for _ in range(n)]
+
+
+def kernel_of(candidate: Candidate) -> str:
+    leaf = candidate.tree.leaf
+    return "sum_power" if leaf.kernel == "sum_power" else {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
+
+
+def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
+    found = drawn(space())
+    assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power"}
+    assert {c.tree.leaf.metric_shape for c in found} == {"diagonal", "full"}
+    assert {c.encoding.numeric for c in found} == {"standard", "quantile"}
+    assert {c.encoding.category for c in found} == {"one_hot", "target"}
+    assert len({c.tree.leaf.ridge for c in found}) == len(found)
+
+
+def test_what_a_table_does_not_suit_is_not_drawn() -> None:
+    found = drawn(space(general_p=False, sum_power=False, full_metric=False, has_categories=False))
+    assert {kernel_of(c) for c in found} == {"l1", "l2"}
+    assert {c.tree.leaf.metric_shape for c in found} == {"diagonal"}
+    assert {c.encoding.category for c in found} == {"one_hot"}
+
+
+def test_every_candidate_is_a_valid_kernel() -> None:
+    for candidate in drawn(space(), 200):
+        leaf = candidate.tree.leaf
+        if leaf.kernel == "norm":
+            assert 0 < leaf.kernel_q <= leaf.kernel_p <= 2
+
+
+PINS: list[dict[str, Any]] = [
+    {"kernel": "norm"},
+    {"kernel": "sum_power"},
+    {"kernel": "sum_power", "power": 3},
+    {"kernel": "norm", "kernel_p": 1.5, "kernel_q": 1.2},
+    {"kernel_p": 2.0},
+    {"kernel_p": 1.0},
+    {"kernel_p": 0.8},
+    {"kernel_q": 0.7},
+    {"kernel_q": 1.4},
+    {"kernel_q": 2.0},
+    {"power": 5},
+    {"power": 1},
+    {"constant": 0.2},
+    {"bandwidth": 4.5},
+    {"bandwidth_mode": "constant"},
+    {"ridge": 0.25},
+    {"iterations": 0},
+    {"iterations": 7},
+    {"metric_shape": "full"},
+    {"leaf_size": 321},
+    {"overlap": 0.1},
+    {"temperature": 0.3},
+    {"agop_rows": 99},
+    {"agop_power": 0.25},
+    {"split_rows": 77},
+    {"min_leaf_size": 5},
+    {"numeric_transform": "standard"},
+    {"category_encoding": "target"},
+]
+
+
+@pytest.mark.parametrize("pinned", PINS, ids=[",".join(f"{k}={v}" for k, v in p.items()) for p in PINS])
+def test_pins_always_win(pinned: dict[str, Any]) -> None:
+    for candidate in drawn(space(pinned), 30):
+        values = candidate.to_dict()
+        assert {name: values[name] for name in pinned} == pinned
+
+
+def test_a_pin_that_belongs_to_one_family_chooses_it() -> None:
+    assert {kernel_of(c) for c in drawn(space({"power": 3}), 20)} == {"sum_power"}
+    assert {kernel_of(c) for c in drawn(space({"constant": 0.1}), 20)} == {"sum_power"}
+    assert "sum_power" not in {kernel_of(c) for c in drawn(space({"kernel_p": 1.0}), 20)}
+    assert {kernel_of(c) for c in drawn(space({"kernel": "sum_power"}, sum_power=False), 20)} == {"sum_power"}
+
+
+def test_pins_do_not_move_what_is_drawn_besides() -> None:
+    found = drawn(space({"ridge": 0.5}), 60)
+    assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power"}
+    assert len({c.tree.leaf.bandwidth for c in found}) == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("bandwith", "bandwidth"),
+        ("kernal_p", "kernel_p"),
+        ("iteration", "iterations"),
+        ("leafsize", "leaf_size"),
+    ],
+)
+def test_a_misspelt_name_is_refused_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(OptionError, match=f"Did you mean '{nearest}'") as caught:
+        check_names({name: 1})
+    one_line(caught.value)
+    with pytest.raises(OptionError, match=f"Did you mean '{nearest}'"):
+        fit(law(40), pinned={name: 1})
+
+
+@pytest.mark.parametrize(
+    "pinned",
+    [
+        {"kernel": "gauss"},
+        {"kernel_p": 2.5},
+        {"kernel_p": "wide"},
+        {"kernel_q": 0.0},
+        {"kernel_p": 1.0, "kernel_q": 1.5},
+        {"bandwidth": -1.0},
+        {"bandwidth": "big"},
+        {"bandwidth": None},
+        {"bandwidth": True},
+        {"ridge": 0.0},
+        {"ridge": "0.1"},
+        {"iterations": -1},
+        {"iterations": 2.5},
+        {"iterations": "many"},
+        {"power": 0},
+        {"power": 2.5},
+        {"power": "x"},
+        {"constant": 1.0},
+        {"metric_shape": "round"},
+        {"bandwidth_mode": "auto"},
+        {"numeric_transform": "log"},
+        {"category_encoding": "hash"},
+        {"leaf_size": 1},
+        {"overlap": 0.9},
+        {"temperature": -0.1},
+        {"agop_rows": 0},
+    ],
+    ids=str,
+)
+def test_a_pin_out_of_range_is_refused_in_one_line_before_any_work(pinned: dict[str, Any]) -> None:
+    with pytest.raises(OptionError) as caught:
+        fit(law(40), pinned=pinned)
+    assert next(iter(pinned)) in one_line(caught.value) or "kernel_q" in str(caught.value)
+
+
+def test_names_are_those_of_the_leaf_the_tree_and_the_encoding() -> None:
+    names = hyperparameter_names()
+    assert names == sorted(names)
+    wanted = {"kernel", "kernel_p", "kernel_q", "bandwidth", "bandwidth_mode", "ridge", "iterations"}
+    wanted |= {"metric_shape", "leaf_size", "overlap", "temperature", "agop_rows", "power"}
+    assert wanted <= set(names)
+    check_names(dict.fromkeys(names))
+
+
+def test_a_candidate_survives_its_dictionary() -> None:
+    for candidate in drawn(space(), 20):
+        assert Candidate.from_dict(candidate.to_dict()) == candidate
+
+
+def test_first_candidates_fit_the_space() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=SAMPLER(seed=0))
+    first = first_candidates(space())
+    for params in first:
+        study.enqueue_trial(params)
+    for params in first:
+        trial = study.ask()
+        assert isinstance(space().suggest(trial), Candidate)
+        assert {k: v for k, v in trial.params.items() if k in params} == params
+
+
+@pytest.mark.parametrize(
+    "pinned",
+    [
+        {"kernel": "norm", "kernel_p": 2.0, "kernel_q": 1.3, "bandwidth": 5.0, "ridge": 0.01},
+        {"kernel_p": 1.5, "kernel_q": 0.8, "iterations": 2},
+        {"kernel": "sum_power", "power": 3, "kernel_q": 0.9, "bandwidth": 2.5, "constant": 0.1},
+        {"metric_shape": "full", "kernel_p": 2.0, "bandwidth_mode": "constant", "bandwidth": 7.0},
+        {"power": 4, "agop_rows": 50, "agop_power": 0.3},
+        {"numeric_transform": "standard", "category_encoding": "target"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("trials", [0, 2])
+def test_the_fitted_model_uses_what_was_pinned(pinned: dict[str, Any], trials: int) -> None:
+    model = fit(law(60), trials=trials, pinned=pinned)
+    assert len(model.report.trials) == max(trials, 1)
+    for trial in model.report.trials:
+        assert {k: trial["params"][k] for k in pinned} == pinned
+    for member in model.members:
+        assert {k: member.params[k] for k in pinned} == pinned
+        built = member.tree.config.to_dict() | {
+            "numeric_transform": member.encoder.config.numeric,
+            "category_encoding": member.encoder.config.category,
+        }
+        assert {k: built[k] for k in pinned if k != "iterations"} == {
+            k: v for k, v in pinned.items() if k != "iterations"
+        }
+        for leaf in member.tree.leaves:
+            used = leaf.config.to_dict()
+            assert {k: used[k] for k in pinned if k in used and k != "iterations"} == {
+                k: v for k, v in pinned.items() if k in used and k != "iterations"
+            }
+            if pinned.get("bandwidth_mode") == "constant":
+                assert leaf.bandwidth == pinned["bandwidth"]
+            if "metric_shape" in pinned:
+                assert leaf.metric.ndim == 2
+
+
+def test_pinned_iterations_are_made_neither_more_nor_less() -> None:
+    metrics = {}
+    for iterations in (0, 1, 4):
+        model = fit(law(60), pinned={"iterations": iterations})
+        assert model.members[0].params["iterations"] == iterations
+        assert model.report.trials[0]["iterations"] == iterations
+        metrics[iterations] = model.members[0].tree.leaves[0].metric
+    assert torch.equal(metrics[0], torch.ones_like(metrics[0]))  # no update: the plain kernel machine
+    assert not torch.equal(metrics[1], metrics[0])
+    assert not torch.equal(metrics[4], metrics[1])
+
+
+def test_pinned_leaf_size_grows_a_tree_with_the_pinned_routing() -> None:
+    pinned = {"leaf_size": 60, "min_leaf_size": 10, "overlap": 0.1, "temperature": 0.2, "split_rows": 80}
+    model = fit(law(200), pinned=pinned)
+    tree = model.members[0].tree
+    assert len(tree.leaves) >= 4
+    assert max(len(leaf.centers) for leaf in tree.leaves) <= 60
+    assert sum(len(leaf.centers) for leaf in tree.leaves) > 200  # overlap: some rows stand in two leaves
+    assert tree.temperature == 0.2
+    assert model.members[0].params["temperature"] == 0.2
+    assert len(model.report.leaves) == len(tree.leaves)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"trials": -1}, "--trials"),
+        ({"folds": 1}, "--folds"),
+        ({"time_limit_s": 0.0}, "--time-limit"),
+        ({"time_limit_s": float("nan")}, "--time-limit"),
+        ({"preset": "fast"}, "--preset"),
+        ({"memory_bytes": 10}, "--memory"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(OptionError, match=named) as caught:
+        FitConfig(**options)
+    one_line(caught.value)
+
+
+def test_trials_alone_remove_the_limit() -> None:
+    assert FitConfig(trials=3).effective_time_limit_s is None
+    assert FitConfig(trials=3, time_limit_s=9.0).effective_time_limit_s == 9.0
+    assert FitConfig(preset="quick").effective_time_limit_s == 15.0
+    assert FitConfig().effective_time_limit_s == 60.0
