@@ -82,7 +82,7 @@ def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
     created = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     try:
         model = _build(manifest, tensors, created)
-        model.encode(_row_of_missing(model.schema))  # encoders that cannot work are found here
+        _check_parts(model)
     except _MISFITS as fault:
         raise ModelFileError(
             f"{path}: its contents do not fit together ({type(fault).__name__}: {fault}). "
@@ -100,7 +100,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         Member(
             trial=int(facts["trial"]),
             weight=float(facts["weight"]),
-            encoder=encoders[facts["encoder"]],
+            encoder=encoders[_place(facts["encoder"], len(encoders))],
             tree=TreeModel.from_state(facts["tree"], _under(tensors, f"member.{number}.")),
             coding=coding_from_json(facts["coding"]),
             calibrator=None if facts["calibrator"] is None else Calibrator.from_json(facts["calibrator"]),
@@ -123,8 +123,30 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
     )
 
 
-def _row_of_missing(schema: TableSchema) -> Table:
-    return Table(pa.table({column.name: pa.nulls(1, pa.string()) for column in schema.columns}))
+def _check_parts(model: FittedModel) -> None:
+    """Refuse parts that each can be read but do not fit together."""
+    if not model.members:
+        raise ValueError("no members")
+    classes = len(model.target.classes)
+    calibrators = [model.calibration, *(member.calibrator for member in model.members)]
+    if any((calibrator is None) != (classes == 0) for calibrator in calibrators):
+        raise ValueError("calibration does not fit the task")
+    if any(c is not None and len(c.offsets) not in (0, classes) for c in calibrators):
+        raise ValueError("calibration does not fit the classes")
+    for member in model.members:
+        decoded, coded = member.coding.decode_matrix().shape
+        shape = (member.encoder.n_features, coded, decoded)
+        if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
+            raise ValueError("encoder, tree and target have other sizes")
+    for cell in (None, "0"):  # encoders that cannot work are found on a row of each
+        cells = pa.array([cell], pa.string())
+        model.encode(Table(pa.table({column.name: cells for column in model.schema.columns})))
+
+
+def _place(value: Any, count: int) -> int:
+    if not isinstance(value, int) or not 0 <= value < count:
+        raise ValueError(f"no encoder {value!r}")
+    return value
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import optuna
@@ -13,11 +14,12 @@ import optuna
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.cost import CostModel
-from xrfm_cli.tuning.evaluation import Iterate, Judgement, OutOfTime, evaluate
+from xrfm_cli.tuning.evaluation import Iterate, Judgement, OutOfTime, StageResult, evaluate
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 
-REDUCTION = 3  # of the trials that reach a stage, one in so many goes on to the next
+REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
+BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
 
 
@@ -26,7 +28,7 @@ class TrialRecord:
     """What the report tells of a trial."""
 
     number: int
-    state: str  # complete, pruned, failed or out of time
+    state: str  # complete, pruned, failed, out of time or interrupted
     loss: float | None
     score: float | None
     seconds: float
@@ -69,94 +71,180 @@ class Budget:
     )  # seconds after the search
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class RunningTrial:
+    """A trial between its stages: it can wait while others are tried."""
+
+    trial: optuna.Trial
+    candidate: Candidate
+    stages: Iterator[StageResult]
+    stages_done: int = 0
+    seconds: float = 0.0
+    loss: float | None = None
+    judgement: Judgement | None = None
+    state: str = "running"
+
+
 def search(
     problem: Problem, space: SearchSpace, first: list[dict[str, Any]], budget: Budget, *, on_event: OnEvent
 ) -> SearchResult:
-    """Try candidates until the budget ends; the first one is always judged to the end.
+    """Try candidates until the budget ends; the best of the first is always judged to the end.
 
-    ``first`` are the sampler's parameters of the configurations to try before it draws its own. A
-    trial's randomness depends on the seed and its number alone.
+    ``first`` are the sampler's parameters of the configurations to try before it draws its own: all of them
+    pass their first stage before the best go on, so that a short budget is not spent on the one that
+    happened to come first. Later trials are pruned against all before (asynchronous successive halving,
+    Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone.
     """
-    result = SearchResult()
+    search = _Search(problem=problem, space=space, budget=budget, on_event=on_event)
     with _quiet_optuna():
-        study = optuna.create_study(
+        search.study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
             pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
         )
         for params in first:
-            study.enqueue_trial(params)
+            search.study.enqueue_trial(params)
         try:
-            while budget.trials is None or len(result.records) < budget.trials:
-                if _run_trial(problem, space, study, budget, result, on_event) == "out of time":
-                    result.stopped_by = "time"
-                    break
+            search.run(max(len(first), 1))
+        except OutOfTime:
+            search.result.stopped_by = "time"
         except KeyboardInterrupt:
-            result.stopped_by = "interrupt"
-    return result
+            search.result.stopped_by = "interrupt"
+            search.judge_one()
+        search.close()
+    return search.result
 
 
-def _run_trial(
-    problem: Problem,
-    space: SearchSpace,
-    study: optuna.Study,
-    budget: Budget,
-    result: SearchResult,
-    on_event: OnEvent,
-) -> str:
-    trial = study.ask()
-    candidate = space.suggest(trial)
-    began, stages = budget.clock(), 0
-    state, judgement = "pruned", None
-    family = cost_family(candidate)
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Search:
+    """The state of a search: the study, what is running and what is known."""
+
+    problem: Problem
+    space: SearchSpace
+    budget: Budget
+    on_event: OnEvent
+    study: optuna.Study = field(init=False)
+    result: SearchResult = field(default_factory=SearchResult)
+    waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
+    started: int = 0
+
+    def run(self, bracket: int) -> None:
+        """The first bracket side by side, then one trial after the other."""
+        self._open_bracket(bracket)
+        for running in self._best_first():
+            self._complete(running)
+        while self._may_start():
+            running = self._open()
+            self._advance(running)
+            self._complete(running)
+
+    def judge_one(self) -> None:
+        """If nothing has been judged to the end yet, do so for the best that has begun."""
+        begun = [running for running in self._best_first() if running.loss is not None]
+        if begun and not self.result.judgements:
+            self._complete(begun[0])
+
+    def close(self) -> None:
+        """Record the trials that were not ended, and put all in the order of their numbers."""
+        for running in list(self.waiting):
+            running.state = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
+            self._record(running)
+        self.result.records.sort(key=lambda record: record.number)
+
+    def _best_first(self) -> list[RunningTrial]:
+        worst = float("inf")
+        return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.trial.number))
+
+    def _may_start(self) -> bool:
+        return self.budget.trials is None or self.started < self.budget.trials
+
+    def _open_bracket(self, size: int) -> None:
+        """The first stage of the first configurations, as many as a share of the budget allows."""
+        clock, began = self.budget.clock, self.budget.clock()
+        last_start = float("inf")
+        if self.budget.deadline is not None:
+            last_start = began + BRACKET_SHARE * (self.budget.deadline - began)
+        while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
+            self._advance(self._open())
+
+    def _open(self) -> RunningTrial:
+        trial = self.study.ask()
+        self.started += 1
+        candidate = self.space.suggest(trial)
+        stages = evaluate(
+            self.problem,
+            candidate,
+            trial=trial.number,
+            budgeted=partial(self._budgeted, cost_family(candidate)),
+            on_event=self.on_event,
+        )
+        self.waiting.append(RunningTrial(trial=trial, candidate=candidate, stages=stages))
+        return self.waiting[-1]
+
+    def _advance(self, running: RunningTrial) -> None:
+        """One stage more; the trial ends where there is none, where it fails or where time is up."""
+        since = self.budget.clock()
+        try:
+            stage = next(running.stages)
+        except NumericalError as fault:
+            running.state = "failed"
+            message = f"trial {running.trial.number} failed: {fault}"
+            self.on_event(Event(kind="fallback", message=message, count=1))
+        except OutOfTime:
+            running.state = "out of time"
+        else:
+            running.stages_done += 1
+            running.loss, running.judgement = stage.loss, stage.judgement
+            if running.judgement is None:
+                running.trial.report(stage.loss, step=REDUCTION ** (running.stages_done - 1))
+            else:
+                running.state = "complete"
+        running.seconds += self.budget.clock() - since
+
+    def _complete(self, running: RunningTrial) -> None:
+        """Go on stage by stage until the trial is judged, pruned or out of time."""
+        while running.state == "running":
+            if self.result.judgements and running.trial.should_prune():
+                running.state = "pruned"
+            else:
+                self._advance(running)
+        self._record(running)
+        if running.state == "out of time":
+            raise OutOfTime
+
+    def _record(self, running: RunningTrial) -> None:
+        self.waiting.remove(running)
+        judgement, loss = running.judgement, running.loss
+        if judgement is not None:
+            self.result.judgements.append((running.trial.number, judgement))
+            self.study.tell(running.trial, judgement.loss)
+        else:
+            states = optuna.trial.TrialState
+            self.study.tell(running.trial, state=states.FAIL if loss is None else states.PRUNED)
+        self.result.records.append(
+            TrialRecord(
+                number=running.trial.number,
+                state=running.state,
+                loss=loss,
+                score=None if loss is None else self.problem.metric.value_of(loss),
+                seconds=running.seconds,
+                stages=running.stages_done,
+                iterations=None if judgement is None else judgement.iterations,
+                params=running.candidate.to_dict(),
+            )
+        )
+        _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     @contextmanager
-    def budgeted(rows: int, times: int) -> Iterator[list[Iterate]]:
-        if budget.deadline is not None and result.judgements:
-            needed = times * result.costs.estimate(family, rows) + budget.reserve(result.costs, result)
+    def _budgeted(self, family: str, rows: int, times: int) -> Iterator[list[Iterate]]:
+        """Refuse a fit that cannot end in time, and learn what it took."""
+        budget, costs = self.budget, self.result.costs
+        if budget.deadline is not None and self.result.judgements:
+            needed = times * costs.estimate(family, rows) + budget.reserve(costs, self.result)
             if budget.clock() + needed > budget.deadline:
                 raise OutOfTime
         since, path = budget.clock(), list[Iterate]()
         yield path
-        result.costs.record(family, rows, seconds=budget.clock() - since, solves=len(path))
-
-    loss = None
-    try:
-        for stage in evaluate(problem, candidate, trial=trial.number, budgeted=budgeted, on_event=on_event):
-            stages += 1
-            loss, judgement = stage.loss, stage.judgement
-            if judgement is None:
-                trial.report(stage.loss, step=REDUCTION ** (stages - 1))
-                if result.judgements and trial.should_prune():
-                    break
-        else:
-            state = "complete"
-    except OutOfTime:
-        state = "out of time"
-    except NumericalError as fault:
-        state = "failed"
-        on_event(Event(kind="fallback", message=f"trial {trial.number} failed: {fault}", count=1))
-    if judgement is not None:
-        result.judgements.append((trial.number, judgement))
-        study.tell(trial, judgement.loss)
-    else:
-        study.tell(
-            trial, state=optuna.trial.TrialState.PRUNED if loss is not None else optuna.trial.TrialState.FAIL
-        )
-    score = None if loss is None else problem.metric.value_of(loss)
-    result.records.append(
-        TrialRecord(
-            number=trial.number,
-            state=state,
-            loss=loss,
-            score=score,
-            seconds=budget.clock() - began,
-            stages=stages,
-            iterations=None if judgement is None else judgement.iterations,
-            params=candidate.to_dict(),
-        )
-    )
-    _tell_progress(problem, budget, result, on_event)
-    return state
+        costs.record(family, rows, seconds=budget.clock() - since, solves=len(path))
 
 
 def cost_family(candidate: Candidate) -> str:

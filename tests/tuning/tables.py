@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -133,11 +132,3 @@ def one_line(message: object) -> str:
     assert "\n" not in text, text
     assert text.strip(), text
     return text
-
-
-def without_clock(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report says apart from seconds and memory, as canonical text by name."""
-    kept = {k: v for k, v in report.items() if k not in ("seconds", "peak_memory_bytes")}
-    trials: Sequence[Mapping[str, Any]] = kept["trials"]
-    kept["trials"] = [{k: v for k, v in trial.items() if k != "seconds"} for trial in trials]
-    return {name: json.dumps(value, sort_keys=True) for name, value in kept.items()}

@@ -31,7 +31,7 @@ def test_the_limit_ends_the_search_and_is_kept(step_s: float, limit_s: float) ->
     report = model.report
     assert report.stopped_by == "time"
     assert len(report.trials) >= 2
-    assert report.trials[0]["state"] == "complete"
+    assert any(trial["state"] == "complete" for trial in report.trials)
     assert spent <= limit_s + max(0.05 * limit_s, 5.0)
     assert spent > 0.4 * limit_s  # the time that was given is used
     assert report.seconds["total"] <= limit_s
@@ -51,7 +51,6 @@ def test_seconds_are_kept_for_what_follows_the_search() -> None:
 def test_one_trial_is_judged_however_short_the_limit(limit_s: float) -> None:
     model, *_ = slow_fit(1.0, limit_s)
     assert model.report.stopped_by == "time"
-    assert model.report.trials[0]["state"] == "complete"
     assert sum(t["state"] == "complete" for t in model.report.trials) == 1
     assert len(model.members) == 1
 
@@ -118,10 +117,11 @@ def test_an_interrupt_in_the_search_gives_the_best_so_far() -> None:
     listen = interrupt_when(lambda e: e.kind == "progress" and e.message.startswith("trial 2"))
     model = fit(law(60), trials=50, folds=2, on_event=listen)
     assert model.report.stopped_by == "interrupt"
-    assert 1 <= len(model.report.trials) <= 3
+    assert 1 <= len(model.report.trials) < 50
     assert np.isfinite(answers(model, table_of(law(10)))).all()
-    short = fit(law(60), trials=2, folds=2)
-    assert answers(model, table_of(law(10))).tobytes() == answers(short, table_of(law(10))).tobytes()
+    again = interrupt_when(lambda e: e.kind == "progress" and e.message.startswith("trial 2"))
+    same = fit(law(60), trials=50, folds=2, on_event=again)
+    assert answers(model, table_of(law(10))).tobytes() == answers(same, table_of(law(10))).tobytes()
 
 
 def test_an_interrupt_under_a_time_limit_gives_the_best_so_far() -> None:
@@ -129,6 +129,27 @@ def test_an_interrupt_under_a_time_limit_gives_the_best_so_far() -> None:
     model = fit(law(60), time_limit_s=1_000.0, folds=2, on_event=listen)
     assert model.report.stopped_by == "interrupt"
     json.dumps(model.report.to_json(), allow_nan=False)
+
+
+def an_ensemble() -> tuple[dict[str, Any], FittedModel]:
+    """A noisy table and a model of it that has several members."""
+    for seed in range(6):
+        columns = noise_table(60, d=6, seed=seed)
+        columns["y"] = columns["y"] + columns["x0"] + columns["x1"] * columns["x2"]
+        model = fit(columns, trials=8, folds=2)
+        if len(model.members) > 1:
+            return columns, model
+    pytest.fail("no search of six came to an ensemble")
+
+
+def test_an_interrupt_in_the_final_fits_keeps_what_is_fitted() -> None:
+    columns, whole = an_ensemble()
+    for number in (1, 2):
+        listen = interrupt_when(lambda e, n=number: e.message.startswith(f"fitting model {n} of"))  # type: ignore[misc]
+        model = fit(columns, trials=8, folds=2, on_event=listen)
+        assert model.report.stopped_by == "interrupt"
+        assert [(m.trial, m.weight) for m in model.members] == [(whole.members[0].trial, 1.0)]
+        assert np.isfinite(answers(model, table_of(columns))).all()
 
 
 @pytest.mark.parametrize("message", ["preparing", "searching"])

@@ -39,7 +39,7 @@ def test_the_report_agrees_with_itself(task: str, model: FittedModel) -> None:
     assert report.stopped_by == "trials"
     assert len(report.trials) == 3
     assert [trial["number"] for trial in report.trials] == [0, 1, 2]
-    assert report.trials[0]["state"] == "complete"
+    assert any(trial["state"] == "complete" for trial in report.trials)
     assert report.metrics[report.metric] == pytest.approx(report.score, rel=1e-9)
     assert report.score_low <= report.score <= report.score_high or task == "regression"
     assert report.score_low <= report.score_high

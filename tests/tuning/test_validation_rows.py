@@ -29,10 +29,10 @@ def grouped(n: int = 120, groups: int = 24) -> dict[str, Any]:
 
 def test_a_column_that_names_the_group_helps_without_groups_and_not_with_them() -> None:
     columns = grouped()
-    pinned = {"kernel_p": 1.0, "bandwidth": 0.5, "ridge": 0.001}
+    pinned = {"kernel_p": 1.0, "kernel_q": 1.0, "bandwidth": 0.5, "ridge": 0.001, "iterations": 2}
     careless = fit(columns, SchemaOverrides(target="y", drop=("patient",)), metric="r2", pinned=pinned)
     careful = fit(columns, SchemaOverrides(target="y", group="patient"), metric="r2", pinned=pinned)
-    assert careless.report.score > 0.6
+    assert careless.report.score > 0.4
     assert careful.report.score < 0.2
     assert careful.report.validation["reason"].endswith("groups kept together")
     assert "patient" not in {group.column for group in careful.members[0].encoder.groups}

@@ -1,0 +1,108 @@
+"""What is built from the repository: the links are followed, the data travels, no top-level name is taken."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("datasets", "leaf_models", "trees", "tuning", "xrfm_cli")
+FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt")
+JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+
+
+def build(kind: str, tree: Path) -> Path:
+    code = f"from setuptools import build_meta; print(build_meta.build_{kind}('dist'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tree, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    return tree / "dist" / done.stdout.split()[-1]
+
+
+def contents(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, links as links: building leaves its traces there."""
+    copy = tmp_path_factory.mktemp("tree")
+    for name in FILES:
+        shutil.copy(ROOT / name, copy / name)
+    for name in PARTS:
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=JUNK)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path) -> Path:
+    return build("wheel", tree)
+
+
+@pytest.fixture(scope="module")
+def source_archive(tree: Path, wheel: Path) -> Path:
+    return build("sdist", tree)
+
+
+def test_the_wheel_holds_every_file_under_one_name(tree: Path, wheel: Path) -> None:
+    expected = set()
+    for name in PARTS:
+        for path in (tree / name).rglob("*"):
+            if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
+                below = path.relative_to(tree).as_posix()
+                expected.add(below if name == "xrfm_cli" else f"xrfm_cli/{below}")
+    found = contents(wheel)
+    assert {name for name in found if not name.startswith("xrfm_cli/")} == set()
+    assert expected - found == set()
+    assert found - expected == set()
+    assert "xrfm_cli/datasets/samples/autos.csv" in found
+    assert "xrfm_cli/py.typed" in found
+
+
+def test_the_wheel_takes_no_top_level_name_but_its_own(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        top = next(name for name in archive.namelist() if name.endswith("top_level.txt"))
+        assert archive.read(top).decode().split() == ["xrfm_cli"]
+        entry = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert "xrfm = xrfm_cli.main:main" in archive.read(entry).decode()
+        assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
+
+
+def test_the_source_archive_builds_the_same_wheel(source_archive: Path, wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(source_archive) as archive:
+        names = archive.getnames()
+        archive.extractall(tmp_path, filter="data")
+    assert not any(part in name.split("/") for name in names for part in ("tests", ".ci", "__pycache__"))
+    (unpacked,) = tmp_path.iterdir()
+    assert contents(build("wheel", unpacked)) == contents(wheel)
+
+
+def test_the_wheel_works_from_anywhere(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "import importlib.util, xrfm_cli.datasets, xrfm_cli.trees; "
+        "from xrfm_cli.datasets import sample_path; "
+        "assert xrfm_cli.trees.__file__.startswith(sys.argv[1]); "
+        "print(sample_path('autos.csv'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "site")],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_file()
+    assert Path(done.stdout.strip()).is_relative_to(tmp_path)
