@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 
 REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
+MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
 
@@ -99,7 +101,7 @@ def search(
     with _quiet_optuna():
         search.study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
+            pruner=optuna.pruners.NopPruner(),  # trials wait between stages, so the rule is our own
         )
         for params in first:
             search.study.enqueue_trial(params)
@@ -125,6 +127,8 @@ class _Search:
     study: optuna.Study = field(init=False)
     result: SearchResult = field(default_factory=SearchResult)
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
+    losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
+    too_slow: int = 0  # candidates in a row that could not end in time
     started: int = 0
 
     def run(self, bracket: int) -> None:
@@ -195,7 +199,8 @@ class _Search:
             running.stages_done += 1
             running.loss, running.judgement = stage.loss, stage.judgement
             if running.judgement is None:
-                running.trial.report(stage.loss, step=REDUCTION ** (running.stages_done - 1))
+                running.trial.report(stage.loss, step=running.stages_done)
+                self.losses[running.stages_done].append(stage.loss)
             else:
                 running.state = "complete"
         running.seconds += self.budget.clock() - since
@@ -203,13 +208,21 @@ class _Search:
     def _complete(self, running: RunningTrial) -> None:
         """Go on stage by stage until the trial is judged, pruned or out of time."""
         while running.state == "running":
-            if self.result.judgements and running.trial.should_prune():
+            if self.result.judgements and not self._may_go_on(running):
                 running.state = "pruned"
             else:
                 self._advance(running)
         self._record(running)
-        if running.state == "out of time":
+        # One candidate may be too slow for the time that is left while others are not.
+        self.too_slow = self.too_slow + 1 if running.state == "out of time" else 0
+        if self.too_slow == MOST_TOO_SLOW:
             raise OutOfTime
+
+    def _may_go_on(self, running: RunningTrial) -> bool:
+        """Whether a trial is among the better share of all that have passed its last stage."""
+        losses = self.losses[running.stages_done]
+        better = sum(loss < running.loss for loss in losses if running.loss is not None)
+        return better < max(1, round(len(losses) / REDUCTION))
 
     def _record(self, running: RunningTrial) -> None:
         self.waiting.remove(running)

@@ -72,10 +72,10 @@ def rows_beside_categories(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
 def test_columns_of_two_values_equal_the_loop(config: LeafConfig, dtype: torch.dtype) -> None:
     rows, centers, coefficients = rows_beside_categories(dtype)
     kernel, slow = make_kernel(config, 2.0), oracle_kernel(config, 2.0)
-    wide = [values.double().numpy() for values in (rows, centers, coefficients)]
-    expected = oracles.kernel_matrix(slow, wide[0], wide[1])
+    u, a, alpha = (values.double().numpy() for values in (rows, centers, coefficients))
+    expected = oracles.kernel_matrix(slow, u, a)
     np.testing.assert_allclose(kernel.matrix(rows, centers).double().numpy(), expected, atol=TOLERANCE[dtype])
-    slopes = oracles.leaf_gradients(slow, *wide, np.ones(6))
+    slopes = oracles.leaf_gradients(slow, u, a, alpha, np.ones(6))
     found = kernel.gradient_sums(rows, centers, coefficients)
     np.testing.assert_allclose(found.double().numpy(), slopes, atol=20 * TOLERANCE[dtype], rtol=1e-4)
 
