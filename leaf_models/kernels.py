@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.two_valued import equal_sum, find_two_valued, slope_sums
+from xrfm_cli.leaf_models.two_valued import FEW_CENTERS, equal_sum, find_two_valued, slope_sums
 
-FEW_CENTERS = 16
 CACHE_ELEMENTS = 1 << 18  # elements of a (b, m) block that stay in a core's cache through several passes
 
 
@@ -165,7 +164,6 @@ def euclidean_distances(u: Tensor, a: Tensor) -> Tensor:  # (b, d), (m, d) -> (b
     origin, so ``r^2 <= 8 eps (|u|^2 + |a|^2)`` counts as zero.
     """
     if len(a) < FEW_CENTERS:
-        # Products with few columns round a row by its place in the block; with more they do not.
         padded = torch.cat([a, a.new_zeros(FEW_CENTERS - len(a), a.shape[1])])
         return euclidean_distances(u, padded)[:, : len(a)].contiguous()
     u_norms, a_norms = u.square().sum(1), a.square().sum(1)

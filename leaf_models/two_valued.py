@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Products with few columns round a row by its place in the block; with so many they do not.
+FEW_CENTERS = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TwoValued:
@@ -52,10 +55,12 @@ def find_two_valued(a: Tensor) -> TwoValued:  # (m, d)
 
 def equal_sum(two: TwoValued, high: Tensor, gain: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
     """``sum_j gain_j [row and center have the same value in column j]``."""
-    product = torch.addmm(
-        (two.is_high @ gain)[None, :].neg(), high * (2 * gain), two.is_high.T
-    )  # 2 z_u z_a - z_a, weighted
-    return product.add_((gain.sum() - high @ gain)[:, None])
+    centers = two.is_high
+    if len(centers) < FEW_CENTERS:
+        centers = torch.cat([centers, centers.new_zeros(FEW_CENTERS - len(centers), centers.shape[1])])
+    # 2 z_u z_a - z_a, weighted
+    product = torch.addmm((centers @ gain)[None, :].neg(), high * (2 * gain), centers.T)
+    return product[:, : len(two.is_high)].add((gain.sum() - high @ gain)[:, None])
 
 
 def slope_sums(

@@ -114,6 +114,7 @@ def fit_model(
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
+            length=float("inf") if deadline is None else max(deadline - clock(), 0.0),
             clock=clock,
             reserve=_reserve(problem, config),
         )

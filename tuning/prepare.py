@@ -17,6 +17,7 @@ from xrfm_cli.datasets import (
     read_weights,
 )
 from xrfm_cli.datasets.errors import OptionError, TargetError
+from xrfm_cli.leaf_models.two_valued import find_two_valued
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.metrics import find_metric
 from xrfm_cli.tuning.plan import make_plan
@@ -26,7 +27,9 @@ from xrfm_cli.tuning.space import SearchSpace, check_names
 DEFAULT_MEMORY_BYTES = 4 << 30
 LARGEST_LEAF = 10_000
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
-GENERAL_P_ROWS, SUM_POWER_WORK, FULL_METRIC_FEATURES = 3_000, 400_000, 300
+GENERAL_P_ROWS, FULL_METRIC_FEATURES = 3_000, 300
+SUM_POWER_WORK = 250_000  # rows of a leaf times columns with more than two values
+AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
 
 
 def prepare_problem(
@@ -98,7 +101,9 @@ def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tup
 def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
     """The ranges that suit the table's size and columns."""
     kinds = {column.kind for column in problem.schema.features}
-    n, d = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]
+    x = problem.fold(0, EncodingConfig()).x_train
+    n, d, many_valued = len(problem.plan.refit_rows), x.shape[1], len(find_two_valued(x).others)
+    in_a_leaf = min(n, LARGEST_LEAF)
     space = SearchSpace(
         leaf_size=choose_leaf_size(n, config.effective_time_limit_s),
         pinned=config.pinned,
@@ -106,7 +111,8 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         has_categories="categorical" in kinds,
         general_p=n <= GENERAL_P_ROWS,
         full_metric=d <= FULL_METRIC_FEATURES,
-        sum_power=min(n, LARGEST_LEAF) * d <= SUM_POWER_WORK,
+        sum_power=in_a_leaf * many_valued <= SUM_POWER_WORK,
+        agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )
     space.complete({})  # pins that contradict each other are refused before any work
     return space

@@ -20,6 +20,7 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 
 REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
+AFTER_SEARCH_SHARE = 0.2  # of the time, kept for what follows before anything is known of it
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
@@ -68,6 +69,7 @@ class Budget:
     trials: int | None
     deadline: float | None  # on the clock; includes everything after the search
     clock: Callable[[], float] = time.monotonic
+    length: float = float("inf")  # seconds from the start of the search to the deadline
     reserve: Callable[[CostModel, SearchResult], float] = lambda costs, result: (
         0.0
     )  # seconds after the search
@@ -134,7 +136,7 @@ class _Search:
     def run(self, bracket: int) -> None:
         """The first bracket side by side, then one trial after the other."""
         self._open_bracket(bracket)
-        for running in self._best_first():
+        for running in self._affordable_first():
             self._complete(running)
         while self._may_start():
             running = self._open()
@@ -158,15 +160,30 @@ class _Search:
         worst = float("inf")
         return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.trial.number))
 
+    def _affordable_first(self) -> list[RunningTrial]:
+        """The best first, but before all others one that can be judged in time, or else the quickest."""
+        ranked = self._best_first()
+        if self.budget.deadline is None or not ranked:
+            return ranked
+        left = self.budget.deadline - self.budget.clock() - AFTER_SEARCH_SHARE * self.budget.length
+        seconds = {id(running): self._seconds_to_judge(running) for running in ranked}
+        affordable = [running for running in ranked if seconds[id(running)] <= left]
+        leader = affordable[0] if affordable else min(ranked, key=lambda running: seconds[id(running)])
+        return [leader, *(running for running in ranked if running is not leader)]
+
+    def _seconds_to_judge(self, running: RunningTrial) -> float:
+        """Expected seconds of the stages and folds that a trial has not passed."""
+        plan, family = self.problem.plan, cost_family(running.candidate)
+        stages = [self.result.costs.estimate(family, size) for size in plan.stage_sizes]
+        return sum(stages[running.stages_done :]) + (len(plan.folds) - 1) * sum(stages)
+
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
 
     def _open_bracket(self, size: int) -> None:
         """The first stage of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
-        last_start = float("inf")
-        if self.budget.deadline is not None:
-            last_start = began + BRACKET_SHARE * (self.budget.deadline - began)
+        last_start = began + BRACKET_SHARE * self.budget.length
         while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
             self._advance(self._open())
 
