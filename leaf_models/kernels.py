@@ -67,7 +67,7 @@ class NormKernel:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         r = self._distances(u, a)
         # The factor -(q / L^q) k r^(q-p) of a pair; pairs at distance zero are left out.
-        pair = r.pow(self.q - self.p).masked_fill_(_is_zero(r, u, a, self.p), 0.0)
+        pair = power_(r.clone(), self.q - self.p).masked_fill_(_is_zero(r, u, a, self.p), 0.0)
         pair.mul_(self._from_distances(r)).mul_(-self.q / self.bandwidth**self.q)
         if self.p == 2:
             return _euclidean_sums(pair, u, a, coefficients)
@@ -79,9 +79,7 @@ class NormKernel:
 
     def _from_distances(self, r: Tensor) -> Tensor:
         scaled = r * (1.0 / self.bandwidth)
-        if self.q != 1:
-            scaled.pow_(self.q)
-        return scaled.neg_().exp_()
+        return power_(scaled, self.q).neg_().exp_()
 
     def _distances(self, u: Tensor, a: Tensor) -> Tensor:
         return euclidean_distances(u, a) if self.p == 2 else p_norm_distances(u, a, self.p)
@@ -91,7 +89,7 @@ class NormKernel:
         if self.p == 1:
             return delta.sign_()
         sign = delta.sign()
-        return delta.abs_().pow_(self.p - 1).masked_fill_(sign == 0, 0.0).mul_(sign)
+        return power_(delta.abs_(), self.p - 1).masked_fill_(sign == 0, 0.0).mul_(sign)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +110,12 @@ class SumPowerKernel:
 
     def matrix(self, u: Tensor, a: Tensor) -> Tensor:
         """Kernel values ``(b, m)``."""
-        return self._bases(u, a).pow_(self.power)
+        return power_(self._bases(u, a), self.power)
 
     def gradient_sums(self, u: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         share = (1 - self.constant) / a.shape[1]
-        pair = self._bases(u, a).pow_(self.power - 1).mul_(self.power * share)
+        pair = power_(self._bases(u, a), self.power - 1).mul_(self.power * share)
         pair.masked_fill_(_is_zero(p_norm_distances(u, a, 1.0), u, a, 1.0), 0.0)
         return _coordinate_sums(pair, u, a, coefficients, self._slope)
 
@@ -138,12 +136,13 @@ class SumPowerKernel:
             rare = u[strange]
             total = torch.zeros(len(rare), len(a), dtype=u.dtype, device=u.device)
             out[strange] = self._add_terms(total, rare, columns, range(len(columns)))
-        return out.mul_((1 - self.constant) / len(columns)).add_(self.constant)
+        # Rounding may take a sum of nearly nothing below zero.
+        return out.clamp_(min=0).mul_((1 - self.constant) / len(columns)).add_(self.constant)
 
     def _add_terms(self, total: Tensor, u: Tensor, columns: Tensor, chosen: Iterable[int]) -> Tensor:
         for j in chosen:
             term = (u[:, j, None] - columns[j]).abs_().mul_(1.0 / self.bandwidth)
-            total.add_((term if self.q == 1 else term.pow_(self.q)).neg_().exp_())
+            total.add_(power_(term, self.q).neg_().exp_())
         return total
 
     def _slope(self, delta: Tensor) -> Tensor:
@@ -151,10 +150,30 @@ class SumPowerKernel:
         sign = delta.sign()
         if self.q == 1:
             return delta.abs_().mul_(-1 / self.bandwidth).exp_().mul_(sign).mul_(-1 / self.bandwidth)
-        scaled = delta.abs_().mul_(1 / self.bandwidth)
-        value = scaled.pow(self.q).neg_().exp_()
-        slope = scaled.pow_(self.q - 1).masked_fill_(sign == 0, 0.0)
-        return slope.mul_(value).mul_(sign).mul_(-self.q / self.bandwidth)
+        # With s = |delta| / L, the value s^(q-1) exp(-s^q) is exp((q - 1) log s - s^q).
+        logs = delta.abs_().mul_(1 / self.bandwidth).log_()
+        powers = (logs * self.q).exp_()
+        slope = logs.mul_(self.q - 1).sub_(powers).exp_().masked_fill_(sign == 0, 0.0)
+        return slope.mul_(sign).mul_(-self.q / self.bandwidth)
+
+
+def power_(x: Tensor, exponent: float) -> Tensor:
+    """``x ** exponent`` in place, for x of 0 or more.
+
+    By products for whole exponents and by logarithms for others: torch's own power rounds an element
+    differently at the end of a block, and a row must not depend on the block it is in.
+
+    >>> power_(torch.tensor([0.0, 4.0]), 0.5), power_(torch.tensor([2.0]), 5)
+    (tensor([0., 2.]), tensor([32.]))
+    """
+    if exponent < 0 or exponent != int(exponent):
+        return x.log_().mul_(exponent).exp_()
+    if exponent == 0:
+        return x.fill_(1.0)
+    base = x.clone() if exponent > 1 else x
+    for _ in range(int(exponent) - 1):
+        x.mul_(base)
+    return x
 
 
 def euclidean_distances(u: Tensor, a: Tensor) -> Tensor:  # (b, d), (m, d) -> (b, m)
@@ -191,12 +210,11 @@ def p_norm_distances(u: Tensor, a: Tensor, p: float) -> Tensor:  # (b, d), (m, d
     total = equal_sum(two, high, weight).neg_().add_(weight.sum())  # what differs, to the power of p
     if len(two.others):
         others = torch.cdist(u[:, two.others], a[:, two.others], p=p)
-        total.add_(others if p == 1 else others.pow_(p))
+        total.add_(power_(others, p))
     noise = 8 * torch.finfo(u.dtype).eps
     bound = (u.abs().pow(p).sum(1)[:, None] + a.abs().pow(p).sum(1)[None, :]).mul_(noise)
     total.masked_fill_(total <= bound, 0.0)
-    if p != 1:
-        total.pow_(1 / p)
+    power_(total, 1 / p)
     if bool(strange.any()):
         total[strange] = torch.cdist(u[strange], a, p=p)
     return total

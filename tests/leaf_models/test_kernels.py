@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests import oracles
-from tests.leaf_variants import VARIANTS, categories, generator, oracle_kernel, sample
+from tests.leaf_variants import VARIANTS, assert_same_bits, categories, generator, oracle_kernel, sample
 from xrfm_cli.leaf_models import LeafConfig, make_kernel
 from xrfm_cli.leaf_models.kernels import cache_blocks, euclidean_distances
 
@@ -163,6 +163,21 @@ def test_typical_distance_of_rows_without_spread_is_usable(config: LeafConfig) -
     assert kernel.typical_distance(torch.ones(5, 2)) > 0
     mostly_equal = torch.cat([torch.zeros(9, 2), torch.ones(1, 2)])
     assert kernel.typical_distance(mostly_equal) > 0
+
+
+@each_kernel
+def test_values_do_not_depend_on_the_size_of_the_block(config: LeafConfig) -> None:
+    x, _ = sample(64, seed=12, dtype=torch.float32)
+    centers, _ = sample(17, seed=13, dtype=torch.float32)  # an odd number: blocks end amid a vector register
+    for power in (2, 3, 5) if config.kernel == "sum_power" else (config.power,):
+        kernel = make_kernel(dataclasses.replace(config, power=power), 2.0)
+        whole = kernel.matrix(x, centers)
+        for size in (1, 3, 10):
+            blocks = torch.cat([kernel.matrix(rows, centers) for rows in x.split(size)])
+            if config.kernel == "norm" and config.kernel_p == 2:  # a matrix product needs blocks of one shape
+                torch.testing.assert_close(blocks, whole)
+            else:
+                assert_same_bits(blocks, whole)
 
 
 def test_many_columns_of_centers_are_cut_into_blocks() -> None:
