@@ -2,9 +2,10 @@
 
     python benchmarks/portfolio.py ../shared/bench --out portfolio.jsonl
 
-Random configurations are judged on held-out rows of each table's *training* part: 1,000 rows to train on, up to
-1,500 others to judge. Then configurations are chosen greedily: each time the one that lowers most the mean over tables of
-the smallest regret, (loss - best loss) / (median loss - best loss). Test rows are never looked at.
+Random configurations are judged on held-out rows of each table's *training* part: 1,000 rows to train on,
+up to 1,500 others to judge. Then configurations are chosen greedily: each time the one that lowers most the
+mean over tables of the smallest regret, (loss - best loss) / (median loss - best loss). Test rows are never
+looked at.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ RANGES = {  # low and high of q and of the bandwidth, by family
 
 def main() -> None:
     """Judge, then choose and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
-    parser.add_argument("--out", type=Path, required=True, help="JSON lines; tables found there are not judged again")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="JSON lines; tables found there are not judged again"
+    )
     parser.add_argument("--tables", nargs="*", help="names of tables; those of the core group otherwise")
     parser.add_argument("--configurations", type=int, default=60)
     parser.add_argument("--size", type=int, default=8, help="of the portfolio")
@@ -86,11 +91,15 @@ def draw_configurations(count: int) -> list[dict[str, Any]]:
     return drawn
 
 
-def judge(suite: Path, entry: dict[str, Any], configurations: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def judge(
+    suite: Path, entry: dict[str, Any], configurations: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """Losses of all configurations on one table."""
     data = pq.read_table(suite / "data" / f"{entry['name']}.parquet")
     order = np.random.default_rng(0).permutation(data.num_rows)
-    order = order[min(round(0.2 * data.num_rows), 20_000) :][:ALL_ROWS]  # without the rows that others test on
+    order = order[min(round(0.2 * data.num_rows), 20_000) :][
+        :ALL_ROWS
+    ]  # without the rows that others test on
     table = Table(data.take(pa.array(order)), source=entry["name"])
     schema = infer_schema(table, SchemaOverrides(target=entry["target"]))
     target = infer_target(table, entry["target"], task=entry["task"])
@@ -110,7 +119,7 @@ def judge(suite: Path, entry: dict[str, Any], configurations: list[dict[str, Any
 
 
 @contextmanager
-def unlimited(rows: int, times: int) -> Iterator[list[Iterate]]:
+def unlimited(rows: int, solves: int, times: int) -> Iterator[list[Iterate]]:
     """No limit of time."""
     yield []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -19,6 +20,15 @@ from xrfm_cli.leaf_models.solver import solve_ridge
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 DEFAULT_MEMORY_BYTES = 4 << 30
+
+
+class FitOptions(TypedDict, total=False):
+    """What may be said of any fit besides its data and its hyperparameters."""
+
+    weights: Tensor | None
+    initial_metric: Tensor | None
+    memory_bytes: int
+    on_event: OnEvent
 
 
 def iterate_leaf(
@@ -70,27 +80,10 @@ def iterate_leaf(
 
 
 def fit_leaf(
-    x: Tensor,
-    y: Tensor,
-    config: LeafConfig,
-    *,
-    generator: torch.Generator,
-    weights: Tensor | None = None,
-    initial_metric: Tensor | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    on_event: OnEvent = ignore_event,
+    x: Tensor, y: Tensor, config: LeafConfig, *, generator: torch.Generator, **options: Unpack[FitOptions]
 ) -> RFMLeaf:
-    """The last leaf of :func:`iterate_leaf`."""
-    *_, last = iterate_leaf(
-        x,
-        y,
-        config,
-        generator=generator,
-        weights=weights,
-        initial_metric=initial_metric,
-        memory_bytes=memory_bytes,
-        on_event=on_event,
-    )
+    """The last leaf of :func:`iterate_leaf`, which explains the arguments."""
+    *_, last = iterate_leaf(x, y, config, generator=generator, **options)
     return last
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import RFMLeaf, iterate_leaf
-from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
+from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
 from xrfm_cli.trees.model import TreeModel
@@ -100,27 +101,10 @@ def iterate_tree(
 
 
 def fit_tree(
-    x: Tensor,
-    y: Tensor,
-    config: TreeConfig,
-    *,
-    generator: torch.Generator,
-    weights: Tensor | None = None,
-    initial_metric: Tensor | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    on_event: OnEvent = ignore_event,
+    x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, **options: Unpack[FitOptions]
 ) -> TreeModel:
-    """The last model of :func:`iterate_tree`."""
-    *_, last = iterate_tree(
-        x,
-        y,
-        config,
-        generator=generator,
-        weights=weights,
-        initial_metric=initial_metric,
-        memory_bytes=memory_bytes,
-        on_event=on_event,
-    )
+    """The last model of :func:`iterate_tree`, which explains the arguments."""
+    *_, last = iterate_tree(x, y, config, generator=generator, **options)
     return last
 
 

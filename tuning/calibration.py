@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 
 Array = NDArray[np.float64]
 FLOOR = 1e-3  # scores are clipped here before their logarithm is taken
@@ -30,7 +28,7 @@ class Calibrator:
 
     def probabilities(self, scores: Array) -> Array:  # (n, classes) -> (n, classes)
         """Probabilities that add to one."""
-        return softmax(self._logits(scores), axis=1)
+        return np.exp(_log_softmax(self._logits(scores)))
 
     def _logits(self, scores: Array) -> Array:
         logits = self.linear * scores + self.logarithmic * np.log(np.maximum(scores, FLOOR))
@@ -61,6 +59,8 @@ def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | Non
     Slopes are kept from going negative, which would turn the ranking around, and everything is shrunk
     towards leaving the scores as they are, with the strength of about one row.
     """
+    from scipy.optimize import minimize  # prediction does not need it
+
     n, classes = scores.shape
     w = np.ones(n) if weights is None else weights
     w = w / w.sum()
@@ -70,7 +70,7 @@ def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | Non
 
     def loss(theta: Array) -> tuple[float, Array]:
         logits = theta[0] * scores + theta[1] * logs + theta[2:]
-        log_p = log_softmax(logits, axis=1)
+        log_p = _log_softmax(logits)
         slope = (np.exp(log_p) - truth) * w[:, None]
         gradient = np.zeros_like(theta)
         gradient[0], gradient[1] = (slope * scores).sum(), (slope * logs).sum()
@@ -89,3 +89,8 @@ def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | Non
     return Calibrator(
         linear=float(theta[0]), logarithmic=float(theta[1]), offsets=tuple(float(v) for v in theta[2:])
     )
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -4,47 +4,44 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-GROWTH = 2.5  # seconds grow like rows ** GROWTH: between the kernel matrix and its factorisation
+GROWTH = 2.5  # seconds of a leaf grow like rows ** GROWTH: between the kernel matrix and its factorisation
 SAFETY = 1.15
 
 
 class CostModel:
-    """Seconds of a fit by kernel family and number of rows.
+    """Seconds of a solve, with its metric update, by kernel family and number of rows.
 
-    >>> model = CostModel()
-    >>> model.record("l2", 1000, seconds=2.0, solves=4)
-    >>> round(model.estimate("l2", 1000), 2), round(model.estimate("l2", 4000), 1)
-    (2.3, 73.6)
-    >>> round(model.estimate_solve("l2", 1000), 3)
-    0.575
+    Up to ``leaf_size`` rows there is one leaf; a larger tree takes time in proportion to its leaves.
+
+    >>> model = CostModel(leaf_size=4000)
+    >>> model.record("l2", 1000, seconds=2.0, solves=2)
+    >>> round(model.estimate("l2", 1000, solves=2), 2)
+    2.3
+    >>> round(model.estimate("l2", 4000, solves=1), 1), round(model.estimate("l2", 8000, solves=1), 1)
+    (36.8, 73.6)
     """
 
-    def __init__(self) -> None:
-        self._fits: dict[str, dict[int, float]] = defaultdict(dict)
+    def __init__(self, leaf_size: int) -> None:
+        self._leaf_size = leaf_size
         self._solves: dict[str, dict[int, float]] = defaultdict(dict)
 
     def record(self, family: str, rows: int, *, seconds: float, solves: int) -> None:
         """Remember a finished fit of so many solves; the slowest of its kind counts."""
-        for known, value in ((self._fits[family], seconds), (self._solves[family], seconds / max(solves, 1))):
-            known[rows] = max(value, known.get(rows, 0.0))
+        known = self._solves[family]
+        known[rows] = max(seconds / max(solves, 1), known.get(rows, 0.0))
 
-    def estimate(self, family: str, rows: int) -> float:
-        """Expected seconds of a whole fit, 0 while nothing is known."""
-        return self._extrapolated(self._fits, family, rows)
-
-    def estimate_solve(self, family: str, rows: int) -> float:
-        """Expected seconds of one solve with its metric update."""
-        return self._extrapolated(self._solves, family, rows)
-
-    @staticmethod
-    def _extrapolated(seconds: dict[str, dict[int, float]], family: str, rows: int) -> float:
+    def estimate(self, family: str, rows: int, *, solves: int) -> float:
+        """Expected seconds, 0 while nothing is known."""
         # Of a family not seen yet, the slowest of the others is all that can be said.
-        known_families = [family] if seconds.get(family) else list(seconds)
+        families = [family] if self._solves.get(family) else list(self._solves)
         estimates = []
-        for name in known_families:
-            known = seconds[name]
+        for name in families:
+            known = self._solves[name]
             nearest = min(known, key=lambda r: abs(r - rows))
-            estimates.append(
-                SAFETY * known[nearest] * (rows / nearest) ** (GROWTH if rows > nearest else 1.0)
-            )
+            # Fewer rows are not trusted to take less than in proportion: much of a small fit is overhead.
+            growth = self._work(rows) / self._work(nearest) if rows > nearest else rows / nearest
+            estimates.append(SAFETY * solves * known[nearest] * growth)
         return max(estimates, default=0.0)
+
+    def _work(self, rows: int) -> float:
+        return rows * float(min(rows, self._leaf_size)) ** (GROWTH - 1)

@@ -18,6 +18,7 @@ from torch import Tensor
 from xrfm_cli.datasets.events import OnEvent
 from xrfm_cli.trees import TreeModel, iterate_tree
 from xrfm_cli.tuning.ensemble import rounded
+from xrfm_cli.tuning.plan import Rows
 from xrfm_cli.tuning.problem import FoldMatrices, Problem
 from xrfm_cli.tuning.space import Candidate
 
@@ -34,7 +35,8 @@ class Iterate:
     """A model after some metric updates, and its codes for the rows that judge it."""
 
     metric: Tensor
-    codes: Array  # (n_valid, outputs)
+    rows: Rows  # the rows that judge
+    codes: Array  # (len(rows), outputs)
     temperature: float
     leaves: int
 
@@ -77,19 +79,17 @@ def evaluate(
     candidate: Candidate,
     *,
     trial: int,
-    budgeted: Callable[[int, int], AbstractContextManager[list[Iterate]]],
+    budgeted: Callable[[int, int, int], AbstractContextManager[list[Iterate]]],
     on_event: OnEvent,
 ) -> Iterator[StageResult]:
     """Yield the loss after each stage of the first fold, then the judgement over all folds.
 
-    Each fit runs within ``budgeted(rows, times)``, which is told the fit's number of rows and how many
+    Each fit runs within ``budgeted(rows, solves, times)``, told the fit's rows, its solves and how many
     such fits the candidate still needs. It may raise :class:`OutOfTime`, and gives the list that the fit
     fills. Stopping to iterate prunes the candidate.
     """
     plan = problem.plan
-    pinned = (
-        "iterations" in problem.pinned
-    )  # then so many updates are made on all rows, neither more nor less
+    pinned = "iterations" in problem.pinned  # then so many updates are made on all rows
     sizes = plan.stage_sizes[-1:] if pinned else plan.stage_sizes
     chosen: list[int] = []  # metric updates of each stage of the first fold
     start: Tensor | None = None
@@ -97,27 +97,40 @@ def evaluate(
         limit = candidate.tree.leaf.iterations
         if stage > 0:
             limit = min(limit, LATER_ITERATIONS if size <= LATER_ROWS else 0)
-        with budgeted(size, 1) as path:
+        last = stage == len(sizes) - 1
+        with budgeted(size, limit + 1, 1) as path:
             path += _stage(
-                problem, candidate, 0, stage, size, start, limit, trial, on_event, stop_early=not pinned
+                problem,
+                candidate,
+                0,
+                stage,
+                size,
+                start,
+                limit,
+                trial,
+                on_event,
+                early=not last,
+                stop_early=not pinned,
             )
         losses = [_fold_loss(problem, 0, iterate) for iterate in path]
         best = len(losses) - 1 if pinned else int(np.argmin(losses))
         chosen.append(best)
         start = path[best].metric
-        last = stage == len(sizes) - 1
         if not (last and len(plan.folds) == 1):
             yield StageResult(loss=losses[best], rows=size)
     paths = [path]
     for fold in range(1, len(plan.folds)):
         start = None
         for stage, size in enumerate(sizes[:-1]):
-            with budgeted(size, 1) as path:
-                path += _stage(problem, candidate, fold, stage, size, start, chosen[stage], trial, on_event)
+            limit = chosen[stage]
+            with budgeted(size, limit + 1, 1) as path:
+                path += _stage(
+                    problem, candidate, fold, stage, size, start, limit, trial, on_event, early=True
+                )
             start = path[-1].metric
         final = len(sizes) - 1
         limit = min(chosen[-1] + 1, len(paths[0]) - 1)
-        with budgeted(sizes[-1], len(plan.folds) - fold) as path:
+        with budgeted(sizes[-1], limit + 1, len(plan.folds) - fold) as path:
             path += _stage(problem, candidate, fold, final, None, start, limit, trial, on_event)
         paths.append(path)
     judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
@@ -135,9 +148,10 @@ def _stage(
     trial: int,
     on_event: OnEvent,
     *,
+    early: bool = False,
     stop_early: bool = False,
 ) -> list[Iterate]:
-    """Models of one stage after ``0 .. iterations`` metric updates."""
+    """Models of one stage after ``0 .. iterations`` metric updates; fewer rows judge an early one."""
     matrices = problem.fold(fold, candidate.encoding)
     config = candidate.with_iterations(iterations).tree
     weights = None if matrices.weights is None else matrices.weights[:size]
@@ -154,7 +168,7 @@ def _stage(
         on_event=on_event,
     )
     for model in models:
-        iterate = _iterate(problem, fold, matrices, model)
+        iterate = _iterate(problem, fold, matrices, model, early=early)
         path.append(iterate)
         if stop_early:
             losses.append(_fold_loss(problem, fold, iterate))
@@ -170,19 +184,28 @@ def _is_settled(losses: list[float]) -> bool:
     return len(losses) > 2 and min(losses[-2:]) > GAIN * min(losses[:-2])
 
 
-def _iterate(problem: Problem, fold: int, matrices: FoldMatrices, model: TreeModel) -> Iterate:
-    temperature = model.temperature
-    codes = model.predict(matrices.x_valid)
+def _iterate(
+    problem: Problem, fold: int, matrices: FoldMatrices, model: TreeModel, *, early: bool
+) -> Iterate:
+    judging = problem.plan.folds[fold]
+    rows, x = judging.valid, matrices.x_valid
+    if len(judging.early) < len(rows):
+        few_rows, few_x = rows[judging.early], x[torch.from_numpy(judging.early)]
+    else:
+        few_rows, few_x = rows, x
     if model.splits and "temperature" not in problem.pinned:
         # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
-        options = [model.with_temperature(t).predict(matrices.x_valid) for t in TEMPERATURES]
-        losses = [rounded(problem.loss_of(fold, codes.double().cpu().numpy())) for codes in options]
-        best = int(np.argmin(losses))
-        temperature, codes = TEMPERATURES[best], options[best]
+        options = [model.with_temperature(t).predict(few_x).double().cpu().numpy() for t in TEMPERATURES]
+        losses = [rounded(problem.loss_of(fold, option, few_rows)) for option in options]
+        model = model.with_temperature(TEMPERATURES[int(np.argmin(losses))])
+    if early:
+        rows, x = few_rows, few_x
+    codes = model.predict(x).double().cpu().numpy()
     return Iterate(
         metric=mean_metric(model),
-        codes=codes.double().cpu().numpy(),
-        temperature=temperature,
+        rows=rows,
+        codes=codes,
+        temperature=model.temperature,
         leaves=len(model.leaves),
     )
 
@@ -196,7 +219,7 @@ def mean_metric(model: TreeModel) -> Tensor:
 
 
 def _fold_loss(problem: Problem, fold: int, iterate: Iterate) -> float:
-    return rounded(problem.loss_of(fold, iterate.codes))
+    return rounded(problem.loss_of(fold, iterate.codes, iterate.rows))
 
 
 def _judge(

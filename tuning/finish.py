@@ -46,8 +46,8 @@ def estimate_refit(problem: Problem, costs: CostModel, judgement: Judgement) -> 
     """Expected seconds of a final fit."""
     rows, family = len(problem.plan.refit_rows), cost_family(judgement.candidate)
     if rows <= judgement.candidate.tree.leaf_size:
-        return costs.estimate_solve(family, rows)
-    return costs.estimate(family, rows)
+        return costs.estimate(family, rows, solves=1)
+    return costs.estimate(family, rows, solves=judgement.last_iterations + 1)
 
 
 def finish_ensemble(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as skm
 
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
@@ -125,13 +125,13 @@ def _r2(y: Array, p: Array, w: Array | None) -> float:
 
 
 def _mape(y: Array, p: Array, w: Array | None) -> float:
-    return float(skm.mean_absolute_percentage_error(y, p, sample_weight=w))
+    return float(_sklearn_metric("mean_absolute_percentage_error")(y, p, sample_weight=w))
 
 
 def _poisson(y: Array, p: Array, w: Array | None) -> float:
     # A mean of zero or less has no Poisson likelihood: such predictions count as a tiny mean.
     floor = 1e-6 * max(float(np.mean(y)), 1e-12)
-    return float(skm.mean_poisson_deviance(y, np.maximum(p, floor), sample_weight=w))
+    return float(_sklearn_metric("mean_poisson_deviance")(y, np.maximum(p, floor), sample_weight=w))
 
 
 def _log_loss(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
@@ -147,10 +147,17 @@ def _brier(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
     return float(np.average(squares / 2 if p.shape[1] == 2 else squares, weights=w))
 
 
-def _ranking(score: Callable[..., float]) -> Callable[[NDArray[np.int64], Array, Array | None], float]:
+def _sklearn_metric(name: str) -> Callable[..., float]:
+    """A metric of scikit-learn, imported when it is computed: prediction needs none."""
+    metric: Callable[..., float] = getattr(import_module("sklearn.metrics"), name)
+    return metric
+
+
+def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], float]:
     """A binary ranking metric; for several classes, the mean over classes against the rest."""
 
     def compute(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
+        score = _sklearn_metric(name)
         if p.shape[1] == 2:
             return float(score(y == 1, p[:, 1], sample_weight=w)) if 0 < (y == 1).sum() < len(y) else 0.5
         present = [k for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
@@ -171,7 +178,8 @@ def _balanced_accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | No
 def _f1(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None) -> float:
     binary = max(y.max(initial=0), p.max(initial=0)) <= 1
     average = "binary" if binary else "macro"
-    return float(skm.f1_score(y, p, average=average, sample_weight=w, zero_division=0.0))
+    score = _sklearn_metric("f1_score")
+    return float(score(y, p, average=average, sample_weight=w, zero_division=0.0))
 
 
 def _define(
@@ -190,8 +198,8 @@ METRICS: dict[str, Metric] = dict(
         _define("mape", ("regression",), True, "values", _mape),
         _define("poisson_deviance", ("regression",), True, "values", _poisson),
         _define("log_loss", _CLASSES, True, "probabilities", _log_loss),
-        _define("auc", _CLASSES, False, "probabilities", _ranking(skm.roc_auc_score)),
-        _define("average_precision", _CLASSES, False, "probabilities", _ranking(skm.average_precision_score)),
+        _define("auc", _CLASSES, False, "probabilities", _ranking("roc_auc_score")),
+        _define("average_precision", _CLASSES, False, "probabilities", _ranking("average_precision_score")),
         _define("accuracy", _CLASSES, False, "labels", _accuracy),
         _define("balanced_accuracy", _CLASSES, False, "labels", _balanced_accuracy),
         _define("f1", _CLASSES, False, "labels", _f1),

@@ -16,6 +16,7 @@ CROSS_VALIDATION_ROWS = (
 )
 SMALL_TABLE_ROWS = 300  # below, ten folds leave the training sets large enough
 MAX_HOLDOUT_ROWS = 10_000
+EARLY_JUDGES = 2_500  # rows that judge a trial before its last stage
 STAGE_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
 STAGE_GROWTH = 1.6  # a stage must have this many times the rows of the one before
 
@@ -26,6 +27,12 @@ class Fold:
 
     train: Rows
     valid: Rows
+
+    @property
+    def early(self) -> Rows:
+        """Places in ``valid``, spread evenly, of the rows that judge early stages."""
+        count = min(len(self.valid), EARLY_JUDGES)
+        return np.linspace(0, len(self.valid) - 1, count).round().astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

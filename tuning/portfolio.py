@@ -1,6 +1,6 @@
 """Configurations to try before the sampler draws its own: a small set of which one suits almost any table.
 
-Chosen greedily from 60 random configurations judged on held-out training rows of 25 public tables, so that
+Chosen greedily from 60 random configurations judged on held-out training rows of 24 public tables, so that
 the best of the first k has the least regret on average (``benchmarks/portfolio.py``).
 """
 

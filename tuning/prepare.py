@@ -26,6 +26,7 @@ from xrfm_cli.tuning.space import SearchSpace, check_names
 
 DEFAULT_MEMORY_BYTES = 4 << 30
 LARGEST_LEAF = 10_000
+ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
 GENERAL_P_ROWS, FULL_METRIC_FEATURES = 3_000, 300
 SUM_POWER_WORK = 250_000  # rows of a leaf times columns with more than two values
@@ -124,9 +125,14 @@ def choose_leaf_size(n: int, time_limit_s: float | None) -> int:
     Without a limit the size is fixed. It never depends on the machine.
 
     >>> choose_leaf_size(5_000, 60.0), choose_leaf_size(48_000, 60.0), choose_leaf_size(48_000, None)
-    (10000, 6000, 10000)
+    (12500, 6301, 12601)
     """
-    if time_limit_s is None:
-        return LARGEST_LEAF
-    size = LEAF_ROWS_A_MINUTE * float(np.sqrt(time_limit_s / 60 * 48_000 / max(n, 1)))
-    return int(min(LARGEST_LEAF, max(500, size)))
+    wanted = float(LARGEST_LEAF)
+    if time_limit_s is not None:
+        wanted = LEAF_ROWS_A_MINUTE * float(np.sqrt(time_limit_s / 60 * 48_000 / max(n, 1)))
+        wanted = min(LARGEST_LEAF, max(500.0, wanted))
+    if n <= ROUNDING * wanted:
+        return int(ROUNDING * wanted)
+    # Splits are at the median: leaves just above a limit would be halved for the sake of a few rows.
+    leaves = 2 ** int(np.ceil(np.log2(n / (ROUNDING * wanted))))
+    return int(n / leaves * TIES) + 1

@@ -116,9 +116,9 @@ class Problem:
         """Codes of a fold's model to scores ``(n, 1)`` or ``(n, classes)``."""
         return self.coding(fold).decode(codes)
 
-    def loss_of(self, fold: int, codes: Array) -> float:
-        """Loss of a fold's codes on its own judging rows."""
-        return self._loss(self.decode(fold, codes), self.plan.folds[fold].valid)
+    def loss_of(self, fold: int, codes: Array, rows: Rows) -> float:
+        """Loss of the codes that a fold's model has for some rows."""
+        return self._loss(self.decode(fold, codes), rows)
 
     def loss(self, scores: Array) -> float:
         """Loss of decoded out-of-fold scores over all judged rows."""

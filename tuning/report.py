@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
-from xrfm_cli.tuning.baselines import Baseline
 from xrfm_cli.tuning.metrics import compute_metric
-from xrfm_cli.tuning.problem import Problem
+
+if TYPE_CHECKING:  # a report is read without what made it
+    from xrfm_cli.tuning.baselines import Baseline
+    from xrfm_cli.tuning.problem import Problem
 
 MAX_PLOTTED_ROWS = 2_000
 

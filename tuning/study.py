@@ -58,7 +58,7 @@ class SearchResult:
 
     judgements: list[tuple[int, Judgement]] = field(default_factory=list)
     records: list[TrialRecord] = field(default_factory=list)
-    costs: CostModel = field(default_factory=CostModel)
+    costs: CostModel
     stopped_by: str = "trials"
 
 
@@ -99,7 +99,8 @@ def search(
     happened to come first. Later trials are pruned against all before (asynchronous successive halving,
     Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone.
     """
-    search = _Search(problem=problem, space=space, budget=budget, on_event=on_event)
+    result = SearchResult(costs=CostModel(leaf_size=space.leaf_size))
+    search = _Search(problem=problem, space=space, budget=budget, on_event=on_event, result=result)
     with _quiet_optuna():
         search.study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
@@ -127,7 +128,7 @@ class _Search:
     budget: Budget
     on_event: OnEvent
     study: optuna.Study = field(init=False)
-    result: SearchResult = field(default_factory=SearchResult)
+    result: SearchResult
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
     losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
     too_slow: int = 0  # candidates in a row that could not end in time
@@ -174,7 +175,7 @@ class _Search:
     def _seconds_to_judge(self, running: RunningTrial) -> float:
         """Expected seconds of the stages and folds that a trial has not passed."""
         plan, family = self.problem.plan, cost_family(running.candidate)
-        stages = [self.result.costs.estimate(family, size) for size in plan.stage_sizes]
+        stages = [self.result.costs.estimate(family, size, solves=2) for size in plan.stage_sizes]
         return sum(stages[running.stages_done :]) + (len(plan.folds) - 1) * sum(stages)
 
     def _may_start(self) -> bool:
@@ -265,11 +266,11 @@ class _Search:
         _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     @contextmanager
-    def _budgeted(self, family: str, rows: int, times: int) -> Iterator[list[Iterate]]:
+    def _budgeted(self, family: str, rows: int, solves: int, times: int) -> Iterator[list[Iterate]]:
         """Refuse a fit that cannot end in time, and learn what it took."""
         budget, costs = self.budget, self.result.costs
         if budget.deadline is not None and self.result.judgements:
-            needed = times * costs.estimate(family, rows) + budget.reserve(costs, self.result)
+            needed = times * costs.estimate(family, rows, solves=solves) + budget.reserve(costs, self.result)
             if budget.clock() + needed > budget.deadline:
                 raise OutOfTime
         since, path = budget.clock(), list[Iterate]()

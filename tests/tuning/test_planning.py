@@ -52,7 +52,7 @@ def test_large_tables_hold_rows_out_and_are_cut_into_leaves() -> None:
     said = plan(noise_table(24_000, d=2), trials=1)
     assert said.validation.startswith("hold-out")
     assert said.rows == 24_000
-    assert said.leaves == 4
+    assert said.leaves == 2
 
 
 def test_given_rows_are_counted_apart() -> None:

@@ -106,7 +106,9 @@ def next_commands(model: Path, data: str) -> list[str]:
 def _search_line(model: FittedModel) -> str:
     report = model.report
     tried, done = len(report.trials), sum(1 for trial in report.trials if trial["state"] == "complete")
-    trials = f"{tried} trial{'s' if tried != 1 else ''}" + (f" ({done} judged to the end)" if done < tried else "")
+    trials = f"{tried} trial{'s' if tried != 1 else ''}" + (
+        f" ({done} judged to the end)" if done < tried else ""
+    )
     members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} together"
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
