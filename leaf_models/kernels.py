@@ -180,21 +180,21 @@ def euclidean_distances(u: Tensor, a: Tensor) -> Tensor:  # (b, d), (m, d) -> (b
     """Euclidean distances by one matrix product; what rounding cannot tell from zero is zero.
 
     The expansion ``|u|^2 + |a|^2 - 2 u.a`` loses digits when rows are close together and far from the
-    origin, so ``r^2 <= 8 eps (|u|^2 + |a|^2)`` counts as zero.
+    origin, so it is computed in float64, and squares of float32's own precision count as zero.
     """
     if len(a) < FEW_CENTERS:
         padded = torch.cat([a, a.new_zeros(FEW_CENTERS - len(a), a.shape[1])])
         return euclidean_distances(u, padded)[:, : len(a)].contiguous()
-    u_norms, a_norms = u.square().sum(1), a.square().sum(1)
-    squared = torch.addmm(a_norms[None, :], u, a.T, alpha=-2)
-    squared.add_(u_norms[:, None])
-    noise = 8 * torch.finfo(u.dtype).eps
-    # squared <= noise * (|u|^2 + |a|^2), one block at a time: the bound is a matrix of its own
+    # Expanded in float64: float32 loses the digits of short distances, and which ones depends on the threads.
+    left, right = u.double(), a.double()
+    u_norms, a_norms = left.square().sum(1), right.square().sum(1)
+    squared = torch.addmm(a_norms[None, :], left, right.T, alpha=-2).add_(u_norms[:, None])
+    noise = 8 * max(torch.finfo(u.dtype).eps ** 2, torch.finfo(torch.float64).eps)
     for rows in cache_blocks(len(u), len(a)):
         block = squared[rows]
         bound = (u_norms[rows, None] + a_norms[None, :]).mul_(noise)
         block.masked_fill_(block <= bound, 0.0).sqrt_()
-    return squared
+    return squared.to(u.dtype)
 
 
 def p_norm_distances(u: Tensor, a: Tensor, p: float) -> Tensor:  # (b, d), (m, d) -> (b, m)

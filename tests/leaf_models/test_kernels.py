@@ -195,11 +195,13 @@ def test_many_columns_of_centers_are_cut_into_blocks() -> None:
             )
 
 
-def test_distances_that_rounding_cannot_tell_from_zero_are_zero() -> None:
+def test_short_distances_far_from_the_origin_keep_their_digits_and_equal_rows_are_at_zero() -> None:
     base = torch.full((1, 4), 1000.0)
     shifted = base + torch.tensor([[0.0, 0.0, 0.0, 0.01]])
-    assert float(euclidean_distances(base, shifted)) == 0.0
-    assert float(euclidean_distances(base.double(), shifted.double())) == pytest.approx(0.01, rel=1e-3)
+    apart = float(shifted[0, 3].double() - 1000.0)  # 0.01 as float32 has it there
+    assert float(euclidean_distances(base, shifted)) == pytest.approx(apart, rel=1e-3)
+    assert float(euclidean_distances(base, base.clone())) == 0.0
+    assert float(euclidean_distances(base.double(), shifted.double())) == pytest.approx(apart, rel=1e-3)
 
 
 coordinates = st.floats(-50, 50, width=32).map(lambda value: round(value, 2))
