@@ -38,7 +38,6 @@ class Iterate:
     rows: Rows  # the rows that judge
     codes: Array  # (len(rows), outputs)
     temperature: float
-    leaves: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,7 +47,6 @@ class Judgement:
     candidate: Candidate
     scores: Array  # decoded out-of-fold predictions (n_judged, 1 or classes), in the order of the plan
     loss: float
-    fold_losses: tuple[float, ...]
     iterations: int  # metric updates in all
     last_iterations: int  # of these, updates in the last stage
     metrics: tuple[Tensor, ...]  # learned metric of each fold, in the columns of that fold's encoder
@@ -70,7 +68,6 @@ class StageResult:
     """What pruning looks at after a stage, and at the end the judgement."""
 
     loss: float
-    rows: int
     judgement: Judgement | None = None
 
 
@@ -117,7 +114,7 @@ def evaluate(
         chosen.append(best)
         start = path[best].metric
         if not (last and len(plan.folds) == 1):
-            yield StageResult(loss=losses[best], rows=size)
+            yield StageResult(loss=losses[best])
     paths = [path]
     for fold in range(1, len(plan.folds)):
         start = None
@@ -134,7 +131,7 @@ def evaluate(
             path += _stage(problem, candidate, fold, final, None, start, limit, trial, on_event)
         paths.append(path)
     judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
-    yield StageResult(loss=judgement.loss, rows=len(plan.judged_rows), judgement=judgement)
+    yield StageResult(loss=judgement.loss, judgement=judgement)
 
 
 def _stage(
@@ -206,7 +203,6 @@ def _iterate(
         rows=rows,
         codes=codes,
         temperature=model.temperature,
-        leaves=len(model.leaves),
     )
 
 
@@ -239,7 +235,6 @@ def _judge(
         candidate=candidate,
         scores=best_scores,
         loss=best_loss,
-        fold_losses=tuple(_fold_loss(problem, fold, iterate) for fold, iterate in enumerate(chosen)),
         iterations=earlier + best_t,
         last_iterations=best_t,
         metrics=tuple(iterate.metric for iterate in chosen),

@@ -17,6 +17,7 @@ from xrfm_cli.datasets import (
     read_weights,
 )
 from xrfm_cli.datasets.errors import OptionError, TargetError
+from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.two_valued import find_two_valued
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.metrics import find_metric
@@ -24,7 +25,6 @@ from xrfm_cli.tuning.plan import make_plan
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import SearchSpace, check_names
 
-DEFAULT_MEMORY_BYTES = 4 << 30
 LARGEST_LEAF = 10_000
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
