@@ -19,7 +19,7 @@ def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, 
     Radhakrishnan et al., Science 383 (2024).
     """
     flat, row_weights = _weighted_rows(gradients, weights)
-    return flat.T @ (flat * row_weights[:, None])
+    return (flat.T @ (flat * row_weights[:, None])).to(gradients.dtype)
 
 
 def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d,)
@@ -29,7 +29,7 @@ def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  
     tensor([4.5000, 8.0000])
     """
     flat, row_weights = _weighted_rows(gradients, weights)
-    return row_weights @ flat.square()
+    return (row_weights @ flat.square()).to(gradients.dtype)
 
 
 def normalise_metric(metric: Tensor, previous: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) ->
 
 
 def _weighted_rows(gradients: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Every gradient as a row, and the share of each, in float64: the order of sums hardly matters there."""
     n, outputs, d = gradients.shape
-    if weights is None:
-        weights = torch.ones(n, dtype=gradients.dtype, device=gradients.device)
-    row_weights = (weights / weights.sum())[:, None].expand(n, outputs).reshape(n * outputs)
-    return gradients.reshape(n * outputs, d), row_weights
+    shares = torch.ones(n, device=gradients.device) if weights is None else weights
+    shares = shares.double() / shares.double().sum()
+    return gradients.double().reshape(n * outputs, d), shares[:, None].expand(n, outputs).reshape(-1)

@@ -237,11 +237,13 @@ def cache_blocks(rows: int, columns: int) -> Iterator[slice]:
 
 
 def _euclidean_sums(pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
-    """``sum_i pair_bi coefficients_io (u_b - a_i)`` for every output in one product."""
-    outputs, d = coefficients.shape[1], a.shape[1]
-    weighted = (coefficients[:, :, None] * a[:, None, :]).reshape(len(a), outputs * d)
-    pulled = (pair @ weighted).reshape(len(u), outputs, d)
-    return (pair @ coefficients)[:, :, None] * u[:, None, :] - pulled
+    """``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel."""
+    wide_pair, wide_u, wide_a = pair.double(), u.double(), a.double()
+    sums = [
+        (weighted := wide_pair * column).sum(1, keepdim=True) * wide_u - weighted @ wide_a
+        for column in coefficients.T.double()
+    ]
+    return torch.stack(sums, dim=1).to(u.dtype)
 
 
 def _coordinate_sums(
@@ -251,18 +253,23 @@ def _coordinate_sums(
 
     Columns with two values go through one product, the others one at a time.
     """
+    coefficients = coefficients.double()  # of both signs: their sums cancel
     out = torch.empty(len(u), coefficients.shape[1], a.shape[1], dtype=u.dtype, device=u.device)
     two = find_two_valued(a)
     high, strange = two.places(u)
     if len(two.columns):
         out[:, :, two.columns] = slope_sums(two, high, pair, coefficients, slope(two.gap.clone()))
+
+    def sums(entries: Tensor, column: Tensor, pairs: Tensor) -> Tensor:  # (b, 1), (m,), (b, m) -> (b, c)
+        return (slope(entries - column).mul_(pairs).double() @ coefficients).to(u.dtype)
+
     columns = a.T.contiguous()
     for rows in cache_blocks(len(u), len(a)):
         for j in two.others.tolist():
-            out[rows, :, j] = slope(u[rows, j, None] - columns[j]).mul_(pair[rows]) @ coefficients
+            out[rows, :, j] = sums(u[rows, j, None], columns[j], pair[rows])
     if bool(strange.any()):
         for j in two.columns.tolist():
-            out[strange, :, j] = slope(u[strange, j, None] - columns[j]).mul_(pair[strange]) @ coefficients
+            out[strange, :, j] = sums(u[strange, j, None], columns[j], pair[strange])
     return out
 
 

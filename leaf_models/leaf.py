@@ -40,12 +40,14 @@ class LeafModel(Protocol):
 
 
 def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -> (b, c)
-    """``kernel_block @ columns.T``, one output at a time.
+    """``kernel_block @ columns.T``, one output at a time, summed in float64.
 
     A matrix-vector product rounds a row in the same way wherever it stands in the block; a product with
-    several columns does not.
+    several columns does not. Coefficients of both signs are large where the ridge is small: a sum of them in
+    float32 keeps few digits, and which ones depends on the number of threads.
     """
-    return torch.stack([kernel_block @ column for column in columns], dim=1)
+    wide = kernel_block.double()
+    return torch.stack([wide @ column for column in columns.double()], dim=1).to(kernel_block.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

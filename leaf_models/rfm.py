@@ -18,6 +18,7 @@ from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.solver import solve_ridge
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
+KERNEL_ROWS = 512  # rows a block of a kernel matrix
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -127,11 +128,13 @@ def _solve(
 
 
 def _symmetric_kernel(kernel: Kernel, a: Tensor) -> Tensor:
-    """``k(a, a)`` in blocks of rows, with an exact unit diagonal."""
+    """``k(a, a)`` with an exact unit diagonal: the upper triangle in blocks of rows, and its mirror image."""
     n = len(a)
     out = torch.empty(n, n, dtype=a.dtype, device=a.device)
-    for start in range(0, n, 1024):
-        out[start : start + 1024] = kernel.matrix(a[start : start + 1024], a)
+    for start in range(0, n, KERNEL_ROWS):
+        stop = min(start + KERNEL_ROWS, n)
+        out[start:stop, start:] = kernel.matrix(a[start:stop], a[start:])
+        out[stop:, start:stop] = out[start:stop, stop:].T
     out.diagonal().fill_(1.0)
     return out
 
@@ -143,7 +146,7 @@ def _updated_metric(
     config = leaf.config
     drawn = _draw(len(x), config.agop_rows, generator)
     d, outputs = x.shape[1], leaf.coefficients.shape[1]
-    bytes_a_row = 4 * (6 * len(leaf.centers) + 3 * outputs * d)
+    bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     step = max(8, min(GRADIENT_ROWS, memory_bytes // (4 * bytes_a_row)))
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
     total = torch.zeros_like(leaf.metric, dtype=torch.float64)

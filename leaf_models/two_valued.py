@@ -58,18 +58,21 @@ def equal_sum(two: TwoValued, high: Tensor, gain: Tensor) -> Tensor:  # (b, k), 
     centers = two.is_high
     if len(centers) < FEW_CENTERS:
         centers = torch.cat([centers, centers.new_zeros(FEW_CENTERS - len(centers), centers.shape[1])])
-    # 2 z_u z_a - z_a, weighted
-    product = torch.addmm((centers @ gain)[None, :].neg(), high * (2 * gain), centers.T)
-    return product[:, : len(two.is_high)].add((gain.sum() - high @ gain)[:, None])
+    # 2 z_u z_a - z_a, weighted; in float64, for a float32 sum would depend on the number of threads.
+    wide, centers, gains = high.double(), centers.double(), gain.double()
+    product = torch.addmm((centers @ gains)[None, :].neg(), wide * (2 * gains), centers.T)
+    return product[:, : len(two.is_high)].add_((gains.sum() - wide @ gains)[:, None]).to(high.dtype)
 
 
 def slope_sums(
     two: TwoValued, high: Tensor, pair: Tensor, coefficients: Tensor, slope: Tensor
 ) -> Tensor:  # (b, k), (b, m), (m, c), (k,) -> (b, c, k)
     """``sum_i pair_bi coefficients_io slope_j sign(u_bj - a_ij)``, the slope being that at the gap."""
-    outputs, k = coefficients.shape[1], two.is_high.shape[1]
-    weighted = (coefficients[:, :, None] * two.is_high[:, None, :]).reshape(len(coefficients), outputs * k)
-    from_high = (pair @ weighted).reshape(len(pair), outputs, k)
-    every = (pair @ coefficients)[:, :, None]
-    here = high[:, None, :]
-    return (here * (every - from_high) - (1 - here) * from_high) * slope
+    wide_pair, is_high = pair.double(), two.is_high.double()
+    sums = []
+    for column in coefficients.T.double():
+        weighted = wide_pair * column
+        from_high = weighted @ is_high
+        every = weighted.sum(1, keepdim=True)
+        sums.append((high * (every - from_high) - (1 - high) * from_high) * slope)
+    return torch.stack(sums, dim=1).to(pair.dtype)

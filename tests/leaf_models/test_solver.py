@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ import torch
 from tests import oracles
 from tests.leaf_variants import generator, sample
 from xrfm_cli.datasets.errors import NumericalError
-from xrfm_cli.leaf_models import NormKernel, solve_ridge
+from xrfm_cli.leaf_models import LeafConfig, NormKernel, fit_leaf, solve_ridge
+from xrfm_cli.leaf_models.solver import OUTER, PANEL, factorise_
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 1e-3, 10.0])
@@ -58,3 +61,74 @@ def test_a_jitter_is_the_smallest_of_the_ladder_that_serves() -> None:
 def test_what_no_jitter_can_mend_is_a_named_error() -> None:
     with pytest.raises(NumericalError, match=r"not positive definite.*--set ridge="):
         solve_ridge(torch.tensor([[1.0, 2.0], [2.0, 1.0]]), torch.ones(2, 1), 1e-3)
+
+
+@pytest.mark.parametrize("n", [1, PANEL, PANEL + 1, OUTER, OUTER + 1, 2 * OUTER + PANEL + 3])
+def test_the_factor_is_below_and_the_matrix_stays_above(n: int) -> None:
+    x, _ = sample(n)
+    matrix = NormKernel(p=2.0, q=1.0, bandwidth=2.0).matrix(x, x) + 0.1 * torch.eye(n)
+    factored = matrix.clone()
+    assert factorise_(factored)
+    torch.testing.assert_close(factored.tril(), torch.linalg.cholesky(matrix), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(factored.triu(1), matrix.triu(1), rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize("bad_row", [0, PANEL + 1, OUTER - 1, OUTER + PANEL + 1, 2 * OUTER])
+def test_a_jitter_is_added_to_the_whole_matrix_wherever_the_factorisation_stopped(bad_row: int) -> None:
+    n = 2 * OUTER + 5
+    source = generator(4)
+    matrix = torch.randn(n, n, generator=source, dtype=torch.float64) / n
+    matrix = matrix @ matrix.T + torch.eye(n)
+    # A row that is nearly twice another: not positive definite by 1e-7, until the ladder adds more.
+    twin = (bad_row + 1) % n
+    matrix[bad_row], matrix[:, bad_row] = matrix[twin].clone(), matrix[:, twin].clone()
+    matrix[bad_row, bad_row] = matrix[twin, twin] - 1e-7
+    y = torch.randn(n, 3, generator=source, dtype=torch.float64)
+    solution = solve_ridge(matrix.clone(), y, 1e-12)
+    assert 0 < solution.jitter < 1e-4
+    expected = torch.linalg.solve(matrix + (1e-12 + solution.jitter) * torch.eye(n), y)
+    torch.testing.assert_close(solution.coefficients, expected, rtol=1e-6, atol=1e-6)
+
+
+def noisy(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of six columns, and a target that is mostly noise: coefficients are as large as 1 / ridge."""
+    source = generator(3)
+    x = torch.randn(n, 6, generator=source)
+    return x, x[:, :1].sign() + torch.randn(n, 1, generator=source)
+
+
+def test_a_badly_conditioned_matrix_is_solved_as_if_in_float64() -> None:
+    x, y = noisy(700)
+    gram = NormKernel(p=2.0, q=1.5, bandwidth=30.0).matrix(x, x)
+    expected = torch.linalg.solve(gram.double() + 1e-4 * torch.eye(700), y.double())
+    by_factor = torch.cholesky_solve(y, torch.linalg.cholesky(gram + 1e-4 * torch.eye(700)))
+    found = solve_ridge(gram.clone(), y, 1e-4).coefficients
+
+    def error(coefficients: torch.Tensor) -> float:
+        return float((coefficients.double() - expected).norm() / expected.norm())
+
+    assert error(found) < 1e-5
+    assert error(by_factor) > 10 * error(found)  # what float32 alone would leave
+
+
+@pytest.mark.parametrize("kernel_p", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("shape", ["diagonal", "full"])
+def test_the_number_of_threads_does_not_show(kernel_p: float, shape: Literal["diagonal", "full"]) -> None:
+    x, y = noisy(900)
+    config = LeafConfig(
+        kernel_p=kernel_p,
+        kernel_q=min(kernel_p, 1.5),
+        bandwidth=30.0,
+        ridge=1e-4,
+        iterations=2,
+        metric_shape=shape,
+    )
+    threads, answers = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            answers.append(fit_leaf(x[:800], y[:800], config, generator=generator()).predict(x[800:]))
+    finally:
+        torch.set_num_threads(threads)
+    one, two = answers
+    assert float((one - two).abs().max()) < 1e-3 * float(y.std())
