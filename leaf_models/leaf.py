@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,8 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.leaf_models.agop import apply_metric, metric_power
 from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 
 # Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
@@ -96,19 +99,23 @@ class RFMLeaf:
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RFMLeaf:
         """Build again what :meth:`state` described."""
+        bandwidth = float(facts["bandwidth"])
+        if not 0 < bandwidth < math.inf:
+            raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
         return cls(
             config=LeafConfig.from_dict(facts["config"]),
             centers=tensors["centers"].contiguous(),
             coefficients=tensors["coefficients"].contiguous(),
             metric=tensors["metric"].contiguous(),
-            bandwidth=float(facts["bandwidth"]),
+            bandwidth=bandwidth,
             jitter=float(facts["jitter"]),
         )
 
-    def _prepared(self) -> tuple[Tensor, Kernel, Tensor, Tensor]:
+    def _prepared(self) -> tuple[Tensor, Kernel, Tensor, Centers]:
         """Metric root, kernel, shift and the centers in the metric's coordinates."""
         root = metric_power(self.metric, self.config.agop_power)
         # Kernels depend on differences alone; around the centers' mean the expansion of squared
         # distances loses the fewest digits.
         shift = self.centers.mean(0)
-        return root, make_kernel(self.config, self.bandwidth), shift, apply_metric(self.centers - shift, root)
+        a = prepare_centers(apply_metric(self.centers - shift, root))
+        return root, make_kernel(self.config, self.bandwidth), shift, a

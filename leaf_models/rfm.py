@@ -13,6 +13,7 @@ from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
 from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.solver import solve_ridge
@@ -73,8 +74,9 @@ def iterate_leaf(
     _check(x, y, memory_bytes)
     metric = _starting_metric(x, config, initial_metric)
     scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
+    matrix = x.new_empty(len(x), len(x))  # one for all steps: its pages are touched for the first time once
     for step in range(config.iterations + 1):
-        leaf = _solve(x, y, weights, config, metric, scale_rows, memory_bytes, on_event)
+        leaf = _solve(x, y, weights, config, metric, scale_rows, matrix, on_event)
         yield leaf
         if step < config.iterations:
             metric = _updated_metric(leaf, x, weights, generator, memory_bytes)
@@ -95,9 +97,10 @@ def _solve(
     config: LeafConfig,
     metric: Tensor,
     scale_rows: Tensor,
-    memory_bytes: int,
+    matrix: Tensor,
     on_event: OnEvent,
 ) -> RFMLeaf:
+    """Solve under a metric; ``matrix (n, n)`` is room for the kernel matrix."""
     root = metric_power(metric, config.agop_power)
     shift = x.mean(0)
     bandwidth = config.bandwidth
@@ -107,8 +110,8 @@ def _solve(
         )
         bandwidth *= typical if math.isfinite(typical) and typical > 0 else 1.0
     a = apply_metric(x - shift, root)
-    kernel_matrix = _symmetric_kernel(make_kernel(config, bandwidth), a)
-    solution = solve_ridge(kernel_matrix, y, config.ridge, weights)
+    symmetric_kernel(make_kernel(config, bandwidth), a, out=matrix)
+    solution = solve_ridge(matrix, y, config.ridge, weights)
     if solution.jitter:
         on_event(
             Event(
@@ -127,13 +130,13 @@ def _solve(
     )
 
 
-def _symmetric_kernel(kernel: Kernel, a: Tensor) -> Tensor:
+def symmetric_kernel(kernel: Kernel, a: Tensor, *, out: Tensor) -> Tensor:
     """``k(a, a)`` with an exact unit diagonal: the upper triangle in blocks of rows, and its mirror image."""
     n = len(a)
-    out = torch.empty(n, n, dtype=a.dtype, device=a.device)
+    centers = prepare_centers(a)
     for start in range(0, n, KERNEL_ROWS):
         stop = min(start + KERNEL_ROWS, n)
-        out[start:stop, start:] = kernel.matrix(a[start:stop], a[start:])
+        out[start:stop, start:] = kernel.matrix(a[start:stop], centers.since(start))
         out[stop:, start:stop] = out[start:stop, stop:].T
     out.diagonal().fill_(1.0)
     return out

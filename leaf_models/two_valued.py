@@ -6,13 +6,14 @@ needs no pass for each column. Tables with categories consist of little else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-# Products with few columns round a row by its place in the block; with so many they do not.
-FEW_CENTERS = 16
+# Weights are rounded to so many bits of their sum: every sum of them is then exact, whatever its order.
+BITS = {torch.float32: 22, torch.float64: 51}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,7 +24,16 @@ class TwoValued:
     others: Tensor  # (d - k,) numbers of the others
     low: Tensor  # (k,)
     gap: Tensor  # (k,) high - low, positive
-    is_high: Tensor  # (m, k) 1.0 where a center has the high value
+    high_and_one: Tensor  # (m, k + 1) 1.0 where a center has the high value, then a column of ones
+
+    @property
+    def is_high(self) -> Tensor:
+        """1.0 where a center has the high value ``(m, k)``."""
+        return self.high_and_one[:, :-1]
+
+    def since(self, start: int) -> TwoValued:
+        """The same for the centers from one on."""
+        return replace(self, high_and_one=self.high_and_one[start:])
 
     def places(self, u: Tensor) -> tuple[Tensor, Tensor]:  # (b, d) -> (b, k), (b,)
         """1.0 where a row has the high value, and the rows that have a third value somewhere."""
@@ -49,19 +59,28 @@ def find_two_valued(a: Tensor) -> TwoValued:  # (m, d)
         others=(~two).nonzero()[:, 0],
         low=low[columns],
         gap=gap[columns],
-        is_high=(a[:, columns] == (low + gap)[columns]).to(a.dtype),
+        high_and_one=torch.cat([a[:, columns] == (low + gap)[columns], a.new_ones(len(a), 1)], dim=1),
     )
 
 
-def equal_sum(two: TwoValued, high: Tensor, gain: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
-    """``sum_j gain_j [row and center have the same value in column j]``."""
-    centers = two.is_high
-    if len(centers) < FEW_CENTERS:
-        centers = torch.cat([centers, centers.new_zeros(FEW_CENTERS - len(centers), centers.shape[1])])
-    # 2 z_u z_a - z_a, weighted; in float64, for a float32 sum would depend on the number of threads.
-    wide, centers, gains = high.double(), centers.double(), gain.double()
-    product = torch.addmm((centers @ gains)[None, :].neg(), wide * (2 * gains), centers.T)
-    return product[:, : len(two.is_high)].add_((gains.sum() - wide @ gains)[:, None]).to(high.dtype)
+def differing_sum(two: TwoValued, high: Tensor, weight: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
+    """``sum_j weight_j [row and center have different values in column j]``, exact for the rounded weights.
+
+    Equal rows are at exactly zero, and neither threads nor neighbours show.
+    """
+    weight = _rounded(weight)
+    # z_u + z_a - 2 z_u z_a, weighted
+    left = torch.cat([high * (-2 * weight), (high @ weight)[:, None]], dim=1)
+    return torch.addmm((two.is_high @ weight)[None, :], left, two.high_and_one.T)
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    """Weights as multiples of a power of two that leaves room for their sums."""
+    total = float(weight.abs().double().sum())
+    if total == 0 or not math.isfinite(total):
+        return weight
+    quantum = 2.0 ** (math.frexp(total)[1] - BITS[weight.dtype])
+    return (weight.double() / quantum).round().mul(quantum).to(weight.dtype)
 
 
 def slope_sums(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models.agop import apply_metric, metric_power
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.kernels import cache_blocks
+from xrfm_cli.leaf_models.coordinates import cache_blocks
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 
 CLOSE = 1e-7  # relative difference of two sums below which the derivative replaces the divided difference

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import NumericalError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.leaf_models.coordinates import is_compiled
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel
@@ -105,6 +106,9 @@ def fit_model(
                     count=dropped,
                 )
             )
+        if not is_compiled():
+            message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
+            listener(Event(kind="fallback", message=message, count=1))
         space = make_space(problem, config)
         listener(Event(kind="note", message=f"judged by {problem.plan.scheme}: {problem.plan.reason}"))
         baselines = score_baselines(problem)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from xrfm_cli.leaf_models.coordinates import is_compiled
+
 
 def test_info_of_a_regression(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
     document = xrfm("info", "--model", regression, "--json").document
@@ -29,6 +31,7 @@ def test_info_of_classes(classification: Path, xrfm: Callable[..., Any]) -> None
 def test_doctor(xrfm: Callable[..., Any]) -> None:
     document = xrfm("doctor", "--json").document
     assert {"versions", "devices", "memory", "threads"} <= set(document)
+    assert document["compiled"] == {"coordinate_loops": is_compiled()}
     assert document["versions"]["torch"]
     assert document["devices"][0]["name"] == "cpu"
     assert document["memory"]["total_bytes"] > 0

@@ -36,8 +36,9 @@ def run(options: DoctorOptions, session: Session) -> int:
         "devices": _devices(),
         "memory": _memory(),
         "threads": _threads(),
+        "compiled": _compiled(),
     }
-    for title in ("versions", "devices", "memory", "threads"):
+    for title in ("versions", "devices", "memory", "threads", "compiled"):
         session.renderer.result(facts_table(title, _shown(title, document[title])))
     session.renderer.document("doctor", document)
     return 0
@@ -109,6 +110,15 @@ def _threads() -> dict[str, object]:
     return threads | {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
 
 
+def _compiled() -> dict[str, object]:
+    """Which parts were compiled at installation; torch does their work where they are missing."""
+    try:
+        from xrfm_cli.leaf_models.coordinates import is_compiled
+    except (ImportError, OSError):  # torch cannot be loaded
+        return {"coordinate_loops": None}
+    return {"coordinate_loops": is_compiled()}
+
+
 def _shown(title: str, facts: object) -> dict[str, str]:
     """The facts of a section as texts for the terminal."""
     if title == "devices" and isinstance(facts, list):
@@ -116,6 +126,13 @@ def _shown(title: str, facts: object) -> dict[str, str]:
     pairs = facts.items() if isinstance(facts, dict) else ()
     if title == "memory":
         return {name.removesuffix("_bytes"): f"{value / 2**30:.1f} GiB" for name, value in pairs}
+    if title == "compiled":
+        says = {
+            True: "yes",
+            False: "no: kernels are slower; reinstall where there is a C compiler",
+            None: "unknown",
+        }
+        return {name.replace("_", " "): says[value] for name, value in pairs}
     return {name: "not installed" if value is None else str(value) for name, value in pairs}
 
 

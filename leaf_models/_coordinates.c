@@ -1,0 +1,322 @@
+/* Sums over coordinates of a function of one difference, for every pair of a row and a center.
+
+   A kernel that is no function of inner products needs one power or exponential for every coordinate of every
+   pair: (rows x centers x columns) of them. Elementwise passes of an array library spend most of that on memory.
+   Here a tile of centers stays in the first cache, and a power is a dozen vector instructions: the exponent of
+   the number is split off, its logarithm and the exponential are polynomials (degrees 8 and 6, interpolated at
+   Chebyshev nodes, relative error of a power below 1e-6).
+
+   Memory is touched only through the addresses that the caller passes; coordinates.py checks their shapes. A row's
+   sums do not depend on the rows beside it, nor a pair's on the centers beside it. The interpreter's lock is
+   released, so that threads may share the rows. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TILE 256 /* centers at a time: 16 columns of them fit into 16 KiB */
+#define LANES 16 /* partial sums beside each other, so that the compiler needs no leave to reorder */
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+/* What is summed: |delta|^exponent, or exp(-(|delta| / scale)^exponent). */
+enum { POWER = 0, DECAY = 1 };
+
+typedef struct {
+    float high, low; /* their sum is the exponent; high * (an integer below 2^11) is exact in float32 */
+} Exponent;
+
+typedef struct {
+    int kind;
+    Exponent exponent;
+    Exponent below; /* exponent - 1 */
+    float rate;     /* 1 / scale */
+    int shape;
+} Function;
+
+/* Exponents that need no general power. */
+enum { GENERAL = 0, ONE = 1, TWO = 2 };
+
+INLINE int32_t bits_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+INLINE float float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+INLINE float power_of_two(float whole, float rest) { /* 2^(whole + rest), whole integral, |rest| <= 1/2 */
+    float p = 1.5461444854736328e-4f;
+    p = p * rest + 1.3400427997112274e-3f;
+    p = p * rest + 9.618056938052177e-3f;
+    p = p * rest + 5.550327152013779e-2f;
+    p = p * rest + 0.24022650718688965f;
+    p = p * rest + 0.6931471824645996f;
+    p = p * rest + 1.0f;
+    whole = whole < -127.0f ? -127.0f : whole; /* then zero */
+    whole = whole > 128.0f ? 128.0f : whole;   /* then infinite */
+    return p * float_of(((int32_t)whole + 127) << 23);
+}
+
+INLINE float power(float x, Exponent e) { /* x^e for x >= 0; what is below the normal numbers counts as zero */
+    int32_t bits = bits_of(x);
+    int32_t shift = (bits - 0x3f3504f3) & (int32_t)0xff800000;
+    float whole = (float)(shift >> 23);
+    float t = float_of(bits - shift) - 1.0f; /* in [sqrt(1/2) - 1, sqrt(2) - 1) */
+    float p = 0.12310968339443207f;
+    p = p * t + -0.2058618813753128f;
+    p = p * t + 0.21607822179794312f;
+    p = p * t + -0.2391698807477951f;
+    p = p * t + 0.2879032492637634f;
+    p = p * t + -0.3606932759284973f;
+    p = p * t + 0.4809107482433319f;
+    p = p * t + -0.721347451210022f;
+    p = p * t + 1.4426950216293335f;
+    float rest = e.low * whole + (e.high + e.low) * (p * t);
+    float nearest = rintf(e.high * whole + rest);
+    float result = power_of_two(nearest, (e.high * whole - nearest) + rest);
+    return x < FLT_MIN ? 0.0f : result;
+}
+
+INLINE float decay(float x) { /* exp(-x) for x >= 0 */
+    float v = x * -1.44269504088896341f;
+    float nearest = rintf(v);
+    return power_of_two(nearest, v - nearest);
+}
+
+INLINE float shaped_power(float x, Exponent e, int shape) {
+    if (shape == ONE) return x;
+    if (shape == TWO) return x * x;
+    return power(x, e);
+}
+
+INLINE float sum_term(float size, Function f, int kind, int shape) {
+    if (kind == POWER) return shaped_power(size, f.exponent, shape);
+    return decay(shaped_power(size * f.rate, f.exponent, shape));
+}
+
+/* The derivative of the term by |delta|, but for a constant factor: |delta|^(exponent - 1), or
+   s^(exponent - 1) exp(-s^exponent) with s = |delta| / scale. */
+INLINE float slope_term(float size, Function f, int kind, int shape) {
+    float scaled = kind == POWER ? size : size * f.rate;
+    float root = shape == ONE ? 1.0f : (shape == TWO ? scaled : power(scaled, f.below));
+    return kind == POWER ? root : root * decay(root * scaled);
+}
+
+/* Centers of a tile, column after column, the last lanes filled up with zeros. */
+static void copy_tile(const float *columns, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d, Py_ssize_t start,
+                      float *tile) {
+    Py_ssize_t width = m - start < TILE ? m - start : TILE;
+    for (Py_ssize_t j = 0; j < d; j++) {
+        memcpy(tile + j * TILE, columns + j * stride + start, (size_t)width * sizeof(float));
+        memset(tile + j * TILE + width, 0, (size_t)(TILE - width) * sizeof(float));
+    }
+}
+
+/* A loop of its own for every kind and shape, so that none is asked about inside. */
+#define EACH_SHAPE(loop, row, d, tile, f, ...)                                      \
+    do {                                                                           \
+        if ((f).kind == POWER) {                                                   \
+            if ((f).shape == ONE) loop(row, d, tile, f, POWER, ONE, __VA_ARGS__);      \
+            else if ((f).shape == TWO) loop(row, d, tile, f, POWER, TWO, __VA_ARGS__); \
+            else loop(row, d, tile, f, POWER, GENERAL, __VA_ARGS__);                   \
+        } else if ((f).shape == ONE) loop(row, d, tile, f, DECAY, ONE, __VA_ARGS__);   \
+        else if ((f).shape == TWO) loop(row, d, tile, f, DECAY, TWO, __VA_ARGS__);     \
+        else loop(row, d, tile, f, DECAY, GENERAL, __VA_ARGS__);                       \
+    } while (0)
+
+INLINE void add_row(const float *u, Py_ssize_t d, const float *tile, Function f, int kind, int shape, float *sums) {
+    memset(sums, 0, TILE * sizeof(float));
+    Py_ssize_t j = 0;
+    for (; j + 4 <= d; j += 4) { /* four columns for each time that the sums are loaded and stored */
+        const float *x = u + j, *c = tile + j * TILE;
+        for (int i = 0; i < TILE; i++)
+            sums[i] += (sum_term(fabsf(x[0] - c[i]), f, kind, shape) +
+                        sum_term(fabsf(x[1] - c[TILE + i]), f, kind, shape)) +
+                       (sum_term(fabsf(x[2] - c[2 * TILE + i]), f, kind, shape) +
+                        sum_term(fabsf(x[3] - c[3 * TILE + i]), f, kind, shape));
+    }
+    for (; j < d; j++) {
+        const float *c = tile + j * TILE;
+        for (int i = 0; i < TILE; i++) sums[i] += sum_term(fabsf(u[j] - c[i]), f, kind, shape);
+    }
+}
+
+/* out (b, m) += sums over the d columns */
+CLONES static void add_sums(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
+                            Py_ssize_t d, Function f, float *tile, float *out) {
+    float sums[TILE];
+    for (Py_ssize_t start = 0; start < m; start += TILE) {
+        Py_ssize_t width = m - start < TILE ? m - start : TILE;
+        copy_tile(columns, stride, m, d, start, tile);
+        for (Py_ssize_t r = 0; r < b; r++) {
+            const float *row = u + r * d;
+            EACH_SHAPE(add_row, row, d, tile, f, sums);
+            float *target = out + r * m + start;
+            for (Py_ssize_t i = 0; i < width; i++) target[i] += sums[i];
+        }
+    }
+}
+
+INLINE void add_row_slopes(const float *u, Py_ssize_t d, const float *tile, Function f, int kind, int shape,
+                           const float *weights, Py_ssize_t outputs, double *out) {
+    float slopes[TILE];
+    for (Py_ssize_t j = 0; j < d; j++) {
+        const float x = u[j], *column = tile + j * TILE;
+        for (int i = 0; i < TILE; i++) {
+            float delta = x - column[i], value = slope_term(fabsf(delta), f, kind, shape);
+            slopes[i] = delta == 0.0f ? 0.0f : copysignf(value, delta);
+        }
+        for (Py_ssize_t o = 0; o < outputs; o++) {
+            const float *w = weights + o * TILE;
+            float lanes[LANES] = {0};
+            for (int i = 0; i < TILE; i += LANES)
+                for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * slopes[i + l];
+            double sum = 0.0;
+            for (int l = 0; l < LANES; l++) sum += lanes[l];
+            out[o * d + j] += sum;
+        }
+    }
+}
+
+/* out (b, outputs, d) = sum over the centers of pair (b, m) * coefficients (outputs, m) * sign * slope */
+CLONES static void add_slopes(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
+                              Py_ssize_t d, const float *pair, const float *coefficients, Py_ssize_t outputs, Function f,
+                              float *tile, float *weights, double *out) {
+    memset(out, 0, (size_t)(b * outputs * d) * sizeof(double));
+    for (Py_ssize_t start = 0; start < m; start += TILE) {
+        Py_ssize_t width = m - start < TILE ? m - start : TILE;
+        copy_tile(columns, stride, m, d, start, tile);
+        memset(weights, 0, (size_t)(outputs * TILE) * sizeof(float));
+        for (Py_ssize_t r = 0; r < b; r++) {
+            const float *pairs = pair + r * m + start, *row = u + r * d;
+            for (Py_ssize_t o = 0; o < outputs; o++)
+                for (Py_ssize_t i = 0; i < width; i++)
+                    weights[o * TILE + i] = pairs[i] * coefficients[o * m + start + i];
+            double *target = out + r * outputs * d;
+            EACH_SHAPE(add_row_slopes, row, d, tile, f, weights, outputs, target);
+        }
+    }
+}
+
+INLINE void each_kernel_value(float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        float s = values[i], raised = shaped_power(s, e, shape), k = decay(rate * raised);
+        values[i] = derived ? (s > 0.0f ? k * raised / s : 0.0f) : k;
+    }
+}
+
+/* exp(-rate s^exponent) in place; derived: that times s^(exponent - 1), zero at zero */
+CLONES static void kernel_values(float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived) {
+    if (derived) {
+        if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, 1);
+        else each_kernel_value(values, count, e, GENERAL, rate, 1);
+    } else {
+        if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, 0);
+        else each_kernel_value(values, count, e, GENERAL, rate, 0);
+    }
+}
+
+static int shape_of(double exponent) {
+    return exponent == 1.0 ? ONE : (exponent == 2.0 ? TWO : GENERAL);
+}
+
+static Exponent split(double value) {
+    Exponent e;
+    e.high = float_of(bits_of((float)value) & (int32_t)0xfffff000);
+    e.low = (float)(value - (double)e.high);
+    return e;
+}
+
+static Function function(int kind, double exponent, double scale) {
+    Function f;
+    f.kind = kind;
+    f.exponent = split(exponent);
+    f.below = split(exponent - 1.0);
+    f.rate = (float)(1.0 / scale);
+    f.shape = shape_of(exponent);
+    return f;
+}
+
+#define AT(address) ((void *)(uintptr_t)(address))
+
+static PyObject *py_add_sums(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long u, columns, out;
+    Py_ssize_t b, stride, m, d;
+    int kind;
+    double exponent, scale;
+    if (!PyArg_ParseTuple(args, "KnKnnniddK", &u, &b, &columns, &stride, &m, &d, &kind, &exponent, &scale,
+                          &out)) return NULL;
+    float *tile = malloc((size_t)(d * TILE + 1) * sizeof(float));
+    if (tile == NULL) return PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS
+    add_sums(AT(u), b, AT(columns), stride, m, d, function(kind, exponent, scale), tile, AT(out));
+    Py_END_ALLOW_THREADS
+    free(tile);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_slope_sums(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long u, columns, pair, coefficients, out;
+    Py_ssize_t b, stride, m, d, outputs;
+    int kind;
+    double exponent, scale;
+    if (!PyArg_ParseTuple(args, "KnKnnnKKniddK", &u, &b, &columns, &stride, &m, &d, &pair, &coefficients, &outputs, &kind,
+                          &exponent, &scale, &out))
+        return NULL;
+    float *scratch = malloc((size_t)((d + outputs) * TILE + 1) * sizeof(float));
+    if (scratch == NULL) return PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS
+    add_slopes(AT(u), b, AT(columns), stride, m, d, AT(pair), AT(coefficients), outputs, function(kind, exponent, scale),
+               scratch, scratch + d * TILE, AT(out));
+    Py_END_ALLOW_THREADS
+    free(scratch);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_kernel_values(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long values;
+    Py_ssize_t count;
+    double exponent, rate;
+    int derived;
+    if (!PyArg_ParseTuple(args, "Knddi", &values, &count, &exponent, &rate, &derived)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    kernel_values(AT(values), count, split(exponent), shape_of(exponent), (float)rate, derived);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"add_sums", py_add_sums, METH_VARARGS,
+     "add_sums(u, b, columns, stride, m, d, kind, exponent, scale, out): add sums over columns to out (b, m), float32."},
+    {"slope_sums", py_slope_sums, METH_VARARGS,
+     "slope_sums(u, b, columns, stride, m, d, pair, coefficients, outputs, kind, exponent, scale, out): weighted sums over "
+     "centers of signed slopes into out (b, outputs, d), float64."},
+    {"kernel_values", py_kernel_values, METH_VARARGS,
+     "kernel_values(values, count, exponent, rate, derived): exp(-rate s^exponent) in place, float32; if derived, "
+     "that times s^(exponent - 1)."},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_coordinates", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__coordinates(void) { return PyModule_Create(&module); }
