@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from xrfm_cli.leaf_models import Kernel, RFMLeaf
+    from xrfm_cli.leaf_models import RFMLeaf
 
 ITERATIONS, NEW_ROWS = 5, 2_000
 KERNELS: dict[str, dict[str, float]] = {  # the name: p and q
@@ -206,13 +206,6 @@ def compare(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, obj
     return record
 
 
-def fill(kernel: Kernel, x: Tensor, matrix: Tensor) -> None:
-    """The kernel matrix of all rows."""
-    from xrfm_cli.leaf_models.rfm import symmetric_kernel
-
-    symmetric_kernel(kernel, x, out=matrix)
-
-
 def leaf_agop(leaf: RFMLeaf, x: Tensor) -> Tensor:
     """The full average gradient outer product over all rows."""
     from xrfm_cli.leaf_models.agop import agop
@@ -226,6 +219,7 @@ def stages(n: int, d: int) -> None:
 
     from xrfm_cli.leaf_models import LeafConfig, make_kernel
     from xrfm_cli.leaf_models.leaf import RFMLeaf
+    from xrfm_cli.leaf_models.rfm import symmetric_kernel
     from xrfm_cli.leaf_models.solver import factorise_
 
     def best(function: Callable[..., object], *given: object, times: int = 3) -> float:
@@ -246,7 +240,7 @@ def stages(n: int, d: int) -> None:
         case = Case(name, n, d, "full", 1)
         config = LeafConfig.from_dict({**family, "kernel_q": facts["q"], "metric_shape": "full"})
         kernel = make_kernel(config, case.bandwidth)
-        matrix = x.new_zeros(n, n)
+        matrix = symmetric_kernel(kernel, x)
         leaf = RFMLeaf(
             config=config,
             centers=x,
@@ -256,7 +250,7 @@ def stages(n: int, d: int) -> None:
         )
         timed = {
             # Half of the pairs, two operations for each of their coordinates.
-            "distances and kernel": (best(fill, kernel, x, matrix), n * n * d),
+            "distances and kernel": (best(symmetric_kernel, kernel, x), n * n * d),
             "gradients and AGOP": (best(leaf_agop, leaf, x, times=2), gradient_flops),
         }
         if name == "p=2":

@@ -40,6 +40,7 @@ class LeafConfig:
     metric_shape: MetricShape = "diagonal"
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by metric ** agop_power
+    max_centers: int | None = None  # more rows are solved with so many random centers; None: all are centers
 
     def __post_init__(self) -> None:
         for name, options in _CHOICES.items():
@@ -47,13 +48,15 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(options)}.")
         for name, (low, inclusive, high) in _RANGES.items():
             value = getattr(self, name)
+            if value is None and name == "max_centers":
+                continue
             fits = is_number(value) and math.isfinite(value) and (value >= low if inclusive else value > low)
             if not fits or value > high:
                 above = f"{'at least' if inclusive else 'above'} {low:g}"
                 upto = "" if math.isinf(high) else f" and at most {high:g}"
                 raise OptionError(f"{name}={value!r}: must be a number {above}{upto}.")
-        for name in ("power", "iterations", "agop_rows"):
-            if not isinstance(getattr(self, name), int):
+        for name in ("power", "iterations", "agop_rows", "max_centers"):
+            if not isinstance(getattr(self, name), int | None):
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
@@ -99,4 +102,5 @@ _RANGES: dict[str, tuple[float, bool, float]] = {  # low, whether low itself is 
     "iterations": (0, True, 100),
     "agop_rows": (1, True, math.inf),
     "agop_power": (0.0, False, 2.0),
+    "max_centers": (1, True, math.inf),
 }

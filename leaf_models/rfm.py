@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 import torch
@@ -16,10 +17,12 @@ from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.nystrom import solve_nystrom
 from xrfm_cli.leaf_models.solver import solve_ridge
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
 KERNEL_ROWS = 512  # rows a block of a kernel matrix
+WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: predictions may then differ visibly
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -53,8 +56,9 @@ def iterate_leaf(
         generator: draws the rows for the AGOP and for the adaptive bandwidth.
         weights: row weights ``(n,)``; a row of weight 2 counts like two copies, of weight 0 not at all.
         initial_metric: the metric to start from, ``(d,)`` or ``(d, d)``; the identity when absent.
-        memory_bytes: bounds the blocks, and refuses a kernel matrix that cannot fit.
-        on_event: hears of every jitter that had to be added.
+        memory_bytes: bounds the blocks. A leaf whose kernel matrix does not fit is solved iteratively, with
+            as many centers as do fit, and says so.
+        on_event: hears of every jitter that had to be added, and of every solve that had to be iterative.
 
     The caller decides which of the yielded leaves is best, on rows that none of them has seen; not
     asking for the next one stops the work. The same generator state gives the same leaves.
@@ -71,12 +75,17 @@ def iterate_leaf(
         kept = weights > 0
         if not bool(kept.all()):
             x, y, weights = x[kept], y[kept], weights[kept]
-    _check(x, y, memory_bytes)
+    _check(x, y)
     metric = _starting_metric(x, config, initial_metric)
     scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
-    matrix = x.new_empty(len(x), len(x))  # one for all steps: its pages are touched for the first time once
+    fewer = _fewer_centers(len(x), config, memory_bytes, on_event)
+    centers = None if fewer is None else _draw(len(x), fewer, generator)
     for step in range(config.iterations + 1):
-        leaf = _solve(x, y, weights, config, metric, scale_rows, matrix, on_event)
+        transform = _transform(x, weights, config, metric, scale_rows, centers)
+        if centers is None:
+            leaf = _solve(x, y, weights, config, transform, on_event)
+        else:
+            leaf = _solve_fewer(x, y, weights, config, transform, centers, memory_bytes, on_event)
         yield leaf
         if step < config.iterations:
             metric = _updated_metric(leaf, x, weights, generator, memory_bytes)
@@ -90,49 +99,131 @@ def fit_leaf(
     return last
 
 
-def _solve(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Transform:
+    """A metric at work: the rows in its coordinates, and the bandwidth there."""
+
+    metric: Tensor
+    u: Tensor  # (n, d) rows in the metric's coordinates
+    bandwidth: float
+
+
+def _transform(
     x: Tensor,
-    y: Tensor,
     weights: Tensor | None,
     config: LeafConfig,
     metric: Tensor,
     scale_rows: Tensor,
-    matrix: Tensor,
-    on_event: OnEvent,
-) -> RFMLeaf:
-    """Solve under a metric; ``matrix (n, n)`` is room for the kernel matrix."""
+    centers: Tensor | None,
+) -> _Transform:
     root = metric_power(metric, config.agop_power)
-    shift = x.mean(0)
+    kept = x if centers is None else x[centers]
+    shift = kept.mean(0)  # as the leaf has it, which knows its centers alone
     bandwidth = config.bandwidth
     if config.bandwidth_mode == "adaptive":
         typical = make_kernel(config, 1.0).typical_distance(
             apply_metric(x[scale_rows] - shift, root), None if weights is None else weights[scale_rows]
         )
         bandwidth *= typical if math.isfinite(typical) and typical > 0 else 1.0
-    a = apply_metric(x - shift, root)
-    symmetric_kernel(make_kernel(config, bandwidth), a, out=matrix)
+    return _Transform(metric=metric, u=apply_metric(x - shift, root), bandwidth=bandwidth)
+
+
+def _solve(
+    x: Tensor,
+    y: Tensor,
+    weights: Tensor | None,
+    config: LeafConfig,
+    transform: _Transform,
+    on_event: OnEvent,
+) -> RFMLeaf:
+    """Solve directly, every row a center."""
+    matrix = symmetric_kernel(make_kernel(config, transform.bandwidth), transform.u)
     solution = solve_ridge(matrix, y, config.ridge, weights)
     if solution.jitter:
-        on_event(
-            Event(
-                kind="fallback",
-                message=f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal",
-                count=1,
-            )
-        )
+        message = f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
+        on_event(Event(kind="fallback", message=message, count=1))
     return RFMLeaf(
         config=config,
         centers=x,
         coefficients=solution.coefficients,
-        metric=metric,
-        bandwidth=bandwidth,
+        metric=transform.metric,
+        bandwidth=transform.bandwidth,
         jitter=solution.jitter,
     )
 
 
-def symmetric_kernel(kernel: Kernel, a: Tensor, *, out: Tensor) -> Tensor:
+def _solve_fewer(
+    x: Tensor,
+    y: Tensor,
+    weights: Tensor | None,
+    config: LeafConfig,
+    transform: _Transform,
+    centers: Tensor,
+    memory_bytes: int,
+    on_event: OnEvent,
+) -> RFMLeaf:
+    """Solve iteratively with the rows ``centers (m,)`` as centers."""
+    solution = solve_nystrom(
+        make_kernel(config, transform.bandwidth),
+        transform.u,
+        y,
+        prepare_centers(transform.u[centers]),
+        config.ridge,
+        weights,
+        memory_bytes=memory_bytes,
+    )
+    if solution.residual > WORRYING_RESIDUAL:
+        message = (
+            f"conjugate gradients over {len(x):,} rows and {len(centers):,} centers stopped after "
+            f"{solution.steps} steps at a relative residual of {solution.residual:.0e}; "
+            "a larger ridge converges sooner"
+        )
+        on_event(Event(kind="fallback", message=message, count=1))
+    return RFMLeaf(
+        config=config,
+        centers=x[centers],
+        coefficients=solution.coefficients,
+        metric=transform.metric,
+        bandwidth=transform.bandwidth,
+        jitter=solution.jitter,
+    )
+
+
+def _fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEvent) -> int | None:
+    """How many rows are centers, or None for all of them: as pinned, or as many as the byte budget holds."""
+    if config.max_centers is not None and config.max_centers < n:
+        needed = nystrom_bytes(config.max_centers)
+        if needed > memory_bytes:
+            raise InputError(
+                f"max_centers={config.max_centers} needs {needed / 2**30:.1f} GiB, but only "
+                f"{memory_bytes / 2**30:.1f} GiB may be used. Choose fewer, or allow more: --memory."
+            )
+        return config.max_centers
+    if direct_bytes(n) <= memory_bytes:
+        return None
+    fitting = max(1, int((memory_bytes / nystrom_bytes(1)) ** 0.5))
+    message = (
+        f"a leaf of {n:,} rows needs {direct_bytes(n) / 2**30:.1f} GiB for a direct solve, but only "
+        f"{memory_bytes / 2**30:.1f} GiB may be used: {fitting:,} of its rows are centers instead"
+    )
+    on_event(Event(kind="fallback", message=message, count=1))
+    return fitting
+
+
+def direct_bytes(rows: int) -> int:
+    """What a direct solve holds at its largest: the kernel matrix, and blocks of it in float64."""
+    return int(4 * rows**2 * 1.3)
+
+
+def nystrom_bytes(centers: int) -> int:
+    """What an iterative solve holds for its centers, in float64: two factors and what they are made from."""
+    return 8 * 4 * centers**2
+
+
+def symmetric_kernel(kernel: Kernel, a: Tensor) -> Tensor:
     """``k(a, a)`` with an exact unit diagonal: the upper triangle in blocks of rows, and its mirror image."""
     n = len(a)
+    out = a.new_empty(n, n)
     centers = prepare_centers(a)
     for start in range(0, n, KERNEL_ROWS):
         stop = min(start + KERNEL_ROWS, n)
@@ -180,15 +271,8 @@ def _draw(n: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)[:count].sort().values
 
 
-def _check(x: Tensor, y: Tensor, memory_bytes: int) -> None:
+def _check(x: Tensor, y: Tensor) -> None:
     if len(x) == 0:
         raise InputError("a leaf needs at least one row with a positive weight.")
-    needed = 2 * len(x) ** 2 * x.element_size()
-    if needed > memory_bytes:
-        raise InputError(
-            f"a leaf of {len(x)} rows needs {needed / 2**30:.1f} GiB for its kernel matrix, but only "
-            f"{memory_bytes / 2**30:.1f} GiB may be used. Choose smaller leaves: --set leaf_size="
-            f"{int((memory_bytes / 2 / x.element_size()) ** 0.5)}."
-        )
     if not bool(torch.isfinite(x).all()) or not bool(torch.isfinite(y).all()):
         raise NumericalError("a leaf was given inputs or targets that are not finite.")

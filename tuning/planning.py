@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema
+from xrfm_cli.leaf_models.rfm import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 
@@ -63,7 +64,7 @@ def plan_fit(
         trials=trials,
         time_limit_s=limit,
         estimate_s=round(estimate, 1),
-        memory_bytes=2 * 4 * largest**2 + 4 * 4 * rows * features + (300 << 20),
+        memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
     )
 
 

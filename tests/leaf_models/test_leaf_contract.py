@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tests.leaf_variants import VARIANTS, assert_same_bits, categories, generator, sample
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models.rfm import direct_bytes
 
 pytestmark = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
 
@@ -212,7 +213,7 @@ def test_the_generator_decides_and_nothing_else(config: LeafConfig) -> None:
 
 def test_memory_changes_blocks_only(config: LeafConfig) -> None:
     x, y = sample(120, dtype=torch.float32)
-    small = fit(x, y, config, memory_bytes=2 * 120 * 120 * 4)
+    small = fit(x, y, config, memory_bytes=direct_bytes(120))
     large = fit(x, y, config, memory_bytes=8 << 30)
     torch.testing.assert_close(small.metric, large.metric, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(small.predict(x), large.predict(x), rtol=1e-3, atol=1e-3)

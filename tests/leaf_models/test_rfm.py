@@ -14,7 +14,8 @@ from tests import oracles
 from tests.leaf_variants import VARIANTS, categories, generator, numbers, oracle_kernel, sample
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models.rfm import nystrom_bytes
 
 Sample = Callable[[int], tuple[Tensor, Tensor]]
 each_variant = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
@@ -161,11 +162,18 @@ def test_no_rows_are_refused() -> None:
         fit_leaf(x, y, LeafConfig(), generator=generator(), weights=torch.zeros(3, dtype=x.dtype))
 
 
-def test_a_kernel_matrix_beyond_the_memory_is_refused_with_the_way_out() -> None:
+def test_a_kernel_matrix_beyond_the_memory_takes_fewer_centers_and_says_so() -> None:
     x, y = sample(100)
-    with pytest.raises(InputError, match="leaf_size=") as error:
-        fit_leaf(x, y, LeafConfig(), generator=generator(), memory_bytes=10_000)
-    size = int(str(error.value).rsplit("leaf_size=", 1)[1].rstrip("."))
-    assert isinstance(
-        fit_leaf(x[:size], y[:size], LeafConfig(), generator=generator(), memory_bytes=10_000), RFMLeaf
+    heard: list[Event] = []
+    leaf = fit_leaf(
+        x, y, LeafConfig(), generator=generator(), memory_bytes=nystrom_bytes(30), on_event=heard.append
     )
+    assert len(leaf.centers) == 30
+    assert [event.kind for event in heard] == ["fallback"]
+    assert "30 of its rows are centers" in heard[0].message
+
+
+def test_centers_that_do_not_fit_are_refused_with_the_way_out() -> None:
+    x, y = sample(100)
+    with pytest.raises(InputError, match=r"max_centers=50.*Choose fewer, or allow more: --memory"):
+        fit_leaf(x, y, LeafConfig(max_centers=50), generator=generator(), memory_bytes=nystrom_bytes(49))

@@ -1,0 +1,182 @@
+"""Kernel ridge regression with fewer centers than rows, by preconditioned conjugate gradients.
+
+The number of centers bounds the memory, the number of rows only the time: kernel values between rows and
+centers are computed in blocks, in every step again unless they fit into the byte budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.leaf_models.coordinates import Centers
+from xrfm_cli.leaf_models.kernels import Kernel
+from xrfm_cli.leaf_models.solver import JITTERS
+
+STEPS = 100  # of conjugate gradients, at most
+TOLERANCE = 1e-6  # of the preconditioned residual, relative to its start
+ROWS = 512  # a block
+KEPT_SHARE = 0.5  # of the byte budget that kernel values between rows and centers may take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NystromSolution:
+    """Coefficients of the centers and what it took to get them."""
+
+    coefficients: Tensor  # (m, c)
+    jitter: float  # what had to be added to the diagonal of the centers' kernel matrix
+    steps: int
+    residual: float  # of the preconditioned system, relative to its start
+
+
+def solve_nystrom(
+    kernel: Kernel,
+    u: Tensor,
+    y: Tensor,
+    centers: Centers,
+    ridge: float,
+    weights: Tensor | None = None,
+    *,
+    memory_bytes: int = 1 << 30,
+) -> NystromSolution:
+    """Minimise ``sum_i w_i |k(u_i, C) alpha - y_i|^2 + ridge alpha^T K_CC alpha`` over ``alpha (m, c)``.
+
+    With every row a center this is kernel ridge regression. ``u (n, d)`` are rows and ``centers`` m of
+    them, in the metric's coordinates; ``y (n, c)``, ``weights (n,)``.
+
+    >>> from xrfm_cli.leaf_models.coordinates import prepare_centers
+    >>> from xrfm_cli.leaf_models.kernels import NormKernel
+    >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
+    >>> kernel, few = NormKernel(p=2.0, q=1.0, bandwidth=1.0), prepare_centers(x[::5])
+    >>> solution = solve_nystrom(kernel, x, x.square(), few, 1e-6)
+    >>> bool((kernel.matrix(x, few) @ solution.coefficients - x.square()).abs().max() < 0.05)
+    True
+
+    Rudi, Carratino, Rosasco, FALKON, NeurIPS 2017; Abedsoltan et al., On the Nystrom approximation for
+    preconditioning in kernel machines, arXiv 2312.03311. Everything but the kernel values is in float64.
+    Raises NumericalError if the centers' kernel matrix cannot be factorised.
+    """
+    n, m = len(u), len(centers.rows)
+    factor, jitter = _factor(kernel, centers)
+    # With K_nC^T K_nC near (n / m) K_CC^2 the preconditioned matrix is near the identity.
+    mass = float(n) if weights is None else float(weights.sum())
+    scaled = (mass / m) * (factor.T @ factor)
+    scaled.diagonal().add_(ridge)
+    outer = torch.linalg.cholesky(scaled)
+    del scaled
+
+    def inner(v: Tensor) -> Tensor:  # coefficients of what the preconditioned unknown stands for
+        v = torch.linalg.solve_triangular(outer.T, v, upper=True)
+        return torch.linalg.solve_triangular(factor.T, v, upper=True)
+
+    def inner_transposed(v: Tensor) -> Tensor:
+        v = torch.linalg.solve_triangular(factor, v, upper=False)
+        return torch.linalg.solve_triangular(outer, v, upper=False)
+
+    products = _Products(kernel, u, centers, weights, int(KEPT_SHARE * memory_bytes))
+
+    def apply(v: Tensor) -> Tensor:
+        below = torch.linalg.solve_triangular(outer.T, v, upper=True)
+        penalty = torch.linalg.solve_triangular(outer, below, upper=False)
+        return inner_transposed(products.normal(inner(v))) + ridge * penalty
+
+    solution, steps, residual = _conjugate_gradients(apply, inner_transposed(products.right_hand_side(y)))
+    return NystromSolution(
+        coefficients=inner(solution).to(y.dtype), jitter=jitter, steps=steps, residual=residual
+    )
+
+
+def _factor(kernel: Kernel, centers: Centers) -> tuple[Tensor, float]:
+    """Lower Cholesky factor of the centers' kernel matrix in float64, and the jitter that it took."""
+    m = len(centers.rows)
+    matrix = torch.empty(m, m, dtype=torch.float64, device=centers.rows.device)
+    for rows in _blocks(m):
+        matrix[rows] = kernel.matrix(centers.rows[rows], centers).double()
+    matrix = (matrix + matrix.T) / 2
+    matrix.diagonal().fill_(1.0)
+    # The values have float32's digits: what lies below them cannot be told from singular.
+    added = 0.0
+    for jitter in (torch.finfo(centers.rows.dtype).eps, *JITTERS[1:]):
+        matrix.diagonal().add_(jitter - added)
+        added = jitter
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        if int(info) == 0:
+            return factor, jitter
+    raise NumericalError(
+        f"the kernel matrix of {m} centers is not positive definite even with {added:.1e} on its diagonal. "
+        "Choose fewer centers: --set max_centers=N."
+    )
+
+
+class _Products:
+    """Products with the kernel values between rows and centers, block by block."""
+
+    def __init__(
+        self, kernel: Kernel, u: Tensor, centers: Centers, weights: Tensor | None, kept_bytes: int
+    ) -> None:
+        self._kernel, self._u, self._centers = kernel, u, centers
+        self._weights = None if weights is None else weights.double()[:, None]
+        needed = len(u) * len(centers.rows) * u.element_size()
+        self._kept: list[Tensor] | None = [] if needed <= kept_bytes else None
+
+    def right_hand_side(self, y: Tensor) -> Tensor:
+        """``K^T W y``, in float64 ``(m, c)``."""
+        return self._sum(lambda rows, _: y[rows].double())
+
+    def normal(self, columns: Tensor) -> Tensor:
+        """``K^T W K columns``, in float64 ``(m, c)``."""
+        return self._sum(lambda _, block: block @ columns)
+
+    def _sum(self, right: Callable[[slice, Tensor], Tensor]) -> Tensor:
+        total: Tensor | None = None
+        for rows, block in self._each():
+            wide = block.double()
+            values = right(rows, wide)
+            if self._weights is not None:
+                values = values * self._weights[rows]
+            part = wide.T @ values
+            total = part if total is None else total.add_(part)
+        assert total is not None  # there is at least one row
+        return total
+
+    def _each(self) -> Iterator[tuple[slice, Tensor]]:
+        known = bool(self._kept)
+        for number, rows in enumerate(_blocks(len(self._u))):
+            if known and self._kept is not None:
+                yield rows, self._kept[number]
+                continue
+            block = self._kernel.matrix(self._u[rows], self._centers)
+            if self._kept is not None:
+                self._kept.append(block)
+            yield rows, block
+
+
+def _conjugate_gradients(apply: Callable[[Tensor], Tensor], right: Tensor) -> tuple[Tensor, int, float]:
+    """Solve for every column; the solution, the steps and the largest relative residual."""
+    solution = torch.zeros_like(right)
+    residual, direction = right.clone(), right.clone()
+    power = residual.square().sum(0)
+    start = power.clone()
+    done = 0
+    for _ in range(STEPS):
+        if bool((power <= TOLERANCE**2 * start).all()):
+            break
+        done += 1
+        moved = apply(direction)
+        curvature = (direction * moved).sum(0)
+        length = torch.where(curvature > 0, power / curvature, 0.0)
+        solution += length * direction
+        residual -= length * moved
+        before, power = power, residual.square().sum(0)
+        direction = residual + torch.where(before > 0, power / before, 0.0) * direction
+    worst = torch.where(start > 0, power / start, 0.0).max()
+    return solution, done, float(worst.sqrt())
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    for start in range(0, n, ROWS):
+        yield slice(start, min(start + ROWS, n))
