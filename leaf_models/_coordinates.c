@@ -96,7 +96,7 @@ INLINE float power(float x, Exponent e) { /* x^e for x >= 0; what is below the n
 }
 
 INLINE float decay(float x) { /* exp(-x) for x >= 0 */
-    float v = x * -1.44269504088896341f;
+    float v = (x > 200.0f ? 200.0f : x) * -1.44269504088896341f; /* infinity less itself is no number */
     float nearest = rintf(v);
     return power_of_two(nearest, v - nearest);
 }
@@ -250,7 +250,7 @@ static Function function(int kind, double exponent, double scale) {
     f.kind = kind;
     f.exponent = split(exponent);
     f.below = split(exponent - 1.0);
-    f.rate = (float)(1.0 / scale);
+    f.rate = (float)fmin(1.0 / scale, FLT_MAX); /* infinite, it would make nothing of zero */
     f.shape = shape_of(exponent);
     return f;
 }

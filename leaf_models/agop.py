@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,34 +12,38 @@ def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, 
     """Average gradient outer product of a sample of rows.
 
     Entry ``[j, k]`` averages, over rows, the products of the partial derivatives by
-    features ``j`` and ``k``, summed over the ``c`` outputs; ``weights (n,)`` weigh the rows.
+    features ``j`` and ``k``, summed over the ``c`` outputs; ``weights (n,)`` weigh the rows. In float64: the
+    squares of what float32 can hold are beyond it.
 
     >>> agop(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
     tensor([[4.5000, 0.0000],
-            [0.0000, 8.0000]])
+            [0.0000, 8.0000]], dtype=torch.float64)
 
     Radhakrishnan et al., Science 383 (2024).
     """
     flat, row_weights = _weighted_rows(gradients, weights)
-    return (flat.T @ (flat * row_weights[:, None])).to(gradients.dtype)
+    return flat.T @ (flat * row_weights[:, None])
 
 
 def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d,)
     """The diagonal of :func:`agop`: the mean squared sensitivity to each feature.
 
     >>> agop_diagonal(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
-    tensor([4.5000, 8.0000])
+    tensor([4.5000, 8.0000], dtype=torch.float64)
     """
     flat, row_weights = _weighted_rows(gradients, weights)
-    return (row_weights @ flat.square()).to(gradients.dtype)
+    return row_weights @ flat.square()
 
 
 def normalise_metric(metric: Tensor, previous: Tensor) -> Tensor:
-    """Divide by the largest absolute entry; a metric of zeros (a constant model) keeps the previous one."""
+    """Divide by the largest absolute entry; a metric of zeros (a constant model) keeps the previous one.
+
+    The result has the previous one's type.
+    """
     largest = metric.abs().max()
     if not bool(torch.isfinite(largest)) or float(largest) <= torch.finfo(metric.dtype).tiny:
         return previous
-    return metric / largest
+    return (metric / largest).to(previous.dtype)
 
 
 def metric_power(metric: Tensor, power: float) -> Tensor:
@@ -52,6 +58,20 @@ def metric_power(metric: Tensor, power: float) -> Tensor:
         return metric.clamp(min=0).pow(power)
     values, vectors = torch.linalg.eigh(metric.double())
     return ((vectors * values.clamp(min=0).pow(power)) @ vectors.T).to(metric.dtype)
+
+
+def unit_scale(u: Tensor) -> float:
+    """The power of two that brings the largest entry to between 1/2 and 1; 1 where that cannot be.
+
+    Multiplying by it is exact, and distances of huge or tiny rows neither overflow nor vanish in float32.
+
+    >>> unit_scale(torch.tensor([[-3.0, 1.0]])), unit_scale(torch.zeros(1, 2))
+    (0.25, 1.0)
+    """
+    largest = float(u.abs().max()) if u.numel() else 0.0
+    if not 0 < largest < math.inf:
+        return 1.0
+    return 2.0 ** min(126, -math.frexp(largest)[1])
 
 
 def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)

@@ -55,11 +55,16 @@ class Term:
         """What :meth:`slope` leaves out of the derivative."""
         return self.exponent if self.kind == "power" else -self.exponent / self.scale
 
+    @property
+    def _rate(self) -> float:
+        """``1 / scale``, within float32: an infinite one would make nothing of a difference of zero."""
+        return min(1.0 / self.scale, torch.finfo(torch.float32).max)
+
     def value(self, size: Tensor) -> Tensor:
         """The function of absolute differences, in place."""
         if self.kind == "power":
             return power_(size, self.exponent)
-        return power_(size.mul_(1.0 / self.scale), self.exponent).neg_().exp_()
+        return power_(size.mul_(self._rate), self.exponent).neg_().exp_()
 
     def slope(self, delta: Tensor) -> Tensor:
         """The derivative by the difference over :attr:`slope_factor`, in place; zero at zero."""
@@ -67,7 +72,7 @@ class Term:
         if self.kind == "power":
             below = power_(delta.abs_(), self.exponent - 1)
         else:
-            logs = delta.abs_().mul_(1.0 / self.scale).log_()
+            logs = delta.abs_().mul_(self._rate).log_()
             powers = (logs * self.exponent).exp_()
             below = logs.mul_(self.exponent - 1).sub_(powers).exp_()
         return below.masked_fill_(sign == 0, 0.0).mul_(sign)

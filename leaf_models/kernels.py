@@ -7,6 +7,7 @@ more than a few ``(b, m)`` matrices.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from xrfm_cli.leaf_models.coordinates import (
     prepare_centers,
 )
 
+LARGEST_LOG = 88.0  # of what float32 holds
 # Products with few columns round a row by its place in the block; with so many they do not.
 FEW_CENTERS = 16
 
@@ -93,7 +95,8 @@ class NormKernel:
 
     @property
     def _rate(self) -> float:
-        return float(self.bandwidth**-self.q)
+        """``bandwidth^-q``, within float32: an infinite one would make nothing of a distance of zero."""
+        return math.exp(min(-self.q * math.log(self.bandwidth), LARGEST_LOG))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
-from xrfm_cli.leaf_models.agop import apply_metric, metric_power
+from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
@@ -69,7 +69,7 @@ class RFMLeaf:
 
     def predict(self, x: Tensor) -> Tensor:
         """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
-        root, kernel, shift, a = self._prepared()
+        transform, kernel, a = self._prepared()
         columns = self.coefficients.T.contiguous()
         out = torch.empty(len(x), len(columns), dtype=x.dtype, device=x.device)
         block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
@@ -77,17 +77,17 @@ class RFMLeaf:
             rows = min(BLOCK_ROWS, len(x) - start)
             block[:rows] = x[start : start + rows]
             block[rows:] = 0
-            u = apply_metric(block - shift, root)
-            out[start : start + rows] = expand(kernel.matrix(u, a), columns)[:rows]
+            out[start : start + rows] = expand(kernel.matrix(transform(block), a), columns)[:rows]
         return out
 
     def gradients(self, x: Tensor) -> Tensor:
         """Derivatives ``(n, c, d)`` at rows ``x (n, d)``, leaving out centers at distance zero."""
-        root, kernel, shift, a = self._prepared()
+        transform, kernel, a = self._prepared()
         out = torch.empty(len(x), self.coefficients.shape[1], x.shape[1], dtype=x.dtype, device=x.device)
         for start in range(0, len(x), BLOCK_ROWS):
             rows = slice(start, min(start + BLOCK_ROWS, len(x)))
-            sums = kernel.gradient_sums(apply_metric(x[rows] - shift, root), a, self.coefficients)
+            sums = kernel.gradient_sums(transform(x[rows]), a, self.coefficients).mul_(transform.scale)
+            root = transform.root
             out[rows] = sums * root if root.ndim == 1 else sums @ root
         return out
 
@@ -111,11 +111,23 @@ class RFMLeaf:
             jitter=float(facts["jitter"]),
         )
 
-    def _prepared(self) -> tuple[Tensor, Kernel, Tensor, Centers]:
-        """Metric root, kernel, shift and the centers in the metric's coordinates."""
-        root = metric_power(self.metric, self.config.agop_power)
-        # Kernels depend on differences alone; around the centers' mean the expansion of squared
-        # distances loses the fewest digits.
-        shift = self.centers.mean(0)
-        a = prepare_centers(apply_metric(self.centers - shift, root))
-        return root, make_kernel(self.config, self.bandwidth), shift, a
+    def _prepared(self) -> tuple[_Transform, Kernel, Centers]:
+        """What every block of rows needs: the way into the kernel's coordinates, the kernel, the centers."""
+        # Kernels depend on differences alone; around the centers' mean coordinates keep the most digits.
+        root, shift = metric_power(self.metric, self.config.agop_power), self.centers.mean(0)
+        moved = apply_metric(self.centers - shift, root)
+        transform = _Transform(root=root, shift=shift, scale=unit_scale(moved))
+        kernel = make_kernel(self.config, self.bandwidth * transform.scale)
+        return transform, kernel, prepare_centers(moved.mul_(transform.scale))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Transform:
+    """From inputs to the coordinates that the kernel sees."""
+
+    root: Tensor  # (d,) or (d, d), a power of the metric
+    shift: Tensor  # (d,)
+    scale: float  # a power of two that keeps distances within float32
+
+    def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
+        return apply_metric(x - self.shift, self.root).mul_(self.scale)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
@@ -12,7 +11,14 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
+from xrfm_cli.leaf_models.agop import (
+    agop,
+    agop_diagonal,
+    apply_metric,
+    metric_power,
+    normalise_metric,
+    unit_scale,
+)
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
@@ -104,8 +110,14 @@ class _Transform:
     """A metric at work: the rows in its coordinates, and the bandwidth there."""
 
     metric: Tensor
-    u: Tensor  # (n, d) rows in the metric's coordinates
-    bandwidth: float
+    u: Tensor  # (n, d) rows in the metric's coordinates, times the scale
+    scale: float  # a power of two that keeps distances within float32
+    bandwidth: float  # in the metric's coordinates, without the scale
+
+    @property
+    def kernel_bandwidth(self) -> float:
+        """The bandwidth that fits ``u``."""
+        return self.bandwidth * self.scale
 
 
 def _transform(
@@ -119,13 +131,16 @@ def _transform(
     root = metric_power(metric, config.agop_power)
     kept = x if centers is None else x[centers]
     shift = kept.mean(0)  # as the leaf has it, which knows its centers alone
+    u = apply_metric(x - shift, root)
+    if not bool(torch.isfinite(u).all()):
+        raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
+    scale = unit_scale(u if centers is None else u[centers])
+    u.mul_(scale)
     bandwidth = config.bandwidth
     if config.bandwidth_mode == "adaptive":
-        typical = make_kernel(config, 1.0).typical_distance(
-            apply_metric(x[scale_rows] - shift, root), None if weights is None else weights[scale_rows]
-        )
-        bandwidth *= typical if math.isfinite(typical) and typical > 0 else 1.0
-    return _Transform(metric=metric, u=apply_metric(x - shift, root), bandwidth=bandwidth)
+        row_weights = None if weights is None else weights[scale_rows]
+        bandwidth *= make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights) / scale
+    return _Transform(metric=metric, u=u, scale=scale, bandwidth=bandwidth)
 
 
 def _solve(
@@ -137,7 +152,7 @@ def _solve(
     on_event: OnEvent,
 ) -> RFMLeaf:
     """Solve directly, every row a center."""
-    matrix = symmetric_kernel(make_kernel(config, transform.bandwidth), transform.u)
+    matrix = symmetric_kernel(make_kernel(config, transform.kernel_bandwidth), transform.u)
     solution = solve_ridge(matrix, y, config.ridge, weights)
     if solution.jitter:
         message = f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
@@ -164,7 +179,7 @@ def _solve_fewer(
 ) -> RFMLeaf:
     """Solve iteratively with the rows ``centers (m,)`` as centers."""
     solution = solve_nystrom(
-        make_kernel(config, transform.bandwidth),
+        make_kernel(config, transform.kernel_bandwidth),
         transform.u,
         y,
         prepare_centers(transform.u[centers]),
@@ -249,9 +264,9 @@ def _updated_metric(
         rows = drawn[start : start + step]
         row_weights = None if weights is None else weights[rows]
         share = float(len(rows)) if row_weights is None else float(row_weights.sum())
-        total += share * average(leaf.gradients(x[rows]), row_weights).double()
+        total += share * average(leaf.gradients(x[rows]), row_weights)
         mass += share
-    return normalise_metric((total / mass).to(x.dtype), leaf.metric)
+    return normalise_metric(total / mass, leaf.metric)
 
 
 def _starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:

@@ -38,7 +38,7 @@ def agop_directions(
     if len(inputs) < 2:
         return []
     leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
-    metric = agop(leaf.gradients(inputs), row_weights).double()
+    metric = agop(leaf.gradients(inputs), row_weights)
     return _leading(metric) + _leading(torch.cov(inputs.double().T).reshape(metric.shape))
 
 

@@ -1,0 +1,102 @@
+"""Trials a minute of this project's search and of the reference's, on the same rows.
+
+    python benchmarks/search_speed.py --reference-python REFENV/bin/python [--rows 2000 10000]
+
+The reference's search is that of pytabkit (``XRFM_HPO_Regressor``, 30 random configurations of its
+``only_l2`` space judged on a hold-out of 20 %), without a time limit, since it does not keep one. This
+project's search runs for a minute with its defaults; a trial that was pruned after a subsample counts as
+started, not as finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+FEATURES, STEPS = 20, 30
+
+REFERENCE = """
+import json, sys, time
+import numpy as np, torch
+from pytabkit import XRFM_HPO_Regressor
+torch.set_num_threads(2)
+data = np.load(sys.argv[1])
+model = XRFM_HPO_Regressor(
+    device="cpu", random_state=0, n_threads=2, n_hyperopt_steps=int(sys.argv[2]), use_caruana_ensembling=True,
+    hpo_space_name="only_l2",
+)
+start = time.perf_counter()
+model.fit(data["x"], data["y"])
+print(json.dumps(time.perf_counter() - start))
+"""
+
+
+def rows(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth target of a few of the columns, with noise."""
+    source = np.random.default_rng(n)
+    x = source.standard_normal((n, FEATURES)).astype(np.float32)
+    y = np.sin(x[:, 0] * 2) + x[:, 1] * x[:, 2] + 0.3 * source.standard_normal(n)
+    return x, y.astype(np.float32)
+
+
+def reference(python: str, folder: Path, x: np.ndarray, y: np.ndarray, limit: float) -> float | None:
+    """Seconds that the reference's search takes, or None beyond the limit."""
+    np.savez(folder / "rows.npz", x=x, y=y)
+    command = [python, "-c", REFERENCE, str(folder / "rows.npz"), str(STEPS)]
+    try:
+        done = subprocess.run(command, timeout=limit, capture_output=True, text=True, check=True)
+    except subprocess.TimeoutExpired:
+        return None
+    return float(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def ours(folder: Path, x: np.ndarray, y: np.ndarray) -> tuple[Counter[str], float]:
+    """States of the trials of a minute, and the seconds of the search."""
+    table = folder / "rows.csv"
+    names = ",".join([*(f"x{j}" for j in range(FEATURES)), "y"])
+    np.savetxt(table, np.column_stack([x, y]), delimiter=",", header=names, comments="", fmt="%.7g")
+    command = [sys.executable, "-m", "xrfm_cli", "fit", str(table), "--target", "y", "--time-limit", "60s"]
+    command += ["--model", str(folder / "m.xrfm"), "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    return Counter(trial["state"] for trial in document["trials"]), float(document["seconds"]["search"])
+
+
+def main() -> None:
+    """Run both searches for each number of rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--reference-python", required=True, help="the Python of an environment with pytabkit"
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[2_000, 10_000])
+    parser.add_argument(
+        "--limit", type=float, default=600.0, help="seconds that the reference's search may take"
+    )
+    args = parser.parse_args()
+    for n in args.rows:
+        x, y = rows(n)
+        with tempfile.TemporaryDirectory() as folder:
+            states, seconds = ours(Path(folder), x, y)
+            slow = reference(args.reference_python, Path(folder), x, y, args.limit)
+        rate = 60 / seconds
+        print(
+            f"{n:,} rows: {sum(states.values()) * rate:.1f} trials a minute started, {dict(states)}, "
+            f"search {seconds:.1f} s"
+        )
+        theirs = (
+            f"{STEPS / slow * 60:.1f} trials a minute"
+            if slow
+            else f"{STEPS} trials took more than {args.limit:g} s"
+        )
+        print(f"{n:,} rows, reference: {theirs}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
