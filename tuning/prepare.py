@@ -28,8 +28,10 @@ from xrfm_cli.tuning.space import SearchSpace, check_names
 LARGEST_LEAF = 10_000
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
-GENERAL_P_ROWS, FULL_METRIC_FEATURES = 3_000, 300
-SUM_POWER_WORK = 250_000  # rows of a leaf times columns with more than two values
+FULL_METRIC_FEATURES = 300
+# Rows of a leaf times columns with more than two values, up to which kernels that need a power or an
+# exponential for every coordinate of every pair take about the time of the solve.
+COORDINATE_WORK = 1_000_000
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
 
 
@@ -110,9 +112,9 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         pinned=config.pinned,
         has_numbers=bool(kinds & {"numeric", "datetime"}),
         has_categories="categorical" in kinds,
-        general_p=n <= GENERAL_P_ROWS,
+        general_p=in_a_leaf * many_valued <= COORDINATE_WORK,
         full_metric=d <= FULL_METRIC_FEATURES,
-        sum_power=in_a_leaf * many_valued <= SUM_POWER_WORK,
+        sum_power=in_a_leaf * many_valued <= COORDINATE_WORK,
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )
     space.complete({})  # pins that contradict each other are refused before any work

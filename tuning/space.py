@@ -75,8 +75,8 @@ def check_names(values: Mapping[str, Any]) -> None:
 class SearchSpace:
     """The ranges that suit one table.
 
-    ``general_p`` lets the norm kernel's p vary between q and 2: its distances cost tens of times more
-    than those for p in {1, 2}, so only small tables search it. ``full_metric`` is for narrow tables.
+    ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
+    {1, 2} costs. ``full_metric`` is for narrow tables.
     """
 
     leaf_size: int
