@@ -1,4 +1,7 @@
-"""Fitting a Recursive Feature Machine: solve, differentiate, update the metric, repeat."""
+"""Fitting a Recursive Feature Machine: solve, differentiate, update the metric, repeat.
+
+The one entry for leaves of every family; those without a kernel are fitted in :mod:`linear`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from torch import Tensor
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
-from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
-from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
+from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.solver import solve_ridge
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
@@ -43,7 +47,7 @@ def iterate_leaf(
     initial_metric: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
-) -> Iterator[RFMLeaf]:
+) -> Iterator[LeafModel]:
     """Fit a leaf; yield it after each solve, ``t = 0 .. config.iterations``.
 
     Args:
@@ -71,8 +75,11 @@ def iterate_leaf(
         kept = weights > 0
         if not bool(kept.all()):
             x, y, weights = x[kept], y[kept], weights[kept]
-    _check(x, y, memory_bytes)
+    _check(x, y, config, memory_bytes)
     metric = _starting_metric(x, config, initial_metric)
+    if config.kernel in LINEAR_FAMILIES:
+        yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
+        return
     scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
     matrix = x.new_empty(len(x), len(x))  # one for all steps: its pages are touched for the first time once
     for step in range(config.iterations + 1):
@@ -84,7 +91,7 @@ def iterate_leaf(
 
 def fit_leaf(
     x: Tensor, y: Tensor, config: LeafConfig, *, generator: torch.Generator, **options: Unpack[FitOptions]
-) -> RFMLeaf:
+) -> LeafModel:
     """The last leaf of :func:`iterate_leaf`, which explains the arguments."""
     *_, last = iterate_leaf(x, y, config, generator=generator, **options)
     return last
@@ -180,10 +187,12 @@ def _draw(n: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)[:count].sort().values
 
 
-def _check(x: Tensor, y: Tensor, memory_bytes: int) -> None:
+def _check(x: Tensor, y: Tensor, config: LeafConfig, memory_bytes: int) -> None:
     if len(x) == 0:
         raise InputError("a leaf needs at least one row with a positive weight.")
-    needed = 2 * len(x) ** 2 * x.element_size()
+    # A linear leaf solves for its rows or for its columns, whichever are fewer, in float64.
+    side = min(x.shape) if config.kernel in LINEAR_FAMILIES else len(x)
+    needed = 2 * side**2 * x.element_size()
     if needed > memory_bytes:
         raise InputError(
             f"a leaf of {len(x)} rows needs {needed / 2**30:.1f} GiB for its kernel matrix, but only "

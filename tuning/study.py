@@ -107,7 +107,7 @@ def search(
             pruner=optuna.pruners.NopPruner(),  # trials wait between stages, so the rule is our own
         )
         for params in first:
-            search.study.enqueue_trial(params)
+            search.study.enqueue_trial(params, user_attrs=params)
         try:
             search.run(max(len(first), 1))
         except OutOfTime:
@@ -281,8 +281,8 @@ class _Search:
 def cost_family(candidate: Candidate) -> str:
     """Kernels whose fits take about as long as each other."""
     leaf = candidate.tree.leaf
-    if leaf.kernel == "sum_power":
-        return "sum_power"
+    if leaf.kernel != "norm":
+        return leaf.kernel
     return {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
 
 

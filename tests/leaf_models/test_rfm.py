@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from tests import oracles
-from tests.leaf_variants import VARIANTS, categories, generator, numbers, oracle_kernel, sample
+from tests.leaf_variants import KERNEL_VARIANTS, categories, generator, numbers, oracle_kernel, sample
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
 
 Sample = Callable[[int], tuple[Tensor, Tensor]]
-each_variant = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
+each_variant = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))
 
 
 @pytest.mark.parametrize("rows", [sample, categories])
@@ -109,7 +109,7 @@ def test_rows_of_the_agop_are_drawn_at_random_not_the_first() -> None:
 @pytest.mark.parametrize("shape", ["diagonal", "full"])
 def test_iteration_may_start_from_any_metric(shape: str) -> None:
     x, y = sample(14)
-    config = VARIANTS[f"norm2-{shape}"]
+    config = KERNEL_VARIANTS[f"norm2-{shape}"]
     full = torch.diag(torch.tensor([1.0, 0.5, 0.1], dtype=x.dtype))
     from_full = list(iterate_leaf(x, y, config, generator=generator(), initial_metric=full))
     from_diagonal = list(iterate_leaf(x, y, config, generator=generator(), initial_metric=full.diagonal()))

@@ -19,6 +19,8 @@ from xrfm_cli.trees import TreeConfig, TreeModel, fit_tree, iterate_tree, read_m
 from xrfm_cli.trees.routing import route
 
 SMALL = {name: VARIANTS[name] for name in ("norm2-full", "norm1-diagonal", "norm1.5-full", "sum2-diagonal")}
+LINEAR = {name: VARIANTS[name] for name in ("linear-diagonal", "linear-full", "constant-diagonal")}
+each_family = pytest.mark.parametrize("leaf", (SMALL | LINEAR).values(), ids=list(SMALL | LINEAR))
 each_leaf = pytest.mark.parametrize("leaf", SMALL.values(), ids=list(SMALL))
 each_temperature = pytest.mark.parametrize("temperature", [0.0, 0.3])
 
@@ -80,7 +82,7 @@ def test_a_leaf_is_trained_on_the_rows_that_are_routed_to_it(leaf: LeafConfig) -
 
 
 @each_temperature
-@each_leaf
+@each_family
 def test_batch_size_and_row_order(leaf: LeafConfig, temperature: float) -> None:
     x, y = sample(60, dtype=torch.float32)
     model = fit(x, y, leaf, temperature=temperature)
@@ -125,7 +127,7 @@ def test_rounds_of_the_iteration_share_one_tree() -> None:
 
 
 @each_temperature
-@each_leaf
+@each_family
 def test_save_and_load_bit_for_bit(leaf: LeafConfig, temperature: float, tmp_path: Path) -> None:
     x, y = sample(60, c=3, dtype=torch.float32)
     model = fit(x, y, leaf, temperature=temperature)
