@@ -176,7 +176,7 @@ class SearchSpace:
         if family == "linear":  # its ridge is on another scale, that of sums over rows
             return {
                 "kernel": "linear",
-                "ridge": self._real(trial, "linear_ridge", 1e-2, 1e4, log=True, pin="ridge"),
+                "ridge": self._real(trial, "linear_ridge", 1e-3, 1e3, log=True, pin="ridge"),
                 "iterations": LINEAR_ITERATIONS,
             }
         q = self._real(

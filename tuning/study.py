@@ -237,7 +237,12 @@ class _Search:
             raise OutOfTime
 
     def _may_go_on(self, running: RunningTrial) -> bool:
-        """Whether a trial is among the better share of all that have passed its last stage."""
+        """Whether a trial is among the better share of all that have passed its last stage.
+
+        The constant always is: it costs next to nothing, and what is worse than it is not worth keeping.
+        """
+        if cost_family(running.candidate) == "constant":
+            return True
         losses = self.losses[running.stages_done]
         better = sum(loss < running.loss for loss in losses if running.loss is not None)
         return better < max(1, round(len(losses) / REDUCTION))

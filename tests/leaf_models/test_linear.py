@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from xrfm_cli.trees.mean_gradients import segment_change
 
 LINEAR = LeafConfig(kernel="linear", ridge=1e-2)
 CONSTANT = LeafConfig(kernel="constant")
+Shape = Literal["diagonal", "full"]
 each_shape = pytest.mark.parametrize("shape", ["diagonal", "full"])
 
 
@@ -33,7 +35,7 @@ def fitted(x: Tensor, y: Tensor, config: LeafConfig, weights: Tensor | None = No
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("n", "d"), [(30, 4), (9, 9), (7, 12)])
 @pytest.mark.parametrize("power", [0.5, 0.25])
-def test_every_step_equals_the_formula(shape: str, weighted: bool, n: int, d: int, power: float) -> None:
+def test_every_step_equals_the_formula(shape: Shape, weighted: bool, n: int, d: int, power: float) -> None:
     x, y = sample(n, d=d, c=2)
     w = torch.rand(n, generator=generator(1), dtype=x.dtype) + 0.5 if weighted else None
     config = dataclasses.replace(LINEAR, metric_shape=shape, iterations=3, agop_power=power)
@@ -109,7 +111,7 @@ def test_a_constant_is_the_weighted_mean() -> None:
 
 
 @each_shape
-def test_gradients_are_the_slope_of_predictions(shape: str) -> None:
+def test_gradients_are_the_slope_of_predictions(shape: Shape) -> None:
     x, y = sample(14)
     leaf = fitted(x, y, dataclasses.replace(LINEAR, metric_shape=shape))
     probe, step = sample(3, seed=4)[0], 1e-3

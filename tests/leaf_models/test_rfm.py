@@ -73,6 +73,7 @@ def test_adaptive_bandwidth_follows_the_metric(config: LeafConfig) -> None:
     config = dataclasses.replace(config, bandwidth_mode="adaptive", bandwidth=0.7)
     x, y = sample(7)  # 21 pairs: the median is one of them
     for leaf in iterate_leaf(x, y, config, generator=generator()):
+        assert isinstance(leaf, RFMLeaf)
         moved = oracles.transform(x.numpy(), numbers(leaf)[2])
         if config.kernel == "norm":
             typical = oracles.median_distance(moved, config.kernel_p)
@@ -142,6 +143,7 @@ def test_a_jitter_is_told_and_kept() -> None:
     x = torch.linspace(0, 1e-3, 200)[:, None]
     config = LeafConfig(kernel_q=2.0, bandwidth=100.0, ridge=1e-9, iterations=0)
     leaf = fit_leaf(x, x * 1e3, config, generator=generator(), on_event=heard.append)
+    assert isinstance(leaf, RFMLeaf)
     assert leaf.jitter > 0
     assert [event.kind for event in heard] == ["fallback"]
     assert f"{leaf.jitter:.1e}" in heard[0].message

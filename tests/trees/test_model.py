@@ -14,7 +14,7 @@ from torch import Tensor
 from tests import oracles
 from tests.leaf_variants import VARIANTS, assert_same_bits, generator, numbers, oracle_kernel, sample
 from tests.trees.test_routing import right_of, slow
-from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models import LeafConfig, RFMLeaf
 from xrfm_cli.trees import TreeConfig, TreeModel, fit_tree, iterate_tree, read_model_file, write_model_file
 from xrfm_cli.trees.routing import route
 
@@ -35,6 +35,7 @@ def mixture(model: TreeModel, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     weights = oracles.path_weights(slow(model.splits), row, model.temperature, right_of)
     values, slopes = [], []
     for leaf in model.leaves:
+        assert isinstance(leaf, RFMLeaf)
         kernel = oracle_kernel(leaf.config, leaf.bandwidth)
         values.append(oracles.leaf_predict(kernel, row[None], *numbers(leaf))[0])
         slopes.append(oracles.leaf_gradients(kernel, row[None], *numbers(leaf))[0])
