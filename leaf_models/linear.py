@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import LinearLeaf
@@ -24,22 +24,36 @@ Solver = Callable[[Tensor, float], Solution]  # a metric's root and a ridge -> c
 
 
 def iterate_linear(
-    x: Tensor, y: Tensor, config: LeafConfig, *, metric: Tensor, weights: Tensor | None, on_event: OnEvent
+    x: Tensor,
+    y: Tensor,
+    config: LeafConfig,
+    *,
+    metric: Tensor,
+    weights: Tensor | None = None,
+    on_event: OnEvent = ignore_event,
 ) -> Iterator[LinearLeaf]:
     """Fit a linear or a constant leaf; yield it after each solve, ``t = 0 .. config.iterations``.
 
     Each step minimises ``sum_i w_i |y_i - f(x_i)|^2 + ridge |beta|^2`` over ``f(x) = b + x M^a beta``, the
     intercept ``b`` not penalised. That is ``(K + ridge diag(1/w)) alpha = Y`` for the kernel ``u . v`` of
-    centred rows, as for the other leaves; but this kernel's diagonal is no 1, it is about the number of
-    columns, and the same ridge means the less the more rows there are. Then ``M`` becomes
-    ``B B^T / max|B B^T|`` with ``B = M^a beta``, or the diagonal of that. At ``a = 1/2`` the penalty of a
-    coefficient is the square of its ratio to the one before: a diagonal metric drives small coefficients to
-    zero, and recovers a sparse truth from fewer rows than columns; a full one drives the small directions
-    among several outputs to zero, and leaves coefficients of low rank. A constant leaf predicts the
-    (weighted) mean and keeps its metric.
+    centred rows, as for the other leaves; but its diagonal is not 1 but the squared length of a row, about
+    the number of standardised columns, and a ridge weighs less the more rows there are.
+
+    Then ``M`` becomes ``B B^T / max|B B^T|`` with ``B = M^a beta``, or the diagonal of that. At ``a = 1/2``
+    the penalty of a coefficient goes with the square of its ratio to the one before: a diagonal metric
+    drives small coefficients to zero, and recovers a sparse truth from fewer rows than columns; a full one
+    drives small directions among several outputs to zero, and leaves coefficients of low rank (with one
+    output there is but one direction, and nothing to choose). A constant leaf predicts the (weighted) mean
+    and keeps its metric.
 
     ``x (n, d)``, ``y (n, c)``, ``weights (n,)`` above 0, ``metric (d,)`` or ``(d, d)`` to start from;
     everything is solved in float64.
+
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> config = LeafConfig(kernel="linear", ridge=1e-6, iterations=0)
+    >>> [leaf] = iterate_linear(x, 3 * x + 1, config, metric=torch.ones(1))
+    >>> leaf.coefficients, leaf.intercept, leaf.mean
+    (tensor([[3.0000]]), tensor([4.]), tensor([1.]))
 
     Radhakrishnan, Belkin, Drusvyatskiy, Linear Recursive Feature Machines provably recover low-rank
     matrices, arXiv 2401.04553 (2024).
