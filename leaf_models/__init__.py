@@ -1,16 +1,18 @@
-"""Leaves: matrices become a kernel machine with a learned metric. Pure tensors, no tables."""
+"""Leaves: matrices become a machine with a learned metric, of kernels or linear. Pure tensors, no tables."""
 
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal
-from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.kernels import Kernel, NormKernel, SumPowerKernel, make_kernel
-from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
+from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf, leaf_from_state
 from xrfm_cli.leaf_models.rfm import fit_leaf, iterate_leaf
 from xrfm_cli.leaf_models.solver import Solution, solve_ridge
 
 __all__ = [
+    "LINEAR_FAMILIES",
     "Kernel",
     "LeafConfig",
     "LeafModel",
+    "LinearLeaf",
     "NormKernel",
     "RFMLeaf",
     "Solution",
@@ -19,6 +21,7 @@ __all__ = [
     "agop_diagonal",
     "fit_leaf",
     "iterate_leaf",
+    "leaf_from_state",
     "make_kernel",
     "solve_ridge",
 ]

@@ -9,17 +9,19 @@ from typing import Any, Literal, get_args
 
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
 
-KernelFamily = Literal["norm", "sum_power"]
+KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafConfig:
-    """What defines an RFM leaf; the defaults are those of the reference implementation.
+    """What defines a leaf; the defaults are those of the reference implementation.
 
     ``norm`` kernels are ``exp(-(||u - v||_p / bandwidth)^q)``; ``sum_power`` kernels are
     ``(constant + (1 - constant) / d * sum_j exp(-(|u_j - v_j| / bandwidth)^q))^power``.
+    ``linear`` leaves are linear in the inputs, ``constant`` ones the mean of the targets: what concerns
+    distances alone means nothing to them, nor does anything but its name to a constant.
 
     >>> LeafConfig(kernel_p=1.0).kernel_p
     1.0
@@ -35,7 +37,7 @@ class LeafConfig:
     constant: float = 0.0  # sum-power kernels: share of the constant term, in [0, 1)
     bandwidth: float = 10.0
     bandwidth_mode: BandwidthMode = "constant"  # adaptive: times the median distance under the metric
-    ridge: float = 1e-3
+    ridge: float = 1e-3  # on the diagonal of the kernel matrix; of a linear leaf's, products of rows
     iterations: int = 5  # updates of the metric; 0 is a plain kernel machine
     metric_shape: MetricShape = "diagonal"
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
@@ -76,6 +78,9 @@ class LeafConfig:
     def to_dict(self) -> dict[str, Any]:
         """The values by name, ready for JSON."""
         return asdict(self)
+
+
+LINEAR_FAMILIES = ("linear", "constant")  # those whose leaves keep no training rows
 
 
 def is_number(value: object) -> bool:

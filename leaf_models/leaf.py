@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,21 +12,42 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
-from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 
 # Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
 # differently for other shapes, and a row's prediction must not depend on the rows around it.
 BLOCK_ROWS = 256
+MISFIT = "the model's tensors do not fit together. Fit the model again."
 
 
 class LeafModel(Protocol):
     """What a tree asks of its leaves."""
 
     @property
+    def config(self) -> LeafConfig:
+        """The hyperparameters."""
+        ...
+
+    @property
+    def metric(self) -> Tensor:
+        """The metric under which it was fitted, ``(d,)`` or ``(d, d)``."""
+        ...
+
+    @property
+    def coefficients(self) -> Tensor:
+        """One column an output, ``(m, c)`` for centers or ``(d, c)`` for features."""
+        ...
+
+    @property
     def centers(self) -> Tensor:
-        """Training rows that the leaf keeps ``(m, d)``."""
+        """Training rows that the leaf keeps ``(m, d)``; none, ``(0, d)``, where it needs none."""
+        ...
+
+    @property
+    def n_rows(self) -> int:
+        """Training rows by which leaves are weighed: those it was fitted on, or keeps."""
         ...
 
     def predict(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c)
@@ -41,6 +62,10 @@ class LeafModel(Protocol):
         """JSON facts and tensors from which the leaf can be built again."""
         ...
 
+    def to(self, device: torch.device | str) -> LeafModel:
+        """The same leaf with its tensors on another device."""
+        ...
+
 
 def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -> (b, c)
     """``kernel_block @ columns.T``, one output at a time, summed in float64.
@@ -51,6 +76,18 @@ def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -
     """
     wide = kernel_block.double()
     return torch.stack([wide @ column for column in columns.double()], dim=1).to(kernel_block.dtype)
+
+
+def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:  # -> (n, outputs)
+    """Values of rows ``x (n, d)``, computed in blocks of :data:`BLOCK_ROWS`."""
+    out = torch.empty(len(x), outputs, dtype=x.dtype, device=x.device)
+    block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
+    for start in range(0, len(x), BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, len(x) - start)
+        block[:rows] = x[start : start + rows]
+        block[rows:] = 0
+        out[start : start + rows] = values(block)[:rows]
+    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,18 +104,20 @@ class RFMLeaf:
     bandwidth: float  # effective: an adaptive one is already multiplied by the median distance
     jitter: float = 0.0  # what the solver had to add to the diagonal
 
+    @property
+    def n_rows(self) -> int:
+        """Training rows that it keeps, as centers."""
+        return len(self.centers)
+
     def predict(self, x: Tensor) -> Tensor:
         """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
         transform, kernel, a = self._prepared()
         columns = self.coefficients.T.contiguous()
-        out = torch.empty(len(x), len(columns), dtype=x.dtype, device=x.device)
-        block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
-        for start in range(0, len(x), BLOCK_ROWS):
-            rows = min(BLOCK_ROWS, len(x) - start)
-            block[:rows] = x[start : start + rows]
-            block[rows:] = 0
-            out[start : start + rows] = expand(kernel.matrix(transform(block), a), columns)[:rows]
-        return out
+
+        def values(block: Tensor) -> Tensor:
+            return expand(kernel.matrix(transform(block), a), columns)
+
+        return in_blocks(values, x, len(columns))
 
     def gradients(self, x: Tensor) -> Tensor:
         """Derivatives ``(n, c, d)`` at rows ``x (n, d)``, leaving out centers at distance zero."""
@@ -102,6 +141,8 @@ class RFMLeaf:
         bandwidth = float(facts["bandwidth"])
         if not 0 < bandwidth < math.inf:
             raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
+        (m, d), c = _sides(tensors["centers"]), tensors["coefficients"].shape[-1]
+        _refuse_misfits(tensors, centers=[(m, d)], coefficients=[(m, c)], metric=[(d,), (d, d)])
         return cls(
             config=LeafConfig.from_dict(facts["config"]),
             centers=tensors["centers"].contiguous(),
@@ -110,6 +151,11 @@ class RFMLeaf:
             bandwidth=bandwidth,
             jitter=float(facts["jitter"]),
         )
+
+    def to(self, device: torch.device | str) -> RFMLeaf:
+        """The same leaf with its tensors on another device."""
+        facts, tensors = self.state()
+        return self.from_state(facts, {name: value.to(device) for name, value in tensors.items()})
 
     def _prepared(self) -> tuple[_Transform, Kernel, Centers]:
         """What every block of rows needs: the way into the kernel's coordinates, the kernel, the centers."""
@@ -131,3 +177,100 @@ class _Transform:
 
     def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
         return apply_metric(x - self.shift, self.root).mul_(self.scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LinearLeaf:
+    """A linear function that keeps no training rows; with coefficients of zero, a constant.
+
+    ``f(x) = intercept + (x - mean) coefficients``.
+
+    >>> one = torch.ones(1)
+    >>> leaf = LinearLeaf(
+    ...     config=LeafConfig(kernel="linear"), coefficients=3 * one[None], intercept=2 * one,
+    ...     mean=one, deviations=one, metric=one, n_rows=9,
+    ... )
+    >>> leaf.predict(torch.tensor([[2.0]])), leaf.gradients(torch.tensor([[2.0]]))
+    (tensor([[5.]]), tensor([[[3.]]]))
+    """
+
+    config: LeafConfig
+    coefficients: Tensor  # (d, c)
+    intercept: Tensor  # (c,): the value at the mean
+    mean: Tensor  # (d,) of the training rows
+    deviations: Tensor  # (d,) of the training rows: with the mean, what explanations need of them
+    metric: Tensor  # (d,) diagonal or (d, d) full
+    n_rows: int
+    jitter: float = 0.0  # what the solver had to add to the diagonal
+
+    @property
+    def centers(self) -> Tensor:
+        """None ``(0, d)``."""
+        return self.mean.new_empty(0, len(self.mean))
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
+        columns, mean, intercept = self.coefficients.T.double(), self.mean.double(), self.intercept.double()
+
+        def values(block: Tensor) -> Tensor:
+            return expand(block.double() - mean, columns) + intercept
+
+        return in_blocks(values, x, len(columns))
+
+    def gradients(self, x: Tensor) -> Tensor:
+        """Derivatives ``(n, c, d)`` at rows ``x (n, d)``: the coefficients, wherever the rows are."""
+        return self.coefficients.T.to(x.dtype).expand(len(x), -1, -1).contiguous()
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """JSON facts and tensors."""
+        facts = {"config": self.config.to_dict(), "n_rows": self.n_rows, "jitter": self.jitter}
+        names = ("coefficients", "intercept", "mean", "deviations", "metric")
+        return facts, {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LinearLeaf:
+        """Build again what :meth:`state` described."""
+        d, c = _sides(tensors["coefficients"])
+        _refuse_misfits(
+            tensors,
+            coefficients=[(d, c)],
+            intercept=[(c,)],
+            mean=[(d,)],
+            deviations=[(d,)],
+            metric=[(d,), (d, d)],
+        )
+        return cls(
+            config=LeafConfig.from_dict(facts["config"]),
+            n_rows=int(facts["n_rows"]),
+            jitter=float(facts["jitter"]),
+            **{name: value.contiguous() for name, value in tensors.items()},
+        )
+
+    def to(self, device: torch.device | str) -> LinearLeaf:
+        """The same leaf with its tensors on another device."""
+        facts, tensors = self.state()
+        return self.from_state(facts, {name: value.to(device) for name, value in tensors.items()})
+
+
+def leaf_from_state(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LeafModel:
+    """Build again the leaf whose :meth:`LeafModel.state` this is.
+
+    Raises ModelFileError for tensors that do not fit together.
+    """
+    kind = LinearLeaf if facts["config"]["kernel"] in LINEAR_FAMILIES else RFMLeaf
+    return kind.from_state(facts, tensors)
+
+
+def _sides(matrix: Tensor) -> tuple[int, int]:
+    """The sides of a matrix; those of anything else fit nothing."""
+    return (matrix.shape[0], matrix.shape[1]) if matrix.ndim == 2 else (-1, -1)
+
+
+def _refuse_misfits(tensors: Mapping[str, Tensor], **shapes: list[tuple[int, ...]]) -> None:
+    """Refuse tensors other than those named, of other shapes or of more than one floating type."""
+    one_type = len({value.dtype for value in tensors.values()}) == 1
+    floating = all(value.is_floating_point() for value in tensors.values())
+    if set(tensors) != set(shapes) or not one_type or not floating:
+        raise ModelFileError(MISFIT)
+    if any(tuple(value.shape) not in shapes[name] for name, value in tensors.items()):
+        raise ModelFileError(MISFIT)

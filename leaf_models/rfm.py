@@ -1,4 +1,7 @@
-"""Fitting a Recursive Feature Machine: solve, differentiate, update the metric, repeat."""
+"""Fitting a Recursive Feature Machine: solve, differentiate, update the metric, repeat.
+
+The one entry for leaves of every family; those without a kernel are fitted in :mod:`linear`.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ from xrfm_cli.leaf_models.agop import (
     normalise_metric,
     unit_scale,
 )
-from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
-from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
+from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.nystrom import solve_nystrom
 from xrfm_cli.leaf_models.solver import solve_ridge
 
@@ -52,7 +56,7 @@ def iterate_leaf(
     initial_metric: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
-) -> Iterator[RFMLeaf]:
+) -> Iterator[LeafModel]:
     """Fit a leaf; yield it after each solve, ``t = 0 .. config.iterations``.
 
     Args:
@@ -83,6 +87,10 @@ def iterate_leaf(
             x, y, weights = x[kept], y[kept], weights[kept]
     _check(x, y)
     metric = _starting_metric(x, config, initial_metric)
+    if config.kernel in LINEAR_FAMILIES:
+        _check_linear(x, memory_bytes)
+        yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
+        return
     scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
     fewer = _fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else _draw(len(x), fewer, generator)
@@ -99,7 +107,7 @@ def iterate_leaf(
 
 def fit_leaf(
     x: Tensor, y: Tensor, config: LeafConfig, *, generator: torch.Generator, **options: Unpack[FitOptions]
-) -> RFMLeaf:
+) -> LeafModel:
     """The last leaf of :func:`iterate_leaf`, which explains the arguments."""
     *_, last = iterate_leaf(x, y, config, generator=generator, **options)
     return last
@@ -291,3 +299,14 @@ def _check(x: Tensor, y: Tensor) -> None:
         raise InputError("a leaf needs at least one row with a positive weight.")
     if not bool(torch.isfinite(x).all()) or not bool(torch.isfinite(y).all()):
         raise NumericalError("a leaf was given inputs or targets that are not finite.")
+
+
+def _check_linear(x: Tensor, memory_bytes: int) -> None:
+    """A linear leaf solves for its rows or for its columns, whichever are fewer, in float64."""
+    needed = 2 * 8 * min(x.shape) ** 2
+    if needed > memory_bytes:
+        raise InputError(
+            f"a linear leaf of {len(x):,} rows and {x.shape[1]:,} columns needs {needed / 2**30:.1f} GiB, "
+            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more (--memory), or leave linear leaves "
+            "out: --set kernel=norm."
+        )

@@ -1,4 +1,4 @@
-"""The leaf configurations on which the contract suites run; a new kernel joins the list here."""
+"""The leaf configurations on which the contract suites run; a new kernel or family joins the list here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests import oracles
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel
 
 _KERNELS: dict[str, LeafConfig] = {
     "norm2": LeafConfig(kernel_p=2.0),
@@ -23,13 +23,25 @@ _KERNELS: dict[str, LeafConfig] = {
     "sum3": LeafConfig(kernel="sum_power", power=3, kernel_q=0.8),
 }
 
-VARIANTS: dict[str, LeafConfig] = {
-    f"{name}-{shape}": dataclasses.replace(
-        config, metric_shape=shape, bandwidth=3.0, ridge=1e-2, iterations=2, agop_rows=1_000
-    )
-    for name, config in _KERNELS.items()
-    for shape in ("diagonal", "full")
+_LINEAR: dict[str, LeafConfig] = {
+    "linear": LeafConfig(kernel="linear"),
+    "constant": LeafConfig(kernel="constant"),
 }
+
+
+def _in_both_shapes(configs: dict[str, LeafConfig]) -> dict[str, LeafConfig]:
+    return {
+        f"{name}-{shape}": dataclasses.replace(
+            config, metric_shape=shape, bandwidth=3.0, ridge=1e-2, iterations=2, agop_rows=1_000
+        )
+        for name, config in configs.items()
+        for shape in ("diagonal", "full")
+    }
+
+
+KERNEL_VARIANTS = _in_both_shapes(_KERNELS)  # those that oracle_kernel describes
+LINEAR_VARIANTS = _in_both_shapes(_LINEAR)
+VARIANTS = KERNEL_VARIANTS | LINEAR_VARIANTS
 
 
 def oracle_kernel(config: LeafConfig, bandwidth: float | None = None) -> oracles.Kernel:
@@ -42,7 +54,7 @@ def oracle_kernel(config: LeafConfig, bandwidth: float | None = None) -> oracles
     )
 
 
-def numbers(leaf: RFMLeaf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def numbers(leaf: LeafModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centers, coefficients and the metric's root as float64 arrays."""
     root = oracles.metric_power(leaf.metric.double().numpy(), leaf.config.agop_power)
     return leaf.centers.double().numpy(), leaf.coefficients.double().numpy(), root

@@ -1,6 +1,7 @@
 """What a tree reacts to, in encoded coordinates: sampled rows, gradients and path attributions.
 
-A kernel machine keeps its training rows as centers, so a tree explains itself without the data.
+A kernel machine keeps its training rows as centers, and a linear leaf their means and deviations, so a tree
+explains itself without the data.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xrfm_cli.leaf_models import LinearLeaf
 from xrfm_cli.trees.mean_gradients import segment_change
 from xrfm_cli.trees.model import TreeModel
 
@@ -30,6 +32,35 @@ class PathAttributions:
     baseline: Tensor  # (c,) float64: the prediction at the baseline row
     predictions: Tensor  # (n, c) float64
     remainder: Tensor  # (n, c) float64: the rounding that was shared by size to make the sums exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSummary:
+    """What a tree knows of the rows that it was fitted on."""
+
+    rows: Tensor  # (m, d): the rows themselves or, of linear leaves, the mean of each leaf's
+    mean: Tensor  # (d,) float64
+    deviations: Tensor  # (d,) float64
+
+
+def summarise_rows(tree: TreeModel) -> RowSummary:
+    """The training rows, from what the leaves keep of them.
+
+    Leaves of a tree are of one family. The mean of a linear leaf's rows stands for them: the leaf's gradient
+    is the same at all of them, and as the rows of a leaf lie on the same sides of all splits, so does it.
+    """
+    linear = [leaf for leaf in tree.leaves if isinstance(leaf, LinearLeaf)]
+    if not linear:
+        rows = owned_centers(tree)
+        wide = rows.double()
+        return RowSummary(rows=rows, mean=wide.mean(0), deviations=wide.std(0, correction=0))
+    rows = torch.stack([leaf.mean for leaf in linear])
+    sizes = torch.tensor([leaf.n_rows for leaf in linear], dtype=torch.float64, device=rows.device)
+    shares = sizes[:, None] / sizes.sum()
+    mean = (shares * rows.double()).sum(0)
+    squares = torch.stack([leaf.deviations.double().square() for leaf in linear])
+    variance = (shares * (squares + (rows.double() - mean).square())).sum(0)
+    return RowSummary(rows=rows, mean=mean, deviations=variance.sqrt())
 
 
 def owned_centers(tree: TreeModel) -> Tensor:  # -> (m, d)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models import RFMLeaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafModel, iterate_leaf
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
@@ -95,7 +95,7 @@ def iterate_tree(
         )
         for rows, seed in zip(partition.leaf_rows, seeds, strict=True)
     ]
-    leaves: tuple[RFMLeaf, ...]
+    leaves: tuple[LeafModel, ...]
     for leaves in zip(*running, strict=True):
         yield TreeModel(config=config, splits=partition.splits, leaves=leaves)
 

@@ -1,9 +1,9 @@
 """Gradients averaged over a segment so that they explain a leaf's change along it exactly.
 
-Both kernel families are a function of a sum over coordinates, ``k(u, a) = link(sum_j term(u_j - a_j))``.
-Between two points, the change of ``k`` is the divided difference of ``link`` times the changes of the
-terms: split by coordinate it adds up by construction, however rough the kernel is. Quadrature of the
-gradients does not get there, for they jump at every center.
+A linear leaf has the same gradient everywhere. Both kernel families are a function of a sum over coordinates,
+``k(u, a) = link(sum_j term(u_j - a_j))``. Between two points, the change of ``k`` is the divided difference
+of ``link`` times the changes of the terms: split by coordinate it adds up by construction, however rough the
+kernel is. Quadrature of the gradients does not get there, for they jump at every center.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from xrfm_cli.leaf_models.agop import apply_metric, metric_power
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import cache_blocks
-from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf
 
 CLOSE = 1e-7  # relative difference of two sums below which the derivative replaces the divided difference
 
@@ -34,7 +34,7 @@ class SegmentChange:
     gradients: Tensor  # (b, c, d) float64
 
 
-def segment_change(leaf: RFMLeaf, start: Tensor, stop: Tensor) -> SegmentChange:
+def segment_change(leaf: LeafModel, start: Tensor, stop: Tensor) -> SegmentChange:
     """Follow a leaf from the rows ``start (b, d)`` to the rows ``stop (b, d)``, in float64.
 
     >>> one, two = torch.tensor([[1.0]]), torch.tensor([[2.0]])
@@ -43,6 +43,13 @@ def segment_change(leaf: RFMLeaf, start: Tensor, stop: Tensor) -> SegmentChange:
     >>> segment_change(leaf, one, two).gradients.item()  # exp(-2) - exp(-1)
     -0.2325441579348...
     """
+    if isinstance(leaf, LinearLeaf):
+        return SegmentChange(
+            start_values=leaf.predict(start.double()),
+            stop_values=leaf.predict(stop.double()),
+            gradients=leaf.gradients(start.double()),
+        )
+    assert isinstance(leaf, RFMLeaf)
     root = metric_power(leaf.metric.double(), leaf.config.agop_power)
     shift = leaf.centers.double().mean(0)
     a = apply_metric(leaf.centers.double() - shift, root)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
-from xrfm_cli.leaf_models import RFMLeaf
+from xrfm_cli.leaf_models import LeafModel, leaf_from_state
+from xrfm_cli.leaf_models.leaf import MISFIT
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.routing import (
     SplitNode,
@@ -23,14 +24,14 @@ from xrfm_cli.trees.routing import (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TreeModel:
-    """A splitting tree whose leaves are Recursive Feature Machines.
+    """A splitting tree whose leaves are Recursive Feature Machines, of kernels or linear.
 
     Beaglehole, Holzmueller, Radhakrishnan, Belkin, arXiv 2508.10053 (2025).
     """
 
     config: TreeConfig
     splits: tuple[SplitNode, ...]  # empty for a table below leaf_size
-    leaves: tuple[RFMLeaf, ...]
+    leaves: tuple[LeafModel, ...]
 
     @property
     def temperature(self) -> float:
@@ -141,10 +142,7 @@ class TreeModel:
         )
         check_tree(splits, len(facts["leaves"]))
         leaves = tuple(
-            RFMLeaf.from_state(
-                leaf_facts,
-                {name: tensors[f"leaf.{number}.{name}"] for name in ("centers", "coefficients", "metric")},
-            )
+            leaf_from_state(leaf_facts, _under(tensors, f"leaf.{number}."))
             for number, leaf_facts in enumerate(facts["leaves"])
         )
         check_shapes(splits, leaves)
@@ -153,16 +151,7 @@ class TreeModel:
     def to(self, device: torch.device | str) -> TreeModel:
         """The same tree with its tensors on another device."""
         splits = tuple(replace(node, direction=node.direction.to(device)) for node in self.splits)
-        leaves = tuple(
-            replace(
-                leaf,
-                centers=leaf.centers.to(device),
-                coefficients=leaf.coefficients.to(device),
-                metric=leaf.metric.to(device),
-            )
-            for leaf in self.leaves
-        )
-        return replace(self, splits=splits, leaves=leaves)
+        return replace(self, splits=splits, leaves=tuple(leaf.to(device) for leaf in self.leaves))
 
     @property
     def _is_hard(self) -> bool:
@@ -180,17 +169,13 @@ def check_tree(splits: tuple[SplitNode, ...], n_leaves: int) -> None:
         raise ModelFileError("the model's splits and leaves do not make a tree. Fit the model again.")
 
 
-def check_shapes(splits: tuple[SplitNode, ...], leaves: tuple[RFMLeaf, ...]) -> None:
-    """Refuse tensors that do not fit together."""
-    d, outputs = leaves[0].centers.shape[1], leaves[0].coefficients.shape[1]
-    fits = all(
-        leaf.centers.ndim == 2
-        and leaf.coefficients.shape == (len(leaf.centers), outputs)
-        and leaf.centers.shape[1] == d
-        and leaf.metric.shape in ((d,), (d, d))
-        and leaf.centers.dtype == leaf.coefficients.dtype == leaf.metric.dtype
-        and leaf.centers.is_floating_point()
-        for leaf in leaves
-    )
-    if not fits or any(node.direction.shape != (d,) for node in splits):
-        raise ModelFileError("the model's tensors do not fit together. Fit the model again.")
+def check_shapes(splits: tuple[SplitNode, ...], leaves: tuple[LeafModel, ...]) -> None:
+    """Refuse leaves and splits that do not fit together; a leaf has checked its own tensors."""
+    d = leaves[0].centers.shape[1]
+    kinds = {(leaf.centers.shape[1], leaf.coefficients.shape[1], leaf.coefficients.dtype) for leaf in leaves}
+    if len(kinds) > 1 or any(node.direction.shape != (d,) for node in splits):
+        raise ModelFileError(MISFIT)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

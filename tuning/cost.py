@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from xrfm_cli.leaf_models import LINEAR_FAMILIES
+
 GROWTH = 2.5  # seconds of a leaf grow like rows ** GROWTH: between the kernel matrix and its factorisation
 SAFETY = 1.15
 
@@ -11,7 +13,8 @@ SAFETY = 1.15
 class CostModel:
     """Seconds of a solve, with its metric update, by kernel family and number of rows.
 
-    Up to ``leaf_size`` rows there is one leaf; a larger tree takes time in proportion to its leaves.
+    Up to ``leaf_size`` rows there is one leaf; a larger tree takes time in proportion to its leaves. Linear
+    leaves take time in proportion to their rows.
 
     >>> model = CostModel(leaf_size=4000)
     >>> model.record("l2", 1000, seconds=2.0, solves=2)
@@ -39,7 +42,8 @@ class CostModel:
             known = self._solves[name]
             nearest = min(known, key=lambda r: abs(r - rows))
             # Fewer rows are not trusted to take less than in proportion: much of a small fit is overhead.
-            growth = self._work(rows) / self._work(nearest) if rows > nearest else rows / nearest
+            linear = rows <= nearest or name in LINEAR_FAMILIES
+            growth = rows / nearest if linear else self._work(rows) / self._work(nearest)
             estimates.append(SAFETY * solves * known[nearest] * growth)
         return max(estimates, default=0.0)
 

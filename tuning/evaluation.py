@@ -210,7 +210,7 @@ def mean_metric(model: TreeModel) -> Tensor:
     """The leaves' metrics averaged by their numbers of rows."""
     if len(model.leaves) == 1:
         return model.leaves[0].metric
-    sizes = [len(leaf.centers) for leaf in model.leaves]
+    sizes = [leaf.n_rows for leaf in model.leaves]
     return sum((leaf.metric * size for leaf, size in zip(model.leaves, sizes, strict=True))) / sum(sizes)  # type: ignore[return-value]
 
 

@@ -193,7 +193,7 @@ def _assemble(
             {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members
         ],
         leaves=[
-            {"member": number, "leaf": place, "rows": len(leaf.centers)}
+            {"member": number, "leaf": place, "rows": leaf.n_rows}
             for number, member in enumerate(members)
             for place, leaf in enumerate(member.tree.leaves)
         ],

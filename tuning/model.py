@@ -128,6 +128,11 @@ class FittedModel:
         """Class codes ``(n,)`` of probabilities ``(n, classes)``."""
         return predicted_codes(probabilities, self.threshold)
 
+    @property
+    def n_centers(self) -> int:
+        """Training rows that the leaves keep, counted once for every leaf."""
+        return sum(len(leaf.centers) for member in self.members for leaf in member.tree.leaves)
+
     def to(self, device: str) -> FittedModel:
         """The same model on another device."""
         members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)

@@ -102,7 +102,7 @@ def refit_model(
         seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
         trials=[],
         leaves=[
-            {"member": number, "leaf": place, "rows": len(leaf.centers)}
+            {"member": number, "leaf": place, "rows": leaf.n_rows}
             for number, member in enumerate(members)
             for place, leaf in enumerate(member.tree.leaves)
         ],

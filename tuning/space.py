@@ -19,7 +19,14 @@ ENCODING_CHOICES: dict[str, tuple[str, ...]] = {
     "numeric_transform": get_args(NumericTransform),
     "category_encoding": get_args(CategoryEncoding),
 }
-OF_NORM, OF_SUM_POWER = {"kernel_p"}, {"power", "constant"}  # hyperparameters of one kernel family alone
+_WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
+IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel family
+    "norm": {"power", "constant"},
+    "sum_power": {"kernel_p"},
+    "linear": _WITHOUT_DISTANCES,
+    "constant": _WITHOUT_DISTANCES | {"ridge", "iterations", "metric_shape", "agop_power"},
+}
+LINEAR_ITERATIONS = 10  # metric updates of a linear leaf: they cost next to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,18 +98,35 @@ class SearchSpace:
 
     @property
     def families(self) -> list[str]:
-        """Kernel families to choose from: norm kernels with p = 2, p = 1 or another p, and sum-power."""
-        pinned_p = self.pinned.get("kernel_p")
-        if pinned_p is not None:
-            return [{2.0: "l2", 1.0: "l1"}.get(float(pinned_p), "lp")]
-        kernel = "sum_power" if OF_SUM_POWER & set(self.pinned) else self.pinned.get("kernel")
-        norms = ["l2", "l1"] + (["lp"] if self.general_p else [])
-        if kernel is not None:
-            return ["sum_power"] if kernel == "sum_power" else norms
-        return norms + (["sum_power"] if self.sum_power else [])
+        """Kernel families to draw from: norm kernels with p = 2, p = 1 or another p, sum-power and linear.
+
+        One for which a pinned hyperparameter means nothing is not drawn.
+        """
+        families = []
+        if self._suits("norm"):
+            pinned_p = self.pinned.get("kernel_p")
+            if pinned_p is not None:
+                return [{2.0: "l2", 1.0: "l1"}.get(float(pinned_p), "lp")]
+            families += ["l2", "l1"] + (["lp"] if self.general_p else [])
+        if self._suits("sum_power") and (self.sum_power or not families):
+            families.append("sum_power")
+        return families + (["linear"] if self._suits("linear") else [])
+
+    @property
+    def tries_constant(self) -> bool:
+        """Whether a constant leaf may be tried; once is enough, so it is never drawn."""
+        return self._suits("constant")
+
+    def _suits(self, kernel: str) -> bool:
+        return self.pinned.get("kernel", kernel) == kernel and not IDLE[kernel] & set(self.pinned)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
-        """Ask the sampler for one candidate. Pinned hyperparameters are not asked for."""
+        """Ask the sampler for one candidate. Pinned hyperparameters are not asked for.
+
+        A trial whose user attribute ``family`` is "constant" asks for nothing.
+        """
+        if not self.families or trial.user_attrs.get("family") == "constant":
+            return self.complete({"kernel": "constant", "iterations": 0, "leaf_size": self.leaf_size})
         values: dict[str, Any] = {
             "bandwidth_mode": "adaptive",
             "iterations": self.max_iterations,
@@ -112,7 +136,8 @@ class SearchSpace:
         values |= self._kernel(trial)
         shapes = ["diagonal", "full"] if self.full_metric else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
-        values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
+        if "ridge" not in values:
+            values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
         if self.has_numbers:
             values["numeric_transform"] = self._choice(trial, "numeric_transform", ["standard", "quantile"])
         if self.has_categories:
@@ -120,7 +145,7 @@ class SearchSpace:
         return self.complete(values)
 
     def complete(self, values: Mapping[str, Any]) -> Candidate:
-        """A candidate from some values; pins win, and what belongs to another kernel family is dropped."""
+        """A candidate from some values; pins win."""
         merged = {**values, **self.pinned}
         self._refuse_idle_pins()
         if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
@@ -129,12 +154,13 @@ class SearchSpace:
         return Candidate.from_dict(merged)
 
     def _refuse_idle_pins(self) -> None:
-        """Refuse a pin that could do nothing, since it belongs to the other kernel family."""
-        kernel = self.pinned.get("kernel", "norm" if OF_NORM & set(self.pinned) else "sum_power")
-        for name in sorted((OF_SUM_POWER if kernel == "norm" else OF_NORM) & set(self.pinned)):
-            other = "sum_power" if kernel == "norm" else "norm"
+        """Refuse a pin that could do nothing, since it belongs to other kernel families."""
+        kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
+        for name in sorted(IDLE.get(kernel, set()) & set(self.pinned)):
+            others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
-                f"--set {name}: belongs to the {other} kernel. Add --set kernel={other} or leave it out."
+                f"--set {name}: belongs to the {' or '.join(others)} kernel. "
+                f"Add --set kernel={others[0]} or leave it out."
             )
 
     def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
@@ -146,6 +172,12 @@ class SearchSpace:
                 "kernel_q": self._real(trial, "sum_power_q", 0.5, 1.6, pin="kernel_q"),
                 "power": self.pinned.get("power") or trial.suggest_int("power", 2, 8),
                 "bandwidth": self._real(trial, "sum_power_bandwidth", 0.5, 20.0, log=True, pin="bandwidth"),
+            }
+        if family == "linear":  # its ridge is on another scale, that of sums over rows
+            return {
+                "kernel": "linear",
+                "ridge": self._real(trial, "linear_ridge", 1e-3, 1e3, log=True, pin="ridge"),
+                "iterations": LINEAR_ITERATIONS,
             }
         q = self._real(
             trial,

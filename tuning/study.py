@@ -107,7 +107,7 @@ def search(
             pruner=optuna.pruners.NopPruner(),  # trials wait between stages, so the rule is our own
         )
         for params in first:
-            search.study.enqueue_trial(params)
+            search.study.enqueue_trial(params, user_attrs=params)
         try:
             search.run(max(len(first), 1))
         except OutOfTime:
@@ -237,7 +237,12 @@ class _Search:
             raise OutOfTime
 
     def _may_go_on(self, running: RunningTrial) -> bool:
-        """Whether a trial is among the better share of all that have passed its last stage."""
+        """Whether a trial is among the better share of all that have passed its last stage.
+
+        The constant always is: it costs next to nothing, and what is worse than it is not worth keeping.
+        """
+        if cost_family(running.candidate) == "constant":
+            return True
         losses = self.losses[running.stages_done]
         better = sum(loss < running.loss for loss in losses if running.loss is not None)
         return better < max(1, round(len(losses) / REDUCTION))
@@ -281,8 +286,8 @@ class _Search:
 def cost_family(candidate: Candidate) -> str:
     """Kernels whose fits take about as long as each other."""
     leaf = candidate.tree.leaf
-    if leaf.kernel == "sum_power":
-        return "sum_power"
+    if leaf.kernel != "norm":
+        return leaf.kernel
     return {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
 
 

@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 import torch
 
-from tests.leaf_variants import VARIANTS, assert_same_bits, generator, sample
+from tests.leaf_variants import KERNEL_VARIANTS, assert_same_bits, generator, sample
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf
 
-each_variant = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
+each_variant = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))
 
 
 def adaptive(config: LeafConfig) -> LeafConfig:
@@ -19,7 +19,9 @@ def adaptive(config: LeafConfig) -> LeafConfig:
 
 
 def fit(x: torch.Tensor, y: torch.Tensor, config: LeafConfig) -> RFMLeaf:
-    return fit_leaf(x, y, config, generator=generator())
+    leaf = fit_leaf(x, y, config, generator=generator())
+    assert isinstance(leaf, RFMLeaf)
+    return leaf
 
 
 @pytest.mark.parametrize("exponent", [-100, -60, 60, 100])

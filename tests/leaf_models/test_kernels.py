@@ -12,12 +12,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests import oracles
-from tests.leaf_variants import VARIANTS, assert_same_bits, categories, generator, oracle_kernel, sample
+from tests.leaf_variants import (
+    KERNEL_VARIANTS,
+    assert_same_bits,
+    categories,
+    generator,
+    oracle_kernel,
+    sample,
+)
 from xrfm_cli.leaf_models import LeafConfig, make_kernel
 from xrfm_cli.leaf_models.coordinates import cache_blocks
 from xrfm_cli.leaf_models.kernels import power_sums
 
-CONFIGS = {name.removesuffix("-full"): config for name, config in VARIANTS.items() if name.endswith("-full")}
+CONFIGS = {
+    name.removesuffix("-full"): config for name, config in KERNEL_VARIANTS.items() if name.endswith("-full")
+}
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 3e-5}
 
 each_kernel = pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))

@@ -12,7 +12,7 @@ from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.leaf_models import LeafConfig
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"kernel": "gauss"}, "kernel='gauss': must be one of norm, sum_power."),
+    ({"kernel": "gauss"}, "kernel='gauss': must be one of norm, sum_power, linear, constant."),
     ({"bandwidth_mode": "auto"}, "bandwidth_mode='auto': must be one of constant, adaptive."),
     ({"metric_shape": "diag"}, "metric_shape='diag': must be one of diagonal, full."),
     ({"kernel_p": 2.5}, "kernel_p=2.5: must be a number above 0 and at most 2."),

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from tests import oracles
-from tests.leaf_variants import VARIANTS, categories, generator, numbers, oracle_kernel, sample
+from tests.leaf_variants import KERNEL_VARIANTS, categories, generator, numbers, oracle_kernel, sample
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.leaf_models import LeafConfig, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
 from xrfm_cli.leaf_models.rfm import nystrom_bytes
 
 Sample = Callable[[int], tuple[Tensor, Tensor]]
-each_variant = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
+each_variant = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))
 
 
 @pytest.mark.parametrize("rows", [sample, categories])
@@ -74,6 +74,7 @@ def test_adaptive_bandwidth_follows_the_metric(config: LeafConfig) -> None:
     config = dataclasses.replace(config, bandwidth_mode="adaptive", bandwidth=0.7)
     x, y = sample(7)  # 21 pairs: the median is one of them
     for leaf in iterate_leaf(x, y, config, generator=generator()):
+        assert isinstance(leaf, RFMLeaf)
         moved = oracles.transform(x.numpy(), numbers(leaf)[2])
         if config.kernel == "norm":
             typical = oracles.median_distance(moved, config.kernel_p)
@@ -110,7 +111,7 @@ def test_rows_of_the_agop_are_drawn_at_random_not_the_first() -> None:
 @pytest.mark.parametrize("shape", ["diagonal", "full"])
 def test_iteration_may_start_from_any_metric(shape: str) -> None:
     x, y = sample(14)
-    config = VARIANTS[f"norm2-{shape}"]
+    config = KERNEL_VARIANTS[f"norm2-{shape}"]
     full = torch.diag(torch.tensor([1.0, 0.5, 0.1], dtype=x.dtype))
     from_full = list(iterate_leaf(x, y, config, generator=generator(), initial_metric=full))
     from_diagonal = list(iterate_leaf(x, y, config, generator=generator(), initial_metric=full.diagonal()))
@@ -143,6 +144,7 @@ def test_a_jitter_is_told_and_kept() -> None:
     x = torch.linspace(0, 1e-3, 200)[:, None]
     config = LeafConfig(kernel_q=2.0, bandwidth=100.0, ridge=1e-9, iterations=0)
     leaf = fit_leaf(x, x * 1e3, config, generator=generator(), on_event=heard.append)
+    assert isinstance(leaf, RFMLeaf)
     assert leaf.jitter > 0
     assert [event.kind for event in heard] == ["fallback"]
     assert f"{leaf.jitter:.1e}" in heard[0].message

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.reports.conftest import Case, fit_case, noise
+from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.reports import Explanation, explain_model
 from xrfm_cli.reports.importances import co_sensitivities
 from xrfm_cli.reports.units import original_value
@@ -106,7 +107,7 @@ class TestStructure:
         for direction in directions:
             assert sum(w**2 for w in direction.weights.values()) == pytest.approx(1.0, abs=1e-6)
 
-    def test_leaves_and_splits_of_a_tree(self, leaves: Case) -> None:
+    def test_machinesand_splits_of_a_tree(self, leaves: Case) -> None:
         explanation = explain_model(leaves.model)
         tree = leaves.model.members[explanation.member].tree
         assert len(explanation.leaves) == len(tree.leaves) > 1
@@ -152,7 +153,8 @@ class TestStructure:
 
 def test_a_constant_model_reacts_to_nothing(leaves: Case) -> None:
     member = leaves.model.members[0]
-    flat = tuple(replace(leaf, coefficients=0 * leaf.coefficients) for leaf in member.tree.leaves)
+    machines = [leaf for leaf in member.tree.leaves if isinstance(leaf, RFMLeaf)]
+    flat = tuple(replace(leaf, coefficients=0 * leaf.coefficients) for leaf in machines)
     members = (replace(member, tree=replace(member.tree, leaves=flat)),)
     explanation = explain_model(replace(leaves.model, members=members), rows=50)
     assert [(item.share, item.low, item.high) for item in explanation.importances] == [(0.0, 0.0, 0.0)] * 3

@@ -15,6 +15,7 @@ import pytest
 
 from tests.reports.conftest import HOSTILE, Case, fit_case, noise
 from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.reports import (
     explain_document,
     explain_model,
@@ -150,7 +151,7 @@ def test_the_page_of_a_fit_says_what_happened(files: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("files", ["leaves"], indirect=True)
-def test_the_page_of_an_explanation_shows_leaves_and_splits(files: dict[str, str]) -> None:
+def test_the_page_of_an_explanation_shows_machinesand_splits(files: dict[str, str]) -> None:
     words = " ".join(Page(files["m.explain.html"]).words)
     for expected in ("Leaf by leaf", "The splits in words", "split 1 low", "Pairs that act together"):
         assert expected in words
@@ -208,7 +209,8 @@ def test_a_wide_table_makes_a_short_page(tmp_path: Path) -> None:
 
 def test_a_model_that_reacts_to_nothing_has_pages_too(linear: Case, tmp_path: Path) -> None:
     member = linear.model.members[0]
-    flat = tuple(replace(leaf, coefficients=0 * leaf.coefficients) for leaf in member.tree.leaves)
+    machines = [leaf for leaf in member.tree.leaves if isinstance(leaf, RFMLeaf)]
+    flat = tuple(replace(leaf, coefficients=0 * leaf.coefficients) for leaf in machines)
     model = replace(linear.model, members=(replace(member, tree=replace(member.tree, leaves=flat)),))
     files = write_both(Case(table=linear.table, model=model), tmp_path)
     assert "it reacts to no column" in " ".join(Page(files["m.explain.html"]).words)

@@ -17,11 +17,13 @@ from xrfm_cli.trees.explanation import (
     owned_centers,
     path_attributions,
     sample_rows,
+    summarise_rows,
 )
 from xrfm_cli.trees.mean_gradients import segment_change
 
 each_leaf = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
 FEW = {name: VARIANTS[name] for name in ("norm2-full", "norm1-diagonal", "norm1.5-full", "sum2-diagonal")}
+LINEAR = {name: VARIANTS[name] for name in ("linear-diagonal", "linear-full", "constant-diagonal")}
 each_of_few = pytest.mark.parametrize("config", FEW.values(), ids=list(FEW))
 
 
@@ -80,14 +82,14 @@ class TestSegmentChange:
 
 
 class TestPathAttributions:
-    @each_of_few
+    @pytest.mark.parametrize("config", (FEW | LINEAR).values(), ids=list(FEW | LINEAR))
     @pytest.mark.parametrize("temperature", [0.0, 0.05, 0.5])
     @pytest.mark.parametrize("steps", [1, 16])
     def test_they_add_up(self, config: LeafConfig, temperature: float, steps: int) -> None:
         tree = fit(config, temperature=temperature, overlap=0.1)
         assert len(tree.leaves) > 2
         x = sample(12, seed=3)[0]
-        found = path_attributions(tree, x, owned_centers(tree).mean(0), steps=steps)
+        found = path_attributions(tree, x, summarise_rows(tree).mean, steps=steps)
         change = found.predictions - found.baseline
         torch.testing.assert_close(found.contributions.sum(2), change, rtol=1e-9, atol=1e-9)
         assert float(found.remainder.abs().max()) < 1e-3
@@ -169,6 +171,16 @@ class TestPathAttributions:
 
 
 class TestSampling:
+    @pytest.mark.parametrize("name", ["norm2-full", "linear-diagonal"])
+    def test_the_mean_and_deviations_of_the_rows_are_known(self, name: str) -> None:
+        x, y = sample(90)
+        config = TreeConfig(leaf=VARIANTS[name], leaf_size=30)
+        tree = fit_tree(x, y, config, generator=generator())
+        known = summarise_rows(tree)
+        torch.testing.assert_close(known.mean, x.mean(0), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(known.deviations, x.std(0, correction=0), rtol=1e-10, atol=1e-12)
+        assert set(tree.route(known.rows).tolist()) == set(range(len(tree.leaves)))
+
     def test_owned_centers_are_the_training_rows_once(self) -> None:
         x, _ = sample(90, 3, 2)
         tree = fit(FEW["norm2-full"], overlap=0.2)

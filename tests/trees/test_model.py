@@ -14,11 +14,13 @@ from torch import Tensor
 from tests import oracles
 from tests.leaf_variants import VARIANTS, assert_same_bits, generator, numbers, oracle_kernel, sample
 from tests.trees.test_routing import right_of, slow
-from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models import LeafConfig, RFMLeaf
 from xrfm_cli.trees import TreeConfig, TreeModel, fit_tree, iterate_tree, read_model_file, write_model_file
 from xrfm_cli.trees.routing import route
 
 SMALL = {name: VARIANTS[name] for name in ("norm2-full", "norm1-diagonal", "norm1.5-full", "sum2-diagonal")}
+LINEAR = {name: VARIANTS[name] for name in ("linear-diagonal", "linear-full", "constant-diagonal")}
+each_family = pytest.mark.parametrize("leaf", (SMALL | LINEAR).values(), ids=list(SMALL | LINEAR))
 each_leaf = pytest.mark.parametrize("leaf", SMALL.values(), ids=list(SMALL))
 each_temperature = pytest.mark.parametrize("temperature", [0.0, 0.3])
 
@@ -33,6 +35,7 @@ def mixture(model: TreeModel, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     weights = oracles.path_weights(slow(model.splits), row, model.temperature, right_of)
     values, slopes = [], []
     for leaf in model.leaves:
+        assert isinstance(leaf, RFMLeaf)
         kernel = oracle_kernel(leaf.config, leaf.bandwidth)
         values.append(oracles.leaf_predict(kernel, row[None], *numbers(leaf))[0])
         slopes.append(oracles.leaf_gradients(kernel, row[None], *numbers(leaf))[0])
@@ -80,7 +83,7 @@ def test_a_leaf_is_trained_on_the_rows_that_are_routed_to_it(leaf: LeafConfig) -
 
 
 @each_temperature
-@each_leaf
+@each_family
 def test_batch_size_and_row_order(leaf: LeafConfig, temperature: float) -> None:
     x, y = sample(60, dtype=torch.float32)
     model = fit(x, y, leaf, temperature=temperature)
@@ -125,7 +128,7 @@ def test_rounds_of_the_iteration_share_one_tree() -> None:
 
 
 @each_temperature
-@each_leaf
+@each_family
 def test_save_and_load_bit_for_bit(leaf: LeafConfig, temperature: float, tmp_path: Path) -> None:
     x, y = sample(60, c=3, dtype=torch.float32)
     model = fit(x, y, leaf, temperature=temperature)

@@ -178,7 +178,7 @@ def test_trials_given_up_early_are_recorded() -> None:
         assert trial["score"] is not None
         assert trial["stages"] >= 1
         assert trial["iterations"] is None
-        assert trial["params"]["kernel"] in ("norm", "sum_power")
+        assert trial["params"]["kernel"] in ("norm", "sum_power", "linear")
     assert not {t["number"] for t in pruned} & {m.trial for m in model.members}
     assert [t["number"] for t in model.report.trials] == list(range(10))
     assert len(model.members) <= 6

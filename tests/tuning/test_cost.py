@@ -58,6 +58,13 @@ def test_a_family_not_seen_yet_is_as_slow_as_the_slowest() -> None:
     assert model.estimate("l2", 1_000, solves=1) == pytest.approx(1.0 * SAFETY)
 
 
+def test_linear_leaves_take_time_in_proportion_to_their_rows() -> None:
+    model = CostModel(LEAF)
+    model.record("linear", 1_000, seconds=1.0, solves=1)
+    for rows in (500, 2_000, 10 * LEAF):
+        assert model.estimate("linear", rows, solves=1) == pytest.approx(rows / 1_000 * SAFETY)
+
+
 def test_a_fit_without_a_solve_is_no_division_by_zero() -> None:
     model = CostModel(LEAF)
     model.record("l2", 1_000, seconds=1.0, solves=0)

@@ -10,6 +10,7 @@ import torch
 
 from tests.tuning.tables import fit, law, one_line
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.tuning import FitConfig, hyperparameter_names
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.space import Candidate, SearchSpace, check_names
@@ -37,12 +38,12 @@ def drawn(chosen: SearchSpace, n: int = 80) -> list[Candidate]:
 
 def kernel_of(candidate: Candidate) -> str:
     leaf = candidate.tree.leaf
-    return "sum_power" if leaf.kernel == "sum_power" else {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
+    return leaf.kernel if leaf.kernel != "norm" else {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
 
 
 def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
     found = drawn(space())
-    assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power"}
+    assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power", "linear"}
     assert {c.tree.leaf.metric_shape for c in found} == {"diagonal", "full"}
     assert {c.encoding.numeric for c in found} == {"standard", "quantile"}
     assert {c.encoding.category for c in found} == {"one_hot", "target"}
@@ -51,7 +52,7 @@ def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
 
 def test_what_a_table_does_not_suit_is_not_drawn() -> None:
     found = drawn(space(general_p=False, sum_power=False, full_metric=False, has_categories=False))
-    assert {kernel_of(c) for c in found} == {"l1", "l2"}
+    assert {kernel_of(c) for c in found} == {"l1", "l2", "linear"}
     assert {c.tree.leaf.metric_shape for c in found} == {"diagonal"}
     assert {c.encoding.category for c in found} == {"one_hot"}
 
@@ -66,6 +67,9 @@ def test_every_candidate_is_a_valid_kernel() -> None:
 PINS: list[dict[str, Any]] = [
     {"kernel": "norm"},
     {"kernel": "sum_power"},
+    {"kernel": "linear"},
+    {"kernel": "linear", "ridge": 3.0, "iterations": 2, "metric_shape": "full"},
+    {"kernel": "constant"},
     {"kernel": "sum_power", "power": 3},
     {"kernel": "norm", "kernel_p": 1.5, "kernel_q": 1.2},
     {"kernel_p": 2.0},
@@ -109,10 +113,41 @@ def test_a_pin_that_belongs_to_one_family_chooses_it() -> None:
     assert {kernel_of(c) for c in drawn(space({"kernel": "sum_power"}, sum_power=False), 20)} == {"sum_power"}
 
 
+def test_families_for_which_a_pin_means_nothing_are_not_drawn() -> None:
+    for pin in ({"bandwidth": 2.0}, {"kernel_q": 0.9}, {"bandwidth_mode": "constant"}, {"agop_rows": 50}):
+        assert {kernel_of(c) for c in drawn(space(pin), 60)} == {"l1", "l2", "lp", "sum_power"}
+        assert not space(pin).tries_constant
+    assert {kernel_of(c) for c in drawn(space({"kernel": "linear"}), 9)} == {"linear"}
+    assert {kernel_of(c) for c in drawn(space({"kernel": "constant"}), 9)} == {"constant"}
+    assert space({"leaf_size": 50}).tries_constant
+    assert not any(
+        space(pin).tries_constant for pin in ({"ridge": 1.0}, {"iterations": 0}, {"kernel": "norm"})
+    )
+
+
 def test_pins_do_not_move_what_is_drawn_besides() -> None:
     found = drawn(space({"ridge": 0.5}), 60)
-    assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power"}
-    assert len({c.tree.leaf.bandwidth for c in found}) == 60
+    assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power", "linear"}
+    kernels = [c for c in found if kernel_of(c) != "linear"]
+    assert len({c.tree.leaf.bandwidth for c in kernels}) == len(kernels)
+
+
+@pytest.mark.parametrize(
+    ("pinned", "words"),
+    [
+        ({"kernel": "linear", "bandwidth": 3.0}, "--set bandwidth: belongs to the norm or sum_power kernel"),
+        ({"kernel": "linear", "kernel_p": 1.0}, "--set kernel_p: belongs to the norm kernel"),
+        ({"kernel": "constant", "ridge": 1.0}, "--set ridge: belongs to the norm or sum_power or linear"),
+        ({"kernel": "norm", "power": 2}, "--set power: belongs to the sum_power kernel"),
+        ({"kernel": "sum_power", "kernel_p": 2.0}, "Add --set kernel=norm or leave it out"),
+        ({"kernel_p": 2.0, "power": 2}, "--set power: belongs to the sum_power kernel"),
+    ],
+    ids=str,
+)
+def test_an_idle_pin_is_refused(pinned: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words) as caught:
+        fit(law(40), pinned=pinned)
+    one_line(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -189,11 +224,15 @@ def test_first_candidates_fit_the_space() -> None:
     study = optuna.create_study(sampler=SAMPLER(seed=0))
     first = first_candidates(space())
     for params in first:
-        study.enqueue_trial(params)
+        study.enqueue_trial(params, user_attrs=params)
+    assert [params["family"] for params in first].count("linear") == 1
     for params in first:
         trial = study.ask()
-        assert isinstance(space().suggest(trial), Candidate)
-        assert {k: v for k, v in trial.params.items() if k in params} == params
+        candidate = space().suggest(trial)
+        if params["family"] == "constant":
+            assert (kernel_of(candidate), params, trial.params) == ("constant", first[-1], {})
+        else:
+            assert {k: v for k, v in trial.params.items() if k in params} == params
 
 
 @pytest.mark.parametrize(
@@ -201,6 +240,8 @@ def test_first_candidates_fit_the_space() -> None:
     [
         {"kernel": "norm", "kernel_p": 2.0, "kernel_q": 1.3, "bandwidth": 5.0, "ridge": 0.01},
         {"kernel_p": 1.5, "kernel_q": 0.8, "iterations": 2},
+        {"kernel": "linear", "ridge": 2.0, "iterations": 3, "agop_power": 0.25},
+        {"kernel": "constant"},
         {"kernel": "sum_power", "power": 3, "kernel_q": 0.9, "bandwidth": 2.5, "constant": 0.1},
         {"metric_shape": "full", "kernel_p": 2.0, "bandwidth_mode": "constant", "bandwidth": 7.0},
         {"power": 4, "agop_rows": 50, "agop_power": 0.3},
@@ -229,6 +270,7 @@ def test_the_fitted_model_uses_what_was_pinned(pinned: dict[str, Any], trials: i
                 k: v for k, v in pinned.items() if k in used and k != "iterations"
             }
             if pinned.get("bandwidth_mode") == "constant":
+                assert isinstance(leaf, RFMLeaf)
                 assert leaf.bandwidth == pinned["bandwidth"]
             if "metric_shape" in pinned:
                 assert leaf.metric.ndim == 2

@@ -20,6 +20,12 @@ KEEPS_ROWS = (
 )
 
 
+KEEPS_NO_ROWS = (
+    "Linear and constant leaves keep no training rows. The file still holds levels of categories, quantiles "
+    "of numbers, and targets of a sample of rows beside their predictions."
+)
+
+
 def run(options: InfoOptions, session: Session) -> int:
     """Print the facts of a model file."""
     model = load_model(Path(options.model))
@@ -28,7 +34,7 @@ def run(options: InfoOptions, session: Session) -> int:
         facts_table(options.model, _shown(document)),
         heading("Columns"),
         columns_table(model.schema),
-        Text("\n" + KEEPS_ROWS, style="dim"),
+        Text("\n" + (KEEPS_ROWS if document["keeps_training_rows"] else KEEPS_NO_ROWS), style="dim"),
     )
     session.renderer.document("info", document)
     return 0
@@ -50,14 +56,14 @@ def info_document(model: FittedModel, *, size_bytes: int) -> dict[str, Any]:
         "rows": model.report.rows,
         "members": len(model.members),
         "leaves": len(leaves),
-        "centers": sum(len(leaf.centers) for leaf in leaves),
+        "centers": model.n_centers,
         "size_bytes": size_bytes,
         "metric": model.report.metric,
         "score": model.report.score if isfinite(model.report.score) else None,
         "lower_is_better": model.report.lower_is_better,
         "created": model.created,
         "versions": dict(model.versions),
-        "keeps_training_rows": True,
+        "keeps_training_rows": model.n_centers > 0,
     }
 
 

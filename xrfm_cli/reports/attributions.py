@@ -13,7 +13,7 @@ from torch import Tensor
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
 from xrfm_cli.reports.columns import feature_columns, in_float64, map_columns
-from xrfm_cli.trees.explanation import gradient_blocks, owned_centers, path_attributions
+from xrfm_cli.trees.explanation import gradient_blocks, path_attributions, summarise_rows
 from xrfm_cli.tuning.model import FittedModel, Member
 
 Method = Literal["path", "gradient"]
@@ -93,9 +93,9 @@ def _attribute_member(
     """Attributions ``(n, columns)``, baseline ``(n,)`` and prediction ``(n,)`` of one member."""
     tree, column_map = member.tree, map_columns(columns, member.encoder)
     matrix, _ = member.encoder.encode(table)
-    centers = owned_centers(tree)
-    x = torch.from_numpy(matrix).to(centers.device)
-    reference = centers.double().mean(0).to(x.dtype)
+    known = summarise_rows(tree)
+    x = torch.from_numpy(matrix).to(known.rows.device)
+    reference = known.mean.to(x.dtype)
     # What a unit of each output of the tree adds to the explained score: one row of the decoding matrix.
     per_output = torch.from_numpy(np.ascontiguousarray(member.coding.decode_matrix()[explained])).to(x.device)
     values = np.zeros((len(x), len(columns)))

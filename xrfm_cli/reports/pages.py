@@ -126,6 +126,7 @@ def _frame(model: FittedModel, title: str) -> dict[str, Any]:
         "title": title,
         "version": __version__,
         "created": model.created,
+        "centers": model.n_centers,
         "tried": tried_choices(model.report.trials, lower_is_better=model.report.lower_is_better),
         "versions": {name: text for name, text in model.versions.items() if name not in ("xrfm", "xrfm-cli")},
     }

@@ -43,7 +43,7 @@ CHOICES = ("kernel", "kernel_p", "metric_shape", "numeric_transform", "category_
 def _shown(name: str, params: Mapping[str, Any]) -> str:
     value = params.get(name)
     if name == "kernel_p":  # a number, but 1 and 2 are kernels of their own
-        if params.get("kernel") == "sum_power":
+        if params.get("kernel", "norm") != "norm":
             return ""
         return f"{value:g}" if value in (1, 2) else "between"
     return "" if value is None else str(value)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.reports.columns import ColumnMap, map_columns
-from xrfm_cli.trees.explanation import gradient_blocks, owned_centers, sample_rows
+from xrfm_cli.trees.explanation import gradient_blocks, sample_rows, summarise_rows
 from xrfm_cli.tuning.model import Member
 
 MATRIX_FEATURES = 1024  # coordinates in the AGOP matrix; wider encodings keep the strongest
@@ -49,7 +49,7 @@ class Sensitivity:
 def measure_member(
     member: Member, number: int, columns: tuple[str, ...], *, rows: int, generator: torch.Generator
 ) -> Sensitivity:
-    """Sample rows from the leaves' centers and differentiate the member on them.
+    """Sample rows from those that the leaves keep and differentiate the member on them.
 
     Args:
         member: the member.
@@ -60,9 +60,8 @@ def measure_member(
     """
     tree = member.tree
     column_map = map_columns(columns, member.encoder)
-    centers = owned_centers(tree)
-    x = sample_rows(centers, rows, generator=generator)
-    deviations = centers.double().std(0, correction=0)
+    known = summarise_rows(tree)
+    x, deviations = sample_rows(known.rows, rows, generator=generator), known.deviations
     squares = torch.zeros(len(x), len(columns), dtype=torch.float64, device=x.device)
     kept = torch.arange(x.shape[1], device=x.device)
     matrix = torch.zeros(0, 0, dtype=torch.float64, device=x.device)

@@ -50,7 +50,7 @@ class LeafSummary:
     """A leaf of the heaviest member."""
 
     leaf: int
-    rows: int  # training rows that it keeps
+    rows: int  # training rows that it was fitted on
     sampled: int  # sampled rows that it answers for
     path: str  # how rows get there, such as "split 1 low, split 3 high"
     columns: tuple[ColumnContrast, ...]  # the strongest
@@ -107,7 +107,7 @@ def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
         leaves.append(
             LeafSummary(
                 leaf=number + 1,
-                rows=len(leaf.centers),
+                rows=leaf.n_rows,
                 sampled=int(chosen.sum()),
                 path=paths[number],
                 columns=tuple(
