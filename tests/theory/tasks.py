@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,6 +120,22 @@ def parity(x: Tensor) -> Tensor:  # (n, d) -> (n, 1)
 def subspace(d: int, rank: int, *, seed: int) -> Tensor:  # -> (d, rank)
     """Orthonormal columns in a random direction."""
     return torch.linalg.qr(torch.randn(d, rank, generator=generator(seed), dtype=torch.float64)).Q
+
+
+def normal(n: int, d: int, *, seed: int) -> Tensor:  # -> (n, d)
+    """Standard normal rows."""
+    return torch.randn(n, d, generator=generator(seed), dtype=torch.float64)
+
+
+def two_index(z: Tensor) -> Tensor:  # (n, 2) -> (n, 1)
+    """Degree 4 in Hermite polynomials; its part of degree 2, ``z1 z2``, already has both directions."""
+    return z[:, :1] * z[:, 1:] + (z[:, :1] ** 3 - 3 * z[:, :1]) * z[:, 1:] / 6**0.5
+
+
+def quadratic_form(x: Tensor, basis: Tensor, signs: Sequence[float]) -> Tensor:  # (n, d), (d, r) -> (n, 1)
+    """``x^T A x - trace(A)`` for the matrix ``A = basis diag(signs) basis^T``."""
+    values = (x @ basis).square() @ torch.tensor(signs, dtype=x.dtype)
+    return values[:, None] - sum(signs)
 
 
 def largest_angle(metric: Tensor, basis: Tensor) -> float:  # (d, d), (d, r) -> degrees

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 from tests.leaf_variants import generator
-from tests.theory.tasks import largest_angle, r_squared, subspace
+from tests.theory.tasks import largest_angle, normal, quadratic_form, r_squared, subspace, two_index
 from xrfm_cli.leaf_models import LeafConfig, agop, fit_leaf, iterate_leaf
 
 MULTI_INDEX = LeafConfig(bandwidth=10.0, ridge=1e-3, iterations=3, metric_shape="full", agop_rows=10_000)
@@ -33,16 +32,6 @@ QUADRATIC = LeafConfig(
     agop_rows=10_000,
     agop_power=0.25,
 )
-
-
-def normal(n: int, d: int, *, seed: int) -> Tensor:
-    """Standard normal rows."""
-    return torch.randn(n, d, generator=generator(seed), dtype=torch.float64)
-
-
-def two_index(z: Tensor) -> Tensor:  # (n, 2) -> (n, 1)
-    """Degree 4 in Hermite polynomials; its part of degree 2, ``z1 z2``, already has both directions."""
-    return z[:, :1] * z[:, 1:] + (z[:, :1] ** 3 - 3 * z[:, :1]) * z[:, 1:] / 6**0.5
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -78,15 +67,12 @@ def test_a_quadratic_form_of_low_rank_is_recovered(signs: tuple[float, ...], see
     d, n = 30, 400
     basis = subspace(d, len(signs), seed=seed)
 
-    def form(x: Tensor) -> Tensor:
-        values = (x @ basis).square() @ torch.tensor(signs, dtype=x.dtype)
-        return values[:, None] - sum(signs)  # its mean
-
     x, new = normal(n, d, seed=50 + seed), normal(1_500, d, seed=100 + seed)
-    leaves = list(iterate_leaf(x, form(x), QUADRATIC, generator=generator(seed)))
-    assert r_squared(leaves[0], new, form(new)) < 0.8  # the plain kernel
+    y, new_y = quadratic_form(x, basis, signs), quadratic_form(new, basis, signs)
+    leaves = list(iterate_leaf(x, y, QUADRATIC, generator=generator(seed)))
+    assert r_squared(leaves[0], new, new_y) < 0.8  # the plain kernel
     assert largest_angle(agop(leaves[0].gradients(x)), basis) > 5
-    assert r_squared(leaves[-1], new, form(new)) > 0.99
+    assert r_squared(leaves[-1], new, new_y) > 0.99
     assert largest_angle(leaves[-1].metric, basis) < 1
     values = torch.linalg.eigvalsh(leaves[-1].metric)  # of the rank of the form, and no more
     assert float(values[-len(signs) - 1]) < 1e-3 * float(values[-len(signs)])
