@@ -15,6 +15,7 @@ from xrfm_cli.leaf_models.agop import apply_metric, metric_power
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
+from xrfm_cli.leaf_models.precision import widened
 
 # Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
 # differently for other shapes, and a row's prediction must not depend on the rows around it.
@@ -49,8 +50,8 @@ def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -
     several columns does not. Coefficients of both signs are large where the ridge is small: a sum of them in
     float32 keeps few digits, and which ones depends on the number of threads.
     """
-    wide = kernel_block.double()
-    return torch.stack([wide @ column for column in columns.double()], dim=1).to(kernel_block.dtype)
+    wide = widened(kernel_block)
+    return torch.stack([wide @ column for column in widened(columns)], dim=1).to(kernel_block.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

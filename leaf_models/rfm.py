@@ -16,6 +16,7 @@ from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.solver import solve_ridge
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
@@ -152,13 +153,13 @@ def _updated_metric(
     bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     step = max(8, min(GRADIENT_ROWS, memory_bytes // (4 * bytes_a_row)))
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
-    total = torch.zeros_like(leaf.metric, dtype=torch.float64)
+    total = torch.zeros_like(leaf.metric, dtype=wide_dtype(x.device))
     mass = 0.0
     for start in range(0, len(drawn), step):
         rows = drawn[start : start + step]
         row_weights = None if weights is None else weights[rows]
         share = float(len(rows)) if row_weights is None else float(row_weights.sum())
-        total += share * average(leaf.gradients(x[rows]), row_weights).double()
+        total += share * widened(average(leaf.gradients(x[rows]), row_weights))
         mass += share
     return normalise_metric((total / mass).to(x.dtype), leaf.metric)
 
