@@ -62,7 +62,7 @@ def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) ->
     A full metric is applied in float64: rounded to float32, a row then comes out the same in any batch,
     and a center is at distance zero from itself.
     """
-    return x * root if root.ndim == 1 else (widened(x) @ widened(root)).to(x.dtype)
+    return x * root if root.ndim == 1 else (in_float64(x) @ in_float64(root)).to(x)
 
 
 def _weighted_rows(gradients: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
