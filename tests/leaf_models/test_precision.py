@@ -43,17 +43,15 @@ def test_wide_numbers_stay_and_decompositions_go_to_the_processor() -> None:
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
 def test_a_leaf_agrees_with_the_one_on_the_cpu(config: LeafConfig, request: pytest.FixtureRequest) -> None:
     x, y = sample(60, dtype=torch.float32)
-    x[:, -1] += 0.3 * x[:, 0]  # ties that a full metric turns into tiny differences have slopes of few digits
     weights = 0.5 + torch.rand(60, generator=generator(1))
+    new = torch.randn(20, 3, generator=generator(2))  # no ties, next to which slopes are steep
     expected = fit_leaf(x, y, config, generator=generator(), weights=weights)
-    predictions, gradients = expected.predict(x), expected.gradients(x)
+    predictions, gradients = expected.predict(new), expected.gradients(new)
     request.getfixturevalue("pretence")
-    inputs = far(x)
-    leaf = fit_leaf(inputs, far(y), config, generator=generator(), weights=far(weights))
+    leaf = fit_leaf(far(x), far(y), config, generator=generator(), weights=far(weights))
     assert leaf.coefficients.device == DEVICE
-    torch.testing.assert_close(near(leaf.predict(inputs)), predictions, rtol=1e-3, atol=1e-3)
-    error = (near(leaf.gradients(inputs)) - gradients).abs().max() / gradients.abs().max()
-    assert float(error) < 1e-2
+    torch.testing.assert_close(near(leaf.predict(far(new))), predictions, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(near(leaf.gradients(far(new))), gradients, rtol=1e-2, atol=1e-2)
 
 
 def test_columns_with_two_values_agree_with_the_cpu(request: pytest.FixtureRequest) -> None:
