@@ -47,11 +47,12 @@ lower-bounds:
 	rm -rf $(SCRATCH)
 
 # A fresh resolution of the newest versions, written as pins without a build's local suffix (2.13.0+cpu).
+# Triton has no pin: each CUDA build of torch demands a version of its own.
 constraints:
 	$(PYTHON) -m venv $(SCRATCH)
 	$(SCRATCH)/bin/pip install -q '.[dev]'
 	head -2 constraints.txt > $(SCRATCH)/new.txt
-	$(SCRATCH)/bin/pip freeze --all | grep '==' | grep -v -i -E '^(pip|xrfm-cli)==' | sed 's/+.*//' | sort -f >> $(SCRATCH)/new.txt
+	$(SCRATCH)/bin/pip freeze --all | grep '==' | grep -v -i -E '^(pip|triton|xrfm-cli)==' | sed 's/+.*//' | sort -f >> $(SCRATCH)/new.txt
 	mv $(SCRATCH)/new.txt constraints.txt
 	rm -rf $(SCRATCH)
 

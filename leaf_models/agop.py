@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from xrfm_cli.leaf_models.precision import in_float64, widened
+
 
 def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d, d)
     """Average gradient outer product of a sample of rows.
@@ -56,8 +58,8 @@ def metric_power(metric: Tensor, power: float) -> Tensor:
     """
     if metric.ndim == 1:
         return metric.clamp(min=0).pow(power)
-    values, vectors = torch.linalg.eigh(metric.double())
-    return ((vectors * values.clamp(min=0).pow(power)) @ vectors.T).to(metric.dtype)
+    values, vectors = torch.linalg.eigh(in_float64(metric))
+    return ((vectors * values.clamp(min=0).pow(power)) @ vectors.T).to(metric)
 
 
 def unit_scale(u: Tensor) -> float:
@@ -80,12 +82,12 @@ def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) ->
     A full metric is applied in float64: rounded to float32, a row then comes out the same in any batch,
     and a center is at distance zero from itself.
     """
-    return x * root if root.ndim == 1 else (x.double() @ root.double()).to(x.dtype)
+    return x * root if root.ndim == 1 else (in_float64(x) @ in_float64(root)).to(x)
 
 
 def _weighted_rows(gradients: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     """Every gradient as a row, and the share of each, in float64: the order of sums hardly matters there."""
     n, outputs, d = gradients.shape
     shares = torch.ones(n, device=gradients.device) if weights is None else weights
-    shares = shares.double() / shares.double().sum()
-    return gradients.double().reshape(n * outputs, d), shares[:, None].expand(n, outputs).reshape(-1)
+    shares = widened(shares) / widened(shares).sum()
+    return widened(gradients).reshape(n * outputs, d), shares[:, None].expand(n, outputs).reshape(-1)

@@ -1,8 +1,9 @@
 """Sums over coordinates of a function of one difference, for every pair of a row and a center.
 
 Every kernel but the Euclidean one is a function of such a sum. Columns with two values go through one matrix
-product (:mod:`two_valued`); the others through compiled loops where the package was built with a compiler and
-the numbers are float32 on a CPU, or else through torch, a column at a time.
+product (:mod:`two_valued`); the others go where :func:`backend` says. For float32 these are compiled loops on
+a CPU, if the package was built with a compiler, and Triton's kernels on a CUDA device, if Triton is there;
+otherwise it is torch, a column at a time.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from types import ModuleType
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from xrfm_cli.leaf_models.precision import has_float64, wide_dtype, widened
 from xrfm_cli.leaf_models.two_valued import TwoValued, differing_sum, find_two_valued, slope_sums
 
 try:
@@ -31,6 +35,36 @@ _KINDS = {"power": 0, "decay": 1}  # as in _coordinates.c
 def is_compiled() -> bool:
     """Whether the compiled loops are there; if not, torch does the same more slowly."""
     return _coordinates is not None
+
+
+@cache
+def triton_module() -> ModuleType | None:
+    """The Triton kernels, if they are there and run; if not, torch does the same with more memory traffic."""
+    try:
+        from xrfm_cli.leaf_models import triton_kernels
+    except ImportError:
+        return None
+    return triton_kernels if triton_kernels.is_usable() else None
+
+
+def backend(*tensors: Tensor) -> Literal["compiled", "triton", "torch"]:
+    """What computes sums over these tensors; the one place that decides.
+
+    >>> backend(torch.zeros(1, dtype=torch.float64))
+    'torch'
+    """
+    if all(tensor.dtype == torch.float32 for tensor in tensors):
+        devices = {tensor.device.type for tensor in tensors}
+        if devices == {"cpu"} and _coordinates is not None:
+            return "compiled"
+        if devices == {"cuda"} and triton_module() is not None:
+            return "triton"
+    return "torch"
+
+
+def has_loops(*tensors: Tensor) -> bool:
+    """Whether the compiled loops take these tensors."""
+    return backend(*tensors) == "compiled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +178,22 @@ def coordinate_slopes(
     return out
 
 
+def exponential_sums(
+    term: Term, u: Tensor, a: Tensor | Centers, exponent: float, rate: float
+) -> Tensor:  # (b, d), (m, d) -> (b, m)
+    """``exp(-rate * s^exponent)`` of the sums ``s`` that :func:`coordinate_sums` gives.
+
+    >>> u, a = torch.zeros(1, 2), torch.tensor([[1.0, 1.0]])
+    >>> exponential_sums(Term(kind="power", exponent=1.0), u, a, 1.0, 1.0)
+    tensor([[0.1353]])
+    """
+    centers = prepare_centers(a)
+    if not len(centers.two.columns) and backend(u, centers.columns) == "triton":
+        fused: Tensor = _triton().exponential_sums(term, u, centers.columns, exponent, rate)
+        return fused
+    return kernel_values_(coordinate_sums(term, u, centers), exponent, rate)
+
+
 def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool = False) -> Tensor:
     """``exp(-rate * s^exponent)`` of sums of 0 or more, in place.
 
@@ -195,69 +245,86 @@ def cache_blocks(rows: int, columns: int) -> Iterator[slice]:
 
 def _add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> Tensor:  # (b, d), (d, m), (b, m)
     """Add the sums over some columns to ``out``, and return it."""
-    d, m = columns.shape
-    if has_loops(u, columns, out):
-        u = u.contiguous()
-
-        def add(rows: slice) -> None:
-            part, target = u[rows], out[rows]
-            _coordinates.add_sums(
-                part.data_ptr(),
-                len(part),
-                columns.data_ptr(),
-                columns.stride(0),
-                m,
-                d,
-                *_facts(term),
-                target.data_ptr(),
-            )
-
-        _share_rows(add, len(u), d * m)
-    elif term.kind == "power":
+    way = backend(u, columns, out)
+    if way == "compiled":
+        _add_sums_compiled(term, u.contiguous(), columns, out)
+    elif way == "triton":
+        _triton().add_sums(term, u, columns, out)
+    elif term.kind == "power" and has_float64(u.device):
         out.add_(power_(torch.cdist(u, columns.T, p=term.exponent), term.exponent))
-    else:
-        for rows in cache_blocks(len(u), m):
-            for j in range(d):
-                out[rows] += term.value((u[rows, j, None] - columns[j]).abs_())
+    else:  # by operations that every device has
+        for rows in cache_blocks(len(u), columns.shape[1]):
+            for j, column in enumerate(columns):
+                out[rows] += term.value((u[rows, j, None] - column).abs_())
     return out
 
 
+def _add_sums_compiled(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> None:
+    d, m = columns.shape
+
+    def add(rows: slice) -> None:
+        part, target = u[rows], out[rows]
+        _coordinates.add_sums(
+            part.data_ptr(),
+            len(part),
+            columns.data_ptr(),
+            columns.stride(0),
+            m,
+            d,
+            *_facts(term),
+            target.data_ptr(),
+        )
+
+    _share_rows(add, len(u), d * m)
+
+
 def _slopes(term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: Tensor) -> Tensor:
-    outputs, (d, m) = coefficients.shape[1], columns.shape
-    out = torch.empty(len(u), outputs, d, dtype=torch.float64, device=u.device)
-    if has_loops(u, columns, pair):
-        u, pair, weights = u.contiguous(), pair.contiguous(), coefficients.to(u.dtype).T.contiguous()
-
-        def fill(rows: slice) -> None:
-            part, pairs, target = u[rows], pair[rows], out[rows]
-            _coordinates.slope_sums(
-                part.data_ptr(),
-                len(part),
-                columns.data_ptr(),
-                columns.stride(0),
-                m,
-                d,
-                pairs.data_ptr(),
-                weights.data_ptr(),
-                outputs,
-                *_facts(term),
-                target.data_ptr(),
-            )
-
-        _share_rows(fill, len(u), d * m)
+    """The sums of slopes over some columns ``(b, c, d)``."""
+    way = backend(u, columns, pair)
+    if way == "compiled":
+        out = _slopes_compiled(term, u.contiguous(), columns, pair.contiguous(), coefficients)
+    elif way == "triton":
+        out = _triton().slope_sums(term, u, columns, pair, coefficients)
     else:
-        wide = coefficients.double()  # of both signs: their sums cancel
-        for rows in cache_blocks(len(u), m):
-            for j in range(d):
-                slopes = term.slope(u[rows, j, None] - columns[j])
-                out[rows, :, j] = slopes.mul_(pair[rows]).double() @ wide
+        out = u.new_empty(len(u), coefficients.shape[1], len(columns), dtype=wide_dtype(u.device))
+        wide = widened(coefficients)  # of both signs: their sums cancel
+        for rows in cache_blocks(len(u), columns.shape[1]):
+            for j, column in enumerate(columns):
+                slopes = term.slope(u[rows, j, None] - column)
+                out[rows, :, j] = widened(slopes.mul_(pair[rows])) @ wide
     return out.mul_(term.slope_factor).to(u.dtype)
 
 
-def has_loops(*tensors: Tensor) -> bool:
-    """Whether the compiled loops take these tensors."""
-    fits = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
-    return fits and _coordinates is not None
+def _slopes_compiled(term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: Tensor) -> Tensor:
+    outputs, (d, m) = coefficients.shape[1], columns.shape
+    out = torch.empty(len(u), outputs, d, dtype=torch.float64)
+    weights = coefficients.to(u.dtype).T.contiguous()
+
+    def fill(rows: slice) -> None:
+        part, pairs, target = u[rows], pair[rows], out[rows]
+        _coordinates.slope_sums(
+            part.data_ptr(),
+            len(part),
+            columns.data_ptr(),
+            columns.stride(0),
+            m,
+            d,
+            pairs.data_ptr(),
+            weights.data_ptr(),
+            outputs,
+            *_facts(term),
+            target.data_ptr(),
+        )
+
+    _share_rows(fill, len(u), d * m)
+    return out
+
+
+def _triton() -> ModuleType:
+    """The Triton kernels, where :func:`backend` has chosen them."""
+    found = triton_module()
+    assert found is not None
+    return found
 
 
 def _facts(term: Term) -> tuple[int, float, float]:

@@ -21,11 +21,13 @@ from xrfm_cli.leaf_models.coordinates import (
     cache_blocks,
     coordinate_slopes,
     coordinate_sums,
+    exponential_sums,
     has_loops,
     kernel_values_,
     power_,
     prepare_centers,
 )
+from xrfm_cli.leaf_models.precision import widened
 
 LARGEST_LOG = 88.0  # of what float32 holds
 # Products with few columns round a row by its place in the block; with so many they do not.
@@ -73,7 +75,9 @@ class NormKernel:
 
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """Kernel values ``(b, m)``."""
-        return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self._rate)
+        if self.p == 2:
+            return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self._rate)
+        return exponential_sums(Term(kind="power", exponent=self.p), u, a, self.q / self.p, self._rate)
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
@@ -161,10 +165,10 @@ def _expanded_squares(u: Tensor, a: Tensor) -> Tensor:
     if len(a) < FEW_CENTERS:
         padded = torch.cat([a, a.new_zeros(FEW_CENTERS - len(a), a.shape[1])])
         return _expanded_squares(u, padded)[:, : len(a)].contiguous()
-    left, right = u.double(), a.double()
+    left, right = widened(u), widened(a)
     u_norms, a_norms = left.square().sum(1), right.square().sum(1)
     squared = torch.addmm(a_norms[None, :], left, right.T, alpha=-2).add_(u_norms[:, None])
-    noise = 8 * max(torch.finfo(u.dtype).eps ** 2, torch.finfo(torch.float64).eps)
+    noise = 8 * max(torch.finfo(u.dtype).eps ** 2, torch.finfo(left.dtype).eps)
     for rows in cache_blocks(len(u), len(a)):
         bound = (u_norms[rows, None] + a_norms[None, :]).mul_(noise)
         squared[rows].masked_fill_(squared[rows] <= bound, 0.0)
@@ -183,10 +187,10 @@ def _is_zero(sums: Tensor, u: Tensor, a: Tensor, p: float) -> Tensor:  # (b, m),
 
 def _euclidean_sums(pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
     """``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel."""
-    wide_pair, wide_u, wide_a = pair.double(), u.double(), a.double()
+    wide_pair, wide_u, wide_a = widened(pair), widened(u), widened(a)
     sums = [
         (weighted := wide_pair * column).sum(1, keepdim=True) * wide_u - weighted @ wide_a
-        for column in coefficients.T.double()
+        for column in widened(coefficients.T)
     ]
     return torch.stack(sums, dim=1).to(u.dtype)
 
@@ -205,5 +209,5 @@ def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:
     if weights is None:
         return float(upper[different].median())
     ordered, order = upper[different].sort()
-    mass = (weights[first] * weights[second])[different][order].double().cumsum(0)
+    mass = widened((weights[first] * weights[second])[different][order]).cumsum(0)
     return float(ordered[int(torch.searchsorted(mass, mass[-1] / 2))])

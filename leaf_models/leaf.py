@@ -15,6 +15,7 @@ from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
+from xrfm_cli.leaf_models.precision import widened
 
 # Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
 # differently for other shapes, and a row's prediction must not depend on the rows around it.
@@ -74,8 +75,8 @@ def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -
     several columns does not. Coefficients of both signs are large where the ridge is small: a sum of them in
     float32 keeps few digits, and which ones depends on the number of threads.
     """
-    wide = kernel_block.double()
-    return torch.stack([wide @ column for column in columns.double()], dim=1).to(kernel_block.dtype)
+    wide = widened(kernel_block)
+    return torch.stack([wide @ column for column in widened(columns)], dim=1).to(kernel_block.dtype)
 
 
 def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:  # -> (n, outputs)
@@ -210,10 +211,10 @@ class LinearLeaf:
 
     def predict(self, x: Tensor) -> Tensor:
         """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
-        columns, mean, intercept = self.coefficients.T.double(), self.mean.double(), self.intercept.double()
+        columns, mean, intercept = (widened(t) for t in (self.coefficients.T, self.mean, self.intercept))
 
         def values(block: Tensor) -> Tensor:
-            return expand(block.double() - mean, columns) + intercept
+            return expand(widened(block) - mean, columns) + intercept
 
         return in_blocks(values, x, len(columns))
 

@@ -16,6 +16,7 @@ from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import LinearLeaf
+from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solver import Solution, solve_ridge
 
 ROWS = 1_024  # rows a block that is held in float64
@@ -58,6 +59,11 @@ def iterate_linear(
     Radhakrishnan, Belkin, Drusvyatskiy, Linear Recursive Feature Machines provably recover low-rank
     matrices, arXiv 2401.04553 (2024).
     """
+    if not has_float64(x.device):
+        mass = None if weights is None else weights.cpu()
+        near = iterate_linear(x.cpu(), y.cpu(), config, metric=metric.cpu(), weights=mass, on_event=on_event)
+        yield from (leaf.to(x.device) for leaf in near)
+        return
     rows = _centred(x, y, weights)
     solve = _constant(rows) if config.kernel == "constant" else _solver(rows)
     average = agop_diagonal if config.metric_shape == "diagonal" else agop

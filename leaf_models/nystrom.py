@@ -7,14 +7,15 @@ centers are computed in blocks, in every step again unless they fit into the byt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import NumericalError
-from xrfm_cli.leaf_models.coordinates import Centers
+from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel
+from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solver import JITTERS
 
 STEPS = 100  # of conjugate gradients, at most
@@ -60,6 +61,17 @@ def solve_nystrom(
     preconditioning in kernel machines, arXiv 2312.03311. Everything but the kernel values is in float64.
     Raises NumericalError if the centers' kernel matrix cannot be factorised.
     """
+    if not has_float64(u.device):
+        near = solve_nystrom(
+            kernel,
+            u.cpu(),
+            y.cpu(),
+            prepare_centers(centers.rows.cpu()),
+            ridge,
+            None if weights is None else weights.cpu(),
+            memory_bytes=memory_bytes,
+        )
+        return replace(near, coefficients=near.coefficients.to(u.device))
     n, m = len(u), len(centers.rows)
     factor, jitter = _factor(kernel, centers)
     # With K_nC^T K_nC near (n / m) K_CC^2 the preconditioned matrix is near the identity.

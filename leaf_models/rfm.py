@@ -28,6 +28,7 @@ from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.nystrom import solve_nystrom
+from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.leaf_models.solver import solve_ridge
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
@@ -266,7 +267,7 @@ def _updated_metric(
     bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     step = max(8, min(GRADIENT_ROWS, memory_bytes // (4 * bytes_a_row)))
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
-    total = torch.zeros_like(leaf.metric, dtype=torch.float64)
+    total = torch.zeros_like(leaf.metric, dtype=wide_dtype(x.device))
     mass = 0.0
     for start in range(0, len(drawn), step):
         rows = drawn[start : start + step]
@@ -307,6 +308,6 @@ def _check_linear(x: Tensor, memory_bytes: int) -> None:
     if needed > memory_bytes:
         raise InputError(
             f"a linear leaf of {len(x):,} rows and {x.shape[1]:,} columns needs {needed / 2**30:.1f} GiB, "
-            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more (--memory), or leave linear leaves "
-            "out: --set kernel=norm."
+            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more (--memory), or leave linear "
+            "leaves out: --set kernel=norm."
         )

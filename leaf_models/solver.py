@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.leaf_models.precision import has_float64
 
 # Relative to the mean diagonal. Each step is tried once; what was needed is reported, never silent.
 JITTERS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
@@ -37,6 +38,9 @@ def solve_ridge(kernel: Tensor, y: Tensor, ridge: float, weights: Tensor | None 
 
     Raises NumericalError if no jitter of the ladder makes the matrix positive definite.
     """
+    if not has_float64(kernel.device):
+        near = solve_ridge(kernel.cpu(), y.cpu(), ridge, None if weights is None else weights.cpu())
+        return replace(near, coefficients=near.coefficients.to(kernel.device))
     # In float64: next to a diagonal of ones, float32 keeps few digits of a small ridge.
     diagonal = kernel.diagonal().double() + (ridge if weights is None else ridge / weights.double())
     scale = float(diagonal.mean())

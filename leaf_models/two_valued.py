@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from xrfm_cli.leaf_models.precision import widened
+
 # Weights are rounded to so many bits of their sum: every sum of them is then exact, whatever its order.
 BITS = {torch.float32: 22, torch.float64: 51}
 
@@ -76,20 +78,20 @@ def differing_sum(two: TwoValued, high: Tensor, weight: Tensor) -> Tensor:  # (b
 
 def _rounded(weight: Tensor) -> Tensor:
     """Weights as multiples of a power of two that leaves room for their sums."""
-    total = float(weight.abs().double().sum())
+    total = float(widened(weight.abs()).sum())
     if total == 0 or not math.isfinite(total):
         return weight
     quantum = 2.0 ** (math.frexp(total)[1] - BITS[weight.dtype])
-    return (weight.double() / quantum).round().mul(quantum).to(weight.dtype)
+    return (widened(weight) / quantum).round().mul(quantum).to(weight.dtype)
 
 
 def slope_sums(
     two: TwoValued, high: Tensor, pair: Tensor, coefficients: Tensor, slope: Tensor
 ) -> Tensor:  # (b, k), (b, m), (m, c), (k,) -> (b, c, k)
     """``sum_i pair_bi coefficients_io slope_j sign(u_bj - a_ij)``, the slope being that at the gap."""
-    wide_pair, is_high = pair.double(), two.is_high.double()
+    wide_pair, is_high = widened(pair), widened(two.is_high)
     sums = []
-    for column in coefficients.T.double():
+    for column in widened(coefficients.T):
         weighted = wide_pair * column
         from_high = weighted @ is_high
         every = weighted.sum(1, keepdim=True)

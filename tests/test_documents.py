@@ -25,6 +25,9 @@ COMMANDS = (
 )
 
 
+UNPINNED = {"triton"}  # each CUDA build of torch demands a version of its own
+
+
 def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     found = [line.split("==") for line in lines if not line.startswith("#")]
@@ -75,7 +78,10 @@ def test_options_in_the_readme_exist() -> None:
 
 def test_every_dependency_is_pinned_within_its_bounds() -> None:
     pinned = pins()
+    assert not UNPINNED & set(pinned)
     for requirement in requirements():
+        if requirement.name in UNPINNED:
+            continue
         version = pinned.get(canonicalize_name(requirement.name))
         assert version, f"{requirement.name} is not in constraints.txt"
         assert requirement.specifier.contains(version), f"{requirement} excludes the pinned {version}"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models import LeafConfig, agop, fit_leaf
+from xrfm_cli.leaf_models.precision import in_float64, wide_dtype
 
 # The model whose AGOP gives the direction, as in the reference: a plain Laplace kernel machine.
 SPLIT_MODEL = LeafConfig(kernel_p=2.0, kernel_q=1.0, bandwidth=10.0, ridge=1e-3, iterations=0)
@@ -26,8 +27,8 @@ def agop_directions(
         rows: size of the subset.
         generator: draws the subset.
 
-    Returns unit vectors ``(d,)`` in float64 whose largest entry is positive, so that left and right
-    mean the same in every run. Beaglehole et al., arXiv 2508.10053 (2025), section 3.
+    Returns unit vectors ``(d,)`` in the device's widest type whose largest entry is positive, so that left
+    and right mean the same in every run. Beaglehole et al., arXiv 2508.10053 (2025), section 3.
     """
     drawn = torch.randperm(len(x), generator=generator)[:rows].sort().values
     inputs, targets = x[drawn], y[drawn]
@@ -38,8 +39,9 @@ def agop_directions(
     if len(inputs) < 2:
         return []
     leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
-    metric = agop(leaf.gradients(inputs), row_weights)
-    return _leading(metric) + _leading(torch.cov(inputs.double().T).reshape(metric.shape))
+    metric = in_float64(agop(leaf.gradients(inputs), row_weights))
+    covariance = torch.cov(in_float64(inputs).T).reshape(metric.shape)
+    return [vector.to(x.device, wide_dtype(x.device)) for vector in _leading(metric) + _leading(covariance)]
 
 
 def _leading(matrix: Tensor) -> list[Tensor]:

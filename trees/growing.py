@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafModel, iterate_leaf
+from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
@@ -144,8 +145,8 @@ def _median_gap(projection: Tensor, weights: Tensor | None) -> float | None:
     values, inverse = projection.unique(return_inverse=True)
     if len(values) < 2:
         return None
-    mass = torch.zeros(len(values), dtype=torch.float64, device=values.device)
-    ones = torch.ones_like(projection) if weights is None else weights.double()
+    mass = torch.zeros(len(values), dtype=wide_dtype(values.device), device=values.device)
+    ones = torch.ones_like(projection) if weights is None else widened(weights)
     below = mass.scatter_add_(0, inverse, ones).cumsum(0)[:-1] / ones.sum()
     cut = int((below - 0.5).abs().argmin())
     middle = float((values[cut] + values[cut + 1]) / 2)

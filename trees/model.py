@@ -12,6 +12,7 @@ from torch import Tensor
 from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 from xrfm_cli.leaf_models.leaf import MISFIT
+from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.routing import (
     SplitNode,
@@ -59,7 +60,7 @@ class TreeModel:
     def leaf_weights(self, x: Tensor) -> Tensor:  # (n, d) -> (n, n_leaves)
         """The weights with which leaves vote on each row; each row adds to one."""
         if self._is_hard:
-            weights = torch.zeros(len(x), len(self.leaves), dtype=torch.float64, device=x.device)
+            weights = torch.zeros(len(x), len(self.leaves), dtype=wide_dtype(x.device), device=x.device)
             weights[torch.arange(len(x), device=x.device), self.route(x)] = 1.0
             return weights
         return voting_weights(path_weights(x, self.splits, len(self.leaves), self.temperature))
@@ -150,7 +151,8 @@ class TreeModel:
 
     def to(self, device: torch.device | str) -> TreeModel:
         """The same tree with its tensors on another device."""
-        splits = tuple(replace(node, direction=node.direction.to(device)) for node in self.splits)
+        wide = wide_dtype(torch.device(device))
+        splits = tuple(replace(node, direction=node.direction.to(device, wide)) for node in self.splits)
         return replace(self, splits=splits, leaves=tuple(leaf.to(device) for leaf in self.leaves))
 
     @property

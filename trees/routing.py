@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xrfm_cli.leaf_models.precision import wide_dtype, widened
+
 MAX_VOTING_LEAVES = 12  # leaves that vote on a softly routed row
 VOTING_MASS = 0.99  # share of the weight that the voting leaves hold, if so many suffice
 PROJECTION_BLOCK = 1024
@@ -27,13 +29,16 @@ class SplitNode:
     right: int
 
 
-def project(x: Tensor, direction: Tensor) -> Tensor:  # (n, d), (d,) -> (n,) float64
-    """Projections in float64, in blocks of one shape, so that a row's value is the same in any batch.
+def project(x: Tensor, direction: Tensor) -> Tensor:  # (n, d), (d,) -> (n,)
+    """Projections in blocks of one shape, so that a row's value is the same in any batch.
+
+    In the widest type of the device, as all of routing: float64, where there is one.
 
     Training and prediction both call this: one rule for ties is worth nothing if the two round differently.
     """
-    out = torch.empty(len(x), dtype=torch.float64, device=x.device)
-    block = torch.zeros(PROJECTION_BLOCK, x.shape[1], dtype=torch.float64, device=x.device)
+    wide, direction = wide_dtype(x.device), widened(direction)
+    out = torch.empty(len(x), dtype=wide, device=x.device)
+    block = torch.zeros(PROJECTION_BLOCK, x.shape[1], dtype=wide, device=x.device)
     for start in range(0, len(x), PROJECTION_BLOCK):
         rows = min(PROJECTION_BLOCK, len(x) - start)
         block[:rows] = x[start : start + rows]
@@ -64,11 +69,12 @@ def path_weights(x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temper
     A split passes the share ``sigmoid((v . x - b) / (temperature * IQR))`` to the right; a temperature
     or an IQR of zero is a hard split.
     """
-    weights = torch.zeros(len(x), n_leaves, dtype=torch.float64, device=x.device)
+    wide = wide_dtype(x.device)
+    weights = torch.zeros(len(x), n_leaves, dtype=wide, device=x.device)
     if not splits:
         weights[:, 0] = 1.0
         return weights
-    reach: dict[int, Tensor] = {0: torch.ones(len(x), dtype=torch.float64, device=x.device)}
+    reach: dict[int, Tensor] = {0: torch.ones(len(x), dtype=wide, device=x.device)}
     for number in _topological(splits):
         node, mass = splits[number], reach.pop(number)
         to_right = right_share(project(x, node.direction), node, temperature)
@@ -84,7 +90,7 @@ def right_share(projection: Tensor, node: SplitNode, temperature: float) -> Tens
     """Share of each row that a split passes to the right."""
     width = temperature * node.iqr
     offset = projection - node.threshold
-    return torch.sigmoid(offset / width) if width > 0 else (offset > 0).double()
+    return torch.sigmoid(offset / width) if width > 0 else (offset > 0).to(offset.dtype)
 
 
 def voting_weights(weights: Tensor) -> Tensor:  # (n, n_leaves) -> (n, n_leaves)
@@ -105,16 +111,17 @@ def log_weight_gradients(
     ``sum over the path of (right: 1 - s, left: -s) v / (temperature * IQR)``; hard splits contribute nothing.
     """
     n, d = x.shape
-    out = torch.zeros(n, n_leaves, d, dtype=torch.float64, device=x.device)
+    wide = wide_dtype(x.device)
+    out = torch.zeros(n, n_leaves, d, dtype=wide, device=x.device)
     if not splits:
         return out
-    slope: dict[int, Tensor] = {0: torch.zeros(n, d, dtype=torch.float64, device=x.device)}
+    slope: dict[int, Tensor] = {0: torch.zeros(n, d, dtype=wide, device=x.device)}
     for number in _topological(splits):
         node, above = splits[number], slope.pop(number)
         width = temperature * node.iqr
         to_right = right_share(project(x, node.direction), node, temperature)
         for child, factor in ((node.left, -to_right), (node.right, 1 - to_right)):
-            below = above if width <= 0 else above + factor[:, None] * (node.direction / width)
+            below = above if width <= 0 else above + factor[:, None] * (widened(node.direction) / width)
             if child < 0:
                 out[:, ~child] = below
             else:

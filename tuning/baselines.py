@@ -69,11 +69,11 @@ def _ridge(problem: Problem, fold: int) -> Array:
         outputs = np.zeros((len(matrices.x_valid), matrices.y_train.shape[1]))
         return problem.decode(fold, outputs)
     model = RidgeCV(alphas=RIDGES)
-    weights = None if matrices.weights is None else matrices.weights.double().cpu().numpy()
+    weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
     model.fit(
-        matrices.x_train.double().cpu().numpy(),
-        matrices.y_train.double().cpu().numpy(),
+        matrices.x_train.cpu().double().numpy(),
+        matrices.y_train.cpu().double().numpy(),
         sample_weight=weights,
     )
-    predicted = model.predict(matrices.x_valid.double().cpu().numpy())
+    predicted = model.predict(matrices.x_valid.cpu().double().numpy())
     return problem.decode(fold, predicted.reshape(len(predicted), -1))

@@ -192,12 +192,12 @@ def _iterate(
         few_rows, few_x = rows, x
     if model.splits and "temperature" not in problem.pinned:
         # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
-        options = [model.with_temperature(t).predict(few_x).double().cpu().numpy() for t in TEMPERATURES]
+        options = [model.with_temperature(t).predict(few_x).cpu().double().numpy() for t in TEMPERATURES]
         losses = [rounded(problem.loss_of(fold, option, few_rows)) for option in options]
         model = model.with_temperature(TEMPERATURES[int(np.argmin(losses))])
     if early:
         rows, x = few_rows, few_x
-    codes = model.predict(x).double().cpu().numpy()
+    codes = model.predict(x).cpu().double().numpy()
     return Iterate(
         metric=mean_metric(model),
         rows=rows,

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import NumericalError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.leaf_models.coordinates import is_compiled
+from xrfm_cli.leaf_models.coordinates import is_compiled, triton_module
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel
@@ -108,6 +108,9 @@ def fit_model(
             )
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
+            listener(Event(kind="fallback", message=message, count=1))
+        if config.device.startswith("cuda") and triton_module() is None:
+            message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
         space = make_space(problem, config)
         listener(Event(kind="note", message=f"judged by {problem.plan.scheme}: {problem.plan.reason}"))

@@ -38,7 +38,7 @@ class Member:
     def scores(self, x: NDArray[np.float32], device: str) -> Array:
         """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
         codes = self.tree.predict(torch.from_numpy(x).to(device))
-        return self.coding.decode(codes.double().cpu().numpy())
+        return self.coding.decode(codes.cpu().double().numpy())
 
     def prediction(self, x: NDArray[np.float32], device: str) -> Array:
         """Values ``(n,)`` or probabilities ``(n, classes)``."""

@@ -10,15 +10,17 @@ from xrfm_cli.datasets.errors import OptionError
 
 
 def prepare_device(device: str, *, threads: int | None) -> str:
-    """Set the number of threads and return the device that ``auto`` stands for.
+    """Set the number of threads, turn TF32 off and return the device that ``auto`` stands for.
 
-    Threads belong to the process, so only the front door sets them; the library takes them as they are.
+    Both belong to the process, so only the front door sets them; the library takes them as they are. torch
+    leaves TF32 off too, unless the environment asks for it, as some containers do.
 
     >>> prepare_device("cpu", threads=None)
     'cpu'
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise OptionError(f"--device: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
     if device == "auto":

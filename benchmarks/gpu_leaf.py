@@ -1,0 +1,199 @@
+"""One leaf on a CUDA device: its time over the floor that the device's matrix products set.
+
+    python benchmarks/gpu_leaf.py --reference-python REFENV/bin/python --tf32 --out gpu_leaf.jsonl
+
+Fits 60,000 rows of 50 columns with ``T = 3`` metric updates over 4,096 AGOP rows, for ``p = 2`` and ``p
+= 1``, and predicts new rows. The floor is that of the ``T + 1`` factorisations, ``n^3 / 3`` operations
+each, at the rate of float32 matrix products measured beforehand with TF32 off. With ``--reference-
+python``, the reference package fits the same rows with the same pinned hyperparameters; with ``--tf32``,
+this project fits them once more with TF32 on, and the record tells how far its predictions move. Every
+fit is a process of its own, with an untimed small fit first, for libraries load and kernels compile at
+their first use. ``--n 2000`` is a quick try.
+
+Ends with status 2 where there is no CUDA device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from leaf_speed import KERNELS, Case, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+AGOP_ROWS, WARM_ROWS, RIDGE = 4_096, 1_000, 1e-2
+
+
+def fit_ours(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable[[Tensor], Tensor]:
+    """This project's leaf, fitted; what it predicts with."""
+    import torch
+
+    from xrfm_cli.leaf_models import LeafConfig, fit_leaf
+
+    facts = KERNELS[case.kernel]
+    config = LeafConfig(
+        kernel_p=facts["p"],
+        kernel_q=facts["q"],
+        bandwidth=case.bandwidth,
+        ridge=RIDGE,
+        iterations=iterations,
+        agop_rows=min(AGOP_ROWS, len(x)),
+    )
+    memory = torch.cuda.mem_get_info()[1]
+    return fit_leaf(x, y, config, generator=torch.Generator().manual_seed(0), memory_bytes=memory).predict
+
+
+def fit_reference(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable[[Tensor], Tensor]:
+    """The reference's leaf, fitted; what it predicts with."""
+    from xrfm.rfm_src import RFM  # noqa: TID251  (this process runs in the reference's own environment)
+
+    facts = KERNELS[case.kernel]
+    model = RFM(
+        kernel={"p=2": "l2", "p=1": "l1"}[case.kernel],
+        bandwidth=case.bandwidth,
+        exponent=facts["q"],
+        norm_p=facts["p"],
+        iters=iterations,
+        diag=True,
+        device="cuda",
+        verbose=False,
+    )
+    model.fit(
+        (x, y),
+        (x[:2], y[:2]),  # a validation set is compulsory; the smallest costs nothing
+        reg=RIDGE,
+        iters=iterations,
+        return_best_params=False,
+        early_stop_rfm=False,
+        total_points_to_sample=min(AGOP_ROWS, len(x)),
+    )
+    return model.predict
+
+
+def work(side: str, case: Case, iterations: int, out: Path) -> None:
+    """Fit and predict in this process; write the predictions and the figures."""
+    import torch
+
+    torch.set_float32_matmul_precision("high" if side == "ours_tf32" else "highest")
+    fit = fit_reference if side == "reference" else fit_ours
+    x, y, new = (torch.from_numpy(values).cuda() for values in rows(case))
+    fit(case, x[:WARM_ROWS], y[:WARM_ROWS], 1)(new)
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    predict = fit(case, x, y, iterations)
+    torch.cuda.synchronize()
+    fitted = time.perf_counter()
+    predictions = predict(new).cpu()
+    facts = {
+        "fit_s": fitted - start,
+        "predict_s": time.perf_counter() - fitted,
+        "peak_bytes": torch.cuda.max_memory_allocated(),
+    }
+    np.save(out.with_suffix(".npy"), predictions.double().numpy())
+    out.write_text(json.dumps(facts))
+
+
+def product_rate(n: int = 8_192, times: int = 5) -> float:
+    """Operations a second of float32 matrix products with TF32 off."""
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+    square, best = torch.randn(n, n, device="cuda"), float("inf")
+    for _ in range(times + 1):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        square @ square
+        torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def run(side: str, python: str, case: Case, args: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """One side of one case in a process of its own, which the limit ends."""
+    out = folder / f"{side}.json"
+    out.unlink(missing_ok=True)
+    command = [python, __file__, "--worker", side, str(out), "--kernels", case.kernel]
+    command += ["--n", str(case.n), "--d", str(case.d), "--iterations", str(args.iterations)]
+    try:
+        done = subprocess.run(command, timeout=args.limit, capture_output=True, text=True)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"more than {args.limit:g} s"}
+    if done.returncode or not out.exists():
+        return {"failed": (done.stderr.strip().splitlines() or ["killed"])[-1][:200]}
+    return {**json.loads(out.read_text()), "predictions": np.load(out.with_suffix(".npy"))}
+
+
+def compare(case: Case, rate: float, args: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """All sides of a case; how far the others' predictions are from ours, in deviations of ours."""
+    pythons = {"ours": sys.executable}
+    if args.tf32:
+        pythons["ours_tf32"] = sys.executable
+    if args.reference_python:
+        pythons["reference"] = args.reference_python
+    floor = (args.iterations + 1) * case.n**3 / 3 / rate
+    record: dict[str, object] = {"kernel": case.kernel, "n": case.n, "d": case.d, "floor_s": floor}
+    ours = None
+    for side, python in pythons.items():
+        answer = run(side, python, case, args, folder)
+        predictions = answer.pop("predictions", None)
+        if side == "ours":
+            ours = predictions
+        elif ours is not None and predictions is not None:
+            apart = predictions.reshape(ours.shape) - ours
+            answer["from_ours"] = float(np.sqrt(np.mean(apart**2)) / ours.std())
+        if "fit_s" in answer:
+            answer["times_floor"] = answer["fit_s"] / floor  # type: ignore[operator]
+        record[side] = answer
+    return record
+
+
+def main() -> int:
+    """Read the arguments; compare, or be one side of a comparison."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--worker", nargs=2, metavar=("SIDE", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument("--n", type=int, default=60_000, help="rows")
+    parser.add_argument("--d", type=int, default=50, help="columns")
+    parser.add_argument("--iterations", type=int, default=3, help="metric updates T")
+    parser.add_argument("--kernels", nargs="+", choices=["p=2", "p=1"], default=["p=2", "p=1"])
+    parser.add_argument("--reference-python", help="the Python of an environment with xrfm 0.4.5 and CUDA")
+    parser.add_argument("--tf32", action="store_true", help="fit with TF32 on, too")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds a fit may take")
+    parser.add_argument("--out", type=Path, default=Path("gpu_leaf.jsonl"))
+    args = parser.parse_args()
+    if args.worker:
+        side, out = args.worker
+        work(side, Case(args.kernels[0], args.n, args.d, "diagonal", 1), args.iterations, Path(out))
+        return 0
+
+    import torch
+
+    if not torch.cuda.is_available():
+        print("no CUDA device here: this benchmark needs one")
+        return 2
+    device, rate = torch.cuda.get_device_name(), product_rate()
+    print(f"{device}: float32 matrix products at {rate / 1e12:.1f} TFLOP/s, TF32 off", flush=True)
+    with tempfile.TemporaryDirectory() as folder, args.out.open("a") as lines:
+        for kernel in args.kernels:
+            case = Case(kernel, args.n, args.d, "diagonal", 1)
+            record = {"device": device, "rate": rate, **compare(case, rate, args, Path(folder))}
+            print(json.dumps(record), file=lines, flush=True)
+            print(json.dumps(record), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Tensors on a pretended device that refuses what Apple's GPUs refuse: float64, and tensors from elsewhere.
+
+They compute on the CPU. How the real device rounds they cannot tell, nor which operations it lacks; which
+types and which devices meet in an operation, they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = torch.device("meta")  # any but the CPU that every build of torch knows
+TAKES_STRANGERS = {
+    "copy_",
+    "index",
+    "index_put_",
+}  # numbers of rows may be on the CPU, and copies come from there
+
+
+class Far(Tensor):
+    """A tensor that says it is on the pretended device, around one of the CPU."""
+
+    near: Tensor
+
+    @staticmethod
+    def __new__(cls, near: Tensor) -> Far:
+        """Wrap a tensor; float64 is refused."""
+        if near.dtype == torch.float64:
+            raise TypeError("the device has no float64")
+        made: Far = Tensor._make_wrapper_subclass(
+            cls, near.shape, strides=near.stride(), dtype=near.dtype, device=DEVICE
+        )
+        made.near = near
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, operation: Any, *_: Any) -> Any:
+        """Operations are for :class:`Pretence`."""
+        raise RuntimeError(f"{operation} outside of a pretence")
+
+
+class Pretence(TorchDispatchMode):
+    """While it is entered, operations on the device are checked and computed on the CPU."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Compute an operation, and wrap what stays on the device."""
+        name, kwargs = operation.overloadpacket.__name__, dict(kwargs or {})
+        given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        stays = any(isinstance(value, Far) for value in given)
+        if kwargs.get("device") is not None:
+            stays = torch.device(kwargs["device"]) == DEVICE
+            kwargs["device"] = torch.device("cpu")
+        elif stays and name not in TAKES_STRANGERS and any(type(x) is Tensor and x.ndim for x in given):
+            raise RuntimeError(f"{name}: tensors of two devices")
+        near_args, near_kwargs = tree_map(near, (args, kwargs))
+        found = operation(*near_args, **near_kwargs)
+        if name.endswith("_"):
+            return args[0]
+        return (
+            tree_map(lambda value: Far(value) if isinstance(value, Tensor) else value, found)
+            if stays
+            else found
+        )
+
+
+def far(x: Tensor) -> Far:
+    """A copy on the pretended device."""
+    return Far(x.clone())
+
+
+def near(x: Any) -> Any:
+    """What a value is on the CPU."""
+    return x.near if isinstance(x, Far) else x
