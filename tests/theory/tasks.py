@@ -44,10 +44,10 @@ def modular_table(operation: Operation, p: int, *, seed: int) -> Split:
     return Split(x=x[train], y=y[train], new_x=x[new], new_y=y[new])
 
 
-def discrete_logarithms(p: int) -> list[int]:
-    """The powers ``g^0 .. g^(p - 2)`` modulo a prime of its smallest primitive root ``g``.
+def powers_of_primitive_root(p: int) -> list[int]:
+    """``g^0 .. g^(p - 2)`` modulo a prime: numbers in the order of their discrete logarithms.
 
-    >>> discrete_logarithms(7)
+    >>> powers_of_primitive_root(7)
     [1, 3, 2, 6, 4, 5]
     """
     for root in range(1, p):

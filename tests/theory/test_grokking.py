@@ -22,9 +22,9 @@ from tests.theory.tasks import (
     Operation,
     accuracy,
     circulance,
-    discrete_logarithms,
     iterate_centred,
     modular_table,
+    powers_of_primitive_root,
 )
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, iterate_leaf
 
@@ -68,7 +68,7 @@ def test_half_of_the_table_teaches_the_other_half(operation: Operation, p: int) 
     if operation == "addition":
         assert circulance(natural) > 0.5
     else:
-        order = torch.tensor(discrete_logarithms(p)) - 1
+        order = torch.tensor(powers_of_primitive_root(p)) - 1
         assert circulance(natural[order][:, order]) > 0.5
         assert circulance(natural) < 0.2
 
@@ -99,6 +99,6 @@ def test_a_circulant_matrix_is_told_from_one_without_structure() -> None:
 
 
 def test_logarithms_turn_products_into_sums() -> None:
-    powers = discrete_logarithms(53)
+    powers = powers_of_primitive_root(53)
     assert sorted(powers) == list(range(1, 53))
     assert all(after == before * powers[1] % 53 for before, after in pairwise(powers))

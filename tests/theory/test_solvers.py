@@ -118,7 +118,7 @@ KERNELS: dict[str, Kernel] = {
 
 def tolerance(*names: str) -> float:
     """Of the relative error: float32 rounds the kernel matrix; float64 is left with its conditioning."""
-    return 1e-3 if "solve_ridge in float32" in names else 1e-7
+    return 1e-4 if "solve_ridge in float32" in names else 1e-8
 
 
 def problem(kernel: Kernel, n: int, outputs: int, *, weighted: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,5 +166,5 @@ def test_solvers_agree_on_a_matrix_of_several_panels(weighted: bool) -> None:
     gram, y, weights = problem(KERNELS["norm p=2"], 1_200, 2, weighted=weighted)
     found = by_library(gram, y, 1e-3, weights)
     for solve in (by_lu, by_cholesky, by_eigendecomposition, by_least_squares):
-        assert error(found, solve(gram, y, 1e-3, weights)) < 1e-7
-    assert error(by_library_in_float32(gram, y, 1e-3, weights), found) < 1e-3
+        assert error(found, solve(gram, y, 1e-3, weights)) < 1e-8
+    assert error(by_library_in_float32(gram, y, 1e-3, weights), found) < 1e-4
