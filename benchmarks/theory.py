@@ -31,7 +31,6 @@ from tests.theory.tasks import (
     Operation,
     accuracy,
     hypercube,
-    iterate_centred,
     largest_angle,
     modular_table,
     normal,
@@ -68,10 +67,8 @@ def modular(seed: int) -> Iterator[Row]:
         for gradients in ("centred", "as they are"):
             split = modular_table(operation, P, seed=seed)
             started = time.perf_counter()
-            if gradients == "centred":
-                leaves = iterate_centred(split, replace(MODULAR, iterations=0), STEPS, seed=seed)
-            else:
-                leaves = iterate_leaf(split.x, split.y, MODULAR, generator=generator(seed))
+            config = replace(MODULAR, agop_centred=gradients == "centred")
+            leaves = iterate_leaf(split.x, split.y, config, generator=generator(seed))
             history = []
             for leaf in leaves:
                 history.append(round(accuracy(leaf, split.new_x, split.new_y), 4))

@@ -42,6 +42,7 @@ class LeafConfig:
     metric_shape: MetricShape = "diagonal"
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by metric ** agop_power
+    agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
     max_centers: int | None = None  # more rows are solved with so many random centers; None: all are centers
 
     def __post_init__(self) -> None:
@@ -60,6 +61,8 @@ class LeafConfig:
         for name in ("power", "iterations", "agop_rows", "max_centers"):
             if not isinstance(getattr(self, name), int | None):
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
+        if not isinstance(self.agop_centred, bool):
+            raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
                 f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}, "

@@ -52,7 +52,7 @@ def solve_nystrom(
     >>> from xrfm_cli.leaf_models.coordinates import prepare_centers
     >>> from xrfm_cli.leaf_models.kernels import NormKernel
     >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
-    >>> kernel, few = NormKernel(p=2.0, q=1.0, bandwidth=1.0), prepare_centers(x[::5])
+    >>> kernel, few = NormKernel(p=2.0, q=1.0, bandwidth=1.0), prepare_centers(x[::7])
     >>> solution = solve_nystrom(kernel, x, x.square(), few, 1e-6)
     >>> bool((kernel.matrix(x, few) @ solution.coefficients - x.square()).abs().max() < 0.05)
     True

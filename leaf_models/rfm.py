@@ -28,7 +28,7 @@ from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.nystrom import solve_nystrom
-from xrfm_cli.leaf_models.precision import wide_dtype
+from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.solver import solve_ridge
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
@@ -267,15 +267,27 @@ def _updated_metric(
     bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     step = max(8, min(GRADIENT_ROWS, memory_bytes // (4 * bytes_a_row)))
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
-    total = torch.zeros_like(leaf.metric, dtype=wide_dtype(x.device))
+    wide = wide_dtype(x.device)
+    total = torch.zeros_like(leaf.metric, dtype=wide)
+    means = torch.zeros(outputs, d, dtype=wide, device=x.device)
     mass = 0.0
     for start in range(0, len(drawn), step):
         rows = drawn[start : start + step]
         row_weights = None if weights is None else weights[rows]
         share = float(len(rows)) if row_weights is None else float(row_weights.sum())
-        total += share * average(leaf.gradients(x[rows]), row_weights)
+        gradients = leaf.gradients(x[rows])
+        total += share * average(gradients, row_weights)
+        means += share * _mean(widened(gradients), row_weights)
         mass += share
+    if config.agop_centred:
+        total -= mass * average((means / mass)[None])
     return normalise_metric(total / mass, leaf.metric)
+
+
+def _mean(gradients: Tensor, weights: Tensor | None) -> Tensor:  # (n, c, d) -> (c, d)
+    if weights is None:
+        return gradients.mean(0)
+    return (gradients * (weights / weights.sum())[:, None, None]).sum(0)
 
 
 def _starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:

@@ -20,6 +20,7 @@ ENCODING_CHOICES: dict[str, tuple[str, ...]] = {
     "category_encoding": get_args(CategoryEncoding),
 }
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers"}
 IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel family
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},

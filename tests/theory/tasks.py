@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tests.leaf_variants import generator
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, agop, fit_leaf
+from xrfm_cli.leaf_models import LeafModel
 
 Operation = Literal["addition", "multiplication"]
 
@@ -57,28 +57,12 @@ def powers_of_primitive_root(p: int) -> list[int]:
     raise ValueError(f"{p} is not a prime")
 
 
-def iterate_centred(split: Split, config: LeafConfig, steps: int, *, seed: int) -> Iterator[RFMLeaf]:
-    """RFM iterations whose AGOP is the covariance of the gradients, ``t = 0 .. steps``.
-
-    Mallinar et al. subtract from every output's gradients their mean over the rows. ``iterate_leaf`` does
-    not, so its three steps are written out here: solve, differentiate, normalise.
-    """
-    metric = None
-    source = generator(seed)
-    for _ in range(steps + 1):
-        leaf = fit_leaf(split.x, split.y, config, generator=source, initial_metric=metric)
-        yield leaf
-        gradients = leaf.gradients(split.x)
-        average = agop(gradients - gradients.mean(0))
-        metric = average / average.abs().max()
-
-
-def accuracy(leaf: RFMLeaf, x: Tensor, y: Tensor) -> float:
+def accuracy(leaf: LeafModel, x: Tensor, y: Tensor) -> float:
     """Share of rows whose largest output is the right one."""
     return float((leaf.predict(x).argmax(1) == y.argmax(1)).double().mean())
 
 
-def r_squared(leaf: RFMLeaf, x: Tensor, y: Tensor) -> float:
+def r_squared(leaf: LeafModel, x: Tensor, y: Tensor) -> float:
     """Explained share of the variance."""
     return 1 - float((leaf.predict(x) - y).square().sum() / (y - y.mean(0)).square().sum())
 

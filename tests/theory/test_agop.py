@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tests.leaf_variants import generator
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, agop, agop_diagonal, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, agop, agop_diagonal, fit_leaf, iterate_leaf
 
 KERNELS = {
     "norm p=1": LeafConfig(kernel_p=1.0, kernel_q=1.0),
@@ -46,7 +46,7 @@ def settings(kernel: LeafConfig, shape: Shape, iterations: int) -> LeafConfig:
     return dataclasses.replace(kernel, metric_shape=shape, iterations=iterations, bandwidth=3.0, ridge=1e-2)
 
 
-def differences(leaf: RFMLeaf, x: Tensor, *, one_sided: bool = False) -> Tensor:  # (n, d) -> (n, c, d)
+def differences(leaf: LeafModel, x: Tensor, *, one_sided: bool = False) -> Tensor:  # (n, d) -> (n, c, d)
     """Slopes of the predictions along every coordinate, central ones if not one-sided."""
     # But for the Euclidean norm, a kernel has a kink wherever a row shares a coordinate with a center, and a
     # step must be too short to meet one. Euclidean distances as short as that would have few digits.

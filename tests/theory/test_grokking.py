@@ -12,6 +12,7 @@ one here makes up for metrics whose largest entry is normalised to 1.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -22,31 +23,30 @@ from tests.theory.tasks import (
     Operation,
     accuracy,
     circulance,
-    iterate_centred,
     modular_table,
     powers_of_primitive_root,
 )
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, agop, iterate_leaf
 
 CONFIG = LeafConfig(
     kernel_p=2.0,
     kernel_q=2.0,
     bandwidth=5.0,
     ridge=1e-8,
-    iterations=0,
+    iterations=22,
     metric_shape="full",
     agop_rows=10_000,
     agop_power=0.3,
+    agop_centred=True,
 )
-STEPS = 22
 LEARNED = 0.99
 
 
-def grok(operation: Operation, p: int, *, seed: int) -> tuple[RFMLeaf, list[float]]:
+def grok(operation: Operation, p: int, *, seed: int) -> tuple[LeafModel, list[float]]:
     """The first leaf that knows 99 % of the other half, or the last one, and every accuracy until then."""
     split = modular_table(operation, p, seed=seed)
     history = []
-    for leaf in iterate_centred(split, CONFIG, STEPS, seed=seed):
+    for leaf in iterate_leaf(split.x, split.y, CONFIG, generator=generator(seed)):
         # What was seen is known from the start: only the metric tells steps apart.
         assert accuracy(leaf, split.x, split.y) == 1.0
         history.append(accuracy(leaf, split.new_x, split.new_y))
@@ -77,17 +77,26 @@ def test_half_of_the_table_teaches_the_other_half(operation: Operation, p: int) 
 def test_centred_gradients_make_the_difference() -> None:
     # A smaller table: neither way gets far, but what the mean gradients hide is plain to see.
     split = modular_table("addition", 31, seed=0)
-    config = LeafConfig(**{**CONFIG.to_dict(), "iterations": STEPS})
-    centred = [
-        accuracy(leaf, split.new_x, split.new_y) for leaf in iterate_centred(split, CONFIG, STEPS, seed=0)
-    ]
-    plain = [
-        accuracy(leaf, split.new_x, split.new_y)
-        for leaf in iterate_leaf(split.x, split.y, config, generator=generator())
-    ]
+    centred, plain = (
+        [
+            accuracy(leaf, split.new_x, split.new_y)
+            for leaf in iterate_leaf(split.x, split.y, config, generator=generator())
+        ]
+        for config in (CONFIG, replace(CONFIG, agop_centred=False))
+    )
     assert centred[0] == plain[0] <= 2 / 31
     assert centred[-1] > 0.5
     assert plain[-1] < 0.25
+
+
+def test_centred_means_the_covariance_of_the_gradients() -> None:
+    split = modular_table("addition", 11, seed=0)
+    config = replace(CONFIG, iterations=2)
+    leaves = list(iterate_leaf(split.x, split.y, config, generator=generator()))
+    for before, after in pairwise(leaves):
+        gradients = before.gradients(split.x)
+        covariance = agop(gradients - gradients.mean(0))
+        torch.testing.assert_close(after.metric, covariance / covariance.abs().max(), rtol=1e-9, atol=1e-9)
 
 
 def test_a_circulant_matrix_is_told_from_one_without_structure() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tests.leaf_variants import generator
 from tests.theory.tasks import hypercube, pairs, parity, r_squared, staircase
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf, iterate_leaf
 
 D = 50
 CONFIG = LeafConfig(bandwidth=10.0, ridge=1e-3, iterations=8, agop_rows=10_000)
@@ -27,13 +27,13 @@ PLAIN = dataclasses.replace(CONFIG, iterations=0)
 NEW = hypercube(1_500, D, seed=100)
 
 
-def fit(n: int, target: Callable[[Tensor], Tensor], config: LeafConfig, *, seed: int) -> RFMLeaf:
+def fit(n: int, target: Callable[[Tensor], Tensor], config: LeafConfig, *, seed: int) -> LeafModel:
     """A leaf from ``n`` rows of the hypercube."""
     x = hypercube(n, D, seed=seed)
     return fit_leaf(x, target(x), config, generator=generator(seed))
 
 
-def strongest(leaf: RFMLeaf, count: int) -> set[int]:
+def strongest(leaf: LeafModel, count: int) -> set[int]:
     """The columns that weigh most in a diagonal metric."""
     return set(leaf.metric.topk(count).indices.tolist())
 
