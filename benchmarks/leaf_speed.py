@@ -219,8 +219,8 @@ def stages(n: int, d: int) -> None:
 
     from xrfm_cli.leaf_models import LeafConfig, make_kernel
     from xrfm_cli.leaf_models.leaf import RFMLeaf
-    from xrfm_cli.leaf_models.rfm import symmetric_kernel
     from xrfm_cli.leaf_models.solver import factorise_
+    from xrfm_cli.leaf_models.steps import symmetric_kernel
 
     def best(function: Callable[..., object], *given: object, times: int = 3) -> float:
         taken = []
@@ -269,6 +269,8 @@ def main() -> None:
     parser.add_argument("--worker", nargs=3, metavar=("SIDE", "CASE", "OUT"), help=argparse.SUPPRESS)
     parser.add_argument("--reference-python", help="the Python of an environment with xrfm 0.4.5")
     parser.add_argument("--group", choices=["small", "large"], default="large")
+    parser.add_argument("--rows", type=int, nargs="+", help="of the group, only these numbers of rows")
+    parser.add_argument("--columns", type=int, nargs="+", help="of the group, only these numbers of columns")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a fit may take")
     parser.add_argument(
         "--exact-up-to", type=int, default=10_000, help="rows up to which float64 is fitted too"
@@ -284,6 +286,8 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder, args.out.open("a") as lines:
             for case in cases(args.group):
+                if case.n not in (args.rows or [case.n]) or case.d not in (args.columns or [case.d]):
+                    continue
                 record = compare(case, args, Path(folder))
                 lines.write(json.dumps(record) + "\n")
                 lines.flush()

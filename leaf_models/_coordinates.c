@@ -6,7 +6,7 @@
    the number is split off, its logarithm and the exponential are polynomials (degrees 8 and 6, interpolated at
    Chebyshev nodes, relative error of a power below 1e-6).
 
-   Memory is touched only through the addresses that the caller passes; coordinates.py checks their shapes. A row's
+   Memory is touched only through the addresses that the caller passes; compiled.py checks their shapes. A row's
    sums do not depend on the rows beside it, nor a pair's on the centers beside it. The interpreter's lock is
    released, so that threads may share the rows. */
 

@@ -1,4 +1,4 @@
-"""Compiled loops over addresses; see coordinates.py for what they compute."""
+"""Compiled loops over addresses; compiled.py calls them."""
 
 def add_sums(
     u: int,

@@ -17,17 +17,15 @@ from torch import Tensor
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import (
     Centers,
-    Term,
-    cache_blocks,
     coordinate_slopes,
     coordinate_sums,
     exponential_sums,
     has_loops,
     kernel_values_,
-    power_,
     prepare_centers,
 )
 from xrfm_cli.leaf_models.precision import widened
+from xrfm_cli.leaf_models.terms import Term, cache_blocks, power_
 
 LARGEST_LOG = 88.0  # of what float32 holds
 # Products with few columns round a row by its place in the block; with so many they do not.

@@ -6,34 +6,25 @@ The one entry for leaves of every family; those without a kernel are fitted in :
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, NumericalError
-from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.datasets.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import (
     agop,
     agop_diagonal,
-    apply_metric,
-    metric_power,
     normalise_metric,
-    unit_scale,
 )
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
-from xrfm_cli.leaf_models.coordinates import prepare_centers
-from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
-from xrfm_cli.leaf_models.nystrom import solve_nystrom
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
-from xrfm_cli.leaf_models.solver import solve_ridge
+from xrfm_cli.leaf_models.steps import fewer_centers, solve_directly, solve_with_centers, transform_rows
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
-KERNEL_ROWS = 512  # rows a block of a kernel matrix
-WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: predictions may then differ visibly
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -93,14 +84,14 @@ def iterate_leaf(
         yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
         return
     scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
-    fewer = _fewer_centers(len(x), config, memory_bytes, on_event)
+    fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else _draw(len(x), fewer, generator)
     for step in range(config.iterations + 1):
-        transform = _transform(x, weights, config, metric, scale_rows, centers)
+        transform = transform_rows(x, weights, config, metric, scale_rows, centers)
         if centers is None:
-            leaf = _solve(x, y, weights, config, transform, on_event)
+            leaf = solve_directly(x, y, weights, config, transform, on_event)
         else:
-            leaf = _solve_fewer(x, y, weights, config, transform, centers, memory_bytes, on_event)
+            leaf = solve_with_centers(x, y, weights, config, transform, centers, memory_bytes, on_event)
         yield leaf
         if step < config.iterations:
             metric = _updated_metric(leaf, x, weights, generator, memory_bytes)
@@ -112,149 +103,6 @@ def fit_leaf(
     """The last leaf of :func:`iterate_leaf`, which explains the arguments."""
     *_, last = iterate_leaf(x, y, config, generator=generator, **options)
     return last
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Transform:
-    """A metric at work: the rows in its coordinates, and the bandwidth there."""
-
-    metric: Tensor
-    u: Tensor  # (n, d) rows in the metric's coordinates, times the scale
-    scale: float  # a power of two that keeps distances within float32
-    bandwidth: float  # in the metric's coordinates, without the scale
-
-    @property
-    def kernel_bandwidth(self) -> float:
-        """The bandwidth that fits ``u``."""
-        return self.bandwidth * self.scale
-
-
-def _transform(
-    x: Tensor,
-    weights: Tensor | None,
-    config: LeafConfig,
-    metric: Tensor,
-    scale_rows: Tensor,
-    centers: Tensor | None,
-) -> _Transform:
-    root = metric_power(metric, config.agop_power)
-    kept = x if centers is None else x[centers]
-    shift = kept.mean(0)  # as the leaf has it, which knows its centers alone
-    u = apply_metric(x - shift, root)
-    if not bool(torch.isfinite(u).all()):
-        raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
-    scale = unit_scale(u if centers is None else u[centers])
-    u.mul_(scale)
-    bandwidth = config.bandwidth
-    if config.bandwidth_mode == "adaptive":
-        row_weights = None if weights is None else weights[scale_rows]
-        bandwidth *= make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights) / scale
-    return _Transform(metric=metric, u=u, scale=scale, bandwidth=bandwidth)
-
-
-def _solve(
-    x: Tensor,
-    y: Tensor,
-    weights: Tensor | None,
-    config: LeafConfig,
-    transform: _Transform,
-    on_event: OnEvent,
-) -> RFMLeaf:
-    """Solve directly, every row a center."""
-    matrix = symmetric_kernel(make_kernel(config, transform.kernel_bandwidth), transform.u)
-    solution = solve_ridge(matrix, y, config.ridge, weights)
-    if solution.jitter:
-        message = f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
-        on_event(Event(kind="fallback", message=message, count=1))
-    return RFMLeaf(
-        config=config,
-        centers=x,
-        coefficients=solution.coefficients,
-        metric=transform.metric,
-        bandwidth=transform.bandwidth,
-        jitter=solution.jitter,
-    )
-
-
-def _solve_fewer(
-    x: Tensor,
-    y: Tensor,
-    weights: Tensor | None,
-    config: LeafConfig,
-    transform: _Transform,
-    centers: Tensor,
-    memory_bytes: int,
-    on_event: OnEvent,
-) -> RFMLeaf:
-    """Solve iteratively with the rows ``centers (m,)`` as centers."""
-    solution = solve_nystrom(
-        make_kernel(config, transform.kernel_bandwidth),
-        transform.u,
-        y,
-        prepare_centers(transform.u[centers]),
-        config.ridge,
-        weights,
-        memory_bytes=memory_bytes,
-    )
-    if solution.residual > WORRYING_RESIDUAL:
-        message = (
-            f"conjugate gradients over {len(x):,} rows and {len(centers):,} centers stopped after "
-            f"{solution.steps} steps at a relative residual of {solution.residual:.0e}; "
-            "a larger ridge converges sooner"
-        )
-        on_event(Event(kind="fallback", message=message, count=1))
-    return RFMLeaf(
-        config=config,
-        centers=x[centers],
-        coefficients=solution.coefficients,
-        metric=transform.metric,
-        bandwidth=transform.bandwidth,
-        jitter=solution.jitter,
-    )
-
-
-def _fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEvent) -> int | None:
-    """How many rows are centers, or None for all of them: as pinned, or as many as the byte budget holds."""
-    if config.max_centers is not None and config.max_centers < n:
-        needed = nystrom_bytes(config.max_centers)
-        if needed > memory_bytes:
-            raise InputError(
-                f"max_centers={config.max_centers} needs {needed / 2**30:.1f} GiB, but only "
-                f"{memory_bytes / 2**30:.1f} GiB may be used. Choose fewer, or allow more: --memory."
-            )
-        return config.max_centers
-    if direct_bytes(n) <= memory_bytes:
-        return None
-    fitting = max(1, int((memory_bytes / nystrom_bytes(1)) ** 0.5))
-    message = (
-        f"a leaf of {n:,} rows needs {direct_bytes(n) / 2**30:.1f} GiB for a direct solve, but only "
-        f"{memory_bytes / 2**30:.1f} GiB may be used: {fitting:,} of its rows are centers instead"
-    )
-    on_event(Event(kind="fallback", message=message, count=1))
-    return fitting
-
-
-def direct_bytes(rows: int) -> int:
-    """What a direct solve holds at its largest: the kernel matrix, and blocks of it in float64."""
-    return int(4 * rows**2 * 1.3)
-
-
-def nystrom_bytes(centers: int) -> int:
-    """What an iterative solve holds for its centers, in float64: two factors and what they are made from."""
-    return 8 * 4 * centers**2
-
-
-def symmetric_kernel(kernel: Kernel, a: Tensor) -> Tensor:
-    """``k(a, a)`` with an exact unit diagonal: the upper triangle in blocks of rows, and its mirror image."""
-    n = len(a)
-    out = a.new_empty(n, n)
-    centers = prepare_centers(a)
-    for start in range(0, n, KERNEL_ROWS):
-        stop = min(start + KERNEL_ROWS, n)
-        out[start:stop, start:] = kernel.matrix(a[start:stop], centers.since(start))
-        out[stop:, start:stop] = out[start:stop, stop:].T
-    out.diagonal().fill_(1.0)
-    return out
 
 
 def _updated_metric(

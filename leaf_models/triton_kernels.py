@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.errors import TritonError
 
-from xrfm_cli.leaf_models.coordinates import Term
+from xrfm_cli.leaf_models.terms import Term
 
 ROWS, CENTERS = 64, 64  # of a tile of sums: 32 of them for each thread of four warps
 # Of a tile of slopes, which has three sides.

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models.agop import apply_metric, metric_power
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.coordinates import cache_blocks
 from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf
+from xrfm_cli.leaf_models.terms import cache_blocks
 
 CLOSE = 1e-7  # relative difference of two sums below which the derivative replaces the divided difference
 

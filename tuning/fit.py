@@ -15,7 +15,8 @@ from importlib.metadata import version
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import NumericalError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.leaf_models.coordinates import is_compiled, triton_module
+from xrfm_cli.leaf_models.compiled import is_compiled
+from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema
-from xrfm_cli.leaf_models.rfm import direct_bytes
+from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tests.leaf_variants import assert_same_bits, generator
-from xrfm_cli.leaf_models import coordinates
-from xrfm_cli.leaf_models.coordinates import Term, coordinate_slopes, coordinate_sums
+from xrfm_cli.leaf_models import compiled
+from xrfm_cli.leaf_models.coordinates import coordinate_slopes, coordinate_sums
+from xrfm_cli.leaf_models.terms import Term
 
 TERMS = {
     f"{kind}-{exponent}": Term(kind=kind, exponent=exponent, scale=scale)  # type: ignore[arg-type]
@@ -28,8 +29,8 @@ each_term = pytest.mark.parametrize("term", TERMS.values(), ids=list(TERMS))
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of computing, the second as where the package was installed without a compiler."""
     if request.param == "torch":
-        monkeypatch.setattr(coordinates, "_coordinates", None)
-    elif not coordinates.is_compiled():
+        monkeypatch.setattr(compiled, "_coordinates", None)
+    elif not compiled.is_compiled():
         pytest.skip("the package was installed without a compiler")
     return str(request.param)
 
@@ -147,4 +148,4 @@ def test_columns_with_two_values_join_the_others(path: str, term: Term) -> None:
 
 @pytest.mark.skipif("CI" not in os.environ, reason="a compiler is promised in CI alone")
 def test_the_loops_are_compiled_in_ci() -> None:
-    assert coordinates.is_compiled()
+    assert compiled.is_compiled()

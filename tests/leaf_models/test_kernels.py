@@ -21,8 +21,8 @@ from tests.leaf_variants import (
     sample,
 )
 from xrfm_cli.leaf_models import LeafConfig, make_kernel
-from xrfm_cli.leaf_models.coordinates import cache_blocks
 from xrfm_cli.leaf_models.kernels import power_sums
+from xrfm_cli.leaf_models.terms import cache_blocks
 
 CONFIGS = {
     name.removesuffix("-full"): config for name, config in KERNEL_VARIANTS.items() if name.endswith("-full")

@@ -18,7 +18,7 @@ from xrfm_cli.leaf_models import (
     iterate_leaf,
     leaf_from_state,
 )
-from xrfm_cli.leaf_models.rfm import direct_bytes
+from xrfm_cli.leaf_models.steps import direct_bytes
 
 pytestmark = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
 

@@ -15,7 +15,7 @@ from tests.leaf_variants import KERNEL_VARIANTS, categories, generator, numbers,
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
-from xrfm_cli.leaf_models.rfm import nystrom_bytes
+from xrfm_cli.leaf_models.steps import nystrom_bytes
 
 Sample = Callable[[int], tuple[Tensor, Tensor]]
 each_variant = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))

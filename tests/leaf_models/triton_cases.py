@@ -19,7 +19,8 @@ from torch import Tensor
 from tests.leaf_models.test_coordinates import slow_slope, slow_term
 from tests.leaf_variants import VARIANTS, generator, sample
 from xrfm_cli.leaf_models import LeafConfig, coordinates, fit_leaf
-from xrfm_cli.leaf_models.coordinates import Term, coordinate_slopes, coordinate_sums, exponential_sums
+from xrfm_cli.leaf_models.coordinates import coordinate_slopes, coordinate_sums, exponential_sums
+from xrfm_cli.leaf_models.terms import Term
 
 EXPONENTS = (0.5, 0.7, 1.0, 1.3, 2.0)
 TERMS = {

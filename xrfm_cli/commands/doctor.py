@@ -113,7 +113,7 @@ def _threads() -> dict[str, object]:
 def _compiled() -> dict[str, object]:
     """Which parts were compiled at installation; torch does their work where they are missing."""
     try:
-        from xrfm_cli.leaf_models.coordinates import is_compiled
+        from xrfm_cli.leaf_models.compiled import is_compiled
     except (ImportError, OSError):  # torch cannot be loaded
         return {"coordinate_loops": None}
     return {"coordinate_loops": is_compiled()}

@@ -1,0 +1,108 @@
+"""The compiled loops of ``_coordinates.c``, for float32 tensors on a CPU; they may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.leaf_models.terms import Term
+
+try:
+    from xrfm_cli.leaf_models import _coordinates
+except ImportError:  # installed where there was no compiler
+    _coordinates = None  # type: ignore[assignment]
+
+WORTH_A_THREAD = 1 << 17  # terms: about a tenth of a millisecond
+_KINDS = {"power": 0, "decay": 1}  # as in _coordinates.c
+
+
+def is_compiled() -> bool:
+    """Whether the compiled loops are there; if not, torch does the same more slowly."""
+    return _coordinates is not None
+
+
+def add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> None:  # (b, d), (d, m), (b, m)
+    """Add the sums over the columns to ``out``."""
+    u = u.contiguous()
+    d, m = columns.shape
+    _check(u.shape == (len(u), d) and out.shape == (len(u), m) and out.is_contiguous(), columns)
+
+    def add(rows: slice) -> None:
+        part, target = u[rows], out[rows]
+        _coordinates.add_sums(
+            part.data_ptr(),
+            len(part),
+            columns.data_ptr(),
+            columns.stride(0),
+            m,
+            d,
+            *_facts(term),
+            target.data_ptr(),
+        )
+
+    _share_rows(add, len(u), d * m)
+
+
+def slope_sums(
+    term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: Tensor
+) -> Tensor:  # (b, d), (d, m), (b, m), (m, c) -> (b, c, d)
+    """Weighted sums of slopes without their factor, in float64."""
+    u, pair = u.contiguous(), pair.contiguous()
+    outputs, (d, m) = coefficients.shape[1], columns.shape
+    _check(u.shape == (len(u), d) and pair.shape == (len(u), m) and len(coefficients) == m, columns)
+    out = torch.empty(len(u), outputs, d, dtype=torch.float64)
+    weights = coefficients.to(u.dtype).T.contiguous()
+
+    def fill(rows: slice) -> None:
+        part, pairs, target = u[rows], pair[rows], out[rows]
+        _coordinates.slope_sums(
+            part.data_ptr(),
+            len(part),
+            columns.data_ptr(),
+            columns.stride(0),
+            m,
+            d,
+            pairs.data_ptr(),
+            weights.data_ptr(),
+            outputs,
+            *_facts(term),
+            target.data_ptr(),
+        )
+
+    _share_rows(fill, len(u), d * m)
+    return out
+
+
+def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool) -> None:
+    """``exp(-rate * s^exponent)`` in place; ``derived`` multiplies by ``s^(exponent - 1)``, zero at zero."""
+
+    def convert(rows: slice) -> None:
+        part = sums[rows]
+        _coordinates.kernel_values(part.data_ptr(), part.numel(), exponent, rate, int(derived))
+
+    _share_rows(convert, len(sums), sums.numel() // max(len(sums), 1))
+
+
+def _check(fits: bool, columns: Tensor) -> None:
+    """The loops trust the addresses they are given."""
+    if not fits or columns.stride(1) != 1:
+        raise ValueError("tensors of shapes that do not fit together")
+
+
+def _facts(term: Term) -> tuple[int, float, float]:
+    return _KINDS[term.kind], term.exponent, term.scale
+
+
+def _share_rows(work: Callable[[slice], None], rows: int, cost: int) -> None:
+    """Do the work on equal parts of the rows in torch's number of threads, or in fewer for little work."""
+    threads = max(1, min(torch.get_num_threads(), rows, rows * cost // WORTH_A_THREAD))
+    if threads == 1:
+        work(slice(0, rows))
+        return
+    cuts = [rows * k // threads for k in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, [slice(*cut) for cut in pairwise(cuts)]))

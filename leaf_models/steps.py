@@ -1,0 +1,165 @@
+"""One step of a Recursive Feature Machine: a kernel matrix under a metric, and its solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.datasets.errors import InputError, NumericalError
+from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
+from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.coordinates import prepare_centers
+from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
+from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.nystrom import solve_nystrom
+from xrfm_cli.leaf_models.solver import solve_ridge
+
+KERNEL_ROWS = 512  # rows a block of a kernel matrix
+WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: predictions may then differ visibly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Transform:
+    """A metric at work: the rows in its coordinates, and the bandwidth there."""
+
+    metric: Tensor
+    u: Tensor  # (n, d) rows in the metric's coordinates, times the scale
+    scale: float  # a power of two that keeps distances within float32
+    bandwidth: float  # in the metric's coordinates, without the scale
+
+    @property
+    def kernel_bandwidth(self) -> float:
+        """The bandwidth that fits ``u``."""
+        return self.bandwidth * self.scale
+
+
+def transform_rows(
+    x: Tensor,
+    weights: Tensor | None,
+    config: LeafConfig,
+    metric: Tensor,
+    scale_rows: Tensor,
+    centers: Tensor | None,
+) -> Transform:
+    """Bring rows ``x (n, d)`` into the coordinates of a metric; ``centers (m,)`` are those that are kept."""
+    root = metric_power(metric, config.agop_power)
+    kept = x if centers is None else x[centers]
+    shift = kept.mean(0)  # as the leaf has it, which knows its centers alone
+    u = apply_metric(x - shift, root)
+    if not bool(torch.isfinite(u).all()):
+        raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
+    scale = unit_scale(u if centers is None else u[centers])
+    u.mul_(scale)
+    bandwidth = config.bandwidth
+    if config.bandwidth_mode == "adaptive":
+        row_weights = None if weights is None else weights[scale_rows]
+        bandwidth *= make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights) / scale
+    return Transform(metric=metric, u=u, scale=scale, bandwidth=bandwidth)
+
+
+def solve_directly(
+    x: Tensor,
+    y: Tensor,
+    weights: Tensor | None,
+    config: LeafConfig,
+    transform: Transform,
+    on_event: OnEvent,
+) -> RFMLeaf:
+    """Solve directly, every row a center."""
+    matrix = symmetric_kernel(make_kernel(config, transform.kernel_bandwidth), transform.u)
+    solution = solve_ridge(matrix, y, config.ridge, weights)
+    if solution.jitter:
+        message = f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
+        on_event(Event(kind="fallback", message=message, count=1))
+    return RFMLeaf(
+        config=config,
+        centers=x,
+        coefficients=solution.coefficients,
+        metric=transform.metric,
+        bandwidth=transform.bandwidth,
+        jitter=solution.jitter,
+    )
+
+
+def solve_with_centers(
+    x: Tensor,
+    y: Tensor,
+    weights: Tensor | None,
+    config: LeafConfig,
+    transform: Transform,
+    centers: Tensor,
+    memory_bytes: int,
+    on_event: OnEvent,
+) -> RFMLeaf:
+    """Solve iteratively with the rows ``centers (m,)`` as centers."""
+    solution = solve_nystrom(
+        make_kernel(config, transform.kernel_bandwidth),
+        transform.u,
+        y,
+        prepare_centers(transform.u[centers]),
+        config.ridge,
+        weights,
+        memory_bytes=memory_bytes,
+    )
+    if solution.residual > WORRYING_RESIDUAL:
+        message = (
+            f"conjugate gradients over {len(x):,} rows and {len(centers):,} centers stopped after "
+            f"{solution.steps} steps at a relative residual of {solution.residual:.0e}; "
+            "a larger ridge converges sooner"
+        )
+        on_event(Event(kind="fallback", message=message, count=1))
+    return RFMLeaf(
+        config=config,
+        centers=x[centers],
+        coefficients=solution.coefficients,
+        metric=transform.metric,
+        bandwidth=transform.bandwidth,
+        jitter=solution.jitter,
+    )
+
+
+def fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEvent) -> int | None:
+    """How many rows are centers, or None for all of them: as pinned, or as many as the byte budget holds."""
+    if config.max_centers is not None and config.max_centers < n:
+        needed = nystrom_bytes(config.max_centers)
+        if needed > memory_bytes:
+            raise InputError(
+                f"max_centers={config.max_centers} needs {needed / 2**30:.1f} GiB, but only "
+                f"{memory_bytes / 2**30:.1f} GiB may be used. Choose fewer, or allow more: --memory."
+            )
+        return config.max_centers
+    if direct_bytes(n) <= memory_bytes:
+        return None
+    fitting = max(1, int((memory_bytes / nystrom_bytes(1)) ** 0.5))
+    message = (
+        f"a leaf of {n:,} rows needs {direct_bytes(n) / 2**30:.1f} GiB for a direct solve, but only "
+        f"{memory_bytes / 2**30:.1f} GiB may be used: {fitting:,} of its rows are centers instead"
+    )
+    on_event(Event(kind="fallback", message=message, count=1))
+    return fitting
+
+
+def direct_bytes(rows: int) -> int:
+    """What a direct solve holds at its largest: the kernel matrix, and blocks of it in float64."""
+    return int(4 * rows**2 * 1.3)
+
+
+def nystrom_bytes(centers: int) -> int:
+    """What an iterative solve holds for its centers, in float64: two factors and what they are made from."""
+    return 8 * 4 * centers**2
+
+
+def symmetric_kernel(kernel: Kernel, a: Tensor) -> Tensor:
+    """``k(a, a)`` with an exact unit diagonal: the upper triangle in blocks of rows, and its mirror image."""
+    n = len(a)
+    out = a.new_empty(n, n)
+    centers = prepare_centers(a)
+    for start in range(0, n, KERNEL_ROWS):
+        stop = min(start + KERNEL_ROWS, n)
+        out[start:stop, start:] = kernel.matrix(a[start:stop], centers.since(start))
+        out[stop:, start:stop] = out[start:stop, stop:].T
+    out.diagonal().fill_(1.0)
+    return out
