@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -154,6 +155,8 @@ def fit_reference(case: Case, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> 
 
 def work(side: str, case: Case, out: Path) -> None:
     """Fit and predict in this process; write the predictions and the figures."""
+    if side != "reference":
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as xrfm_cli.commands.session does
     import torch
 
     torch.set_num_threads(2)
