@@ -13,11 +13,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models.agop import (
-    agop,
-    agop_diagonal,
-    normalise_metric,
-)
+from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_metric
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
@@ -125,7 +121,8 @@ def _updated_metric(
         share = float(len(rows)) if row_weights is None else float(row_weights.sum())
         gradients = leaf.gradients(x[rows])
         total += share * average(gradients, row_weights)
-        means += share * _mean(widened(gradients), row_weights)
+        if config.agop_centred:
+            means += share * _mean(widened(gradients), row_weights)
         mass += share
     if config.agop_centred:
         total -= mass * average((means / mass)[None])
