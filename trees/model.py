@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,19 +67,21 @@ class TreeModel:
 
     def predict(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c)
         """Predictions; a row's value does not depend on the rows around it."""
-        out = torch.zeros(len(x), self.n_outputs, dtype=x.dtype, device=x.device)
-        if self._is_hard:
-            reached = self.route(x)
-            for number, leaf in enumerate(self.leaves):
-                rows = (reached == number).nonzero()[:, 0]
-                if len(rows):
-                    out[rows] = leaf.predict(x[rows])
-            return out
-        weights = self.leaf_weights(x)
+        return self.predict_at(x, [self.temperature])[0]
+
+    def predict_at(self, x: Tensor, temperatures: Sequence[float]) -> list[Tensor]:  # (n, d) -> (n, c) each
+        """Predictions at several temperatures; a leaf is asked once for all rows that it votes on at any."""
+        options = [self.with_temperature(temperature) for temperature in temperatures]
+        weights = [option.leaf_weights(x) for option in options]
+        out = [torch.zeros(len(x), self.n_outputs, dtype=x.dtype, device=x.device) for _ in options]
         for number, leaf in enumerate(self.leaves):
-            rows = (weights[:, number] > 0).nonzero()[:, 0]
-            if len(rows):
-                out[rows] += weights[rows, number, None].to(x.dtype) * leaf.predict(x[rows])
+            votes = [own[:, number] for own in weights]
+            rows = torch.stack(votes).gt(0).any(0).nonzero()[:, 0]
+            if not len(rows):
+                continue
+            values = leaf.predict(x[rows])
+            for total, own in zip(out, votes, strict=True):
+                total[rows] += own[rows, None].to(x.dtype) * values
         return out
 
     def gradients(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c, d)

@@ -2,50 +2,129 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import time
+from dataclasses import dataclass
+
+import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
+from xrfm_cli.tuning.space import Candidate
 
-GROWTH = 2.5  # seconds of a leaf grow like rows ** GROWTH: between the kernel matrix and its factorisation
+RATE_ROWS = 1_000  # size of the matrix products that measure the machine
 SAFETY = 1.15
+FACTORISATION_SHARE = 0.6  # of the rate of matrix products, that a factorisation in panels reaches
+LEAST_SHARE = 0.2  # of a fit's seconds, that its pairs of rows take at least
+GRADIENT_PAIRS = 2  # pairs of the kernel that a pair of a metric update costs as much as
+VOTING_LEAVES = 4  # leaves that are asked for a row, when softness is chosen
+LINEAR_PAIRS = 100  # pairs that a row of a linear leaf counts as
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSize:
+    """What the cost of a fit depends on, besides the number of its solves."""
+
+    family: str  # of kernels whose pairs cost about as much as each other
+    rows: int
+    leaf_size: int
+    judged: int  # rows that are predicted after every solve
+    agop_rows: int  # of a leaf, that a metric update draws at most
+
+    def pairs(self, solves: int) -> float:
+        """Pairs of a row and a center whose kernel value is computed, and what costs as much.
+
+        >>> size = FitSize(family="l2", rows=1000, leaf_size=4000, judged=500, agop_rows=2000)
+        >>> size.pairs(1), size.pairs(2)
+        (1500000.0, 5000000.0)
+        """
+        if self.family in LINEAR_FAMILIES:
+            return float(LINEAR_PAIRS * self.rows * solves)
+        leaves, own = self._leaves
+        kernels = leaves * own**2 + self.judged * own * min(leaves, VOTING_LEAVES)
+        gradients = GRADIENT_PAIRS * leaves * own * min(own, self.agop_rows)
+        return solves * kernels + (solves - 1) * gradients
+
+    def products(self, solves: int) -> float:
+        """Multiply-adds of the factorisations.
+
+        >>> FitSize(family="l2", rows=6000, leaf_size=4000, judged=0, agop_rows=0).products(1)
+        9000000000.0
+        """
+        if self.family in LINEAR_FAMILIES:
+            return 0.0
+        leaves, own = self._leaves
+        return solves * leaves * own**3 / 6
+
+    @property
+    def _leaves(self) -> tuple[int, float]:
+        """How many leaves, and the rows of each."""
+        leaves = 1
+        while self.rows / leaves > self.leaf_size:
+            leaves *= 2
+        return leaves, self.rows / leaves
 
 
 class CostModel:
-    """Seconds of a solve, with its metric update, by kernel family and number of rows.
+    """Seconds of fits: those of their factorisations from the machine's rate, the rest from what was seen.
 
-    Up to ``leaf_size`` rows there is one leaf; a larger tree takes time in proportion to its leaves. Linear
-    leaves take time in proportion to their rows.
-
-    >>> model = CostModel(leaf_size=4000)
-    >>> model.record("l2", 1000, seconds=2.0, solves=2)
-    >>> round(model.estimate("l2", 1000, solves=2), 2)
-    2.3
-    >>> round(model.estimate("l2", 4000, solves=1), 1), round(model.estimate("l2", 8000, solves=1), 1)
-    (36.8, 73.6)
+    >>> model = CostModel(product_rate=1e12)
+    >>> small = FitSize(family="l2", rows=1000, leaf_size=10_000, judged=500, agop_rows=2000)
+    >>> large = FitSize(family="l2", rows=3000, leaf_size=10_000, judged=500, agop_rows=2000)
+    >>> model.record(small, seconds=1.0, solves=1)
+    >>> round(model.estimate(small, solves=1), 2), round(model.estimate(large, solves=1), 1)
+    (1.15, 8.1)
     """
 
-    def __init__(self, leaf_size: int) -> None:
-        self._leaf_size = leaf_size
-        self._solves: dict[str, dict[int, float]] = defaultdict(dict)
+    def __init__(self, *, product_rate: float) -> None:
+        self._factor_rate = FACTORISATION_SHARE * product_rate  # multiply-adds a second
+        self._pair_seconds: dict[str, float] = {}
 
-    def record(self, family: str, rows: int, *, seconds: float, solves: int) -> None:
-        """Remember a finished fit of so many solves; the slowest of its kind counts."""
-        known = self._solves[family]
-        known[rows] = max(seconds / max(solves, 1), known.get(rows, 0.0))
+    def record(self, size: FitSize, *, seconds: float, solves: int) -> None:
+        """Remember a finished fit; the latest of a family counts as much as all before."""
+        solves = max(solves, 1)
+        rest = max(seconds - size.products(solves) / self._factor_rate, LEAST_SHARE * seconds)
+        found = rest / size.pairs(solves)
+        before = self._pair_seconds.get(size.family, found)
+        self._pair_seconds[size.family] = (before + found) / 2
 
-    def estimate(self, family: str, rows: int, *, solves: int) -> float:
-        """Expected seconds, 0 while nothing is known."""
-        # Of a family not seen yet, the slowest of the others is all that can be said.
-        families = [family] if self._solves.get(family) else list(self._solves)
-        estimates = []
-        for name in families:
-            known = self._solves[name]
-            nearest = min(known, key=lambda r: abs(r - rows))
-            # Fewer rows are not trusted to take less than in proportion: much of a small fit is overhead.
-            linear = rows <= nearest or name in LINEAR_FAMILIES
-            growth = rows / nearest if linear else self._work(rows) / self._work(nearest)
-            estimates.append(SAFETY * solves * known[nearest] * growth)
-        return max(estimates, default=0.0)
+    def estimate(self, size: FitSize, *, solves: int) -> float:
+        """Expected seconds, with some reserve; 0 while nothing is known."""
+        known = self._pair_seconds
+        if not known:
+            return 0.0
+        if size.family in known:
+            each = known[size.family]
+        else:  # the slowest of the other families is all that can be said
+            linear = size.family in LINEAR_FAMILIES
+            alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
+            each = max(alike, default=0.0)
+        return SAFETY * (each * size.pairs(solves) + size.products(solves) / self._factor_rate)
 
-    def _work(self, rows: int) -> float:
-        return rows * float(min(rows, self._leaf_size)) ** (GROWTH - 1)
+
+def product_rate(device: str) -> float:
+    """Multiply-adds a second in float32: the fastest of three products of matrices on the device."""
+    matrix = torch.ones(RATE_ROWS, RATE_ROWS, device=device)
+    seconds = float("inf")
+    for _ in range(3):  # the first one starts threads and is seldom the fastest
+        began = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for the device
+        seconds = min(seconds, time.perf_counter() - began)
+    return RATE_ROWS**3 / max(seconds, 1e-6)
+
+
+def cost_family(candidate: Candidate) -> str:
+    """Kernels whose pairs cost about as much as each other."""
+    leaf = candidate.tree.leaf
+    if leaf.kernel != "norm":
+        return leaf.kernel
+    return {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
+
+
+def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:
+    """The size of a candidate's fit on so many rows."""
+    return FitSize(
+        family=cost_family(candidate),
+        rows=rows,
+        leaf_size=candidate.tree.leaf_size,
+        judged=judged,
+        agop_rows=candidate.tree.leaf.agop_rows,
+    )

@@ -6,7 +6,7 @@ happen on few rows and the expensive stages need one or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent
 from xrfm_cli.trees import TreeModel, iterate_tree
+from xrfm_cli.tuning.cost import FitSize, fit_size
 from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.plan import Rows
 from xrfm_cli.tuning.problem import FoldMatrices, Problem
@@ -76,12 +77,14 @@ def evaluate(
     candidate: Candidate,
     *,
     trial: int,
-    budgeted: Callable[[int, int, int], AbstractContextManager[list[Iterate]]],
+    budgeted: Callable[[FitSize, int, int], AbstractContextManager[list[Iterate]]],
     on_event: OnEvent,
-) -> Iterator[StageResult]:
+) -> Generator[StageResult, Candidate | None, None]:
     """Yield the loss after each stage of the first fold, then the judgement over all folds.
 
-    Each fit runs within ``budgeted(rows, solves, times)``, told the fit's rows, its solves and how many
+    The caller may send another candidate, with which the evaluation then goes on.
+
+    Each fit runs within ``budgeted(size, solves, times)``, told the fit's size, its solves and how many
     such fits the candidate still needs. It may raise :class:`OutOfTime`, and gives the list that the fit
     fills. Stopping to iterate prunes the candidate.
     """
@@ -93,9 +96,9 @@ def evaluate(
     for stage, size in enumerate(sizes):
         limit = candidate.tree.leaf.iterations
         if stage > 0:
-            limit = min(limit, LATER_ITERATIONS if size <= LATER_ROWS else 0)
+            limit = min(limit, later_iterations(size))
         last = stage == len(sizes) - 1
-        with budgeted(size, limit + 1, 1) as path:
+        with budgeted(stage_size(problem, candidate, size), limit + 1, 1) as path:
             path += _stage(
                 problem,
                 candidate,
@@ -114,24 +117,37 @@ def evaluate(
         chosen.append(best)
         start = path[best].metric
         if not (last and len(plan.folds) == 1):
-            yield StageResult(loss=losses[best])
+            candidate = (yield StageResult(loss=losses[best])) or candidate
     paths = [path]
     for fold in range(1, len(plan.folds)):
         start = None
         for stage, size in enumerate(sizes[:-1]):
             limit = chosen[stage]
-            with budgeted(size, limit + 1, 1) as path:
+            with budgeted(stage_size(problem, candidate, size), limit + 1, 1) as path:
                 path += _stage(
                     problem, candidate, fold, stage, size, start, limit, trial, on_event, early=True
                 )
             start = path[-1].metric
         final = len(sizes) - 1
         limit = min(chosen[-1] + 1, len(paths[0]) - 1)
-        with budgeted(sizes[-1], limit + 1, len(plan.folds) - fold) as path:
+        last_size = stage_size(problem, candidate, sizes[-1])
+        with budgeted(last_size, limit + 1, len(plan.folds) - fold) as path:
             path += _stage(problem, candidate, fold, final, None, start, limit, trial, on_event)
         paths.append(path)
     judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
     yield StageResult(loss=judgement.loss, judgement=judgement)
+
+
+def later_iterations(rows: int) -> int:
+    """Metric updates, at most, of a stage that starts from a learned metric."""
+    return LATER_ITERATIONS if rows <= LATER_ROWS else 0
+
+
+def stage_size(problem: Problem, candidate: Candidate, rows: int) -> FitSize:
+    """What the cost of fitting so many rows of a fold, and of judging that, depends on."""
+    fold = problem.plan.folds[0]
+    last = rows == problem.plan.stage_sizes[-1]
+    return fit_size(candidate, rows, judged=len(fold.valid) if last else len(fold.early))
 
 
 def _stage(
@@ -190,14 +206,18 @@ def _iterate(
         few_rows, few_x = rows[judging.early], x[torch.from_numpy(judging.early)]
     else:
         few_rows, few_x = rows, x
+    codes = None
     if model.splits and "temperature" not in problem.pinned:
         # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
-        options = [model.with_temperature(t).predict(few_x).cpu().double().numpy() for t in TEMPERATURES]
+        options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
         losses = [rounded(problem.loss_of(fold, option, few_rows)) for option in options]
-        model = model.with_temperature(TEMPERATURES[int(np.argmin(losses))])
+        best = int(np.argmin(losses))
+        model = model.with_temperature(TEMPERATURES[best])
+        codes = options[best]
     if early:
         rows, x = few_rows, few_x
-    codes = model.predict(x).cpu().double().numpy()
+    if codes is None or len(codes) < len(x):
+        codes = model.predict(x).cpu().double().numpy()
     return Iterate(
         metric=mean_metric(model),
         rows=rows,

@@ -14,14 +14,14 @@ from xrfm_cli.datasets import Encoder, EncodingConfig, Repair
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator
 from xrfm_cli.tuning.coding import fit_coding
-from xrfm_cli.tuning.cost import CostModel
+from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.ensemble import greedy_weights, rounded
 from xrfm_cli.tuning.evaluation import Judgement, trial_generator
 from xrfm_cli.tuning.metrics import compute_metric
 from xrfm_cli.tuning.model import Intervals, Member
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
-from xrfm_cli.tuning.study import SearchResult, cost_family
+from xrfm_cli.tuning.study import SearchResult
 
 Array = NDArray[np.float64]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
@@ -44,10 +44,10 @@ class Finished:
 
 def estimate_refit(problem: Problem, costs: CostModel, judgement: Judgement) -> float:
     """Expected seconds of a final fit."""
-    rows, family = len(problem.plan.refit_rows), cost_family(judgement.candidate)
-    if rows <= judgement.candidate.tree.leaf_size:
-        return costs.estimate(family, rows, solves=1)
-    return costs.estimate(family, rows, solves=judgement.last_iterations + 1)
+    candidate, rows = judgement.candidate, len(problem.plan.refit_rows)
+    alone = rows <= candidate.tree.leaf_size
+    solves = 1 if alone else judgement.last_iterations + 1
+    return costs.estimate(fit_size(candidate, rows, judged=0), solves=solves)
 
 
 def finish_ensemble(

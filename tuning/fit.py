@@ -29,7 +29,7 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.report import FitReport, baselines_to_json, plotted_oof, repairs_to_json, score_spread
 from xrfm_cli.tuning.study import Budget, SearchResult, search
 
-REPORT_S = 3.0  # seconds kept for saving the model and writing the report
+REPORT_S = 2.2  # seconds kept for saving the model and writing the report
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 

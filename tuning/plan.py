@@ -14,6 +14,9 @@ Rows = NDArray[np.int64]
 CROSS_VALIDATION_ROWS = (
     6_000  # tables up to this size are judged by every row, larger ones by a fifth of them
 )
+SHORT_LIMIT_S = 20.0  # below, there is time for few fits: these are the numbers then
+SHORT_CROSS_VALIDATION_ROWS = 2_000
+SHORT_STAGE_SIZES = (1_000,)
 SMALL_TABLE_ROWS = 300  # below, ten folds leave the training sets large enough
 MAX_HOLDOUT_ROWS = 10_000
 EARLY_JUDGES = 2_500  # rows that judge a trial before its last stage
@@ -60,6 +63,7 @@ def make_plan(
     groups: NDArray[np.generic] | None = None,
     time: NDArray[np.generic] | None = None,
     given: Rows | None = None,
+    time_limit_s: float | None = None,
 ) -> Plan:
     """Choose the scheme that suits the table, unless the user has chosen.
 
@@ -71,26 +75,27 @@ def make_plan(
         groups: rows of one group never stand on both sides.
         time: later rows judge.
         given: rows that the user set aside for judging; they are never trained on.
+        time_limit_s: of the whole fit; a short one leaves no time for five folds of a larger table.
     """
     every = np.arange(n)
+    short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
+    most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
     if given is not None:
         train = np.setdiff1d(every, given)
         pairs, scheme, refit = [(train, given)], "given rows", train
         reason = f"{len(given):,} rows given for validation"
-    elif folds is not None or n <= CROSS_VALIDATION_ROWS:
+    elif folds is not None or n <= most:
         count = folds or (10 if n < SMALL_TABLE_ROWS else 5)
         pairs = make_folds(n, folds=count, seed=seed, strata=strata, groups=groups, time=time)
         scheme, refit = "cross-validation", every
-        reason = f"{len(pairs)} folds" + (
-            "" if folds else f", as the table has at most {CROSS_VALIDATION_ROWS:,} rows"
-        )
+        reason = f"{len(pairs)} folds" + ("" if folds else f", as the table has at most {most:,} rows")
     else:
         share = min(0.2, MAX_HOLDOUT_ROWS / n)
         pairs = [make_holdout(n, share=share, seed=seed, strata=strata, groups=groups, time=time)]
         scheme, refit = "hold-out", every
-        reason = (
-            f"{len(pairs[0][1]):,} rows held out, as the table has more than {CROSS_VALIDATION_ROWS:,} rows"
-        )
+        reason = f"{len(pairs[0][1]):,} rows held out, as the table has more than {most:,} rows"
+        if short:
+            reason += " and the time limit is short"
     if time is not None:
         reason += "; later rows judge"
     elif groups is not None:
@@ -100,17 +105,19 @@ def make_plan(
     return Plan(
         scheme=scheme,  # type: ignore[arg-type]
         folds=chosen,
-        stage_sizes=_stage_sizes(min(len(fold.train) for fold in chosen)),
+        stage_sizes=_stage_sizes(
+            min(len(fold.train) for fold in chosen), SHORT_STAGE_SIZES if short else STAGE_SIZES
+        ),
         refit_rows=refit,
         reason=reason,
     )
 
 
-def _stage_sizes(n_train: int) -> tuple[int, ...]:
+def _stage_sizes(n_train: int, wanted: tuple[int, ...] = STAGE_SIZES) -> tuple[int, ...]:
     """Growing subsamples, then all rows.
 
     >>> _stage_sizes(1_000), _stage_sizes(5_000), _stage_sizes(50_000)
     ((1000,), (1500, 5000), (1500, 4500, 50000))
     """
-    small = tuple(size for size in STAGE_SIZES if size * STAGE_GROWTH <= n_train)
+    small = tuple(size for size in wanted if size * STAGE_GROWTH <= n_train)
     return (*small, n_train)

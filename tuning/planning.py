@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import torch
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.cost import product_rate
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 
-RATE_ROWS = 1_000  # size of the matrix product that measures the machine
 PRUNED_SHARE = 0.45  # of the work of a trial that is judged to its end, averaged over pruned ones too
 SOLVES = 4  # factorisations and metric updates of a trial's largest stage, in products of the same order
 
@@ -53,7 +50,8 @@ def plan_fit(
     limit = config.effective_time_limit_s
     trials = 1 if config.trials == 0 else config.trials
     work = len(problem.plan.folds) * leaves * float(largest) ** 3 * SOLVES / 3
-    estimate = limit if limit is not None else (trials or 1) * work * PRUNED_SHARE / product_rate()
+    work *= (trials or 1) * PRUNED_SHARE
+    estimate = limit if limit is not None else work / product_rate(config.device)
     return FitPlan(
         rows=rows,
         dropped_rows=dropped,
@@ -66,12 +64,3 @@ def plan_fit(
         estimate_s=round(estimate, 1),
         memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
     )
-
-
-def product_rate() -> float:
-    """Multiply-adds a second of this machine in float32, from one product of two matrices."""
-    matrix = torch.ones(RATE_ROWS, RATE_ROWS)
-    _ = matrix @ matrix
-    began = time.perf_counter()
-    _ = matrix @ matrix
-    return RATE_ROWS**3 / max(time.perf_counter() - began, 1e-6)

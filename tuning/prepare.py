@@ -75,6 +75,7 @@ def prepare_problem(
         groups=None if valid is not None else read_groups(table, schema),
         time=None if valid is not None else read_time(table, schema),
         given=given,
+        time_limit_s=config.effective_time_limit_s,
     )
     problem = Problem(
         table=table,

@@ -50,6 +50,10 @@ class Candidate:
         leaf = replace(self.tree.leaf, iterations=iterations)
         return replace(self, tree=replace(self.tree, leaf=leaf))
 
+    def with_leaf_size(self, leaf_size: int) -> Candidate:
+        """The same candidate with leaves of another size."""
+        return replace(self, tree=replace(self.tree, leaf_size=leaf_size))
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Build from flat names and values; a misspelt name is refused with the nearest one."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import optuna
 
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.cost import CostModel
-from xrfm_cli.tuning.evaluation import Iterate, Judgement, OutOfTime, StageResult, evaluate
+from xrfm_cli.tuning.cost import CostModel, FitSize, cost_family, product_rate
+from xrfm_cli.tuning.evaluation import (
+    Iterate,
+    Judgement,
+    OutOfTime,
+    StageResult,
+    evaluate,
+    later_iterations,
+    stage_size,
+)
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 
@@ -23,6 +30,7 @@ REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the
 AFTER_SEARCH_SHARE = 0.2  # of the time, kept for what follows before anything is known of it
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
+SMALLEST_LEAF = 500  # rows of a leaf, to which a short time limit may bring it
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
 
 
@@ -81,7 +89,7 @@ class RunningTrial:
 
     trial: optuna.Trial
     candidate: Candidate
-    stages: Iterator[StageResult]
+    stages: Generator[StageResult, Candidate | None, None]
     stages_done: int = 0
     seconds: float = 0.0
     loss: float | None = None
@@ -99,7 +107,7 @@ def search(
     happened to come first. Later trials are pruned against all before (asynchronous successive halving,
     Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone.
     """
-    result = SearchResult(costs=CostModel(leaf_size=space.leaf_size))
+    result = SearchResult(costs=CostModel(product_rate=product_rate(problem.device)))
     search = _Search(problem=problem, space=space, budget=budget, on_event=on_event, result=result)
     with _quiet_optuna():
         search.study = optuna.create_study(
@@ -162,21 +170,33 @@ class _Search:
         return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.trial.number))
 
     def _affordable_first(self) -> list[RunningTrial]:
-        """The best first, but before all others one that can be judged in time, or else the quickest."""
+        """The best first, with smaller leaves where it could not be judged in time otherwise.
+
+        If even those take too long, the quickest of all comes before it.
+        """
         ranked = self._best_first()
-        if self.budget.deadline is None or not ranked:
+        if self.budget.deadline is None or not ranked or ranked[0].loss is None:
             return ranked
         left = self.budget.deadline - self.budget.clock() - AFTER_SEARCH_SHARE * self.budget.length
-        seconds = {id(running): self._seconds_to_judge(running) for running in ranked}
-        affordable = [running for running in ranked if seconds[id(running)] <= left]
-        leader = affordable[0] if affordable else min(ranked, key=lambda running: seconds[id(running)])
-        return [leader, *(running for running in ranked if running is not leader)]
+        best = ranked[0]
+        wanted = size = best.candidate.tree.leaf_size
+        while self._seconds_to_judge(best.candidate, best.stages_done) > left:
+            size //= 2
+            if "leaf_size" in self.space.pinned or size < SMALLEST_LEAF:
+                leader = min(ranked, key=lambda r: self._seconds_to_judge(r.candidate, r.stages_done))
+                return [leader, *(running for running in ranked if running is not leader)]
+            best.candidate = best.candidate.with_leaf_size(size)
+        if size < wanted:
+            message = f"the time limit left room for leaves of at most {size:,} rows in the first model"
+            self.on_event(Event(kind="fallback", message=message, count=1))
+        return ranked
 
-    def _seconds_to_judge(self, running: RunningTrial) -> float:
+    def _seconds_to_judge(self, candidate: Candidate, stages_done: int) -> float:
         """Expected seconds of the stages and folds that a trial has not passed."""
-        plan, family = self.problem.plan, cost_family(running.candidate)
-        stages = [self.result.costs.estimate(family, size, solves=2) for size in plan.stage_sizes]
-        return sum(stages[running.stages_done :]) + (len(plan.folds) - 1) * sum(stages)
+        plan = self.problem.plan
+        sizes = [stage_size(self.problem, candidate, rows) for rows in plan.stage_sizes]
+        stages = [self.result.costs.estimate(size, solves=1 + later_iterations(size.rows)) for size in sizes]
+        return sum(stages[stages_done:]) + (len(plan.folds) - 1) * sum(stages)
 
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
@@ -196,7 +216,7 @@ class _Search:
             self.problem,
             candidate,
             trial=trial.number,
-            budgeted=partial(self._budgeted, cost_family(candidate)),
+            budgeted=self._budgeted,
             on_event=self.on_event,
         )
         self.waiting.append(RunningTrial(trial=trial, candidate=candidate, stages=stages))
@@ -206,7 +226,7 @@ class _Search:
         """One stage more; the trial ends where there is none, where it fails or where time is up."""
         since = self.budget.clock()
         try:
-            stage = next(running.stages)
+            stage = running.stages.send(running.candidate if running.stages_done else None)
         except NumericalError as fault:
             running.state = "failed"
             message = f"trial {running.trial.number} failed: {fault}"
@@ -271,24 +291,16 @@ class _Search:
         _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     @contextmanager
-    def _budgeted(self, family: str, rows: int, solves: int, times: int) -> Iterator[list[Iterate]]:
+    def _budgeted(self, size: FitSize, solves: int, times: int) -> Iterator[list[Iterate]]:
         """Refuse a fit that cannot end in time, and learn what it took."""
         budget, costs = self.budget, self.result.costs
         if budget.deadline is not None and self.result.judgements:
-            needed = times * costs.estimate(family, rows, solves=solves) + budget.reserve(costs, self.result)
+            needed = times * costs.estimate(size, solves=solves) + budget.reserve(costs, self.result)
             if budget.clock() + needed > budget.deadline:
                 raise OutOfTime
         since, path = budget.clock(), list[Iterate]()
         yield path
-        costs.record(family, rows, seconds=budget.clock() - since, solves=len(path))
-
-
-def cost_family(candidate: Candidate) -> str:
-    """Kernels whose fits take about as long as each other."""
-    leaf = candidate.tree.leaf
-    if leaf.kernel != "norm":
-        return leaf.kernel
-    return {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
+        costs.record(size, seconds=budget.clock() - since, solves=len(path))
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:

@@ -2,70 +2,101 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from xrfm_cli.tuning.cost import GROWTH, SAFETY, CostModel
+from xrfm_cli.tuning.cost import (
+    FACTORISATION_SHARE,
+    GRADIENT_PAIRS,
+    SAFETY,
+    VOTING_LEAVES,
+    CostModel,
+    FitSize,
+    product_rate,
+)
 
-LEAF = 10_000
+RATE = 1e10
+SMALL = FitSize(family="l2", rows=1_000, leaf_size=10_000, judged=500, agop_rows=2_000)
+
+
+def seconds_of_products(size: FitSize, solves: int) -> float:
+    return size.products(solves) / (FACTORISATION_SHARE * RATE)
 
 
 def test_nothing_known_costs_nothing() -> None:
-    assert CostModel(LEAF).estimate("l2", 1_000, solves=3) == 0.0
+    assert CostModel(product_rate=RATE).estimate(SMALL, solves=3) == 0.0
 
 
-def test_an_estimate_is_what_a_solve_took_and_a_margin() -> None:
-    model = CostModel(LEAF)
-    model.record("l2", 1_000, seconds=2.0, solves=4)
-    assert model.estimate("l2", 1_000, solves=1) == pytest.approx(0.5 * SAFETY)
-    assert model.estimate("l2", 1_000, solves=4) == pytest.approx(2.0 * SAFETY)
+def test_pairs_are_those_of_kernel_predictions_and_gradients() -> None:
+    assert SMALL.pairs(1) == 1_000**2 + 500 * 1_000
+    assert SMALL.pairs(3) == 3 * (1_000**2 + 500 * 1_000) + 2 * GRADIENT_PAIRS * 1_000**2
+    few = replace(SMALL, agop_rows=100)
+    assert few.pairs(2) == 2 * (1_000**2 + 500 * 1_000) + GRADIENT_PAIRS * 1_000 * 100
 
 
-def test_more_rows_cost_more_than_in_proportion_and_fewer_are_not_trusted_to() -> None:
-    model = CostModel(LEAF)
-    model.record("l2", 1_000, seconds=2.0, solves=1)
-    assert model.estimate("l2", 3_000, solves=1) == pytest.approx(2.0 * SAFETY * 3**GROWTH)
-    assert model.estimate("l2", 500, solves=1) == pytest.approx(2.0 * SAFETY / 2)
-    estimates = [model.estimate("l2", n, solves=1) for n in (100, 500, 999, 1_000, 1_001, 5_000)]
+def test_beyond_a_leaf_there_are_leaves() -> None:
+    tree = replace(SMALL, rows=8_000, leaf_size=1_000, judged=0)
+    assert tree.pairs(1) == 8 * 1_000**2
+    assert tree.products(1) == pytest.approx(8 * 1_000**3 / 6)
+    assert replace(tree, judged=10).pairs(1) == 8 * 1_000**2 + 10 * 1_000 * VOTING_LEAVES
+    assert replace(tree, rows=9_000).products(1) == pytest.approx(16 * (9_000 / 16) ** 3 / 6)
+
+
+def test_an_estimate_is_what_a_fit_took_and_a_margin() -> None:
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=2.0, solves=4)
+    assert model.estimate(SMALL, solves=4) == pytest.approx(2.0 * SAFETY)
+
+
+def test_more_rows_cost_by_pairs_and_products() -> None:
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=2.0, solves=1)
+    large = replace(SMALL, rows=4_000)
+    pairs = (2.0 - seconds_of_products(SMALL, 1)) * large.pairs(1) / SMALL.pairs(1)
+    expected = SAFETY * (pairs + seconds_of_products(large, 1))
+    assert model.estimate(large, solves=1) == pytest.approx(expected)
+    sizes = [replace(SMALL, rows=n) for n in (10, 500, 999, 1_000, 1_001, 5_000)]
+    estimates = [model.estimate(size, solves=1) for size in sizes]
     assert estimates == sorted(estimates)
 
 
-def test_beyond_a_leaf_time_grows_with_the_number_of_leaves() -> None:
-    model = CostModel(leaf_size=1_000)
-    model.record("l2", 1_000, seconds=2.0, solves=1)
-    assert model.estimate("l2", 8_000, solves=1) == pytest.approx(16.0 * SAFETY)
+def test_pairs_take_some_time_even_where_the_factorisation_explains_all() -> None:
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=1e-3, solves=1)
+    assert model.estimate(replace(SMALL, judged=10**6), solves=1) > 0.1
 
 
-def test_the_slowest_of_equal_fits_counts() -> None:
-    model = CostModel(LEAF)
+def test_what_came_last_counts_as_much_as_all_before() -> None:
+    model = CostModel(product_rate=1e15)
     for seconds in (1.0, 3.0, 2.0):
-        model.record("l1", 1_000, seconds=seconds, solves=1)
-    assert model.estimate("l1", 1_000, solves=1) == pytest.approx(3.0 * SAFETY)
+        model.record(SMALL, seconds=seconds, solves=1)
+    assert model.estimate(SMALL, solves=1) == pytest.approx(2.0 * SAFETY)
 
 
-def test_the_nearest_size_speaks() -> None:
-    model = CostModel(LEAF)
-    model.record("l2", 1_000, seconds=1.0, solves=1)
-    model.record("l2", 4_000, seconds=60.0, solves=1)
-    assert model.estimate("l2", 1_100, solves=1) < 2.0
-    assert model.estimate("l2", 4_100, solves=1) > 60.0
-
-
-def test_a_family_not_seen_yet_is_as_slow_as_the_slowest() -> None:
-    model = CostModel(LEAF)
-    model.record("l2", 1_000, seconds=1.0, solves=1)
-    model.record("sum_power", 1_000, seconds=5.0, solves=1)
-    assert model.estimate("lp", 1_000, solves=1) == pytest.approx(5.0 * SAFETY)
-    assert model.estimate("l2", 1_000, solves=1) == pytest.approx(1.0 * SAFETY)
+def test_a_family_not_seen_yet_is_as_slow_as_the_slowest_of_its_kind() -> None:
+    model = CostModel(product_rate=1e15)
+    model.record(SMALL, seconds=1.0, solves=1)
+    model.record(replace(SMALL, family="sum_power"), seconds=5.0, solves=1)
+    model.record(replace(SMALL, family="linear"), seconds=100.0, solves=1)
+    assert model.estimate(replace(SMALL, family="lp"), solves=1) == pytest.approx(5.0 * SAFETY)
+    assert model.estimate(SMALL, solves=1) == pytest.approx(1.0 * SAFETY)
 
 
 def test_linear_leaves_take_time_in_proportion_to_their_rows() -> None:
-    model = CostModel(LEAF)
-    model.record("linear", 1_000, seconds=1.0, solves=1)
-    for rows in (500, 2_000, 10 * LEAF):
-        assert model.estimate("linear", rows, solves=1) == pytest.approx(rows / 1_000 * SAFETY)
+    model = CostModel(product_rate=RATE)
+    linear = replace(SMALL, family="linear")
+    model.record(linear, seconds=1.0, solves=1)
+    for rows in (500, 2_000, 10**6):
+        estimate = model.estimate(replace(linear, rows=rows), solves=1)
+        assert estimate == pytest.approx(rows / 1_000 * SAFETY)
 
 
 def test_a_fit_without_a_solve_is_no_division_by_zero() -> None:
-    model = CostModel(LEAF)
-    model.record("l2", 1_000, seconds=1.0, solves=0)
-    assert model.estimate("l2", 1_000, solves=1) == pytest.approx(SAFETY)
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=1.0, solves=0)
+    assert model.estimate(SMALL, solves=1) == pytest.approx(SAFETY)
+
+
+def test_the_machine_multiplies() -> None:
+    assert product_rate("cpu") > 1e7
