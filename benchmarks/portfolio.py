@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.evaluation import Iterate, evaluate
+from xrfm_cli.tuning.cost import FitSize
+from xrfm_cli.tuning.evaluation import Spent, evaluate
 from xrfm_cli.tuning.plan import Fold, Plan
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 
@@ -119,9 +120,9 @@ def judge(
 
 
 @contextmanager
-def unlimited(rows: int, solves: int, times: int) -> Iterator[list[Iterate]]:
+def unlimited(size: FitSize, solves: int, times: int) -> Iterator[Spent]:
     """No limit of time."""
-    yield []
+    yield Spent()
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -39,6 +39,14 @@ class Kernel(Protocol):
         """Kernel values between rows and centers."""
         ...
 
+    def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b, d), (m, d) -> (b, m)
+        """What the kernel is a function of: the same for other exponents of it."""
+        ...
+
+    def of_bases(self, bases: Tensor) -> Tensor:  # (b, m) -> (b, m)
+        """Kernel values of the bases, which are left as they are."""
+        ...
+
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:  # -> (b, c, d)
         """Gradients by ``u`` of ``k(u, a) @ coefficients``, leaving out centers at distance zero."""
         ...
@@ -76,6 +84,14 @@ class NormKernel:
         if self.p == 2:
             return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self._rate)
         return exponential_sums(Term(kind="power", exponent=self.p), u, a, self.q / self.p, self._rate)
+
+    def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
+        """Distances to the power p ``(b, m)``: whatever ``q`` and the bandwidth are."""
+        return power_sums(u, a, self.p)
+
+    def of_bases(self, bases: Tensor) -> Tensor:
+        """Kernel values ``(b, m)``."""
+        return kernel_values_(bases.clone(), self.q / self.p, self._rate)
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
@@ -119,12 +135,21 @@ class SumPowerKernel:
 
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """Kernel values ``(b, m)``."""
-        return power_(self._bases(u, a), self.power)
+        return power_(self.bases(u, a), self.power)
+
+    def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
+        """The bases of the power ``(b, m)``: whatever it is."""
+        total = coordinate_sums(self._term, u, a).clamp_(min=0)  # rounding may go below
+        return total.mul_((1 - self.constant) / u.shape[1]).add_(self.constant)
+
+    def of_bases(self, bases: Tensor) -> Tensor:
+        """Kernel values ``(b, m)``."""
+        return power_(bases.clone(), self.power)
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         centers = prepare_centers(a)
-        pair = power_(self._bases(u, centers), self.power - 1)
+        pair = power_(self.bases(u, centers), self.power - 1)
         pair.mul_(self.power * (1 - self.constant) / u.shape[1])
         pair.masked_fill_(_is_zero(power_sums(u, centers, 1.0), u, centers.rows, 1.0), 0.0)
         return coordinate_slopes(self._term, u, centers, pair, coefficients)
@@ -132,11 +157,6 @@ class SumPowerKernel:
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
         """Median over pairs of the mean distance along a coordinate."""
         return _median_of_pairs(power_sums(a, a, 1.0) / a.shape[1], weights)
-
-    def _bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
-        """The bases of the power ``(b, m)``."""
-        total = coordinate_sums(self._term, u, a).clamp_(min=0)  # rounding may go below
-        return total.mul_((1 - self.constant) / u.shape[1]).add_(self.constant)
 
     @property
     def _term(self) -> Term:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
-from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.precision import widened
+from xrfm_cli.leaf_models.transform import Transform
 
 # Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
 # differently for other shapes, and a row's prediction must not depend on the rows around it.
@@ -158,26 +158,11 @@ class RFMLeaf:
         facts, tensors = self.state()
         return self.from_state(facts, {name: value.to(device) for name, value in tensors.items()})
 
-    def _prepared(self) -> tuple[_Transform, Kernel, Centers]:
+    def _prepared(self) -> tuple[Transform, Kernel, Centers]:
         """What every block of rows needs: the way into the kernel's coordinates, the kernel, the centers."""
-        # Kernels depend on differences alone; around the centers' mean coordinates keep the most digits.
-        root, shift = metric_power(self.metric, self.config.agop_power), self.centers.mean(0)
-        moved = apply_metric(self.centers - shift, root)
-        transform = _Transform(root=root, shift=shift, scale=unit_scale(moved))
+        transform = Transform.fit(self.centers, self.metric, self.config.agop_power)
         kernel = make_kernel(self.config, self.bandwidth * transform.scale)
-        return transform, kernel, prepare_centers(moved.mul_(transform.scale))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Transform:
-    """From inputs to the coordinates that the kernel sees."""
-
-    root: Tensor  # (d,) or (d, d), a power of the metric
-    shift: Tensor  # (d,)
-    scale: float  # a power of two that keeps distances within float32
-
-    def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
-        return apply_metric(x - self.shift, self.root).mul_(self.scale)
+        return transform, kernel, prepare_centers(transform(self.centers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,9 +18,15 @@ from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
-from xrfm_cli.leaf_models.steps import fewer_centers, solve_directly, solve_with_centers, transform_rows
+from xrfm_cli.leaf_models.steps import (
+    DISTANCE_ROWS,
+    draw_rows,
+    fewer_centers,
+    place_rows,
+    solve_directly,
+    solve_with_centers,
+)
 
-DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -79,15 +85,15 @@ def iterate_leaf(
         _check_linear(x, memory_bytes)
         yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
         return
-    scale_rows = _draw(len(x), DISTANCE_ROWS, generator)
+    scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
-    centers = None if fewer is None else _draw(len(x), fewer, generator)
+    centers = None if fewer is None else draw_rows(len(x), fewer, generator)
     for step in range(config.iterations + 1):
-        transform = transform_rows(x, weights, config, metric, scale_rows, centers)
+        placed = place_rows(x, weights, config, metric, scale_rows, centers)
         if centers is None:
-            leaf = solve_directly(x, y, weights, config, transform, on_event)
+            leaf = solve_directly(x, y, weights, config, placed, on_event)
         else:
-            leaf = solve_with_centers(x, y, weights, config, transform, centers, memory_bytes, on_event)
+            leaf = solve_with_centers(x, y, weights, config, placed, centers, memory_bytes, on_event)
         yield leaf
         if step < config.iterations:
             metric = _updated_metric(leaf, x, weights, generator, memory_bytes)
@@ -106,7 +112,7 @@ def _updated_metric(
 ) -> Tensor:
     """The normalised AGOP of a leaf over rows drawn at random, accumulated in float64."""
     config = leaf.config
-    drawn = _draw(len(x), config.agop_rows, generator)
+    drawn = draw_rows(len(x), config.agop_rows, generator)
     d, outputs = x.shape[1], leaf.coefficients.shape[1]
     bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     step = max(8, min(GRADIENT_ROWS, memory_bytes // (4 * bytes_a_row)))
@@ -143,13 +149,6 @@ def _starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> T
         return initial if initial.ndim == 1 else initial.diagonal().clone()
     ones = torch.ones(d, dtype=x.dtype, device=x.device)
     return ones if config.metric_shape == "diagonal" else torch.diag(ones)
-
-
-def _draw(n: int, count: int, generator: torch.Generator) -> Tensor:
-    """Row numbers drawn without replacement, in increasing order; all of them if there are few."""
-    if count >= n:
-        return torch.arange(n)
-    return torch.randperm(n, generator=generator)[:count].sort().values
 
 
 def _check(x: Tensor, y: Tensor) -> None:

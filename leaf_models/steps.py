@@ -9,55 +9,60 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.nystrom import solve_nystrom
 from xrfm_cli.leaf_models.solver import solve_ridge
+from xrfm_cli.leaf_models.transform import Transform
 
+DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
 KERNEL_ROWS = 512  # rows a block of a kernel matrix
 WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: predictions may then differ visibly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Transform:
-    """A metric at work: the rows in its coordinates, and the bandwidth there."""
+class PlacedRows:
+    """Rows in the coordinates of a metric, and the bandwidth there."""
 
     metric: Tensor
-    u: Tensor  # (n, d) rows in the metric's coordinates, times the scale
-    scale: float  # a power of two that keeps distances within float32
+    transform: Transform
+    u: Tensor  # (n, d) the rows, transformed
     bandwidth: float  # in the metric's coordinates, without the scale
 
     @property
     def kernel_bandwidth(self) -> float:
         """The bandwidth that fits ``u``."""
-        return self.bandwidth * self.scale
+        return self.bandwidth * self.transform.scale
 
 
-def transform_rows(
+def draw_rows(n: int, count: int, generator: torch.Generator) -> Tensor:
+    """Row numbers drawn without replacement, in increasing order; all of them if there are few."""
+    if count >= n:
+        return torch.arange(n)
+    return torch.randperm(n, generator=generator)[:count].sort().values
+
+
+def place_rows(
     x: Tensor,
     weights: Tensor | None,
     config: LeafConfig,
     metric: Tensor,
     scale_rows: Tensor,
     centers: Tensor | None,
-) -> Transform:
+) -> PlacedRows:
     """Bring rows ``x (n, d)`` into the coordinates of a metric; ``centers (m,)`` are those that are kept."""
-    root = metric_power(metric, config.agop_power)
-    kept = x if centers is None else x[centers]
-    shift = kept.mean(0)  # as the leaf has it, which knows its centers alone
-    u = apply_metric(x - shift, root)
+    transform = Transform.fit(x if centers is None else x[centers], metric, config.agop_power)
+    u = transform(x)
     if not bool(torch.isfinite(u).all()):
         raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
-    scale = unit_scale(u if centers is None else u[centers])
-    u.mul_(scale)
     bandwidth = config.bandwidth
     if config.bandwidth_mode == "adaptive":
         row_weights = None if weights is None else weights[scale_rows]
-        bandwidth *= make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights) / scale
-    return Transform(metric=metric, u=u, scale=scale, bandwidth=bandwidth)
+        typical = make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights)
+        bandwidth *= typical / transform.scale
+    return PlacedRows(metric=metric, transform=transform, u=u, bandwidth=bandwidth)
 
 
 def solve_directly(
@@ -65,11 +70,11 @@ def solve_directly(
     y: Tensor,
     weights: Tensor | None,
     config: LeafConfig,
-    transform: Transform,
+    placed: PlacedRows,
     on_event: OnEvent,
 ) -> RFMLeaf:
     """Solve directly, every row a center."""
-    matrix = symmetric_kernel(make_kernel(config, transform.kernel_bandwidth), transform.u)
+    matrix = symmetric_kernel(make_kernel(config, placed.kernel_bandwidth), placed.u)
     solution = solve_ridge(matrix, y, config.ridge, weights)
     if solution.jitter:
         message = f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
@@ -78,8 +83,8 @@ def solve_directly(
         config=config,
         centers=x,
         coefficients=solution.coefficients,
-        metric=transform.metric,
-        bandwidth=transform.bandwidth,
+        metric=placed.metric,
+        bandwidth=placed.bandwidth,
         jitter=solution.jitter,
     )
 
@@ -89,17 +94,17 @@ def solve_with_centers(
     y: Tensor,
     weights: Tensor | None,
     config: LeafConfig,
-    transform: Transform,
+    placed: PlacedRows,
     centers: Tensor,
     memory_bytes: int,
     on_event: OnEvent,
 ) -> RFMLeaf:
     """Solve iteratively with the rows ``centers (m,)`` as centers."""
     solution = solve_nystrom(
-        make_kernel(config, transform.kernel_bandwidth),
-        transform.u,
+        make_kernel(config, placed.kernel_bandwidth),
+        placed.u,
         y,
-        prepare_centers(transform.u[centers]),
+        prepare_centers(placed.u[centers]),
         config.ridge,
         weights,
         memory_bytes=memory_bytes,
@@ -115,8 +120,8 @@ def solve_with_centers(
         config=config,
         centers=x[centers],
         coefficients=solution.coefficients,
-        metric=transform.metric,
-        bandwidth=transform.bandwidth,
+        metric=placed.metric,
+        bandwidth=placed.bandwidth,
         jitter=solution.jitter,
     )
 

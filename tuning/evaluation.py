@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent
+from xrfm_cli.leaf_models.fixed_metric import FixedMetric
 from xrfm_cli.trees import TreeModel, iterate_tree
 from xrfm_cli.tuning.cost import FitSize, fit_size
 from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.plan import Rows
 from xrfm_cli.tuning.problem import FoldMatrices, Problem
+from xrfm_cli.tuning.refinement import MOST_TRIES, Refined, can_refine, refine
 from xrfm_cli.tuning.space import Candidate
 
 Array = NDArray[np.float64]
 WORSE_BY = 1.1  # a metric update whose loss is so many times the best ends the iterations
 GAIN = 0.998  # and so do two in a row whose loss is not below so many times the best before
+REFINEMENT = 1_000_000  # the "stage" of the generator that it draws from
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
 LATER_ITERATIONS = 1  # metric updates at most in a stage that starts from a learned metric
 LATER_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
@@ -69,28 +72,38 @@ class StageResult:
     """What pruning looks at after a stage, and at the end the judgement."""
 
     loss: float
+    candidate: Candidate  # with which the evaluation goes on
+    fitted: int  # stage sizes that are done
+    tries: int = 0  # kernels that were tried under one metric
     judgement: Judgement | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class Spent:
+    """What a fit came to, for those who reckon its cost."""
+
+    solves: int = 0
+
+
+Budgeted = Callable[[FitSize, int, int], AbstractContextManager[Spent]]
+
+
 def evaluate(
-    problem: Problem,
-    candidate: Candidate,
-    *,
-    trial: int,
-    budgeted: Callable[[FitSize, int, int], AbstractContextManager[list[Iterate]]],
-    on_event: OnEvent,
+    problem: Problem, candidate: Candidate, *, trial: int, budgeted: Budgeted, on_event: OnEvent
 ) -> Generator[StageResult, Candidate | None, None]:
     """Yield the loss after each stage of the first fold, then the judgement over all folds.
 
-    The caller may send another candidate, with which the evaluation then goes on.
+    Between the first stage and the next, the kernel is refined under the metric that it has learned. The
+    caller may send another candidate, with which the evaluation then goes on.
 
     Each fit runs within ``budgeted(size, solves, times)``, told the fit's size, its solves and how many
-    such fits the candidate still needs. It may raise :class:`OutOfTime`, and gives the list that the fit
-    fills. Stopping to iterate prunes the candidate.
+    such fits the candidate still needs. It may raise :class:`OutOfTime`, and gives what is to be told of the
+    fit. Stopping to iterate prunes the candidate.
     """
     plan = problem.plan
     pinned = "iterations" in problem.pinned  # then so many updates are made on all rows
     sizes = plan.stage_sizes[-1:] if pinned else plan.stage_sizes
+    learner = candidate  # of the first metric
     chosen: list[int] = []  # metric updates of each stage of the first fold
     start: Tensor | None = None
     for stage, size in enumerate(sizes):
@@ -98,8 +111,8 @@ def evaluate(
         if stage > 0:
             limit = min(limit, later_iterations(size))
         last = stage == len(sizes) - 1
-        with budgeted(stage_size(problem, candidate, size), limit + 1, 1) as path:
-            path += _stage(
+        with budgeted(stage_size(problem, candidate, size), limit + 1, 1) as spent:
+            path = _stage(
                 problem,
                 candidate,
                 0,
@@ -112,30 +125,61 @@ def evaluate(
                 early=not last,
                 stop_early=not pinned,
             )
+            spent.solves = len(path)
         losses = [_fold_loss(problem, 0, iterate) for iterate in path]
         best = len(losses) - 1 if pinned else int(np.argmin(losses))
         chosen.append(best)
-        start = path[best].metric
+        start, loss = path[best].metric, losses[best]
         if not (last and len(plan.folds) == 1):
-            candidate = (yield StageResult(loss=losses[best])) or candidate
+            result = StageResult(loss=loss, candidate=candidate, fitted=stage + 1)
+            candidate = (yield result) or candidate
+        if stage == 0 and not last:
+            found = Refined(candidate=candidate, loss=loss, tries=0)
+            if can_refine(candidate, size):
+                found = _refined(problem, candidate, size, start, trial, budgeted)
+            result = StageResult(loss=found.loss, candidate=found.candidate, fitted=1, tries=found.tries)
+            candidate = (yield result) or found.candidate
     paths = [path]
     for fold in range(1, len(plan.folds)):
         start = None
         for stage, size in enumerate(sizes[:-1]):
-            limit = chosen[stage]
-            with budgeted(stage_size(problem, candidate, size), limit + 1, 1) as path:
-                path += _stage(
-                    problem, candidate, fold, stage, size, start, limit, trial, on_event, early=True
-                )
+            limit, model = chosen[stage], candidate if stage else learner
+            with budgeted(stage_size(problem, model, size), limit + 1, 1) as spent:
+                path = _stage(problem, model, fold, stage, size, start, limit, trial, on_event, early=True)
+                spent.solves = len(path)
             start = path[-1].metric
         final = len(sizes) - 1
         limit = min(chosen[-1] + 1, len(paths[0]) - 1)
         last_size = stage_size(problem, candidate, sizes[-1])
-        with budgeted(last_size, limit + 1, len(plan.folds) - fold) as path:
-            path += _stage(problem, candidate, fold, final, None, start, limit, trial, on_event)
+        with budgeted(last_size, limit + 1, len(plan.folds) - fold) as spent:
+            path = _stage(problem, candidate, fold, final, None, start, limit, trial, on_event)
+            spent.solves = len(path)
         paths.append(path)
     judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
-    yield StageResult(loss=judgement.loss, judgement=judgement)
+    yield StageResult(loss=judgement.loss, candidate=candidate, fitted=len(sizes), judgement=judgement)
+
+
+def _refined(
+    problem: Problem, candidate: Candidate, rows: int, metric: Tensor, trial: int, budgeted: Budgeted
+) -> Refined:
+    """The candidate with the best kernel near its own, under the metric learned from so many rows."""
+    matrices = problem.fold(0, candidate.encoding)
+    fold = problem.plan.folds[0]
+    size = stage_size(problem, candidate, rows)
+    with budgeted(replace(size, family=f"{size.family}, refined"), MOST_TRIES, 1) as spent:
+        fixed = FixedMetric.prepare(
+            matrices.x_train[:rows],
+            matrices.y_train[:rows],
+            matrices.x_valid[torch.from_numpy(fold.early)],
+            candidate.tree.leaf,
+            metric,
+            generator=trial_generator(problem.seed, trial, 0, REFINEMENT),
+            weights=None if matrices.weights is None else matrices.weights[:rows],
+        )
+        judged = fold.valid[fold.early]
+        found = refine(candidate, fixed, lambda codes: problem.loss_of(0, codes, judged), problem.pinned)
+        spent.solves = found.tries
+    return found
 
 
 def later_iterations(rows: int) -> int:

@@ -15,9 +15,9 @@ from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.cost import CostModel, FitSize, cost_family, product_rate
 from xrfm_cli.tuning.evaluation import (
-    Iterate,
     Judgement,
     OutOfTime,
+    Spent,
     StageResult,
     evaluate,
     later_iterations,
@@ -31,6 +31,7 @@ AFTER_SEARCH_SHARE = 0.2  # of the time, kept for what follows before anything i
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 SMALLEST_LEAF = 500  # rows of a leaf, to which a short time limit may bring it
+REFINEMENT_SHARE = 0.15  # and for refining the better half of them
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
 
 
@@ -45,6 +46,7 @@ class TrialRecord:
     seconds: float
     stages: int
     iterations: int | None
+    tries: int  # kernels tried under the metric that its first stage learned
     params: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class TrialRecord:
             "seconds": round(self.seconds, 4),
             "stages": self.stages,
             "iterations": self.iterations,
+            "tries": self.tries,
             "params": self.params,
         }
 
@@ -91,6 +94,8 @@ class RunningTrial:
     candidate: Candidate
     stages: Generator[StageResult, Candidate | None, None]
     stages_done: int = 0
+    fitted: int = 0  # stage sizes that are done
+    tries: int = 0  # kernels tried under its first metric
     seconds: float = 0.0
     loss: float | None = None
     judgement: Judgement | None = None
@@ -144,7 +149,9 @@ class _Search:
 
     def run(self, bracket: int) -> None:
         """The first bracket side by side, then one trial after the other."""
+        began = self.budget.clock()
         self._open_bracket(bracket)
+        self._refine_bracket(began + (BRACKET_SHARE + REFINEMENT_SHARE) * self.budget.length)
         for running in self._affordable_first():
             self._complete(running)
         while self._may_start():
@@ -180,10 +187,10 @@ class _Search:
         left = self.budget.deadline - self.budget.clock() - AFTER_SEARCH_SHARE * self.budget.length
         best = ranked[0]
         wanted = size = best.candidate.tree.leaf_size
-        while self._seconds_to_judge(best.candidate, best.stages_done) > left:
+        while self._seconds_to_judge(best.candidate, best.fitted) > left:
             size //= 2
             if "leaf_size" in self.space.pinned or size < SMALLEST_LEAF:
-                leader = min(ranked, key=lambda r: self._seconds_to_judge(r.candidate, r.stages_done))
+                leader = min(ranked, key=lambda r: self._seconds_to_judge(r.candidate, r.fitted))
                 return [leader, *(running for running in ranked if running is not leader)]
             best.candidate = best.candidate.with_leaf_size(size)
         if size < wanted:
@@ -191,12 +198,12 @@ class _Search:
             self.on_event(Event(kind="fallback", message=message, count=1))
         return ranked
 
-    def _seconds_to_judge(self, candidate: Candidate, stages_done: int) -> float:
+    def _seconds_to_judge(self, candidate: Candidate, fitted: int) -> float:
         """Expected seconds of the stages and folds that a trial has not passed."""
         plan = self.problem.plan
         sizes = [stage_size(self.problem, candidate, rows) for rows in plan.stage_sizes]
         stages = [self.result.costs.estimate(size, solves=1 + later_iterations(size.rows)) for size in sizes]
-        return sum(stages[stages_done:]) + (len(plan.folds) - 1) * sum(stages)
+        return sum(stages[fitted:]) + (len(plan.folds) - 1) * sum(stages)
 
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
@@ -207,6 +214,15 @@ class _Search:
         last_start = began + BRACKET_SHARE * self.budget.length
         while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
             self._advance(self._open())
+
+    def _refine_bracket(self, last_start: float) -> None:
+        """The next stage of the better half: how good a configuration is shows when its kernel fits."""
+        better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
+        for running in better:
+            if running.state == "running" and running.fitted < len(self.problem.plan.stage_sizes):
+                if self.budget.clock() >= last_start:
+                    break
+                self._advance(running)
 
     def _open(self) -> RunningTrial:
         trial = self.study.ask()
@@ -236,6 +252,8 @@ class _Search:
         else:
             running.stages_done += 1
             running.loss, running.judgement = stage.loss, stage.judgement
+            running.candidate, running.fitted = stage.candidate, stage.fitted
+            running.tries += stage.tries
             if running.judgement is None:
                 running.trial.report(stage.loss, step=running.stages_done)
                 self.losses[running.stages_done].append(stage.loss)
@@ -285,22 +303,23 @@ class _Search:
                 seconds=running.seconds,
                 stages=running.stages_done,
                 iterations=None if judgement is None else judgement.iterations,
+                tries=running.tries,
                 params=running.candidate.to_dict(),
             )
         )
         _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     @contextmanager
-    def _budgeted(self, size: FitSize, solves: int, times: int) -> Iterator[list[Iterate]]:
+    def _budgeted(self, size: FitSize, solves: int, times: int) -> Iterator[Spent]:
         """Refuse a fit that cannot end in time, and learn what it took."""
         budget, costs = self.budget, self.result.costs
         if budget.deadline is not None and self.result.judgements:
             needed = times * costs.estimate(size, solves=solves) + budget.reserve(costs, self.result)
             if budget.clock() + needed > budget.deadline:
                 raise OutOfTime
-        since, path = budget.clock(), list[Iterate]()
-        yield path
-        costs.record(size, seconds=budget.clock() - since, solves=len(path))
+        since, spent = budget.clock(), Spent()
+        yield spent
+        costs.record(size, seconds=budget.clock() - since, solves=spent.solves)
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:

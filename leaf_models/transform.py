@@ -1,0 +1,36 @@
+"""From inputs to the coordinates in which a kernel measures distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Transform:
+    """``scale (x - shift) root``: a metric at work.
+
+    Kernels depend on differences alone; around the centers' mean coordinates keep the most digits.
+    """
+
+    root: Tensor  # (d,) or (d, d), a power of the metric
+    shift: Tensor  # (d,)
+    scale: float  # a power of two that keeps distances within float32
+
+    @classmethod
+    def fit(cls, centers: Tensor, metric: Tensor, agop_power: float) -> Transform:
+        """The transform of a leaf with these centers ``(m, d)``.
+
+        >>> transform = Transform.fit(torch.tensor([[0.0], [2.0]]), torch.tensor([4.0]), 0.5)
+        >>> transform(torch.tensor([[1.0], [2.0]])).ravel().tolist(), transform.scale
+        ([0.0, 0.5], 0.25)
+        """
+        root, shift = metric_power(metric, agop_power), centers.mean(0)
+        return cls(root=root, shift=shift, scale=unit_scale(apply_metric(centers - shift, root)))
+
+    def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
+        """Rows in the kernel's coordinates."""
+        return apply_metric(x - self.shift, self.root).mul_(self.scale)
