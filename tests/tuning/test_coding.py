@@ -20,7 +20,7 @@ def coding_of(classes: int, seed: int = 0) -> tuple[ClassCoding, np.ndarray]:
 
 @CLASSES
 def test_contrasts_are_orthonormal_and_orthogonal_to_the_ones(classes: int) -> None:
-    u = coding_of(classes)[0].decode_matrix()
+    u = coding_of(classes)[0].contrasts()
     assert u.shape == (classes, classes - 1)
     np.testing.assert_allclose(u.T @ u, np.eye(classes - 1), atol=1e-14)
     np.testing.assert_allclose(u.sum(0), 0.0, atol=1e-14)
@@ -78,7 +78,7 @@ def test_values_come_back(scale: float) -> None:
     assert codes.shape == (50, 1)
     np.testing.assert_allclose([codes.mean(), codes.std()], [0.0, 1.0], atol=1e-9)
     np.testing.assert_allclose(coding.decode(codes)[:, 0], y, rtol=1e-12)
-    np.testing.assert_allclose(coding.decode_matrix(), [[y.std()]])
+    np.testing.assert_allclose(coding.rates(codes, codes), np.full((50, 1, 1), y.std()))
 
 
 def test_a_constant_target_is_coded_by_zeros() -> None:
