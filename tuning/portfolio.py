@@ -41,10 +41,10 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
 
     Those of kernels that the space lacks are left out; a full metric becomes diagonal in a wide table.
     The constant has no parameters but its family, which is none that the sampler draws. Where the logarithm
-    of the target may be learned, every second configuration does, the first among them.
+    of the target may be learned, every second kernel machine does, the first among them.
     """
-    candidates = []
-    for place, row in enumerate(_ROWS):
+    candidates: list[dict[str, Any]] = []
+    for row in _ROWS:
         params = dict(zip(_NAMES, row, strict=True))
         family = params["family"]
         if family not in space.families:
@@ -54,7 +54,8 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
         if not space.full_metric:
             params["metric_shape"] = "diagonal"
         if space.log_target:
-            params["target_transform"] = "none" if place % 2 else "log"
+            kernels = [before for before in candidates if before["family"] != "linear"]
+            params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
         if family == "lp":
             params["lp_share"] = 0.5
         candidates.append({name: value for name, value in params.items() if value is not None})
