@@ -110,7 +110,13 @@ def judge(
     fold = Fold(train=rows[:cut], valid=rows[cut:])
     plan = Plan(scheme="hold-out", folds=(fold,), stage_sizes=(cut,), refit_rows=rows, reason="")
     problem = replace(problem, plan=plan, _matrices={}, _codings={})
-    space = replace(make_space(problem, FitConfig()), sum_power=True, max_iterations=3, agop_rows=TRAIN_ROWS)
+    space = replace(
+        make_space(problem, FitConfig()),
+        sum_power=True,
+        log_target=False,
+        max_iterations=3,
+        agop_rows=TRAIN_ROWS,
+    )
     for number, params in enumerate(configurations):
         if params["metric_shape"] == "full" and not space.full_metric:
             continue

@@ -120,6 +120,11 @@ class Encoder:
         return tuple(name for encoder in self.columns for name in encoder.names)
 
     @property
+    def reads_target(self) -> bool:
+        """Whether some column became mean targets; without, other targets would give the same encoder."""
+        return any(isinstance(column, TargetEncoder) for column in self.columns)
+
+    @property
     def n_features(self) -> int:
         """The number of the matrix' columns, d."""
         return len(self.feature_names)

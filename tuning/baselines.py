@@ -64,10 +64,10 @@ def _constant(problem: Problem, fold: int) -> Array:
 
 
 def _ridge(problem: Problem, fold: int) -> Array:
-    matrices = problem.fold(fold, RIDGE_ENCODING)
+    matrices, coding = problem.fold(fold, RIDGE_ENCODING), problem.coding(fold)
     if len(matrices.x_train) < FEWEST_ROWS:
         outputs = np.zeros((len(matrices.x_valid), matrices.y_train.shape[1]))
-        return problem.decode(fold, outputs)
+        return coding.decode(outputs)
     model = RidgeCV(alphas=RIDGES)
     weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
     model.fit(
@@ -76,4 +76,4 @@ def _ridge(problem: Problem, fold: int) -> Array:
         sample_weight=weights,
     )
     predicted = model.predict(matrices.x_valid.cpu().double().numpy())
-    return problem.decode(fold, predicted.reshape(len(predicted), -1))
+    return coding.decode(predicted.reshape(len(predicted), -1))

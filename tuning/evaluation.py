@@ -51,6 +51,7 @@ class Judgement:
     candidate: Candidate
     scores: Array  # decoded out-of-fold predictions (n_judged, 1 or classes), in the order of the plan
     loss: float
+    factor: float  # of the scores, where the target's logarithm was learned
     iterations: int  # metric updates in all
     last_iterations: int  # of these, updates in the last stage
     metrics: tuple[Tensor, ...]  # learned metric of each fold, in the columns of that fold's encoder
@@ -126,7 +127,7 @@ def evaluate(
                 stop_early=not pinned,
             )
             spent.solves = len(path)
-        losses = [_fold_loss(problem, 0, iterate) for iterate in path]
+        losses = [_fold_loss(problem, candidate, 0, iterate) for iterate in path]
         best = len(losses) - 1 if pinned else int(np.argmin(losses))
         chosen.append(best)
         start, loss = path[best].metric, losses[best]
@@ -163,7 +164,7 @@ def _refined(
     problem: Problem, candidate: Candidate, rows: int, metric: Tensor, trial: int, budgeted: Budgeted
 ) -> Refined:
     """The candidate with the best kernel near its own, under the metric learned from so many rows."""
-    matrices = problem.fold(0, candidate.encoding)
+    matrices = problem.fold(0, candidate.encoding, candidate.target_transform)
     fold = problem.plan.folds[0]
     size = stage_size(problem, candidate, rows)
     with budgeted(replace(size, family=f"{size.family}, refined"), MOST_TRIES, 1) as spent:
@@ -177,7 +178,10 @@ def _refined(
             weights=None if matrices.weights is None else matrices.weights[:rows],
         )
         judged = fold.valid[fold.early]
-        found = refine(candidate, fixed, lambda codes: problem.loss_of(0, codes, judged), problem.pinned)
+        transform = candidate.target_transform
+        found = refine(
+            candidate, fixed, lambda codes: problem.loss_of(0, codes, judged, transform), problem.pinned
+        )
         spent.solves = found.tries
     return found
 
@@ -209,7 +213,7 @@ def _stage(
     stop_early: bool = False,
 ) -> list[Iterate]:
     """Models of one stage after ``0 .. iterations`` metric updates; fewer rows judge an early one."""
-    matrices = problem.fold(fold, candidate.encoding)
+    matrices = problem.fold(fold, candidate.encoding, candidate.target_transform)
     config = candidate.with_iterations(iterations).tree
     weights = None if matrices.weights is None else matrices.weights[:size]
     path: list[Iterate] = []
@@ -225,10 +229,10 @@ def _stage(
         on_event=on_event,
     )
     for model in models:
-        iterate = _iterate(problem, fold, matrices, model, early=early)
+        iterate = _iterate(problem, candidate, fold, matrices, model, early=early)
         path.append(iterate)
         if stop_early:
-            losses.append(_fold_loss(problem, fold, iterate))
+            losses.append(_fold_loss(problem, candidate, fold, iterate))
             if _is_settled(losses):
                 break
     return path
@@ -242,7 +246,13 @@ def _is_settled(losses: list[float]) -> bool:
 
 
 def _iterate(
-    problem: Problem, fold: int, matrices: FoldMatrices, model: TreeModel, *, early: bool
+    problem: Problem,
+    candidate: Candidate,
+    fold: int,
+    matrices: FoldMatrices,
+    model: TreeModel,
+    *,
+    early: bool,
 ) -> Iterate:
     judging = problem.plan.folds[fold]
     rows, x = judging.valid, matrices.x_valid
@@ -254,7 +264,8 @@ def _iterate(
     if model.splits and "temperature" not in problem.pinned:
         # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
         options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
-        losses = [rounded(problem.loss_of(fold, option, few_rows)) for option in options]
+        transform = candidate.target_transform
+        losses = [rounded(problem.loss_of(fold, option, few_rows, transform)) for option in options]
         best = int(np.argmin(losses))
         model = model.with_temperature(TEMPERATURES[best])
         codes = options[best]
@@ -278,27 +289,29 @@ def mean_metric(model: TreeModel) -> Tensor:
     return sum((leaf.metric * size for leaf, size in zip(model.leaves, sizes, strict=True))) / sum(sizes)  # type: ignore[return-value]
 
 
-def _fold_loss(problem: Problem, fold: int, iterate: Iterate) -> float:
-    return rounded(problem.loss_of(fold, iterate.codes, iterate.rows))
+def _fold_loss(problem: Problem, candidate: Candidate, fold: int, iterate: Iterate) -> float:
+    return rounded(problem.loss_of(fold, iterate.codes, iterate.rows, candidate.target_transform))
 
 
 def _judge(
     problem: Problem, candidate: Candidate, paths: list[list[Iterate]], earlier: int, pinned: bool
 ) -> Judgement:
     """Choose the number of metric updates by the out-of-fold loss of all folds together."""
-    length = min(len(path) for path in paths)
-    best_loss, best_t, best_scores = float("inf"), 0, np.empty(0)
+    length, rows, folds = min(len(path) for path in paths), problem.plan.judged_rows, range(len(paths))
+    best_loss, best_t, best_scores, best_factor = float("inf"), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):
-        scores = np.concatenate([problem.decode(fold, path[t].codes) for fold, path in enumerate(paths)])
+        codes = [path[t].codes for path in paths]
+        scores, factor = problem.decode(folds, codes, rows, candidate.target_transform)
         loss = rounded(problem.loss(scores))
         if loss < best_loss or not len(best_scores):
-            best_loss, best_t, best_scores = loss, t, scores
+            best_loss, best_t, best_scores, best_factor = loss, t, scores, factor
     chosen = [path[best_t] for path in paths]
     temperatures = sorted(iterate.temperature for iterate in chosen)
     return Judgement(
         candidate=candidate,
         scores=best_scores,
         loss=best_loss,
+        factor=best_factor,
         iterations=earlier + best_t,
         last_iterations=best_t,
         metrics=tuple(iterate.metric for iterate in chosen),

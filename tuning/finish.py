@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from xrfm_cli.datasets import Encoder, EncodingConfig, Repair
+from xrfm_cli.datasets import EncodingConfig, Repair
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator
-from xrfm_cli.tuning.coding import fit_coding
+from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.ensemble import greedy_weights, rounded
 from xrfm_cli.tuning.evaluation import Judgement, trial_generator
 from xrfm_cli.tuning.metrics import compute_metric
 from xrfm_cli.tuning.model import Intervals, Member
-from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.problem import EncodedRows, Problem, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
 from xrfm_cli.tuning.study import SearchResult
 
 Array = NDArray[np.float64]
+EncodedCache = dict[tuple[EncodingConfig, TargetTransform], EncodedRows]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
 MAX_RESIDUALS = 5_000
 TUNED_THRESHOLDS = ("f1", "balanced_accuracy", "accuracy")
@@ -69,7 +69,7 @@ def finish_ensemble(
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
     interrupted = False
-    encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]] = {}
+    encoded: EncodedCache = {}
     for place, k in enumerate(chosen):
         number, judgement = ranked[k]
         message = f"fitting model {place + 1} of {len(chosen)}"
@@ -144,25 +144,24 @@ def _refit(
     judgement: Judgement,
     weight: float,
     calibrator: Calibrator | None,
-    encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]],
+    encoded: EncodedCache,
     on_event: OnEvent,
 ) -> Member:
     candidate, rows = judgement.candidate, problem.plan.refit_rows
-    weights = None if problem.weights is None else problem.weights[rows]
-    coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
-    if candidate.encoding not in encoded:
-        encoded[candidate.encoding] = problem.encode(rows, candidate.encoding, coding)
-    encoder, x, y = encoded[candidate.encoding]
+    encoding, transform = candidate.encoding, candidate.target_transform
+    coding = problem.coding_of(rows, transform, judgement.factor)
+    found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, coding)
+    encoded[encoding, transform], encoder = found, found.encoder
     fresh = "iterations" in problem.pinned  # so many updates from the start, as the user asked
     learned = [
         align_metric(
-            metric, problem.fold(fold, candidate.encoding).encoder.feature_names, encoder.feature_names
+            metric, problem.fold(fold, encoding, transform).encoder.feature_names, encoder.feature_names
         )
         for fold, metric in enumerate(judgement.metrics)
     ]
     tree = refit_tree(
-        x,
-        y,
+        found.x,
+        problem.coded(rows, coding),
         problem.weight_tensor(rows),
         candidate,
         None if fresh else average_metrics(learned),

@@ -40,9 +40,10 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
     """Parameters of the configurations that a search begins with, the default first, in the sampler's names.
 
     Those of kernels that the space lacks are left out; a full metric becomes diagonal in a wide table.
-    The constant has no parameters but its family, which is none that the sampler draws.
+    The constant has no parameters but its family, which is none that the sampler draws. Where the logarithm
+    of the target may be learned, every second kernel machine does, the first among them.
     """
-    candidates = []
+    candidates: list[dict[str, Any]] = []
     for row in _ROWS:
         params = dict(zip(_NAMES, row, strict=True))
         family = params["family"]
@@ -52,6 +53,9 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params[f"{family}_{name}"] = params.pop(name)
         if not space.full_metric:
             params["metric_shape"] = "diagonal"
+        if space.log_target:
+            kernels = [before for before in candidates if before["family"] != "linear"]
+            params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
         if family == "lp":
             params["lp_share"] = 0.5
         candidates.append({name: value for name, value in params.items() if value is not None})

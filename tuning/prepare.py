@@ -20,6 +20,7 @@ from xrfm_cli.datasets.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.two_valued import find_two_valued
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.logarithms import suits_log
 from xrfm_cli.tuning.metrics import find_metric
 from xrfm_cli.tuning.plan import make_plan
 from xrfm_cli.tuning.problem import Problem
@@ -116,10 +117,29 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         general_p=in_a_leaf * many_valued <= COORDINATE_WORK,
         full_metric=d <= FULL_METRIC_FEATURES,
         sum_power=in_a_leaf * many_valued <= COORDINATE_WORK,
+        log_target=not problem.n_classes and suits_log(problem.truth[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )
     space.complete({})  # pins that contradict each other are refused before any work
+    if config.pinned.get("target_transform") == "log":
+        _require_logarithms(problem)
     return space
+
+
+def _require_logarithms(problem: Problem) -> None:
+    """Refuse to learn logarithms that some training target does not have."""
+    name, source = problem.target.name, problem.table.source
+    if problem.n_classes:
+        raise OptionError(
+            f"--set target_transform=log: '{name}' of {source} is a class, and a class has no logarithm. "
+            "Leave it out, or give --task regression if it is a number."
+        )
+    negative = np.flatnonzero(problem.truth[problem.plan.refit_rows] < 0)
+    if len(negative):
+        raise OptionError(
+            f"--set target_transform=log: {source} has a negative '{name}' (the {negative[0] + 1:,}. row "
+            "with a target), which has no logarithm. Leave it out."
+        )
 
 
 def choose_leaf_size(n: int, time_limit_s: float | None) -> int:

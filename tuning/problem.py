@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -14,11 +14,42 @@ from torch import Tensor
 from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, TargetSchema, fit_encoder
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.tuning.calibration import fit_calibrator
-from xrfm_cli.tuning.coding import TargetCoding, fit_coding
+from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
+from xrfm_cli.tuning.logarithms import mean_factor
 from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric, predicted_codes
 from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
+
+
+class Encoded(Protocol):
+    """Whatever holds encoded rows and their encoder."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What encoded them."""
+
+
+Key = TypeVar("Key", bound=Hashable)
+Found = TypeVar("Found", bound=Encoded)
+
+
+def find_encoded(
+    cache: Mapping[tuple[Key, TargetTransform], Found], key: Key, transform: TargetTransform
+) -> Found | None:
+    """Rows encoded before: with other transforms of the target too, where the encoder does not read it."""
+    for (known, other), found in cache.items():
+        if known == key and (other == transform or not found.encoder.reads_target):
+            return found
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedRows:
+    """Rows under one encoding, on the device."""
+
+    encoder: Encoder
+    x: Tensor  # (n, d) float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,8 +78,10 @@ class Problem:
     device: str
     memory_bytes: int
     pinned: Mapping[str, Any]
-    _matrices: dict[tuple[int, EncodingConfig], FoldMatrices] = field(default_factory=dict)
-    _codings: dict[int, TargetCoding] = field(default_factory=dict)
+    _matrices: dict[tuple[tuple[int, EncodingConfig], TargetTransform], FoldMatrices] = field(
+        default_factory=dict
+    )
+    _codings: dict[tuple[int, TargetTransform], TargetCoding] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:
@@ -65,60 +98,87 @@ class Problem:
         """Weights of the judged rows."""
         return None if self.weights is None else self.weights[self.plan.judged_rows]
 
-    def coding(self, fold: int) -> TargetCoding:
+    def coding(self, fold: int, transform: TargetTransform = "none") -> TargetCoding:
         """How targets are coded on a fold's training rows."""
-        if fold not in self._codings:
-            rows = self.plan.folds[fold].train
-            self._codings[fold] = fit_coding(self.truth[rows], self.n_classes, self._weights_of(rows))
-        return self._codings[fold]
+        key = (fold, transform)
+        if key not in self._codings:
+            self._codings[key] = self.coding_of(self.plan.folds[fold].train, transform)
+        return self._codings[key]
 
-    def fold(self, fold: int, encoding: EncodingConfig) -> FoldMatrices:
+    def coding_of(self, rows: Rows, transform: TargetTransform, factor: float = 1.0) -> TargetCoding:
+        """How targets are coded on some training rows."""
+        return fit_coding(self.truth[rows], self.n_classes, self._weights_of(rows), transform, factor)
+
+    def fold(self, fold: int, encoding: EncodingConfig, transform: TargetTransform = "none") -> FoldMatrices:
         """The encoded matrices of a fold; the encoder has seen its training rows alone."""
-        key = (fold, encoding)
-        if key not in self._matrices:
-            rows = self.plan.folds[fold]
-            try:
-                encoder, x_train, y_train = self.encode(rows.train, encoding, self.coding(fold))
-            except SchemaError:
-                # No column varies here: those that vary elsewhere are constants, and so is the model.
-                coding = self.coding(fold)
-                encoder, x_all, _ = self.encode(np.arange(self.table.n_rows), encoding, coding)
-                x_train = x_all[rows.train]
-                y_train = torch.from_numpy(coding.encode(self.truth[rows.train])).float().to(self.device)
-            x_valid, _ = encoder.encode(self.table.take(rows.valid))
-            self._matrices[key] = FoldMatrices(
-                encoder=encoder,
-                x_train=x_train,
-                y_train=y_train,
-                x_valid=torch.from_numpy(x_valid).to(self.device),
-                weights=self.weight_tensor(rows.train),
-            )
-        return self._matrices[key]
+        cache, key = self._matrices, (fold, encoding)
+        if (key, transform) not in cache:
+            y_train = self.coded(self.plan.folds[fold].train, self.coding(fold, transform))
+            shared = find_encoded(cache, key, transform)
+            if shared is None:
+                shared = self._encode_fold(fold, encoding, transform, y_train)
+            cache[key, transform] = replace(shared, y_train=y_train)
+        return cache[key, transform]
 
-    def encode(
-        self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding
-    ) -> tuple[Encoder, Tensor, Tensor]:
-        """Fit an encoder on some rows; the encoder, their matrix and their coded targets."""
+    def _encode_fold(
+        self, fold: int, encoding: EncodingConfig, transform: TargetTransform, y_train: Tensor
+    ) -> FoldMatrices:
+        rows, coding = self.plan.folds[fold], self.coding(fold, transform)
+        try:
+            encoded = self.encode(rows.train, encoding, coding)
+            encoder, x_train = encoded.encoder, encoded.x
+        except SchemaError:
+            # No column varies here: those that vary elsewhere are constants, and so is the model.
+            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
+            encoder, x_train = encoded.encoder, encoded.x[rows.train]
+        x_valid, _ = encoder.encode(self.table.take(rows.valid))
+        return FoldMatrices(
+            encoder=encoder,
+            x_train=x_train,
+            y_train=y_train,
+            x_valid=torch.from_numpy(x_valid).to(self.device),
+            weights=self.weight_tensor(rows.train),
+        )
+
+    def encode(self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding) -> EncodedRows:
+        """Fit an encoder on some rows."""
         truth = self.truth[rows]
-        coded = coding.encode(truth)
-        indicators = np.eye(self.n_classes)[truth] if self.n_classes else coded
         encoder, x = fit_encoder(
             self.table.take(rows),
             self.schema,
             encoding,
-            target=indicators,
+            target=np.eye(self.n_classes)[truth] if self.n_classes else coding.encode(truth),
             weights=self._weights_of(rows),
             seed=self.seed,
         )
-        return encoder, torch.from_numpy(x).to(self.device), torch.from_numpy(coded).float().to(self.device)
+        return EncodedRows(encoder=encoder, x=torch.from_numpy(x).to(self.device))
 
-    def decode(self, fold: int, codes: Array) -> Array:
-        """Codes of a fold's model to scores ``(n, 1)`` or ``(n, classes)``."""
-        return self.coding(fold).decode(codes)
+    def coded(self, rows: Rows, coding: TargetCoding) -> Tensor:
+        """Coded targets of some rows ``(n, outputs)`` float32, on the device."""
+        return torch.from_numpy(coding.encode(self.truth[rows])).float().to(self.device)
 
-    def loss_of(self, fold: int, codes: Array, rows: Rows) -> float:
+    def decode(
+        self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: TargetTransform = "none"
+    ) -> tuple[Array, float]:
+        """Codes of the folds' models for ``rows``, fold after fold, to scores ``(n, 1)`` or ``(n, classes)``.
+
+        Logarithms are corrected by one factor that suits these rows, so that a trial is judged as its final
+        model will predict; the factor is returned, 1 where there is nothing to correct.
+        """
+        codings, factor = [self.coding(fold, transform) for fold in folds], 1.0
+        pairs = list(zip(codings, codes, strict=True))
+        logs = [(coding, own) for coding, own in pairs if isinstance(coding, LogCoding)]
+        if logs:
+            offsets = np.concatenate([np.full(len(own), coding.offset) for coding, own in logs])
+            predicted = np.concatenate([coding.decode(own)[:, 0] for coding, own in logs]) + offsets
+            truth = self.truth[rows] + offsets
+            factor = mean_factor(self.metric.name, truth, predicted, self._weights_of(rows))
+            pairs = [(replace(coding, factor=factor), own) for coding, own in logs]
+        return np.concatenate([coding.decode(own) for coding, own in pairs]), factor
+
+    def loss_of(self, fold: int, codes: Array, rows: Rows, transform: TargetTransform = "none") -> float:
         """Loss of the codes that a fold's model has for some rows."""
-        return self._loss(self.decode(fold, codes), rows)
+        return self._loss(self.decode([fold], [codes], rows, transform)[0], rows)
 
     def loss(self, scores: Array) -> float:
         """Loss of decoded out-of-fold scores over all judged rows."""

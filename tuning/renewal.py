@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
-    Encoder,
     EncodingConfig,
     Table,
     check_columns,
@@ -23,10 +24,11 @@ from xrfm_cli.datasets import (
 from xrfm_cli.datasets.errors import TargetError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
-from xrfm_cli.tuning.coding import fit_coding
+from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
 from xrfm_cli.tuning.evaluation import mean_metric, trial_generator
 from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model import FittedModel, Member
+from xrfm_cli.tuning.problem import EncodedRows, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, refit_tree
 from xrfm_cli.tuning.report import repairs_to_json
 from xrfm_cli.tuning.space import Candidate
@@ -48,42 +50,35 @@ def refit_model(
 
     Schema, hyperparameters, learned metrics, weights, calibration and threshold are the model's; encoders,
     centers and coefficients are new. The out-of-fold score is carried over, and the report says so.
-    Raises InputError where a needed column is missing or a class is new.
+    Raises InputError where a needed column is missing, a class is new, or a target has no logarithm and the
+    model learned those.
     """
     began = clock()
     check_columns(table, model.schema, needed=("feature", "target", "weight"))
     table, dropped = drop_rows_without_target(table, model.target)
     if table.n_rows == 0:
         raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
-    truth = encode_target(table, model.target)
-    if model.target.classes and (truth == -2).any():
-        row = int(np.flatnonzero(truth == -2)[0])
-        label = table.column(model.target.name)[row].as_py()
-        raise TargetError(
-            f"{table.source}: '{model.target.name}' has the class {label!r}, which the model does not know. "
-            "Fit it anew without --from."
-        )
+    truth, n_classes = _learnable_target(model, table), len(model.target.classes)
     weights = read_weights(table, model.schema)
-    coding = fit_coding(truth, len(model.target.classes), weights)
-    y = torch.from_numpy(coding.encode(truth)).float().to(device)
-    indicators = np.eye(len(model.target.classes))[truth] if model.target.classes else coding.encode(truth)
-    encoded: dict[EncodingConfig, tuple[Encoder, torch.Tensor]] = {}
+    encoded: dict[tuple[EncodingConfig, TargetTransform], EncodedRows] = {}
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
-        config = member.encoder.config
-        if config not in encoded:
-            encoder, x = fit_encoder(
-                table, model.schema, config, target=indicators, weights=weights, seed=seed
-            )
-            encoded[config] = encoder, torch.from_numpy(x).to(device)
-        encoder, x_rows = encoded[config]
+        config, transform = member.encoder.config, _transform(member)
+        coding = _coded_anew(member, truth, n_classes, weights)
+        coded = coding.encode(truth)
+        found = find_encoded(encoded, config, transform)
+        if found is None:
+            target = np.eye(n_classes)[truth] if n_classes else coded
+            encoder, x = fit_encoder(table, model.schema, config, target=target, weights=weights, seed=seed)
+            found = EncodedRows(encoder=encoder, x=torch.from_numpy(x).to(device))
+        encoded[config, transform], encoder = found, found.encoder
         metric = align_metric(
             mean_metric(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
         )
         tree = refit_tree(
-            x_rows,
-            y,
+            found.x,
+            torch.from_numpy(coded).float().to(device),
             None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
             Candidate.from_dict(member.params),
             metric,
@@ -118,3 +113,34 @@ def refit_model(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
     )
+
+
+def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
+    """Values or class codes ``(n,)``; a row that the model cannot learn is refused."""
+    truth, name = encode_target(table, model.target), model.target.name
+    if model.target.classes and (truth == -2).any():
+        row = int(np.flatnonzero(truth == -2)[0])
+        label = table.column(name)[row].as_py()
+        raise TargetError(
+            f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
+            "Fit it anew without --from."
+        )
+    if any(_transform(member) == "log" for member in model.members) and (truth < 0).any():
+        row = int(np.flatnonzero(truth < 0)[0])
+        raise TargetError(
+            f"{table.source}: '{name}' is {truth[row]:g} in the {row + 1:,}. row with a target, but the "
+            "model learned logarithms, which want 0 or more. Fit it anew without --from."
+        )
+    return truth
+
+
+def _transform(member: Member) -> TargetTransform:
+    return "log" if isinstance(member.coding, LogCoding) else "none"
+
+
+def _coded_anew(
+    member: Member, truth: NDArray[Any], n_classes: int, weights: NDArray[np.float64] | None
+) -> TargetCoding:
+    """A member's coding of the new rows; the factor stays, as no out-of-fold predictions are made here."""
+    factor = member.coding.factor if isinstance(member.coding, LogCoding) else 1.0
+    return fit_coding(truth, n_classes, weights, _transform(member), factor)

@@ -1,4 +1,4 @@
-"""What is searched: kernels, bandwidth, ridge, metric and encodings."""
+"""What is searched: kernels, bandwidth, ridge, metric, encodings and the scale of the target."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
+from xrfm_cli.tuning.coding import TargetTransform
 
 NumericTransform = Literal["standard", "quantile"]
 CategoryEncoding = Literal["one_hot", "target"]
-ENCODING_CHOICES: dict[str, tuple[str, ...]] = {
+CODING_CHOICES: dict[str, tuple[str, ...]] = {
     "numeric_transform": get_args(NumericTransform),
     "category_encoding": get_args(CategoryEncoding),
+    "target_transform": get_args(TargetTransform),
 }
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
 _WITHOUT_DISTANCES |= {"agop_centred", "max_centers"}
@@ -25,17 +27,19 @@ IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel f
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},
     "linear": _WITHOUT_DISTANCES,
-    "constant": _WITHOUT_DISTANCES | {"ridge", "iterations", "metric_shape", "agop_power"},
+    "constant": _WITHOUT_DISTANCES
+    | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
 }
 LINEAR_ITERATIONS = 10  # metric updates of a linear leaf: they cost next to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One configuration: how the columns are encoded and how the tree is fitted."""
+    """One configuration: how columns and target are encoded and how the tree is fitted."""
 
     tree: TreeConfig
     encoding: EncodingConfig
+    target_transform: TargetTransform = "none"
 
     def to_dict(self) -> dict[str, Any]:
         """One flat set of names and values, as ``--set`` takes them."""
@@ -43,6 +47,7 @@ class Candidate:
             **self.tree.to_dict(),
             "numeric_transform": self.encoding.numeric,
             "category_encoding": self.encoding.category,
+            "target_transform": self.target_transform,
         }
 
     def with_iterations(self, iterations: int) -> Candidate:
@@ -57,22 +62,23 @@ class Candidate:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Build from flat names and values; a misspelt name is refused with the nearest one."""
-        for name, options in ENCODING_CHOICES.items():
+        for name, options in CODING_CHOICES.items():
             if values.get(name, options[0]) not in options:
                 raise OptionError(f"{name}={values[name]!r}: must be one of {', '.join(options)}.")
-        tree = {k: v for k, v in values.items() if k not in ENCODING_CHOICES}
+        tree = {k: v for k, v in values.items() if k not in CODING_CHOICES}
         check_names(tree)
         encoding = EncodingConfig(
             numeric=values.get("numeric_transform", "standard"),
             category=values.get("category_encoding", "one_hot"),
         )
-        return cls(tree=TreeConfig.from_dict(tree), encoding=encoding)
+        transform = values.get("target_transform", "none")
+        return cls(tree=TreeConfig.from_dict(tree), encoding=encoding, target_transform=transform)
 
 
 def hyperparameter_names() -> list[str]:
     """Every name that ``--set`` takes."""
     tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
-    return sorted([f.name for f in fields(LeafConfig)] + tree + list(ENCODING_CHOICES))
+    return sorted([f.name for f in fields(LeafConfig)] + tree + list(CODING_CHOICES))
 
 
 def check_names(values: Mapping[str, Any]) -> None:
@@ -88,7 +94,7 @@ class SearchSpace:
     """The ranges that suit one table.
 
     ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
-    {1, 2} costs. ``full_metric`` is for narrow tables.
+    {1, 2} costs. ``full_metric`` is for narrow tables, ``log_target`` for skewed targets of 0 or more.
     """
 
     leaf_size: int
@@ -98,6 +104,7 @@ class SearchSpace:
     general_p: bool
     full_metric: bool
     sum_power: bool
+    log_target: bool = False
     max_iterations: int = 5
     agop_rows: int = 2_000
 
@@ -147,6 +154,8 @@ class SearchSpace:
             values["numeric_transform"] = self._choice(trial, "numeric_transform", ["standard", "quantile"])
         if self.has_categories:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
+        if self.log_target:
+            values["target_transform"] = self._choice(trial, "target_transform", ["none", "log"])
         return self.complete(values)
 
     def complete(self, values: Mapping[str, Any]) -> Candidate:

@@ -134,7 +134,7 @@ def _check_parts(model: FittedModel) -> None:
     if any(c is not None and len(c.offsets) not in (0, classes) for c in calibrators):
         raise ValueError("calibration does not fit the classes")
     for member in model.members:
-        decoded, coded = member.coding.decode_matrix().shape
+        decoded, coded = member.coding.sizes
         shape = (member.encoder.n_features, coded, decoded)
         if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
             raise ValueError("encoder, tree and target have other sizes")

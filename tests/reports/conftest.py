@@ -66,6 +66,13 @@ def ensemble() -> Case:
 
 
 @pytest.fixture(scope="session")
+def logarithms() -> Case:
+    """An ensemble of members that learned a price and of members that learned its logarithm."""
+    a, b, c, d = noise(160, 4, seed=9)
+    return fit_case({"a": a, "b": b, "c": c, "y": np.exp(a + 0.5 * b * a + 0.3 * d)}, trials=4)
+
+
+@pytest.fixture(scope="session")
 def two_classes() -> Case:
     a, b = noise(240, 2, seed=4)
     noisy = a + 0.5 * noise(240, 1, seed=5)[0]

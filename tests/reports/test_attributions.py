@@ -10,8 +10,9 @@ from tests.reports.conftest import Case, fit_case, noise
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.errors import OptionError, SchemaError
 from xrfm_cli.reports import attribute_rows
+from xrfm_cli.tuning.coding import LogCoding, ValueCoding
 
-CASES = ["linear", "ensemble", "two_classes", "three_classes", "leaves"]
+CASES = ["linear", "ensemble", "logarithms", "two_classes", "three_classes", "leaves"]
 
 
 def values(table: pa.Table, name: str) -> np.ndarray:
@@ -31,7 +32,7 @@ def test_paths_add_up(name: str, request: pytest.FixtureRequest) -> None:
     assert found.num_rows == 40
 
 
-@pytest.mark.parametrize("name", ["linear", "ensemble", "leaves"])
+@pytest.mark.parametrize("name", ["linear", "ensemble", "logarithms", "leaves"])
 def test_of_a_regression_explain_the_prediction_itself(name: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(name)
     rows = case.table.slice(0, 30)
@@ -52,6 +53,36 @@ def test_of_a_sum_are_its_terms(linear: Case) -> None:
     central = np.abs(a) < 1.5
     mean = values(linear.table.data, "a").mean()
     np.testing.assert_allclose(path[central], 3 * (a - mean)[central], atol=0.5)
+
+
+def test_of_a_linear_logarithm_are_shares_of_the_change() -> None:
+    a, b = noise(80, 2)
+    columns = {"a": a, "b": b, "y": 50 * np.exp(a + 0.25 * b)}
+    case = fit_case(columns, kernel="linear", ridge=1e-4, target_transform="log", metric_shape="full")
+    member = case.model.members[0]
+    assert isinstance(member.coding, LogCoding)
+    path, gradient = (attribute_rows(case.model, case.table, method=m) for m in ("path", "gradient"))
+    start, end = values(path, "baseline"), values(path, "prediction")
+    way = {"a": a - a.mean(), "b": 0.25 * (b - b.mean())}
+    inside = np.abs(np.log(end / start)) > 0.05
+    for name, log in way.items():
+        expected = (end - start) / (way["a"] + way["b"]) * log
+        np.testing.assert_allclose(values(path, name)[inside], expected[inside], rtol=0.02, atol=0.1)
+        np.testing.assert_allclose(values(gradient, name), end * log, rtol=0.02, atol=0.1)
+
+
+def test_logarithms_and_values_stand_side_by_side(logarithms: Case) -> None:
+    assert {type(member.coding) for member in logarithms.model.members} == {LogCoding, ValueCoding}
+
+
+def test_a_row_at_the_baseline_gets_nothing() -> None:
+    a, b = noise(80, 2)
+    case = fit_case({"a": a, "b": b, "y": np.exp(a)}, kernel="linear", target_transform="log")
+    middle = Table(pa.table({"a": [a.mean()], "b": [b.mean()]}), source="middle.csv")
+    for method in ("path", "gradient"):
+        found = attribute_rows(case.model, middle, method=method)
+        assert values(found, "a")[0] == pytest.approx(0.0, abs=1e-5)
+        assert values(found, "prediction")[0] == pytest.approx(values(found, "baseline")[0], rel=1e-5)
 
 
 def test_of_two_classes_explain_the_positive_one(two_classes: Case) -> None:

@@ -58,6 +58,12 @@ def law(n: int = 120, *, seed: int = 0, noise: float = 0.05) -> dict[str, Any]:
     return {"a": a, "b": b, "useless": useless, "town": town.tolist(), "y": y}
 
 
+def skewed(n: int = 120, *, seed: int = 0) -> dict[str, Any]:
+    """The law as the logarithm of a positive target, such as a price."""
+    columns = law(n, seed=seed)
+    return columns | {"y": np.exp(1.5 * columns["y"])}
+
+
 def task_table(task: str, n: int = 120, *, seed: int = 0) -> Table:
     """The law with a target for the task: ``y`` as it is, or cut into two or three classes."""
     columns = law(n, seed=seed)

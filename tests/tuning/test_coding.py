@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.tuning.tables import same_bits
-from xrfm_cli.tuning.coding import ClassCoding, ValueCoding, coding_from_json, fit_coding
+from xrfm_cli.tuning.coding import (
+    ClassCoding,
+    LogCoding,
+    TargetTransform,
+    ValueCoding,
+    coding_from_json,
+    fit_coding,
+)
 
 CLASSES = pytest.mark.parametrize("classes", [2, 3, 5, 19])
 
@@ -20,7 +29,7 @@ def coding_of(classes: int, seed: int = 0) -> tuple[ClassCoding, np.ndarray]:
 
 @CLASSES
 def test_contrasts_are_orthonormal_and_orthogonal_to_the_ones(classes: int) -> None:
-    u = coding_of(classes)[0].decode_matrix()
+    u = coding_of(classes)[0].contrasts()
     assert u.shape == (classes, classes - 1)
     np.testing.assert_allclose(u.T @ u, np.eye(classes - 1), atol=1e-14)
     np.testing.assert_allclose(u.sum(0), 0.0, atol=1e-14)
@@ -78,7 +87,7 @@ def test_values_come_back(scale: float) -> None:
     assert codes.shape == (50, 1)
     np.testing.assert_allclose([codes.mean(), codes.std()], [0.0, 1.0], atol=1e-9)
     np.testing.assert_allclose(coding.decode(codes)[:, 0], y, rtol=1e-12)
-    np.testing.assert_allclose(coding.decode_matrix(), [[y.std()]])
+    np.testing.assert_allclose(coding.rates(codes, codes), np.full((50, 1, 1), y.std()))
 
 
 def test_a_constant_target_is_coded_by_zeros() -> None:
@@ -87,8 +96,166 @@ def test_a_constant_target_is_coded_by_zeros() -> None:
     assert coding.decode(np.zeros((1, 1))).tolist() == [[7.0]]
 
 
-@pytest.mark.parametrize("classes", [0, 2, 4])
-def test_a_coding_survives_json(classes: int) -> None:
+@pytest.mark.parametrize(("classes", "transform"), [(0, "none"), (0, "log"), (2, "none"), (4, "none")])
+def test_a_coding_survives_json(classes: int, transform: TargetTransform) -> None:
     truth = np.random.default_rng(0).integers(0, classes, 30) if classes else np.linspace(0.1, 1 / 3, 30)
-    coding = fit_coding(truth, classes, None)
+    coding = fit_coding(truth, classes, None, transform, 1.25)
     assert coding_from_json(json.loads(json.dumps(coding.to_json()))) == coding
+
+
+def test_values_are_written_as_ever_and_logarithms_as_a_kind_that_older_versions_refuse() -> None:
+    assert ValueCoding.fit(np.array([1.0, 3.0]), None).to_json() == {
+        "kind": "values",
+        "mean": 2.0,
+        "deviation": 1.0,
+    }
+    assert LogCoding.fit(np.array([1.0, 3.0]), None).to_json()["kind"] == "logs"
+
+
+LOGS = LogCoding.fit(np.array([1.0, 3.0, 40.0]), None, 1.1).to_json()
+NONSENSE: list[dict[str, object]] = [
+    {"kind": "roots"},
+    {"kind": None},
+    {"kind": []},
+    {"mean": float("nan")},
+    {"deviation": float("inf")},
+    {"deviation": 0.0},
+    {"deviation": -1.0},
+    {"offset": -1.0},
+    {"offset": float("inf")},
+    {"factor": 0.0},
+    {"factor": 1e300},
+    {"factor": "much"},
+    {"low": 1e3},
+    {"high": 800.0},
+    {"high": float("nan")},
+    {"low": None},
+]
+
+
+@pytest.mark.parametrize("change", NONSENSE, ids=str)
+def test_nonsense_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises((ValueError, LookupError, TypeError)):
+        coding_from_json(LOGS | change)
+
+
+@pytest.mark.parametrize("name", list(LOGS))
+def test_a_missing_fact_is_refused(name: str) -> None:
+    with pytest.raises(KeyError):
+        coding_from_json({key: value for key, value in LOGS.items() if key != name})
+
+
+def slow_log_coding(y: list[float]) -> tuple[float, float, float, float, float]:
+    """Mean, deviation, offset, low and high from the formulas."""
+    positive = sorted(v for v in y if v > 0)
+    offset = 0.0 if min(y) > 0 else positive[math.ceil(0.05 * len(positive)) - 1]
+    logs = [math.log(v + offset) for v in y]
+    mean = sum(logs) / len(logs)
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in logs) / len(logs))
+    tenth = 0.1 * (max(logs) - min(logs))
+    return mean, deviation, offset, min(logs) - tenth, max(logs) + tenth
+
+
+RNG = np.random.default_rng(3)
+SKEWED = {
+    "prices": np.exp(RNG.normal(8.0, 1.5, 61)),
+    "tiny": np.exp(RNG.normal(-30.0, 2.0, 61)),
+    "counts": RNG.poisson(0.7 * np.exp(RNG.normal(size=61))).astype(float),
+    "amounts and zeros": np.exp(RNG.normal(8.0, 1.5, 61)) * (np.arange(61) % 3 > 0),
+}
+
+
+@pytest.mark.parametrize("name", SKEWED)
+def test_logarithms_follow_the_formulas_and_come_back(name: str) -> None:
+    y = SKEWED[name]
+    coding = LogCoding.fit(y, None)
+    found = (coding.mean, coding.deviation, coding.offset, coding.low, coding.high)
+    assert found == pytest.approx(slow_log_coding(y.tolist()), rel=1e-12)
+    codes = coding.encode(y)
+    assert codes.shape == (61, 1)
+    np.testing.assert_allclose([codes.mean(), codes.std()], [0.0, 1.0], atol=1e-9)
+    np.testing.assert_allclose(coding.decode(codes)[:, 0], y, rtol=1e-9, atol=1e-9 * coding.offset)
+
+
+def test_the_offset_of_counts_is_one_and_of_positive_targets_nothing() -> None:
+    assert LogCoding.fit(SKEWED["counts"], None).offset == 1.0
+    assert LogCoding.fit(SKEWED["prices"], None).offset == 0.0
+
+
+def test_targets_that_are_all_zero_come_back_as_zero() -> None:
+    coding = LogCoding.fit(np.zeros(4), None)
+    assert coding.decode(coding.encode(np.zeros(4))).tolist() == [[0.0]] * 4
+    assert coding.decode(np.array([[-50.0], [50.0]])).tolist() == [[0.0]] * 2
+
+
+def test_a_constant_target_is_coded_as_itself() -> None:
+    coding = LogCoding.fit(np.full(4, 7.0), None)
+    np.testing.assert_allclose(coding.decode(np.array([[-3.0], [0.0], [1e30]])), 7.0, rtol=1e-12)
+
+
+def test_predictions_stay_near_the_training_targets() -> None:
+    y = np.array([1.0, 10.0, 1e4])
+    coding = LogCoding.fit(y, None)
+    far = coding.decode(np.array([[-1e30], [-40.0], [40.0], [1e30]]))[:, 0]
+    np.testing.assert_allclose(far, [10**-0.4, 10**-0.4, 10**4.4, 10**4.4])
+    np.testing.assert_allclose(replace(coding, factor=2.0).decode(np.array([[1e9]])), [[2 * 10**4.4]])
+
+
+def test_targets_beyond_all_predictions_are_coded_as_the_nearest() -> None:
+    coding = LogCoding.fit(np.array([1.0, 10.0, 1e4]), None)
+    codes = coding.encode(np.array([-5.0, 0.0, 1e-300, 1e300]))
+    np.testing.assert_allclose(coding.decode(codes)[:, 0], [10**-0.4, 10**-0.4, 10**-0.4, 10**4.4])
+
+
+@pytest.mark.parametrize("scale", [1e-290, 1e290])
+def test_targets_at_the_limits_of_float64_are_coded(scale: float) -> None:
+    y = np.array([1.0, 10.0, 1e14]) * scale
+    coding = LogCoding.fit(y, None, 2.0)
+    assert np.isfinite(coding.decode(np.array([[-1e9], [0.0], [1e9]]))).all()
+    assert np.isfinite(coding.encode(y)).all()
+
+
+def test_weights_of_logarithms_count_like_copies() -> None:
+    y = np.array([0.0, 1.0, 4.0, 9.0, 70.0, 300.0])
+    times = np.array([3, 1, 2, 4, 1, 0])
+    weighted, copied = LogCoding.fit(y, times.astype(float)), LogCoding.fit(np.repeat(y, times), None)
+    assert weighted.to_json() == pytest.approx(copied.to_json())
+
+
+def test_rows_of_logarithms_stand_alone() -> None:
+    coding = LogCoding.fit(SKEWED["prices"], None, 1.1)
+    codes = np.random.default_rng(1).normal(size=(301, 1))
+    values, order = coding.decode(codes), np.random.default_rng(2).permutation(301)
+    assert same_bits(coding.decode(codes[order]), values[order])
+    assert same_bits(coding.decode(np.repeat(codes, 2, 1)[:, 1:]), values)
+    for row in (0, 7, 300):
+        assert same_bits(coding.decode(codes[row : row + 1]), values[row : row + 1])
+
+
+@pytest.mark.parametrize("name", SKEWED)
+def test_rates_lead_from_start_to_end(name: str) -> None:
+    coding = LogCoding.fit(SKEWED[name], None, 1.2)
+    start, ends = (
+        np.array([[-0.3]]),
+        np.array([-90.0, -2.0, -0.3 - 1e-9, -0.3, -0.3 + 1e-9, 0.5, 90.0])[:, None],
+    )
+    change = coding.decode(ends) - coding.decode(start)
+    rates = coding.rates(start, ends)
+    assert rates.shape == (7, 1, 1)
+    scale = coding.decode(start)[0, 0] + coding.offset
+    np.testing.assert_allclose(rates[:, :, 0] * (ends - start), change, rtol=1e-9, atol=1e-13 * scale)
+    step = 1e-6
+    slope = (coding.decode(ends + step) - coding.decode(ends - step)) / (2 * step)
+    np.testing.assert_allclose(coding.rates(ends, ends)[:, :, 0], slope, rtol=1e-6, atol=1e-6 * scale)
+    np.testing.assert_allclose(rates[3], coding.rates(ends, ends)[3])
+    np.testing.assert_allclose(rates[[2, 4], 0, 0], rates[3, 0, 0], rtol=1e-3)
+
+
+@CLASSES
+def test_rates_of_classes_are_the_contrasts(classes: int) -> None:
+    coding, _ = coding_of(classes)
+    start, end = np.random.default_rng(1).normal(size=(2, 5, classes - 1))
+    rates = coding.rates(start, end)
+    assert rates.shape == (5, *coding.sizes)
+    change = np.einsum("nkc,nc->nk", rates, end - start)
+    np.testing.assert_allclose(change, coding.decode(end) - coding.decode(start), atol=1e-14)

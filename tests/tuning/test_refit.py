@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of, task_table
+from tests.tuning.tables import answers, fit, law, one_line, same_bits, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.datasets.errors import InputError, SchemaError, TargetError
 from xrfm_cli.datasets.events import Event
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
+from xrfm_cli.tuning.coding import LogCoding
 
 PROBE = table_of(law(60, seed=8))
 
@@ -140,6 +141,41 @@ def test_a_group_or_time_column_is_not_needed_again() -> None:
     columns = law(60)
     model = fit(columns | {"g": np.arange(60) % 9}, SchemaOverrides(target="y", group="g"), folds=2)
     assert np.isfinite(answers(refit_model(model, table_of(columns)), PROBE)).all()
+
+
+@pytest.fixture(scope="module")
+def mixed() -> FittedModel:
+    """An ensemble of members that learned values and of members that learned logarithms."""
+    model = fit(skewed(120), trials=4)
+    codings = {type(member.coding) for member in model.members}
+    assert len(codings) == 2
+    return model
+
+
+def test_each_member_keeps_its_scale_and_its_factor(mixed: FittedModel) -> None:
+    new = skewed(150, seed=4)
+    again = refit_model(mixed, table_of(new | {"y": 1000 * new["y"]}))
+    for member, before in zip(again.members, mixed.members, strict=True):
+        assert type(member.coding) is type(before.coding)
+        if isinstance(member.coding, LogCoding) and isinstance(before.coding, LogCoding):
+            assert member.coding.factor == before.coding.factor
+            assert member.coding.mean == pytest.approx(np.log(1000 * new["y"]).mean())
+    as_it_is = refit_model(mixed, table_of(new))
+    np.testing.assert_allclose(answers(again, PROBE), 1000 * answers(as_it_is, PROBE), rtol=1e-3)
+    shared = {id(m.encoder) for m in again.members}
+    assert len(shared) == len({id(m.encoder) for m in mixed.members})
+
+
+def test_a_negative_target_is_refused_where_logarithms_were_learned(mixed: FittedModel) -> None:
+    columns = skewed(60)
+    columns["y"][[7, 20]] = -2.5
+    columns["y"][3] = np.nan
+    with pytest.raises(TargetError, match=r"'y' is -2.5 in the 7\. row with a target") as caught:
+        refit_model(mixed, table_of(columns, "tonight.csv"))
+    assert one_line(caught.value).startswith("tonight.csv: ")
+    assert one_line(caught.value).endswith("Fit it anew without --from.")
+    columns["y"][[7, 20]] = 0.0
+    assert np.isfinite(answers(refit_model(mixed, table_of(columns)), PROBE)).all()
 
 
 def test_a_tree_of_leaves_is_refitted_as_a_tree() -> None:

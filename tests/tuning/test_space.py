@@ -48,6 +48,8 @@ def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
     assert {c.encoding.numeric for c in found} == {"standard", "quantile"}
     assert {c.encoding.category for c in found} == {"one_hot", "target"}
     assert len({c.tree.leaf.ridge for c in found}) == len(found)
+    assert {c.target_transform for c in found} == {"none"}
+    assert {c.target_transform for c in drawn(space(log_target=True))} == {"none", "log"}
 
 
 def test_what_a_table_does_not_suit_is_not_drawn() -> None:
@@ -96,6 +98,7 @@ PINS: list[dict[str, Any]] = [
     {"min_leaf_size": 5},
     {"numeric_transform": "standard"},
     {"category_encoding": "target"},
+    {"target_transform": "log"},
 ]
 
 
@@ -137,6 +140,7 @@ def test_pins_do_not_move_what_is_drawn_besides() -> None:
     [
         ({"kernel": "linear", "bandwidth": 3.0}, "--set bandwidth: belongs to the norm or sum_power kernel"),
         ({"kernel": "linear", "kernel_p": 1.0}, "--set kernel_p: belongs to the norm kernel"),
+        ({"kernel": "constant", "target_transform": "log"}, "--set target_transform: belongs to the norm"),
         ({"kernel": "constant", "ridge": 1.0}, "--set ridge: belongs to the norm or sum_power or linear"),
         ({"kernel": "norm", "power": 2}, "--set power: belongs to the sum_power kernel"),
         ({"kernel": "sum_power", "kernel_p": 2.0}, "Add --set kernel=norm or leave it out"),
@@ -192,6 +196,8 @@ def test_a_misspelt_name_is_refused_with_the_nearest(name: str, nearest: str) ->
         {"bandwidth_mode": "auto"},
         {"numeric_transform": "log"},
         {"category_encoding": "hash"},
+        {"target_transform": "sqrt"},
+        {"target_transform": 1},
         {"leaf_size": 1},
         {"overlap": 0.9},
         {"temperature": -0.1},
@@ -215,20 +221,38 @@ def test_names_are_those_of_the_leaf_the_tree_and_the_encoding() -> None:
 
 
 def test_a_candidate_survives_its_dictionary() -> None:
-    for candidate in drawn(space(), 20):
+    for candidate in drawn(space(log_target=True), 20):
         assert Candidate.from_dict(candidate.to_dict()) == candidate
 
 
-def test_first_candidates_fit_the_space() -> None:
+def test_a_candidate_of_an_older_model_learns_values() -> None:
+    values = drawn(space(), 1)[0].to_dict()
+    del values["target_transform"]
+    assert Candidate.from_dict(values).target_transform == "none"
+
+
+def test_half_of_the_first_kernels_learn_logarithms_where_they_may() -> None:
+    for powers in (True, False):
+        first = first_candidates(space(log_target=True, general_p=powers, sum_power=powers))
+        transforms = [p["target_transform"] for p in first if p["family"] not in ("linear", "constant")]
+        assert transforms[:2] == ["log", "none"]
+        assert abs(transforms.count("log") - transforms.count("none")) <= 1
+        assert "target_transform" not in first[-1]
+    assert all("target_transform" not in p for p in first_candidates(space()))
+
+
+@pytest.mark.parametrize("log_target", [False, True])
+def test_first_candidates_fit_the_space(log_target: bool) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=SAMPLER(seed=0))
-    first = first_candidates(space())
+    chosen = space(log_target=log_target)
+    first = first_candidates(chosen)
     for params in first:
         study.enqueue_trial(params, user_attrs=params)
     assert [params["family"] for params in first].count("linear") == 1
     for params in first:
         trial = study.ask()
-        candidate = space().suggest(trial)
+        candidate = chosen.suggest(trial)
         if params["family"] == "constant":
             assert (kernel_of(candidate), params, trial.params) == ("constant", first[-1], {})
         else:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of, task_table
+from tests.tuning.tables import answers, fit, law, one_line, same_bits, skewed, table_of, task_table
 from xrfm_cli.datasets.errors import ModelFileError, XRFMError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, save_model
@@ -72,6 +72,20 @@ def test_every_kind_of_model_comes_back(pinned: dict[str, Any], task: str, tmp_p
     save_model(model, tmp_path / "model.xrfm")
     loaded = load_model(tmp_path / "model.xrfm")
     assert same_bits(answers(loaded, PROBE), answers(model, PROBE))
+
+
+def test_logarithms_come_back(plain_logs: Path) -> None:
+    model = fit(skewed(60), folds=2, pinned=LOGS)
+    loaded = load_model(plain_logs)
+    assert loaded.members[0].coding == model.members[0].coding
+    assert same_bits(answers(loaded, PROBE), answers(model, PROBE))
+
+
+@pytest.mark.parametrize("fact", [{"factor": 1e300}, {"high": 1e9}, {"kind": "roots"}], ids=str)
+def test_a_coding_that_cannot_be_is_refused(fact: dict[str, Any], plain_logs: Path, tmp_path: Path) -> None:
+    manifest, tensors = read_model_file(plain_logs)
+    manifest["members"][0]["coding"] |= fact
+    refused(write(tmp_path / "bad.xrfm", (manifest, tensors)))
 
 
 def test_equal_fits_are_equal_files(task: str, tmp_path: Path) -> None:
@@ -170,8 +184,26 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+LOGS = {"target_transform": "log", "numeric_transform": "standard"}
+
+
+@pytest.fixture(scope="module")
+def plain_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one member that learned logarithms."""
+    path = tmp_path_factory.mktemp("plain") / "logs.xrfm"
+    save_model(fit(skewed(60), folds=2, pinned=LOGS), path)
+    return path
+
+
 def test_every_missing_key_is_refused_or_harmless(plain: Path, tmp_path: Path) -> None:
     check_changes(plain, tmp_path, lambda inner, key: inner.pop(key))
+
+
+@pytest.mark.parametrize("wrong", [None, "text", -7, 1e300, [], {"a": 1}], ids=str)
+def test_every_wrong_fact_of_logarithms_is_refused_or_harmless(
+    wrong: Any, plain_logs: Path, tmp_path: Path
+) -> None:
+    check_changes(plain_logs, tmp_path, lambda inner, key: inner.__setitem__(key, copy.copy(wrong)), "coding")
 
 
 @pytest.mark.parametrize("wrong", [None, "text", -7, 1e300, [], {"a": 1}], ids=str)
@@ -179,12 +211,14 @@ def test_every_wrong_value_is_refused_or_harmless(wrong: Any, plain: Path, tmp_p
     check_changes(plain, tmp_path, lambda inner, key: inner.__setitem__(key, copy.copy(wrong)))
 
 
-def check_changes(source: Path, folder: Path, how: Callable[[Any, Any], None]) -> None:
+def check_changes(source: Path, folder: Path, how: Callable[[Any, Any], None], within: str = "") -> None:
     """Change one place after the other: refused in one line, or the model still answers as a model does."""
     manifest, tensors = read_model_file(source)
     places = [
         place for place in paths(manifest) if place[0] in SECTIONS and not set(place) & {"report", "params"}
     ]
+    places = [place for place in places if not within or within in place]
+    assert places
     faults: list[str] = []
     for place in places:
         changed = copy.deepcopy(manifest)

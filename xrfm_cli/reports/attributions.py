@@ -33,6 +33,10 @@ def attribute_rows(model: FittedModel, table: Table, *, method: Method = "path")
             to ``prediction - baseline``. ``gradient`` is the slope at the row times the way from the
             baseline: a sensitivity, which does not add up.
 
+    A member that learned logarithms adds up on their scale. Its row's values are brought to the target's by
+    one common rate: with ``path`` that which makes them add up there too, with ``gradient`` the slope at the
+    row.
+
     Returns one float64 column for each feature column, then ``baseline`` and ``prediction``; for classes
     ``class`` as well, the class whose score is explained: the positive one of two, else the predicted one.
     A name that a feature column has already gets underscores until it is free. Values are in units of the
@@ -96,8 +100,7 @@ def _attribute_member(
     known = summarise_rows(tree)
     x = torch.from_numpy(matrix).to(known.rows.device)
     reference = known.mean.to(x.dtype)
-    # What a unit of each output of the tree adds to the explained score: one row of the decoding matrix.
-    per_output = torch.from_numpy(np.ascontiguousarray(member.coding.decode_matrix()[explained])).to(x.device)
+    at_reference = tree.predict(reference[None]).double().cpu().numpy()
     values = np.zeros((len(x), len(columns)))
     outputs = np.zeros((len(x), tree.n_outputs))
     step = max(1, BLOCK_BYTES // (8 * tree.n_outputs * tree.n_features))
@@ -110,10 +113,13 @@ def _attribute_member(
             parts = _slopes(member, x[rows]) * (x[rows] - reference).double()[:, None]
             predicted = tree.predict(x[rows]).double()
         outputs[rows] = predicted.cpu().numpy()
-        values[rows] = column_map.summed(torch.einsum("ncd,nc->nd", parts, per_output[rows])).cpu().numpy()
-    at_reference = member.coding.decode(tree.predict(reference[None]).double().cpu().numpy())[0]
-    every = np.arange(len(x))
-    return values, at_reference[explained], member.coding.decode(outputs)[every, explained]
+        begin = at_reference if method == "path" else outputs[rows]
+        # What a unit of each output of the tree adds to the explained score.
+        rates = member.coding.rates(begin, outputs[rows])[np.arange(len(parts)), explained[rows]]
+        scaled = torch.einsum("ncd,nc->nd", parts, torch.from_numpy(np.ascontiguousarray(rates)).to(x.device))
+        values[rows] = column_map.summed(scaled).cpu().numpy()
+    baseline = member.coding.decode(at_reference)[0]
+    return values, baseline[explained], member.coding.decode(outputs)[np.arange(len(x)), explained]
 
 
 def _slopes(member: Member, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def measure_importances(
 
     The interval is a percentile bootstrap over sampled rows and, with several members, over members
     drawn by their weights; it is widened to the share where it would not contain it. A model that is
-    constant has shares of zero.
+    constant has shares of zero. Members that learned the logarithm of the target count on that scale.
     """
     columns = sensitivities[0].columns.columns
     weights = _weights(sensitivities)

@@ -37,7 +37,14 @@ def tried_choices(trials: Sequence[Mapping[str, Any]], *, lower_is_better: bool)
     return out
 
 
-CHOICES = ("kernel", "kernel_p", "metric_shape", "numeric_transform", "category_encoding")
+CHOICES = (
+    "kernel",
+    "kernel_p",
+    "metric_shape",
+    "numeric_transform",
+    "category_encoding",
+    "target_transform",
+)
 
 
 def _shown(name: str, params: Mapping[str, Any]) -> str:

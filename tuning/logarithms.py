@@ -1,0 +1,72 @@
+"""When logarithms suit a regression target, what is added before they are taken, what corrects them after."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LEAST_SKEWNESS = 1.0  # from which the logarithm is worth a try
+OFFSET_SHARE = 0.05  # of the positive targets lie at or below what is added where some target is 0
+FACTORS = (0.5, 2.0)  # a correction beyond these is an accident of few rows
+MEAN_METRICS = ("rmse", "r2", "poisson_deviance")  # least at the conditional mean
+
+
+def suits_log(y: Array) -> bool:
+    """Whether training values ``(n,)`` are 0 or more, skewed to the right, and less so on a log scale.
+
+    >>> suits_log(np.array([1.0, 2.0, 4.0, 8.0, 300.0])), suits_log(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    (True, False)
+    """
+    if y.min() < 0:
+        return False
+    skewness = _skewness(y)
+    return skewness > LEAST_SKEWNESS and abs(_skewness(np.log(y + log_offset(y, None)))) < skewness
+
+
+def mean_factor(metric: str, truth: Array, predicted: Array, weights: Array | None) -> float:
+    """What predictions that rest on logarithms must be multiplied by to estimate the conditional mean.
+
+    Args:
+        metric: least squares decide for those of squared errors, equal means for the Poisson deviance;
+            the factor is 1 for metrics whose best prediction is not the mean.
+        truth: targets ``(n,)`` with the offset added.
+        predicted: out-of-fold predictions ``(n,)`` with the offset added and no factor yet.
+        weights: of the rows.
+
+    >>> mean_factor("rmse", np.array([2.0, 4.0]), np.array([1.6, 3.2]), None)
+    1.25
+    """
+    largest = float(predicted.max())
+    if metric not in MEAN_METRICS or not (math.isfinite(largest) and largest > 0):
+        return 1.0
+    share = predicted / largest  # squares of large targets would overflow
+    counted = np.ones_like(share) if weights is None else weights
+    if metric != "poisson_deviance":
+        counted = counted * share
+    factor = np.average(truth / largest, weights=counted) / np.average(share, weights=counted)
+    return float(np.clip(factor, *FACTORS))
+
+
+def log_offset(y: Array, weights: Array | None) -> float:
+    """What is added before a logarithm: nothing to positive targets, else a small quantile of these."""
+    if y.min() > 0:
+        return 0.0
+    if y.max() <= 0:
+        return 1.0
+    order = np.argsort(y, kind="stable")
+    order = order[y[order] > 0]
+    reached = np.cumsum(np.ones(len(order)) if weights is None else weights[order])
+    return float(y[order[np.searchsorted(reached, OFFSET_SHARE * reached[-1])]])
+
+
+def _skewness(values: Array) -> float:
+    centred = values - values.mean()
+    largest = np.abs(centred).max()
+    if largest == 0:
+        return 0.0
+    centred = centred / largest  # cubes of large targets would overflow
+    return float((centred**3).mean() / (centred**2).mean() ** 1.5)
