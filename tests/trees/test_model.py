@@ -188,3 +188,13 @@ def test_state_is_json_and_plain_tensors() -> None:
         for number in range(len(facts["leaves"]))
         for name in ("centers", "coefficients", "metric")
     }
+
+
+@each_family
+def test_several_temperatures_at_once_are_the_same_bits(leaf: LeafConfig) -> None:
+    x, y = sample(60)
+    model = fit(x.float(), y.float(), leaf)
+    probe = sample(30, seed=8)[0].float()
+    temperatures = [0.0, 0.1, 0.5]
+    for temperature, found in zip(temperatures, model.predict_at(probe, temperatures), strict=True):
+        assert_same_bits(found, model.with_temperature(temperature).predict(probe))

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from xrfm_cli.tuning.plan import (
     CROSS_VALIDATION_ROWS,
     MAX_HOLDOUT_ROWS,
+    SHORT_CROSS_VALIDATION_ROWS,
+    SHORT_LIMIT_S,
+    SHORT_STAGE_SIZES,
     STAGE_SIZES,
     Plan,
     make_plan,
@@ -154,3 +157,16 @@ def test_training_rows_are_shuffled_for_the_stages() -> None:
     first_stage = train[: STAGE_SIZES[0]]
     assert first_stage.min() < 1_000
     assert first_stage.max() > len(train) - 1_000
+
+
+def test_a_short_limit_judges_larger_tables_by_fewer_rows_and_says_so() -> None:
+    n = SHORT_CROSS_VALIDATION_ROWS
+    for limit in (None, SHORT_LIMIT_S):
+        assert make_plan(n + 1, seed=0, time_limit_s=limit).scheme == "cross-validation"
+    short = make_plan(n + 1, seed=0, time_limit_s=SHORT_LIMIT_S - 1)
+    check(short, n + 1)
+    assert short.scheme == "hold-out"
+    assert "the time limit is short" in short.reason
+    assert short.stage_sizes == (*SHORT_STAGE_SIZES, len(short.folds[0].train))
+    assert make_plan(n, seed=0, time_limit_s=1.0).scheme == "cross-validation"
+    assert make_plan(n + 1, seed=0, folds=3, time_limit_s=1.0).scheme == "cross-validation"
