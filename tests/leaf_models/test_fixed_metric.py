@@ -27,14 +27,18 @@ def metric_for(config: LeafConfig, d: int) -> torch.Tensor:
 def other_kernels(config: LeafConfig) -> list[LeafConfig]:
     if config.kernel == "sum_power":
         return [dataclasses.replace(config, power=power) for power in (1, 4)]
-    changes = [{"bandwidth": 1.5}, {"kernel_q": 0.6}, {"kernel_q": 0.5, "bandwidth": 6.0}]
+    changes: list[dict[str, Any]] = [
+        {"bandwidth": 1.5},
+        {"kernel_q": 0.6},
+        {"kernel_q": 0.5, "bandwidth": 6.0},
+    ]
     return [dataclasses.replace(config, **change) for change in changes]
 
 
 @each_kernel
 @pytest.mark.parametrize("mode", ["constant", "adaptive"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_try_predicts_what_a_leaf_predicts(config: LeafConfig, mode: str, weighted: bool) -> None:
+def test_a_try_predicts_what_a_leaf_predicts(config: LeafConfig, mode: Any, weighted: bool) -> None:
     x, y = sample(N)
     others = torch.cat([sample(9, seed=3)[0], x[:2]])
     weights = torch.linspace(0.5, 2.0, N, dtype=torch.float64) if weighted else None
