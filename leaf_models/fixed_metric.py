@@ -79,8 +79,8 @@ class FixedMetric:
         own.fill_diagonal_(1.0)
         for number, ridge in enumerate(ridges):
             matrix = own if number == len(ridges) - 1 else own.clone()
-            columns = solve_ridge(matrix, self.y, ridge, self.weights).coefficients.T.contiguous()
-            yield expand(others, columns)
+            solution = solve_ridge(matrix, self.y, ridge, self.weights, polish=False)
+            yield expand(others, solution.coefficients.T.contiguous())
 
 
 def _bases(kernel: Kernel, rows: Tensor, centers: Tensor) -> Tensor:  # (m, d), (n, d) -> (m, n)
