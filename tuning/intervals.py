@@ -125,7 +125,7 @@ def weighted_order(values: Array, weights: Array | None, most: int) -> Array:
     values, sorted, where they weigh the same and are few enough.
 
     >>> weighted_order(np.array([3.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0]), 4).tolist()
-    [1.0, 3.0, 3.0]
+    [2.0, 3.0, 3.0]
     """
     order = np.argsort(values, kind="stable")
     count = min(len(values), most)

@@ -33,6 +33,7 @@ FOLDS = 5
 SPREAD_FOLD = 2_000_000  # the first "fold" of the generators that these fits draw from
 EXPONENTS = tuple(np.arange(0.5, 4.01, 0.5).tolist())
 BOUNDS = (0.01, 0.99)  # quantiles of the judged rows' predictions within which all others are kept
+GAIN_ERRORS = 2.0  # standard errors that a gain must have to be more than chance
 LEAST_ROOT = 0.1  # of the root of the mean error
 ADAPTS = "prediction intervals adapt to the row: the size of the errors depends on it"
 CONSTANT = "prediction intervals have one width: the size of the errors does not show in the columns"
@@ -78,13 +79,14 @@ def fit_spread(
     problem: Problem, errors: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
 ) -> tuple[Spread, Array] | None:
     """The spread and the judged rows' out-of-fold sizes ``(n,)``; None if a constant is as good."""
-    n, weights, heaviest = len(errors), problem.judged_weights, members[0]
+    n, weights = len(errors), problem.judged_weights
     if n < MIN_ROWS or errors.max() == 0:
         return None
     drawn = np.zeros(n, dtype=bool)
     drawn[np.random.default_rng([problem.seed, 4]).permutation(n)[:MAX_ROWS]] = True
     roots = np.sqrt(errors / np.average(errors, weights=weights))
     data = Roots(x=x, roots=roots, weights=weights, drawn=drawn)
+    heaviest = members[0]
     config, metric = spread_config(members), mean_metric(heaviest.tree)
 
     def fit(rows: NDArray[np.bool_], fold: int) -> tuple[LeafModel, float]:
@@ -183,7 +185,7 @@ def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -
     """The power of the predicted roots that explains the errors best; 0 if one size for all does as well.
 
     Errors are taken as Laplace distributed with the mean ``b * roots ** exponent``. The gain in mean log
-    likelihood over one mean must exceed its standard error.
+    likelihood over one mean must exceed twice its standard error.
 
     >>> generator = np.random.default_rng(0)
     >>> roots, noise = generator.uniform(0.5, 1.5, 2_000), generator.exponential(size=2_000)
@@ -199,7 +201,7 @@ def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -
     gain = np.average(gains, weights=weights)
     variance = np.average((gains - gain) ** 2, weights=weights)
     share = np.ones_like(gains) / len(gains) if weights is None else weights / weights.sum()
-    return best if gain > np.sqrt(variance * (share**2).sum()) else 0.0
+    return best if gain > GAIN_ERRORS * np.sqrt(variance * (share**2).sum()) else 0.0
 
 
 def _losses(sizes: Array, errors: Array, weights: Array | None) -> Array:
