@@ -5,8 +5,8 @@
 Each seed draws up to 2,500 rows of a table and holds a fifth of them out. One fit gives both kinds of
 interval: those of one width take the quantile of the same out-of-fold errors as they are. ``easy`` and
 ``hard`` are the coverages of the halves of the test rows with the narrower and the wider adaptive intervals.
-``width`` and ``score`` are means of the adaptive intervals over those of one width; the score is the interval
-score (the width, and 2 / (1 - level) times the distance of each miss): below 1 they are better.
+``width / one`` and ``score / one`` are means of the adaptive intervals over those of one width; the score is
+the interval score (the width, and 2 / (1 - level) times the distance of each miss): below 1 they are better.
 """
 
 from __future__ import annotations
