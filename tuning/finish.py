@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Repair
@@ -16,16 +17,17 @@ from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.ensemble import greedy_weights, rounded
 from xrfm_cli.tuning.evaluation import Judgement, trial_generator
+from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.metrics import compute_metric
-from xrfm_cli.tuning.model import Intervals, Member
+from xrfm_cli.tuning.model import Member
 from xrfm_cli.tuning.problem import EncodedRows, Problem, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
+from xrfm_cli.tuning.spread import fit_intervals
 from xrfm_cli.tuning.study import SearchResult
 
 Array = NDArray[np.float64]
 EncodedCache = dict[tuple[EncodingConfig, TargetTransform], EncodedRows]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
-MAX_RESIDUALS = 5_000
 TUNED_THRESHOLDS = ("f1", "balanced_accuracy", "accuracy")
 
 
@@ -92,7 +94,7 @@ def finish_ensemble(
         predictions=predictions,
         calibration=calibration,
         threshold=tuned_threshold(problem, predictions),
-        intervals=None if calibration is not None else _intervals(problem, predictions),
+        intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
         repairs=members[0].encoder.encode(problem.table.take(problem.plan.refit_rows))[1],
         interrupted=interrupted,
     )
@@ -214,8 +216,19 @@ def tuned_threshold(problem: Problem, probabilities: Array) -> float | None:
     return float(candidates[best[len(best) // 2]])  # the middle of equals is the least fragile
 
 
-def _intervals(problem: Problem, predictions: Array) -> Intervals:
-    residuals = np.sort(np.abs(problem.judged_truth - predictions))
-    if len(residuals) > MAX_RESIDUALS:
-        residuals = np.quantile(residuals, np.linspace(0, 1, MAX_RESIDUALS), method="higher")
-    return Intervals(residuals=tuple(residuals.tolist()))
+def _fit_intervals(
+    problem: Problem,
+    predictions: Array,
+    members: list[Member],
+    encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]],
+    on_event: OnEvent,
+) -> Intervals | None:
+    if problem.n_classes:
+        return None
+    plan, encoder = problem.plan, members[0].encoder
+    if plan.scheme == "given rows":
+        rows, _ = encoder.encode(problem.table.take(plan.judged_rows))
+        x = torch.from_numpy(rows).to(problem.device)
+    else:  # the training rows' own matrix, in which no row's target has encoded its own categories
+        x = encoded[encoder.config][1][torch.from_numpy(plan.judged_rows).to(problem.device)]
+    return fit_intervals(problem, predictions, members, x, on_event)

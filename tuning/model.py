@@ -15,6 +15,7 @@ from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import TargetCoding
+from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.metrics import predicted_codes
 from xrfm_cli.tuning.report import FitReport
 
@@ -44,24 +45,6 @@ class Member:
         """Values ``(n,)`` or probabilities ``(n, classes)``."""
         scores = self.scores(x, device)
         return scores[:, 0] if self.calibrator is None else self.calibrator.probabilities(scores)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intervals:
-    """Absolute out-of-fold residuals, sorted: what a split-conformal interval is made of."""
-
-    residuals: tuple[float, ...]
-
-    def half_width(self, level: float) -> float:
-        """Half the width of an interval that holds the share ``level`` of rows like the judged ones.
-
-        >>> Intervals(residuals=(1.0, 2.0, 3.0, 4.0)).half_width(0.75)
-        4.0
-        """
-        if not 0 < level < 1:
-            raise OptionError(f"--interval {level:g}: must lie between 0 and 1, such as 0.9.")
-        n = len(self.residuals)
-        return self.residuals[min(n, int(np.ceil(level * (n + 1)))) - 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,7 +77,7 @@ class FittedModel:
         """Predict the rows of a table that has the needed columns.
 
         A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of
-        that coverage, for regression only.
+        that coverage, for regression only, which is wider where errors are expected to be larger.
         """
         if interval is not None and self.intervals is None:
             raise OptionError("--interval: is for regression models; for classes ask for --proba.")
@@ -110,7 +93,9 @@ class FittedModel:
             )
         lower = upper = None
         if interval is not None and self.intervals is not None:
-            half = self.intervals.half_width(interval)
+            half: float | Array = self.intervals.half_width(interval)
+            if self.intervals.spread is not None:
+                half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
             lower, upper = total - half, total + half
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
 
@@ -130,13 +115,17 @@ class FittedModel:
 
     @property
     def n_centers(self) -> int:
-        """Training rows that the leaves keep, counted once for every leaf."""
-        return sum(len(leaf.centers) for member in self.members for leaf in member.tree.leaves)
+        """Training rows that the leaves keep, that of the intervals too, counted once for every leaf."""
+        leaves = [leaf for member in self.members for leaf in member.tree.leaves]
+        if self.intervals is not None and self.intervals.spread is not None:
+            leaves.append(self.intervals.spread.leaf)
+        return sum(len(leaf.centers) for leaf in leaves)
 
     def to(self, device: str) -> FittedModel:
         """The same model on another device."""
         members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
-        return replace(self, members=members, device=device)
+        intervals = None if self.intervals is None else self.intervals.to(device)
+        return replace(self, members=members, intervals=intervals, device=device)
 
     def _combined(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
         """Weighted average of the members' predictions, block by block."""

@@ -49,7 +49,8 @@ def refit_model(
     """Fit a model's ensemble again on other rows of the same schema.
 
     Schema, hyperparameters, learned metrics, weights, calibration and threshold are the model's; encoders,
-    centers and coefficients are new. The out-of-fold score is carried over, and the report says so.
+    centers and coefficients are new. The out-of-fold score and the intervals, with the rows that their spread
+    keeps as centers, are carried over, and the report says so.
     Raises InputError where a needed column is missing, a class is new, or a target has no logarithm and the
     model learned those.
     """
@@ -108,6 +109,7 @@ def refit_model(
     return replace(
         model,
         members=tuple(members),
+        intervals=None if model.intervals is None else model.intervals.to(device),
         report=report,
         versions=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,7 +15,8 @@ from xrfm_cli.datasets.errors import InputError, ModelFileError
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import coding_from_json
-from xrfm_cli.tuning.model import FittedModel, Intervals, Member
+from xrfm_cli.tuning.intervals import Intervals, Spread
+from xrfm_cli.tuning.model import FittedModel, Member
 from xrfm_cli.tuning.report import FitReport
 
 _MISFITS = (
@@ -37,17 +38,9 @@ def save_model(model: FittedModel, path: Path) -> None:
     in the report beside it, and the date of the fit is that of the file.
     """
     tensors: dict[str, Tensor] = {}
-    encoders: list[dict[str, Any]] = []
-    numbers: dict[int, int] = {}
+    numbers, encoders = _encoders_to_json(model, tensors)
     members = []
     for number, member in enumerate(model.members):
-        if id(member.encoder) not in numbers:
-            numbers[id(member.encoder)] = len(encoders)
-            facts, arrays = member.encoder.state()
-            tensors |= {
-                f"encoder.{len(encoders)}.{name}": torch.from_numpy(array) for name, array in arrays.items()
-            }
-            encoders.append(facts)
         facts, tree_tensors = member.tree.state()
         tensors |= {f"member.{number}.{name}": value for name, value in tree_tensors.items()}
         members.append(
@@ -69,11 +62,42 @@ def save_model(model: FittedModel, path: Path) -> None:
         "members": members,
         "calibration": None if model.calibration is None else model.calibration.to_json(),
         "threshold": model.threshold,
-        "intervals": None if model.intervals is None else list(model.intervals.residuals),
+        "intervals": _intervals_to_json(model.intervals, numbers, tensors),
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
     write_model_file(path, manifest, tensors)
+
+
+def _encoders_to_json(
+    model: FittedModel, tensors: dict[str, Tensor]
+) -> tuple[dict[int, int], list[dict[str, Any]]]:
+    """Each encoder once: its number by its identity, and its facts. Arrays go to ``tensors``."""
+    spread = None if model.intervals is None else model.intervals.spread
+    used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
+    numbers: dict[int, int] = {}
+    encoders: list[dict[str, Any]] = []
+    for encoder in used:
+        if id(encoder) not in numbers:
+            number = numbers[id(encoder)] = len(encoders)
+            facts, arrays = encoder.state()
+            tensors |= {f"encoder.{number}.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+            encoders.append(facts)
+    return numbers, encoders
+
+
+def _intervals_to_json(
+    intervals: Intervals | None, numbers: dict[int, int], tensors: dict[str, Tensor]
+) -> Any:
+    """The scores alone where all intervals have one width, as in files from before they could adapt."""
+    if intervals is None or intervals.spread is None:
+        return None if intervals is None else list(intervals.scores)
+    facts, leaf_tensors = intervals.spread.state()
+    tensors |= {f"spread.{name}": value for name, value in leaf_tensors.items()}
+    return {
+        "scores": list(intervals.scores),
+        "spread": facts | {"encoder": numbers[id(intervals.spread.encoder)]},
+    }
 
 
 def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
@@ -109,18 +133,28 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         )
         for number, facts in enumerate(manifest["members"])
     )
-    calibration, intervals = manifest["calibration"], manifest["intervals"]
+    calibration = manifest["calibration"]
     return FittedModel(
         schema=TableSchema.from_json(manifest["schema"]),
         target=TargetSchema.from_json(manifest["target"]),
         members=members,
         calibration=None if calibration is None else Calibrator.from_json(calibration),
         threshold=None if manifest["threshold"] is None else float(manifest["threshold"]),
-        intervals=None if intervals is None else Intervals(residuals=tuple(float(r) for r in intervals)),
+        intervals=_intervals_from_json(manifest["intervals"], encoders, _under(tensors, "spread.")),
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
         created=created,
     )
+
+
+def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:
+    if facts is None:
+        return None
+    if not isinstance(facts, dict):
+        return Intervals(scores=tuple(float(score) for score in facts))
+    encoder = encoders[_place(facts["spread"]["encoder"], len(encoders))]
+    spread = Spread.from_state(facts["spread"], tensors, encoder)
+    return Intervals(scores=tuple(float(score) for score in facts["scores"]), spread=spread)
 
 
 def _check_parts(model: FittedModel) -> None:
@@ -138,9 +172,14 @@ def _check_parts(model: FittedModel) -> None:
         shape = (member.encoder.n_features, coded, decoded)
         if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
             raise ValueError("encoder, tree and target have other sizes")
+    if model.intervals is not None:
+        model.intervals.check()
     for cell in (None, "0"):  # encoders that cannot work are found on a row of each
         cells = pa.array([cell], pa.string())
-        model.encode(Table(pa.table({column.name: cells for column in model.schema.columns})))
+        row = Table(pa.table({column.name: cells for column in model.schema.columns}))
+        model.encode(row)
+        if model.intervals is not None and model.intervals.spread is not None:
+            model.intervals.spread.encoder.encode(row)
 
 
 def _place(value: Any, count: int) -> int:

@@ -212,7 +212,7 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
         return np.concatenate([np.asarray(part.values) for part in self._predictions(X)])
 
     def predict_interval(self, X: Any, level: float = 0.9) -> NDArray[np.float64]:  # noqa: N803
-        """Bounds (n, 2) that hold the truth with probability ``level``."""
+        """Bounds (n, 2) that hold the truth with probability ``level``, wider where errors are larger."""
         parts = self._predictions(X, interval=level)
         bounds = [(part.lower, part.upper) for part in parts]
         return np.concatenate([np.column_stack([np.asarray(low), np.asarray(up)]) for low, up in bounds])

@@ -10,7 +10,7 @@ from tests.tuning.tables import answers, fit, law, same_bits, sample, table_of, 
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.tuning import FittedModel
-from xrfm_cli.tuning.model import Intervals
+from xrfm_cli.tuning.intervals import Intervals
 
 
 def check_rows_stand_alone(model: FittedModel, n: int, seed: int = 0) -> None:
@@ -120,7 +120,7 @@ def test_intervals_of_classes_are_refused(models: dict[str, FittedModel]) -> Non
 
 
 def test_half_widths_by_hand() -> None:
-    intervals = Intervals(residuals=(1.0, 2.0, 3.0, 4.0))
+    intervals = Intervals(scores=(1.0, 2.0, 3.0, 4.0))
     # The smallest k-th residual with k >= level * (n + 1): 5 * 0.2 = 1, 5 * 0.5 -> 3, 5 * 0.8 = 4.
     assert [intervals.half_width(level) for level in (0.2, 0.21, 0.5, 0.8, 0.99)] == [1.0, 2.0, 3.0, 4.0, 4.0]
 

@@ -48,6 +48,7 @@ def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]
             "ensemble": report.ensemble,
             "leaves": report.leaves,
             "importances": _importances(explanation),
+            "intervals": _intervals(model),
             "fallbacks": report.fallbacks,
             "repairs": report.repairs,
             "notes": report.notes,
@@ -114,6 +115,16 @@ def _head(command: str) -> dict[str, Any]:
     from xrfm_cli import __version__
 
     return {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
+
+
+def _intervals(model: FittedModel) -> dict[str, Any] | None:
+    """How wide prediction intervals are, on average over the judged rows; None for classes."""
+    if model.intervals is None:
+        return None
+    return {
+        "mean_width_90": 2 * model.intervals.half_width(0.9),
+        "adapts": model.intervals.spread is not None,
+    }
 
 
 def _importances(explanation: Explanation) -> list[dict[str, Any]]:
