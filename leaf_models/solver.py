@@ -33,8 +33,8 @@ def solve_ridge(
     """Solve ``(K + ridge diag(1/w)) alpha = Y``; the kernel matrix is overwritten.
 
     ``kernel (n, n)`` symmetric, ``y (n, c)``, ``weights (n,)`` positive. A weight of 2 equals two copies
-    of the row. Needs no memory beyond the matrix but for a few panels. Without ``polish`` the solution has the
-    digits of the factor alone: enough to compare ridges by.
+    of the row. Needs no memory beyond the matrix but for a few panels. Without ``polish`` the solution has
+    the digits of the factor alone: enough to compare ridges by.
 
     >>> solve_ridge(torch.eye(2), torch.tensor([[2.0], [4.0]]), 1.0).coefficients.ravel()
     tensor([1., 2.])

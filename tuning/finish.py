@@ -220,15 +220,16 @@ def _fit_intervals(
     problem: Problem,
     predictions: Array,
     members: list[Member],
-    encoded: dict[EncodingConfig, tuple[Encoder, Tensor, Tensor]],
+    encoded: EncodedCache,
     on_event: OnEvent,
 ) -> Intervals | None:
     if problem.n_classes:
         return None
     plan, encoder = problem.plan, members[0].encoder
     if plan.scheme == "given rows":
-        rows, _ = encoder.encode(problem.table.take(plan.judged_rows))
-        x = torch.from_numpy(rows).to(problem.device)
+        matrix, _ = encoder.encode(problem.table.take(plan.judged_rows))
+        x = torch.from_numpy(matrix).to(problem.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
-        x = encoded[encoder.config][1][torch.from_numpy(plan.judged_rows).to(problem.device)]
+        x = next(rows.x for rows in encoded.values() if rows.encoder is encoder)
+        x = x[torch.from_numpy(plan.judged_rows).to(problem.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

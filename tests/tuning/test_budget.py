@@ -197,6 +197,6 @@ def test_larger_tables_prove_themselves_on_a_part_first() -> None:
 
     pinned = {"kernel_p": 2.0, "kernel_q": 1.0, "metric_shape": "diagonal", "ridge": 0.01}
     model = fit(waves(2_410, 0), valid=waves(200, 1), trials=1, pinned=pinned)
-    assert model.report.trials[0]["stages"] == 2  # a subsample, then all rows
+    assert model.report.trials[0]["stages"] == 3  # a subsample, its kernel refined, then all rows
     assert model.report.rows == 2_410
     assert model.report.metrics["r2"] > 0.9
