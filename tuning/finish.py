@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,12 +61,9 @@ def finish_ensemble(
     on_event: OnEvent,
 ) -> Finished:
     """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
-    ranked = sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))[:CANDIDATES]
+    ranked = _ranked(result)
     calibrators = [_calibrator(problem, judgement) for _, judgement in ranked]
-    outputs = [
-        _predictions(judgement, calibrator)
-        for (_, judgement), calibrator in zip(ranked, calibrators, strict=True)
-    ]
+    outputs = _outputs(ranked, calibrators)
     weights = _affordable_weights(problem, result, ranked, outputs, max_members, seconds_left(), on_event)
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
@@ -100,6 +97,34 @@ def finish_ensemble(
     )
 
 
+def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int) -> float:
+    """Expected seconds of the final fits of the ensemble that would be chosen now."""
+    ranked = _ranked(result)
+    outputs = _outputs(ranked, [_calibrator(problem, judgement) for _, judgement in ranked])
+    weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=max_members)
+    return _refit_seconds(problem, result, ranked, weights)
+
+
+def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
+    """The best finished trials, best first."""
+    return sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))[:CANDIDATES]
+
+
+def _outputs(ranked: list[tuple[int, Judgement]], calibrators: Sequence[Calibrator | None]) -> list[Array]:
+    return [
+        _predictions(judgement, calibrator)
+        for (_, judgement), calibrator in zip(ranked, calibrators, strict=True)
+    ]
+
+
+def _refit_seconds(
+    problem: Problem, result: SearchResult, ranked: list[tuple[int, Judgement]], weights: Sequence[float]
+) -> float:
+    """Expected seconds of the final fits of those that have a weight."""
+    chosen = [judgement for (_, judgement), weight in zip(ranked, weights, strict=True) if weight > 0]
+    return sum(estimate_refit(problem, result.costs, judgement) for judgement in chosen)
+
+
 def _affordable_weights(
     problem: Problem,
     result: SearchResult,
@@ -112,12 +137,7 @@ def _affordable_weights(
     """Greedy weights of the largest ensemble whose final fits end in time."""
     for members in range(min(max_members, len(ranked)), 0, -1):
         weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=members)
-        needed = sum(
-            estimate_refit(problem, result.costs, judgement)
-            for (_, judgement), weight in zip(ranked, weights, strict=True)
-            if weight > 0
-        )
-        if needed <= seconds or members == 1:
+        if members == 1 or _refit_seconds(problem, result, ranked, weights) <= seconds:
             break
     if members < min(max_members, len(ranked)):
         on_event(

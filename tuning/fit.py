@@ -19,8 +19,7 @@ from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.cost import CostModel
-from xrfm_cli.tuning.finish import Finished, estimate_refit, finish_ensemble
+from xrfm_cli.tuning.finish import Finished, estimate_finish, estimate_refit, finish_ensemble
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.portfolio import first_candidates
@@ -124,7 +123,7 @@ def fit_model(
             deadline=deadline,
             length=float("inf") if deadline is None else max(deadline - clock(), 0.0),
             clock=clock,
-            reserve=_reserve(problem, config),
+            affords=_affords(problem, config),
         )
         result = search(problem, space, first_candidates(space), budget, on_event=listener)
     if not result.judgements:
@@ -143,16 +142,24 @@ def fit_model(
     return _assemble(problem, config, dropped, baselines, result, finished, listener)
 
 
-def _reserve(problem: Problem, config: FitConfig) -> Callable[[CostModel, SearchResult], float]:
-    """Seconds to keep for what follows the search: some final fits, the model file and the report."""
+def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
+    """Whether what follows the search fits into some seconds: final fits, the model file and the report."""
     limit = config.effective_time_limit_s or float("inf")
+    known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of judged trials
 
-    def reserve(costs: CostModel, result: SearchResult) -> float:
+    def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.judgements, key=lambda item: item[1].loss)[1]
-        once = estimate_refit(problem, costs, best)
-        return REPORT_S + max(once, min(config.ensemble_size * once, REFIT_SHARE * limit))
+        once = estimate_refit(problem, result.costs, best)
+        left, most = seconds - REPORT_S, config.ensemble_size * once
+        if most <= left or left < once:
+            return most <= left
+        # Few ensembles are of the largest size, but it takes a while to know.
+        judged = len(result.judgements)
+        if judged not in known:
+            known[judged] = estimate_finish(problem, result, max_members=config.ensemble_size)
+        return max(once, min(known[judged], REFIT_SHARE * limit)) <= left
 
-    return reserve
+    return affords
 
 
 def _assemble(

@@ -81,9 +81,8 @@ class Budget:
     deadline: float | None  # on the clock; includes everything after the search
     clock: Callable[[], float] = time.monotonic
     length: float = float("inf")  # seconds from the start of the search to the deadline
-    reserve: Callable[[CostModel, SearchResult], float] = lambda costs, result: (
-        0.0
-    )  # seconds after the search
+    affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
+    # whether what follows the search fits into so many seconds
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -314,8 +313,8 @@ class _Search:
         """Refuse a fit that cannot end in time, and learn what it took."""
         budget, costs = self.budget, self.result.costs
         if budget.deadline is not None and self.result.judgements:
-            needed = times * costs.estimate(size, solves=solves) + budget.reserve(costs, self.result)
-            if budget.clock() + needed > budget.deadline:
+            needed = times * costs.estimate(size, solves=solves)
+            if not budget.affords(self.result, budget.deadline - budget.clock() - needed):
                 raise OutOfTime
         since, spent = budget.clock(), Spent()
         yield spent
