@@ -30,6 +30,7 @@ from xrfm_cli.tuning.study import Budget, SearchResult, search
 
 REPORT_S = 2.2  # seconds kept for saving the model and writing the report
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
+ESTIMATE_ERROR = 0.1  # of the time limit, by which the estimate of a trial may be wrong
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -157,7 +158,8 @@ def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, flo
         judged = len(result.judgements)
         if judged not in known:
             known[judged] = estimate_finish(problem, result, max_members=config.ensemble_size)
-        return max(once, min(known[judged], REFIT_SHARE * limit)) <= left
+        needed = max(once, min(known[judged], REFIT_SHARE * limit))
+        return needed + ESTIMATE_ERROR * limit <= left
 
     return affords
 
