@@ -274,6 +274,7 @@ def main() -> None:
     parser.add_argument("--group", choices=["small", "large"], default="large")
     parser.add_argument("--rows", type=int, nargs="+", help="of the group, only these numbers of rows")
     parser.add_argument("--columns", type=int, nargs="+", help="of the group, only these numbers of columns")
+    parser.add_argument("--kernels", nargs="+", choices=list(KERNELS), default=list(KERNELS))
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a fit may take")
     parser.add_argument(
         "--exact-up-to", type=int, default=10_000, help="rows up to which float64 is fitted too"
@@ -289,7 +290,9 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder, args.out.open("a") as lines:
             for case in cases(args.group):
-                if case.n not in (args.rows or [case.n]) or case.d not in (args.columns or [case.d]):
+                if case.kernel not in args.kernels or case.n not in (args.rows or [case.n]):
+                    continue
+                if case.d not in (args.columns or [case.d]):
                     continue
                 record = compare(case, args, Path(folder))
                 lines.write(json.dumps(record) + "\n")
