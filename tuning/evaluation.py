@@ -74,7 +74,7 @@ class StageResult:
 
     loss: float
     candidate: Candidate  # with which the evaluation goes on
-    fitted: int  # stage sizes that are done
+    solves: tuple[int, ...]  # of each stage size that is done in the first fold
     tries: int = 0  # kernels that were tried under one metric
     judgement: Judgement | None = None
 
@@ -102,10 +102,11 @@ def evaluate(
     fit. Stopping to iterate prunes the candidate.
     """
     plan = problem.plan
-    pinned = "iterations" in problem.pinned  # then so many updates are made on all rows
-    sizes = plan.stage_sizes[-1:] if pinned else plan.stage_sizes
+    pinned = "iterations" in problem.pinned
+    sizes = stage_sizes(problem)
     learner = candidate  # of the first metric
     chosen: list[int] = []  # metric updates of each stage of the first fold
+    solves: tuple[int, ...] = ()
     start: Tensor | None = None
     for stage, size in enumerate(sizes):
         limit = candidate.tree.leaf.iterations
@@ -130,15 +131,16 @@ def evaluate(
         losses = [_fold_loss(problem, candidate, 0, iterate) for iterate in path]
         best = len(losses) - 1 if pinned else int(np.argmin(losses))
         chosen.append(best)
+        solves += (len(path),)
         start, loss = path[best].metric, losses[best]
         if not (last and len(plan.folds) == 1):
-            result = StageResult(loss=loss, candidate=candidate, fitted=stage + 1)
+            result = StageResult(loss=loss, candidate=candidate, solves=solves)
             candidate = (yield result) or candidate
         if stage == 0 and not last:
             found = Refined(candidate=candidate, loss=loss, tries=0)
             if can_refine(candidate, size):
                 found = _refined(problem, candidate, size, start, trial, budgeted)
-            result = StageResult(loss=found.loss, candidate=found.candidate, fitted=1, tries=found.tries)
+            result = StageResult(loss=found.loss, candidate=found.candidate, solves=solves, tries=found.tries)
             candidate = (yield result) or found.candidate
     paths = [path]
     for fold in range(1, len(plan.folds)):
@@ -157,7 +159,7 @@ def evaluate(
             spent.solves = len(path)
         paths.append(path)
     judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
-    yield StageResult(loss=judgement.loss, candidate=candidate, fitted=len(sizes), judgement=judgement)
+    yield StageResult(loss=judgement.loss, candidate=candidate, solves=solves, judgement=judgement)
 
 
 def _refined(
@@ -184,6 +186,12 @@ def _refined(
         )
         spent.solves = found.tries
     return found
+
+
+def stage_sizes(problem: Problem) -> tuple[int, ...]:
+    """Rows of each stage: the plan's, or all rows where so many metric updates were asked for."""
+    sizes = problem.plan.stage_sizes
+    return sizes[-1:] if "iterations" in problem.pinned else sizes
 
 
 def later_iterations(rows: int) -> int:

@@ -77,6 +77,7 @@ def prepare_problem(
         time=None if valid is not None else read_time(table, schema),
         given=given,
         time_limit_s=config.effective_time_limit_s,
+        width=len(schema.features) * max(len(target.classes) - 1, 1),
     )
     problem = Problem(
         table=table,

@@ -22,6 +22,7 @@ from xrfm_cli.tuning.evaluation import (
     evaluate,
     later_iterations,
     stage_size,
+    stage_sizes,
 )
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import Candidate, SearchSpace
@@ -93,7 +94,7 @@ class RunningTrial:
     candidate: Candidate
     stages: Generator[StageResult, Candidate | None, None]
     stages_done: int = 0
-    fitted: int = 0  # stage sizes that are done
+    solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
     tries: int = 0  # kernels tried under its first metric
     seconds: float = 0.0
     loss: float | None = None
@@ -186,10 +187,10 @@ class _Search:
         left = self.budget.deadline - self.budget.clock() - AFTER_SEARCH_SHARE * self.budget.length
         best = ranked[0]
         wanted = size = best.candidate.tree.leaf_size
-        while self._seconds_to_judge(best.candidate, best.fitted) > left:
+        while self._seconds_to_judge(best) > left:
             size //= 2
             if "leaf_size" in self.space.pinned or size < SMALLEST_LEAF:
-                leader = min(ranked, key=lambda r: self._seconds_to_judge(r.candidate, r.fitted))
+                leader = min(ranked, key=self._seconds_to_judge)
                 return [leader, *(running for running in ranked if running is not leader)]
             best.candidate = best.candidate.with_leaf_size(size)
         if size < wanted:
@@ -197,12 +198,15 @@ class _Search:
             self.on_event(Event(kind="fallback", message=message, count=1))
         return ranked
 
-    def _seconds_to_judge(self, candidate: Candidate, fitted: int) -> float:
+    def _seconds_to_judge(self, running: RunningTrial) -> float:
         """Expected seconds of the stages and folds that a trial has not passed."""
-        plan = self.problem.plan
-        sizes = [stage_size(self.problem, candidate, rows) for rows in plan.stage_sizes]
-        stages = [self.result.costs.estimate(size, solves=1 + later_iterations(size.rows)) for size in sizes]
-        return sum(stages[fitted:]) + (len(plan.folds) - 1) * sum(stages)
+        costs, done = self.result.costs, len(running.solves)
+        stages = []
+        for number, rows in enumerate(stage_sizes(self.problem)):
+            solves = running.solves[number] if number < done else 1 + later_iterations(rows)
+            size = stage_size(self.problem, running.candidate, rows)
+            stages.append(costs.estimate(size, solves=solves))
+        return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages)
 
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
@@ -218,7 +222,7 @@ class _Search:
         """The next stage of the better half: how good a configuration is shows when its kernel fits."""
         better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
         for running in better:
-            if running.state == "running" and running.fitted < len(self.problem.plan.stage_sizes):
+            if running.state == "running" and len(running.solves) < len(stage_sizes(self.problem)):
                 if self.budget.clock() >= last_start:
                     break
                 self._advance(running)
@@ -251,7 +255,7 @@ class _Search:
         else:
             running.stages_done += 1
             running.loss, running.judgement = stage.loss, stage.judgement
-            running.candidate, running.fitted = stage.candidate, stage.fitted
+            running.candidate, running.solves = stage.candidate, stage.solves
             running.tries += stage.tries
             if running.judgement is None:
                 running.trial.report(stage.loss, step=running.stages_done)
