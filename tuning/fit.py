@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import NumericalError, SchemaError
@@ -21,12 +22,20 @@ from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel
 from xrfm_cli.tuning.finish import Finished, estimate_refit, finish_ensemble
+from xrfm_cli.tuning.importances import hyperparameter_importances
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.report import FitReport, baselines_to_json, plotted_oof, repairs_to_json, score_spread
+from xrfm_cli.tuning.report import (
+    FitReport,
+    baselines_to_json,
+    metrics_by_fold,
+    plotted_oof,
+    repairs_to_json,
+    score_spread,
+)
 from xrfm_cli.tuning.study import Budget, SearchResult, search
 
 REPORT_S = 2.2  # seconds kept for saving the model and writing the report
@@ -168,6 +177,8 @@ def _assemble(
     for repair in finished.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = finished.members
+    trials = [record.to_json() for record in result.records]
+    importances = _importances(problem, trials, listener)
     report = FitReport(
         rows=len(problem.plan.refit_rows),
         dropped_rows=dropped,
@@ -192,7 +203,7 @@ def _assemble(
         ),
         baselines=baselines_to_json(baselines),
         seconds={name: round(value, 3) for name, value in listener.seconds.items()},
-        trials=[record.to_json() for record in result.records],
+        trials=trials,
         ensemble=[
             {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members
         ],
@@ -207,6 +218,8 @@ def _assemble(
         oof=plotted_oof(problem, finished.predictions),
         peak_memory_bytes=peak_memory_bytes(),
         options=config.to_dict(),
+        fold_metrics=metrics_by_fold(problem, finished.predictions, finished.threshold),
+        hyperparameter_importances=importances,
     )
     return FittedModel(
         schema=problem.schema,
@@ -220,6 +233,18 @@ def _assemble(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
     )
+
+
+def _importances(problem: Problem, trials: list[dict[str, Any]], listener: Listener) -> list[dict[str, Any]]:
+    """Importances of hyperparameters, or none: a model is worth more than this part of its report."""
+    try:
+        return hyperparameter_importances(
+            trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed
+        )
+    except Exception as fault:  # noqa: BLE001  (whatever Optuna raises)
+        message = f"no importances of hyperparameters: {type(fault).__name__}: {fault}"
+        listener(Event(kind="fallback", message=message, count=1))
+        return []
 
 
 def library_versions() -> dict[str, str]:
