@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import NumericalError, SchemaError
@@ -22,7 +21,7 @@ from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel
 from xrfm_cli.tuning.finish import Finished, estimate_refit, finish_ensemble
-from xrfm_cli.tuning.importances import hyperparameter_importances
+from xrfm_cli.tuning.importances import tell_importances
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.portfolio import first_candidates
@@ -178,7 +177,9 @@ def _assemble(
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = finished.members
     trials = [record.to_json() for record in result.records]
-    importances = _importances(problem, trials, listener)
+    importances = tell_importances(
+        trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed, on_event=listener
+    )
     report = FitReport(
         rows=len(problem.plan.refit_rows),
         dropped_rows=dropped,
@@ -233,18 +234,6 @@ def _assemble(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
     )
-
-
-def _importances(problem: Problem, trials: list[dict[str, Any]], listener: Listener) -> list[dict[str, Any]]:
-    """Importances of hyperparameters, or none: a model is worth more than this part of its report."""
-    try:
-        return hyperparameter_importances(
-            trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed
-        )
-    except Exception as fault:  # noqa: BLE001  (whatever Optuna raises)
-        message = f"no importances of hyperparameters: {type(fault).__name__}: {fault}"
-        listener(Event(kind="fallback", message=message, count=1))
-        return []
 
 
 def library_versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.space import kernel_family
 
@@ -69,6 +70,18 @@ def hyperparameter_importances(
         {"name": name, "share": round(found[name] / total, 4), "by_chance": round(chance[name] / total, 4)}
         for name in sorted(found, key=lambda name: (-found[name], name))
     ]
+
+
+def tell_importances(
+    trials: Sequence[Trial], *, lower_is_better: bool, seed: int, on_event: OnEvent
+) -> list[dict[str, Any]]:
+    """The importances, or none and why: a model is worth more than this part of its report."""
+    try:
+        return hyperparameter_importances(trials, lower_is_better=lower_is_better, seed=seed)
+    except Exception as fault:  # noqa: BLE001  (whatever Optuna raises)
+        message = f"no importances of hyperparameters: {type(fault).__name__}: {fault}"
+        on_event(Event(kind="fallback", message=message, count=1))
+        return []
 
 
 def best_trials(trials: Sequence[Trial], *, lower_is_better: bool) -> set[int]:

@@ -9,14 +9,6 @@ from typing import Any
 from xrfm_cli.tuning.space import kernel_family
 
 Trial = Mapping[str, Any]
-FAMILIES = {  # as people read them
-    "l2": "norm kernels with p = 2",
-    "l1": "norm kernels with p = 1",
-    "lp": "norm kernels with another p",
-    "sum_power": "sum-power kernels",
-    "linear": "linear leaves",
-    "constant": "the constant",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

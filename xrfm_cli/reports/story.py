@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from xrfm_cli.reports.formats import number, seconds
-from xrfm_cli.reports.search import FAMILIES
 
+FAMILIES = {  # as people read them
+    "l2": "norm kernels with p = 2",
+    "l1": "norm kernels with p = 1",
+    "lp": "norm kernels with another p",
+    "sum_power": "sum-power kernels",
+    "linear": "linear leaves",
+    "constant": "the constant",
+}
 STATES = {
     "complete": "judged to the end",
     "pruned": "pruned",
