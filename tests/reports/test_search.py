@@ -60,7 +60,7 @@ def test_what_it_cost_in_words() -> None:
     words = cost_words({"trials": TRIALS, "trial_seconds": trial_seconds(TRIALS)})
     assert words == (
         "6.50 s on 5 trials judged to the end, 0.25 s on 1 pruned, 0.00 s on 1 that failed; "
-        "norm kernels with p = 2 4.75 s, norm kernels with p = 1 1.50 s, linear leaves 0.50 s"
+        "4.75 s on norm kernels with p = 2, 1.50 s on norm kernels with p = 1, 0.50 s on linear leaves"
     )
     assert cost_words({"trials": TIMELESS, "trial_seconds": trial_seconds(TIMELESS)}) == ""
     assert cost_words({"trials": [], "trial_seconds": trial_seconds([])}) == ""

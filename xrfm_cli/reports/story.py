@@ -58,7 +58,7 @@ def cost_words(document: Mapping[str, Any]) -> str:
     >>> document = {"trials": [{"state": "complete"}, {"state": "pruned"}],
     ...             "trial_seconds": {"state": {"complete": 5.0, "pruned": 1.0}, "family": {"l1": 6.0}}}
     >>> cost_words(document)
-    '5.00 s on 1 trial judged to the end, 1.00 s on 1 pruned; norm kernels with p = 1 6.00 s'
+    '5.00 s on 1 trial judged to the end, 1.00 s on 1 pruned; 6.00 s on norm kernels with p = 1'
     """
     spent = document["trial_seconds"]
     if not sum(spent["state"].values()):
@@ -68,5 +68,5 @@ def cost_words(document: Mapping[str, Any]) -> str:
         count = sum(trial["state"] == state for trial in document["trials"])
         noun = "" if place else " trial" if count == 1 else " trials"
         states.append(f"{seconds(value)} on {count}{noun} {STATES.get(state, state)}")
-    families = [f"{FAMILIES.get(name, name)} {seconds(value)}" for name, value in spent["family"].items()]
+    families = [f"{seconds(value)} on {FAMILIES.get(name, name)}" for name, value in spent["family"].items()]
     return f"{', '.join(states)}; {', '.join(families)}"
