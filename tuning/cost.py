@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.tuning.space import Candidate
+from xrfm_cli.tuning.space import Candidate, kernel_family
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
 SAFETY = 1.15
@@ -113,10 +113,7 @@ def product_rate(device: str) -> float:
 
 def cost_family(candidate: Candidate) -> str:
     """Kernels whose pairs cost about as much as each other."""
-    leaf = candidate.tree.leaf
-    if leaf.kernel != "norm":
-        return leaf.kernel
-    return {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
+    return kernel_family(candidate.tree.leaf.kernel, candidate.tree.leaf.kernel_p)
 
 
 def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:

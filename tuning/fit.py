@@ -20,12 +20,20 @@ from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.finish import Finished, estimate_finish, estimate_refit, finish_ensemble
+from xrfm_cli.tuning.importances import tell_importances
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.report import FitReport, baselines_to_json, plotted_oof, repairs_to_json, score_spread
+from xrfm_cli.tuning.report import (
+    FitReport,
+    baselines_to_json,
+    metrics_by_fold,
+    plotted_oof,
+    repairs_to_json,
+    score_spread,
+)
 from xrfm_cli.tuning.study import Budget, SearchResult, search
 
 REPORT_S = 2.2  # seconds kept for saving the model and writing the report
@@ -177,6 +185,10 @@ def _assemble(
     for repair in finished.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = finished.members
+    trials = [record.to_json() for record in result.records]
+    importances = tell_importances(
+        trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed, on_event=listener
+    )
     report = FitReport(
         rows=len(problem.plan.refit_rows),
         dropped_rows=dropped,
@@ -201,7 +213,7 @@ def _assemble(
         ),
         baselines=baselines_to_json(baselines),
         seconds={name: round(value, 3) for name, value in listener.seconds.items()},
-        trials=[record.to_json() for record in result.records],
+        trials=trials,
         ensemble=[
             {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members
         ],
@@ -216,6 +228,8 @@ def _assemble(
         oof=plotted_oof(problem, finished.predictions),
         peak_memory_bytes=peak_memory_bytes(),
         options=config.to_dict(),
+        fold_metrics=metrics_by_fold(problem, finished.predictions, finished.threshold),
+        hyperparameter_importances=importances,
     )
     return FittedModel(
         schema=problem.schema,

@@ -97,6 +97,7 @@ def refit_model(
         stopped_by="refit",
         seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
         trials=[],
+        hyperparameter_importances=[],
         leaves=[
             {"member": number, "leaf": place, "rows": leaf.n_rows}
             for number, member in enumerate(members)

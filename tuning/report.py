@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
-from xrfm_cli.tuning.metrics import compute_metric
+from xrfm_cli.tuning.metrics import compute_metric, evaluate_metrics
 
 if TYPE_CHECKING:  # a report is read without what made it
     from xrfm_cli.tuning.baselines import Baseline
     from xrfm_cli.tuning.problem import Problem
 
 MAX_PLOTTED_ROWS = 2_000
+TIMES = ("seconds", "ended_s")  # what the clock said of a trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,9 @@ class FitReport:
     oof: dict[str, Any]  # at most 2,000 rows for plots
     peak_memory_bytes: int
     options: dict[str, Any]
+    # What reports of earlier versions lack:
+    fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
+    hyperparameter_importances: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """JSON facts."""
@@ -52,14 +56,15 @@ class FitReport:
     def timeless(self) -> FitReport:
         """The same record without what the clock and the memory said."""
         trials = [
-            {name: value for name, value in trial.items() if name != "seconds"} for trial in self.trials
+            {name: value for name, value in trial.items() if name not in TIMES} for trial in self.trials
         ]
         return replace(self, seconds={}, trials=trials, peak_memory_bytes=0)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:
         """Build again what :meth:`to_json` described."""
-        return cls(**{f.name: facts[f.name] for f in fields(cls)})
+        known = [f.name for f in fields(cls) if f.name in facts or f.default_factory is MISSING]
+        return cls(**{name: facts[name] for name in known})
 
 
 def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
@@ -80,25 +85,42 @@ def score_spread(
     problem: Problem, predictions: NDArray[np.float64], threshold: float | None
 ) -> tuple[float, float]:
     """The least and the largest score over the folds; over quarters of the rows if there is one fold."""
+    scores = [
+        compute_metric(problem.metric, *_of_part(problem, predictions, part), threshold)
+        for part in _judged_parts(problem)
+    ]
+    return float(np.min(scores)), float(np.max(scores))
+
+
+def metrics_by_fold(
+    problem: Problem, predictions: NDArray[np.float64], threshold: float | None
+) -> dict[str, list[float]]:
+    """Every metric over the same parts as :func:`score_spread`, where it is defined."""
+    out: dict[str, list[float]] = {}
+    for part in _judged_parts(problem):
+        of_part = _of_part(problem, predictions, part)
+        for name, value in evaluate_metrics(problem.target, *of_part, threshold).items():
+            out.setdefault(name, []).append(value)
+    return out
+
+
+def _judged_parts(problem: Problem) -> list[NDArray[np.int64]]:
+    """Places among the judged rows of each fold, or of quarters of them if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
         order = np.random.default_rng([problem.seed, 3]).permutation(sizes[0])
         parts = np.array_split(order, min(4, max(1, sizes[0] // 20)))
     else:
         parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    return [part for part in parts if len(part)]
+
+
+def _of_part(
+    problem: Problem, predictions: NDArray[np.float64], part: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Targets, predictions and weights of some judged rows."""
     weights = problem.judged_weights
-    scores = [
-        compute_metric(
-            problem.metric,
-            problem.judged_truth[part],
-            predictions[part],
-            None if weights is None else weights[part],
-            threshold,
-        )
-        for part in parts
-        if len(part)
-    ]
-    return float(np.min(scores)), float(np.max(scores))
+    return problem.judged_truth[part], predictions[part], None if weights is None else weights[part]
 
 
 def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:

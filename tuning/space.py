@@ -75,6 +75,15 @@ class Candidate:
         return cls(tree=TreeConfig.from_dict(tree), encoding=encoding, target_transform=transform)
 
 
+def kernel_family(kernel: str, kernel_p: float) -> str:
+    """The family of a kernel, as the search draws it.
+
+    >>> kernel_family("norm", 2.0), kernel_family("norm", 1.3), kernel_family("linear", 2.0)
+    ('l2', 'lp', 'linear')
+    """
+    return {2.0: "l2", 1.0: "l1"}.get(kernel_p, "lp") if kernel == "norm" else kernel
+
+
 def hyperparameter_names() -> list[str]:
     """Every name that ``--set`` takes."""
     tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]

@@ -45,6 +45,7 @@ class TrialRecord:
     loss: float | None
     score: float | None
     seconds: float
+    ended_s: float  # from the start of the search to the end of its last stage
     stages: int
     iterations: int | None
     tries: int  # kernels tried under the metric that its first stage learned
@@ -57,6 +58,7 @@ class TrialRecord:
             "state": self.state,
             "score": self.score,
             "seconds": round(self.seconds, 4),
+            "ended_s": round(self.ended_s, 4),
             "stages": self.stages,
             "iterations": self.iterations,
             "tries": self.tries,
@@ -97,6 +99,7 @@ class RunningTrial:
     solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
     tries: int = 0  # kernels tried under its first metric
     seconds: float = 0.0
+    ended_s: float = 0.0  # of its last stage so far, from the start of the search
     loss: float | None = None
     judgement: Judgement | None = None
     state: str = "running"
@@ -114,7 +117,7 @@ def search(
     """
     result = SearchResult(costs=CostModel(product_rate=product_rate(problem.device)))
     search = _Search(problem=problem, space=space, budget=budget, on_event=on_event, result=result)
-    with _quiet_optuna():
+    with quiet_optuna():
         search.study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
             pruner=optuna.pruners.NopPruner(),  # trials wait between stages, so the rule is our own
@@ -146,12 +149,13 @@ class _Search:
     losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
     too_slow: int = 0  # candidates in a row that could not end in time
     started: int = 0
+    began: float = 0.0  # on the clock
 
     def run(self, bracket: int) -> None:
         """The first bracket side by side, then one trial after the other."""
-        began = self.budget.clock()
+        self.began = self.budget.clock()
         self._open_bracket(bracket)
-        self._refine_bracket(began + (BRACKET_SHARE + REFINEMENT_SHARE) * self.budget.length)
+        self._refine_bracket(self.began + (BRACKET_SHARE + REFINEMENT_SHARE) * self.budget.length)
         for running in self._affordable_first():
             self._complete(running)
         while self._may_start():
@@ -262,7 +266,9 @@ class _Search:
                 self.losses[running.stages_done].append(stage.loss)
             else:
                 running.state = "complete"
-        running.seconds += self.budget.clock() - since
+        ended = self.budget.clock()
+        running.seconds += ended - since
+        running.ended_s = ended - self.began
 
     def _complete(self, running: RunningTrial) -> None:
         """Go on stage by stage until the trial is judged, pruned or out of time."""
@@ -304,6 +310,7 @@ class _Search:
                 loss=loss,
                 score=None if loss is None else self.problem.metric.value_of(loss),
                 seconds=running.seconds,
+                ended_s=running.ended_s,
                 stages=running.stages_done,
                 iterations=None if judgement is None else judgement.iterations,
                 tries=running.tries,
@@ -342,8 +349,8 @@ def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_ev
 
 
 @contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's own log lines out of the user's terminal while the study runs."""
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's own log lines out of the user's terminal."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

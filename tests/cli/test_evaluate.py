@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from xrfm_cli.commands.promises import Promise, promises_of
+from xrfm_cli.tuning import load_model, save_model
 
 
 def test_metrics_of_a_regression(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
@@ -19,6 +23,51 @@ def test_metrics_of_a_regression(folder: Path, regression: Path, xrfm: Callable[
     assert document["thresholds"] == []
     shown = xrfm("evaluate", "test.csv", "--model", regression, folder=folder).out
     assert "rmse" in shown
+
+
+def test_the_fit_s_own_scores_stand_beside_those_of_the_test(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    arguments = ("evaluate", "test.csv", "--model", regression)
+    document = xrfm(*arguments, "--json", folder=folder).document
+    assert document["out_of_fold"] == load_model(regression).report.metrics
+    assert set(document["worse_by"].values()) == {None}  # of two folds
+    shown = xrfm(*arguments, folder=folder).out
+    assert "out of fold" in shown
+    assert "worse by" not in shown
+
+
+def test_a_test_is_compared_in_deviations_of_the_folds(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    model = load_model(regression)
+    folds = {"rmse": [4000.0, 6000.0, 8000.0], "r2": [0.5, 0.5, 0.5], "mae": [1.0, 2.0]}
+    save_model(replace(model, report=replace(model.report, fold_metrics=folds)), folder / "three.xrfm")
+    arguments = ("evaluate", "test.csv", "--model", "three.xrfm")
+    document = xrfm(*arguments, "--json", folder=folder).document
+    worse = (document["metrics"]["rmse"] - document["out_of_fold"]["rmse"]) / 2000.0
+    assert document["worse_by"]["rmse"] == pytest.approx(worse)
+    assert {name for name, value in document["worse_by"].items() if value is not None} == {"rmse"}
+    outcome = xrfm(*arguments, "--fail-over", "rmse=1e9", folder=folder)
+    assert "worse by" in outcome.out
+    assert f"{worse:+.1f}" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_promises(regression: Path) -> None:
+    folds = {"r2": [0.7, 0.8, 0.9], "rmse": [1.0, 3.0, 5.0], "mae": [2.0, 2.0, 2.0]}
+    metrics = {"r2": 0.8, "rmse": 3.0, "mae": 2.0, "mape": float("nan")}
+    report = replace(
+        load_model(regression).report, metrics=metrics, fold_metrics=folds, validation={"judged_rows": 90}
+    )
+    test = {"r2": 0.6, "rmse": 2.0, "mae": 3.0, "mape": 0.1, "poisson_deviance": 1.0}
+    found = promises_of(report, test, rows=30)
+    assert {name: promise.value for name, promise in found.items()} == {"r2": 0.8, "rmse": 3.0, "mae": 2.0}
+    assert found["r2"].worse_by == pytest.approx(2.0)
+    assert (found["rmse"].worse_by, found["mae"].worse_by) == (-0.5, None)
+    assert all(promise.worse_by is None for promise in promises_of(report, test, rows=29).values())
+    earlier = replace(report, fold_metrics={}, validation={})
+    assert promises_of(earlier, test, rows=900)["r2"] == Promise(value=0.8, worse_by=None)
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,16 @@ from xrfm_cli.reports import (
 )
 from xrfm_cli.reports.fit_plots import history_figure, reliability_figure
 from xrfm_cli.reports.formats import byte_count, happening, number, percent, seconds, setting
+from xrfm_cli.tuning import FitReport
 
 CASES = ["linear", "ensemble", "two_classes", "three_classes", "leaves", "hostile"]
+NEWER = ("fold_metrics", "hyperparameter_importances")
 VOID = {"meta", "link", "br", "img", "input", "hr", "col", "base"}
 FIT_NAMES = {
     "schema_version", "command", "xrfm_version", "task", "target", "rows", "columns", "metric", "score",
     "lower_is_better", "stopped_by", "baselines", "seconds", "trials", "ensemble", "leaves", "importances",
-    "fallbacks", "repairs", "peak_memory_bytes",
+    "fallbacks", "repairs", "peak_memory_bytes", "best_trial", "improvements", "trial_seconds",
+    "fold_metrics", "hyperparameter_importances",
 }  # fmt: skip
 EXPLAIN_NAMES = {"schema_version", "command", "xrfm_version", "importances", "directions", "pairs", "leaves"}
 
@@ -146,8 +149,34 @@ def test_the_page_of_a_fit_says_what_happened(files: dict[str, str]) -> None:
         "same",
         "city",
         "dropped",
+        "out of fold",
+        "it takes 10 that were judged to the end",
+        "Of the search, ",
     ):
         assert expected in words
+
+
+def test_the_page_tells_which_choices_mattered(ensemble: Case, tmp_path: Path) -> None:
+    rows = [
+        {"name": "ridge", "share": 0.75, "by_chance": 0.2},
+        {"name": "family", "share": 0.25, "by_chance": 0.25},
+    ]
+    model = replace(ensemble.model, report=replace(ensemble.model.report, hyperparameter_importances=rows))
+    files = write_both(Case(table=ensemble.table, model=model), tmp_path)
+    assert json.loads(files["m.report.json"])["hyperparameter_importances"] == rows
+    for name in ("m.report.html", "m.explain.html"):
+        words = Page(files[name]).words
+        assert "Which choices mattered" in words
+        assert words.count("may be chance") == 1
+        assert "75.0 %" in words
+
+
+def test_a_report_of_an_earlier_version_has_pages_too(ensemble: Case, tmp_path: Path) -> None:
+    facts = ensemble.model.report.timeless().to_json()
+    old = {name: value for name, value in facts.items() if name not in NEWER}
+    model = replace(ensemble.model, report=FitReport.from_json(old))
+    files = write_both(Case(table=ensemble.table, model=model), tmp_path)
+    assert "Of the search, " not in " ".join(Page(files["m.report.html"]).words)
 
 
 @pytest.mark.parametrize("files", ["leaves"], indirect=True)

@@ -72,6 +72,16 @@ def test_trials_end_the_search_where_they_come_first() -> None:
     assert spent < 100
 
 
+def test_trials_tell_when_they_ended() -> None:
+    model, *_ = slow_fit(1.0, 1e6, trials=4)
+    ended = [trial["ended_s"] for trial in model.report.trials]
+    assert all(0 < trial["seconds"] <= trial["ended_s"] for trial in model.report.trials)
+    assert len(set(ended)) == 4  # one after the other, in whole ticks
+    assert all(moment == int(moment) for moment in ended)
+    assert max(ended) < model.report.seconds["search"]
+    assert all(not {"seconds", "ended_s"} & set(trial) for trial in model.report.timeless().trials)
+
+
 def test_time_ends_the_search_where_it_comes_first() -> None:
     model, *_ = slow_fit(1.0, 60.0, trials=10_000)
     assert model.report.stopped_by == "time"

@@ -63,6 +63,15 @@ def same_intervals(left: Intervals | None, right: Intervals | None) -> bool:
     return (left.scores, facts, set(tensors)) == (right.scores, others, set(other_tensors)) and same
 
 
+def test_a_report_of_an_earlier_version_is_read(saved: dict[str, Path], tmp_path: Path) -> None:
+    manifest, tensors = read_model_file(saved["regression"])
+    for name in ("fold_metrics", "hyperparameter_importances"):
+        del manifest["report"][name]
+    report = load_model(write(tmp_path / "old.xrfm", (manifest, tensors))).report
+    assert (report.fold_metrics, report.hyperparameter_importances) == ({}, [])
+    assert report.score == load_model(saved["regression"]).report.score
+
+
 def test_saving_again_gives_the_same_bytes(task: str, saved: dict[str, Path], tmp_path: Path) -> None:
     again = tmp_path / "again.xrfm"
     save_model(load_model(saved[task]), again)

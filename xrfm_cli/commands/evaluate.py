@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from rich.text import Text
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.options import EvaluateOptions
+from xrfm_cli.commands.promises import Promise, promises_of
 from xrfm_cli.commands.reading import read_whole, say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.tables import metrics_table
@@ -23,6 +26,7 @@ from xrfm_cli.datasets.errors import TargetError
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel, Prediction
+from xrfm_cli.tuning.report import FitReport
 from xrfm_cli.tuning.storage import load_model
 
 UNSEEN = -2  # encode_target's code of a label that training did not have
@@ -44,7 +48,11 @@ def run(options: EvaluateOptions, session: Session) -> int:
         *judge("fail_under", options.fail_under, metrics),
         *judge("fail_over", options.fail_over, metrics),
     ]
-    session.renderer.result(metrics_table(metrics, verdicts, rows=table.n_rows))
+    promises = promises_of(model.report, metrics, rows=table.n_rows)
+    session.renderer.result(
+        metrics_table(metrics, verdicts, promises, rows=table.n_rows),
+        Text(_legend(model.report, promises), style="dim"),
+    )
     thresholds = [
         {
             "option": item.option,
@@ -56,8 +64,26 @@ def run(options: EvaluateOptions, session: Session) -> int:
         for item in verdicts
     ]
     values = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
-    session.renderer.document("evaluate", {"rows": table.n_rows, "metrics": values, "thresholds": thresholds})
+    session.renderer.document(
+        "evaluate",
+        {
+            "rows": table.n_rows,
+            "metrics": values,
+            "out_of_fold": {name: item.value for name, item in promises.items()},
+            "worse_by": {name: item.worse_by for name, item in promises.items()},
+            "thresholds": thresholds,
+        },
+    )
     return 0 if all(item.passed for item in verdicts) else 1
+
+
+def _legend(report: FitReport, promises: Mapping[str, Promise]) -> str:
+    """What the columns of the promises mean."""
+    whose = " of the model that it was refitted from" if report.stopped_by == "refit" else ""
+    text = f"out of fold: the fit's own score{whose}, on rows held out in turn"
+    if any(item.worse_by is not None for item in promises.values()):
+        text += "\nworse by: in standard deviations between the folds; negative is better"
+    return text
 
 
 def _measure(model: FittedModel, table: Table, session: Session) -> dict[str, float]:

@@ -43,7 +43,7 @@ def show_fit(
         Text(target_line(model.target)),
         heading(f"Scores ({report.metric} on rows held out, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
-        Text(_search_line(model), style="dim"),
+        Text("\n".join(search_lines(model, document)), style="dim"),
         heading("What matters most"),
         importances_table(document["importances"]),
         heading("Written"),
@@ -103,8 +103,9 @@ def next_commands(model: Path, data: str) -> list[str]:
     return [f"xrfm predict {shlex.quote(data)}{named} --output predictions.csv", f"xrfm explain{named}"]
 
 
-def _search_line(model: FittedModel) -> str:
-    report = model.report
+def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
+    """How sure the score is, what was tried, what it cost and which choices mattered."""
+    report, best = model.report, document["best_trial"]
     tried, done = len(report.trials), sum(1 for trial in report.trials if trial["state"] == "complete")
     trials = f"{tried} trial{'s' if tried != 1 else ''}" + (
         f" ({done} judged to the end)" if done < tried else ""
@@ -113,4 +114,16 @@ def _search_line(model: FittedModel) -> str:
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
-    return f"{spread}\n{trials}, {members}, {seconds:.1f} s; {stopped}"
+    if best is not None and done > 1:
+        moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
+        spread += f"; best single trial {number(best['score'])}{moment}"
+    lines = [spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
+    return lines + _mattering(document["hyperparameter_importances"])
+
+
+def _mattering(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The hyperparameters that mattered more than chance gives, if that is known."""
+    if not rows:
+        return []
+    clear = [f"{row['name']} {row['share']:.0%}" for row in rows if row["share"] > row["by_chance"]]
+    return [f"what mattered: {', '.join(clear[:3]) or 'no choice more than chance gives'}"]

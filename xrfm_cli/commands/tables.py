@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from xrfm_cli.commands.promises import Promise
 from xrfm_cli.commands.thresholds import Verdict
 from xrfm_cli.datasets import ColumnSchema, TableSchema
 
@@ -108,16 +109,31 @@ def importances_table(importances: Sequence[Mapping[str, Any]], *, most: int = M
     return table
 
 
-def metrics_table(metrics: Mapping[str, float], verdicts: Sequence[Verdict], *, rows: int) -> Grid:
-    """The metrics of a test, and whether each threshold was met."""
-    table = grid("metric", f"{rows:,} rows", "threshold", "")
-    table.columns[1].justify = "right"
+def metrics_table(
+    metrics: Mapping[str, float],
+    verdicts: Sequence[Verdict],
+    promises: Mapping[str, Promise],
+    *,
+    rows: int,
+) -> Grid:
+    """The metrics of a test beside what the fit promised, and whether each threshold was met."""
+    compared = any(promise.worse_by is not None for promise in promises.values())
+    titles = ["out of fold", *(["worse by"] if compared else [])]
+    table = grid("metric", f"{rows:,} rows", *titles, *(["threshold", ""] if verdicts else []))
+    for column in table.columns[1 : 2 + len(titles)]:
+        column.justify = "right"
     for name, value in metrics.items():
+        promise = promises.get(name)
+        promised = [number(None if promise is None else promise.value)]
+        if compared:
+            worse_by = None if promise is None else promise.worse_by
+            promised.append("" if worse_by is None else f"{worse_by:+.1f}")
         of_this = [item for item in verdicts if item.metric == name]
         asked = ", ".join(f"{_direction(item)} {item.limit:g}" for item in of_this)
         failed = any(not item.passed for item in of_this)
         mark = "" if not of_this else "missed" if failed else "met"
-        table.add_row(name, number(value), asked, mark, style="bold red" if failed else "")
+        judged = (asked, mark) if verdicts else ()
+        table.add_row(name, number(value), *promised, *judged, style="bold red" if failed else "")
     return table
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from xrfm_cli.reports.explanation import Explanation
+from xrfm_cli.reports.search import best_trial, improvements, trial_seconds
 from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.report import FitReport
 
 SCHEMA_VERSION = 1
 
@@ -41,10 +43,12 @@ def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]
             "lower_is_better": report.lower_is_better,
             "stopped_by": report.stopped_by,
             "metrics": report.metrics,
+            "fold_metrics": report.fold_metrics,
             "validation": report.validation,
             "baselines": report.baselines,
             "seconds": report.seconds,
             "trials": report.trials,
+            **_search(report),
             "ensemble": report.ensemble,
             "leaves": report.leaves,
             "importances": _importances(explanation),
@@ -115,6 +119,17 @@ def _head(command: str) -> dict[str, Any]:
     from xrfm_cli import __version__
 
     return {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
+
+
+def _search(report: FitReport) -> dict[str, Any]:
+    """What the trials come to: the best of them, when it got better, what mattered and what it cost."""
+    lower = report.lower_is_better
+    return {
+        "best_trial": best_trial(report.trials, lower_is_better=lower),
+        "improvements": improvements(report.trials, lower_is_better=lower),
+        "trial_seconds": trial_seconds(report.trials),
+        "hyperparameter_importances": report.hyperparameter_importances,
+    }
 
 
 def _intervals(model: FittedModel) -> dict[str, Any] | None:

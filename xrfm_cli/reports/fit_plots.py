@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from xrfm_cli.reports.formats import number
+from xrfm_cli.reports.search import improvements, is_timed
 from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WARM, WIDTH, figure_style, short_label, to_svg
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ def baseline_figure(metric: str, score: float, baselines: Sequence[Mapping[str, 
         return to_svg(figure, f"{metric}: " + ", ".join(f"{name} {number(value)}" for name, value in rows))
 
 
-def history_figure(trials: Sequence[Mapping[str, Any]], metric: str, *, lower_is_better: bool) -> Markup:
-    """Scores by trial, the best so far, and the trials that were pruned; empty below two trials."""
+def history_figure(
+    trials: Sequence[Mapping[str, Any]], metric: str, score: float | None = None, *, lower_is_better: bool
+) -> Markup:
+    """The score of each trial when it ended, the best so far, and those pruned; empty below two trials.
+
+    Trials stand by their numbers where no clock is known. ``score`` is that of the models together.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -62,30 +68,34 @@ def history_figure(trials: Sequence[Mapping[str, Any]], metric: str, *, lower_is
         return Markup("")
     complete = [t for t in scored if t["state"] == "complete"]
     pruned = [t for t in scored if t["state"] != "complete"]
+    place = "ended_s" if is_timed(trials) else "number"
     with figure_style():
         figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
         axes = figure.add_subplot()
-        _points(axes, pruned, marker="x", s=18, c=SOFT, linewidths=1.0, label="pruned on fewer rows")
-        _points(axes, complete, s=18, c=ACCENT, label="complete")
+        _points(axes, pruned, place, marker="x", s=18, c=SOFT, linewidths=1.0, label="pruned on fewer rows")
+        _points(axes, complete, place, s=18, c=ACCENT, label="complete")
         if complete:
-            numbers = [t["number"] for t in complete]
-            scores = [t["score"] for t in complete]
-            best = (np.minimum if lower_is_better else np.maximum).accumulate(scores)
-            last = max(t["number"] for t in scored)
+            steps = improvements(complete, lower_is_better=lower_is_better)
+            best = [step["score"] for step in steps]
+            moments = [step["ended_s" if place == "ended_s" else "trial"] for step in steps]
+            last = max(t[place] for t in scored)
             axes.step(
-                [*numbers, last],
+                [*moments, last],
                 [*best, best[-1]],
                 where="post",
                 color=WARM,
                 linewidth=1.4,
                 label="best so far",
             )
-        _focus(axes, [t["score"] for t in scored], lower_is_better=lower_is_better)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axes.set_xlabel("trial")
+        together = [] if score is None or not np.isfinite(score) else [score]
+        for value in together:
+            axes.axhline(value, color=WARM, linewidth=1.0, linestyle=(0, (4, 3)), label="models together")
+        _focus(axes, [*(t["score"] for t in scored), *together], lower_is_better=lower_is_better)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=place == "number"))
+        axes.set_xlabel("seconds since the search began" if place == "ended_s" else "trial")
         axes.set_ylabel(metric)
         axes.grid(axis="y")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, handletextpad=0.4)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, handletextpad=0.4)
         return to_svg(figure, f"{metric} of {len(scored)} trials")
 
 
@@ -145,9 +155,9 @@ def reliability_figure(probability: Array, hit: Array, label: str) -> Markup:
         return to_svg(figure, "Reliability of the predicted probabilities")
 
 
-def _points(axes: Axes, trials: Sequence[Mapping[str, Any]], **style: Any) -> None:
+def _points(axes: Axes, trials: Sequence[Mapping[str, Any]], place: str, **style: Any) -> None:
     if trials:
-        axes.scatter([t["number"] for t in trials], [t["score"] for t in trials], zorder=3, **style)
+        axes.scatter([t[place] for t in trials], [t["score"] for t in trials], zorder=3, **style)
 
 
 def _focus(axes: Axes, scores: Sequence[float], *, lower_is_better: bool) -> None:

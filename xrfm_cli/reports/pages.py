@@ -19,7 +19,9 @@ from xrfm_cli.reports.fit_plots import baseline_figure, history_figure, reliabil
 from xrfm_cli.reports.formats import FILTERS, percent
 from xrfm_cli.reports.plots import direction_figure, importance_figure, matrix_figure
 from xrfm_cli.reports.search import tried_choices
+from xrfm_cli.reports.story import cost_words, selection_words
 from xrfm_cli.reports.svg import short_label
+from xrfm_cli.tuning.importances import LEAST_COMPLETE
 from xrfm_cli.tuning.model import FittedModel
 
 LISTED_COLUMNS = 40  # columns in the table of columns
@@ -77,6 +79,8 @@ def render_fit(model: FittedModel, explanation: Explanation, document: Mapping[s
             complete=sum(trial["state"] == "complete" for trial in document["trials"]),
             stopped=STOPPED_WORDS.get(document["stopped_by"], f"stopped by {document['stopped_by']}"),
             outcome_caption=caption,
+            selection=selection_words(document),
+            cost=cost_words(document),
             stages=stages,
             total_seconds=document["seconds"].get("total", sum(stages.values())),
             longest_stage=max(stages.values(), default=0.0) or 1.0,
@@ -128,6 +132,7 @@ def _frame(model: FittedModel, title: str) -> dict[str, Any]:
         "created": model.created,
         "centers": model.n_centers,
         "tried": tried_choices(model.report.trials, lower_is_better=model.report.lower_is_better),
+        "least_complete": LEAST_COMPLETE,
         "versions": {name: text for name, text in model.versions.items() if name not in ("xrfm", "xrfm-cli")},
     }
 
@@ -140,7 +145,12 @@ def _figures(model: FittedModel, explanation: Explanation) -> dict[str, Markup]:
         "importances": importance_figure(explanation.importances) if matters else Markup(""),
         "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else Markup(""),
         "directions": direction_figure(explanation.directions) if explanation.directions else Markup(""),
-        "history": history_figure(report.trials, report.metric, lower_is_better=report.lower_is_better),
+        "history": history_figure(
+            report.trials,
+            report.metric,
+            report.score if len(report.ensemble) > 1 else None,
+            lower_is_better=report.lower_is_better,
+        ),
     }
 
 

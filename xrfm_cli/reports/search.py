@@ -1,10 +1,14 @@
-"""What tuning tried, choice by choice."""
+"""What tuning tried, when it got better and what it cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from xrfm_cli.tuning.space import kernel_family
+
+Trial = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,53 @@ def tried_choices(trials: Sequence[Mapping[str, Any]], *, lower_is_better: bool)
         if len(rows) > 1:
             out += sorted(rows, key=lambda row: _order(row.best, lower_is_better))
     return out
+
+
+def is_timed(trials: Sequence[Trial]) -> bool:
+    """Whether the moment is known at which each trial ended; a model file keeps none."""
+    return bool(trials) and all(trial.get("ended_s") is not None for trial in trials)
+
+
+def improvements(trials: Sequence[Trial], *, lower_is_better: bool) -> list[dict[str, Any]]:
+    """The trials that were the best so far when they ended, in that order; pruned ones are none.
+
+    >>> trials = [{"number": 0, "state": "complete", "score": 3.0, "ended_s": 4.0},
+    ...           {"number": 1, "state": "complete", "score": 5.0, "ended_s": 2.0},
+    ...           {"number": 2, "state": "pruned", "score": 1.0, "ended_s": 5.0}]
+    >>> [tuple(step.values()) for step in improvements(trials, lower_is_better=True)]
+    [(1, 5.0, 2.0), (0, 3.0, 4.0)]
+    """
+    place = "ended_s" if is_timed(trials) else "number"
+    complete = [t for t in trials if t["state"] == "complete" and t["score"] is not None]
+    steps: list[dict[str, Any]] = []
+    for trial in sorted(complete, key=lambda t: (t[place], t["number"])):
+        if not steps or _order(trial["score"], lower_is_better) < _order(steps[-1]["score"], lower_is_better):
+            steps.append({"trial": trial["number"], "score": trial["score"], "ended_s": trial.get("ended_s")})
+    return steps
+
+
+def best_trial(trials: Sequence[Trial], *, lower_is_better: bool) -> dict[str, Any] | None:
+    """The best single trial: the last that was the best so far."""
+    return next(reversed(improvements(trials, lower_is_better=lower_is_better)), None)
+
+
+def trial_seconds(trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
+    """Seconds of all trials together, by their state and by their kernel family, most first.
+
+    >>> params = {"kernel": "norm", "kernel_p": 1.0}
+    >>> trial_seconds([{"state": "complete", "seconds": 2.5, "params": params}] * 2)
+    {'state': {'complete': 5.0}, 'family': {'l1': 5.0}}
+    """
+    spent: dict[str, dict[str, float]] = {"state": {}, "family": {}}
+    for trial in trials:
+        params = trial["params"]
+        family = kernel_family(params["kernel"], params["kernel_p"])
+        for by, name in (("state", trial["state"]), ("family", family)):
+            spent[by][name] = spent[by].get(name, 0.0) + trial.get("seconds", 0.0)
+    return {
+        by: {name: round(value, 4) for name, value in sorted(sums.items(), key=lambda item: -item[1])}
+        for by, sums in spent.items()
+    }
 
 
 CHOICES = (
