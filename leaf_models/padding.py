@@ -82,7 +82,7 @@ def batch_bytes(rows: int, features: int, outputs: int) -> int:
     torch's operations hold while they run.
 
     >>> batch_bytes(1_000, 50, 1) // 2**20
-    35
+    34
     """
     pairs, sides = 32 * rows**2, 48 * rows * features
     return pairs + sides + 32 * rows * outputs * features + 48 * features**2
