@@ -1,4 +1,4 @@
-"""One leaf on a CUDA device: its time over the floor that the device's matrix products set.
+"""One leaf on a CUDA device, over the floor that its matrix products set; or a tree of many small leaves.
 
     python benchmarks/gpu_leaf.py --reference-python REFENV/bin/python --tf32 --out gpu_leaf.jsonl
 
@@ -9,6 +9,11 @@ python``, the reference package fits the same rows with the same pinned hyperpar
 this project fits them once more with TF32 on, and the record tells how far its predictions move. Every
 fit is a process of its own, with an untimed small fit first, for libraries load and kernels compile at
 their first use. ``--n 2000`` is a quick try.
+
+    python benchmarks/gpu_leaf.py --small-leaves 64 --leaf-rows 1000
+
+Fits a tree of so many leaves instead, together and one by one; the time of the splits, which both spend,
+is beside that of the leaves.
 
 Ends with status 2 where there is no CUDA device.
 """
@@ -32,24 +37,34 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from xrfm_cli.leaf_models import LeafConfig
+
 AGOP_ROWS, WARM_ROWS, RIDGE = 4_096, 1_000, 1e-2
+TREE_SIDES = ("together", "one_by_one")
+
+
+def leaf_config(case: Case, iterations: int, agop_rows: int) -> LeafConfig:
+    """The pinned hyperparameters of this project's leaves."""
+    from xrfm_cli.leaf_models import LeafConfig
+
+    facts = KERNELS[case.kernel]
+    return LeafConfig(
+        kernel_p=facts["p"],
+        kernel_q=facts["q"],
+        bandwidth=case.bandwidth,
+        ridge=RIDGE,
+        iterations=iterations,
+        agop_rows=agop_rows,
+    )
 
 
 def fit_ours(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable[[Tensor], Tensor]:
     """This project's leaf, fitted; what it predicts with."""
     import torch
 
-    from xrfm_cli.leaf_models import LeafConfig, fit_leaf
+    from xrfm_cli.leaf_models import fit_leaf
 
-    facts = KERNELS[case.kernel]
-    config = LeafConfig(
-        kernel_p=facts["p"],
-        kernel_q=facts["q"],
-        bandwidth=case.bandwidth,
-        ridge=RIDGE,
-        iterations=iterations,
-        agop_rows=min(AGOP_ROWS, len(x)),
-    )
+    config = leaf_config(case, iterations, min(AGOP_ROWS, len(x)))
     memory = torch.cuda.mem_get_info()[1]
     return fit_leaf(x, y, config, generator=torch.Generator().manual_seed(0), memory_bytes=memory).predict
 
@@ -79,6 +94,24 @@ def fit_reference(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable
         total_points_to_sample=min(AGOP_ROWS, len(x)),
     )
     return model.predict
+
+
+def work_tree(side: str, case: Case, leaf_rows: int, iterations: int, out: Path) -> None:
+    """Fit a tree and predict in this process; write the predictions and the figures."""
+    import torch
+    from gpu_tree import timed_tree
+
+    from xrfm_cli.leaf_models import leaves
+    from xrfm_cli.trees import TreeConfig
+
+    if side == "one_by_one":
+        leaves.FEWEST_LEAVES = sys.maxsize
+    x, y, new = (torch.from_numpy(values).cuda() for values in rows(case))
+    config = TreeConfig(leaf=leaf_config(case, iterations, AGOP_ROWS), leaf_size=leaf_rows)
+    timed_tree(x[: 4 * leaf_rows], y[: 4 * leaf_rows], config)
+    tree, facts = timed_tree(x, y, config)
+    np.save(out.with_suffix(".npy"), tree.predict(new).cpu().double().numpy())
+    out.write_text(json.dumps(facts))
 
 
 def work(side: str, case: Case, iterations: int, out: Path) -> None:
@@ -126,6 +159,8 @@ def run(side: str, python: str, case: Case, args: argparse.Namespace, folder: Pa
     out.unlink(missing_ok=True)
     command = [python, __file__, "--worker", side, str(out), "--kernels", case.kernel]
     command += ["--n", str(case.n), "--d", str(case.d), "--iterations", str(args.iterations)]
+    if side in TREE_SIDES:
+        command += ["--leaf-rows", str(args.leaf_rows)]
     try:
         done = subprocess.run(command, timeout=args.limit, capture_output=True, text=True)
     except subprocess.TimeoutExpired:
@@ -159,6 +194,21 @@ def compare(case: Case, rate: float, args: argparse.Namespace, folder: Path) -> 
     return record
 
 
+def compare_trees(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """A tree with its leaves fitted together and one by one; how far its predictions are apart."""
+    record: dict[str, object] = {"kernel": case.kernel, "n": case.n, "d": case.d, "leaf_rows": args.leaf_rows}
+    predictions = []
+    for side in TREE_SIDES:
+        answer = run(side, sys.executable, case, args, folder)
+        if "predictions" in answer:
+            predictions.append(answer.pop("predictions"))
+        record[side] = answer
+    if len(predictions) == len(TREE_SIDES):
+        apart = predictions[0] - predictions[1]  # type: ignore[operator]
+        record["apart"] = float(np.sqrt(np.mean(apart**2)) / np.std(predictions[0]))  # type: ignore[arg-type]
+    return record
+
+
 def main() -> int:
     """Read the arguments; compare, or be one side of a comparison."""
     parser = argparse.ArgumentParser(
@@ -171,12 +221,18 @@ def main() -> int:
     parser.add_argument("--kernels", nargs="+", choices=["p=2", "p=1"], default=["p=2", "p=1"])
     parser.add_argument("--reference-python", help="the Python of an environment with xrfm 0.4.5 and CUDA")
     parser.add_argument("--tf32", action="store_true", help="fit with TF32 on, too")
+    parser.add_argument("--small-leaves", type=int, help="fit a tree of so many leaves instead of one leaf")
+    parser.add_argument("--leaf-rows", type=int, default=1_000, help="rows of each of them")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a fit may take")
     parser.add_argument("--out", type=Path, default=Path("gpu_leaf.jsonl"))
     args = parser.parse_args()
     if args.worker:
         side, out = args.worker
-        work(side, Case(args.kernels[0], args.n, args.d, "diagonal", 1), args.iterations, Path(out))
+        case = Case(args.kernels[0], args.n, args.d, "diagonal", 1)
+        if side in TREE_SIDES:
+            work_tree(side, case, args.leaf_rows, args.iterations, Path(out))
+        else:
+            work(side, case, args.iterations, Path(out))
         return 0
 
     import torch
@@ -188,8 +244,12 @@ def main() -> int:
     print(f"{device}: float32 matrix products at {rate / 1e12:.1f} TFLOP/s, TF32 off", flush=True)
     with tempfile.TemporaryDirectory() as folder, args.out.open("a") as lines:
         for kernel in args.kernels:
-            case = Case(kernel, args.n, args.d, "diagonal", 1)
-            record = {"device": device, "rate": rate, **compare(case, rate, args, Path(folder))}
+            if args.small_leaves:
+                case = Case(kernel, args.small_leaves * args.leaf_rows, args.d, "diagonal", 1)
+                found = compare_trees(case, args, Path(folder))
+            else:
+                found = compare(Case(kernel, args.n, args.d, "diagonal", 1), rate, args, Path(folder))
+            record = {"device": device, "rate": rate, **found}
             print(json.dumps(record), file=lines, flush=True)
             print(json.dumps(record), flush=True)
     return 0

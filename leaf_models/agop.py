@@ -56,10 +56,17 @@ def metric_power(metric: Tensor, power: float) -> Tensor:
     >>> metric_power(torch.tensor([4.0, 9.0]), 0.5)
     tensor([2., 3.])
     """
-    if metric.ndim == 1:
-        return metric.clamp(min=0).pow(power)
-    values, vectors = torch.linalg.eigh(in_float64(metric))
-    return ((vectors * values.clamp(min=0).pow(power)) @ vectors.T).to(metric)
+    return metric.clamp(min=0).pow(power) if metric.ndim == 1 else spectral_power(metric, power)
+
+
+def spectral_power(metrics: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
+    """Powers of the eigenvalues of symmetric positive semidefinite matrices.
+
+    >>> spectral_power(torch.diag(torch.tensor([4.0, 9.0])), 0.5).diagonal()
+    tensor([2., 3.])
+    """
+    values, vectors = torch.linalg.eigh(in_float64(metrics))
+    return ((vectors * values.clamp(min=0).pow(power)[..., None, :]) @ vectors.mT).to(metrics)
 
 
 def unit_scale(u: Tensor) -> float:
@@ -70,7 +77,15 @@ def unit_scale(u: Tensor) -> float:
     >>> unit_scale(torch.tensor([[-3.0, 1.0]])), unit_scale(torch.zeros(1, 2))
     (0.25, 1.0)
     """
-    largest = float(u.abs().max()) if u.numel() else 0.0
+    return scale_of(float(u.abs().max()) if u.numel() else 0.0)
+
+
+def scale_of(largest: float) -> float:
+    """The power of two that brings a positive number to between 1/2 and 1; 1 where that cannot be.
+
+    >>> scale_of(3.0), scale_of(math.inf)
+    (0.25, 1.0)
+    """
     if not 0 < largest < math.inf:
         return 1.0
     return 2.0 ** min(126, -math.frexp(largest)[1])

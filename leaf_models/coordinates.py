@@ -73,6 +73,25 @@ def prepare_centers(a: Tensor | Centers) -> Centers:
     return Centers(rows=a, two=two, columns=a.T[two.others].contiguous())
 
 
+def plain_centers(a: Tensor) -> Centers:  # (m, d)
+    """The centers prepared without looking at their values: every column counts as one of many values.
+
+    Nothing waits for the device, and sums over few columns and centers are one launch.
+
+    >>> plain_centers(torch.zeros(3, 2)).columns.shape
+    torch.Size([2, 3])
+    """
+    none = a.new_empty(0)
+    two = TwoValued(
+        columns=torch.empty(0, dtype=torch.long, device=a.device),
+        others=torch.arange(a.shape[1], device=a.device),
+        low=none,
+        gap=none,
+        high_and_one=a.new_ones(len(a), 1),
+    )
+    return Centers(rows=a, two=two, columns=a.T.contiguous())
+
+
 def coordinate_sums(term: Term, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b, d), (m, d) -> (b, m)
     """``sum_j term(|u_bj - a_ij|)``.
 

@@ -82,8 +82,8 @@ class NormKernel:
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """Kernel values ``(b, m)``."""
         if self.p == 2:
-            return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self._rate)
-        return exponential_sums(Term(kind="power", exponent=self.p), u, a, self.q / self.p, self._rate)
+            return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self.rate)
+        return exponential_sums(Term(kind="power", exponent=self.p), u, a, self.q / self.p, self.rate)
 
     def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """Distances to the power p ``(b, m)``: whatever ``q`` and the bandwidth are."""
@@ -91,18 +91,18 @@ class NormKernel:
 
     def of_bases(self, bases: Tensor) -> Tensor:
         """Kernel values ``(b, m)``."""
-        return kernel_values_(bases.clone(), self.q / self.p, self._rate)
+        return kernel_values_(bases.clone(), self.q / self.p, self.rate)
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:
         """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         centers = prepare_centers(a)
         sums = power_sums(u, centers, self.p)  # r^p
-        zero = _is_zero(sums, u, centers.rows, self.p)
+        zero = is_zero(sums, u, centers.rows, self.p)
         # The factor -(q / L^q) k r^(q-p) of a pair; pairs at distance zero are left out.
-        pair = kernel_values_(sums, self.q / self.p, self._rate, derived=True).masked_fill_(zero, 0.0)
-        pair.mul_(-self.q * self._rate)
+        pair = kernel_values_(sums, self.q / self.p, self.rate, derived=True).masked_fill_(zero, 0.0)
+        pair.mul_(-self.q * self.rate)
         if self.p == 2 and not has_loops(u):
-            return _euclidean_sums(pair, u, centers.rows, coefficients)
+            return euclidean_sums(pair, u, centers.rows, coefficients)
         # The slope of |delta|^p carries a factor p that the kernel's own derivative has not.
         term = Term(kind="power", exponent=self.p)
         return coordinate_slopes(term, u, centers, pair.div_(self.p), coefficients)
@@ -112,7 +112,7 @@ class NormKernel:
         return _median_of_pairs(power_(power_sums(a, a, self.p), 1 / self.p), weights)
 
     @property
-    def _rate(self) -> float:
+    def rate(self) -> float:
         """``bandwidth^-q``, within float32: an infinite one would make nothing of a distance of zero."""
         return math.exp(min(-self.q * math.log(self.bandwidth), LARGEST_LOG))
 
@@ -151,7 +151,7 @@ class SumPowerKernel:
         centers = prepare_centers(a)
         pair = power_(self.bases(u, centers), self.power - 1)
         pair.mul_(self.power * (1 - self.constant) / u.shape[1])
-        pair.masked_fill_(_is_zero(power_sums(u, centers, 1.0), u, centers.rows, 1.0), 0.0)
+        pair.masked_fill_(is_zero(power_sums(u, centers, 1.0), u, centers.rows, 1.0), 0.0)
         return coordinate_slopes(self._term, u, centers, pair, coefficients)
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
@@ -186,31 +186,40 @@ def _expanded_squares(u: Tensor, a: Tensor) -> Tensor:
     left, right = widened(u), widened(a)
     u_norms, a_norms = left.square().sum(1), right.square().sum(1)
     squared = torch.addmm(a_norms[None, :], left, right.T, alpha=-2).add_(u_norms[:, None])
-    noise = 8 * max(torch.finfo(u.dtype).eps ** 2, torch.finfo(left.dtype).eps)
+    noise = noise_of_squares(u.dtype, left.dtype)
     for rows in cache_blocks(len(u), len(a)):
         bound = (u_norms[rows, None] + a_norms[None, :]).mul_(noise)
         squared[rows].masked_fill_(squared[rows] <= bound, 0.0)
     return squared.to(u.dtype)
 
 
-def _is_zero(sums: Tensor, u: Tensor, a: Tensor, p: float) -> Tensor:  # (b, m), (b, d), (m, d) -> (b, m)
+def noise_of_squares(dtype: torch.dtype, wide: torch.dtype) -> float:
+    """The share of the squared norms below which squared distances, expanded in ``wide``, are rounding."""
+    return 8 * max(torch.finfo(dtype).eps ** 2, torch.finfo(wide).eps)
+
+
+def is_zero(
+    sums: Tensor, u: Tensor, a: Tensor, p: float
+) -> Tensor:  # (*batch, b, m), (*batch, b, d), (*batch, m, d) -> (*batch, b, m)
     """Which distances to the power p rounding cannot tell from zero.
 
     A full metric is applied by a matrix product, after which equal rows may differ in their last digits.
     """
     noise = (8 * torch.finfo(u.dtype).eps) ** p
-    sizes = [rows.abs().pow(p).sum(1).mul_(noise) for rows in (u, a)]
-    return sums <= sizes[0][:, None] + sizes[1]
+    sizes = [rows.abs().pow(p).sum(-1).mul_(noise) for rows in (u, a)]
+    return sums <= sizes[0][..., :, None] + sizes[1][..., None, :]
 
 
-def _euclidean_sums(pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
+def euclidean_sums(
+    pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor
+) -> Tensor:  # (*batch, b, m), (*batch, b, d), (*batch, m, d), (*batch, m, c) -> (*batch, b, c, d)
     """``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel."""
     wide_pair, wide_u, wide_a = widened(pair), widened(u), widened(a)
     sums = [
-        (weighted := wide_pair * column).sum(1, keepdim=True) * wide_u - weighted @ wide_a
-        for column in widened(coefficients.T)
+        (weighted := wide_pair * column[..., None, :]).sum(-1, keepdim=True) * wide_u - weighted @ wide_a
+        for column in widened(coefficients).unbind(-1)
     ]
-    return torch.stack(sums, dim=1).to(u.dtype)
+    return torch.stack(sums, dim=-2).to(u.dtype)
 
 
 def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:

@@ -79,8 +79,8 @@ def iterate_leaf(
         kept = weights > 0
         if not bool(kept.all()):
             x, y, weights = x[kept], y[kept], weights[kept]
-    _check(x, y)
-    metric = _starting_metric(x, config, initial_metric)
+    check_rows(x, y)
+    metric = starting_metric(x, config, initial_metric)
     if config.kernel in LINEAR_FAMILIES:
         _check_linear(x, memory_bytes)
         yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
@@ -141,7 +141,8 @@ def _mean(gradients: Tensor, weights: Tensor | None) -> Tensor:  # (n, c, d) -> 
     return (gradients * (weights / weights.sum())[:, None, None]).sum(0)
 
 
-def _starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:
+def starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:
+    """The metric of the first solve, ``(d,)`` or ``(d, d)``: the given one or the identity."""
     d = x.shape[1]
     if initial is not None:
         if config.metric_shape == "full":
@@ -151,7 +152,8 @@ def _starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> T
     return ones if config.metric_shape == "diagonal" else torch.diag(ones)
 
 
-def _check(x: Tensor, y: Tensor) -> None:
+def check_rows(x: Tensor, y: Tensor) -> None:
+    """Refuse rows ``x (n, d)`` and targets ``y (n, c)`` that no leaf can be fitted on."""
     if len(x) == 0:
         raise InputError("a leaf needs at least one row with a positive weight.")
     if not bool(torch.isfinite(x).all()) or not bool(torch.isfinite(y).all()):

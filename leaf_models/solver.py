@@ -57,8 +57,13 @@ def solve_ridge(
             if bool(torch.isfinite(coefficients).all()):
                 return Solution(coefficients=coefficients, jitter=jitter * scale)
         _restore_lower_(kernel)
-    raise NumericalError(
-        f"the kernel matrix of {len(kernel)} rows is not positive definite even with "
+    raise not_positive_definite(len(kernel), scale, ridge)
+
+
+def not_positive_definite(rows: int, scale: float, ridge: float) -> NumericalError:
+    """The error of a matrix that no jitter of the ladder has mended; ``scale`` is its mean diagonal."""
+    return NumericalError(
+        f"the kernel matrix of {rows} rows is not positive definite even with "
         f"{JITTERS[-1] * scale:.1e} on its diagonal. Raise the ridge: --set ridge={max(ridge * 100, 1e-3):g}."
     )
 

@@ -55,14 +55,19 @@ def place_rows(
     """Bring rows ``x (n, d)`` into the coordinates of a metric; ``centers (m,)`` are those that are kept."""
     transform = Transform.fit(x if centers is None else x[centers], metric, config.agop_power)
     u = transform(x)
-    if not bool(torch.isfinite(u).all()):
-        raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
+    check_placed(u)
     bandwidth = config.bandwidth
     if config.bandwidth_mode == "adaptive":
         row_weights = None if weights is None else weights[scale_rows]
         typical = make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights)
         bandwidth *= typical / transform.scale
     return PlacedRows(metric=metric, transform=transform, u=u, bandwidth=bandwidth)
+
+
+def check_placed(u: Tensor) -> None:
+    """Refuse rows that have left the range of their numbers on the way into a metric's coordinates."""
+    if not bool(torch.isfinite(u).all()):
+        raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
 
 
 def solve_directly(
@@ -76,9 +81,7 @@ def solve_directly(
     """Solve directly, every row a center."""
     matrix = symmetric_kernel(make_kernel(config, placed.kernel_bandwidth), placed.u)
     solution = solve_ridge(matrix, y, config.ridge, weights)
-    if solution.jitter:
-        message = f"a kernel matrix of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
-        on_event(Event(kind="fallback", message=message, count=1))
+    tell_jitter(len(x), solution.jitter, on_event)
     return RFMLeaf(
         config=config,
         centers=x,
@@ -87,6 +90,13 @@ def solve_directly(
         bandwidth=placed.bandwidth,
         jitter=solution.jitter,
     )
+
+
+def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
+    """Say what had to be added to the diagonal of a kernel matrix, if anything."""
+    if jitter:
+        message = f"a kernel matrix of {rows} rows needed {jitter:.1e} more on its diagonal"
+        on_event(Event(kind="fallback", message=message, count=1))
 
 
 def solve_with_centers(

@@ -24,6 +24,7 @@ class Transform:
     def fit(cls, centers: Tensor, metric: Tensor, agop_power: float) -> Transform:
         """The transform of a leaf with these centers ``(m, d)``.
 
+        >>> import torch
         >>> transform = Transform.fit(torch.tensor([[0.0], [2.0]]), torch.tensor([4.0]), 0.5)
         >>> transform(torch.tensor([[1.0], [2.0]])).ravel().tolist(), transform.scale
         ([0.0, 0.5], 0.25)

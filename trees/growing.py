@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models import LeafModel, iterate_leaf
+from xrfm_cli.leaf_models import LeafRows, iterate_leaves
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
@@ -75,29 +75,26 @@ def iterate_tree(
     """Grow a tree and yield it after each round of metric updates, ``t = 0 .. iterations``.
 
     All leaves are at the same ``t`` in one yielded model. Arguments as in
-    :func:`xrfm_cli.leaf_models.iterate_leaf`. Leaves draw from generators of their own, so their order
-    of work does not matter.
+    :func:`xrfm_cli.leaf_models.iterate_leaf`.
     """
     if weights is not None:
         kept = weights > 0
         x, y, weights = x[kept], y[kept], weights[kept]
     partition = grow(x, y, config, generator=generator, weights=weights)
     seeds = torch.randint(0, 2**62, (len(partition.leaf_rows),), generator=generator).tolist()
-    running = [
-        iterate_leaf(
-            x[rows],
-            y[rows],
-            config.leaf,
-            generator=torch.Generator().manual_seed(seed),
+    parts = [
+        LeafRows(
+            x=x[rows],
+            y=y[rows],
             weights=None if weights is None else weights[rows],
-            initial_metric=initial_metric,
-            memory_bytes=memory_bytes,
-            on_event=on_event,
+            generator=torch.Generator().manual_seed(seed),
         )
         for rows, seed in zip(partition.leaf_rows, seeds, strict=True)
     ]
-    leaves: tuple[LeafModel, ...]
-    for leaves in zip(*running, strict=True):
+    rounds = iterate_leaves(
+        parts, config.leaf, initial_metric=initial_metric, memory_bytes=memory_bytes, on_event=on_event
+    )
+    for leaves in rounds:
         yield TreeModel(config=config, splits=partition.splits, leaves=leaves)
 
 

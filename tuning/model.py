@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import TargetCoding
@@ -36,14 +37,13 @@ class Member:
     params: dict[str, Any]
     score: float  # its own out-of-fold score
 
-    def scores(self, x: NDArray[np.float32], device: str) -> Array:
+    def scores(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
-        codes = self.tree.predict(torch.from_numpy(x).to(device))
-        return self.coding.decode(codes.cpu().double().numpy())
+        return self.coding.decode(self.tree.predict(x).cpu().double().numpy())
 
-    def prediction(self, x: NDArray[np.float32], device: str) -> Array:
+    def prediction(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Values ``(n,)`` or probabilities ``(n, classes)``."""
-        scores = self.scores(x, device)
+        scores = self.scores(x)
         return scores[:, 0] if self.calibrator is None else self.calibrator.probabilities(scores)
 
 
@@ -132,10 +132,10 @@ class FittedModel:
         n = len(next(iter(encoded.values())))
         shape = (n,) if self.calibration is None else (n, len(self.target.classes))
         total = np.zeros(shape)
+        coming = {key: device_blocks(x, BLOCK_ROWS, self.device) for key, x in encoded.items()}
         for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
+            blocks = {key: next(own) for key, own in coming.items()}  # members may share an encoder
             for member in self.members:
-                total[rows] += member.weight * member.prediction(
-                    encoded[id(member.encoder)][rows], self.device
-                )
+                values = member.prediction(blocks[id(member.encoder)])
+                total[start : start + BLOCK_ROWS] += member.weight * values
         return total

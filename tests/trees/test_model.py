@@ -14,7 +14,7 @@ from torch import Tensor
 from tests import oracles
 from tests.leaf_variants import VARIANTS, assert_same_bits, generator, numbers, oracle_kernel, sample
 from tests.trees.test_routing import right_of, slow
-from xrfm_cli.leaf_models import LeafConfig, RFMLeaf
+from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, leaves
 from xrfm_cli.trees import TreeConfig, TreeModel, fit_tree, iterate_tree, read_model_file, write_model_file
 from xrfm_cli.trees.routing import route
 
@@ -155,6 +155,26 @@ def test_the_generator_decides_and_nothing_else() -> None:
     assert_same_bits(models[-1].predict(x), first.predict(x))
     other = fit(x, y, SMALL["norm2-full"], seed=1, **options)
     assert not torch.equal(other.predict(x), first.predict(x))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@each_leaf
+def test_leaves_fitted_together_make_the_same_tree(
+    leaf: LeafConfig, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = sample(90)
+    weights = torch.arange(90, dtype=x.dtype) % 4 if weighted else None  # some of weight 0
+    config = TreeConfig(leaf=leaf, leaf_size=20, min_leaf_size=3, overlap=0.1)
+    alone = list(iterate_tree(x, y, config, generator=generator(), weights=weights))
+    monkeypatch.setattr(leaves, "leaves_a_batch", lambda *_: 3)
+    together = list(iterate_tree(x, y, config, generator=generator(), weights=weights))
+    assert len(together) == len(alone)
+    for near, far in zip(together, alone, strict=True):
+        torch.testing.assert_close(near.predict(x), far.predict(x), rtol=1e-6, atol=1e-6)
+    facts, tensors = together[-1].state()
+    stored = TreeModel.from_state(facts, {name: value.clone() for name, value in tensors.items()})
+    assert_same_bits(stored.predict(x), together[-1].predict(x))
+    assert len({tensor.untyped_storage().data_ptr() for tensor in tensors.values()}) == len(tensors)
 
 
 def test_memory_changes_blocks_only() -> None:

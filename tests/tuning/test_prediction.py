@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests.tuning.tables import answers, fit, law, same_bits, sample, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.tuning import FittedModel
 from xrfm_cli.tuning.intervals import Intervals
 
@@ -38,6 +43,23 @@ def test_nor_where_blocks_of_predictions_meet(model: FittedModel) -> None:
     whole = answers(model, table)
     parts = [answers(model, table.take(np.arange(k, min(k + 999, 2_500)))) for k in range(0, 2_500, 999)]
     assert same_bits(np.concatenate(parts), whole)
+
+
+def test_members_of_one_encoder_share_its_blocks(model: FittedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = dataclasses.replace(model.members[0], weight=1.0)
+    alone = dataclasses.replace(model, members=(member,))
+    twice = dataclasses.replace(model, members=(dataclasses.replace(member, weight=0.5),) * 2)
+    table = table_of(law(2_500, seed=11))
+    sent: list[int] = []
+
+    def blocks(x: NDArray[np.float32], rows: int, device: str) -> Iterator[torch.Tensor]:
+        sent.append(len(x))
+        return device_blocks(x, rows, device)
+
+    expected = answers(alone, table)
+    monkeypatch.setattr("xrfm_cli.tuning.model.device_blocks", blocks)
+    assert same_bits(answers(twice, table), expected)
+    assert sent == [2_500]
 
 
 KINDS = [

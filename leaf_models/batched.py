@@ -1,0 +1,137 @@
+"""Fitting several small leaves at once, for a device that waits for launches rather than for arithmetic.
+
+The same steps as in :mod:`rfm`, which is the oracle of this module, each as a few operations on all leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.leaf_models.agop import scale_of, spectral_power
+from xrfm_cli.leaf_models.batched_kernels import BatchedKernel, typical_distances
+from xrfm_cli.leaf_models.batched_solver import solve_ridges
+from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.leaf import RFMLeaf
+from xrfm_cli.leaf_models.padding import DrawnRows, LeafRows, PaddedRows
+from xrfm_cli.leaf_models.precision import widened
+from xrfm_cli.leaf_models.rfm import check_rows, starting_metric
+from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, check_placed, tell_jitter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlacedBatch:
+    """Rows of ``b`` leaves in the coordinates of their metrics, and the kernels there."""
+
+    u: Tensor  # (b, n, d); zeros for rows that were filled up
+    roots: Tensor  # (b, d) or (b, d, d), powers of the metrics
+    scales: Tensor  # (b,) powers of two that keep distances within float32
+    bandwidths: tuple[float, ...]  # in the metrics' coordinates, without the scales
+    kernel: BatchedKernel
+
+
+def iterate_batch(
+    leaves: Sequence[LeafRows],
+    config: LeafConfig,
+    *,
+    initial_metric: Tensor | None = None,
+    on_event: OnEvent = ignore_event,
+) -> Iterator[tuple[RFMLeaf, ...]]:
+    """Fit leaves with a kernel together; yield them after each solve, ``t = 0 .. config.iterations``.
+
+    The leaves that :func:`xrfm_cli.leaf_models.iterate_leaf` fits one by one, with the same rows drawn, up to
+    rounding. All rows of a leaf are its centers.
+
+    >>> x = torch.linspace(-1, 1, 50)[:, None]
+    >>> leaves = [
+    ...     LeafRows(x=x[:n], y=x[:n].square(), weights=None, generator=torch.Generator().manual_seed(0))
+    ...     for n in (30, 50)
+    ... ]
+    >>> config = LeafConfig(bandwidth=1.0, ridge=1e-6, iterations=1)
+    >>> *_, (small, large) = iterate_batch(leaves, config)
+    >>> len(small.centers), bool((large.predict(x) - x.square()).abs().max() < 1e-2)
+    (30, True)
+    """
+    for leaf in leaves:
+        check_rows(leaf.x, leaf.y)
+    batch = PaddedRows.of(leaves)
+    metrics = torch.stack([starting_metric(leaf.x, config, initial_metric) for leaf in leaves])
+    scale_rows = DrawnRows.draw(batch, leaves, DISTANCE_ROWS)
+    for step in range(config.iterations + 1):
+        placed = _place(batch, config, metrics, scale_rows)
+        solution = solve_ridges(placed.kernel.matrices(placed.u), batch.y, config.ridge, batch.weights)
+        for rows, jitter in zip(batch.counts, solution.jitters, strict=True):
+            tell_jitter(rows, jitter, on_event)
+        yield tuple(
+            RFMLeaf(
+                config=config,
+                centers=leaf.x,
+                coefficients=solution.coefficients[number, : len(leaf.x)].clone(),
+                metric=metrics[number].clone(),
+                bandwidth=placed.bandwidths[number],
+                jitter=solution.jitters[number],
+            )
+            for number, leaf in enumerate(leaves)
+        )
+        if step < config.iterations:
+            drawn = DrawnRows.draw(batch, leaves, config.agop_rows)
+            metrics = _updated_metrics(placed, solution.coefficients, drawn, metrics)
+
+
+def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: DrawnRows) -> PlacedBatch:
+    """As :func:`steps.place_rows` for each leaf."""
+    real = batch.are_real[:, :, None]
+    diagonal = config.metric_shape == "diagonal"
+    power = config.agop_power
+    roots = metrics.clamp(min=0).pow(power) if diagonal else spectral_power(metrics, power)
+    means = batch.x.sum(1) / real.sum(1)
+    centred = (batch.x - means[:, None]).masked_fill_(~real, 0.0)
+    u = centred * roots[:, None] if diagonal else (widened(centred) @ widened(roots)).to(centred)
+    scales = [scale_of(largest) for largest in u.abs().amax((1, 2)).tolist()]
+    u *= u.new_tensor(scales)[:, None, None]
+    check_placed(u)
+    bandwidths = [config.bandwidth] * len(scales)
+    if config.bandwidth_mode == "adaptive":
+        typical = typical_distances(config, scale_rows.of(u), scale_rows.weights)
+        bandwidths = [config.bandwidth * (own / scale) for own, scale in zip(typical, scales, strict=True)]
+    in_kernel = tuple(own * scale for own, scale in zip(bandwidths, scales, strict=True))
+    return PlacedBatch(
+        u=u,
+        roots=roots,
+        scales=u.new_tensor(scales),
+        bandwidths=tuple(bandwidths),
+        kernel=BatchedKernel(config=config, bandwidths=in_kernel),
+    )
+
+
+def _updated_metrics(placed: PlacedBatch, coefficients: Tensor, drawn: DrawnRows, previous: Tensor) -> Tensor:
+    """The normalised AGOPs of the leaves over the drawn rows, in float64 up to the last rounding."""
+    config = placed.kernel.config
+    sums = placed.kernel.gradient_sums(drawn.of(placed.u), placed.u, coefficients)
+    sums *= placed.scales[:, None, None, None]
+    diagonal = config.metric_shape == "diagonal"
+    gradients = widened(sums * placed.roots[:, None, None] if diagonal else sums @ placed.roots[:, None])
+    shares = (drawn.weights / drawn.weights.sum(1, keepdim=True))[:, :, None, None]
+    totals = _products(gradients, gradients * shares, diagonal=diagonal)
+    if config.agop_centred:
+        means = (gradients * shares).sum(1, keepdim=True)
+        totals -= _products(means, means, diagonal=diagonal)
+    return _normalised(totals, previous)
+
+
+def _products(left: Tensor, right: Tensor, *, diagonal: bool) -> Tensor:  # (b, s, c, d) -> (b, d) | (b, d, d)
+    """Sums of products of partial derivatives over rows and outputs."""
+    if diagonal:
+        return (left * right).sum((1, 2))
+    return left.flatten(1, 2).mT @ right.flatten(1, 2)
+
+
+def _normalised(metrics: Tensor, previous: Tensor) -> Tensor:
+    """As :func:`agop.normalise_metric` for each leaf."""
+    largest = metrics.abs().flatten(1).amax(1).view(-1, *[1] * (metrics.ndim - 1))
+    kept = torch.isfinite(largest) & (largest > torch.finfo(metrics.dtype).tiny)
+    return torch.where(kept, (metrics / largest).to(previous.dtype), previous)

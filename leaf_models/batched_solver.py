@@ -1,0 +1,64 @@
+"""Kernel ridge regression of several leaves at once: batched Cholesky factors in float64.
+
+The path of a single leaf keeps one matrix in float32 and polishes its solution, for the memory of large
+leaves. Small ones can afford float64, whose factor needs no polish: that would be dozens of launches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.leaf_models.solver import JITTERS, not_positive_definite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BatchedSolution:
+    """Coefficients of several leaves and what it took to get them."""
+
+    coefficients: Tensor  # (b, n, c); zero for rows that were filled up
+    jitters: tuple[float, ...]  # what had to be added to each diagonal, 0 as a rule
+
+
+def solve_ridges(kernels: Tensor, y: Tensor, ridge: float, weights: Tensor) -> BatchedSolution:
+    """Solve ``(K + ridge diag(1/w)) alpha = Y`` for each of some leaves.
+
+    ``kernels (b, n, n)``, ``y (b, n, c)`` and ``weights (b, n)``, of which 0 is for a row that was filled up:
+    its row and column become those of the identity, its target is 0. A leaf whose matrix is not positive
+    definite gets the next jitter of the ladder, the others stay as they are.
+
+    >>> kernels, y = torch.eye(2).expand(2, 2, 2), torch.tensor([[[2.0], [4.0]], [[6.0], [0.0]]])
+    >>> solve_ridges(kernels, y, 1.0, torch.tensor([[1.0, 1.0], [1.0, 0.0]])).coefficients[:, :, 0]
+    tensor([[1., 2.],
+            [3., 0.]])
+
+    Raises NumericalError if no jitter of the ladder makes one of the matrices positive definite.
+    """
+    real = weights > 0
+    added = (ridge / weights.double()).masked_fill(~real, 0.0)
+    matrices = kernels.double().masked_fill(~(real[:, :, None] & real[:, None, :]), 0.0)
+    diagonals = kernels.diagonal(dim1=1, dim2=2).double().masked_fill(~real, 1.0) + added
+    scales = (diagonals * real).sum(1) / real.sum(1)
+    coefficients, jitters = torch.zeros_like(y), torch.zeros_like(scales)
+    pending = torch.arange(len(y), device=y.device)
+    for jitter in JITTERS:
+        some = slice(None) if len(pending) == len(y) else pending
+        raised = diagonals[some] + jitter * scales[some, None] * real[some]
+        found, solved = _solved(matrices[some], raised, y[some].double())
+        done = pending[solved]
+        coefficients[done], jitters[done] = found[solved].to(y.dtype), jitter * scales[done]
+        pending = pending[~solved]
+        if not len(pending):
+            return BatchedSolution(coefficients=coefficients, jitters=tuple(jitters.tolist()))
+    worst = int(pending[0])
+    raise not_positive_definite(int(real[worst].sum()), float(scales[worst]), ridge)
+
+
+def _solved(matrices: Tensor, diagonals: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Solutions ``(k, n, c)`` with these diagonals, and which of them are to be trusted ``(k,)``."""
+    matrices.diagonal(dim1=1, dim2=2).copy_(diagonals)
+    factors, failures = torch.linalg.cholesky_ex(matrices)
+    found = torch.cholesky_solve(y, factors)
+    return found, (failures == 0) & torch.isfinite(found).flatten(1).all(1)

@@ -1,0 +1,103 @@
+"""The leaves of a tree, fitted one by one or, where that is faster, together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.leaf_models import coordinates
+from xrfm_cli.leaf_models.batched import iterate_batch
+from xrfm_cli.leaf_models.batched_kernels import is_euclidean
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
+from xrfm_cli.leaf_models.leaf import LeafModel
+from xrfm_cli.leaf_models.padding import LeafRows, batch_bytes
+from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, iterate_leaf
+
+FEWEST_LEAVES = 4  # that are worth a batch
+MOST_ROWS = 2_048  # of a leaf of a batch: larger ones keep a device busy alone
+
+
+def iterate_leaves(
+    leaves: Sequence[LeafRows],
+    config: LeafConfig,
+    *,
+    initial_metric: Tensor | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    on_event: OnEvent = ignore_event,
+) -> Iterator[tuple[LeafModel, ...]]:
+    """Fit leaves; yield all of them after each solve, ``t = 0 .. config.iterations``.
+
+    Arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`. Leaves draw from generators of their own, so
+    their order of work does not matter.
+
+    >>> x = torch.linspace(-1, 1, 50)[:, None]
+    >>> leaves = [
+    ...     LeafRows(x=part, y=part.square(), weights=None, generator=torch.Generator().manual_seed(0))
+    ...     for part in x.split(25)
+    ... ]
+    >>> [len(found) for found in iterate_leaves(leaves, LeafConfig(iterations=1))]
+    [2, 2]
+    """
+    first = leaves[0]
+    counts = [len(leaf.x) for leaf in leaves]
+    needed = batch_bytes(max(counts), first.x.shape[1], first.y.shape[1])
+    together = leaves_a_batch(first.x.device, first.x.dtype, counts, config, memory_bytes // needed)
+    if together:
+        batches = [
+            iterate_batch(part, config, initial_metric=initial_metric, on_event=on_event)
+            for part in _parts(leaves, together)
+        ]
+        for found in zip(*batches, strict=True):
+            yield tuple(chain.from_iterable(found))
+        return
+    running = [
+        iterate_leaf(
+            leaf.x,
+            leaf.y,
+            config,
+            generator=leaf.generator,
+            weights=leaf.weights,
+            initial_metric=initial_metric,
+            memory_bytes=memory_bytes,
+            on_event=on_event,
+        )
+        for leaf in leaves
+    ]
+    yield from zip(*running, strict=True)
+
+
+def leaves_a_batch(
+    device: torch.device, dtype: torch.dtype, counts: Sequence[int], config: LeafConfig, fitting: int
+) -> int:
+    """How many leaves are fitted together; 0 where each is better fitted alone. The one place that decides.
+
+    ``counts`` are the leaves' rows, ``fitting`` is how many of the largest the byte budget holds.
+
+    >>> cuda, counts = torch.device("cuda"), [900, 1_000, 950, 1_000]
+    >>> leaves_a_batch(cuda, torch.float32, counts, LeafConfig(), 100)
+    4
+    >>> leaves_a_batch(torch.device("cpu"), torch.float32, counts, LeafConfig(), 100)
+    0
+    """
+    few_rows = max(counts) <= min(MOST_ROWS, config.max_centers or MOST_ROWS)
+    if device.type != "cuda" or len(counts) < FEWEST_LEAVES or not few_rows or not _is_batched(config, dtype):
+        return 0
+    return min(fitting, len(counts))
+
+
+def _is_batched(config: LeafConfig, dtype: torch.dtype) -> bool:
+    """Whether a kernel gains: where sums over coordinates are not compiled, they are many launches a leaf."""
+    if config.kernel in LINEAR_FAMILIES:
+        return False
+    return is_euclidean(config) or (dtype == torch.float32 and coordinates.triton_module() is not None)
+
+
+def _parts(leaves: Sequence[LeafRows], most: int) -> list[Sequence[LeafRows]]:
+    """As few parts of at most so many leaves as there can be, about equally large."""
+    parts = -(-len(leaves) // most)
+    cuts = [len(leaves) * number // parts for number in range(parts + 1)]
+    return [leaves[start:stop] for start, stop in pairwise(cuts)]
