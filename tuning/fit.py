@@ -26,6 +26,7 @@ from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.record import Record
 from xrfm_cli.tuning.report import FitReport, baselines_to_json, plotted_oof, repairs_to_json, score_spread
 from xrfm_cli.tuning.study import Budget, SearchResult, search
 
@@ -75,6 +76,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
+    record: Record | None = None,
 ) -> FittedModel:
     """Find the best model within the budget, fit it on all rows and tell how it came to be.
 
@@ -87,6 +89,7 @@ def fit_model(
         on_event: hears of stages, progress, decisions, fallbacks and repairs.
         clock: seconds that only grow.
         started: the moment on that clock from which the time limit counts.
+        record: keeps every step of the search, so that a fit that is killed can go on with it.
 
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
@@ -126,7 +129,7 @@ def fit_model(
             clock=clock,
             reserve=_reserve(problem, config),
         )
-        result = search(problem, space, first_candidates(space), budget, on_event=listener)
+        result = search(problem, space, first_candidates(space), budget, on_event=listener, record=record)
     if not result.judgements:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt

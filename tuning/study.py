@@ -13,18 +13,18 @@ import optuna
 
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.cost import CostModel, FitSize, cost_family, product_rate
+from xrfm_cli.tuning.cost import CostModel, cost_family, product_rate
 from xrfm_cli.tuning.evaluation import (
     Judgement,
     OutOfTime,
-    Spent,
     StageResult,
     evaluate,
     later_iterations,
-    stage_size,
 )
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.record import Record, take_and_tell
 from xrfm_cli.tuning.space import Candidate, SearchSpace
+from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
 
 REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
 AFTER_SEARCH_SHARE = 0.2  # of the time, kept for what follows before anything is known of it
@@ -103,17 +103,26 @@ class RunningTrial:
 
 
 def search(
-    problem: Problem, space: SearchSpace, first: list[dict[str, Any]], budget: Budget, *, on_event: OnEvent
+    problem: Problem,
+    space: SearchSpace,
+    first: list[dict[str, Any]],
+    budget: Budget,
+    *,
+    on_event: OnEvent,
+    record: Record | None = None,
 ) -> SearchResult:
     """Try candidates until the budget ends; the best of the first is always judged to the end.
 
     ``first`` are the sampler's parameters of the configurations to try before it draws its own: all of them
     pass their first stage before the best go on, so that a short budget is not spent on the one that
     happened to come first. Later trials are pruned against all before (asynchronous successive halving,
-    Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone.
+    Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone. Steps that the
+    record holds are not taken again, so that a search that was stopped goes on where it was.
     """
     result = SearchResult(costs=CostModel(product_rate=product_rate(problem.device)))
-    search = _Search(problem=problem, space=space, budget=budget, on_event=on_event, result=result)
+    search = _Search(
+        problem=problem, space=space, budget=budget, on_event=on_event, record=record, result=result
+    )
     with _quiet_optuna():
         search.study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
@@ -140,12 +149,14 @@ class _Search:
     space: SearchSpace
     budget: Budget
     on_event: OnEvent
+    record: Record | None
     study: optuna.Study = field(init=False)
     result: SearchResult
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
     losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
     too_slow: int = 0  # candidates in a row that could not end in time
     started: int = 0
+    recalled_s: float = 0.0  # what the steps that the record held had taken
 
     def run(self, bracket: int) -> None:
         """The first bracket side by side, then one trial after the other."""
@@ -228,19 +239,13 @@ class _Search:
         trial = self.study.ask()
         self.started += 1
         candidate = self.space.suggest(trial)
-        stages = evaluate(
-            self.problem,
-            candidate,
-            trial=trial.number,
-            budgeted=self._budgeted,
-            on_event=self.on_event,
-        )
+        stages = evaluate(self.problem, candidate, trial=trial.number, take=self._take)
         self.waiting.append(RunningTrial(trial=trial, candidate=candidate, stages=stages))
         return self.waiting[-1]
 
     def _advance(self, running: RunningTrial) -> None:
         """One stage more; the trial ends where there is none, where it fails or where time is up."""
-        since = self.budget.clock()
+        since, recalled_s = self.budget.clock(), self.recalled_s
         try:
             stage = running.stages.send(running.candidate if running.stages_done else None)
         except NumericalError as fault:
@@ -259,7 +264,7 @@ class _Search:
                 self.losses[running.stages_done].append(stage.loss)
             else:
                 running.state = "complete"
-        running.seconds += self.budget.clock() - since
+        running.seconds += self.budget.clock() - since + self.recalled_s - recalled_s
 
     def _complete(self, running: RunningTrial) -> None:
         """Go on stage by stage until the trial is judged, pruned or out of time."""
@@ -309,17 +314,30 @@ class _Search:
         )
         _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
-    @contextmanager
-    def _budgeted(self, size: FitSize, solves: int, times: int) -> Iterator[Spent]:
-        """Refuse a fit that cannot end in time, and learn what it took."""
-        budget, costs = self.budget, self.result.costs
+    def _take(self, step: Step, times: int) -> Fitted:
+        """A step from the record; or take it, unless so many like it cannot end in time."""
+        size, costs = size_of(self.problem, step), self.result.costs
+        taken = None if self.record is None else self.record.find(step, self.problem)
+        self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
+        if taken is None:
+            taken = take_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
+            if self.record is not None:
+                self.record.keep(step, self.problem, taken)
+        else:
+            self.recalled_s += taken.seconds
+            for event in taken.events:
+                self.on_event(event)
+        fitted = taken.result()
+        costs.record(size, seconds=taken.seconds, solves=fitted.solves)
+        return fitted
+
+    def _check_time(self, needed_s: float) -> None:
+        """Refuse what cannot end in time, with what follows the search."""
+        budget = self.budget
         if budget.deadline is not None and self.result.judgements:
-            needed = times * costs.estimate(size, solves=solves) + budget.reserve(costs, self.result)
-            if budget.clock() + needed > budget.deadline:
+            needed_s += budget.reserve(self.result.costs, self.result)
+            if budget.clock() + needed_s > budget.deadline:
                 raise OutOfTime
-        since, spent = budget.clock(), Spent()
-        yield spent
-        costs.record(size, seconds=budget.clock() - since, solves=spent.solves)
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
