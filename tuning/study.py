@@ -171,8 +171,8 @@ class _Search:
             self._complete(running)
 
     def judge_one(self) -> None:
-        """If nothing has been judged to the end yet, do so for the best that has begun."""
-        begun = [running for running in self._best_first() if running.loss is not None]
+        """If nothing has been judged to the end yet, do so for the best that can go on."""
+        begun = [r for r in self._best_first() if r.loss is not None and r.state == "running"]
         if begun and not self.result.judgements:
             self._complete(begun[0])
 
@@ -254,6 +254,9 @@ class _Search:
             self.on_event(Event(kind="fallback", message=message, count=1))
         except OutOfTime:
             running.state = "out of time"
+        except KeyboardInterrupt:
+            running.state = "interrupted"  # its generator has ended
+            raise
         else:
             running.stages_done += 1
             running.loss, running.judgement = stage.loss, stage.judgement
