@@ -20,7 +20,7 @@ from tests.cli.test_interrupts import start
 from xrfm_cli.tuning.storage import load_model
 
 Command = Callable[..., Any]
-FIT = ("fit", "train.csv", "--target", "price", "--trials", "12", "--folds", "2", "--device", "cpu")
+FIT = ("fit", "train.csv", "--target", "price", "--trials", "8", "--folds", "2", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm:
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm: Command) -> None:
-    process = stop(place, signal.SIGINT, 15, *FIT)
+    process = stop(place, signal.SIGINT, 40, *FIT, "--trials", "100000")
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 130, messages
     assert "the same command goes on from stopped.run" in messages
@@ -82,8 +82,8 @@ def test_a_fit_in_stages_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command
         x = np.random.default_rng(n).normal(size=(n, 2)).round(3)
         y = np.sin(2 * x[:, 0]) + 0.1 * x[:, 1]
         pyarrow.csv.write_csv(pa.table({"a": x[:, 0], "b": x[:, 1], "y": y}), tmp_path / f"{name}.csv")
-    pins = [part for pin in ("kernel_p=2", "metric_shape=diagonal") for part in ("--set", pin)]
-    arguments = ("fit", "train.csv", "--target", "y", "--valid", "valid.csv", "--trials", "3", *pins)
+    pin = ("--set", "kernel=linear")  # quick, whatever the number of rows
+    arguments = ("fit", "train.csv", "--target", "y", "--valid", "valid.csv", "--trials", "12", *pin)
     process = stop(tmp_path, signal.SIGKILL, 4, *arguments)
     process.communicate(timeout=60)
     models = []
@@ -94,17 +94,24 @@ def test_a_fit_in_stages_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command
     assert models[0] == models[1]
 
 
-@pytest.fixture
-def begun(place: Path, tmp_path: Path, xrfm: Command) -> Path:
-    """A folder with the tables and the record of a fit that ended badly: its report cannot be written."""
+@pytest.fixture(scope="module")
+def unreported(place: Path, tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
+    """A folder with the tables and the record of a fit that ended badly: its report could not be written."""
+    folder = tmp_path_factory.mktemp("begun")
     for name in ("train.csv", "test.csv"):
-        shutil.copy(place / name, tmp_path)
-    (tmp_path / "model.report.json").mkdir()
-    outcome = xrfm(*FIT, "--resume", folder=tmp_path)
+        shutil.copy(place / name, folder)
+    (folder / "model.report.json").mkdir()
+    outcome = xrfm(*FIT, "--resume", folder=folder)
     assert outcome.status == 2, outcome.err
-    assert list((tmp_path / "model.run").glob("*.step"))
-    (tmp_path / "model.report.json").rmdir()
-    return tmp_path
+    assert list((folder / "model.run").glob("*.step"))
+    (folder / "model.report.json").rmdir()
+    return folder
+
+
+@pytest.fixture
+def begun(unreported: Path, tmp_path: Path) -> Path:
+    """A copy of that folder: a record can be moved."""
+    return Path(shutil.copytree(unreported, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize(
@@ -133,22 +140,11 @@ def test_other_data_are_refused(begun: Path, xrfm: Command) -> None:
     assert "another content of DATA." in outcome.error
 
 
-def test_limits_threads_and_words_may_differ(begun: Path, xrfm: Command) -> None:
-    more = (
-        "--trials",
-        "13",
-        "--time-limit",
-        "10m",
-        "--threads",
-        "2",
-        "--preset",
-        "best",
-        "--quiet",
-        "--json",
-    )
-    outcome = xrfm(*FIT, "--resume", *more, folder=begun)
+def test_limits_and_words_may_differ(begun: Path, xrfm: Command) -> None:
+    more = "--trials 9 --time-limit 10m --preset best --quiet --json"
+    outcome = xrfm(*FIT, "--resume", *more.split(), folder=begun)
     assert outcome.status == 0, outcome.err
-    assert len(outcome.document["trials"]) == 13
+    assert len(outcome.document["trials"]) == 9
     assert not (begun / "model.run").exists()
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tuning.tables import Ticks, fit, law, noise_table, same_bits, task_table
+from tests.tuning.tables import Ticks, fit, law, same_bits, task_table
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.errors import NumericalError, OptionError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning import FittedModel, record, save_model
+from xrfm_cli.tuning import FittedModel, plan, record, save_model
 from xrfm_cli.tuning.plan import Fold
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, Taken, from_bytes, open_record, step_name, to_bytes
@@ -35,23 +35,11 @@ class Killed(BaseException):
     """The process is no more."""
 
 
-def waves(n: int, seed: int) -> dict[str, Any]:
-    """A table large enough for stages, easy enough to be quick."""
-    columns = noise_table(n, d=2, seed=seed)
-    return columns | {"y": np.sin(2 * columns["x0"]) + 0.1 * columns["y"]}
-
-
 CASES: dict[str, Callable[..., FittedModel]] = {
-    "folds": lambda **more: fit(law(60), trials=5, folds=2, **more),
-    "classes": lambda **more: fit(task_table("multiclass", 60), trials=4, folds=2, **more),
-    "given rows": lambda **more: fit(law(60), valid=law(30, seed=1), trials=5, **more),
-    "stages": lambda **more: fit(
-        waves(2_410, 0),
-        valid=waves(100, 1),
-        trials=2,
-        pinned={"kernel_p": 2.0, "metric_shape": "full"},
-        **more,
-    ),
+    "folds": lambda **more: fit(law(60), trials=4, folds=2, **more),
+    "classes": lambda **more: fit(task_table("multiclass", 60), trials=2, folds=2, **more),
+    "given rows": lambda **more: fit(law(60), valid=law(30, seed=1), trials=4, **more),
+    "stages": lambda **more: fit(law(300), trials=2, folds=2, pinned={"kernel_p": 2.0}, **more),
     "a tree": lambda **more: fit(
         law(150), trials=2, folds=2, pinned={"leaf_size": 50, "min_leaf_size": 10, "overlap": 0.1}, **more
     ),
@@ -83,8 +71,12 @@ def kill(fitting: Callable[..., FittedModel], folder: Path, *, after: int) -> No
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
+def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fitting, folder = CASES[name], tmp_path / "model.run"
+    if name == "stages":
+        monkeypatch.setattr(plan, "STAGE_SIZES", (40, 90))  # with which tables of thousands of rows begin
     whole = fitting()
     kill(fitting, folder, after=1)
     kill(fitting, folder, after=2)
@@ -94,6 +86,7 @@ def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(name: str, tmp_pa
         assert not held.damaged
         assert bytes_of(resumed, tmp_path) == bytes_of(whole, tmp_path)
         assert resumed.report.timeless() == whole.report.timeless()
+        assert any("-refined-" in step for step in taken_in(folder)) == (name == "stages")
         held.remove()
     assert not folder.exists()
 
@@ -144,9 +137,9 @@ def test_more_trials_go_on(full: tuple[Path, bytes], tmp_path: Path) -> None:
     folder, _ = full
     before = taken_in(folder)
     with open_record(folder, FACTS) as held:
-        more = fit(law(60), trials=8, folds=2, record=held)
+        more = fit(law(60), trials=5, folds=2, record=held)
     assert before < taken_in(folder)
-    assert bytes_of(more, tmp_path) == bytes_of(fit(law(60), trials=8, folds=2), tmp_path)
+    assert bytes_of(more, tmp_path) == bytes_of(fit(law(60), trials=5, folds=2), tmp_path)
 
 
 def fragile(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
@@ -175,7 +168,7 @@ def test_failures_and_what_was_told_come_back(tmp_path: Path, monkeypatch: pytes
 
 def test_a_time_limit_counts_from_the_start_of_the_run_that_goes_on(tmp_path: Path) -> None:
     def limited(**more: Any) -> FittedModel:
-        return fit(law(60), time_limit_s=60.0, folds=2, clock=Ticks(0.5), pinned={"iterations": 0}, **more)
+        return fit(law(60), time_limit_s=30.0, folds=2, clock=Ticks(0.5), pinned={"iterations": 0}, **more)
 
     with open_record(tmp_path / "model.run", FACTS) as held:
         first = limited(record=held)
@@ -183,7 +176,7 @@ def test_a_time_limit_counts_from_the_start_of_the_run_that_goes_on(tmp_path: Pa
         second = limited(record=held)
     assert first.report.stopped_by == second.report.stopped_by == "time"
     assert len(second.report.trials) > len(first.report.trials)
-    assert second.report.seconds["total"] <= 60.0
+    assert second.report.seconds["total"] <= 30.0
 
 
 @pytest.mark.parametrize(
