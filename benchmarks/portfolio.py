@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.datasets.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.cost import FitSize
-from xrfm_cli.tuning.evaluation import Spent, evaluate
+from xrfm_cli.tuning.evaluation import evaluate
 from xrfm_cli.tuning.plan import Fold, Plan
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
+from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.steps import Fitted, Step, take_step
 
 TRAIN_ROWS, ALL_ROWS = 1_000, 2_500
 WIDE = 300  # encoded columns from which a full metric is left out
@@ -121,14 +123,14 @@ def judge(
         if params["metric_shape"] == "full" and not space.full_metric:
             continue
         candidate = space.suggest(optuna.trial.FixedTrial(params))
-        *_, last = evaluate(problem, candidate, trial=number, budgeted=unlimited, on_event=lambda event: None)
+        take = partial(without_limit, problem)
+        *_, last = evaluate(problem, candidate, trial=number, take=take)
         yield {"table": entry["name"], "configuration": number, "loss": last.loss}
 
 
-@contextmanager
-def unlimited(size: FitSize, solves: int, times: int) -> Iterator[Spent]:
-    """No limit of time."""
-    yield Spent()
+def without_limit(problem: Problem, step: Step, times: int) -> Fitted:
+    """Take a step, whatever time it needs."""
+    return take_step(problem, step, ignore_event)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

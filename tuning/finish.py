@@ -16,14 +16,15 @@ from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator
 from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.ensemble import greedy_weights, rounded
-from xrfm_cli.tuning.evaluation import Judgement, trial_generator
+from xrfm_cli.tuning.evaluation import Judgement
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.metrics import compute_metric
 from xrfm_cli.tuning.model import Member
 from xrfm_cli.tuning.problem import EncodedRows, Problem, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
 from xrfm_cli.tuning.spread import fit_intervals
-from xrfm_cli.tuning.study import SearchResult
+from xrfm_cli.tuning.steps import trial_generator
+from xrfm_cli.tuning.trials import SearchResult
 
 Array = NDArray[np.float64]
 EncodedCache = dict[tuple[EncodingConfig, TargetTransform], EncodedRows]

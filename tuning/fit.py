@@ -26,6 +26,7 @@ from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.record import Record
 from xrfm_cli.tuning.report import (
     FitReport,
     baselines_to_json,
@@ -34,7 +35,8 @@ from xrfm_cli.tuning.report import (
     repairs_to_json,
     score_spread,
 )
-from xrfm_cli.tuning.study import Budget, SearchResult, search
+from xrfm_cli.tuning.study import search
+from xrfm_cli.tuning.trials import Budget, SearchResult
 
 REPORT_S = 2.2  # seconds kept for saving the model and writing the report
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
@@ -83,6 +85,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
+    record: Record | None = None,
 ) -> FittedModel:
     """Find the best model within the budget, fit it on all rows and tell how it came to be.
 
@@ -95,6 +98,7 @@ def fit_model(
         on_event: hears of stages, progress, decisions, fallbacks and repairs.
         clock: seconds that only grow.
         started: the moment on that clock from which the time limit counts.
+        record: keeps every step of the search, so that a fit that is killed can go on with it.
 
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
@@ -134,7 +138,7 @@ def fit_model(
             clock=clock,
             affords=_affords(problem, config),
         )
-        result = search(problem, space, first_candidates(space), budget, on_event=listener)
+        result = search(problem, space, first_candidates(space), budget, on_event=listener, record=record)
     if not result.judgements:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt

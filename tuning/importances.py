@@ -115,7 +115,7 @@ def _study_of(rows: Sequence[Mapping[str, Any]]) -> optuna.Study | None:
     """A study of what was chosen, without names that took one value; None where no other is left."""
     import optuna
 
-    from xrfm_cli.tuning.study import quiet_optuna
+    from xrfm_cli.tuning.trials import quiet_optuna
 
     distributions: dict[str, optuna.distributions.BaseDistribution] = {}
     for name in (*CHOICES, *SCALES):

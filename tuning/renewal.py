@@ -25,13 +25,13 @@ from xrfm_cli.datasets.errors import TargetError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
-from xrfm_cli.tuning.evaluation import mean_metric, trial_generator
 from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model import FittedModel, Member
 from xrfm_cli.tuning.problem import EncodedRows, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, refit_tree
 from xrfm_cli.tuning.report import repairs_to_json
 from xrfm_cli.tuning.space import Candidate
+from xrfm_cli.tuning.steps import mean_metric, trial_generator
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
 

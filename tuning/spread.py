@@ -19,11 +19,11 @@ from xrfm_cli.datasets.errors import XRFMError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
-from xrfm_cli.tuning.evaluation import mean_metric, trial_generator
 from xrfm_cli.tuning.intervals import Intervals, Spread, weighted_order
 from xrfm_cli.tuning.model import Member
 from xrfm_cli.tuning.plan import Rows
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.steps import mean_metric, trial_generator
 
 Array = NDArray[np.float64]
 MAX_SCORES = 5_000  # that the model keeps

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,19 +10,18 @@ import optuna
 
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.cost import CostModel, FitSize, cost_family, product_rate
+from xrfm_cli.tuning.cost import CostModel, cost_family, product_rate
 from xrfm_cli.tuning.evaluation import (
-    Judgement,
     OutOfTime,
-    Spent,
-    StageResult,
     evaluate,
     later_iterations,
-    stage_size,
     stage_sizes,
 )
 from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.space import Candidate, SearchSpace
+from xrfm_cli.tuning.record import Record, take_and_tell
+from xrfm_cli.tuning.space import SearchSpace
+from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
+from xrfm_cli.tuning.trials import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
 REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
 AFTER_SEARCH_SHARE = 0.2  # of the time, kept for what follows before anything is known of it
@@ -36,87 +32,27 @@ REFINEMENT_SHARE = 0.15  # and for refining the better half of them
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialRecord:
-    """What the report tells of a trial."""
-
-    number: int
-    state: str  # complete, pruned, failed, out of time or interrupted
-    loss: float | None
-    score: float | None
-    seconds: float
-    ended_s: float  # from the start of the search to the end of its last stage
-    stages: int
-    iterations: int | None
-    tries: int  # kernels tried under the metric that its first stage learned
-    params: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON facts."""
-        return {
-            "number": self.number,
-            "state": self.state,
-            "score": self.score,
-            "seconds": round(self.seconds, 4),
-            "ended_s": round(self.ended_s, 4),
-            "stages": self.stages,
-            "iterations": self.iterations,
-            "tries": self.tries,
-            "params": self.params,
-        }
-
-
-@dataclass(slots=True, kw_only=True)
-class SearchResult:
-    """Finished trials with their out-of-fold predictions, and the record of all."""
-
-    judgements: list[tuple[int, Judgement]] = field(default_factory=list)
-    records: list[TrialRecord] = field(default_factory=list)
-    costs: CostModel
-    stopped_by: str = "trials"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Budget:
-    """How long the search may take: a number of trials, a moment, or both."""
-
-    trials: int | None
-    deadline: float | None  # on the clock; includes everything after the search
-    clock: Callable[[], float] = time.monotonic
-    length: float = float("inf")  # seconds from the start of the search to the deadline
-    affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
-    # whether what follows the search fits into so many seconds
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class RunningTrial:
-    """A trial between its stages: it can wait while others are tried."""
-
-    trial: optuna.Trial
-    candidate: Candidate
-    stages: Generator[StageResult, Candidate | None, None]
-    stages_done: int = 0
-    solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
-    tries: int = 0  # kernels tried under its first metric
-    seconds: float = 0.0
-    ended_s: float = 0.0  # of its last stage so far, from the start of the search
-    loss: float | None = None
-    judgement: Judgement | None = None
-    state: str = "running"
-
-
 def search(
-    problem: Problem, space: SearchSpace, first: list[dict[str, Any]], budget: Budget, *, on_event: OnEvent
+    problem: Problem,
+    space: SearchSpace,
+    first: list[dict[str, Any]],
+    budget: Budget,
+    *,
+    on_event: OnEvent,
+    record: Record | None = None,
 ) -> SearchResult:
     """Try candidates until the budget ends; the best of the first is always judged to the end.
 
     ``first`` are the sampler's parameters of the configurations to try before it draws its own: all of them
     pass their first stage before the best go on, so that a short budget is not spent on the one that
     happened to come first. Later trials are pruned against all before (asynchronous successive halving,
-    Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone.
+    Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone. Steps that the
+    record holds are not taken again, so that a search that was stopped goes on where it was.
     """
     result = SearchResult(costs=CostModel(product_rate=product_rate(problem.device)))
-    search = _Search(problem=problem, space=space, budget=budget, on_event=on_event, result=result)
+    search = _Search(
+        problem=problem, space=space, budget=budget, on_event=on_event, record=record, result=result
+    )
     with quiet_optuna():
         search.study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
@@ -143,6 +79,7 @@ class _Search:
     space: SearchSpace
     budget: Budget
     on_event: OnEvent
+    record: Record | None
     study: optuna.Study = field(init=False)
     result: SearchResult
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
@@ -150,6 +87,7 @@ class _Search:
     too_slow: int = 0  # candidates in a row that could not end in time
     started: int = 0
     began: float = 0.0  # on the clock
+    recalled_s: float = 0.0  # what the steps that the record held had taken
 
     def run(self, bracket: int) -> None:
         """The first bracket side by side, then one trial after the other."""
@@ -164,8 +102,8 @@ class _Search:
             self._complete(running)
 
     def judge_one(self) -> None:
-        """If nothing has been judged to the end yet, do so for the best that has begun."""
-        begun = [running for running in self._best_first() if running.loss is not None]
+        """If nothing has been judged to the end yet, do so for the best that can go on."""
+        begun = [r for r in self._best_first() if r.loss is not None and r.state == "running"]
         if begun and not self.result.judgements:
             self._complete(begun[0])
 
@@ -235,19 +173,13 @@ class _Search:
         trial = self.study.ask()
         self.started += 1
         candidate = self.space.suggest(trial)
-        stages = evaluate(
-            self.problem,
-            candidate,
-            trial=trial.number,
-            budgeted=self._budgeted,
-            on_event=self.on_event,
-        )
+        stages = evaluate(self.problem, candidate, trial=trial.number, take=self._take)
         self.waiting.append(RunningTrial(trial=trial, candidate=candidate, stages=stages))
         return self.waiting[-1]
 
     def _advance(self, running: RunningTrial) -> None:
         """One stage more; the trial ends where there is none, where it fails or where time is up."""
-        since = self.budget.clock()
+        since, recalled_s = self.budget.clock(), self.recalled_s
         try:
             stage = running.stages.send(running.candidate if running.stages_done else None)
         except NumericalError as fault:
@@ -256,6 +188,9 @@ class _Search:
             self.on_event(Event(kind="fallback", message=message, count=1))
         except OutOfTime:
             running.state = "out of time"
+        except KeyboardInterrupt:
+            running.state = "interrupted"  # its generator has ended
+            raise
         else:
             running.stages_done += 1
             running.loss, running.judgement = stage.loss, stage.judgement
@@ -267,8 +202,8 @@ class _Search:
             else:
                 running.state = "complete"
         ended = self.budget.clock()
-        running.seconds += ended - since
-        running.ended_s = ended - self.began
+        running.seconds += ended - since + self.recalled_s - recalled_s
+        running.ended_s = ended - self.began + self.recalled_s
 
     def _complete(self, running: RunningTrial) -> None:
         """Go on stage by stage until the trial is judged, pruned or out of time."""
@@ -319,17 +254,30 @@ class _Search:
         )
         _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
-    @contextmanager
-    def _budgeted(self, size: FitSize, solves: int, times: int) -> Iterator[Spent]:
-        """Refuse a fit that cannot end in time, and learn what it took."""
-        budget, costs = self.budget, self.result.costs
-        if budget.deadline is not None and self.result.judgements:
-            needed = times * costs.estimate(size, solves=solves)
-            if not budget.affords(self.result, budget.deadline - budget.clock() - needed):
-                raise OutOfTime
-        since, spent = budget.clock(), Spent()
-        yield spent
-        costs.record(size, seconds=budget.clock() - since, solves=spent.solves)
+    def _take(self, step: Step, times: int) -> Fitted:
+        """A step from the record; or take it, unless so many like it cannot end in time."""
+        size, costs = size_of(self.problem, step), self.result.costs
+        taken = None if self.record is None else self.record.find(step, self.problem)
+        self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
+        if taken is None:
+            taken = take_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
+            if self.record is not None:
+                self.record.keep(step, self.problem, taken)
+        else:
+            self.recalled_s += taken.seconds
+            for event in taken.events:
+                self.on_event(event)
+        fitted = taken.result()
+        costs.record(size, seconds=taken.seconds, solves=fitted.solves)
+        return fitted
+
+    def _check_time(self, needed_s: float) -> None:
+        """Refuse what cannot end in time, with what follows the search."""
+        budget = self.budget
+        if budget.deadline is None or not self.result.judgements:
+            return
+        if not budget.affords(self.result, budget.deadline - budget.clock() - needed_s):
+            raise OutOfTime
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
@@ -346,14 +294,3 @@ def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_ev
             count=number,
         )
     )
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's own log lines out of the user's terminal."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
-from xrfm_cli.datasets.events import Event
-from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, record
+from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.steps import Fitted, Step, take_step
 
 PINNED = {"iterations": 0}
 
@@ -134,6 +136,25 @@ def test_an_interrupt_in_the_search_gives_the_best_so_far() -> None:
     again = interrupt_when(lambda e: e.kind == "progress" and e.message.startswith("trial 2"))
     same = fit(law(60), trials=50, folds=2, on_event=again)
     assert answers(model, table_of(law(10))).tobytes() == answers(same, table_of(law(10))).tobytes()
+
+
+def test_an_interrupt_within_the_first_full_judgement_gives_the_next_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped: list[Step] = []
+
+    def interrupted(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
+        if step.fold == 1 and not stopped:
+            stopped.append(step)
+            raise KeyboardInterrupt
+        return take_step(problem, step, on_event)
+
+    monkeypatch.setattr(record, "take_step", interrupted)
+    model = fit(law(60), trials=4, folds=2)
+    states = {trial["number"]: trial["state"] for trial in model.report.trials}
+    assert model.report.stopped_by == "interrupt"
+    assert states.pop(stopped[0].trial) == "interrupted"
+    assert sorted(states.values()) == ["complete", "interrupted", "interrupted"]
 
 
 def test_an_interrupt_under_a_time_limit_gives_the_best_so_far() -> None:

@@ -8,9 +8,8 @@ import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.fit import beside
 from xrfm_cli.commands.options import ExplainOptions
-from xrfm_cli.commands.outputs import check_table_output, check_writable, open_output
+from xrfm_cli.commands.outputs import beside, check_table_output, check_writable, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets.errors import OptionError

@@ -8,8 +8,9 @@ from pathlib import Path
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
-from xrfm_cli.commands.outputs import check_writable
+from xrfm_cli.commands.outputs import beside, check_writable
 from xrfm_cli.commands.reading import read_whole
+from xrfm_cli.commands.resume import record_folder, resumable
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
@@ -44,15 +45,21 @@ def run(options: FitOptions, session: Session) -> int:
             show_plan(plan, schema, target, session)
             session.renderer.document("fit", dry_run_document(plan, schema, target))
             return 0
-        model = fit_model(
-            table,
-            schema,
-            target,
-            config,
-            valid=valid,
-            on_event=session.renderer.on_event,
-            started=session.started,
-        )
+        with resumable(options, table, valid, session, device=device) as record:
+            model = fit_model(
+                table,
+                schema,
+                target,
+                config,
+                valid=valid,
+                on_event=session.renderer.on_event,
+                started=session.started,
+                record=record,
+            )
+            status = _finish(model, options, session)
+            if record is not None and status == 0:
+                record.remove()
+        return status
     return _finish(model, options, session)
 
 
@@ -109,12 +116,6 @@ def report_paths(model: str) -> tuple[Path, Path]:
     return beside(model, "report.html"), beside(model, "report.json")
 
 
-def beside(model: str, ending: str) -> Path:
-    """A file beside the model's, named after it."""
-    path = Path(model)
-    return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
-
-
 def _refit(table: Table, options: FitOptions, session: Session, *, device: str) -> FittedModel:
     """The model of ``--from``, fitted on these rows."""
     assert options.from_model is not None
@@ -146,8 +147,8 @@ def _finish(model: FittedModel, options: FitOptions, session: Session) -> int:
     show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
     session.renderer.document("fit", document)
     if model.report.stopped_by == "interrupt":
-        session.renderer.note(
-            f"interrupted: the best model so far is saved in {options.model}", kind="fallback"
-        )
+        way_on = f"; the same command goes on from {record_folder(options.model)}" if options.resume else ""
+        saved = f"interrupted: the best model so far is saved in {options.model}"
+        session.renderer.note(saved + way_on, kind="fallback")
         return INTERRUPTED
     return 0

@@ -122,6 +122,14 @@ class FitOptions(ReadingOptions):
     time: str | None = option(
         "--time", metavar="COL", help="Score on the rows that are later by this column.", section="Search"
     )
+    resume: bool = flag(
+        "--resume",
+        help=(
+            "Keep every step of the search in <model>.run beside the model, and go on from there if the fit "
+            "was killed or interrupted. Only a fit that was begun with --resume can go on."
+        ),
+        section="Search",
+    )
 
     from_model: str | None = option(
         "--from",

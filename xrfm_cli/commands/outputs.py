@@ -102,6 +102,12 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
         unfinished.unlink(missing_ok=True)
 
 
+def beside(model: str, ending: str) -> Path:
+    """A file beside the model's, named after it."""
+    path = Path(model)
+    return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
+
+
 def check_table_output(path: str | None, *, source: str) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if path is None:

@@ -1,0 +1,73 @@
+"""``xrfm fit --resume``: where the record of a fit is, and what tells one fit from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from xrfm_cli.commands.fit_options import FitOptions
+from xrfm_cli.commands.outputs import beside
+from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.settings import Setting
+from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.hashing import hash_table
+from xrfm_cli.tuning.fit import library_versions
+from xrfm_cli.tuning.record import Record, open_record
+
+LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
+MACHINE = {"device", "threads"}  # the device is told by what it stands for
+TABLES = {"data", "valid", "delimiter", "encoding", "decimal"}  # told by the cells that are read
+ELSEWHERE = {"model", "from_model", "dry_run", "resume", "config", "as_json", "quiet", "debug"}
+MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
+
+
+def record_folder(model: str) -> Path:
+    """Where the record of a model's fit is.
+
+    >>> record_folder("models/night.xrfm").name
+    'night.run'
+    """
+    return beside(model, "run")
+
+
+def facts_of(options: FitOptions, table: Table, valid: Table | None, *, device: str) -> dict[str, Any]:
+    """What fits have in common that can go on with each other's steps, by the names that users know."""
+    facts: dict[str, Any] = {
+        "content of DATA": hash_table(table),
+        "content of --valid": None if valid is None else hash_table(valid),
+        "--device": device,
+    }
+    for item in fields(options):
+        setting: Setting = item.metadata["setting"]
+        if item.name not in MAY_DIFFER:
+            value = getattr(options, item.name)
+            facts[setting.flags[0]] = sorted(map(str, value)) if setting.is_repeatable else value
+    versions = library_versions()
+    return facts | {f"version of {name}": version for name, version in versions.items()}
+
+
+@contextmanager
+def resumable(
+    options: FitOptions, table: Table, valid: Table | None, session: Session, *, device: str
+) -> Iterator[Record | None]:
+    """The record of this fit, and whether it goes on said once; None without ``--resume``.
+
+    An interrupt says that the record stays.
+    """
+    if not options.resume:
+        yield None
+        return
+    folder = record_folder(options.model)
+    with open_record(folder, facts_of(options, table, valid, device=device)) as record:
+        if record.steps_before:
+            session.renderer.note(f"going on from {folder}, which holds {record.steps_before:,} steps")
+        try:
+            yield record
+        except KeyboardInterrupt as interrupt:
+            said = str(interrupt) or "interrupted: there is no model yet"
+            raise KeyboardInterrupt(f"{said}; the same command goes on from {folder}") from interrupt
+        for name in record.damaged:
+            session.renderer.note(f"{folder / name}: was damaged, so it was computed again", kind="fallback")
