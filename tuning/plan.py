@@ -16,7 +16,6 @@ CROSS_VALIDATION_ROWS = (
 )
 SHORT_LIMIT_S = 20.0  # below, there is time for few fits: these are the numbers then
 SHORT_CROSS_VALIDATION_ROWS = 2_000
-SHORT_CROSS_VALIDATION_WORK = 1_000_000  # and rows times columns times outputs
 SHORT_STAGE_SIZES = (1_000,)
 SMALL_TABLE_ROWS = 300  # below, ten folds leave the training sets large enough
 MAX_HOLDOUT_ROWS = 10_000
@@ -65,7 +64,6 @@ def make_plan(
     time: NDArray[np.generic] | None = None,
     given: Rows | None = None,
     time_limit_s: float | None = None,
-    width: int = 1,
 ) -> Plan:
     """Choose the scheme that suits the table, unless the user has chosen.
 
@@ -78,13 +76,10 @@ def make_plan(
         time: later rows judge.
         given: rows that the user set aside for judging; they are never trained on.
         time_limit_s: of the whole fit; a short one leaves no time for five folds of a larger table.
-        width: columns times outputs, by which a fit of few rows may take long too.
     """
     every = np.arange(n)
     short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
-    most = CROSS_VALIDATION_ROWS
-    if short:
-        most = min(SHORT_CROSS_VALIDATION_ROWS, SHORT_CROSS_VALIDATION_WORK // max(width, 1))
+    most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
     if given is not None:
         train = np.setdiff1d(every, given)
         pairs, scheme, refit = [(train, given)], "given rows", train

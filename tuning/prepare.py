@@ -31,8 +31,9 @@ ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for un
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
 FULL_METRIC_FEATURES = 300
 # Rows of a leaf times columns with more than two values, up to which kernels that need a power or an
-# exponential for every coordinate of every pair take about the time of the solve.
+# exponential for every coordinate of every pair take about the time of the solve. A shorter limit allows less.
 COORDINATE_WORK = 1_000_000
+COORDINATE_WORK_S = 60.0
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
 
 
@@ -77,7 +78,6 @@ def prepare_problem(
         time=None if valid is not None else read_time(table, schema),
         given=given,
         time_limit_s=config.effective_time_limit_s,
-        width=len(schema.features) * max(len(target.classes) - 1, 1),
     )
     problem = Problem(
         table=table,
@@ -109,15 +109,16 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
     kinds = {column.kind for column in problem.schema.features}
     x = problem.fold(0, EncodingConfig()).x_train
     n, d, many_valued = len(problem.plan.refit_rows), x.shape[1], len(find_two_valued(x).others)
-    in_a_leaf = min(n, LARGEST_LEAF)
+    in_a_leaf, limit = min(n, LARGEST_LEAF), config.effective_time_limit_s or COORDINATE_WORK_S
+    few_coordinates = in_a_leaf * many_valued <= COORDINATE_WORK * min(1.0, limit / COORDINATE_WORK_S)
     space = SearchSpace(
         leaf_size=choose_leaf_size(n, config.effective_time_limit_s),
         pinned=config.pinned,
         has_numbers=bool(kinds & {"numeric", "datetime"}),
         has_categories="categorical" in kinds,
-        general_p=in_a_leaf * many_valued <= COORDINATE_WORK,
+        general_p=few_coordinates,
         full_metric=d <= FULL_METRIC_FEATURES,
-        sum_power=in_a_leaf * many_valued <= COORDINATE_WORK,
+        sum_power=few_coordinates,
         log_target=not problem.n_classes and suits_log(problem.truth[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )

@@ -11,7 +11,6 @@ from xrfm_cli.tuning.plan import (
     CROSS_VALIDATION_ROWS,
     MAX_HOLDOUT_ROWS,
     SHORT_CROSS_VALIDATION_ROWS,
-    SHORT_CROSS_VALIDATION_WORK,
     SHORT_LIMIT_S,
     SHORT_STAGE_SIZES,
     STAGE_SIZES,
@@ -171,9 +170,3 @@ def test_a_short_limit_judges_larger_tables_by_fewer_rows_and_says_so() -> None:
     assert short.stage_sizes == (*SHORT_STAGE_SIZES, len(short.folds[0].train))
     assert make_plan(n, seed=0, time_limit_s=1.0).scheme == "cross-validation"
     assert make_plan(n + 1, seed=0, folds=3, time_limit_s=1.0).scheme == "cross-validation"
-
-
-def test_a_short_limit_leaves_wide_tables_fewer_rows_to_fold() -> None:
-    wide = make_plan(500, seed=0, time_limit_s=SHORT_LIMIT_S - 1, width=SHORT_CROSS_VALIDATION_WORK // 499)
-    assert wide.scheme == "hold-out"
-    assert make_plan(500, seed=0, width=SHORT_CROSS_VALIDATION_WORK).scheme == "cross-validation"
