@@ -31,7 +31,7 @@ ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for un
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
 FULL_METRIC_FEATURES = 300
 # Rows of a leaf times columns with more than two values, up to which kernels that need a power or an
-# exponential for every coordinate of every pair take about the time of the solve; a shorter limit allows less.
+# exponential for every coordinate of every pair take about the time of the solve; shorter limits allow less.
 COORDINATE_WORK = 1_000_000
 COORDINATE_WORK_S = 60.0
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
