@@ -160,9 +160,9 @@ class RFMLeaf:
 
     def _prepared(self) -> tuple[Transform, Kernel, Centers]:
         """What every block of rows needs: the way into the kernel's coordinates, the kernel, the centers."""
-        transform = Transform.fit(self.centers, self.metric, self.config.agop_power)
+        transform, u = Transform.place(self.centers, self.metric, self.config.agop_power)
         kernel = make_kernel(self.config, self.bandwidth * transform.scale)
-        return transform, kernel, prepare_centers(transform(self.centers))
+        return transform, kernel, prepare_centers(u)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

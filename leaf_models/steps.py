@@ -53,8 +53,8 @@ def place_rows(
     centers: Tensor | None,
 ) -> PlacedRows:
     """Bring rows ``x (n, d)`` into the coordinates of a metric; ``centers (m,)`` are those that are kept."""
-    transform = Transform.fit(x if centers is None else x[centers], metric, config.agop_power)
-    u = transform(x)
+    transform, kept = Transform.place(x if centers is None else x[centers], metric, config.agop_power)
+    u = kept if centers is None else transform(x)
     check_placed(u)
     bandwidth = config.bandwidth
     if config.bandwidth_mode == "adaptive":

@@ -21,16 +21,18 @@ class Transform:
     scale: float  # a power of two that keeps distances within float32
 
     @classmethod
-    def fit(cls, centers: Tensor, metric: Tensor, agop_power: float) -> Transform:
-        """The transform of a leaf with these centers ``(m, d)``.
+    def place(cls, centers: Tensor, metric: Tensor, agop_power: float) -> tuple[Transform, Tensor]:
+        """The transform of a leaf with these centers ``(m, d)``, and the centers in its coordinates.
 
         >>> import torch
-        >>> transform = Transform.fit(torch.tensor([[0.0], [2.0]]), torch.tensor([4.0]), 0.5)
-        >>> transform(torch.tensor([[1.0], [2.0]])).ravel().tolist(), transform.scale
-        ([0.0, 0.5], 0.25)
+        >>> transform, u = Transform.place(torch.tensor([[0.0], [2.0]]), torch.tensor([4.0]), 0.5)
+        >>> transform(torch.tensor([[1.0], [2.0]])).ravel().tolist(), u.ravel().tolist(), transform.scale
+        ([0.0, 0.5], [-0.5, 0.5], 0.25)
         """
         root, shift = metric_power(metric, agop_power), centers.mean(0)
-        return cls(root=root, shift=shift, scale=unit_scale(apply_metric(centers - shift, root)))
+        moved = apply_metric(centers - shift, root)
+        scale = unit_scale(moved)
+        return cls(root=root, shift=shift, scale=scale), moved.mul_(scale)
 
     def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
         """Rows in the kernel's coordinates."""

@@ -57,9 +57,7 @@ class FitSize:
     @property
     def _leaves(self) -> tuple[int, float]:
         """How many leaves, and the rows of each."""
-        leaves = 1
-        while self.rows / leaves > self.leaf_size:
-            leaves *= 2
+        leaves = leaf_count(self.rows, self.leaf_size)
         return leaves, self.rows / leaves
 
 
@@ -98,6 +96,18 @@ class CostModel:
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
             each = max(alike, default=0.0)
         return SAFETY * (each * size.pairs(solves) + size.products(solves) / self._factor_rate)
+
+
+def leaf_count(rows: int, leaf_size: int) -> int:
+    """Leaves of a tree that is halved until none has more rows than that.
+
+    >>> leaf_count(6000, 4000), leaf_count(4000, 4000)
+    (2, 1)
+    """
+    leaves = 1
+    while rows / leaves > leaf_size:
+        leaves *= 2
+    return leaves
 
 
 def product_rate(device: str) -> float:

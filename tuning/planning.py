@@ -8,7 +8,7 @@ from typing import Any
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.cost import product_rate
+from xrfm_cli.tuning.cost import leaf_count, product_rate
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 
 PRUNED_SHARE = 0.45  # of the work of a trial that is judged to its end, averaged over pruned ones too
@@ -43,9 +43,7 @@ def plan_fit(
     space = make_space(problem, config)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
     rows, features = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]
-    leaves = 1
-    while rows / leaves > leaf_size:
-        leaves *= 2
+    leaves = leaf_count(rows, leaf_size)
     largest = -(-rows // leaves)
     limit = config.effective_time_limit_s
     trials = 1 if config.trials == 0 else config.trials

@@ -49,7 +49,9 @@ def search(
     Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone. Steps that the
     record holds are not taken again, so that a search that was stopped goes on where it was.
     """
-    result = SearchResult(costs=CostModel(product_rate=product_rate(problem.device)))
+    # Without a deadline nobody asks what a fit takes, so the machine need not be timed.
+    rate = float("inf") if budget.deadline is None else product_rate(problem.device)
+    result = SearchResult(costs=CostModel(product_rate=rate))
     search = _Search(
         problem=problem, space=space, budget=budget, on_event=on_event, record=record, result=result
     )
