@@ -101,7 +101,7 @@ class NormKernel:
         # The factor -(q / L^q) k r^(q-p) of a pair; pairs at distance zero are left out.
         pair = kernel_values_(sums, self.q / self.p, self.rate, derived=True).masked_fill_(zero, 0.0)
         pair.mul_(-self.q * self.rate)
-        if self.p == 2 and not has_loops(u):
+        if self.p == 2:  # two matrix products, where other exponents take a loop over coordinates
             return euclidean_sums(pair, u, centers.rows, coefficients)
         # The slope of |delta|^p carries a factor p that the kernel's own derivative has not.
         term = Term(kind="power", exponent=self.p)

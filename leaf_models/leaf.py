@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -122,14 +122,20 @@ class RFMLeaf:
 
     def gradients(self, x: Tensor) -> Tensor:
         """Derivatives ``(n, c, d)`` at rows ``x (n, d)``, leaving out centers at distance zero."""
-        transform, kernel, a = self._prepared()
         out = torch.empty(len(x), self.coefficients.shape[1], x.shape[1], dtype=x.dtype, device=x.device)
-        for start in range(0, len(x), BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, len(x)))
-            sums = kernel.gradient_sums(transform(x[rows]), a, self.coefficients).mul_(transform.scale)
-            root = transform.root
-            out[rows] = sums * root if root.ndim == 1 else sums @ root
+        starts = range(0, len(x), BLOCK_ROWS)
+        blocks = self.gradient_blocks(x[start : start + BLOCK_ROWS] for start in starts)
+        for start, block in zip(starts, blocks, strict=True):
+            out[start : start + BLOCK_ROWS] = block
         return out
+
+    def gradient_blocks(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:  # (b, d) -> (b, c, d)
+        """As :meth:`gradients`, of one block of rows after the other."""
+        transform, kernel, a = self._prepared()
+        root = transform.root
+        for block in blocks:
+            sums = kernel.gradient_sums(transform(block), a, self.coefficients).mul_(transform.scale)
+            yield sums * root if root.ndim == 1 else sums @ root
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """JSON facts and tensors."""

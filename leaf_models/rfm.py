@@ -121,11 +121,10 @@ def _updated_metric(
     total = torch.zeros_like(leaf.metric, dtype=wide)
     means = torch.zeros(outputs, d, dtype=wide, device=x.device)
     mass = 0.0
-    for start in range(0, len(drawn), step):
-        rows = drawn[start : start + step]
+    blocks = drawn.split(step)
+    for rows, gradients in zip(blocks, leaf.gradient_blocks(x[rows] for rows in blocks), strict=True):
         row_weights = None if weights is None else weights[rows]
         share = float(len(rows)) if row_weights is None else float(row_weights.sum())
-        gradients = leaf.gradients(x[rows])
         total += share * average(gradients, row_weights)
         if config.agop_centred:
             means += share * _mean(widened(gradients), row_weights)
