@@ -30,6 +30,7 @@ from xrfm_cli.leaf_models.terms import Term, cache_blocks, power_
 LARGEST_LOG = 88.0  # of what float32 holds
 # Products with few columns round a row by its place in the block; with so many they do not.
 FEW_CENTERS = 16
+WEIGHTED_CENTERS = 1 << 22  # numbers: 32 MiB
 
 
 class Kernel(Protocol):
@@ -213,13 +214,18 @@ def is_zero(
 def euclidean_sums(
     pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor
 ) -> Tensor:  # (*batch, b, m), (*batch, b, d), (*batch, m, d), (*batch, m, c) -> (*batch, b, c, d)
-    """``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel."""
-    wide_pair, wide_u, wide_a = widened(pair), widened(u), widened(a)
-    sums = [
-        (weighted := wide_pair * column[..., None, :]).sum(-1, keepdim=True) * wide_u - weighted @ wide_a
-        for column in widened(coefficients).unbind(-1)
-    ]
-    return torch.stack(sums, dim=-2).to(u.dtype)
+    """``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel.
+
+    The centers are multiplied by the coefficients, not the pairs, so that several outputs are one product.
+    """
+    wide_pair, wide_u, wide_a, wide = widened(pair), widened(u), widened(a), widened(coefficients)
+    sums = (wide_pair @ wide)[..., None] * wide_u[..., None, :]
+    outputs = max(1, WEIGHTED_CENTERS // max(1, wide_a.numel()))  # at a time
+    for start in range(0, wide.shape[-1], outputs):
+        some = slice(start, start + outputs)
+        weighted = (wide[..., some, None] * wide_a[..., None, :]).flatten(-2)
+        sums[..., some, :] -= (wide_pair @ weighted).unflatten(-1, (-1, wide_a.shape[-1]))
+    return sums.to(u.dtype)
 
 
 def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:

@@ -23,6 +23,7 @@ from xrfm_cli.tuning.finish import Finished, estimate_finish, estimate_refit, fi
 from xrfm_cli.tuning.importances import tell_importances
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.optuna_study import StudyPlace
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
@@ -86,6 +87,7 @@ def fit_model(
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
     record: Record | None = None,
+    place: StudyPlace | None = None,
 ) -> FittedModel:
     """Find the best model within the budget, fit it on all rows and tell how it came to be.
 
@@ -99,6 +101,7 @@ def fit_model(
         clock: seconds that only grow.
         started: the moment on that clock from which the time limit counts.
         record: keeps every step of the search, so that a fit that is killed can go on with it.
+        place: where the search's study is shared with other processes.
 
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
@@ -138,7 +141,9 @@ def fit_model(
             clock=clock,
             affords=_affords(problem, config),
         )
-        result = search(problem, space, first_candidates(space), budget, on_event=listener, record=record)
+        result = search(
+            problem, space, first_candidates(space), budget, on_event=listener, record=record, place=place
+        )
     if not result.judgements:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt

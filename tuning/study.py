@@ -6,8 +6,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-import optuna
-
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.cost import CostModel, cost_family, product_rate
@@ -17,9 +15,10 @@ from xrfm_cli.tuning.evaluation import (
     later_iterations,
     stage_sizes,
 )
+from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
-from xrfm_cli.tuning.space import SearchSpace
+from xrfm_cli.tuning.space import Candidate, SearchSpace
 from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
 from xrfm_cli.tuning.trials import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
@@ -29,7 +28,6 @@ MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 SMALLEST_LEAF = 500  # rows of a leaf, to which a short time limit may bring it
 REFINEMENT_SHARE = 0.15  # and for refining the better half of them
-STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
 
 
 def search(
@@ -40,6 +38,7 @@ def search(
     *,
     on_event: OnEvent,
     record: Record | None = None,
+    place: StudyPlace | None = None,
 ) -> SearchResult:
     """Try candidates until the budget ends; the best of the first is always judged to the end.
 
@@ -47,21 +46,25 @@ def search(
     pass their first stage before the best go on, so that a short budget is not spent on the one that
     happened to come first. Later trials are pruned against all before (asynchronous successive halving,
     Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone. Steps that the
-    record holds are not taken again, so that a search that was stopped goes on where it was.
+    record holds are not taken again, so that a search that was stopped goes on where it was. In a study
+    shared at a place, other processes' trials count for the sampler and for pruning, and the best is judged
+    here too if it is better than all that were judged here.
     """
     # Without a deadline nobody asks what a fit takes, so the machine need not be timed.
     rate = float("inf") if budget.deadline is None else product_rate(problem.device)
     result = SearchResult(costs=CostModel(product_rate=rate))
-    search = _Search(
-        problem=problem, space=space, budget=budget, on_event=on_event, record=record, result=result
-    )
     with quiet_optuna():
-        search.study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(seed=problem.seed, n_startup_trials=STARTUP_TRIALS),
-            pruner=optuna.pruners.NopPruner(),  # trials wait between stages, so the rule is our own
+        study = open_study(
+            space,
+            first,
+            seed=problem.seed,
+            place=place,
+            setting=f"{problem.metric.name} {problem.plan.scheme} {stage_sizes(problem)}",
+            on_event=on_event,
         )
-        for params in first:
-            search.study.enqueue_trial(params, user_attrs=params)
+        search = _Search(
+            problem=problem, study=study, budget=budget, on_event=on_event, record=record, result=result
+        )
         try:
             search.run(max(len(first), 1))
         except OutOfTime:
@@ -78,11 +81,10 @@ class _Search:
     """The state of a search: the study, what is running and what is known."""
 
     problem: Problem
-    space: SearchSpace
+    study: TrialStudy
     budget: Budget
     on_event: OnEvent
     record: Record | None
-    study: optuna.Study = field(init=False)
     result: SearchResult
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
     losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
@@ -98,10 +100,9 @@ class _Search:
         self._refine_bracket(self.began + (BRACKET_SHARE + REFINEMENT_SHARE) * self.budget.length)
         for running in self._affordable_first():
             self._complete(running)
-        while self._may_start():
-            running = self._open()
-            self._advance(running)
-            self._complete(running)
+        while (following := self._next()) is not None:
+            self._advance(following)
+            self._complete(following)
 
     def judge_one(self) -> None:
         """If nothing has been judged to the end yet, do so for the best that can go on."""
@@ -118,7 +119,7 @@ class _Search:
 
     def _best_first(self) -> list[RunningTrial]:
         worst = float("inf")
-        return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.trial.number))
+        return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.number))
 
     def _affordable_first(self) -> list[RunningTrial]:
         """The best first, with smaller leaves where it could not be judged in time otherwise.
@@ -133,7 +134,7 @@ class _Search:
         wanted = size = best.candidate.tree.leaf_size
         while self._seconds_to_judge(best) > left:
             size //= 2
-            if "leaf_size" in self.space.pinned or size < SMALLEST_LEAF:
+            if "leaf_size" in self.study.space.pinned or size < SMALLEST_LEAF:
                 leader = min(ranked, key=self._seconds_to_judge)
                 return [leader, *(running for running in ranked if running is not leader)]
             best.candidate = best.candidate.with_leaf_size(size)
@@ -162,6 +163,17 @@ class _Search:
         while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
             self._advance(self._open())
 
+    def _next(self) -> RunningTrial | None:
+        """What another process has judged better than all that were judged here, or else a new trial."""
+        self.study.refresh()
+        best = min((judgement.loss for _, judgement in self.result.judgements), default=float("inf"))
+        found = self.study.better_elsewhere(best)
+        if found is not None:
+            message = f"trial {found[0]}, which another process has judged best, is judged here too"
+            self.on_event(Event(kind="note", message=message))
+            return self._begin(*found, found_elsewhere=True)
+        return self._open() if self._may_start() else None
+
     def _refine_bracket(self, last_start: float) -> None:
         """The next stage of the better half: how good a configuration is shows when its kernel fits."""
         better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
@@ -172,12 +184,16 @@ class _Search:
                 self._advance(running)
 
     def _open(self) -> RunningTrial:
-        trial = self.study.ask()
         self.started += 1
-        candidate = self.space.suggest(trial)
-        stages = evaluate(self.problem, candidate, trial=trial.number, take=self._take)
-        self.waiting.append(RunningTrial(trial=trial, candidate=candidate, stages=stages))
-        return self.waiting[-1]
+        return self._begin(*self.study.ask())
+
+    def _begin(self, number: int, candidate: Candidate, *, found_elsewhere: bool = False) -> RunningTrial:
+        stages = evaluate(self.problem, candidate, trial=number, take=self._take)
+        running = RunningTrial(
+            number=number, candidate=candidate, stages=stages, found_elsewhere=found_elsewhere
+        )
+        self.waiting.append(running)
+        return running
 
     def _advance(self, running: RunningTrial) -> None:
         """One stage more; the trial ends where there is none, where it fails or where time is up."""
@@ -186,7 +202,7 @@ class _Search:
             stage = running.stages.send(running.candidate if running.stages_done else None)
         except NumericalError as fault:
             running.state = "failed"
-            message = f"trial {running.trial.number} failed: {fault}"
+            message = f"trial {running.number} failed: {fault}"
             self.on_event(Event(kind="fallback", message=message, count=1))
         except OutOfTime:
             running.state = "out of time"
@@ -199,7 +215,7 @@ class _Search:
             running.candidate, running.solves = stage.candidate, stage.solves
             running.tries += stage.tries
             if running.judgement is None:
-                running.trial.report(stage.loss, step=running.stages_done)
+                self.study.report(running.number, stage.loss, stages=running.stages_done)
                 self.losses[running.stages_done].append(stage.loss)
             else:
                 running.state = "complete"
@@ -223,11 +239,12 @@ class _Search:
     def _may_go_on(self, running: RunningTrial) -> bool:
         """Whether a trial is among the better share of all that have passed its last stage.
 
-        The constant always is: it costs next to nothing, and what is worse than it is not worth keeping.
+        The constant always is: it costs next to nothing, and what is worse than it is not worth keeping. So
+        is what another process has judged.
         """
-        if cost_family(running.candidate) == "constant":
+        if cost_family(running.candidate) == "constant" or running.found_elsewhere:
             return True
-        losses = self.losses[running.stages_done]
+        losses = self.losses[running.stages_done] + self.study.losses_elsewhere(running.stages_done)
         better = sum(loss < running.loss for loss in losses if running.loss is not None)
         return better < max(1, round(len(losses) / REDUCTION))
 
@@ -235,14 +252,12 @@ class _Search:
         self.waiting.remove(running)
         judgement, loss = running.judgement, running.loss
         if judgement is not None:
-            self.result.judgements.append((running.trial.number, judgement))
-            self.study.tell(running.trial, judgement.loss)
-        else:
-            states = optuna.trial.TrialState
-            self.study.tell(running.trial, state=states.FAIL if loss is None else states.PRUNED)
+            self.result.judgements.append((running.number, judgement))
+        judged = None if judgement is None else judgement.loss
+        self.study.tell(running.number, judged, is_pruned=loss is not None)
         self.result.records.append(
             TrialRecord(
-                number=running.trial.number,
+                number=running.number,
                 state=running.state,
                 loss=loss,
                 score=None if loss is None else self.problem.metric.value_of(loss),

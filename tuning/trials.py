@@ -71,9 +71,10 @@ class Budget:
 class RunningTrial:
     """A trial between its stages: it can wait while others are tried."""
 
-    trial: optuna.Trial
+    number: int
     candidate: Candidate
     stages: Generator[StageResult, Candidate | None, None]
+    found_elsewhere: bool = False  # by another process, which has judged it
     stages_done: int = 0
     solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
     tries: int = 0  # kernels tried under its first metric

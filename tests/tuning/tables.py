@@ -19,6 +19,7 @@ from xrfm_cli.datasets import (
     sample_path,
 )
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.tuning.optuna_study import StudyPlace
 from xrfm_cli.tuning.record import Record
 
 Columns = Mapping[str, Any]
@@ -100,6 +101,7 @@ def fit(
     on_event: Callable[..., None] = lambda event: None,
     clock: Callable[[], float] | None = None,
     record: Record | None = None,
+    place: StudyPlace | None = None,
     **options: Any,
 ) -> FittedModel:
     """Fit a table with the options of ``FitConfig``; three folds and no search unless told otherwise."""
@@ -110,7 +112,8 @@ def fit(
     options.setdefault("folds", 3)
     chosen = described(table, overrides, target=target, task=task)
     more: dict[str, Any] = {} if clock is None else {"clock": clock}
-    return fit_model(*chosen, FitConfig(**options), valid=judging, on_event=on_event, record=record, **more)
+    more |= {"record": record, "place": place}
+    return fit_model(*chosen, FitConfig(**options), valid=judging, on_event=on_event, **more)
 
 
 def sample(name: str, rows: int | None = None) -> Table:

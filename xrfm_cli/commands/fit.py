@@ -10,7 +10,7 @@ from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
 from xrfm_cli.commands.outputs import beside, check_writable
 from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.resume import record_folder, resumable
+from xrfm_cli.commands.resume import record_folder, resumable, shared_place
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
@@ -55,6 +55,7 @@ def run(options: FitOptions, session: Session) -> int:
                 on_event=session.renderer.on_event,
                 started=session.started,
                 record=record,
+                place=shared_place(options, table, valid),
             )
             status = _finish(model, options, session)
             if record is not None and status == 0:
@@ -68,6 +69,10 @@ def check_options(options: FitOptions) -> None:
     if options.from_model is None:
         if options.target is None:
             raise OptionError("--target is missing: name the column to predict, such as --target price")
+        if options.resume and options.storage is not None:
+            raise OptionError(
+                "--resume: a study in --storage goes on with whoever joins it; leave out one of them"
+            )
         return
     for item in fields(options):
         setting: Setting = item.metadata["setting"]

@@ -131,6 +131,17 @@ class FitOptions(ReadingOptions):
         section="Search",
     )
 
+    storage: str | None = option(
+        "--storage",
+        metavar="URL",
+        help=(
+            "Tune together with other processes or machines that fit the same table with the same options "
+            "and this storage: the URL of a database, such as sqlite:///tuning.db, or the path of a journal "
+            "file. Each writes a model of its own; --trials and --time-limit are for each."
+        ),
+        section="Search",
+    )
+
     from_model: str | None = option(
         "--from",
         metavar="MODEL",

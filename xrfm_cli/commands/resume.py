@@ -1,7 +1,8 @@
-"""``xrfm fit --resume``: where the record of a fit is, and what tells one fit from another."""
+"""``xrfm fit --resume`` and ``--storage``: where fits meet, and what tells one from another."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,12 +16,13 @@ from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.tuning.fit import library_versions
+from xrfm_cli.tuning.optuna_study import StudyPlace
 from xrfm_cli.tuning.record import Record, open_record
 
 LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
 MACHINE = {"device", "threads"}  # the device is told by what it stands for
 TABLES = {"data", "valid", "delimiter", "encoding", "decimal"}  # told by the cells that are read
-ELSEWHERE = {"model", "from_model", "dry_run", "resume", "config", "as_json", "quiet", "debug"}
+ELSEWHERE = {"model", "from_model", "dry_run", "resume", "storage", "config", "as_json", "quiet", "debug"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 
@@ -35,18 +37,30 @@ def record_folder(model: str) -> Path:
 
 def facts_of(options: FitOptions, table: Table, valid: Table | None, *, device: str) -> dict[str, Any]:
     """What fits have in common that can go on with each other's steps, by the names that users know."""
+    versions = {f"version of {name}": version for name, version in library_versions().items()}
+    return {**task_facts(options, table, valid), "--device": device, **versions}
+
+
+def task_facts(options: FitOptions, table: Table, valid: Table | None) -> dict[str, Any]:
+    """What fits have in common whose scores can be compared: data and options, whatever the machine."""
     facts: dict[str, Any] = {
         "content of DATA": hash_table(table),
         "content of --valid": None if valid is None else hash_table(valid),
-        "--device": device,
     }
     for item in fields(options):
         setting: Setting = item.metadata["setting"]
         if item.name not in MAY_DIFFER:
             value = getattr(options, item.name)
             facts[setting.flags[0]] = sorted(map(str, value)) if setting.is_repeatable else value
-    versions = library_versions()
-    return facts | {f"version of {name}": version for name, version in versions.items()}
+    return facts
+
+
+def shared_place(options: FitOptions, table: Table, valid: Table | None) -> StudyPlace | None:
+    """Where the study of this fit is shared; None without ``--storage``."""
+    if options.storage is None:
+        return None
+    facts = {**task_facts(options, table, valid), "version": library_versions()["xrfm-cli"]}
+    return StudyPlace(storage=options.storage, facts=json.dumps(facts, sort_keys=True))
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""Log loss before and after calibration, and calibration error beside that of a perfect forecaster.
+
+    python benchmarks/calibration.py ../shared/bench --time-limit 30
+
+Each table is split and fitted as ``run.py`` of the benchmark folder does. ``before`` takes the same models
+without their calibrators, scores clipped and scaled to add to one. The expected calibration error is that
+of the most probable class in 15 bins of equal width (Guo et al., ICML 2017). ``chance`` is its mean over
+200 draws of labels from the predicted probabilities themselves: what a perfect forecaster shows on as many
+rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.tuning.calibration import Calibrator
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.fit import fit_model
+from xrfm_cli.tuning.model import FittedModel
+
+Array = NDArray[np.float64]
+TABLES = (
+    "spambase",
+    "telco_churn",
+    "online_shoppers",
+    "magic_telescope",
+    "credit_default_taiwan",
+    "bank_marketing",
+    "adult",
+    "splice",
+    "mfeat_factors",
+    "pendigits",
+    "dry_bean",
+    "letter",
+)
+MOST_TRAIN, MOST_TEST = 10_000, 20_000
+BINS, DRAWS = 15, 200
+
+
+def main() -> None:
+    """Measure table by table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
+    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--time-limit", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    suite = {entry["name"]: entry for entry in json.loads((args.suite / "suite.json").read_text())}
+    print("| table | test rows | log loss before | after | calibration error | chance | excess |")
+    print("|---|---|---|---|---|---|---|")
+    for name in args.tables:
+        data = pq.read_table(args.suite / "data" / f"{name}.parquet")
+        target = suite[name]["target"]
+        text = data.column(target).cast(pa.string())
+        data = data.set_column(data.column_names.index(target), target, text)
+        figures = measure(data.filter(text.is_valid()), target, suite[name]["task"], args)
+        print(
+            f"| {name} | {figures[0]:.0f} | " + " | ".join(f"{v:.4f}" for v in figures[1:]) + " |", flush=True
+        )
+
+
+def measure(data: pa.Table, target: str, task: str, args: argparse.Namespace) -> list[float]:
+    """The figures of one table."""
+    started = time.monotonic()
+    order = np.random.default_rng(args.seed).permutation(data.num_rows)
+    cut = min(round(0.2 * data.num_rows), MOST_TEST)
+    train, test = (
+        Table(data.take(pa.array(rows)), source="rows") for rows in (order[cut:][:MOST_TRAIN], order[:cut])
+    )
+    schema = infer_schema(train, SchemaOverrides(target=target))
+    described = infer_target(train, target, task=task)
+    metric = "auc" if task == "binary" else "log_loss"
+    config = FitConfig(metric=metric, time_limit_s=args.time_limit, seed=args.seed)
+    model = fit_model(train, schema, described, config, started=started)
+    codes = np.array([described.classes.index(label) for label in test.column(target).to_pylist()])
+    before, after = (probabilities_of(m, test) for m in (without_calibration(model), model))
+    error, chance = calibration_error(after, codes), error_by_chance(after, seed=args.seed)
+    return [len(codes), log_loss(before, codes), log_loss(after, codes), error, chance, error - chance]
+
+
+def without_calibration(model: FittedModel) -> FittedModel:
+    """The same members and weights, their scores taken as probabilities."""
+    plain = Calibrator()
+    members = tuple(replace(member, calibrator=plain) for member in model.members)
+    return replace(model, members=members, calibration=plain)
+
+
+def probabilities_of(model: FittedModel, table: Table) -> Array:
+    """Probabilities ``(n, classes)``."""
+    found = model.predict(table).probabilities
+    assert found is not None
+    return found
+
+
+def log_loss(probabilities: Array, codes: NDArray[np.int64]) -> float:
+    """Mean negative logarithm of the probability of the true class."""
+    return float(-np.log(probabilities[np.arange(len(codes)), codes]).mean())
+
+
+def calibration_error(probabilities: Array, codes: NDArray[np.int64]) -> float:
+    """Mean distance of confidence and accuracy over bins of the confidence, weighted by their rows."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == codes
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(codes))
+
+
+def error_by_chance(probabilities: Array, *, seed: int) -> float:
+    """The mean calibration error where the probabilities are true."""
+    generator = np.random.default_rng(seed)
+    edges = probabilities.cumsum(axis=1)[:, :-1]
+    errors = [
+        calibration_error(probabilities, (generator.random((len(edges), 1)) > edges).sum(axis=1))
+        for _ in range(DRAWS)
+    ]
+    return float(np.mean(errors))
+
+
+if __name__ == "__main__":
+    main()
