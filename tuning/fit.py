@@ -113,7 +113,7 @@ def fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        problem, dropped = prepare_problem(table, schema, target, config, valid)
+        problem, dropped, left_out = prepare_problem(table, schema, target, config, valid)
         if dropped:
             listener(
                 Event(
@@ -122,6 +122,9 @@ def fit_model(
                     count=dropped,
                 )
             )
+        if left_out:
+            message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
+            listener(Event(kind="fallback", message=message, count=left_out))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
             listener(Event(kind="fallback", message=message, count=1))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
     EncodingConfig,
@@ -27,6 +30,9 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import SearchSpace, check_names
 
 LARGEST_LEAF = 10_000
+ROWS_A_SECOND = 4_000  # of the time limit: reading, encoding, splits and many small leaves take time too
+LEAST_ROWS = 20_000
+ROWS_OF_A_CLASS = 50  # that are drawn in any case
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
 FULL_METRIC_FEATURES = 300
@@ -37,15 +43,25 @@ COORDINATE_WORK_S = 60.0
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
 
 
+class Prepared(NamedTuple):
+    """The problem of one fit, and the rows that have no part in it."""
+
+    problem: Problem
+    dropped: int  # rows without a target or of weight 0
+    left_out: int  # rows that the time limit leaves no room for
+
+
 def prepare_problem(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, valid: Table | None = None
-) -> tuple[Problem, int]:
-    """The problem of one fit, and the number of rows left out for want of a target or of weight.
+) -> Prepared:
+    """The problem of one fit.
 
     ``valid`` holds rows that judge and are never trained on.
     """
     check_names(config.pinned)
     table, dropped = _usable_rows(table, schema, target)
+    drawn = draw_training_rows(encode_target(table, target), target, config)
+    table, left_out = (table, 0) if drawn is None else (table.take(drawn), table.n_rows - len(drawn))
     given = None
     if valid is not None:
         valid, dropped_valid = _usable_rows(valid, schema, target)
@@ -92,7 +108,27 @@ def prepare_problem(
         memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
         pinned=config.pinned,
     )
-    return problem, dropped
+    return Prepared(problem=problem, dropped=dropped, left_out=left_out)
+
+
+def draw_training_rows(
+    truth: NDArray[np.float64], target: TargetSchema, config: FitConfig
+) -> NDArray[np.int64] | None:
+    """As many rows as a time limit leaves room for, in order; None for all of them.
+
+    Drawn at random, but of each class at least as many as a stage can learn from. How many never depends on
+    the machine.
+    """
+    limit = config.effective_time_limit_s
+    most = len(truth) if limit is None else max(LEAST_ROWS, int(ROWS_A_SECOND * limit))
+    if len(truth) <= most:
+        return None
+    order = np.random.default_rng([config.seed, 2]).permutation(len(truth))
+    first = order[:most]
+    if target.classes:
+        rare = [order[truth[order] == code][:ROWS_OF_A_CLASS] for code in range(len(target.classes))]
+        first = np.concatenate([first, *rare])
+    return np.unique(first)
 
 
 def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, int]:
