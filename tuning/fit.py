@@ -37,9 +37,8 @@ from xrfm_cli.tuning.report import (
     score_spread,
 )
 from xrfm_cli.tuning.study import search
-from xrfm_cli.tuning.trials import Budget, SearchResult
+from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
 
-REPORT_S = 2.2  # seconds kept for saving the model and writing the report
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 ESTIMATE_ERROR = 0.1  # of the time limit, by which the estimate of a trial may be wrong
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
@@ -170,7 +169,7 @@ def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, flo
 
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.judgements, key=lambda item: item[1].loss)[1]
-        once = estimate_refit(problem, result.costs, best)
+        once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
         left, most = seconds - REPORT_S, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left

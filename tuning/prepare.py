@@ -30,8 +30,9 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import SearchSpace, check_names
 
 LARGEST_LEAF = 10_000
-ROWS_A_SECOND = 4_000  # of the time limit: reading, encoding, splits and many small leaves take time too
-LEAST_ROWS = 20_000
+# Of the time limit: reading, encoding, splits and many small leaves take time too.
+ROWS_A_SECOND, CELLS_A_SECOND = 4_000, 80_000
+LEAST_ROWS = 10_000
 ROWS_OF_A_CLASS = 50  # that are drawn in any case
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
@@ -60,7 +61,8 @@ def prepare_problem(
     """
     check_names(config.pinned)
     table, dropped = _usable_rows(table, schema, target)
-    drawn = draw_training_rows(encode_target(table, target), target, config)
+    most = room_for_rows(config.effective_time_limit_s, columns=len(schema.features))
+    drawn = draw_training_rows(encode_target(table, target), target, most=most, seed=config.seed)
     table, left_out = (table, 0) if drawn is None else (table.take(drawn), table.n_rows - len(drawn))
     given = None
     if valid is not None:
@@ -111,19 +113,27 @@ def prepare_problem(
     return Prepared(problem=problem, dropped=dropped, left_out=left_out)
 
 
-def draw_training_rows(
-    truth: NDArray[np.float64], target: TargetSchema, config: FitConfig
-) -> NDArray[np.int64] | None:
-    """As many rows as a time limit leaves room for, in order; None for all of them.
+def room_for_rows(time_limit_s: float | None, *, columns: int) -> int | None:
+    """How many rows a time limit leaves room for; None for any number. It never depends on the machine.
 
-    Drawn at random, but of each class at least as many as a stage can learn from. How many never depends on
-    the machine.
+    >>> room_for_rows(None, columns=5), room_for_rows(10.0, columns=5), room_for_rows(10.0, columns=50)
+    (None, 40000, 16000)
     """
-    limit = config.effective_time_limit_s
-    most = len(truth) if limit is None else max(LEAST_ROWS, int(ROWS_A_SECOND * limit))
-    if len(truth) <= most:
+    if time_limit_s is None:
         return None
-    order = np.random.default_rng([config.seed, 2]).permutation(len(truth))
+    return max(LEAST_ROWS, int(time_limit_s * min(ROWS_A_SECOND, CELLS_A_SECOND / max(columns, 1))))
+
+
+def draw_training_rows(
+    truth: NDArray[np.float64], target: TargetSchema, *, most: int | None, seed: int
+) -> NDArray[np.int64] | None:
+    """At most so many rows of a table, in order, drawn at random; None for all of them.
+
+    Of each class at least as many are drawn as can teach something.
+    """
+    if most is None or len(truth) <= most:
+        return None
+    order = np.random.default_rng([seed, 2]).permutation(len(truth))
     first = order[:most]
     if target.classes:
         rare = [order[truth[order] == code][:ROWS_OF_A_CLASS] for code in range(len(target.classes))]
