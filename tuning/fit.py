@@ -27,6 +27,7 @@ from xrfm_cli.tuning.optuna_study import StudyPlace
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.profile import profile_table
 from xrfm_cli.tuning.record import Record
 from xrfm_cli.tuning.report import (
     FitReport,
@@ -251,6 +252,7 @@ def _assemble(
         versions=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
+        profile=profile_table(problem.table.take(problem.plan.refit_rows), problem.schema),
     )
 
 

@@ -12,6 +12,7 @@ from xrfm_cli.commands.parsing import (
     parse_data,
     parse_level,
     parse_threshold,
+    positive_number,
     whole_number,
 )
 from xrfm_cli.commands.settings import argument, flag, option, repeatable
@@ -104,7 +105,7 @@ class PredictOptions(ReadingOptions):
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here, as CSV or Parquet by the ending.",
+        help="Write here, as CSV, Parquet or Arrow by the ending.",
         section="Output",
         default_text="CSV on standard output",
     )
@@ -118,6 +119,21 @@ class PredictOptions(ReadingOptions):
         help="Add lower and upper columns that hold the truth with this probability (regression).",
         section="Output",
         parse=parse_level,
+    )
+    allow_missing_columns: bool = flag(
+        "--allow-missing-columns",
+        help="Take a column that the model needs and DATA lacks as empty, instead of stopping.",
+        section="Checks",
+    )
+    check_drift: float | None = option(
+        "--check-drift",
+        metavar="THRESHOLD",
+        help=(
+            "Compare DATA with the training table, and exit with status 1 if a column's population stability "
+            "index is above this, such as 0.25, and above chance. Predictions are written all the same."
+        ),
+        section="Checks",
+        parse=positive_number,
     )
     chunk_rows: int = option(
         "--chunk-rows",
@@ -143,7 +159,7 @@ class ExplainOptions(ReadingOptions):
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the attributions of DATA here, as CSV or Parquet by the ending.",
+        help="Write the attributions of DATA here, as CSV, Parquet or Arrow by the ending.",
         section="Output",
         default_text="CSV on standard output",
     )

@@ -51,6 +51,18 @@ def parse_level(text: str) -> float:
     return float(level)
 
 
+def positive_number(text: str) -> float:
+    """A finite number above 0.
+
+    >>> positive_number("0.25")
+    0.25
+    """
+    number = _number(text)
+    if number is None or number <= 0:
+        raise OptionError(f"'{text}' is not a number above 0, such as 0.25")
+    return float(number)
+
+
 def parse_pin(text: str) -> tuple[str, object]:
     """A hyperparameter and its value, typed by its looks: ``bandwidth=5.0`` or ``kernel=norm``.
 

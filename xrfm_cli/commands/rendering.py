@@ -19,8 +19,8 @@ from xrfm_cli.datasets.events import Event
 
 SCHEMA_VERSION = 1
 WIDTH = 80
-STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow"}
-PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: "}
+STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "yellow"}
+PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
 LOG_INTERVAL_S = 10.0
 
 

@@ -1,0 +1,183 @@
+"""What the training table looked like, column by column, in a form small enough for the model file.
+
+A column is cut into bins: numbers, dates and lengths of texts at deciles, categories by level. How many
+training rows were in each bin is enough to tell later whether another table looks different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import Kind, Table, TableSchema
+from xrfm_cli.datasets.categorical import boolean_values, level_counts, look_up_levels
+from xrfm_cli.datasets.dates import DateFormat, moment_values
+from xrfm_cli.datasets.values import as_text, is_text, number_values, plain_array, tidy_text
+
+BINS = 10  # of numbers: the usual number of a population stability index
+# Levels of categories that have a bin, the others share one: at most so many, and none so rare that its count
+# is owed to the choice of the most frequent ones.
+MAX_LEVELS, LEAST_ROWS, LEAST_SHARE = 20, 5, 0.02
+BOOLEANS = ("false", "true")
+OTHERS, MISSING = "other levels", "missing"
+
+Values = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnProfile:
+    """One column of the training table: its bins, and how many rows were in each.
+
+    A column has either ``edges``, where bins of numbers end, the edge included, or a bin for each of its
+    ``levels`` and one for all others. The last bin is for missing cells; a cell that cannot be read counts
+    as missing.
+    """
+
+    column: str
+    kind: Kind
+    edges: tuple[float, ...]  # increasing; microseconds since 1970 for dates, characters for text
+    levels: tuple[str, ...]
+    counts: tuple[int, ...]
+    low: float | None  # least and greatest number or date; None where there is none
+    high: float | None
+    datetime_format: DateFormat | None = None
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether bins are levels, not ranges of numbers."""
+        return self.kind in ("categorical", "boolean")
+
+    @property
+    def bin_names(self) -> tuple[str, ...]:
+        """What each bin holds, in words.
+
+        >>> bins = {"edges": (30.0, 50.5), "levels": (), "counts": (4, 4, 3, 0)}
+        >>> ColumnProfile(column="age", kind="numeric", low=18.0, high=77.0, **bins).bin_names
+        ('up to 30', 'above 30 to 50.5', 'above 50.5', 'missing')
+        """
+        if self.has_levels:
+            return (*self.levels, OTHERS, MISSING)
+        ends = [self.spell(edge) for edge in self.edges]
+        if not ends:
+            return ("any value", MISSING)
+        middle = [f"above {low} to {high}" for low, high in pairwise(ends)]
+        return (f"up to {ends[0]}", *middle, f"above {ends[-1]}", MISSING)
+
+    def spell(self, value: float) -> str:
+        """A number or date of this column as text."""
+        if self.kind == "datetime":
+            moment = str(np.datetime64(int(value), "us").astype("datetime64[s]"))
+            return moment.removesuffix("T00:00:00")
+        return f"{value:.6g}" + (" characters" if self.kind == "text" else "")
+
+    def values(self, table: Table) -> Values:
+        """The column of a table as numbers, float64 (n,), NaN where missing; for columns with ``edges``."""
+        cells = table.column(self.column)
+        if self.kind == "datetime":
+            moments = moment_values(cells, self.datetime_format or "iso")
+            return np.where(moments.valid, moments.values.astype(np.float64), np.nan)
+        if self.kind == "text":
+            array = plain_array(cells)
+            lengths = pc.utf8_length(tidy_text(array if is_text(array.type) else as_text(array)))
+            return np.asarray(lengths.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        numbers = number_values(cells, table.decimal).values
+        return np.where(np.isfinite(numbers), numbers, np.nan)
+
+    def bins_of_values(self, values: Values) -> Codes:
+        """The bin of each number, int64 (n,)."""
+        places = np.searchsorted(np.array(self.edges), values, side="left")
+        return np.where(np.isnan(values), len(self.edges) + 1, places).astype(np.int64)
+
+    def bins_of_levels(self, table: Table) -> Codes:
+        """The bin of each cell of a column with ``levels``, int64 (n,)."""
+        cells = table.column(self.column)
+        if self.kind == "boolean":
+            codes = boolean_values(cells, table.decimal)
+        else:
+            codes = look_up_levels(cells, table.decimal, self.levels)
+        others = len(self.levels)
+        return np.where(codes == -1, others + 1, np.where(codes < 0, others, codes))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON facts."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> ColumnProfile:
+        """Build again what :meth:`to_json` described; raises ValueError where the bins do not fit."""
+        lists = {name: tuple(facts[name]) for name in ("edges", "levels", "counts")}
+        profile = cls(**{**facts, **lists})
+        if len(profile.counts) != len(profile.bin_names):
+            raise ValueError(f"the profile of '{profile.column}' has counts for other bins")
+        return profile
+
+
+def profile_table(table: Table, schema: TableSchema) -> tuple[ColumnProfile, ...]:
+    """Profiles of the features, in the order of the schema, without the time column, which always moves on.
+
+    >>> import pyarrow as pa
+    >>> from xrfm_cli.datasets import infer_schema
+    >>> table = Table(pa.table({"age": ["41", "29", ""], "city": ["Graz", "Linz", "Graz"]}))
+    >>> [profile.counts for profile in profile_table(table, infer_schema(table))]
+    [(1, 1, 1), (3, 0)]
+    """
+    profiles = []
+    for column in schema.features:
+        if column.role == "time":
+            continue
+        empty = ColumnProfile(
+            column=column.name,
+            kind=column.kind,
+            edges=(),
+            levels=_levels(table, column.name, column.kind),
+            counts=(),
+            low=None,
+            high=None,
+            datetime_format=column.datetime_format,
+        )
+        profiles.append(_counted(empty, table))
+    return tuple(profiles)
+
+
+def _levels(table: Table, name: str, kind: Kind) -> tuple[str, ...]:
+    """The frequent levels of a category, sorted by text; none where the column has bins of numbers."""
+    if kind == "boolean":
+        return BOOLEANS
+    if kind != "categorical":
+        return ()
+    texts, counts, _ = level_counts(table.column(name), table.decimal)
+    first = np.sort(np.argsort(-counts, kind="stable")[:MAX_LEVELS])
+    least = max(LEAST_ROWS, LEAST_SHARE * table.n_rows)
+    return tuple(texts[place] for place in first if counts[place] >= least)
+
+
+def _counted(profile: ColumnProfile, table: Table) -> ColumnProfile:
+    """The profile with its bins and the rows in them."""
+    if profile.has_levels:
+        codes = profile.bins_of_levels(table)
+    else:
+        values = profile.values(table)
+        known = values[~np.isnan(values)]
+        profile = replace(profile, edges=_edges(known))
+        if len(known):
+            profile = replace(profile, low=float(known.min()), high=float(known.max()))
+        codes = profile.bins_of_values(values)
+    counts = np.bincount(codes, minlength=len(profile.bin_names))
+    return replace(profile, counts=tuple(int(count) for count in counts))
+
+
+def _edges(values: Values) -> tuple[float, ...]:
+    """Where bins end: after each value if there are few, else at deciles; the last bin has no end."""
+    distinct = np.unique(values)
+    if len(distinct) > BINS:
+        deciles = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf")
+        return tuple(float(edge) for edge in np.unique(deciles) if edge < distinct[-1])
+    return tuple(float(edge) for edge in distinct[:-1])
