@@ -205,6 +205,12 @@ class EvaluateOptions(ReadingOptions):
     """Options of ``xrfm evaluate``."""
 
     data: str = argument("TEST", help=DATA_HELP + " It holds the target too.", parse=parse_data)
+    by: tuple[str, ...] = repeatable(
+        "--by",
+        metavar="COL",
+        help="Show the metrics for each value of this column as well. Repeatable.",
+        section="Output",
+    )
     fail_under: tuple[Threshold, ...] = repeatable(
         "--fail-under",
         metavar="METRIC=VALUE",
