@@ -34,6 +34,17 @@ class CommonOptions:
         help="Read options from a TOML file, by the same names.",
         section="General",
     )
+    print_config: bool = flag(
+        "--print-config",
+        help="Print all options in effect as TOML for --config, and stop.",
+        section="General",
+    )
+    log_file: str | None = option(
+        "--log-file",
+        metavar="FILE",
+        help="Append messages to this file, each with its time, those that --quiet silences too.",
+        section="General",
+    )
     debug: bool = flag("--debug", help="Show the traceback of an internal fault.", section="General")
 
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from xrfm_cli.commands.config import misspelt_variables, resolve
+from xrfm_cli.commands.config import gather, misspelt_variables, resolve
+from xrfm_cli.commands.config_page import config_page
 from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.help import WIDTH, PlainCommand, PlainGroup
 from xrfm_cli.commands.options import (
@@ -26,6 +27,7 @@ from xrfm_cli.commands.options import (
     PredictOptions,
 )
 from xrfm_cli.commands.settings import Setting, settings_of
+from xrfm_cli.datasets.errors import OptionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +118,24 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
     def entry(ctx: typer.Context, **typed: Any) -> None:
         from xrfm_cli.commands.session import open_session
 
-        values = resolve(KNOWN[name], typed, command=name, known=KNOWN, environment=os.environ)
-        options = command.options(**values)
+        settings = KNOWN[name]
+        given = gather(settings, typed, command=name, known=KNOWN, environment=os.environ)
+        options = command.options(**resolve(settings, given))
+        if options.print_config:
+            typer.echo(config_page(name, command.options, given), nl=False)
+            return
+        for field, setting in settings.items():
+            if setting.is_required and field not in given:
+                raise OptionError(
+                    f"xrfm {name}: missing argument '{setting.metavar}'. See xrfm {name} --help"
+                )
         with open_session(name, options, started=ctx.obj) as session:
             known = {item.key for settings in KNOWN.values() for item in settings.values()}
             for line in misspelt_variables(os.environ, known):
                 session.renderer.note(line)
             run = importlib.import_module(f"xrfm_cli.commands.{name}").run
             status = run(options, session)
+            session.renderer.log(f"exit status {status}")
         if status:
             raise typer.Exit(status)
 
@@ -136,12 +148,11 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
 
 
 def _parameter(field: str, setting: Setting) -> inspect.Parameter:
-    """A setting as typer reads it: all values are texts here, read by the setting afterwards."""
+    """A setting as typer reads it: texts that may be absent, which the setting judges afterwards."""
     kind: Any = bool if setting.is_flag else list[str] | None if setting.is_repeatable else str | None
     default: Any = False if setting.is_flag else None
     if setting.is_argument:
         info = typer.Argument(metavar=setting.metavar.strip("[]"), help=setting.help)
-        kind, default = (str, inspect.Parameter.empty) if setting.is_required else (str | None, None)
     else:
         info = typer.Option(*setting.flags, metavar=setting.metavar or None, help=setting.help)
     annotation = Annotated[kind, info]
