@@ -53,7 +53,12 @@ class PlainGroup(typer.core.TyperGroup):
         write_paragraphs(formatter, self.help or "", NO_WRAP + self.examples)
         commands = [(name, self.commands[name].help or "") for name in self.list_commands(ctx)]
         write_section(formatter, "Commands", commands)
-        options = [("--version", "Show the version."), ("--help", "Show this text, or a command's own.")]
+        options = [
+            ("--version", "Show the version."),
+            ("--install-completion", "Let this shell complete commands and options."),
+            ("--show-completion", "Show the script that does so, to install it yourself."),
+            ("--help", "Show this text, or a command's own."),
+        ]
         write_section(formatter, "Options", options)
 
     def list_commands(self, ctx: Any) -> list[str]:

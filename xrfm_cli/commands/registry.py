@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -82,7 +82,6 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         cls=_shaped(PlainGroup, examples=EXAMPLES),
         help=ABOUT,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings=WIDTH,
@@ -147,6 +146,17 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
     return entry
 
 
+def _completion(choices: Sequence[str]) -> Callable[[str], list[str]] | None:
+    """What the shell may complete a word to; without choices it offers files."""
+    if not choices:
+        return None
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in choices if word.startswith(incomplete)]
+
+    return complete
+
+
 def _parameter(field: str, setting: Setting) -> inspect.Parameter:
     """A setting as typer reads it: texts that may be absent, which the setting judges afterwards."""
     kind: Any = bool if setting.is_flag else list[str] | None if setting.is_repeatable else str | None
@@ -154,6 +164,11 @@ def _parameter(field: str, setting: Setting) -> inspect.Parameter:
     if setting.is_argument:
         info = typer.Argument(metavar=setting.metavar.strip("[]"), help=setting.help)
     else:
-        info = typer.Option(*setting.flags, metavar=setting.metavar or None, help=setting.help)
+        info = typer.Option(
+            *setting.flags,
+            metavar=setting.metavar or None,
+            help=setting.help,
+            autocompletion=_completion(setting.choices),
+        )
     annotation = Annotated[kind, info]
     return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
