@@ -25,7 +25,6 @@ CHANCE = 0.001  # how often an unchanged column may exceed what is called chance
 HALF_A_ROW = (
     0.5  # is added to every bin that has rows in one of the two tables, so that logarithms are finite
 )
-RANGED = ("numeric", "datetime")
 
 Counts = NDArray[np.int64]
 
@@ -134,7 +133,7 @@ def _observed(profile: ColumnProfile, table: Table) -> Observed:
     else:
         values = profile.values(table)
         codes = profile.bins_of_values(values)
-        if profile.kind in RANGED and profile.low is not None and profile.high is not None:
+        if profile.is_ranged and profile.low is not None and profile.high is not None:
             below, above = int((values < profile.low).sum()), int((values > profile.high).sum())
     counts = np.bincount(codes, minlength=len(profile.counts)).astype(np.int64)
     return Observed(counts=counts, below=below, above=above)

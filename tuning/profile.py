@@ -56,6 +56,11 @@ class ColumnProfile:
         return self.kind in ("categorical", "boolean")
 
     @property
+    def is_ranged(self) -> bool:
+        """Whether a value can lie beyond those of training: of numbers and dates, not of lengths."""
+        return self.kind in ("numeric", "datetime")
+
+    @property
     def bin_names(self) -> tuple[str, ...]:
         """What each bin holds, in words.
 

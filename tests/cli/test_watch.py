@@ -138,3 +138,19 @@ def test_a_model_from_before_profiles_says_so(
     assert xrfm("fit", folder / "train.csv", *refit, "--quiet").status == 0
     again = xrfm("predict", folder / "new.csv", "--model", tmp_path / "new.xrfm", "--check-drift", "0.25")
     assert again.status == 0, again.err
+
+
+def test_a_column_that_the_model_does_not_read_is_not_needed(
+    folder: Path, tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    table = pq.read_table(folder / "train.parquet")
+    sold = [row >= 30 for row in range(120)]  # only these have a price, and all of them are new
+    price = [value if known else None for value, known in zip(table["price"].to_pylist(), sold, strict=True)]
+    table = table.set_column(4, "price", pa.array(price)).append_column(
+        "age", pa.array([0.0 if known else 7.5 for known in sold])
+    )
+    pq.write_table(table, tmp_path / "train.parquet")
+    arguments = ("--target", "price", "--drop", "sold", "--trials", "0", "--quiet")
+    assert xrfm("fit", "train.parquet", *arguments, folder=tmp_path).status == 0
+    outcome = xrfm("predict", folder / "new.csv", "--check-drift", "0.25", folder=tmp_path)
+    assert outcome.status == 0, outcome.err

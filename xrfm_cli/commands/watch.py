@@ -43,8 +43,12 @@ class Watch:
                 f"--check-drift: {path} is from an earlier version and does not know its training table; "
                 f"fit it again, or refit it with xrfm fit DATA --from {path}"
             )
-        self._profiles = model.profile or ()
         self._needed = model.columns_read
+        self._profiles = tuple(
+            profile
+            for profile in model.profile or ()
+            if profile.column in self._needed and (threshold is not None or profile.is_ranged)
+        )
         self._threshold = threshold
         self._allows_absent = allows_absent
         self._observed: tuple[Observed, ...] | None = None
