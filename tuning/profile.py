@@ -7,7 +7,7 @@ training rows were in each bin is enough to tell later whether another table loo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import Kind, Table, TableSchema
+from xrfm_cli.datasets import ColumnSchema, Kind, Table, TableSchema, typed_table
 from xrfm_cli.datasets.categorical import boolean_values, level_counts, look_up_levels
-from xrfm_cli.datasets.dates import DateFormat, moment_values
+from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.values import as_text, is_text, number_values, plain_array, tidy_text
 
 BINS = 10  # of numbers: the usual number of a population stability index
@@ -41,14 +41,22 @@ class ColumnProfile:
     as missing.
     """
 
-    column: str
-    kind: Kind
+    schema: ColumnSchema
     edges: tuple[float, ...]  # increasing; microseconds since 1970 for dates, characters for text
     levels: tuple[str, ...]
     counts: tuple[int, ...]
     low: float | None  # least and greatest number or date; None where there is none
     high: float | None
-    datetime_format: DateFormat | None = None
+
+    @property
+    def column(self) -> str:
+        """The name of the column."""
+        return self.schema.name
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the column."""
+        return self.schema.kind
 
     @property
     def has_levels(self) -> bool:
@@ -65,7 +73,8 @@ class ColumnProfile:
         """What each bin holds, in words.
 
         >>> bins = {"edges": (30.0, 50.5), "levels": (), "counts": (4, 4, 3, 0)}
-        >>> ColumnProfile(column="age", kind="numeric", low=18.0, high=77.0, **bins).bin_names
+        >>> age = ColumnSchema(name="age", kind="numeric")
+        >>> ColumnProfile(schema=age, low=18.0, high=77.0, **bins).bin_names
         ('up to 30', 'above 30 to 50.5', 'above 50.5', 'missing')
         """
         if self.has_levels:
@@ -85,9 +94,11 @@ class ColumnProfile:
 
     def values(self, table: Table) -> Values:
         """The column of a table as numbers, float64 (n,), NaN where missing; for columns with ``edges``."""
-        cells = table.column(self.column)
+        cells = typed_table(table.select([self.column]), TableSchema(columns=(self.schema,))).column(
+            self.column
+        )
         if self.kind == "datetime":
-            moments = moment_values(cells, self.datetime_format or "iso")
+            moments = moment_values(cells, self.schema.datetime_format or "iso")
             return np.where(moments.valid, moments.values.astype(np.float64), np.nan)
         if self.kind == "text":
             array = plain_array(cells)
@@ -113,13 +124,15 @@ class ColumnProfile:
 
     def to_json(self) -> dict[str, Any]:
         """JSON facts."""
-        return asdict(self)
+        own = {name: getattr(self, name) for name in ("edges", "levels", "counts", "low", "high")}
+        return {"column": self.column, **own}
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> ColumnProfile:
+    def from_json(cls, facts: Mapping[str, Any], schema: TableSchema) -> ColumnProfile:
         """Build again what :meth:`to_json` described; raises ValueError where the bins do not fit."""
         lists = {name: tuple(facts[name]) for name in ("edges", "levels", "counts")}
-        profile = cls(**{**facts, **lists})
+        column = schema.column(facts["column"])
+        profile = cls(schema=column, low=facts["low"], high=facts["high"], **lists)
         if len(profile.counts) != len(profile.bin_names):
             raise ValueError(f"the profile of '{profile.column}' has counts for other bins")
         return profile
@@ -138,27 +151,19 @@ def profile_table(table: Table, schema: TableSchema) -> tuple[ColumnProfile, ...
     for column in schema.features:
         if column.role == "time":
             continue
-        empty = ColumnProfile(
-            column=column.name,
-            kind=column.kind,
-            edges=(),
-            levels=_levels(table, column.name, column.kind),
-            counts=(),
-            low=None,
-            high=None,
-            datetime_format=column.datetime_format,
-        )
+        levels = _levels(table, column)
+        empty = ColumnProfile(schema=column, edges=(), levels=levels, counts=(), low=None, high=None)
         profiles.append(_counted(empty, table))
     return tuple(profiles)
 
 
-def _levels(table: Table, name: str, kind: Kind) -> tuple[str, ...]:
+def _levels(table: Table, column: ColumnSchema) -> tuple[str, ...]:
     """The frequent levels of a category, sorted by text; none where the column has bins of numbers."""
-    if kind == "boolean":
+    if column.kind == "boolean":
         return BOOLEANS
-    if kind != "categorical":
+    if column.kind != "categorical":
         return ()
-    texts, counts, _ = level_counts(table.column(name), table.decimal)
+    texts, counts, _ = level_counts(table.column(column.name), table.decimal)
     first = np.sort(np.argsort(-counts, kind="stable")[:MAX_LEVELS])
     least = max(LEAST_ROWS, LEAST_SHARE * table.n_rows)
     return tuple(texts[place] for place in first if counts[place] >= least)

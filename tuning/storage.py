@@ -136,9 +136,9 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         )
         for number, facts in enumerate(manifest["members"])
     )
-    calibration = manifest["calibration"]
+    calibration, schema = manifest["calibration"], TableSchema.from_json(manifest["schema"])
     return FittedModel(
-        schema=TableSchema.from_json(manifest["schema"]),
+        schema=schema,
         target=TargetSchema.from_json(manifest["target"]),
         members=members,
         calibration=None if calibration is None else Calibrator.from_json(calibration),
@@ -147,13 +147,13 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
         created=created,
-        profile=_profile_from_json(manifest.get("profile")),
+        profile=_profile_from_json(manifest.get("profile"), schema),
     )
 
 
-def _profile_from_json(facts: Any) -> tuple[ColumnProfile, ...] | None:
+def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, ...] | None:
     """The profile of the training rows; None for files from before it was kept."""
-    return None if facts is None else tuple(ColumnProfile.from_json(column) for column in facts)
+    return None if facts is None else tuple(ColumnProfile.from_json(column, schema) for column in facts)
 
 
 def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:
