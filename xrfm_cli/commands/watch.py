@@ -22,6 +22,8 @@ from xrfm_cli.tuning.drift import (
 )
 from xrfm_cli.tuning.model import FittedModel
 
+MOST_NAMED = 5  # columns in the line about those that moved; the table and the document have all
+
 
 class Watch:
     """Looks at every block before it is predicted, and tells at the end what it saw.
@@ -79,10 +81,13 @@ class Watch:
             session.renderer.message(heading("Drift from the training table"))
             drifts = self._drifts()
             session.renderer.message(drift_table(drifts, threshold=self._threshold))
-            moved = sum(item.exceeds(self._threshold) for item in drifts)
+            moved = [item for item in drifts if item.exceeds(self._threshold)]
             if moved:
+                first = ", ".join(f"{item.column} {item.index:.2f}" for item in moved[:MOST_NAMED])
+                more = ", ..." if len(moved) > MOST_NAMED else ""
                 session.renderer.note(
-                    f"{moved:,} of {len(drifts):,} columns moved further than {self._threshold:g}",
+                    f"{len(moved):,} of {len(drifts):,} columns moved further than {self._threshold:g}: "
+                    f"{first}{more}",
                     kind="warning",
                 )
 
