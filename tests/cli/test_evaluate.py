@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.conftest import TINY
+from tests.cli.conftest import TINY, houses
 from xrfm_cli.commands.promises import Promise, promises_of
 from xrfm_cli.tuning import load_model, save_model
 
@@ -182,6 +182,30 @@ def test_groups_of_a_column_with_gaps(folder: Path, regression: Path, xrfm: Call
     groups = xrfm(*arguments, folder=folder).document["groups"]
     assert {group["column"] for group in groups} == {"area"}
     assert [group["value"] for group in groups].count(None) == 1
+
+
+def test_a_group_without_weight_has_no_metrics(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
+    table = houses(120).drop_columns(["sold"])
+    weights = [0.0 if town == "Graz" else 1.0 for town in table.column("town").to_pylist()]
+    pq.write_table(table.append_column("w", pa.array(weights)), tmp_path / "t.parquet")
+    arguments = ("--target", "price", "--weight", "w", "--trials", "0", "--quiet")
+    assert xrfm("fit", "t.parquet", *arguments, folder=tmp_path).status == 0
+    groups = xrfm("evaluate", "t.parquet", "--by", "town", "--json", folder=tmp_path).document["groups"]
+    assert {group["value"]: bool(group["metrics"]) for group in groups} == {
+        "Graz": False,
+        "Linz": True,
+        "Wien": True,
+    }
+    assert xrfm("evaluate", "t.parquet", "--by", "town", "--quiet", folder=tmp_path).status == 0
+
+
+def test_a_column_of_too_many_groups_is_refused(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm("evaluate", "new.csv", "--model", regression, "--by", "house", folder=folder)
+    assert outcome.status == 2
+    assert "--by house: new.csv has 5,000 values of it" in outcome.error
+    assert "scoring" not in outcome.err
 
 
 def test_rows_without_a_target_are_left_out_and_counted(

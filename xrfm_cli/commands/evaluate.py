@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from xrfm_cli.commands.evaluate_view import confusion_view, groups_view
 from xrfm_cli.commands.options import EvaluateOptions
 from xrfm_cli.commands.promises import Promise, promises_of
 from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.scoring import GroupScore, Scored, score_groups, score_table
+from xrfm_cli.commands.scoring import Group, Scored, find_groups, score_table
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.tables import metrics_table
 from xrfm_cli.commands.thresholds import Verdict, check_thresholds, judge
@@ -35,8 +35,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         session.renderer.note(
             f"{dropped:,} row{'s' if dropped > 1 else ''} without a target left out", kind="repair"
         )
-    for column in options.by:
-        table.column(column)  # a misspelt name ends here, not after the predictions
+    groups = find_groups(table, options.by)
     scored = score_table(model, table, session)
     metrics = scored.metrics()
     verdicts = [
@@ -44,14 +43,14 @@ def run(options: EvaluateOptions, session: Session) -> int:
         *judge("fail_over", options.fail_over, metrics),
     ]
     promises = promises_of(model.report, metrics, rows=table.n_rows)
-    groups = score_groups(scored, table, options.by)
+    by_group = [(group, scored.metrics(group.rows)) for group in groups]
     session.renderer.result(
         metrics_table(metrics, verdicts, promises, rows=table.n_rows),
         Text(_legend(model.report, promises), style="dim"),
         *confusion_view(scored.confusion(), model.target),
-        *groups_view(groups, model.report.metric),
+        *groups_view(by_group, model.report.metric),
     )
-    document = evaluate_document(scored, metrics, promises, groups, verdicts)
+    document = evaluate_document(scored, metrics, promises, by_group, verdicts)
     session.renderer.document("evaluate", document)
     return 0 if all(item.passed for item in verdicts) else 1
 
@@ -60,7 +59,7 @@ def evaluate_document(
     scored: Scored,
     metrics: Mapping[str, float],
     promises: Mapping[str, Promise],
-    groups: list[GroupScore],
+    by_group: Sequence[tuple[Group, dict[str, float]]],
     verdicts: list[Verdict],
 ) -> dict[str, Any]:
     """The results by the names that other programs read; figures that are not finite are null."""
@@ -72,7 +71,10 @@ def evaluate_document(
         "out_of_fold": {name: item.value for name, item in promises.items()},
         "worse_by": {name: item.worse_by for name, item in promises.items()},
         "confusion": None if confusion is None else {"classes": classes, "counts": confusion.tolist()},
-        "groups": [asdict(group) for group in groups],
+        "groups": [
+            {"column": group.column, "value": group.value, "rows": len(group.rows), "metrics": values}
+            for group, values in by_group
+        ],
         "thresholds": [asdict(item) for item in verdicts],
     }
     result: dict[str, Any] = plain(document)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import RenderableType
 from rich.table import Table as Grid
 
-from xrfm_cli.commands.scoring import GroupScore
+from xrfm_cli.commands.scoring import Group
 from xrfm_cli.commands.tables import grid, heading, number, shortened
 from xrfm_cli.datasets import TargetSchema
 
@@ -40,22 +40,23 @@ def confusion_view(counts: NDArray[np.int64] | None, target: TargetSchema) -> li
     return [heading("Confused most"), table]
 
 
-def groups_view(groups: Sequence[GroupScore], metric: str) -> list[RenderableType]:
+def groups_view(by_group: Sequence[tuple[Group, Mapping[str, float]]], metric: str) -> list[RenderableType]:
     """A table for each column of ``--by``, with the metric that the model was fitted for first."""
     shown: list[RenderableType] = []
-    for column in dict.fromkeys(group.column for group in groups):
-        own = [group for group in groups if group.column == column]
-        names = list(dict.fromkeys([metric, *(name for group in own for name in group.metrics)]))
-        names = [name for name in names if any(name in group.metrics for group in own)][:MOST_METRICS]
+    for column in dict.fromkeys(group.column for group, _ in by_group):
+        own = [(group, metrics) for group, metrics in by_group if group.column == column]
+        known = dict.fromkeys(name for _, metrics in own for name in metrics)
+        names = sorted(known, key=lambda name: name != metric)[:MOST_METRICS]
         table = grid(shortened(column, 24), "rows", *names)
         for title in table.columns[1:]:
             title.justify = "right"
-        for group in own[:MOST_GROUPS]:
+        for group, metrics in own[:MOST_GROUPS]:
             value = "missing" if group.value is None else shortened(group.value, 24)
-            figures = [number(group.metrics.get(name)) for name in names]
-            table.add_row(value, f"{group.rows:,}", *figures, style="dim" if group.value is None else "")
+            figures = [number(metrics.get(name)) for name in names]
+            style = "dim" if group.value is None else ""
+            table.add_row(value, f"{len(group.rows):,}", *figures, style=style)
         if len(own) > MOST_GROUPS:
-            rest = sum(group.rows for group in own[MOST_GROUPS:])
+            rest = sum(len(group.rows) for group, _ in own[MOST_GROUPS:])
             table.add_row(f"{len(own) - MOST_GROUPS:,} more", f"{rest:,}", *("" for _ in names), style="dim")
         shown += [heading(f"By {column}"), table]
     return shown

@@ -50,14 +50,13 @@ class Scored:
         return np.bincount(codes, minlength=c * c).reshape(c, c)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupScore:
-    """The metrics of the rows that have one value of a column."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """The rows that have one value of a column."""
 
     column: str
     value: str | None  # None where it is missing
-    rows: int
-    metrics: dict[str, float]
+    rows: NDArray[np.int64]  # their places in the table, in order
 
 
 def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
@@ -82,8 +81,8 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
     return Scored(model=model, truth=truth, prediction=prediction, weights=weights)
 
 
-def score_groups(scored: Scored, table: Table, columns: Sequence[str]) -> list[GroupScore]:
-    """The metrics of each group of each column, the largest group first.
+def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:
+    """The groups of each column, the largest first.
 
     Raises SchemaError for a column that the table lacks and OptionError for one of too many values.
     """
@@ -99,10 +98,10 @@ def score_groups(scored: Scored, table: Table, columns: Sequence[str]) -> list[G
         order = np.argsort(levels.codes, kind="stable")
         codes, starts = np.unique(levels.codes[order], return_index=True)
         found = [
-            GroupScore(column=column, value=texts[code], rows=len(rows), metrics=scored.metrics(rows))
+            Group(column=column, value=texts[code], rows=rows)
             for code, rows in zip(codes, np.split(order, starts[1:]), strict=True)
         ]
-        groups += sorted(found, key=lambda group: (-group.rows, group.value is None, group.value or ""))
+        groups += sorted(found, key=lambda group: (-len(group.rows), group.value is None, group.value or ""))
     return groups
 
 

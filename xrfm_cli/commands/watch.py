@@ -22,7 +22,7 @@ from xrfm_cli.tuning.drift import (
 )
 from xrfm_cli.tuning.model import FittedModel
 
-MOST_NAMED = 5  # columns in the line about those that moved; the table and the document have all
+MOST_NAMED = 5  # columns in the line about those that moved; the document has all
 
 
 class Watch:
@@ -78,18 +78,7 @@ class Watch:
                 f"{item.column}: {counts} the training range of {item.low} to {item.high}", kind="warning"
             )
         if self._threshold is not None:
-            session.renderer.message(heading("Drift from the training table"))
-            drifts = self._drifts()
-            session.renderer.message(drift_table(drifts, threshold=self._threshold))
-            moved = [item for item in drifts if item.exceeds(self._threshold)]
-            if moved:
-                first = ", ".join(f"{item.column} {item.index:.2f}" for item in moved[:MOST_NAMED])
-                more = ", ..." if len(moved) > MOST_NAMED else ""
-                session.renderer.note(
-                    f"{len(moved):,} of {len(drifts):,} columns moved further than {self._threshold:g}: "
-                    f"{first}{more}",
-                    kind="warning",
-                )
+            self._tell_drift(session, self._drifts(), self._threshold)
 
     def document(self) -> dict[str, Any]:
         """What was seen, by the names that other programs read."""
@@ -110,6 +99,22 @@ class Watch:
     def passed(self) -> bool:
         """Whether no column has drifted beyond the threshold, if there is one."""
         return self._threshold is None or not any(item.exceeds(self._threshold) for item in self._drifts())
+
+    @staticmethod
+    def _tell_drift(session: Session, drifts: Sequence[ColumnDrift], threshold: float) -> None:
+        if not drifts:
+            session.renderer.note("no column to compare with the training table", kind="warning")
+            return
+        session.renderer.message(heading("Drift from the training table"))
+        session.renderer.message(drift_table(drifts, threshold=threshold))
+        moved = [item for item in drifts if item.exceeds(threshold)]
+        if moved:
+            first = ", ".join(f"{item.column} {item.index:.2f}" for item in moved[:MOST_NAMED])
+            more = ", ..." if len(moved) > MOST_NAMED else ""
+            session.renderer.note(
+                f"{len(moved):,} of {len(drifts):,} columns moved further than {threshold:g}: {first}{more}",
+                kind="warning",
+            )
 
     def _drifts(self) -> tuple[ColumnDrift, ...]:
         return column_drifts(self._profiles, self._observed or ())
