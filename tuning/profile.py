@@ -129,13 +129,27 @@ class ColumnProfile:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], schema: TableSchema) -> ColumnProfile:
-        """Build again what :meth:`to_json` described; raises ValueError where the bins do not fit."""
-        lists = {name: tuple(facts[name]) for name in ("edges", "levels", "counts")}
-        column = schema.column(facts["column"])
-        profile = cls(schema=column, low=facts["low"], high=facts["high"], **lists)
-        if len(profile.counts) != len(profile.bin_names):
-            raise ValueError(f"the profile of '{profile.column}' has counts for other bins")
+        """Build again what :meth:`to_json` described; raises ValueError for what no table can have given."""
+        profile = cls(
+            schema=schema.column(facts["column"]),
+            edges=tuple(float(edge) for edge in facts["edges"]),
+            levels=tuple(str(level) for level in facts["levels"]),
+            counts=tuple(int(count) for count in facts["counts"]),
+            low=None if facts["low"] is None else float(facts["low"]),
+            high=None if facts["high"] is None else float(facts["high"]),
+        )
+        profile._check()
         return profile
+
+    def _check(self) -> None:
+        """Refuse bins and counts that do not fit together."""
+        numbers = [number for number in (self.low, *self.edges, self.high) if number is not None]
+        if not np.isfinite(numbers).all() or numbers != sorted(numbers):
+            raise ValueError(f"the profile of '{self.column}' is out of order")
+        if len(self.counts) != len(self.bin_names) or min(self.counts) < 0:
+            raise ValueError(f"the profile of '{self.column}' has counts for other bins")
+        for number in numbers:
+            self.spell(number)  # a date that no calendar has fails here
 
 
 def profile_table(table: Table, schema: TableSchema) -> tuple[ColumnProfile, ...]:

@@ -6,6 +6,7 @@ import json
 import math
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -145,13 +146,35 @@ def test_models_know_their_training_rows(models: dict[str, FittedModel], tmp_pat
     assert all(sum(item.counts) == 90 for item in again.profile)
 
 
-def test_a_profile_that_does_not_fit_is_refused(models: dict[str, FittedModel], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"counts": [1]},
+        {"counts": "12"},
+        {"edges": [2.0, 1.0]},
+        {"edges": ["low"]},
+        {"low": 1e300, "high": 1e301},
+        {"low": 3.0, "high": 2.0},
+        {"column": "nobody"},
+        {"levels": None},
+    ],
+    ids=str,
+)
+def test_a_profile_that_does_not_fit_is_refused(
+    fact: dict[str, Any], models: dict[str, FittedModel], tmp_path: Path
+) -> None:
     save_model(models["regression"], tmp_path / "model.xrfm")
     manifest, tensors = read_model_file(tmp_path / "model.xrfm")
-    manifest["profile"][0]["counts"].pop()
+    assert manifest["profile"][0]["edges"]
+    manifest["profile"][0] |= fact
     write_model_file(tmp_path / "bad.xrfm", manifest, tensors)
     with pytest.raises(ModelFileError, match="do not fit together"):
         load_model(tmp_path / "bad.xrfm")
+
+
+def test_a_model_from_before_profiles_has_none(models: dict[str, FittedModel], tmp_path: Path) -> None:
+    save_model(models["regression"], tmp_path / "model.xrfm")
+    manifest, tensors = read_model_file(tmp_path / "model.xrfm")
     del manifest["profile"]
     write_model_file(tmp_path / "old.xrfm", manifest, tensors)
     assert load_model(tmp_path / "old.xrfm").profile is None

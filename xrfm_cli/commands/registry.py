@@ -36,37 +36,51 @@ class Command:
 
     options: type[CommonOptions]
     help: str
-    example: str
+    examples: tuple[str, ...]  # lines to paste
 
 
 COMMANDS = {
     "fit": Command(
         options=FitOptions,
         help="Turn a table into a model, and write it with its report.",
-        example="xrfm fit data.csv --target price --time-limit 10m",
+        examples=(
+            "xrfm fit data.csv --target price --time-limit 10m",
+            "xrfm fit data.parquet --target churned --metric f1 --group customer",
+            "xrfm fit new.csv --from model.xrfm --model tonight.xrfm",
+        ),
     ),
     "predict": Command(
         options=PredictOptions,
         help="Predict the rows of a table, in their order.",
-        example="xrfm predict new.csv --output predictions.csv",
+        examples=(
+            "xrfm predict new.csv --output predictions.csv",
+            "xrfm predict new.parquet --id customer --proba --output out.parquet",
+            "xrfm predict new.csv --interval 0.9 --check-drift 0.25 > prices.csv",
+        ),
     ),
     "explain": Command(
         options=ExplainOptions,
         help="Say what the model learned, and with DATA why it predicts each row as it does.",
-        example="xrfm explain new.csv --output attributions.csv",
+        examples=(
+            "xrfm explain --model model.xrfm",
+            "xrfm explain new.csv --id customer --output attributions.csv",
+        ),
     ),
     "evaluate": Command(
         options=EvaluateOptions,
         help="Score the model on rows whose target is known.",
-        example="xrfm evaluate test.csv --fail-under r2=0.8",
+        examples=(
+            "xrfm evaluate test.csv --fail-under r2=0.8",
+            "xrfm evaluate test.csv --by region --json > evaluation.json",
+        ),
     ),
     "info": Command(
-        options=InfoOptions, help="Show what is in a model file.", example="xrfm info --model model.xrfm"
+        options=InfoOptions, help="Show what is in a model file.", examples=("xrfm info --model model.xrfm",)
     ),
     "doctor": Command(
         options=DoctorOptions,
         help="Show versions, devices, memory and threads: what a bug report needs.",
-        example="xrfm doctor --json",
+        examples=("xrfm doctor --json",),
     ),
 }
 KNOWN = {name: settings_of(command.options) for name, command in COMMANDS.items()}
@@ -75,12 +89,19 @@ EXAMPLES = """\
 xrfm fit data.csv --target price     # writes model.xrfm and its report
 xrfm predict new.csv                 # reads model.xrfm, writes CSV
 xrfm explain                         # what matters, and how"""
+STATUSES = (
+    ("0", "Done."),
+    ("1", "A threshold of --fail-under, --fail-over or --check-drift was missed."),
+    ("2", "Bad input or usage, said in one line."),
+    ("3", "An internal fault; --debug shows the traceback."),
+    ("130", "Interrupted by Ctrl-C or SIGTERM; fit saves the best model so far."),
+)
 
 
 def build_app() -> typer.Typer:
     """The typer application of all commands."""
     app = typer.Typer(
-        cls=_shaped(PlainGroup, examples=EXAMPLES),
+        cls=_shaped(PlainGroup, examples=EXAMPLES, statuses=STATUSES),
         help=ABOUT,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -101,7 +122,7 @@ def build_app() -> typer.Typer:
             typer.echo(ctx.get_help())
 
     for name, command in COMMANDS.items():
-        shape = _shaped(PlainCommand, settings=KNOWN[name], example=command.example)
+        shape = _shaped(PlainCommand, settings=KNOWN[name], examples="\n".join(command.examples))
         app.command(name, cls=shape, help=command.help, context_settings=WIDTH)(_entry(name, command))
     return app
 
