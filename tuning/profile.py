@@ -186,22 +186,28 @@ def _levels(table: Table, column: ColumnSchema) -> tuple[str, ...]:
 def _counted(profile: ColumnProfile, table: Table) -> ColumnProfile:
     """The profile with its bins and the rows in them."""
     if profile.has_levels:
-        codes = profile.bins_of_levels(table)
-    else:
-        values = profile.values(table)
-        known = values[~np.isnan(values)]
-        profile = replace(profile, edges=_edges(known))
-        if len(known):
-            profile = replace(profile, low=float(known.min()), high=float(known.max()))
-        codes = profile.bins_of_values(values)
-    counts = np.bincount(codes, minlength=len(profile.bin_names))
-    return replace(profile, counts=tuple(int(count) for count in counts))
+        in_bins = np.bincount(profile.bins_of_levels(table), minlength=len(profile.bin_names))
+        return replace(profile, counts=tuple(in_bins.tolist()))
+    values = profile.values(table)
+    known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return replace(profile, counts=(0, len(values)))
+    edges = _edges(known)
+    ends = [0, *np.searchsorted(known, edges, side="right").tolist(), len(known)]
+    counts = [*np.diff(ends).tolist(), len(values) - len(known)]
+    low, high = float(known[0]), float(known[-1])
+    return replace(profile, edges=edges, counts=tuple(counts), low=low, high=high)
 
 
-def _edges(values: Values) -> tuple[float, ...]:
-    """Where bins end: after each value if there are few, else at deciles; the last bin has no end."""
-    distinct = np.unique(values)
-    if len(distinct) > BINS:
-        deciles = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf")
-        return tuple(float(edge) for edge in np.unique(deciles) if edge < distinct[-1])
-    return tuple(float(edge) for edge in distinct[:-1])
+def _edges(known: Values) -> tuple[float, ...]:
+    """Where bins of sorted numbers end but for the last: after each value if there are few, else at deciles.
+
+    >>> _edges(np.array([1.0, 1.0, 2.0, 5.0]))
+    (1.0, 2.0)
+    """
+    changes = np.flatnonzero(known[1:] != known[:-1])
+    if len(changes) < BINS:
+        return tuple(known[changes].tolist())
+    places = [-(-k * len(known) // BINS) - 1 for k in range(1, BINS)]  # of the inverted distribution function
+    deciles = np.unique(known[places])
+    return tuple(deciles[deciles < known[-1]].tolist())
