@@ -72,6 +72,11 @@ class ColumnDrift:
         return self.index > max(threshold, self.by_chance)
 
 
+def nothing_observed(profiles: Sequence[ColumnProfile]) -> tuple[Observed, ...]:
+    """What was seen before the first row."""
+    return tuple(Observed(counts=np.zeros(len(profile.counts), dtype=np.int64)) for profile in profiles)
+
+
 def observe(profiles: Sequence[ColumnProfile], table: Table) -> tuple[Observed, ...]:
     """Count the rows of a table by the bins of each profile; the table has all their columns."""
     return tuple(_observed(profile, table) for profile in profiles)

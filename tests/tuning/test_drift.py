@@ -17,7 +17,14 @@ from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema
 from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
-from xrfm_cli.tuning.drift import add_observed, column_drifts, observe, stability_parts, values_out_of_range
+from xrfm_cli.tuning.drift import (
+    add_observed,
+    column_drifts,
+    nothing_observed,
+    observe,
+    stability_parts,
+    values_out_of_range,
+)
 from xrfm_cli.tuning.profile import ColumnProfile, profile_table
 
 
@@ -106,6 +113,9 @@ def test_parts_of_a_table_add_up() -> None:
     whole = column_drifts(profiles, observe(profiles, table))
     parts = add_observed(observe(profiles, table.slice(0, 70)), observe(profiles, table.slice(70, 200)))
     assert column_drifts(profiles, parts) == whole
+    nothing = nothing_observed(profiles)
+    assert column_drifts(profiles, add_observed(nothing, observe(profiles, table))) == whole
+    assert (column_drifts(profiles, nothing), values_out_of_range(profiles, nothing)) == ((), ())
 
 
 def test_values_out_of_range_are_counted_for_numbers_and_dates() -> None:

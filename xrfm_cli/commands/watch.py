@@ -14,9 +14,9 @@ from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.tuning.drift import (
     ColumnDrift,
-    Observed,
     add_observed,
     column_drifts,
+    nothing_observed,
     observe,
     values_out_of_range,
 )
@@ -53,7 +53,7 @@ class Watch:
         )
         self._threshold = threshold
         self._allows_absent = allows_absent
-        self._observed: tuple[Observed, ...] | None = None
+        self._observed = nothing_observed(self._profiles)
         self.absent: tuple[str, ...] = ()
 
     def look(self, block: Table) -> Table:
@@ -63,15 +63,14 @@ class Watch:
         for name in self.absent:
             data = data.append_column(name, pa.nulls(block.n_rows, pa.string()))
         block = replace(block, data=data)
-        seen = observe(self._profiles, block)
-        self._observed = seen if self._observed is None else add_observed(self._observed, seen)
+        self._observed = add_observed(self._observed, observe(self._profiles, block))
         return block
 
     def tell(self, session: Session) -> None:
         """Say what was seen on standard error, the drift as a table if it was asked for."""
         for name in self.absent:
             session.renderer.note(f"{name}: no such column, taken as empty in every row", kind="warning")
-        for item in values_out_of_range(self._profiles, self._observed or ()):
+        for item in values_out_of_range(self._profiles, self._observed):
             parts = [f"{item.below:,} below" * bool(item.below), f"{item.above:,} above" * bool(item.above)]
             counts = " and ".join(part for part in parts if part)
             session.renderer.note(
@@ -82,7 +81,7 @@ class Watch:
 
     def document(self) -> dict[str, Any]:
         """What was seen, by the names that other programs read."""
-        out_of_range = values_out_of_range(self._profiles, self._observed or ())
+        out_of_range = values_out_of_range(self._profiles, self._observed)
         drift = None
         if self._threshold is not None:
             columns = [
@@ -117,7 +116,7 @@ class Watch:
             )
 
     def _drifts(self) -> tuple[ColumnDrift, ...]:
-        return column_drifts(self._profiles, self._observed or ())
+        return column_drifts(self._profiles, self._observed)
 
 
 def absent_columns(table: Table, needed: Sequence[str], *, allowed: bool) -> tuple[str, ...]:
