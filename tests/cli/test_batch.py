@@ -48,7 +48,7 @@ def shell(script: str, folder: Path, environment: dict[str, str]) -> subprocess.
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
