@@ -27,6 +27,7 @@ from xrfm_cli.tuning.optuna_study import StudyPlace
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.record import Record
 from xrfm_cli.tuning.report import (
     FitReport,
@@ -133,6 +134,7 @@ def fit_model(
         space = make_space(problem, config)
         listener(Event(kind="note", message=f"judged by {problem.plan.scheme}: {problem.plan.reason}"))
         baselines = score_baselines(problem)
+        profile = profile_table(training_rows(problem), problem.schema)
     limit = config.effective_time_limit_s
     deadline = None if limit is None else started + limit
     with listener.stage("search", "searching"):
@@ -159,7 +161,13 @@ def fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, baselines, result, finished, listener)
+    return _assemble(problem, config, dropped, baselines, profile, result, finished, listener)
+
+
+def training_rows(problem: Problem) -> Table:
+    """The rows that the final models learn from."""
+    rows = problem.plan.refit_rows
+    return problem.table if len(rows) == problem.table.n_rows else problem.table.take(rows)
 
 
 def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
@@ -188,6 +196,7 @@ def _assemble(
     config: FitConfig,
     dropped: int,
     baselines: tuple[Baseline, ...],
+    profile: tuple[ColumnProfile, ...],
     result: SearchResult,
     finished: Finished,
     listener: Listener,
@@ -253,6 +262,7 @@ def _assemble(
         versions=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
+        profile=profile,
     )
 
 
