@@ -17,12 +17,16 @@ import pyarrow.compute as pc
 # (no holiday, no basement) and is missing only where the other cells are numbers or dates.
 MISSING_WORDS = (
     "", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN", "null", "NULL", "Null",
-    "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "#NULL!", "#DIV/0!", "#VALUE!",
+    "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?",
+    "#NUM!", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "\\N", "(null)", "<null>", "[null]",
 )  # fmt: skip
 PLACEHOLDER_WORDS = (
     "-", "--", "---", ".", "..", "None", "none", "NONE", "na", "n.a.", "N.A.", "nil", "unknown",
-    "Unknown", "UNKNOWN", "missing", "Missing", "0000-00-00", "0000-00-00 00:00:00",
+    "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "NIL", "n/d", "N/D", "nd", "ND", "k.A.", "k. A.",
+    "–", "—", "*", "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
+
+GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, beside point and comma
 
 _NUMBER = (
     r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
