@@ -25,7 +25,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
 # word, or a sign inside a word. Text of another 8-bit encoding does.
 _NOT_WESTERN = re.compile(
     r"(?![äöüßÄÖÜ]{3})[À-ÖØ-öø-ÿŠŒŽšœžŸƒ]{3}"
-    r"|[a-zà-öø-ÿ][À-ÖØ-ÞŠŒŽŸ][a-zß-öø-ÿ]"
+    r"|[A-Za-zà-öø-ÿ][À-ÖØ-ÞŠŒŽŸ][a-zß-öø-ÿ]"
     r"|[A-Za-zÀ-ÿ][¡-¦¨©«-¯±¶¸»-¿‚„†‡‰‹›˜ˆ][A-Za-zÀ-ÿ]"
 )
 

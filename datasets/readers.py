@@ -44,7 +44,7 @@ def read_table(
     pieces = list(_pieces(path, options, columns, on_event))
     data = pa.concat_tables([piece.data for piece in pieces])
     notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
-    return Table(data.combine_chunks(), str(path), notes, pieces[0].decimal)
+    return replace(pieces[0], data=data.combine_chunks(), source=str(path), notes=notes)
 
 
 def read_chunks(

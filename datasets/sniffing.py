@@ -195,7 +195,7 @@ def _split(lines: list[str], style: Style, first_line: int, *, is_complete: bool
 
 def _sniff_quote(text: str) -> str:
     """The single quote where cells begin and end with it and never with the double quote."""
-    if re.search(r'(?:^|[,;\t|:^~ ])\s?"', text, re.MULTILINE):
+    if re.search(r'(?:^|[,;\t|:^~])[ \t]?"', text, re.MULTILINE):
         return '"'
     singles = len(re.findall(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", text, re.MULTILINE))
     return "'" if singles >= 2 else '"'

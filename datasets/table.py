@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 
 
@@ -29,6 +30,9 @@ class Table:
     source: str = "table"
     notes: tuple[str, ...] = ()  # what was sniffed, one sentence each, for display
     decimal: str = "."  # the decimal mark of numbers that are text
+    date_order: DateOrder | None = (
+        None  # of dates in digits that are text; None: told by the column, or refused
+    )
 
     @property
     def column_names(self) -> tuple[str, ...]:
