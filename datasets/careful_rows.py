@@ -122,7 +122,7 @@ def _fault(record: Record, dialect: Dialect) -> str:
             f"has {found} cells, but there are {dialect.width} columns (delimiter {dialect.delimiter!r}); "
             "mend the row, give --delimiter, or leave such rows out with --bad-rows skip"
         )
-    if [cell.strip() for cell in record.cells] == list(dialect.names) and dialect.header_rows:
+    if tuple(cell.strip() for cell in record.cells) in dialect.header:
         return "repeats the names of the columns; remove it, or leave it out with --bad-rows skip"
     if not dialect.comment and dialect.comment is None and record.lines[0].startswith("#"):
         return "may be a row or a comment; give --comment '#' or --comment none"

@@ -39,7 +39,7 @@ def csv_tables(
     for batch in _batches(path, dialect, options, on_event):
         n_rows += batch.num_rows
         named = pa.Table.from_batches([batch.select(wanted)]).rename_columns(names)
-        yield Table(named, str(path), notes, dialect.decimal or ".", options.date_order)
+        yield Table(named, str(path), notes, dialect.decimal or ".", (), options.date_order)
     if n_rows == 0:
         raise FileReadError(f"{path}: has names of columns but no rows")
 

@@ -68,7 +68,7 @@ class Dialect:
     pads_quotes: bool = False  # blanks stand between a delimiter and a quote
     skip_lines: int = 0  # physical lines before the first row of data
     preamble_lines: int = 0  # of these, lines before the names
-    header_rows: int = 1
+    header: tuple[tuple[str, ...], ...] = ()  # the rows of names as they stand in the file
     decimal: str = ""  # empty where no number with a fraction tells
     doubt: str = ""  # why the decimal mark cannot be told
     numeric_places: tuple[int, ...] = ()  # columns that hold only numbers in the beginning
@@ -95,8 +95,8 @@ class Dialect:
         if self.preamble_lines:
             lines = "line" if self.preamble_lines == 1 else "lines"
             facts.append(f"{self.preamble_lines} {lines} before the table left out")
-        if self.header_rows != 1:
-            facts.append(f"{self.header_rows} rows of names")
+        if len(self.header) != 1:
+            facts.append(f"{len(self.header)} rows of names")
         return f"{source}: {', '.join(facts)}"
 
 

@@ -19,10 +19,10 @@ _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The names of the columns, from so many rows that end on ``last_line``."""
+    """The names of the columns, from rows that end on ``last_line``."""
 
     names: tuple[str, ...]
-    rows: int
+    rows: tuple[tuple[str, ...], ...]  # as they stand in the file, without blanks around cells
     last_line: int
 
 
@@ -81,7 +81,7 @@ def find_header(
     names = _joined_names([row.cells for row in rows[:count]], width)
     check_names(str(path), names)
     last_line = rows[count - 1].line + len(rows[count - 1].lines) - 1 if count else 0
-    return Header(names=names, rows=count, last_line=last_line)
+    return Header(names=names, rows=tuple(tuple(_stripped(row)) for row in rows[:count]), last_line=last_line)
 
 
 def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
@@ -118,7 +118,14 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
         return 1
     numeric = _numeric_places(data)
     labels = next((place for place, row in enumerate(data) if not _is_label_row(row, numeric)), len(data))
-    if labels and labels < len(data) and numeric:
+    for row in data[labels:]:
+        stands_out = len(numeric) > 1 or row.line in after_blank
+        if stands_out and _is_label_row(row, numeric) and _stripped(row) != _stripped(header):
+            raise FileReadError(
+                f"{path}: line {row.line} looks like names of columns amid the data; if the table begins "
+                f"there, give --skip-rows {row.line - 1}, if it is data, --header-rows 1"
+            )
+    if 0 < labels < len(data):
         spans = 2 <= header.filled < len(header.cells) or _has_repeats(header.cells)
         names = _joined_names([header.cells, data[0].cells], len(header.cells))
         if labels == 1 and spans and len(set(names)) == len(names):
@@ -127,13 +134,6 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
             f"{path}: line {data[0].line} may be names or units of the columns, not data; give --header-rows "
             f"{labels + 1} if it is, 1 if it is data (or --skip-rows if the table begins later)"
         )
-    for row in data[labels:]:
-        stands_out = len(numeric) > 1 or row.line in after_blank
-        if stands_out and _is_label_row(row, numeric) and _stripped(row) != _stripped(header):
-            raise FileReadError(
-                f"{path}: line {row.line} looks like names of columns amid the data; if the table begins "
-                f"there, give --skip-rows {row.line - 1}, if it is data, --header-rows 1"
-            )
     for fact in _data_in_header(header, data, numeric):
         raise FileReadError(
             f"{path}: line {header.line} may be data, not names of columns: {fact}; give --header-rows 0 if "

@@ -12,9 +12,10 @@ from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS, PARQUET_ENDINGS, arrow_
 from xrfm_cli.datasets.csv_files import csv_tables
 from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.errors import FileReadError, OptionError
-from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.datasets.opening import is_standard_input, open_bytes, split_compression
 from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
+from xrfm_cli.datasets.repairs import Repair, merge_repairs
 from xrfm_cli.datasets.sniffing import sniff
 from xrfm_cli.datasets.table import Table
 
@@ -41,10 +42,22 @@ def read_table(
     >>> read_table(sample_path("autos.csv"), columns=["make", "price"]).column_names
     ('make', 'price')
     """
-    pieces = list(_pieces(path, options, columns, on_event))
+    repairs: list[Repair] = []
+
+    def hear(event: Event) -> None:
+        repairs.extend([event.repair] if event.repair is not None else [])
+        on_event(event)
+
+    pieces = list(_pieces(path, options, columns, hear))
     data = pa.concat_tables([piece.data for piece in pieces])
     notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
-    return replace(pieces[0], data=data.combine_chunks(), source=str(path), notes=notes)
+    return replace(
+        pieces[0],
+        data=data.combine_chunks(),
+        source=str(path),
+        notes=notes,
+        repairs=merge_repairs(repairs),
+    )
 
 
 def read_chunks(

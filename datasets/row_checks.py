@@ -46,7 +46,7 @@ class Watch:
 
     def doubts(self, batch: pa.RecordBatch) -> bool:
         """Whether a batch holds something that the rules of CSV do not settle."""
-        if self._has_odd_quotes or _repeats_names(batch, self._dialect.names):
+        if self._has_odd_quotes or any(_holds_row(batch, row) for row in self._dialect.header):
             return True
         if self._quotes and not self._dialect.trusts_quotes and _has_rows_in_cells(batch, self._dialect):
             return True
@@ -108,14 +108,14 @@ def _odd_quotes(dialect: Dialect) -> re.Pattern[bytes]:
     )  # fmt: skip
 
 
-def _repeats_names(batch: pa.RecordBatch, names: Sequence[str]) -> bool:
-    """Whether a row repeats the names of the columns."""
-    same = pc.equal(pc.utf8_trim_whitespace(batch.column(0)), names[0])
-    rows = same.to_numpy(zero_copy_only=False).nonzero()[0]
-    return any(
-        all(batch.column(place)[int(row)].as_py().strip() == name for place, name in enumerate(names))
-        for row in rows
-    )
+def _holds_row(batch: pa.RecordBatch, wanted: Sequence[str]) -> bool:
+    """Whether a row has these cells: the names of the columns again."""
+    same = pc.equal(pc.utf8_trim_whitespace(batch.column(0)), wanted[0])
+    for place in range(1, len(wanted)):
+        if not pc.any(same).as_py():
+            return False
+        same = pc.and_(same, pc.equal(pc.utf8_trim_whitespace(batch.column(place)), wanted[place]))
+    return bool(pc.any(same).as_py())
 
 
 def _has_rows_in_cells(batch: pa.RecordBatch, dialect: Dialect) -> bool:

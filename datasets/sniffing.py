@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrfm_cli.datasets.decimals import DecimalMark, find_decimal
+from xrfm_cli.datasets.decimals import DecimalMark, find_decimal, is_number_like
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
 from xrfm_cli.datasets.encodings import SAMPLE_BYTES, decode_head, sniff_encoding
 from xrfm_cli.datasets.errors import FileReadError
@@ -88,7 +88,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
         names=header.names,
         skip_lines=header.last_line if header.rows else first - 1,
         preamble_lines=first - 1,
-        header_rows=header.rows,
+        header=header.rows,
         decimal=options.decimal or decimal.mark,
         doubt="" if options.decimal else decimal.doubt,
         numeric_places=() if options.decimal else decimal.numeric_places,
@@ -137,7 +137,7 @@ def _choose_sample(
             marks = " or ".join(repr(sample.style.delimiter) for sample in best)
             raise FileReadError(f"{path}: cells may be separated by {marks}; give --delimiter")
         return max(best, key=lambda sample: sample.width)
-    return _rare_sample([split(mark) for mark in _RARE_DELIMITERS]) or usual[0]
+    return _rare_sample(path, [split(mark) for mark in _RARE_DELIMITERS]) or usual[0]
 
 
 def _by_numbers(samples: list[Sample]) -> list[Sample]:
@@ -153,17 +153,21 @@ def _by_numbers(samples: list[Sample]) -> list[Sample]:
     return sound or samples
 
 
-def _rare_sample(samples: list[Sample]) -> Sample | None:
-    """A sample in a rare delimiter, where every record agrees and a column holds numbers under a name."""
+def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:
+    """A sample in a rare delimiter, where every record agrees; refused where words may only look so."""
     for sample in samples:
         if sample.width < 2 or sample.misfits or len(sample.records) < 2:
             continue
         header, *rows = sample.records
-        if any(not cell.strip() for record in sample.records for cell in record.cells):
-            continue
+        if sample.style.delimiter not in ": ":
+            return sample  # signs that no text holds as often in every line
         found = find_decimal([(row.line, row.cells) for row in rows], sample.width, "").numeric_places
-        if found and not any(any(sign.isdigit() for sign in header.cells[place][:1]) for place in found):
+        if found and not any(is_number_like(header.cells[place]) for place in found):
             return sample
+        raise FileReadError(
+            f"{path}: may be one column, or {sample.width} between {sample.style.delimiter!r}; give "
+            "--delimiter, and for one column a sign that is not in it"
+        )
     return None
 
 
@@ -252,7 +256,7 @@ def _find_decimal(sample: Sample, header: Header, start: int, options: ReadOptio
     """The decimal mark of the sample's rows of data."""
     rows = [
         (record.line, record.cells)
-        for record in sample.records[start + header.rows :]
+        for record in sample.records[start + len(header.rows) :]
         if len(record.cells) == len(header.names) and not record.fault
     ]
     return find_decimal(rows, len(header.names), sample.style.delimiter)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.repairs import Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,8 @@ class Table:
     source: str = "table"
     notes: tuple[str, ...] = ()  # what was sniffed, one sentence each, for display
     decimal: str = "."  # the decimal mark of numbers that are text
-    date_order: DateOrder | None = (
-        None  # of dates in digits that are text; None: told by the column, or refused
-    )
+    repairs: tuple[Repair, ...] = ()  # rows that were left out when the whole table was read
+    date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""Numbers that are written with a unit or a currency: read as numbers where all of a column have the same one."""
+"""Numbers written with a unit or a currency: numbers where all of a column have the same one."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Units that may follow a number without a blank; letters that also end codes, such as A or C, are not among them.
+# Units that may follow a number without a blank; letters that also end codes, such as A, are not among them.
 _CLOSE_UNITS = (
     "kg|mg|µg|lbs?|oz|km|cm|mm|µm|nm|ft|mi|yd|ml|dl|cl|ms|min|kWh|MWh|kW|MW|Wh|px|GB|MB|kB|KB|TB|GiB|MiB|KiB"
     "|Hz|kHz|MHz|GHz|rpm|bar|mbar|hPa|kPa|Pa|ppm|ppb|mph|km/h|m/s|°C|°F|°|%|‰|USD|EUR|GBP|CHF|JPY|[$€£¥₹]|m²|m³|km²|g|m|l|s|h"

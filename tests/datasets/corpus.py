@@ -60,8 +60,9 @@ class Sheet:
     decimal: str = "."
     groups: str = ""
     missing: str = ""
-    before: Row = ()  # lines before the table, as they stand
-    after: Row = ()  # lines after it
+    before: tuple[str | Row, ...] = ()  # lines before the table, as they stand, or their cells
+    after: tuple[str | Row, ...] = ()  # lines after it
+    names_delimiter: bool = False  # in a first line sep=, as Excel does
     amid: tuple[tuple[int, str], ...] = ()  # lines before a row
     spell_number: Callable[[str], str] = str
     spell_day: Callable[[str], str] = str
@@ -89,7 +90,12 @@ def render(sheet: Sheet) -> bytes:
     for place, line in sorted(sheet.amid, reverse=True):
         table.insert(place, line)
     lines = sheet.edit([*lines, *table])
-    text = sheet.line_end.join([*sheet.before, *lines, *sheet.after])
+    around = [
+        [line if isinstance(line, str) else sheet.delimiter.join(line) for line in part]
+        for part in (sheet.before, sheet.after)
+    ]
+    hint = [f"sep={sheet.delimiter}"] if sheet.names_delimiter else []
+    text = sheet.line_end.join([*hint, *around[0], *lines, *around[1]])
     return sheet.pack((text + (sheet.line_end if sheet.ends_line else "")).encode(sheet.encoding))
 
 
@@ -198,10 +204,6 @@ def _cells(change: Callable[[int, int, str], str]) -> Callable[[Sheet], Sheet]:
     return apply
 
 
-def _row_of(sheet: Sheet, words: Row) -> str:
-    return sheet.delimiter.join(words)
-
-
 def _edit(change: Callable[[list[str], Sheet], list[str]]) -> Callable[[Sheet], Sheet]:
     """A change of the lines of the table; it comes after those made before."""
 
@@ -233,7 +235,7 @@ def _american(day: str) -> str:
 
 def _named(day: str) -> str:
     year, month, date = day.split("-")
-    names = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     return f"{int(date)} {names[int(month) - 1]} {year}"
 
 
@@ -296,14 +298,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="several remarks", slot="before",
           change=with_(before=("Report of the year", "Source: warehouse", "", "Printed by hand", ""))),
     Fault(name="padded title", slot="before",
-          change=lambda sheet: replace(sheet, before=(_row_of(sheet, ("Report", "", "", "", "")),))),
+          change=with_(before=(("Report", "", "", "", ""),))),
     Fault(name="comments first", slot="before", change=with_(before=("# made by a script", "# version 2, final"))),
-    Fault(name="Excel's sep=", slot="before", change=lambda sheet: replace(sheet, before=(f"sep={sheet.delimiter}",))),
+    Fault(name="Excel's sep=", slot="before", change=with_(names_delimiter=True)),
     Fault(name="comments amid", slot="amid", change=with_(amid=((1, "# a remark"), (4, "# another")))),
     Fault(name="count of rows after", slot="after", change=with_(after=("(8 rows)",))),
     Fault(name="source after an empty line", slot="after", change=with_(after=("", "Source: the office"))),
     Fault(name="totals after", slot="after",
-          change=lambda sheet: replace(sheet, after=(_row_of(sheet, ("Total", "9", "9", "", "")),)),
+          change=with_(after=(("Total", "9", "9", "", ""),)),
           outcome="refused", settle=ReadOptions(skip_footer=1)),
     Fault(name="cells of several lines", slot="cells",
           change=_cells(lambda row, place, cell: f"{cell}\nand more" if place == 4 and row % 3 == 0 else cell)),
@@ -329,10 +331,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="names again amid", slot="amid", change=_edit(lambda lines, sheet: [*lines[:4], lines[0], *lines[4:]]),
           outcome="refused", settle=ReadOptions(bad_rows="skip")),
     Fault(name="second table", slot="after",
-          change=lambda sheet: replace(sheet, after=("", _row_of(sheet, ("a", "b")), _row_of(sheet, ("1", "2")))),
+          change=with_(after=("", ("a", "b"), ("1", "2"))),
           outcome="refused"),
     Fault(name="second table of equal width", slot="after",
-          change=lambda sheet: replace(sheet, after=("", _row_of(sheet, ("a", "b", "c", "d", "e")), _row_of(sheet, ("x", "1", "2", "", "")))),
+          change=with_(after=("", ("a", "b", "c", "d", "e"), ("x", "1", "2", "", ""))),
           outcome="refused"),
     *(
         Fault(name=f"missing as {word}", slot="missing", change=with_(missing=word))

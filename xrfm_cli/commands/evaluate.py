@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ def run(options: EvaluateOptions, session: Session) -> int:
     model = load_model(Path(options.model), device=device)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
     check_thresholds(options.fail_over, model.target, option="--fail-over")
-    table, dropped = drop_rows_without_target(read_whole(options.data, options, session), model.target)
+    whole = read_whole(options.data, options, session)
+    table, dropped = drop_rows_without_target(whole, model.target)
     if dropped:
         session.renderer.note(
             f"{dropped:,} row{'s' if dropped > 1 else ''} without a target left out", kind="repair"
@@ -68,6 +70,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         "evaluate",
         {
             "rows": table.n_rows,
+            "repairs": [asdict(item) for item in whole.repairs],
             "metrics": values,
             "out_of_fold": {name: item.value for name, item in promises.items()},
             "worse_by": {name: item.worse_by for name, item in promises.items()},
