@@ -158,7 +158,7 @@ def _leave_out(
 ) -> None:
     """Reject a record, or stop at it."""
     if options.bad_rows == "skip":
-        rejects.add(record.line, reason.partition(";")[0], "".join(record.lines).rstrip("\r\n"))
+        rejects.add(record.line, reason.partition("; ")[0], "".join(record.lines).rstrip("\r\n"))
         return
     verb = ": " if reason in (OPEN_QUOTE, AFTER_QUOTE) else " "
     raise FileReadError(f"{path}: row {number + 1} (line {record.line}){verb}{reason}")

@@ -300,7 +300,7 @@ def _order_of(words: pa.Array) -> FormatGuess | None:
     if len(possible) == 1:
         return FormatGuess(date_format=possible[0], evidence=_evidence(words, possible[0]))
     days = [_show_day(words, order) for order in possible]
-    doubt = f"'{words[0].as_py()}' may be {', '.join(days[:-1])} or {days[-1]}"
+    doubt = f"has '{words[0].as_py()}', which may be {', '.join(days[:-1])} or {days[-1]}"
     return FormatGuess(date_format=possible[0], evidence="", doubt=doubt)
 
 

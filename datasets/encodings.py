@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.datasets.errors import FileReadError
-from xrfm_cli.datasets.opening import is_standard_input, open_bytes
+from xrfm_cli.datasets.opening import is_stream, open_bytes
 
 SAMPLE_BYTES = 1 << 20
 _RAW_BYTES = 1 << 18
@@ -41,7 +41,7 @@ def sniff_encoding(path: Path, head: bytes) -> str:
                 return encoding
         raise _binary(path)
     if head.isascii():
-        return "utf-8" if is_standard_input(path) else _sniff_past_ascii(path)
+        return "utf-8" if is_stream(path) else _sniff_past_ascii(path)
     if _is_utf8(head, final=len(head) < SAMPLE_BYTES):
         return "utf-8"
     return _western(path, head)

@@ -36,6 +36,9 @@ from xrfm_cli.datasets.values import (
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "identifier", "constant"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
+DATE_ORDER_HINT = (
+    "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop"
+)
 # Pairs of words that mean no and yes, in that order.
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
 
@@ -60,7 +63,7 @@ class Decision:
     datetime_format: DateFormat | None = None
     levels_count: int = 0
     unit: str = ""  # of numbers that are text
-    doubt: str = ""  # why the cells can be read in two ways
+    doubt: str = ""  # why the cells cannot be read in one way, and the way out
 
 
 def decide_kind(
@@ -82,7 +85,8 @@ def decide_kind(
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
     if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
-        return Decision(kind="constant", reason=f"holds {array.type}, which is not read")
+        doubt = f"holds {array.type}, which is no number, date or text; leave the column out with --drop"
+        return Decision(kind="constant", reason=doubt, doubt=doubt)
     if is_number(array.type):
         return _decide_numbers(name, number_values(array))
     if is_date(array.type):
@@ -202,7 +206,7 @@ def _decide_text_as_moments(array: pa.Array, levels: Levels, date_order: DateOrd
     if guess is None:
         return None
     if guess.doubt:
-        return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt)
+        return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)
     return _decide_moments(moment_values(array, guess.date_format), guess.date_format, guess.evidence)
 
 

@@ -13,9 +13,9 @@ from typing import IO, Any
 import pyarrow as pa
 
 from xrfm_cli.datasets.errors import FileReadError
-from xrfm_cli.datasets.standard_input import is_standard_input, open_standard_input
+from xrfm_cli.datasets.streams import is_stream, open_stream
 
-__all__ = ["is_standard_input", "open_bytes", "refuse_other_formats", "seekable_path", "split_compression"]
+__all__ = ["is_stream", "open_bytes", "refuse_other_formats", "seekable_path", "split_compression"]
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CODEC_MAGIC = {
@@ -66,7 +66,7 @@ def open_bytes(path: Path) -> Iterator[Any]:
     codec, _ = split_compression(path)
     try:
         with _open_raw(path) as file:
-            if is_standard_input(path):
+            if is_stream(path):
                 codec = _codec_of(file.peek(6))
             if codec is None:
                 yield file
@@ -89,8 +89,8 @@ def open_bytes(path: Path) -> Iterator[Any]:
 
 
 def _open_raw(path: Path) -> Any:
-    """The bytes as they are stored; standard input from its beginning, however often it is opened."""
-    return open_standard_input() if is_standard_input(path) else path.open("rb")
+    """The bytes as they are stored; a stream from its beginning, however often it is opened."""
+    return open_stream(path) if is_stream(path) else path.open("rb")
 
 
 def _codec_of(head: bytes) -> str | None:
@@ -151,7 +151,7 @@ def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> 
 def seekable_path(path: Path) -> Iterator[Path]:
     """A path whose bytes can be read at any place: itself, or a temporary decompressed copy."""
     codec, _ = split_compression(path)
-    if codec is None and not is_standard_input(path):
+    if codec is None and not is_stream(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="xrfm-") as folder:

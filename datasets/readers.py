@@ -13,7 +13,8 @@ from xrfm_cli.datasets.csv_files import csv_tables
 from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.errors import FileReadError, OptionError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.datasets.opening import is_standard_input, open_bytes, split_compression
+from xrfm_cli.datasets.opening import is_stream, open_bytes, split_compression
+from xrfm_cli.datasets.partitions import read_partitions, with_partitions
 from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.datasets.repairs import Repair, merge_repairs
 from xrfm_cli.datasets.sniffing import sniff
@@ -101,6 +102,10 @@ def _pieces(
 ) -> Iterator[Table]:
     """The pieces of all files in order, with the same columns, types and decimal mark."""
     files = find_files(path)
+    partitions = read_partitions(Path(path), files)
+    wanted: Sequence[str] | None = None
+    if columns is not None:
+        wanted, columns = columns, [name for name in columns if name not in partitions]
     schema = _common_schema(files, columns)
     if len(files) > 1 and schema is None:
         options = _common_decimal(files, options)
@@ -111,9 +116,12 @@ def _pieces(
         else:
             pieces = csv_tables(file, options, columns, on_event)
         for piece in pieces:
+            piece = with_partitions(piece, file, partitions)
             if first is not None:
                 piece = _aligned(piece, first)
             first = first or piece
+            if wanted is not None:
+                piece = piece.select(wanted)
             yield piece
 
 
@@ -134,7 +142,7 @@ def find_files(path: str | Path) -> tuple[Path, ...]:
     """The files that a path, a glob pattern or a folder stands for, sorted by name."""
     text = str(path)
     place = Path(path)
-    if is_standard_input(text):
+    if is_stream(place):
         return (place,)
     if place.is_dir():
         found = sorted(
@@ -172,7 +180,7 @@ def _is_arrow(path: Path) -> bool:
     codec, ending = split_compression(path)
     if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
         return True
-    if not is_standard_input(path) and (
+    if not is_stream(path) and (
         ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
     ):
         return False

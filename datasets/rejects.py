@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from xrfm_cli.datasets.errors import FileReadError
-from xrfm_cli.datasets.opening import is_standard_input, split_compression
+from xrfm_cli.datasets.opening import is_stream, split_compression
 
 ENDING = ".rejects.csv"
 
@@ -20,7 +20,7 @@ def rejects_path(path: Path) -> Path:
     >>> rejects_path(Path("data/cars.csv.gz")).as_posix(), rejects_path(Path("-")).as_posix()
     ('data/cars.rejects.csv', 'stdin.rejects.csv')
     """
-    if is_standard_input(path):
+    if is_stream(path):
         return Path("stdin" + ENDING)
     codec, _ = split_compression(path)
     return path.with_name((Path(path.stem) if codec else path).stem + ENDING)

@@ -10,7 +10,7 @@ import numpy as np
 
 from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, guess_format, moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.kinds import KINDS, Kind, decide_kind, find_unreadable
+from xrfm_cli.datasets.kinds import DATE_ORDER_HINT, KINDS, Kind, decide_kind, find_unreadable
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import is_date, is_number, level_values, number_values, plain_array
@@ -161,7 +161,7 @@ def _column_schema(table: Table, name: str, role: Role | None, kind: Kind | None
     else:
         decision = decide_kind(name, column, table.decimal, table.date_order)
         if decision.doubt and role not in ("id", "group"):
-            raise SchemaError(_doubtful(table, name, decision.doubt))
+            raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")
         schema = ColumnSchema(
             name=name,
             kind=decision.kind,
@@ -195,14 +195,6 @@ def _declared(table: Table, name: str, kind: Kind) -> ColumnSchema:
     )
 
 
-def _doubtful(table: Table, name: str, doubt: str) -> str:
-    """The error for dates that can be read in two ways."""
-    return (
-        f"{table.source}: column '{name}': {doubt}; give --date-order dmy, mdy or ymd, write dates as "
-        f"yyyy-mm-dd, or leave the column out with --drop"
-    )
-
-
 def _declared_format(table: Table, name: str) -> DateFormat:
     """The spelling of dates in a column that the user calls one of dates."""
     array = plain_array(table.column(name))
@@ -214,7 +206,7 @@ def _declared_format(table: Table, name: str) -> DateFormat:
         return _numeric_format(finite)
     guess = None if is_number(array.type) else guess_format(level_values(array).values, table.date_order)
     if guess is not None and guess.doubt:
-        raise SchemaError(_doubtful(table, name, guess.doubt))
+        raise SchemaError(f"{table.source}: column '{name}' {guess.doubt}{DATE_ORDER_HINT}")
     if guess is None:
         formats: tuple[DateFormat, ...] = ("iso", "day first", "month first", "month name", "time")
         if table.date_order is not None:

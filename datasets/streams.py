@@ -1,4 +1,4 @@
-"""Standard input as a file that can be opened more than once.
+"""Standard input and named pipes as files that can be opened more than once.
 
 What has been read is kept in a temporary file, so that the beginning can be looked at before the whole is
 parsed; memory does not grow, and what was not asked for yet is not waited for.
@@ -14,16 +14,16 @@ from typing import IO, Any
 
 from xrfm_cli.datasets.errors import FileReadError
 
-NAME = "-"
+STANDARD_INPUT = "-"
 
 
-def is_standard_input(path: str | Path) -> bool:
-    """Whether a path stands for standard input; a file of that name is ``./-``.
+def is_stream(path: Path) -> bool:
+    """Whether a path can be read once only: standard input, ``-``, or a pipe. A file of that name is ``./-``.
 
-    >>> is_standard_input("-"), is_standard_input("data.csv")
+    >>> is_stream(Path("-")), is_stream(Path("data.csv"))
     (True, False)
     """
-    return str(path) == NAME
+    return str(path) == STANDARD_INPUT or path.is_fifo()
 
 
 class _Kept:
@@ -67,7 +67,7 @@ class _Reader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("standard input is read forwards")
+            raise io.UnsupportedOperation("a stream is read from its beginning")
         self._place = offset
         return offset
 
@@ -75,17 +75,22 @@ class _Reader(io.RawIOBase):
         return self._place
 
 
-_kept: _Kept | None = None  # the process has one standard input
+_all_kept: dict[str, _Kept] = {}  # a process can read each stream once
 
 
-def open_standard_input() -> io.BufferedReader:
-    """A new pass over standard input, from its beginning."""
-    global _kept
+def open_stream(path: Path) -> io.BufferedReader:
+    """A new pass over a stream, from its beginning."""
+    name = str(path)
+    stream = _standard_input() if name == STANDARD_INPUT else None
+    if name not in _all_kept or (stream is not None and _all_kept[name].stream is not stream):
+        _all_kept[name] = _Kept(path.open("rb") if stream is None else stream)
+    return io.BufferedReader(_Reader(_all_kept[name]))
+
+
+def _standard_input() -> Any:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None or stream.closed:
         raise FileReadError("-: there is no standard input; give the path of a file")
     if stream.isatty():
         raise FileReadError("-: standard input is a terminal; pipe the table in, or give the path of a file")
-    if _kept is None or _kept.stream is not stream:
-        _kept = _Kept(stream)
-    return io.BufferedReader(_Reader(_kept))
+    return stream
