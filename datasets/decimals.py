@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from xrfm_cli.datasets.values import GROUP_SIGNS, MISSING_WORDS, PLACEHOLDER_WORDS
 
-_BEFORE, _AFTER = r"^[+-]?(?:[$€£¥]\s?)?[+-]?", r"(?:\s?[^\s\d.,;:/+-][^\s\d.,;:]{0,5})?$"
+_BEFORE, _AFTER = "^[+\u2212-]?(?:[$€£¥]\\s?)?[+\u2212-]?", r"(?:\s?[^\s\d.,;:/+-][^\s\d.,;:]{0,5})?$"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 

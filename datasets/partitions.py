@@ -31,8 +31,8 @@ def read_partitions(root: Path, files: Sequence[Path]) -> Partitions:
     for file, pairs in by_file.items():
         if list(pairs) != list(first):
             raise FileReadError(
-                f"{file}: its folders name the columns {_listing(pairs)}, those of {files[0]} {_listing(first)}; "
-                "give folders that are partitioned alike"
+                f"{file}: its folders name the columns {_listing(pairs)}, those of {files[0]} "
+                f"{_listing(first)}; give folders that are partitioned alike"
             )
     return {name: {file: pairs[name] for file, pairs in by_file.items()} for name in first}
 
@@ -50,7 +50,7 @@ def _listing(pairs: Mapping[str, object]) -> str:
 
 
 def with_partitions(piece: Table, file: Path, partitions: Partitions) -> Table:
-    """A piece of ``file`` with its partition columns, as text, behind its own; one that it has itself stays."""
+    """A piece of ``file`` with its partition columns, as text, behind its own; one that it has stays."""
     data = piece.data
     for name, values in partitions.items():
         if name not in data.column_names:

@@ -162,7 +162,8 @@ def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:
         if sample.style.delimiter not in ": ":
             return sample  # signs that no text holds as often in every line
         found = find_decimal([(row.line, row.cells) for row in rows], sample.width, "").numeric_places
-        if found and not any(is_number_like(header.cells[place]) for place in found):
+        has_names = header.filled == sample.width
+        if has_names and found and not any(is_number_like(header.cells[place]) for place in found):
             return sample
         raise FileReadError(
             f"{path}: may be one column, or {sample.width} between {sample.style.delimiter!r}; give "
@@ -201,7 +202,7 @@ def _sniff_quote(text: str) -> str:
     """The single quote where cells begin and end with it and never with the double quote."""
     if re.search(r'(?:^|[,;\t|:^~])[ \t]?"', text, re.MULTILINE):
         return '"'
-    singles = len(re.findall(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", text, re.MULTILINE))
+    singles = len(re.findall(r"(?:^|[,;\t|:^~])'[^'\n]*'(?=[,;\t|:^~\r\n]|$)", text, re.MULTILINE))
     return "'" if singles >= 2 else '"'
 
 

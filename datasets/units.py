@@ -10,7 +10,7 @@ _CLOSE_UNITS = (
     "kg|mg|µg|lbs?|oz|km|cm|mm|µm|nm|ft|mi|yd|ml|dl|cl|ms|min|kWh|MWh|kW|MW|Wh|px|GB|MB|kB|KB|TB|GiB|MiB|KiB"
     "|Hz|kHz|MHz|GHz|rpm|bar|mbar|hPa|kPa|Pa|ppm|ppb|mph|km/h|m/s|°C|°F|°|%|‰|USD|EUR|GBP|CHF|JPY|[$€£¥₹]|m²|m³|km²|g|m|l|s|h"
 )
-_SIGN = "[+-]?"
+_SIGN = "[+\u2212-]?"
 _PARTS = (
     rf"^(?P<sign>{_SIGN})(?P<before>(?:US|R|C|A)?[$]|[€£¥₹]|(?:USD|EUR|GBP|CHF|JPY)\s)?\s?(?P<inner>{_SIGN})"
     r"(?P<number>(?:[0-9][0-9.,'’ \x{00a0}\x{2009}\x{202f}]*[0-9]|[0-9]+|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"

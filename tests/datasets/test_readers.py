@@ -7,6 +7,7 @@ import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -112,7 +113,7 @@ def test_given_options_win(tmp_path: Path) -> None:
     "options",
     [{"delimiter": ";;"}, {"encoding": "utf-9"}, {"decimal": ":"}, {"quote": "''"}],
 )
-def test_options_out_of_range_are_refused(options: dict[str, str]) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options.values()))):
         ReadOptions(**options)
 
@@ -223,7 +224,7 @@ def test_files_of_a_pattern_share_the_decimal_mark(tmp_path: Path) -> None:
 def test_a_header_of_numbers_is_settled_by_an_option(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("1,2,3\n4,5,6\n")
-    with pytest.raises(FileReadError, match="line 1 may be data.*--header-rows 0"):
+    with pytest.raises(FileReadError, match=r"line 1 may be data.*--header-rows 0"):
         read_table(path)
     assert read_table(path, ReadOptions(header_rows=1)).column_names == ("1", "2", "3")
     plain = read_table(path, ReadOptions(header_rows=0))
