@@ -19,6 +19,7 @@ Counts = Counter[str]
 
 
 def main() -> None:
+    """Read every file and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="take each Nth pair")
     every = parser.parse_args().every

@@ -36,17 +36,8 @@ class Sample:
     records: tuple[Record, ...]
     is_complete: bool  # the file has no others
     after_blank: frozenset[int]  # lines of records that an empty line precedes
-
-    @property
-    def width(self) -> int:
-        """How many cells most records have."""
-        counts = Counter(len(record.cells) for record in self.records if not record.fault)
-        return max(counts, key=lambda width: (counts[width], width)) if counts else 0
-
-    @property
-    def misfits(self) -> int:
-        """How many records have another number of cells, or a fault."""
-        return sum(bool(record.fault) or len(record.cells) != self.width for record in self.records)
+    width: int  # how many cells most records have
+    misfits: int  # how many records have another number of cells, or a fault
 
 
 def sniff(path: Path, options: ReadOptions) -> Dialect:
@@ -190,9 +181,13 @@ def _split(lines: list[str], style: Style, first_line: int, *, is_complete: bool
         records.append(record)
     if not is_complete and records and records[-1].fault == OPEN_QUOTE:
         records.pop()  # cut off by the sample
+    counts = Counter(len(record.cells) for record in records if not record.fault)
+    width = max(counts, key=lambda width: (counts[width], width)) if counts else 0
     return Sample(
         style=style,
         records=tuple(records),
+        width=width,
+        misfits=len(records) - counts[width],
         is_complete=is_complete and whole,
         after_blank=frozenset(after_blank),
     )

@@ -56,7 +56,6 @@ class Sheet:
     groups: str = ""
     missing: str = ""
     missing_text: str | None = None  # in columns of text, where it is another
-    missing_text: str | None = None  # in columns of text, where it is another
     before: tuple[str | Row, ...] = ()  # lines before the table, as they stand, or their cells
     after: tuple[str | Row, ...] = ()  # lines after it
     names_delimiter: bool = False  # in a first line sep=, as Excel does
