@@ -53,7 +53,7 @@ class Watch:
         first = batch.column(0)
         if self._dialect.comment != "":
             sign = self._dialect.comment or "#"
-            if pc.any(pc.starts_with(first, sign)).as_py():
+            if _may_hold(first, sign) and pc.any(pc.starts_with(first, sign)).as_py():
                 return True
         if not self._keeps_last:
             self._last.see(batch)
@@ -89,12 +89,18 @@ def find_contradiction(batch: pa.RecordBatch, dialect: Dialect, forbidden: str) 
     for place in dialect.numeric_places:
         cells = batch.column(place)
         one_sign = dialect.decimal or dialect.delimiter == ","
-        if one_sign and not pc.any(pc.match_substring(cells, sign)).as_py():
-            continue  # the quick look, which nearly always suffices
+        if one_sign and not _may_hold(cells, sign):
+            continue
         found = to_mask(pc.match_substring_regex(pc.utf8_trim_whitespace(cells), forbidden))
         if found.any():
             return int(found.argmax()), place
     return None
+
+
+def _may_hold(cells: pa.Array, sign: str) -> bool:
+    """Whether the bytes of a column hold a sign: the quick look, which nearly always suffices."""
+    data = cells.buffers()[2]
+    return data is not None and sign.encode() in data.to_pybytes()
 
 
 def _odd_quotes(dialect: Dialect) -> re.Pattern[bytes]:
@@ -124,10 +130,9 @@ def _has_rows_in_cells(batch: pa.RecordBatch, dialect: Dialect) -> bool:
         return False
     for place in range(dialect.width):
         cells = batch.column(place)
-        inside = pc.match_substring(cells, "\n")
-        if not pc.any(inside).as_py():
+        if not _may_hold(cells, "\n"):
             continue
-        for cell in cells.filter(inside).to_pylist():
+        for cell in cells.filter(pc.match_substring(cells, "\n")).to_pylist():
             counts = [line.count(dialect.delimiter) for line in cell.splitlines()]
             counts[0] += place
             counts[-1] += dialect.width - 1 - place

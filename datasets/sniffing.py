@@ -22,7 +22,8 @@ from xrfm_cli.datasets.records import OPEN_QUOTE, Record, Style, read_records
 
 __all__ = ["Dialect", "ReadOptions", "sniff"]
 
-_SAMPLE_RECORDS = 2000
+_SAMPLE_RECORDS = 1000
+_MOST_MISFITS = 0.3  # share of the records of a sample that may be read
 _USUAL_DELIMITERS = (",", ";", "\t", "|")
 _RARE_DELIMITERS = (":", "^", "~", "\x1f", "\x01", " ")
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
@@ -120,10 +121,9 @@ def _choose_sample(
     usual = [split(mark) for mark in _USUAL_DELIMITERS]
     wide = [sample for sample in usual if sample.width > 1]
     if wide:
+        wide = _with_names(wide)
         least = min(sample.misfits for sample in wide)
         best = [sample for sample in wide if sample.misfits == least]
-        if len(best) > 1:
-            best = _by_numbers(best)
         if len(best) > 1 and len(best[0].records) > 1:
             marks = " or ".join(repr(sample.style.delimiter) for sample in best)
             raise FileReadError(f"{path}: cells may be separated by {marks}; give --delimiter")
@@ -131,17 +131,18 @@ def _choose_sample(
     return _rare_sample(path, [split(mark) for mark in _RARE_DELIMITERS]) or usual[0]
 
 
-def _by_numbers(samples: list[Sample]) -> list[Sample]:
-    """Of equally regular samples, those whose delimiter does not cut numbers such as 1,5 in two."""
-    sound = [
-        sample
-        for sample in samples
-        if not all(
-            re.search(rf"\d{re.escape(sample.style.delimiter)}\d", "".join(record.lines))
-            for record in sample.records[1:]
-        )
-    ]
-    return sound or samples
+def _with_names(samples: list[Sample]) -> list[Sample]:
+    """Of samples that fit most records but not all, those whose first row holds words: names, not numbers."""
+    if not all(sample.misfits for sample in samples):
+        return samples
+    fitting = [sample for sample in samples if sample.misfits <= _MOST_MISFITS * len(sample.records)]
+    return [sample for sample in fitting if _begins_with_words(sample)] or samples
+
+
+def _begins_with_words(sample: Sample) -> bool:
+    """Whether the first record of the usual width has no number among its cells."""
+    first = next(record for record in sample.records if len(record.cells) == sample.width)
+    return not any(is_number_like(cell) for cell in first.cells)
 
 
 def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:

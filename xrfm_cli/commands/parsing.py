@@ -97,7 +97,9 @@ def parse_sign(text: str) -> str:
     >>> parse_sign("none"), parse_sign("'")
     ('', "'")
     """
-    return "" if text == "none" else parse_character(text)
+    if text != "none" and len(text) != 1:
+        raise OptionError(f"'{text}' is not one character, nor none")
+    return "" if text == "none" else text
 
 
 def parse_prefix(text: str) -> str:
