@@ -32,14 +32,14 @@ class _Kept:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.length = 0
+        self.has_ended = False
         self.file: IO[bytes] = tempfile.TemporaryFile(prefix="xrfm-")  # noqa: SIM115 - lives as the stream
 
     def read_at(self, place: int, size: int) -> bytes:
         """Bytes from ``place`` on, fewer at the end only."""
-        while place + size > self.length:
+        while place + size > self.length and not self.has_ended:
             block: bytes = self.stream.read(max(place + size - self.length, 1 << 16))
-            if not block:
-                break
+            self.has_ended = not block
             self.file.seek(self.length)
             self.file.write(block)
             self.length += len(block)
@@ -82,7 +82,10 @@ def open_stream(path: Path) -> io.BufferedReader:
     """A new pass over a stream, from its beginning."""
     name = str(path)
     stream = _standard_input() if name == STANDARD_INPUT else None
-    if name not in _all_kept or (stream is not None and _all_kept[name].stream is not stream):
+    known = _all_kept.get(name)
+    if known is None or (stream is not None and known.stream is not stream):
+        if known is not None:
+            known.file.close()
         _all_kept[name] = _Kept(path.open("rb") if stream is None else stream)
     return io.BufferedReader(_Reader(_all_kept[name]))
 
