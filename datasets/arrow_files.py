@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean
-from xrfm_cli.datasets.opening import refuse_other_formats, seekable_path, split_compression
-from xrfm_cli.datasets.sniffing import check_names
+from xrfm_cli.datasets.headers import check_names
+from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats, seekable_path, split_compression
 from xrfm_cli.datasets.table import Table
 
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
@@ -63,8 +63,8 @@ def _is_parquet(path: Path) -> bool:
     _, ending = split_compression(path)
     if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
         return ending in PARQUET_ENDINGS
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
+    with open_bytes(path) as file:
+        return bool(file.read(4) == b"PAR1")
 
 
 def _refuse_by_head(path: Path, plain: Path) -> None:

@@ -5,6 +5,7 @@ A format is a family of spellings, decided once for a column and stored in its s
     iso          2014-10-13, 2014/10/13 09:30, 20141013T093000Z, 2014-10; and typed dates
     day first    13.10.2014, 13/10/14 9:30 pm
     month first  10/13/2014
+    year first   14/10/13
     month name   13 Oct 2014, October 13, 2014, Oct 2014
     time         09:30, 9:30:15 pm          (on 1 January 1970)
     digits       20141013 as a whole number
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.values import (
     PLACEHOLDER_WORDS,
     is_date,
@@ -33,10 +35,11 @@ from xrfm_cli.datasets.values import (
 )
 
 DateFormat = Literal[
-    "iso", "day first", "month first", "month name", "time", "digits",
+    "iso", "day first", "month first", "year first", "month name", "time", "digits",
     "epoch s", "epoch ms", "epoch us", "epoch ns",
 ]  # fmt: skip
 DATE_FORMATS: tuple[str, ...] = get_args(DateFormat)
+DATE_ORDERS: dict[DateOrder, DateFormat] = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
@@ -57,6 +60,9 @@ _DAY_FIRST = (
 _MONTH_FIRST = (
     rf"^(?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}})[-/.](?P<year>[0-9]{{4}}|[0-9]{{2}}){_AFTER_DAY}",
 )
+_SHORT_YEAR_FIRST = (
+    rf"^(?P<year>[0-9]{{2}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}}){_AFTER_DAY}",
+)
 _WEEKDAY = r"^(?:[A-Za-z]{3,9},?\s+)?"
 _MONTH_NAME = (
     rf"{_WEEKDAY}(?P<day>[0-9]{{1,2}})\.?[-/ ]*(?P<name>[A-Za-z]{{3,9}})\.?[-/, ]*"
@@ -69,6 +75,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "iso": _YEAR_FIRST,
     "day first": _DAY_FIRST,
     "month first": _MONTH_FIRST,
+    "year first": (*_YEAR_FIRST, *_SHORT_YEAR_FIRST),
     "month name": _MONTH_NAME,
     "time": (_TIME_OF_DAY,),
     "digits": (_YEAR_FIRST[1],),
@@ -79,6 +86,7 @@ _FULL_MONTHS = (
     "^(?i)(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
     "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)$"
 )
+_MIN_ORDERED = 6  # fewer dates may be in order by chance
 _MONTH_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
@@ -242,10 +250,13 @@ class FormatGuess:
 
     date_format: DateFormat
     evidence: str
+    doubt: str = ""  # the date that can be read in two ways, where nothing tells which
 
 
-def guess_format(text: pa.Array) -> FormatGuess | None:
+def guess_format(text: pa.Array, date_order: DateOrder | None = None) -> FormatGuess | None:
     """Which family all of the distinct ``text`` belongs to; None where there is no such family.
+
+    ``date_order`` is what the user said of dates in digits. Without it, they must tell themselves.
 
     >>> guess_format(pa.array(["02-10-2012 09:00", "28-10-2012 10:00"])).evidence
     'day first: the first number goes up to 28'
@@ -261,7 +272,14 @@ def guess_format(text: pa.Array) -> FormatGuess | None:
             return FormatGuess(date_format=found, evidence="")
     if not to_mask(pc.match_substring_regex(sample, _DAY_FIRST[0])).all():
         return None
-    return _day_or_month_first(words)
+    if date_order is not None:
+        order = DATE_ORDERS[date_order]
+        return (
+            FormatGuess(date_format=order, evidence=f"--date-order {date_order}")
+            if _reads_all(words, order)
+            else None
+        )
+    return _order_of(words)
 
 
 def _reads_all(text: pa.Array, date_format: DateFormat) -> bool:
@@ -270,30 +288,33 @@ def _reads_all(text: pa.Array, date_format: DateFormat) -> bool:
     return bool(moments.valid.sum() >= 0.99 * len(text))
 
 
-def _day_or_month_first(words: pa.Array) -> FormatGuess | None:
-    """Whether 02-10-2012 is in October or in February, from all values of the column."""
+def _order_of(words: pa.Array) -> FormatGuess | None:
+    """Whether 02-10-12 is in October, in February or in 2002, from all values of the column."""
+    possible = [order for order in DATE_ORDERS.values() if _reads_all(words, order)]
+    if not possible:
+        return None
+    if len(possible) > 1 and len(words) >= _MIN_ORDERED:
+        ordered = [order for order in possible if (np.diff(parse_moments(words, order).values) >= 0).all()]
+        if len(ordered) == 1:
+            return FormatGuess(date_format=ordered[0], evidence=f"{ordered[0]}: so the rows are in order")
+    if len(possible) == 1:
+        return FormatGuess(date_format=possible[0], evidence=_evidence(words, possible[0]))
+    days = [_show_day(words, order) for order in possible]
+    doubt = f"has '{words[0].as_py()}', which may be {', '.join(days[:-1])} or {days[-1]}"
+    return FormatGuess(date_format=possible[0], evidence="", doubt=doubt)
+
+
+def _evidence(words: pa.Array, order: DateFormat) -> str:
+    """What told the only order in which all dates exist."""
+    if order != "day first":
+        return "month first: the second number exceeds 12" if order == "month first" else order
     parts = pc.extract_regex(words, _DAY_FIRST[0])
     first = pc.max(parts.field("day").cast(pa.int64(), safe=False)).as_py() if parts.null_count == 0 else None
-    day_first = _reads_all(words, "day first")
-    month_first = _reads_all(words, "month first")
-    if day_first and not month_first:
-        reach = f"goes up to {first}" if first is not None else "is above 12"
-        return FormatGuess(date_format="day first", evidence=f"day first: the first number {reach}")
-    if month_first and not day_first:
-        return FormatGuess(date_format="month first", evidence="month first: the second number exceeds 12")
-    if not day_first:
-        return None
-    slashes = pc.all(pc.match_substring(words, "/")).as_py()
-    candidates: tuple[DateFormat, ...] = ("day first", "month first")
-    in_order = [
-        name
-        for name in candidates
-        if (np.diff(parse_moments(words, name).values) >= 0).all() and len(words) > 2
-    ]
-    if len(in_order) == 1:
-        return FormatGuess(date_format=in_order[0], evidence=f"{in_order[0]}: so the rows are in order")
-    guess: DateFormat = "month first" if slashes else "day first"
-    return FormatGuess(
-        date_format=guess,
-        evidence=f"{guess} is a guess, no number is above 12; write dates as yyyy-mm-dd to be sure",
+    return f"day first: the first number {'is above 12' if first is None else f'goes up to {first}'}"
+
+
+def _show_day(words: pa.Array, order: DateFormat) -> str:
+    """The first date in one order, as yyyy-mm-dd."""
+    return str(
+        parse_moments(words.slice(0, 1), order).values.astype("datetime64[us]").astype("datetime64[D]")[0]
     )

@@ -247,7 +247,7 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
     cells = _needed_column(fit.table, name)
     if column.kind == "numeric":
         normal = fit.config.numeric == "quantile"
-        return fit_numeric(name, cells, decimal, fit.weights, normal_scores=normal), None
+        return fit_numeric(name, cells, decimal, fit.weights, normal_scores=normal, unit=column.unit), None
     if column.kind == "boolean":
         return fit_boolean(name, cells, decimal), None
     if column.kind == "datetime":

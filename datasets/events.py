@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from xrfm_cli.datasets.repairs import Repair
+
 EventKind = Literal["stage", "progress", "note", "fallback", "repair"]
 
 
@@ -21,6 +23,7 @@ class Event:
     message: str
     done: float | None = None  # share of the stage that is finished, between 0 and 1
     count: int | None = None  # how many values, rows or trials the message is about
+    repair: Repair | None = None  # for the report, where rows were left out when a table was read
 
 
 OnEvent = Callable[[Event], None]

@@ -8,7 +8,7 @@ category) were called categories by whoever wrote them, and stay so.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dates import DateFormat, Moments, guess_format, moment_values, parse_moments
+from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.units import units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
@@ -34,6 +36,9 @@ from xrfm_cli.datasets.values import (
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "identifier", "constant"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
+DATE_ORDER_HINT = (
+    "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop"
+)
 # Pairs of words that mean no and yes, in that order.
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
 
@@ -57,9 +62,13 @@ class Decision:
     reason: str
     datetime_format: DateFormat | None = None
     levels_count: int = 0
+    unit: str = ""  # of numbers that are text
+    doubt: str = ""  # why the cells cannot be read in one way, and the way out
 
 
-def decide_kind(name: str, column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Decision:
+def decide_kind(
+    name: str, column: pa.ChunkedArray | pa.Array, decimal: str = ".", date_order: DateOrder | None = None
+) -> Decision:
     """The kind of one column and the reason, from its values and its name.
 
     >>> decide_kind("stock", pa.array(["12", "?", "7.5"])).reason
@@ -76,7 +85,8 @@ def decide_kind(name: str, column: pa.ChunkedArray | pa.Array, decimal: str = ".
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
     if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
-        return Decision(kind="constant", reason=f"holds {array.type}, which is not read")
+        doubt = f"holds {array.type}, which is no number, date or text; leave the column out with --drop"
+        return Decision(kind="constant", reason=doubt, doubt=doubt)
     if is_number(array.type):
         return _decide_numbers(name, number_values(array))
     if is_date(array.type):
@@ -89,7 +99,8 @@ def decide_kind(name: str, column: pa.ChunkedArray | pa.Array, decimal: str = ".
     levels = level_values(array, decimal)
     return (
         _decide_text_as_numbers(name, levels, decimal)
-        or _decide_text_as_moments(array, levels)
+        or _decide_text_as_moments(array, levels, date_order)
+        or _decide_numbers_with_unit(name, levels, decimal)
         or _decide_words(name, levels)
     )
 
@@ -117,6 +128,29 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision
     values = np.append(numbers.values, np.nan)[levels.codes]
     plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
     return _decide_numbers(name, plain, reason)
+
+
+def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decision | None:
+    """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
+    words = levels.values.filter(pa.array(~is_placeholder(levels.values)))
+    units = units_of(words)
+    if not any(units):
+        return None
+    if len(units) > 1:
+        shown = " and ".join(f"'{unit}'" if unit else "none" for unit in units[:3])
+        decision = _decide_words(name, levels)
+        return replace(
+            decision, reason=f"{decision.reason}; numbers with different units, {shown}, are words"
+        )
+    numbers = parse_numbers(levels.values, decimal, units[0])
+    if np.isfinite(numbers.values).sum() < 2 or np.isnan(numbers.values).sum() > len(levels.values) - len(
+        words
+    ):
+        return None
+    values = np.append(numbers.values, np.nan)[levels.codes]
+    plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
+    decision = _decide_numbers(name, plain, f"; the unit '{units[0]}' is left out")
+    return replace(decision, unit=units[0])
 
 
 def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
@@ -166,11 +200,13 @@ def _identifier_reason(name: str, present: np.ndarray, distinct: np.ndarray, n_r
     return ""
 
 
-def _decide_text_as_moments(array: pa.Array, levels: Levels) -> Decision | None:
+def _decide_text_as_moments(array: pa.Array, levels: Levels, date_order: DateOrder | None) -> Decision | None:
     """Dates that are spelled as text."""
-    guess = guess_format(levels.values)
+    guess = guess_format(levels.values, date_order)
     if guess is None:
         return None
+    if guess.doubt:
+        return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)
     return _decide_moments(moment_values(array, guess.date_format), guess.date_format, guess.evidence)
 
 
@@ -258,10 +294,12 @@ def _show_moment(micro: int) -> str:
     return text.removesuffix(" 00:00:00")
 
 
-def find_unreadable(column: pa.ChunkedArray, kind: Kind, decimal: str, date_format: DateFormat | None) -> int:
+def find_unreadable(
+    column: pa.ChunkedArray, kind: Kind, decimal: str, date_format: DateFormat | None, unit: str
+) -> int:
     """The first row (from 0) whose cell does not fit a kind that the user named, or -1."""
     if kind == "numeric":
-        bad = number_values(column, decimal).unreadable
+        bad = number_values(column, decimal, unit).unreadable
     elif kind == "datetime":
         bad = moment_values(column, date_format or "iso").unreadable
     else:

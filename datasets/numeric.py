@@ -64,6 +64,7 @@ class NumericEncoder:
     column: str
     scaling: Scaling | None
     has_missing: bool
+    unit: str  # what stands beside every number that is text
     knots: np.ndarray  # float64 (k,), increasing; empty without normal scores
     scores: np.ndarray  # float64 (k,)
 
@@ -75,7 +76,7 @@ class NumericEncoder:
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
         """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
-        numbers = number_values(cells, decimal)
+        numbers = number_values(cells, decimal, self.unit)
         values = numbers.values
         missing = ~np.isfinite(values)
         plain = np.where(missing, 0.0, values)
@@ -97,6 +98,8 @@ class NumericEncoder:
         """What `from_state` needs: plain values and arrays."""
         scaling = self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.spread]
         plain = {"column": self.column, "scaling": scaling, "has_missing": self.has_missing}
+        if self.unit:
+            plain["unit"] = self.unit
         arrays = {"knots": self.knots, "scores": self.scores} if len(self.knots) else {}
         return plain, arrays
 
@@ -110,16 +113,23 @@ class NumericEncoder:
             if scaling is None
             else Scaling(unit=scaling[0], center=scaling[1], spread=scaling[2]),
             has_missing=plain["has_missing"],
+            unit=plain.get("unit", ""),  # older model files have none
             knots=arrays.get("knots", np.empty(0)),
             scores=arrays.get("scores", np.empty(0)),
         )
 
 
 def fit_numeric(
-    name: str, cells: pa.ChunkedArray, decimal: str, weights: np.ndarray | None, *, normal_scores: bool
+    name: str,
+    cells: pa.ChunkedArray,
+    decimal: str,
+    weights: np.ndarray | None,
+    *,
+    normal_scores: bool,
+    unit: str = "",
 ) -> NumericEncoder:
     """Learn mean and deviation, or normal scores, of the finite cells."""
-    values = number_values(cells, decimal).values
+    values = number_values(cells, decimal, unit).values
     finite = np.isfinite(values)
     kept = values[finite]
     knots = scores = np.empty(0)
@@ -128,7 +138,12 @@ def fit_numeric(
         knots, scores = _normal_scores(kept)
         scaling = None
     return NumericEncoder(
-        column=name, scaling=scaling, has_missing=bool((~finite).any()), knots=knots, scores=scores
+        column=name,
+        scaling=scaling,
+        has_missing=bool((~finite).any()),
+        unit=unit,
+        knots=knots,
+        scores=scores,
     )
 
 

@@ -13,6 +13,9 @@ from typing import IO, Any
 import pyarrow as pa
 
 from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.datasets.streams import is_stream, open_stream
+
+__all__ = ["is_stream", "open_bytes", "refuse_other_formats", "seekable_path", "split_compression"]
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CODEC_MAGIC = {
@@ -62,7 +65,9 @@ def open_bytes(path: Path) -> Iterator[Any]:
     """
     codec, _ = split_compression(path)
     try:
-        with path.open("rb") as file:
+        with _open_raw(path) as file:
+            if is_stream(path):
+                codec = _codec_of(file.peek(6))
             if codec is None:
                 yield file
                 return
@@ -81,6 +86,16 @@ def open_bytes(path: Path) -> Iterator[Any]:
         if codec is None:
             raise FileReadError(f"{path}: cannot be read: {error}") from None
         raise _damaged(path, codec, error) from None
+
+
+def _open_raw(path: Path) -> Any:
+    """The bytes as they are stored; a stream from its beginning, however often it is opened."""
+    return open_stream(path) if is_stream(path) else path.open("rb")
+
+
+def _codec_of(head: bytes) -> str | None:
+    """The compression that the first bytes tell, where there is no name that could."""
+    return next((codec for codec, magic in _CODEC_MAGIC.items() if head.startswith(magic)), None)
 
 
 def _damaged(path: Path, codec: str | None, error: Exception) -> FileReadError:
@@ -136,11 +151,11 @@ def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> 
 def seekable_path(path: Path) -> Iterator[Path]:
     """A path whose bytes can be read at any place: itself, or a temporary decompressed copy."""
     codec, _ = split_compression(path)
-    if codec is None:
+    if codec is None and not is_stream(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="xrfm-") as folder:
-        copy = Path(folder) / path.stem
+        copy = Path(folder) / "data"
         with open_bytes(path) as stream, copy.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
         yield copy

@@ -10,9 +10,14 @@ import pyarrow as pa
 
 from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS, PARQUET_ENDINGS, arrow_schema, arrow_tables
 from xrfm_cli.datasets.csv_files import csv_tables
+from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.errors import FileReadError, OptionError
-from xrfm_cli.datasets.opening import split_compression
-from xrfm_cli.datasets.sniffing import ReadOptions, sniff
+from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.datasets.opening import is_stream, open_bytes, split_compression
+from xrfm_cli.datasets.partitions import read_partitions, with_partitions
+from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
+from xrfm_cli.datasets.repairs import Repair, merge_repairs
+from xrfm_cli.datasets.sniffing import sniff
 from xrfm_cli.datasets.table import Table
 
 __all__ = ["ReadOptions", "read_chunks", "read_table"]
@@ -21,23 +26,39 @@ _DEFAULTS = ReadOptions()
 
 
 def read_table(
-    path: str | Path, options: ReadOptions = _DEFAULTS, *, columns: Sequence[str] | None = None
+    path: str | Path,
+    options: ReadOptions = _DEFAULTS,
+    *,
+    columns: Sequence[str] | None = None,
+    on_event: OnEvent = ignore_event,
 ) -> Table:
     """Read a whole table into memory.
 
     ``path`` is a CSV, TSV, Parquet or Arrow file, with ``.gz``, ``.zst``, ``.bz2`` or ``.xz`` if
     compressed, a glob pattern, or a folder of Parquet files; several files are joined in order of their
-    names. CSV cells stay text until a schema says what they are. What is wrong with a file raises
-    `FileReadError`, one line.
+    names. ``-`` is standard input. CSV cells stay text until a schema says what they are. What is wrong with
+    a file raises `FileReadError`, one line; rows that are left out are counted in an event.
 
     >>> from xrfm_cli.datasets.sample_tables import sample_path
     >>> read_table(sample_path("autos.csv"), columns=["make", "price"]).column_names
     ('make', 'price')
     """
-    pieces = list(_pieces(path, options, columns))
+    repairs: list[Repair] = []
+
+    def hear(event: Event) -> None:
+        repairs.extend([event.repair] if event.repair is not None else [])
+        on_event(event)
+
+    pieces = list(_pieces(path, options, columns, hear))
     data = pa.concat_tables([piece.data for piece in pieces])
     notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
-    return Table(data.combine_chunks(), str(path), notes, pieces[0].decimal)
+    return replace(
+        pieces[0],
+        data=data.combine_chunks(),
+        source=str(path),
+        notes=notes,
+        repairs=merge_repairs(repairs),
+    )
 
 
 def read_chunks(
@@ -46,6 +67,7 @@ def read_chunks(
     *,
     chunk_rows: int,
     columns: Sequence[str] | None = None,
+    on_event: OnEvent = ignore_event,
 ) -> Iterator[Table]:
     """Read a table as consecutive tables of ``chunk_rows`` rows, the last one of the rest.
 
@@ -56,7 +78,7 @@ def read_chunks(
     waiting: list[pa.Table] = []
     n_waiting = 0
     model: Table | None = None
-    for piece in _pieces(path, options, columns, chunk_rows):
+    for piece in _pieces(path, options, columns, on_event, chunk_rows):
         model = piece
         start = 0
         while start < piece.n_rows:
@@ -72,10 +94,18 @@ def read_chunks(
 
 
 def _pieces(
-    path: str | Path, options: ReadOptions, columns: Sequence[str] | None, chunk_rows: int = 65_536
+    path: str | Path,
+    options: ReadOptions,
+    columns: Sequence[str] | None,
+    on_event: OnEvent,
+    chunk_rows: int = 65_536,
 ) -> Iterator[Table]:
     """The pieces of all files in order, with the same columns, types and decimal mark."""
     files = find_files(path)
+    partitions = read_partitions(Path(path), files)
+    wanted: Sequence[str] | None = None
+    if columns is not None:
+        wanted, columns = columns, [name for name in columns if name not in partitions]
     schema = _common_schema(files, columns)
     if len(files) > 1 and schema is None:
         options = _common_decimal(files, options)
@@ -84,11 +114,14 @@ def _pieces(
         if _is_arrow(file):
             pieces = arrow_tables(file, columns, schema, min(chunk_rows, 65_536))
         else:
-            pieces = csv_tables(file, options, columns)
+            pieces = csv_tables(file, options, columns, on_event)
         for piece in pieces:
+            piece = with_partitions(piece, file, partitions)
             if first is not None:
                 piece = _aligned(piece, first)
             first = first or piece
+            if wanted is not None:
+                piece = piece.select(wanted)
             yield piece
 
 
@@ -108,9 +141,9 @@ def _aligned(piece: Table, first: Table) -> Table:
 def find_files(path: str | Path) -> tuple[Path, ...]:
     """The files that a path, a glob pattern or a folder stands for, sorted by name."""
     text = str(path)
-    if text == "-":
-        raise FileReadError("-: standard input is not read yet; write the data to a file")
     place = Path(path)
+    if is_stream(place):
+        return (place,)
     if place.is_dir():
         found = sorted(
             file
@@ -123,7 +156,9 @@ def find_files(path: str | Path) -> tuple[Path, ...]:
             )
         return tuple(found)
     if any(mark in text for mark in "*?[") and not place.exists():
-        found = sorted(file for file in _expand(place) if file.is_file())
+        found = sorted(
+            file for file in _expand(place) if file.is_file() and not file.name.endswith(REJECTS_ENDING)
+        )
         if not found:
             raise FileReadError(f"{text}: no file matches the pattern")
         kinds = {_is_arrow(file) for file in found}
@@ -145,9 +180,11 @@ def _is_arrow(path: Path) -> bool:
     codec, ending = split_compression(path)
     if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
         return True
-    if ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file():
+    if not is_stream(path) and (
+        ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
+    ):
         return False
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         return file.read(6).startswith((b"PAR1", b"ARROW1"))
 
 
@@ -155,13 +192,15 @@ def _common_decimal(files: Sequence[Path], options: ReadOptions) -> ReadOptions:
     """Options with the decimal mark that all CSV files share."""
     marks: dict[str, Path] = {}
     for file in files:
-        marks.setdefault(sniff(file, options).decimal, file)
+        dialect = sniff(file, options)
+        if dialect.decimal or not dialect.doubt:
+            marks.setdefault(dialect.decimal, file)
     marks.pop("", None)
     if len(marks) > 1:
         raise FileReadError(
-            f"{marks[',']}: has the decimal mark ',', but {marks['.']} has '.'; give the decimal mark"
+            f"{marks[',']}: has the decimal mark ',', but {marks['.']} has '.'; give --decimal"
         )
-    return replace(options, decimal=next(iter(marks), "."))
+    return replace(options, decimal=next(iter(marks), None))
 
 
 def _common_schema(files: Sequence[Path], columns: Sequence[str] | None) -> pa.Schema | None:

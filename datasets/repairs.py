@@ -1,4 +1,4 @@
-"""What an encoder mended in the values it was given, counted: never silent."""
+"""What was mended in the rows and values that were read, counted: never silent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-RepairKind = Literal["missing", "infinite", "unseen category", "unreadable number", "unreadable date"]
+RepairKind = Literal[
+    "missing", "infinite", "unseen category", "unreadable number", "unreadable date",
+    "rejected row", "line under the table",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """How many cells of a column were mended, and why."""
+    """How many cells of a column were mended, and why; without a column, how many rows were left out."""
 
     column: str
     what: RepairKind

@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from xrfm_cli.datasets.dates import DATE_FORMATS, DateFormat, guess_format, moment_values
+from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, guess_format, moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.kinds import KINDS, Kind, decide_kind, find_unreadable
+from xrfm_cli.datasets.kinds import DATE_ORDER_HINT, KINDS, Kind, decide_kind, find_unreadable
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import is_date, is_number, level_values, number_values, plain_array
 
 Role = Literal["feature", "target", "weight", "group", "time", "id", "dropped"]
@@ -29,6 +30,7 @@ class ColumnSchema:
     reason: str = ""
     datetime_format: DateFormat | None = None
     levels_count: int = 0  # distinct values seen; 0 where they were not counted
+    unit: str = ""  # what stands beside every number that is text
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.role not in ROLES:
@@ -157,13 +159,16 @@ def _column_schema(table: Table, name: str, role: Role | None, kind: Kind | None
     elif role == "dropped":
         schema = ColumnSchema(name=name, kind="constant", reason="")
     else:
-        decision = decide_kind(name, column, table.decimal)
+        decision = decide_kind(name, column, table.decimal, table.date_order)
+        if decision.doubt and role not in ("id", "group"):
+            raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")
         schema = ColumnSchema(
             name=name,
             kind=decision.kind,
             reason=decision.reason,
             datetime_format=decision.datetime_format,
             levels_count=decision.levels_count,
+            unit=decision.unit,
         )
     if role == "dropped":
         return replace(schema, role="dropped", reason="dropped as asked")
@@ -176,7 +181,8 @@ def _declared(table: Table, name: str, kind: Kind) -> ColumnSchema:
     """One column whose kind the user named; every cell must fit it."""
     column = table.column(name)
     date_format = _declared_format(table, name) if kind == "datetime" else None
-    row = find_unreadable(column, kind, table.decimal, date_format)
+    unit = common_unit(level_values(column, table.decimal).values) if kind == "numeric" else ""
+    row = find_unreadable(column, kind, table.decimal, date_format, unit)
     if row >= 0:
         what = "number" if kind == "numeric" else "date"
         raise SchemaError(
@@ -185,7 +191,7 @@ def _declared(table: Table, name: str, kind: Kind) -> ColumnSchema:
         )
     count = len(level_values(column, table.decimal).values) if kind == "categorical" else 0
     return ColumnSchema(
-        name=name, kind=kind, reason=f"--{kind}", datetime_format=date_format, levels_count=count
+        name=name, kind=kind, reason=f"--{kind}", datetime_format=date_format, levels_count=count, unit=unit
     )
 
 
@@ -198,10 +204,14 @@ def _declared_format(table: Table, name: str) -> DateFormat:
     finite = numbers.values[np.isfinite(numbers.values)]
     if len(finite) and not numbers.unreadable.any():
         return _numeric_format(finite)
-    guess = None if is_number(array.type) else guess_format(level_values(array).values)
+    guess = None if is_number(array.type) else guess_format(level_values(array).values, table.date_order)
+    if guess is not None and guess.doubt:
+        raise SchemaError(f"{table.source}: column '{name}' {guess.doubt}{DATE_ORDER_HINT}")
     if guess is None:
-        for date_format in ("iso", "day first", "month first", "month name", "time"):
-            known: DateFormat = date_format
+        formats: tuple[DateFormat, ...] = ("iso", "day first", "month first", "month name", "time")
+        if table.date_order is not None:
+            formats = ("iso", DATE_ORDERS[table.date_order], "month name", "time")
+        for known in formats:
             moments = moment_values(array, known)
             if moments.valid.sum() > 0.5 * len(array):
                 return known

@@ -1,253 +1,259 @@
-"""How a CSV file is written: encoding, delimiter, quote and decimal mark, found in its beginning."""
+"""How a text table is written, found in its beginning.
+
+What can be read in two ways is refused with the option that settles it, never guessed.
+"""
 
 from __future__ import annotations
 
-import codecs
-import csv
+import io
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from xrfm_cli.datasets.errors import FileReadError, OptionError
+from xrfm_cli.datasets.decimals import DecimalMark, find_decimal, is_number_like
+from xrfm_cli.datasets.dialect import Dialect, ReadOptions
+from xrfm_cli.datasets.encodings import SAMPLE_BYTES, decode_head, sniff_encoding
+from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.datasets.headers import Header, find_header, find_table_start
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats
+from xrfm_cli.datasets.records import OPEN_QUOTE, Record, Style, read_records
 
-SAMPLE_BYTES = 1 << 20
-_SAMPLE_LINES = 300
-_DELIMITERS = (",", ";", "\t", "|")
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_COMMA_DECIMAL = re.compile(r"^[+-]?\d+,\d+(?:[eE][+-]?\d+)?$|^[+-]?\d{1,3}(?:\.\d{3})+,\d+$")
-_COMMA_GROUPS = re.compile(r"^[+-]?\d{1,3}(?:,\d{3})+$")
-_POINT_DECIMAL = re.compile(r"^[+-]?\d*\.\d+(?:[eE][+-]?\d+)?$")
-_NUMBER = re.compile(r"^[+-]?\d+(?:[.,]\d+)?$")
+__all__ = ["Dialect", "ReadOptions", "sniff"]
+
+_SAMPLE_RECORDS = 1000
+_MOST_MISFITS = 0.3  # share of the records of a sample that may be read
+_USUAL_DELIMITERS = (",", ";", "\t", "|")
+_RARE_DELIMITERS = (":", "^", "~", "\x1f", "\x01", " ")
+_EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
-    """How to read CSV files; None is found out from the file."""
+class Sample:
+    """The first records of a file, split in one style."""
 
-    delimiter: str | None = None
-    encoding: str | None = None
-    decimal: str | None = None
-    quote: str | None = None  # "" where nothing is quoted
-
-    def __post_init__(self) -> None:
-        if self.delimiter is not None and len(self.delimiter) != 1:
-            raise OptionError(f"delimiter {self.delimiter!r} is not one character")
-        if self.quote is not None and len(self.quote) > 1:
-            raise OptionError(f"quote {self.quote!r} is more than one character")
-        if self.decimal is not None and self.decimal not in (".", ","):
-            raise OptionError(f"decimal mark {self.decimal!r} is neither '.' nor ','")
-        if self.encoding is not None:
-            try:
-                codecs.lookup(self.encoding)
-            except LookupError:
-                raise OptionError(f"there is no encoding '{self.encoding}'; try utf-8 or cp1252") from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """How one CSV file is written, and the names of its columns."""
-
-    delimiter: str
-    encoding: str
-    decimal: str  # empty where no number with a fraction tells
-    quote: str
-    names: tuple[str, ...]
-    skip_lines: int = 0  # lines before the names
-
-    def describe(self, source: str) -> str:
-        """One sentence for display."""
-        shown = {"\t": "tab", " ": "blank"}.get(self.delimiter, f"'{self.delimiter}'")
-        return f"{source}: delimiter {shown}, encoding {self.encoding}, decimal mark '{self.decimal or '.'}'"
+    style: Style
+    records: tuple[Record, ...]
+    is_complete: bool  # the file has no others
+    after_blank: frozenset[int]  # lines of records that an empty line precedes
+    width: int  # how many cells most records have
+    misfits: int  # how many records have another number of cells, or a fault
 
 
 def sniff(path: Path, options: ReadOptions) -> Dialect:
-    """Find out how the file at ``path`` is written; options that were given are taken as they are."""
+    """Find out how the file at ``path`` is written; options that were given are taken as they are.
+
+    Raises `FileReadError` where the file is no text table, or can be read in two ways; then the message
+    names the option that settles it.
+    """
     with open_bytes(path) as stream:
         head: bytes = stream.read(SAMPLE_BYTES)
     if not head.strip():
         raise FileReadError(f"{path}: the file is empty")
     refuse_other_formats(path, head, expected="CSV")
-    encoding = options.encoding or _sniff_encoding(path, head)
-    text = _decode_head(path, head, encoding)
-    skip = 0
-    given = options.delimiter
-    if match := re.match(r"sep=(.)\r?\n", text):  # written by Excel
-        skip, text, given = 1, text[match.end() :], given or match.group(1)
-    complete = len(head) < SAMPLE_BYTES
-    quote = options.quote if options.quote is not None else _sniff_quote(text)
-    delimiter = given or _sniff_delimiter(text, quote, complete=complete)
-    rows = _sample_rows(text, delimiter, quote, complete=complete)
-    names = _column_names(path, rows[0] if rows else [])
-    decimal = options.decimal or _sniff_decimal(rows[1:], delimiter)
+    encoding = options.encoding or sniff_encoding(path, head)
+    text = decode_head(path, head, encoding)
+    if not text.strip():
+        raise FileReadError(f"{path}: the file is empty")
+    lines = _sample_lines(text, is_complete=len(head) < SAMPLE_BYTES)
+    skipped = options.skip_rows or 0
+    delimiter = options.delimiter
+    if not skipped and (match := _EXCEL_HINT.match(text)):
+        skipped, delimiter = 1, delimiter or match.group(1)
+    is_complete = len(head) < SAMPLE_BYTES
+    sample = _choose_sample(path, lines[skipped:], skipped + 1, options, delimiter, is_complete=is_complete)
+    if not sample.records:
+        raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
+    start = 0 if options.skip_rows is not None else find_table_start(path, sample.records, sample.width)
+    width = sample.width if options.skip_rows is None else len(sample.records[0].cells)
+    header = find_header(path, sample.records[start:], width, options, sample.after_blank)
+    decimal = _find_decimal(sample, header, start, options)
+    first = sample.records[start].line
     return Dialect(
-        delimiter=delimiter, encoding=encoding, decimal=decimal, quote=quote, names=names, skip_lines=skip
+        delimiter=sample.style.delimiter,
+        encoding=encoding,
+        quote=sample.style.quote,
+        escape=sample.style.escape,
+        comment=sample.style.comment,
+        pads_quotes=sample.style.pads_quotes,
+        names=header.names,
+        skip_lines=header.last_line if header.rows else first - 1,
+        preamble_lines=first - 1,
+        header=header.rows,
+        decimal=options.decimal or decimal.mark,
+        doubt="" if options.decimal else decimal.doubt,
+        numeric_places=() if options.decimal else decimal.numeric_places,
+        trusts_quotes=options.quote is not None,
     )
 
 
-def _sniff_encoding(path: Path, head: bytes) -> str:
-    """The encoding from a byte order mark, from valid UTF-8, or else Windows' Western European."""
-    for mark, encoding in _BOMS:
-        if head.startswith(mark):
-            return encoding
-    if b"\x00" in head[:4096]:
-        for encoding, zeros in (("utf-16-le", head[1:4096:2]), ("utf-16-be", head[0:4096:2])):
-            if zeros.count(0) > 0.7 * len(zeros):
-                return encoding
-        raise FileReadError(f"{path}: holds binary data, not text; give a CSV, Parquet or Arrow file")
-    if head.isascii():
-        return _sniff_past_ascii(path)
-    if _is_utf8(head, final=len(head) < SAMPLE_BYTES):
-        return "utf-8"
-    return _western(path, head)
+def _sample_lines(text: str, *, is_complete: bool) -> list[str]:
+    """The first lines, with their ends, but for one that the sample cuts off."""
+    lines = list(io.StringIO(text, newline=""))
+    return lines if is_complete or len(lines) < 2 else lines[:-1]
 
 
-def _sniff_past_ascii(path: Path) -> str:
-    """Look for the first block that is not plain ASCII; it tells UTF-8 from older encodings."""
-    with open_bytes(path) as stream:
-        while block := stream.read(SAMPLE_BYTES):
-            if not block.isascii():
-                rest = block + stream.read(8)  # a character may straddle the end of the block
-                return "utf-8" if _is_utf8(rest, final=False) else _western(path, rest)
-    return "utf-8"
+def _choose_sample(
+    path: Path,
+    lines: list[str],
+    first_line: int,
+    options: ReadOptions,
+    delimiter: str | None,
+    *,
+    is_complete: bool,
+) -> Sample:
+    """The lines in the style that cuts most of them into as many cells."""
+    text = "".join(lines[:_SAMPLE_RECORDS])
+    quote = options.quote if options.quote is not None else _sniff_quote(text)
+    comment = options.comment if options.comment is not None else _sniff_comment(path, text)
+
+    def split(mark: str) -> Sample:
+        styles = [
+            Style(mark, quote, escape, comment, _pads_quotes(text, mark, quote))
+            for escape in _escapes(text, options, mark, quote)
+        ]
+        samples = [_split(lines, style, first_line, is_complete=is_complete) for style in styles]
+        return min(samples, key=lambda sample: sample.misfits)  # the first of equals: without an escape
+
+    if delimiter is not None:
+        return split(delimiter)
+    usual = [split(mark) for mark in _USUAL_DELIMITERS]
+    wide = [sample for sample in usual if sample.width > 1]
+    if wide:
+        wide = _with_names(wide)
+        least = min(sample.misfits for sample in wide)
+        best = [sample for sample in wide if sample.misfits == least]
+        if len(best) > 1 and len(best[0].records) > 1:
+            marks = " or ".join(repr(sample.style.delimiter) for sample in best)
+            raise FileReadError(f"{path}: cells may be separated by {marks}; give --delimiter")
+        return max(best, key=lambda sample: sample.width)
+    return _rare_sample(path, [split(mark) for mark in _RARE_DELIMITERS]) or usual[0]
 
 
-def _is_utf8(data: bytes, *, final: bool) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, final)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _with_names(samples: list[Sample]) -> list[Sample]:
+    """Of samples that fit most records but not all, those whose first row holds words: names, not numbers."""
+    if not all(sample.misfits for sample in samples):
+        return samples
+    fitting = [sample for sample in samples if sample.misfits <= _MOST_MISFITS * len(sample.records)]
+    return [sample for sample in fitting if _begins_with_words(sample)] or samples
 
 
-def _western(path: Path, data: bytes) -> str:
-    """An encoding for bytes that are not UTF-8, unless they look like broken UTF-8 or no text at all."""
-    whole = len(
-        re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", data)
+def _begins_with_words(sample: Sample) -> bool:
+    """Whether the first record of the usual width has no number among its cells."""
+    first = next(record for record in sample.records if len(record.cells) == sample.width)
+    return not any(is_number_like(cell) for cell in first.cells)
+
+
+def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:
+    """A sample in a rare delimiter, where every record agrees; refused where words may only look so."""
+    for sample in samples:
+        if sample.width < 2 or sample.misfits or len(sample.records) < 2:
+            continue
+        header, *rows = sample.records
+        if sample.style.delimiter not in ": ":
+            return sample  # signs that no text holds as often in every line
+        found = find_decimal([(row.line, row.cells) for row in rows], sample.width, "").numeric_places
+        has_names = header.filled == sample.width
+        if has_names and found and not any(is_number_like(header.cells[place]) for place in found):
+            return sample
+        raise FileReadError(
+            f"{path}: may be one column, or {sample.width} between {sample.style.delimiter!r}; give "
+            "--delimiter, and for one column a sign that is not in it"
+        )
+    return None
+
+
+def _split(lines: list[str], style: Style, first_line: int, *, is_complete: bool) -> Sample:
+    """The first records of lines in one style."""
+    records: list[Record] = []
+    after_blank: set[int] = set()
+    whole, was_blank = True, False
+    for record in read_records(lines, style, first_line=first_line):
+        if record.is_blank:
+            was_blank = True
+            continue
+        if was_blank:
+            after_blank.add(record.line)
+            was_blank = False
+        if len(records) == _SAMPLE_RECORDS:
+            whole = False
+            break
+        records.append(record)
+    if not is_complete and records and records[-1].fault == OPEN_QUOTE:
+        records.pop()  # cut off by the sample
+    counts = Counter(len(record.cells) for record in records if not record.fault)
+    width = max(counts, key=lambda width: (counts[width], width)) if counts else 0
+    return Sample(
+        style=style,
+        records=tuple(records),
+        width=width,
+        misfits=len(records) - counts[width],
+        is_complete=is_complete and whole,
+        after_blank=frozenset(after_blank),
     )
-    controls = len(re.findall(rb"[\x00-\x08\x0e-\x1f]", data))
-    high = sum(1 for byte in data if byte >= 0x80)
-    if controls > 0.01 * len(data):
-        raise FileReadError(f"{path}: holds binary data, not text; give a CSV, Parquet or Arrow file")
-    if whole and 2 * whole >= 0.5 * high:
-        raise undecodable(path, data, "utf-8")
-    try:
-        data.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
-
-
-def undecodable(path: Path, data: bytes, encoding: str, first_line: int = 1) -> FileReadError:
-    """The error for bytes that are no text in an encoding, naming the line."""
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + first_line
-        byte = f"byte 0x{data[error.start]:02X}"
-        return FileReadError(
-            f"{path}: line {line} has {byte}, which is not {encoding}; mend it or give the encoding, "
-            "such as cp1252"
-        )
-    return FileReadError(f"{path}: is not {encoding}; give the encoding, such as cp1252")
-
-
-def _decode_head(path: Path, head: bytes, encoding: str) -> str:
-    try:
-        return (
-            codecs.getincrementaldecoder(encoding)().decode(head, len(head) < SAMPLE_BYTES).lstrip("\ufeff")
-        )
-    except UnicodeDecodeError:
-        raise undecodable(path, head, encoding) from None
 
 
 def _sniff_quote(text: str) -> str:
     """The single quote where cells begin and end with it and never with the double quote."""
-    if re.search(r'(?:^|[,;\t|])\s?"', text):
+    if re.search(r'(?:^|[,;\t|:^~])[ \t]?"', text, re.MULTILINE):
         return '"'
-    singles = len(re.findall(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", text, re.MULTILINE))
-    return "'" if singles >= 3 else '"'
+    singles = len(re.findall(r"(?:^|[,;\t|:^~])'[^'\n]*'(?=[,;\t|:^~\r\n]|$)", text, re.MULTILINE))
+    return "'" if singles >= 2 else '"'
 
 
-def _sample_rows(text: str, delimiter: str, quote: str, *, complete: bool) -> list[list[str]]:
-    """The first rows, without blank lines and without one that the sample cuts off."""
-    lines = text.splitlines(keepends=True)[: _SAMPLE_LINES + 1]
-    if len(lines) > _SAMPLE_LINES or (not complete and len(lines) > 1):
-        lines = lines[:-1]
-    try:
-        return [row for row in parse_rows(lines, delimiter, quote) if row]
-    except csv.Error:
-        return [line.rstrip("\r\n").split(delimiter) for line in lines if line.strip()]
+def _sniff_comment(path: Path, text: str) -> str | None:
+    """``#`` where lines begin with it that are no rows; empty where most lines do; None where none does.
+
+    A first line alone may be the names of the columns, if it has as many delimiters as the next.
+    """
+    lines = [line for line in io.StringIO(text, newline="") if line.strip()]
+    marked = [place for place, line in enumerate(lines) if line.startswith("#")]
+    if not marked:
+        return None
+    if len(marked) > 0.5 * len(lines) and len(lines) > 2:
+        return ""
+    other = next((line for line in reversed(lines) if not line.startswith("#")), "")
+    alike = [place for place in marked if _delimiters(lines[place]) == _delimiters(other) != ""]
+    if not alike:
+        return "#"
+    if alike == [0]:
+        return "" if marked == [0] else "#"
+    line = lines[alike[-1]].strip()[:40]
+    raise FileReadError(f"{path}: '{line}' may be a row or a comment; give --comment '#' or --comment none")
 
 
-def parse_rows(lines: Iterable[str], delimiter: str, quote: str, *, strict: bool = False) -> Any:
-    """The standard library's reader; an empty ``quote`` means that nothing is quoted."""
-    if quote:
-        return csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=strict)
-    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+def _delimiters(line: str) -> str:
+    """The usual delimiters of a line, in their order."""
+    return "".join(sign for sign in line if sign in _USUAL_DELIMITERS)
 
 
-def _sniff_delimiter(text: str, quote: str, *, complete: bool) -> str:
-    """The delimiter that cuts most rows into as many cells as the first, then the one with most cells."""
-    best, best_score = ",", (0.5, 1)
-    for delimiter in _DELIMITERS:
-        rows = _sample_rows(text, delimiter, quote, complete=complete)
-        width = len(rows[0]) if rows else 0
-        if width < 2:
-            continue
-        agreeing = (
-            sum(len(row) == width for row in rows[1:]) / max(len(rows) - 1, 1) if len(rows) > 1 else 1.0
-        )
-        score = (round(agreeing, 1), width)
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
+def _pads_quotes(text: str, delimiter: str, quote: str) -> bool:
+    """Whether blanks stand between a delimiter and a quote."""
+    if not quote or delimiter in " \t":
+        return False
+    mark, sign = re.escape(delimiter), re.escape(quote)
+    return re.search(rf"{mark}[ \t]+{sign}|(?<![{mark}{sign}\s]){sign}[ \t]+{mark}", text) is not None
 
 
-def _column_names(path: Path, header: list[str]) -> tuple[str, ...]:
-    """Names from the first row: blanks around them go, empty ones are numbered as pandas does."""
-    names = tuple(name.strip() or f"Unnamed: {place}" for place, name in enumerate(header))
-    if not names:
-        raise FileReadError(f"{path}: the file is empty")
-    check_names(str(path), names)
-    return names
+def _escapes(text: str, options: ReadOptions, delimiter: str, quote: str) -> Iterator[str]:
+    """The escapes to try: none, and a backslash where it stands before a sign that it could escape."""
+    if options.escape is not None:
+        yield options.escape
+        return
+    mark, sign = re.escape(delimiter), re.escape(quote)
+    before_quote = quote and re.search(rf"\\{sign}[^{mark}\r\n{sign}]", text)
+    if not before_quote:
+        yield ""
+    if before_quote or re.search(rf"\\(?:{mark}|[\r\n])", text) or (quote and f"\\{quote}" in text):
+        yield "\\"
 
 
-def check_names(source: str, names: tuple[str, ...]) -> None:
-    """Raise `FileReadError` where two columns have one name."""
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        places = " and ".join(str(place + 1) for place, name in enumerate(names) if name == repeated[0])
-        raise FileReadError(
-            f"{source}: columns {places} are both named '{repeated[0]}'; give each column its own name"
-        )
-
-
-def _sniff_decimal(rows: list[list[str]], delimiter: str) -> str:
-    """A comma where cells such as 1,5 outnumber cells such as 1.5; empty where there are neither."""
-    commas = points = groups = 0
-    for row in rows:
-        for cell in row:
-            text = cell.strip()
-            if "," in text and _COMMA_GROUPS.match(text):
-                groups += 1
-            elif "," in text and _COMMA_DECIMAL.match(text):
-                commas += 1
-            elif "." in text and _POINT_DECIMAL.match(text):
-                points += 1
-    if delimiter == ";" and not points and groups and not commas:
-        return ","  # 1,250 between semicolons, in a file without any decimal point
-    return "," if commas > points else "." if points else ""
-
-
-def looks_like_data(names: tuple[str, ...]) -> bool:
-    """Whether the names of columns are all numbers: a file without a header row."""
-    return all(_NUMBER.match(name) for name in names)
+def _find_decimal(sample: Sample, header: Header, start: int, options: ReadOptions) -> DecimalMark:
+    """The decimal mark of the sample's rows of data."""
+    rows = [
+        (record.line, record.cells)
+        for record in sample.records[start + len(header.rows) :]
+        if len(record.cells) == len(header.names) and not record.fault
+    ]
+    return find_decimal(rows, len(header.names), sample.style.delimiter)

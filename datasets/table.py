@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.repairs import Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Table:
     source: str = "table"
     notes: tuple[str, ...] = ()  # what was sniffed, one sentence each, for display
     decimal: str = "."  # the decimal mark of numbers that are text
+    repairs: tuple[Repair, ...] = ()  # rows that were left out when the whole table was read
+    date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
 
     @property
     def column_names(self) -> tuple[str, ...]:

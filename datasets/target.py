@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.errors import SchemaError, TargetError, did_you_mean
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import (
     Levels,
     is_date,
@@ -42,10 +43,12 @@ class TargetSchema:
     reason: str
     classes: tuple[Label, ...] = ()
     positive: Label | None = None
+    unit: str = ""  # what stands beside every number that is text
 
     def to_json(self) -> dict[str, Any]:
         """The target as plain values for a JSON document."""
-        return asdict(self) | {"classes": list(self.classes)}
+        document = asdict(self) | {"classes": list(self.classes)}
+        return document if self.unit else {name: value for name, value in document.items() if name != "unit"}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TargetSchema:
@@ -82,25 +85,27 @@ def infer_target(
     if present < 2:
         raise TargetError(f"{place} has a value in one row only; at least two are needed")
     numeric = _numeric_labels(array, levels, table.decimal)
+    unit = common_unit(levels.values) if is_text(array.type) and numeric is None else ""
     is_regression = task == "regression" or (
-        task == "auto" and numeric is not None and len(levels.values) > 2
+        task == "auto" and (numeric is not None or bool(unit)) and len(levels.values) > 2
     )
     if is_regression:
         if positive is not None:
             raise TargetError(f"{place} is a regression, which has no positive class; leave out --positive")
-        return _regression_target(table, array, name, asked=task == "regression")
+        return _regression_target(table, array, name, unit, asked=task == "regression")
     return _class_target(place, name, array, levels, task, positive, numeric)
 
 
-def _regression_target(table: Table, array: pa.Array, name: str, *, asked: bool) -> TargetSchema:
+def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, asked: bool) -> TargetSchema:
     """A target of numbers."""
-    values = _regression_values(table, array, name)
+    values = _regression_values(table, array, name, unit)
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
         shown = f"{distinct[0]:g}" if len(distinct) else "infinite"
         raise TargetError(f"{table.source}: target '{name}' is constant ({shown}); there is nothing to learn")
     reason = "asked for" if asked else f"{len(distinct):,} distinct numbers"
-    return TargetSchema(name=name, task="regression", reason=reason)
+    reason += f"; the unit '{unit}' is left out" if unit else ""
+    return TargetSchema(name=name, task="regression", reason=reason, unit=unit)
 
 
 def _class_target(
@@ -253,7 +258,7 @@ def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
     """
     array = _target_array(table, target.name)
     if target.task == "regression":
-        return _regression_values(table, array, target.name)
+        return _regression_values(table, array, target.name, target.unit)
     levels = level_values(array, table.decimal)
     keys = {_lookup_key(label): code for code, label in enumerate(target.classes)}
     exact = {label: code for code, label in enumerate(target.classes) if isinstance(label, str)}
@@ -279,9 +284,9 @@ def _lookup_key(label: Label) -> str:
     return _key(str(label))
 
 
-def _regression_values(table: Table, array: pa.Array, name: str) -> np.ndarray:
+def _regression_values(table: Table, array: pa.Array, name: str, unit: str) -> np.ndarray:
     """The target as float64; text that is no number is an error, an infinite value counts as missing."""
-    numbers = number_values(array, table.decimal)
+    numbers = number_values(array, table.decimal, unit)
     if numbers.unreadable.any():
         row = int(np.flatnonzero(numbers.unreadable)[0])
         raise TargetError(

@@ -37,7 +37,7 @@ def _typed(table: Table, column: ColumnSchema) -> pa.Array:
     """One text column in the type of its kind."""
     cells = table.column(column.name)
     if column.kind == "numeric":
-        return pa.array(number_values(cells, table.decimal).values, from_pandas=True)
+        return pa.array(number_values(cells, table.decimal, column.unit).values, from_pandas=True)
     if column.kind == "datetime":
         moments = moment_values(cells, column.datetime_format or "iso")
         return pa.array(moments.values, mask=~moments.valid).cast(pa.timestamp("us"))

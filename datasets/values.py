@@ -13,22 +13,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xrfm_cli.datasets.units import without_unit
+
 # The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
 # (no holiday, no basement) and is missing only where the other cells are numbers or dates.
 MISSING_WORDS = (
     "", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN", "null", "NULL", "Null",
-    "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "#NULL!", "#DIV/0!", "#VALUE!",
+    "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?",
+    "#NUM!", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "\\N", "(null)", "<null>", "[null]",
 )  # fmt: skip
 PLACEHOLDER_WORDS = (
     "-", "--", "---", ".", "..", "None", "none", "NONE", "na", "n.a.", "N.A.", "nil", "unknown",
-    "Unknown", "UNKNOWN", "missing", "Missing", "0000-00-00", "0000-00-00 00:00:00",
+    "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "NIL", "n/d", "N/D", "nd", "ND", "k.A.", "k. A.",
+    "–", "—", "*", "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
+
+GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, beside point and comma
 
 _NUMBER = (
     r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
 )
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
-_DECORATION = r"^([+-]?)[$€£¥]\s?|\s?%$"
 _EXACT_INTEGERS = 2.0**53
 
 
@@ -113,14 +118,19 @@ def to_mask(array: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def parse_numbers(text: pa.Array, decimal: str) -> Numbers:
-    """Read tidy text as numbers; group marks, currency signs and a percent sign are left out.
+def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
+    """Read tidy text as numbers; marks of groups are left out, and the unit where all are to have one.
 
-    >>> parse_numbers(pa.array(["1e3", "$1,200.50", "abc", None]), ".").values.tolist()
-    [1000.0, 1200.5, nan, nan]
-    >>> parse_numbers(pa.array(["1.200,5", "3,25"]), ",").values.tolist()
-    [1200.5, 3.25]
+    >>> parse_numbers(pa.array(["1e3", "1,200.50", "1 200", "abc", None]), ".").values.tolist()
+    [1000.0, 1200.5, 1200.0, nan, nan]
+    >>> parse_numbers(pa.array(["1.200,5 kg", "3,25 kg", "4 lb"]), ",", "kg").values.tolist()
+    [1200.5, 3.25, nan]
     """
+    if unit:
+        numbers = parse_numbers(without_unit(text, unit), decimal)
+        return Numbers(
+            values=numbers.values, unreadable=to_mask(pc.is_valid(text)) & np.isnan(numbers.values)
+        )
     if decimal == ".":
         try:
             values = pc.cast(text, pa.float64())
@@ -128,7 +138,7 @@ def parse_numbers(text: pa.Array, decimal: str) -> Numbers:
             pass
         else:
             return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
-    plain = pc.replace_substring_regex(text, _DECORATION, r"\1")
+    plain = _without_groups(pc.replace_substring(text, "\u2212", "-"))
     if decimal != ".":
         plain = _exchange_marks(plain)
     grouped = pc.match_substring_regex(plain, _GROUPED)
@@ -138,6 +148,14 @@ def parse_numbers(text: pa.Array, decimal: str) -> Numbers:
     unreadable = pc.invert(pc.fill_null(readable, True))
     values = pc.cast(pc.utf8_ltrim(plain, "+"), pa.float64())
     return Numbers(values=_float64(values), unreadable=to_mask(unreadable))
+
+
+def _without_groups(text: pa.Array) -> pa.Array:
+    """Text without the blanks or apostrophes between groups of three digits."""
+    for sign in GROUP_SIGNS:
+        grouped = pc.match_substring_regex(text, rf"^[+-]?[0-9]{{1,3}}(?:{sign}[0-9]{{3}})+(?:[.,][0-9]*)?$")
+        text = pc.if_else(grouped, pc.replace_substring(text, sign, ""), text)
+    return text
 
 
 def _exchange_marks(text: pa.Array) -> pa.Array:
@@ -156,8 +174,8 @@ def _float64(array: pa.Array) -> np.ndarray:
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Numbers:
-    """A column of any type as numbers, float64 (n,).
+def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: str = "") -> Numbers:
+    """A column of any type as numbers, float64 (n,); ``unit`` is what every text has beside its number.
 
     32-bit floats are read through their shortest text, so that 0.1 means 0.1 and not 0.10000000149, as in
     the CSV file of the same table; so are decimals, which Arrow converts without correct rounding.
@@ -176,16 +194,16 @@ def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Num
     elif pa.types.is_float32(kind) or pa.types.is_decimal(kind):
         array = pc.cast(pc.cast(array, pa.string()), pa.float64())
     elif is_text(kind):
-        return _numbers_from_text(array, decimal)
+        return _numbers_from_text(array, decimal, unit)
     elif not is_number(kind):
         return Numbers(values=np.full(len(array), np.nan), unreadable=to_mask(pc.invert(pc.is_null(array))))
     return Numbers(values=_float64(array), unreadable=np.zeros(len(array), dtype=bool))
 
 
-def _numbers_from_text(text: pa.Array, decimal: str) -> Numbers:
+def _numbers_from_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
     """Raw text as numbers; marks such as "-" are missing, not unreadable."""
     tidy = tidy_text(text)
-    numbers = parse_numbers(tidy, decimal)
+    numbers = parse_numbers(tidy, decimal, unit)
     if not numbers.unreadable.any():
         return numbers
     return Numbers(values=numbers.values, unreadable=numbers.unreadable & ~is_placeholder(tidy))

@@ -243,7 +243,7 @@ def _assemble(
             for place, leaf in enumerate(member.tree.leaves)
         ],
         fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
-        repairs=repairs_to_json(finished.repairs),
+        repairs=repairs_to_json((*problem.table.repairs, *finished.repairs)),
         notes=listener.notes,
         oof=plotted_oof(problem, finished.predictions),
         peak_memory_bytes=peak_memory_bytes(),

@@ -104,7 +104,7 @@ def refit_model(
             for number, member in enumerate(members)
             for place, leaf in enumerate(member.tree.leaves)
         ],
-        repairs=repairs_to_json(repairs),
+        repairs=repairs_to_json((*table.repairs, *repairs)),
         notes=[*(note for note in model.report.notes if note != CARRIED_SCORE), CARRIED_SCORE],
         peak_memory_bytes=peak_memory_bytes(),
     )

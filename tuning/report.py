@@ -124,7 +124,7 @@ def _of_part(
 
 
 def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:
-    """Values mended, by column and kind."""
+    """Values mended, by column and kind; rows left out have no column."""
     return [{"column": r.column, "what": r.what, "count": int(r.count)} for r in repairs]
 
 

@@ -94,11 +94,6 @@ def test_whole_numbers(text: str) -> None:
         parsing.whole_number(least=0)(text)
 
 
-def test_standard_input_is_refused_as_a_table() -> None:
-    with pytest.raises(OptionError, match="standard input"):
-        parsing.parse_data("-")
-
-
 def test_delimiters() -> None:
     assert parsing.parse_character("tab") == "\t"
     with pytest.raises(OptionError, match="one character"):

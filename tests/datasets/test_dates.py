@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,14 +89,17 @@ def test_unreadable_dates(date_format: DateFormat, text: str) -> None:
         (["2014-10-13", "2014-10-14"], "iso", ""),
         (["13.10.2014", "02.10.2014"], "day first", "goes up to 13"),
         (["10/13/2014", "10/02/2014"], "month first", "the second number exceeds 12"),
-        (["01/02/2014", "05/02/2014", "03/03/2014"], "day first", "the rows are in order"),
-        (["02/01/2014", "01/02/2014"], "month first", "is a guess"),
-        (["02.01.2014", "01.02.2014"], "day first", "is a guess"),
+        (
+            ["01/02/2014", "05/02/2014", "03/03/2014", "04/03/2014", "01/04/2014", "02/04/2014"],
+            "day first",
+            "the rows are in order",
+        ),
+        (["31-12-98", "01-02-99"], "day first", "goes up to 31"),
         (["13 Oct 2014", "2 Nov 2014"], "month name", ""),
         (["09:30", "10:45"], "time", ""),
     ],
 )
-def test_guessed_format(cells: list[str], date_format: str, evidence: str) -> None:
+def test_found_format(cells: list[str], date_format: str, evidence: str) -> None:
     guess = guess_format(pa.array(cells))
     assert guess is not None
     assert guess.date_format == date_format
@@ -155,3 +159,27 @@ def test_a_date_means_the_same_beside_any_other_cell() -> None:
     slow = moment_values(pa.array([*alone, "2014/10/13 1:30 pm"]), "iso")
     assert fast.values.tolist() == slow.values.tolist()[:-1]
     assert slow.valid.all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubt"),
+    [
+        (["02/01/2014", "01/02/2014"], "has '02/01/2014', which may be 2014-01-02 or 2014-02-01"),
+        (["02.01.14"], "may be 2014-01-02, 2014-02-01 or 2002-01-14"),
+        (["25.01.14", "26.01.14"], "may be 2014-01-25 or 2025-01-14"),
+    ],
+)
+def test_dates_of_several_meanings_are_in_doubt(cells: list[str], doubt: str) -> None:
+    guess = guess_format(pa.array(cells))
+    assert guess is not None
+    assert doubt in guess.doubt
+
+
+@pytest.mark.parametrize(
+    ("order", "day"), [("dmy", "2014-01-02"), ("mdy", "2014-02-01"), ("ymd", "2002-01-14")]
+)
+def test_a_given_order_settles_them(order: Any, day: str) -> None:
+    guess = guess_format(pa.array(["02.01.14"]), order)
+    assert guess is not None
+    moments = parse_moments(pa.array(["02.01.14"]), guess.date_format)
+    assert str(moments.values.astype("datetime64[us]")[0])[:10] == day

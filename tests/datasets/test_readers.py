@@ -7,6 +7,7 @@ import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.errors import OptionError, SchemaError
+from xrfm_cli.datasets.errors import FileReadError, OptionError, SchemaError
 
 ROWS = [("Wien", "1.5", "yes"), ("São Paulo", "2", ""), ('say "hi", now', "-3.25", "no")]
 NAMES = ["city", "size", "answer"]
@@ -112,7 +113,7 @@ def test_given_options_win(tmp_path: Path) -> None:
     "options",
     [{"delimiter": ";;"}, {"encoding": "utf-9"}, {"decimal": ":"}, {"quote": "''"}],
 )
-def test_options_out_of_range_are_refused(options: dict[str, str]) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options.values()))):
         ReadOptions(**options)
 
@@ -220,10 +221,15 @@ def test_files_of_a_pattern_share_the_decimal_mark(tmp_path: Path) -> None:
     assert read_table(f"{tmp_path}/a*.csv").decimal == ","
 
 
-def test_a_header_of_numbers_is_noted(tmp_path: Path) -> None:
+def test_a_header_of_numbers_is_settled_by_an_option(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("1,2,3\n4,5,6\n")
-    assert any("first row is taken as names" in note for note in read_table(path).notes)
+    with pytest.raises(FileReadError, match=r"line 1 may be data.*--header-rows 0"):
+        read_table(path)
+    assert read_table(path, ReadOptions(header_rows=1)).column_names == ("1", "2", "3")
+    plain = read_table(path, ReadOptions(header_rows=0))
+    assert plain.column_names == ("column 1", "column 2", "column 3")
+    assert plain.n_rows == 2
 
 
 def test_content_decides_where_the_ending_says_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from xrfm_cli.commands.scoring import Group, Scored, find_groups, score_table
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.tables import metrics_table
 from xrfm_cli.commands.thresholds import Verdict, check_thresholds, judge
-from xrfm_cli.datasets import drop_rows_without_target
+from xrfm_cli.datasets import Repair, drop_rows_without_target
 from xrfm_cli.reports.documents import plain
 from xrfm_cli.tuning.report import FitReport
 from xrfm_cli.tuning.storage import load_model
@@ -30,7 +30,8 @@ def run(options: EvaluateOptions, session: Session) -> int:
     model = load_model(Path(options.model), device=device)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
     check_thresholds(options.fail_over, model.target, option="--fail-over")
-    table, dropped = drop_rows_without_target(read_whole(options.data, options, session), model.target)
+    whole = read_whole(options.data, options, session)
+    table, dropped = drop_rows_without_target(whole, model.target)
     if dropped:
         session.renderer.note(
             f"{dropped:,} row{'s' if dropped > 1 else ''} without a target left out", kind="repair"
@@ -50,7 +51,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         *confusion_view(scored.confusion(), model.target),
         *groups_view(by_group, model.report.metric),
     )
-    document = evaluate_document(scored, metrics, promises, by_group, verdicts)
+    document = evaluate_document(scored, metrics, promises, by_group, verdicts, whole.repairs)
     session.renderer.document("evaluate", document)
     return 0 if all(item.passed for item in verdicts) else 1
 
@@ -61,12 +62,14 @@ def evaluate_document(
     promises: Mapping[str, Promise],
     by_group: Sequence[tuple[Group, dict[str, float]]],
     verdicts: list[Verdict],
+    repairs: Sequence[Repair],
 ) -> dict[str, Any]:
     """The results by the names that other programs read; figures that are not finite are null."""
     confusion = scored.confusion()
     classes = list(scored.model.target.classes)
     document = {
         "rows": len(scored.truth),
+        "repairs": [asdict(item) for item in repairs],
         "metrics": metrics,
         "out_of_fold": {name: item.value for name, item in promises.items()},
         "worse_by": {name: item.worse_by for name, item in promises.items()},

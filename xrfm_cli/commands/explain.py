@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,6 +14,7 @@ from xrfm_cli.commands.options import ExplainOptions
 from xrfm_cli.commands.outputs import beside, check_table_output, check_writable, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets import Repair
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
 from xrfm_cli.tuning.model import FittedModel
@@ -35,17 +38,19 @@ def run(options: ExplainOptions, session: Session) -> int:
         show(renderable)
     session.renderer.note(f"full report: {html} and {json}")
     if options.data is not None:
-        document = {**document, "rows": _attribute(model, options.data, options, session)}
+        document = {**document, **_attribute(model, options.data, options, session)}
     session.renderer.document("explain", document)
     return 0
 
 
-def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: Session) -> int:
-    """Write the attributions of a table; returns the number of its rows."""
+def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: Session) -> dict[str, Any]:
+    """Write the attributions of a table; returns how many rows they are of, and which were left out."""
     session.renderer.stage(f"attributing {data}")
-    rows = 0
+    rows, left_out = 0, list[Repair]()
     with open_output(options.output) as writer:
-        for block in read_blocks(data, options, session, chunk_rows=options.chunk_rows):
+        for block in read_blocks(
+            data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
+        ):
             copied = {name: block.column(name) for name in options.ids}
             attributions = attribute_rows(model, block, method=options.method)
             if rows == 0:
@@ -56,7 +61,7 @@ def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: 
             session.renderer.advance(f"{rows:,} rows")
     session.renderer.close()
     session.renderer.note(f"{rows:,} rows attributed" + (f", in {options.output}" if options.output else ""))
-    return rows
+    return {"rows": rows, "repairs": [asdict(item) for item in left_out]}
 
 
 def _streams_out(options: ExplainOptions) -> bool:

@@ -66,6 +66,8 @@ def run(options: FitOptions, session: Session) -> int:
 
 def check_options(options: FitOptions) -> None:
     """Refuse options that contradict each other or would do nothing."""
+    if options.data == options.valid == "-":
+        raise OptionError("--valid -: standard input is DATA already; give the path of a file")
     if options.from_model is None:
         if options.target is None:
             raise OptionError("--target is missing: name the column to predict, such as --target price")

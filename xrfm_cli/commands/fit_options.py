@@ -8,7 +8,6 @@ from typing import Literal
 from xrfm_cli.commands.options import DATA_HELP, ReadingOptions
 from xrfm_cli.commands.parsing import (
     choice,
-    parse_data,
     parse_pin,
     parse_size,
     whole_number,
@@ -21,7 +20,7 @@ from xrfm_cli.durations import parse_duration
 class FitOptions(ReadingOptions):
     """Options of ``xrfm fit``."""
 
-    data: str = argument("DATA", help=DATA_HELP, parse=parse_data)
+    data: str = argument("DATA", help=DATA_HELP)
     target: str | None = option(
         "--target", metavar="COL", help="Column to predict. Needed, except with --from.", section="Data"
     )
@@ -106,7 +105,6 @@ class FitOptions(ReadingOptions):
         metavar="FILE",
         help="Score on the rows of this file.",
         section="Search",
-        parse=parse_data,
         default_text="a split of DATA",
     )
     folds: int | None = option(

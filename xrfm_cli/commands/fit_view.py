@@ -103,6 +103,7 @@ def target_line(target: TargetSchema) -> str:
 def next_commands(model: Path, data: str) -> list[str]:
     """Two commands to type next, with the model named only where it is not the default."""
     named = "" if str(model) == "model.xrfm" else f" --model {shlex.quote(str(model))}"
+    data = "new.csv" if data == "-" else data
     return [f"xrfm predict {shlex.quote(data)}{named} --output predictions.csv", f"xrfm explain{named}"]
 
 

@@ -9,8 +9,9 @@ from xrfm_cli.commands.parsing import (
     Threshold,
     choice,
     parse_character,
-    parse_data,
     parse_level,
+    parse_prefix,
+    parse_sign,
     parse_threshold,
     positive_number,
     whole_number,
@@ -18,7 +19,8 @@ from xrfm_cli.commands.parsing import (
 from xrfm_cli.commands.settings import argument, flag, option, repeatable
 
 DATA_HELP = (
-    "CSV, TSV, Parquet or Arrow file (.gz, .zst, .bz2, .xz allowed), a quoted glob or a directory of Parquet."
+    "CSV, TSV, Parquet or Arrow file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of Parquet, "
+    "or - for standard input."
 )
 
 
@@ -105,13 +107,77 @@ class ReadingOptions(MachineOptions):
         parse=choice(".", ","),
         default_text="sniffed",
     )
+    quote: str | None = option(
+        "--quote",
+        metavar="CHAR",
+        help="Character around cells, or none.",
+        section="Reading",
+        parse=parse_sign,
+        default_text="sniffed",
+    )
+    escape: str | None = option(
+        "--escape",
+        metavar="CHAR",
+        help="Character before a quote or delimiter that is text, or none.",
+        section="Reading",
+        parse=parse_sign,
+        default_text="sniffed",
+    )
+    comment: str | None = option(
+        "--comment",
+        metavar="TEXT",
+        help="What lines of comments begin with, or none.",
+        section="Reading",
+        parse=parse_prefix,
+        default_text="sniffed",
+    )
+    skip_rows: int | None = option(
+        "--skip-rows",
+        metavar="N",
+        help="Lines to leave out before the names of the columns.",
+        section="Reading",
+        parse=whole_number(least=0),
+        default_text="sniffed",
+    )
+    header_rows: int | None = option(
+        "--header-rows",
+        metavar="N",
+        help="Rows of names; 0 if there are none.",
+        section="Reading",
+        parse=whole_number(least=0),
+        default_text="sniffed",
+    )
+    skip_footer: int | None = option(
+        "--skip-footer",
+        metavar="N",
+        help="Lines to leave out at the end.",
+        section="Reading",
+        parse=whole_number(least=0),
+        default_text="sniffed",
+    )
+    date_order: Literal["dmy", "mdy", "ymd"] | None = option(
+        "--date-order",
+        metavar="ORDER",
+        help="Order of day, month and year in dates such as 02/03/24: dmy, mdy or ymd.",
+        section="Reading",
+        parse=choice("dmy", "mdy", "ymd"),
+        default_text="sniffed",
+    )
+    bad_rows: Literal["stop", "skip"] = option(
+        "--bad-rows",
+        metavar="WHAT",
+        help="stop at a row that does not fit, or skip it into <data>.rejects.csv.",
+        section="Reading",
+        parse=choice("stop", "skip"),
+        default="stop",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictOptions(ReadingOptions):
     """Options of ``xrfm predict``."""
 
-    data: str = argument("DATA", help=DATA_HELP, parse=parse_data)
+    data: str = argument("DATA", help=DATA_HELP)
     output: str | None = option(
         "--output",
         "-o",
@@ -163,7 +229,6 @@ class ExplainOptions(ReadingOptions):
     data: str | None = argument(
         "[DATA]",
         help="Rows to attribute one by one, in any file that fit reads.",
-        parse=parse_data,
         is_required=False,
     )
     output: str | None = option(
@@ -215,7 +280,7 @@ class ExplainOptions(ReadingOptions):
 class EvaluateOptions(ReadingOptions):
     """Options of ``xrfm evaluate``."""
 
-    data: str = argument("TEST", help=DATA_HELP + " It holds the target too.", parse=parse_data)
+    data: str = argument("TEST", help=DATA_HELP + " It holds the target too.")
     by: tuple[str, ...] = repeatable(
         "--by",
         metavar="COL",

@@ -142,7 +142,7 @@ def check_table_output(path: str | None, *, source: str) -> None:
         return
     if Path(path).suffix not in (".csv", *BINARY_WRITERS):
         raise OptionError(f"{path}: is none of .csv, .parquet and .arrow; --output writes by the ending")
-    if Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
+    if source != "-" and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
         raise OptionError(f"{path}: is the table that is read; give --output another name")
     check_writable(path)
 

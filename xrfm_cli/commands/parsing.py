@@ -91,13 +91,6 @@ def parse_threshold(text: str) -> Threshold:
     return Threshold(metric=name, limit=float(limit))
 
 
-def parse_data(text: str) -> str:
-    """The path of a table; standard input is refused."""
-    if text == "-":
-        raise OptionError("-: standard input is not read as a table; write it to a file and give its path")
-    return text
-
-
 def parse_character(text: str) -> str:
     r"""One character; a tab may be written ``\t`` or ``tab``.
 
@@ -108,6 +101,28 @@ def parse_character(text: str) -> str:
     if len(character) != 1:
         raise OptionError(f"'{text}' is not one character, such as ; or tab")
     return character
+
+
+def parse_sign(text: str) -> str:
+    r"""One character, or ``none`` for that there is none.
+
+    >>> parse_sign("none"), parse_sign("'")
+    ('', "'")
+    """
+    if text != "none" and len(text) != 1:
+        raise OptionError(f"'{text}' is not one character, nor none")
+    return "" if text == "none" else text
+
+
+def parse_prefix(text: str) -> str:
+    """What lines of comments begin with, or ``none``.
+
+    >>> parse_prefix("//"), parse_prefix("none")
+    ('//', '')
+    """
+    if not text.strip():
+        raise OptionError("a blank does not mark comments; give a sign such as '#', or none")
+    return "" if text == "none" else text
 
 
 def whole_number(*, least: int) -> Callable[[str], int]:

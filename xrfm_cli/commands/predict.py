@@ -32,7 +32,7 @@ def run(options: PredictOptions, session: Session) -> int:
     _check_task(model, options)
     pass_through(options.ids, _written_columns(model.target, options))
     session.renderer.stage(f"predicting {options.data}")
-    rows, repairs = 0, tuple[Repair, ...]()
+    rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()
     watch = Watch(
         model,
         path=options.model,
@@ -40,7 +40,9 @@ def run(options: PredictOptions, session: Session) -> int:
         allows_absent=options.allow_missing_columns,
     )
     with open_output(options.output) as writer:
-        for block in read_blocks(options.data, options, session, chunk_rows=options.chunk_rows):
+        for block in read_blocks(
+            options.data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
+        ):
             copied = {name: block.column(name) for name in options.ids}
             prediction = model.predict(watch.look(block), interval=options.interval)
             writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
@@ -52,7 +54,7 @@ def run(options: PredictOptions, session: Session) -> int:
     say_repairs(repairs, session)
     watch.tell(session)
     session.renderer.note(f"{rows:,} rows predicted in {seconds:.1f} s" + _place(options.output))
-    mended = [asdict(item) for item in repairs]
+    mended = [asdict(item) for item in merge_repairs((*left_out, *repairs))]
     document = {"rows": rows, "repairs": mended, **watch.document(), "seconds": round(seconds, 3)}
     session.renderer.document("predict", document)
     return 0 if watch.passed else 1

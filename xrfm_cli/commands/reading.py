@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 
 from xrfm_cli.commands.options import ReadingOptions
 from xrfm_cli.commands.session import Session
-from xrfm_cli.datasets import Repair, Table, read_chunks, read_table
+from xrfm_cli.datasets import ReadOptions, Repair, Table, read_chunks, read_table
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.datasets.readers import ReadOptions
 from xrfm_cli.streaming import in_blocks
 
 
 def read_options(options: ReadingOptions) -> ReadOptions:
     """What the user said of a text table."""
-    return ReadOptions(delimiter=options.delimiter, encoding=options.encoding, decimal=options.decimal)
+    return ReadOptions(**{item.name: getattr(options, item.name) for item in fields(ReadOptions)})
 
 
 def read_whole(path: str, options: ReadingOptions, session: Session) -> Table:
     """A table in memory."""
     session.renderer.stage(f"reading {path}")
-    table = read_table(path, read_options(options))
+    table = read_table(path, read_options(options), on_event=session.renderer.on_event)
     for line in table.notes:
         session.renderer.note(line)
     return table
 
 
-def read_blocks(path: str, options: ReadingOptions, session: Session, *, chunk_rows: int) -> Iterator[Table]:
-    """A table in fixed blocks, never whole in memory."""
-    for number, block in enumerate(
-        in_blocks(read_chunks(path, read_options(options), chunk_rows=chunk_rows))
-    ):
+def read_blocks(
+    path: str,
+    options: ReadingOptions,
+    session: Session,
+    *,
+    chunk_rows: int,
+    on_repair: Callable[[Repair], None],
+) -> Iterator[Table]:
+    """A table in fixed blocks, never whole in memory; rows that are left out are told to ``on_repair``."""
+
+    def hear(event: Event) -> None:
+        session.renderer.on_event(event)
+        if event.repair is not None:
+            on_repair(event.repair)
+
+    chunks = read_chunks(path, read_options(options), chunk_rows=chunk_rows, on_event=hear)
+    for number, block in enumerate(in_blocks(chunks)):
         if number == 0:
             for line in block.notes:
                 session.renderer.note(line)

@@ -13,7 +13,7 @@ from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.outputs import beside
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
-from xrfm_cli.datasets import Table
+from xrfm_cli.datasets import ReadOptions, Table
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.tuning.fit import library_versions
 from xrfm_cli.tuning.optuna_study import StudyPlace
@@ -21,7 +21,8 @@ from xrfm_cli.tuning.record import Record, open_record
 
 LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
 MACHINE = {"device", "threads"}  # the device is told by what it stands for
-TABLES = {"data", "valid", "delimiter", "encoding", "decimal"}  # told by the cells that are read
+READING = {item.name for item in fields(ReadOptions)}
+TABLES = {"data", "valid", *READING}  # told by the cells that are read
 ELSEWHERE = {"model", "from_model", "dry_run", "resume", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 

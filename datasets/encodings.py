@@ -1,0 +1,181 @@
+"""The encoding of a text file, found from its bytes; and its bytes as UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.datasets.opening import is_stream, open_bytes
+
+SAMPLE_BYTES = 1 << 20
+_RAW_BYTES = 1 << 18
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
+# What Windows' Western European never looks like: three accented letters in a row, a capital one inside a
+# word, or a sign inside a word. Text of another 8-bit encoding does.
+_NOT_WESTERN = re.compile(
+    r"(?![äöüßÄÖÜ]{3})[À-ÖØ-öø-ÿŠŒŽšœžŸƒ]{3}"
+    r"|[A-Za-zà-öø-ÿ][À-ÖØ-ÞŠŒŽŸ][a-zß-öø-ÿ]"
+    r"|[A-Za-zÀ-ÿ][¡-¦¨©«-¯±¶¸»-¿‚„†‡‰‹›˜ˆ][A-Za-zÀ-ÿ]"
+)
+
+
+def sniff_encoding(path: Path, head: bytes) -> str:
+    """The encoding from a byte order mark, from valid UTF-8, or else Windows' Western European."""
+    for mark, encoding in _BOMS:
+        if head.startswith(mark):
+            return encoding
+    if b"\x00" in head[:4096]:
+        for encoding, zeros in (("utf-16-le", head[1:4096:2]), ("utf-16-be", head[0:4096:2])):
+            if zeros.count(0) > 0.7 * len(zeros):
+                return encoding
+        raise _binary(path)
+    if head.isascii():
+        return "utf-8" if is_stream(path) else _sniff_past_ascii(path)
+    if _is_utf8(head, final=len(head) < SAMPLE_BYTES):
+        return "utf-8"
+    return _western(path, head)
+
+
+def _sniff_past_ascii(path: Path) -> str:
+    """Look for the first block that is not plain ASCII; it tells UTF-8 from older encodings."""
+    with open_bytes(path) as stream:
+        while block := stream.read(SAMPLE_BYTES):
+            if not block.isascii():
+                rest = block + stream.read(8)  # a character may straddle the end of the block
+                return "utf-8" if _is_utf8(rest, final=False) else _western(path, rest)
+    return "utf-8"
+
+
+def _is_utf8(data: bytes, *, final: bool) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _western(path: Path, data: bytes) -> str:
+    """An encoding for bytes that are not UTF-8, unless they look like broken UTF-8 or no text at all."""
+    whole = len(
+        re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", data)
+    )
+    controls = len(re.findall(rb"[\x00-\x08\x0e-\x1b]", data))
+    high = sum(1 for byte in data if byte >= 0x80)
+    if controls > 0.01 * len(data):
+        raise _binary(path)
+    if whole and 2 * whole >= 0.5 * high:
+        raise undecodable(path, data, "utf-8")
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        text = ""
+    odd = _NOT_WESTERN.search(text)
+    if odd is None and text:
+        return "cp1252"  # Latin-1 too: they differ where Latin-1 has no characters
+    raise FileReadError(
+        f"{path}: is neither UTF-8 nor Western European text"
+        + (f" (there it would hold '{odd.group()}')" if odd else "")
+        + "; give --encoding, such as cp1250, cp1251 or mac_roman"
+    )
+
+
+def _binary(path: Path) -> FileReadError:
+    return FileReadError(f"{path}: holds binary data, not text; give a CSV, Parquet or Arrow file")
+
+
+def undecodable(path: Path, data: bytes, encoding: str, first_line: int = 1) -> FileReadError:
+    """The error for bytes that are no text in an encoding, naming the line."""
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + first_line
+        byte = f"byte 0x{data[error.start]:02X}"
+        return FileReadError(
+            f"{path}: line {line} has {byte}, which is not {encoding}; mend it or give --encoding, "
+            "such as cp1252"
+        )
+    return FileReadError(f"{path}: is not {encoding}; give --encoding, such as cp1252")
+
+
+def decode_head(path: Path, head: bytes, encoding: str) -> str:
+    """The beginning of a file as text; a character that the sample cuts is left out."""
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        return decoder.decode(head, len(head) < SAMPLE_BYTES).lstrip("\ufeff")
+    except UnicodeDecodeError:
+        raise undecodable(path, head, encoding) from None
+
+
+class Utf8Stream(io.RawIOBase):
+    """The bytes of a file as UTF-8, without its first ``skip_lines`` lines.
+
+    UTF-8 passes as it is, unless it ``is_checked``: Arrow checks what it parses.
+    """
+
+    def __init__(
+        self, path: Path, raw: Any, encoding: str, *, skip_lines: int = 0, is_checked: bool = False
+    ) -> None:
+        self._path, self._raw, self._encoding = path, raw, encoding
+        self._decoder = None
+        if is_checked or codecs.lookup(encoding).name != "utf-8":
+            self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready, self._lines, self._ended = b"", 1, False
+        self._skip(skip_lines)
+
+    def readable(self) -> bool:
+        """It can only be read."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """``size`` bytes of UTF-8, fewer at the end only: Arrow takes what it gets for a whole block."""
+        parts, length = [self._ready], len(self._ready)
+        while not self._ended and (size < 0 or length < size):
+            block = self._next_block()
+            parts.append(block)
+            length += len(block)
+        data = b"".join(parts)
+        size = length if size < 0 else size
+        data, self._ready = data[:size], data[size:]
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill ``buffer``; the number of bytes."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _skip(self, lines: int) -> None:
+        """Leave out so many lines, whatever ends them."""
+        while lines and not (self._ended and not self._ready):
+            data = self._ready if self._ended else self._ready + self._next_block()
+            ends = [match.end() for match in _LINE_END.finditer(data)][:lines]
+            lines -= len(ends)
+            self._ready = data[ends[-1] if ends else 0 :]
+            if self._ended and lines:
+                self._ready, lines = b"", 0
+
+    def _next_block(self) -> bytes:
+        block: bytes = self._raw.read(_RAW_BYTES)
+        self._ended = not block
+        first = self._lines == 1
+        try:
+            if self._decoder is None:
+                text_bytes = block
+            else:
+                text = self._decoder.decode(block, self._ended)
+                text_bytes = (text.lstrip("\ufeff") if first else text).encode("utf-8")
+        except UnicodeDecodeError:
+            raise undecodable(self._path, block, self._encoding, self._lines) from None
+        self._lines += text_bytes.count(b"\n")
+        return text_bytes
