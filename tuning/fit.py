@@ -41,7 +41,8 @@ from xrfm_cli.tuning.study import search
 from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
 
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
-ESTIMATE_ERROR = 0.1  # of the time limit, by which the estimate of a trial may be wrong
+# Of a time limit, by which the estimate of a trial may be wrong; of a long one less, as many trials were seen.
+ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 120.0
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -173,6 +174,7 @@ def training_rows(problem: Problem) -> Table:
 def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
     """Whether what follows the search fits into some seconds: final fits, the model file and the report."""
     limit = config.effective_time_limit_s or float("inf")
+    reserve = max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit)
     known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of judged trials
 
     def affords(result: SearchResult, seconds: float) -> bool:
@@ -186,7 +188,7 @@ def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, flo
         if judged not in known:
             known[judged] = estimate_finish(problem, result, max_members=config.ensemble_size)
         needed = max(once, min(known[judged], REFIT_SHARE * limit))
-        return needed + ESTIMATE_ERROR * limit <= left
+        return needed + reserve <= left
 
     return affords
 
