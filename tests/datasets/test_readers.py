@@ -68,6 +68,7 @@ def test_an_encoding_that_shows_late_is_found(tmp_path: Path) -> None:
         ("a;b\n1.234,5;x\n2;y\n", ","),
         ("a,b\n1,x\n2,y\n", "."),
         ('a,b\n"1,234",1.5\n"2,000",2.5\n', "."),
+        ("a;b\n1,5;1.5Fin\n2,5;2Story\n", ","),
     ],
 )
 def test_decimal_marks_are_found(tmp_path: Path, text: str, decimal: str) -> None:
