@@ -40,6 +40,7 @@ _NUMBER = re.compile(
     rf"{_BEFORE}(?:\d+|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+|\d*[.,]\d+|\d+[.,]"
     rf"|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+[.,]\d+){_EXPONENT}{_AFTER}"
 )
+_LETTERS = re.compile(r"[\W\d_]+")  # all but letters
 _LONG_WHOLE = re.compile(rf"{_BEFORE}[1-9]\d{{3,}}{_AFTER}")
 _MISSING = frozenset((*MISSING_WORDS, *PLACEHOLDER_WORDS))
 
@@ -126,6 +127,8 @@ def forbidden_marks(decimal: str, delimiter: str) -> str:
 
 
 def _is_numeric(rows: Sequence[tuple[int, Sequence[str]]], place: int) -> bool:
-    """Whether nine in ten cells of a column that are not missing are numbers."""
+    """Whether nine in ten cells of a column that are not missing are numbers, and with the same letters."""
     cells = [cell for cell in (row[place].strip() for _, row in rows) if cell not in _MISSING]
-    return bool(cells) and sum(_NUMBER.match(cell) is not None for cell in cells) >= 0.9 * len(cells)
+    numbers = [cell for cell in cells if _NUMBER.match(cell)]
+    units = {_LETTERS.sub("", cell) for cell in numbers} - {"", "e", "E"}
+    return bool(cells) and len(numbers) >= 0.9 * len(cells) and len(units) <= 1

@@ -172,7 +172,12 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
     odd = [
         place
         for place, name in enumerate(names)
-        if (is_number_like(name) and (place in numeric or len(data) == 1)) or _DATE_LIKE.match(name)
+        if (
+            is_number_like(name)
+            and (place in numeric or len(data) == 1)
+            and _has_unit_of(name, [row.cells[place] for row in data])
+        )
+        or _DATE_LIKE.match(name)
     ]
     if odd and not _is_series([names[place] for place in odd], [row.cells[odd[0]] for row in data]):
         yield f"it has '{names[odd[0]]}' in column {odd[0] + 1}"
@@ -180,6 +185,12 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
         below = [row for row in data if row.cells[place].strip() == name and _stripped(row) != names]
         if name and below and not is_number_like(name):
             yield f"'{name}' is a value of its own column in line {below[0].line} too"
+
+
+def _has_unit_of(name: str, below: Sequence[str]) -> bool:
+    """Whether a name such as 5 or 5 kg goes with the cells below; 2nd and 3P% over plain numbers do not."""
+    letters = re.sub(r"[^A-Za-z]", "", name)
+    return any(letters in cell for cell in below)
 
 
 def _stripped(record: Record) -> list[str]:

@@ -62,7 +62,11 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     if not skipped and (match := _EXCEL_HINT.match(text)):
         skipped, delimiter = 1, delimiter or match.group(1)
     is_complete = len(head) < SAMPLE_BYTES
-    sample = _choose_sample(path, lines[skipped:], skipped + 1, options, delimiter, is_complete=is_complete)
+    lines, first_line = lines[skipped:], skipped + 1
+    sample = _choose_sample(path, lines, first_line, options, delimiter, is_complete=is_complete)
+    if options.comment is None:
+        style = sample.style._replace(comment=_find_comment(path, sample))
+        sample = _split(lines, style, first_line, is_complete=is_complete)
     if not sample.records:
         raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
     start = 0 if options.skip_rows is not None else find_table_start(path, sample.records, sample.width)
@@ -106,7 +110,7 @@ def _choose_sample(
     """The lines in the style that cuts most of them into as many cells."""
     text = "".join(lines[:_SAMPLE_RECORDS])
     quote = options.quote if options.quote is not None else _sniff_quote(text)
-    comment = options.comment if options.comment is not None else _sniff_comment(path, text)
+    comment = options.comment or ""
 
     def split(mark: str) -> Sample:
         styles = [
@@ -202,30 +206,22 @@ def _sniff_quote(text: str) -> str:
     return "'" if singles >= 2 else '"'
 
 
-def _sniff_comment(path: Path, text: str) -> str | None:
-    """``#`` where lines begin with it that are no rows; empty where most lines do; None where none does.
+def _find_comment(path: Path, sample: Sample) -> str | None:
+    """``#`` where records begin with it that are no rows; empty where most rows do; None where none does.
 
-    A first line alone may be the names of the columns, if it has as many delimiters as the next.
+    The first record may hold names that begin with it. Refused where single rows do.
     """
-    lines = [line for line in io.StringIO(text, newline="") if line.strip()]
-    marked = [place for place, line in enumerate(lines) if line.startswith("#")]
+    rows = [record for record in sample.records if len(record.cells) == sample.width]
+    marked = [record for record in sample.records if record.lines[0].startswith("#")]
+    alike = [record for record in marked if record in rows]
     if not marked:
         return None
-    if len(marked) > 0.5 * len(lines) and len(lines) > 2:
-        return ""
-    other = next((line for line in reversed(lines) if not line.startswith("#")), "")
-    alike = [place for place in marked if _delimiters(lines[place]) == _delimiters(other) != ""]
-    if not alike:
+    if not alike or (alike == [rows[0]] and len(marked) > 1 and sample.width > 1):
         return "#"
-    if alike == [0]:
-        return "" if marked == [0] else "#"
-    line = lines[alike[-1]].strip()[:40]
+    if alike == [rows[0]] or (len(alike) > 0.5 * len(rows) and alike == marked):
+        return ""
+    line = alike[-1].lines[0].strip()[:40]
     raise FileReadError(f"{path}: '{line}' may be a row or a comment; give --comment '#' or --comment none")
-
-
-def _delimiters(line: str) -> str:
-    """The usual delimiters of a line, in their order."""
-    return "".join(sign for sign in line if sign in _USUAL_DELIMITERS)
 
 
 def _pads_quotes(text: str, delimiter: str, quote: str) -> bool:

@@ -6,6 +6,7 @@ parsed; memory does not grow, and what was not asked for yet is not waited for.
 
 from __future__ import annotations
 
+import atexit
 import io
 import sys
 import tempfile
@@ -34,6 +35,7 @@ class _Kept:
         self.length = 0
         self.has_ended = False
         self.file: IO[bytes] = tempfile.TemporaryFile(prefix="xrfm-")  # noqa: SIM115 - lives as the stream
+        atexit.register(self.file.close)
 
     def read_at(self, place: int, size: int) -> bytes:
         """Bytes from ``place`` on, fewer at the end only."""

@@ -25,7 +25,6 @@ import pytest
         ("fit data.csv --target y --set kernel", "--set: 'kernel' does not set anything"),
         ("fit data.csv --target y --device gpu", "--device: 'gpu' is not a device"),
         ("fit data.csv --target y --device cuda:99", "--device: cuda:99"),
-        ("fit - --target y", "standard input"),
         ("fit data.csv --engine dask", "no option '--engine'"),
         ("predict", "xrfm predict: missing argument 'DATA'"),
         ("predict new.csv --interval 90", "--interval: '90' is not a level"),

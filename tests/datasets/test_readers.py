@@ -68,6 +68,7 @@ def test_an_encoding_that_shows_late_is_found(tmp_path: Path) -> None:
         ("a;b\n1.234,5;x\n2;y\n", ","),
         ("a,b\n1,x\n2,y\n", "."),
         ('a,b\n"1,234",1.5\n"2,000",2.5\n', "."),
+        ("a;b\n1,5;1.5Fin\n2,5;2Story\n", ","),
     ],
 )
 def test_decimal_marks_are_found(tmp_path: Path, text: str, decimal: str) -> None:
@@ -219,6 +220,35 @@ def test_files_of_a_pattern_share_the_decimal_mark(tmp_path: Path) -> None:
     (tmp_path / "a1.csv").write_text("a;b\n1;2\n")
     (tmp_path / "a2.csv").write_text("a;b\n1,5;2\n")
     assert read_table(f"{tmp_path}/a*.csv").decimal == ","
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "team,3P%,2nd\nA,1.5,2\nB,2.5,3\n",
+        "country,1990,1991\nA,1.5,2\nB,2.5,3\n",
+        ",0,1,2\n0,1.5,2,7\n1,2.5,3,8\n",
+        "0,1,2\n1.5,2,7\n2.5,3,8\n",
+        "#id,name\n1,x\n2,y\n",
+    ],
+)
+def test_names_that_look_like_numbers_or_comments(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    table = read_table(path)
+    assert table.n_rows == 2
+    assert list(table.column_names)[1:] == text.partition("\n")[0].split(",")[1:]
+
+
+@pytest.mark.parametrize(
+    "text", ["5 kg,a\n6 kg,b\n7 kg,c\n", "2020-01-01,a\n2020-01-02,b\n", "x,1\nx,2\ny,3\n"]
+)
+def test_a_first_row_that_may_be_data_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    with pytest.raises(FileReadError, match=r"line 1 may be data.*--header-rows 0"):
+        read_table(path)
+    assert read_table(path, ReadOptions(header_rows=0)).n_rows == text.count("\n")
 
 
 def test_a_header_of_numbers_is_settled_by_an_option(tmp_path: Path) -> None:
