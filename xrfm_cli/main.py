@@ -21,6 +21,7 @@ from typing import Any
 
 import typer
 
+from xrfm_cli.commands import streams
 from xrfm_cli.commands.clock import process_start
 from xrfm_cli.commands.config import YES
 from xrfm_cli.commands.registry import KNOWN, build_app
@@ -35,14 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     if arguments is None:
         started = process_start()
+        streams.open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # an old terminal shows ? where it has no bar
         status = run(sys.argv[1:], started=started)
         if status == INTERRUPTED:
             # Threads of the libraries may be at work still; waiting for them could hang or abort.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            streams.results().flush()
+            streams.messages().flush()
             os._exit(status)
         sys.exit(status)
     sys.exit(run(arguments))
@@ -67,8 +69,7 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         return _fail(str(interrupt) or "interrupted: nothing was saved", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of standard output has seen enough; leave nothing for Python to flush at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)  # its reader has seen enough
         return DONE
     except OSError as fault:
         if is_debugging:
@@ -97,7 +98,7 @@ def _invoke(arguments: list[str], started: float | None) -> int:
         status = end.exit_code
     except CLICK_ERROR as fault:
         raise InputError(_usage(fault, arguments)) from fault
-    sys.stdout.flush()
+    streams.results().flush()
     return status if isinstance(status, int) else DONE
 
 
@@ -118,7 +119,7 @@ def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
 
 def _fail(message: str, status: int) -> int:
     """Say in one line why it ended, whatever line breaks the message has."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    streams.messages().write(f"error: {' '.join(message.split())}\n")
     return status
 
 

@@ -91,7 +91,7 @@ def flats(n: int, *, seed: int) -> pd.DataFrame:
         {
             "size": np.where(np.arange(n) % 13 == 4, np.nan, size),
             "rooms": np.maximum(1, (size / 28).astype(int)),
-            "town": np.where(np.arange(n) % 17 == 6, None, town),
+            "town": pd.Series(town).mask(np.arange(n) % 17 == 6),
             "built": built.strftime("%Y-%m-%d"),
             "lift": np.where(generator.random(n) < 0.4, "yes", "no"),
             "advert": texts,
