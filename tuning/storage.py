@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +69,25 @@ def save_model(model: FittedModel, path: Path) -> None:
         "versions": model.versions,
     }
     write_model_file(path, manifest, tensors)
+
+
+def model_to_bytes(model: FittedModel) -> bytes:
+    """The contents of the file that ``save_model`` writes."""
+    with TemporaryDirectory(prefix="xrfm-") as folder:
+        path = Path(folder) / "model.xrfm"
+        save_model(model, path)
+        return path.read_bytes()
+
+
+def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
+    """The model of a file's contents, checked as a file is; ModelFileError for anything else."""
+    with TemporaryDirectory(prefix="xrfm-") as folder:
+        path = Path(folder) / "model.xrfm"
+        path.write_bytes(content)
+        try:
+            return load_model(path, device=device)
+        except ModelFileError as fault:
+            raise ModelFileError(str(fault).replace(str(path), "the stored model")) from fault
 
 
 def _encoders_to_json(
