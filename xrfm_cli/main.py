@@ -30,6 +30,7 @@ from xrfm_cli.datasets.errors import InputError, did_you_mean
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None
+ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # a closed terminal too
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     0
     """
     is_debugging = "--debug" in arguments or os.environ.get("XRFM_DEBUG", "").lower() in YES
-    handler = _interrupt_on_termination()
+    handlers = _interrupt_on_termination()
     try:
         return _invoke(list(arguments), started)
     except InputError as fault:
@@ -83,8 +84,8 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
         way_out = "" if is_debugging else " (--debug shows where)"
         return _fail(f"internal fault: {kind}: {fault}{way_out}", FAULT)
     finally:
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _invoke(arguments: list[str], started: float | None) -> int:
@@ -123,12 +124,16 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-def _interrupt_on_termination() -> SignalHandler:
-    """Let SIGTERM do what Ctrl-C does: keep the best so far. Returns the handler before."""
+def _interrupt_on_termination() -> dict[signal.Signals, SignalHandler]:
+    """Let the ends that others make do what Ctrl-C does: keep the best so far. Returns the handlers before.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        return None
-    return signal.signal(signal.SIGTERM, interrupt)
+        return {}
+    heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, interrupt) for number in heard}

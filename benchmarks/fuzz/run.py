@@ -10,7 +10,9 @@ is in ``tests/fuzzing.py``, where the test suite finds it too.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Callable
@@ -58,6 +60,31 @@ def with_hashes(folder: Path) -> tuple[Target, list[bytes]]:
     return check, [json.dumps(manifest).encode() + b"\0" + blob for manifest, blob in parts]
 
 
+def forge(data: bytes, max_size: int, seed: int) -> bytes:
+    """Change one value of a manifest so that it stays JSON, or some bytes of the tensors."""
+    generator = random.Random(seed)
+    text, _, blob = data.partition(b"\0")
+    try:
+        manifest = json.loads(text)
+    except ValueError:
+        return bytes(atheris.Mutate(data, max_size))
+    if generator.random() < 0.3:
+        return text + b"\0" + bytes(atheris.Mutate(blob, max_size - len(text) - 1))
+    inner, path = manifest, []
+    while isinstance(inner, dict | list) and inner:
+        path.append((inner, generator.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))))
+        inner = inner[path[-1][1]]
+    if path:
+        # Deep places are many, so that a way ends early as often as not.
+        holder, key = generator.choice(path)
+        if generator.random() < 0.2:
+            del holder[key]
+        else:
+            holder[key] = copy.deepcopy(generator.choice([*VALUES, *(other[name] for other, name in path)]))
+    return (json.dumps(manifest).encode() + b"\0" + blob)[:max_size]
+
+
+VALUES = [None, True, "", "x", 0, -1, 0.5, 1e300, -1e-300, 1 << 31, 1 << 62, 10**400, [], {}, [0], {"a": 0}]
 TARGETS = {"reader": reader, "model": model, "sealed": with_hashes}
 
 
@@ -80,7 +107,8 @@ def main() -> None:
         FINDINGS.mkdir(exist_ok=True)
         limits = [f"-max_total_time={round(60 * options.minutes)}", f"-max_len={max(map(len, seeds)) + 1000}"]
         places = [f"-artifact_prefix={FINDINGS}/{options.target}-", "-rss_limit_mb=8000", "-timeout=60"]
-        atheris.Setup([sys.argv[0], *limits, *places, str(corpus)], check)
+        more = {"custom_mutator": forge} if options.target == "sealed" else {}
+        atheris.Setup([sys.argv[0], *limits, *places, str(corpus)], check, **more)
         atheris.Fuzz()
 
 

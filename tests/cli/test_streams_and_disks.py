@@ -128,6 +128,24 @@ def test_a_full_disk_leaves_the_old_model(
     assert [item.name for item in tmp_path.iterdir()] == ["m.xrfm"]
 
 
+def test_a_model_that_is_saved_is_said_to_be_though_its_report_is_not(
+    folder: Path, regression: Path, tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    model = tmp_path / "m.xrfm"
+    refit = ("fit", folder / "train.csv", "--from", regression, "--model", model)
+    assert xrfm(*refit).status == 0
+    size_bytes = model.stat().st_size
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with room(size_bytes + 100):  # the report is larger
+        outcome = xrfm(*refit)
+    assert outcome.status == 2
+    assert "m.report.html: cannot be written (File too large)" in outcome.error
+    assert outcome.error.endswith(f"The model is saved in {model}.")
+    assert {item.name for item in tmp_path.iterdir()} == {"m.xrfm", "m.report.json"}
+    assert xrfm("info", "--model", model).status == 0
+
+
 def test_a_full_disk_leaves_no_half_explanation(
     regression: Path, tmp_path: Path, xrfm: Callable[..., Any]
 ) -> None:
@@ -163,7 +181,12 @@ def test_a_folder_that_cannot_be_written_is_refused_before_predicting(
 
 @pytest.mark.parametrize(
     ("command", "number"),
-    [("predict", signal.SIGTERM), ("predict", signal.SIGINT), ("explain", signal.SIGTERM)],
+    [
+        ("predict", signal.SIGTERM),
+        ("predict", signal.SIGINT),
+        ("predict", signal.SIGHUP),
+        ("explain", signal.SIGTERM),
+    ],
 )
 def test_a_process_that_is_ended_leaves_nothing_partial(
     command: str, number: signal.Signals, folder: Path, regression: Path, tmp_path: Path

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -158,10 +159,9 @@ def check_writable(path: str) -> None:
         raise OptionError(f"{path}: no directory '{file.parent}'; create it first")
     if not file.parent.is_dir():
         raise OptionError(f"{path}: '{file.parent}' is not a directory")
-    trial = file.with_name(f".{file.name}.{os.getpid()}.try")
     try:
-        trial.touch(exist_ok=False)
-        trial.unlink()
+        with TemporaryFile(dir=file.parent):  # without a name: there is nothing to leave behind
+            pass
     except OSError as fault:
         reason = fault.strerror or fault
         raise OptionError(
