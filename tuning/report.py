@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.tuning.metrics import compute_metric, evaluate_metrics
+from xrfm_cli.tuning.report_facts import check_fact
 
 if TYPE_CHECKING:  # a report is read without what made it
     from xrfm_cli.tuning.baselines import Baseline
@@ -18,15 +19,6 @@ if TYPE_CHECKING:  # a report is read without what made it
 
 MAX_PLOTTED_ROWS = 2_000
 TIMES = ("seconds", "ended_s")  # what the clock said of a trial
-# What JSON makes of the types of a report's facts.
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "dict": (dict,),
-    "float": (float, int),
-    "int": (int,),
-    "list": (list,),
-    "str": (str,),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +66,8 @@ class FitReport:
         """Build again what :meth:`to_json` described; TypeError where a fact has another type."""
         known = [f for f in fields(cls) if f.name in facts or f.default_factory is MISSING]
         for item in known:
-            _check_type(item.name, facts[item.name], str(item.type).partition("[")[0])
+            check_fact(item.name, facts[item.name], str(item.type))
         return cls(**{item.name: facts[item.name] for item in known})
-
-
-def _check_type(name: str, value: Any, kind: str) -> None:
-    if type(value) not in _JSON_TYPES[kind]:
-        raise TypeError(f"the report's '{name}' is no {kind}")
 
 
 def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.fuzzing import opened, sealed
 from tests.models.make import EXAMPLES
 from xrfm_cli import __version__
 
@@ -58,3 +60,38 @@ def test_a_kept_model_is_shown_and_explained(kept: Path, tmp_path: Path, xrfm: C
     explained = xrfm("explain", "--model", model, "--rows", "30", "--json")
     assert explained.status == 0, explained.err
     assert sum(item["share"] for item in explained.document["importances"]) == pytest.approx(1.0)
+
+
+def report_places(manifest: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The facts of a report that are shown."""
+    report = manifest["report"]
+    first = [(name, 0) for name in ("trials", "ensemble", "baselines")]
+    inner = [(*place, key) for place in first for key in report[place[0]][0]]
+    params = [("trials", 0, "params", key) for key in ("kernel", "kernel_p", "bandwidth")]
+    return [(name,) for name in report] + first + inner + params + [("metrics", "r2"), ("fold_metrics", "r2")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["nothing", "text", {"a": [1]}], ids=str)
+def test_a_forged_report_is_refused_or_shown(wrong: Any, tmp_path: Path, xrfm: Callable[..., Any]) -> None:
+    """Under hashes that are right, as an attacker writes them."""
+    manifest, blob = opened((FOLDER / __version__ / "regression-linear.xrfm").read_bytes())
+    faults = []
+    for *way, last in report_places(manifest):
+        changed = copy.deepcopy(manifest)
+        inner = changed["report"]
+        for key in way:
+            inner = inner[key]
+        if wrong == "nothing":
+            del inner[last]
+        else:
+            inner[last] = wrong
+        (tmp_path / "m.xrfm").write_bytes(sealed(changed, blob))
+        for arguments in (("info",), ("explain", "--rows", "30", "--quiet")):
+            outcome = xrfm(*arguments, "--model", tmp_path / "m.xrfm")
+            if outcome.status == 2:
+                assert outcome.error
+                break
+            if outcome.status:
+                faults.append((*way, last, arguments[0], outcome.err))
+    assert not faults, faults
