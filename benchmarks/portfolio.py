@@ -106,7 +106,7 @@ def judge(
     table = Table(data.take(pa.array(order)), source=entry["name"])
     schema = infer_schema(table, SchemaOverrides(target=entry["target"]))
     target = infer_target(table, entry["target"], task=entry["task"])
-    problem, _ = prepare_problem(table, schema, target, FitConfig())
+    problem = prepare_problem(table, schema, target, FitConfig()).problem
     n = problem.table.n_rows
     rows, cut = np.arange(n), min(TRAIN_ROWS, round(0.7 * n))
     fold = Fold(train=rows[:cut], valid=rows[cut:])

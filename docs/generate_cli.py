@@ -29,13 +29,9 @@ drop = ["comment"]
 set = { kernel = "norm", bandwidth = 5.0 }
 ```
 
-| exit status | meaning |
-|---|---|
-| 0 | done |
-| 1 | a threshold of `--fail-under` or `--fail-over` was missed |
-| 2 | bad input or usage, said in one line |
-| 3 | an internal fault; `--debug` shows the traceback |
-| 130 | interrupted by Ctrl-C or SIGTERM; `fit` saves the best model so far |
+`--print-config` prints all options in effect as such a file, each with where it comes from.
+`xrfm --install-completion` teaches bash, zsh, fish or PowerShell, whichever it is typed in, to complete
+commands, options and the words that options take. [Batch jobs](batch.md) shows all this at work.
 
 Results go to standard output, progress and messages to standard error. `--json` prints one JSON document
 on standard output, with `schema_version`, `command` and `xrfm_version`.

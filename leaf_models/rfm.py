@@ -28,6 +28,7 @@ from xrfm_cli.leaf_models.steps import (
 )
 
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
+GRADIENT_PAIRS = 1 << 20  # of rows and centers a block: what is computed of them stays near the processor
 DEFAULT_MEMORY_BYTES = 4 << 30
 
 
@@ -115,7 +116,8 @@ def _updated_metric(
     drawn = draw_rows(len(x), config.agop_rows, generator)
     d, outputs = x.shape[1], leaf.coefficients.shape[1]
     bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
-    step = max(8, min(GRADIENT_ROWS, memory_bytes // (4 * bytes_a_row)))
+    near = max(64, GRADIENT_PAIRS // len(leaf.centers))
+    step = max(8, min(GRADIENT_ROWS, near, memory_bytes // (4 * bytes_a_row)))
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
     wide = wide_dtype(x.device)
     total = torch.zeros_like(leaf.metric, dtype=wide)

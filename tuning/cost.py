@@ -28,6 +28,7 @@ class FitSize:
     leaf_size: int
     judged: int  # rows that are predicted after every solve
     agop_rows: int  # of a leaf, that a metric update draws at most
+    split_rows: int = 0  # of a node, that its direction is found with at most
 
     def pairs(self, solves: int) -> float:
         """Pairs of a row and a center whose kernel value is computed, and what costs as much.
@@ -36,12 +37,14 @@ class FitSize:
         >>> size.pairs(1), size.pairs(2)
         (1500000.0, 5000000.0)
         """
+        nodes, drawn = self._splits
+        splits = (1 + GRADIENT_PAIRS) * nodes * drawn**2
         if self.family in LINEAR_FAMILIES:
-            return float(LINEAR_PAIRS * self.rows * solves)
+            return float(LINEAR_PAIRS * self.rows * solves) + splits
         leaves, own = self._leaves
         kernels = leaves * own**2 + self.judged * own * min(leaves, VOTING_LEAVES)
         gradients = GRADIENT_PAIRS * leaves * own * min(own, self.agop_rows)
-        return solves * kernels + (solves - 1) * gradients
+        return solves * kernels + (solves - 1) * gradients + splits
 
     def products(self, solves: int) -> float:
         """Multiply-adds of the factorisations.
@@ -49,16 +52,24 @@ class FitSize:
         >>> FitSize(family="l2", rows=6000, leaf_size=4000, judged=0, agop_rows=0).products(1)
         9000000000.0
         """
+        nodes, drawn = self._splits
+        splits = nodes * drawn**3 / 6
         if self.family in LINEAR_FAMILIES:
-            return 0.0
+            return splits
         leaves, own = self._leaves
-        return solves * leaves * own**3 / 6
+        return solves * leaves * own**3 / 6 + splits
 
     @property
     def _leaves(self) -> tuple[int, float]:
         """How many leaves, and the rows of each."""
         leaves = leaf_count(self.rows, self.leaf_size)
         return leaves, self.rows / leaves
+
+    @property
+    def _splits(self) -> tuple[int, float]:
+        """How many nodes are split, and the rows drawn for each; most nodes are as small as two leaves."""
+        leaves, own = self._leaves
+        return leaves - 1, min(float(self.split_rows), 2 * own)
 
 
 class CostModel:
@@ -134,4 +145,5 @@ def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:
         leaf_size=candidate.tree.leaf_size,
         judged=judged,
         agop_rows=candidate.tree.leaf.agop_rows,
+        split_rows=candidate.tree.split_rows,
     )

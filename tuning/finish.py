@@ -22,6 +22,7 @@ from xrfm_cli.tuning.metrics import compute_metric
 from xrfm_cli.tuning.model import Member
 from xrfm_cli.tuning.problem import EncodedRows, Problem, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
+from xrfm_cli.tuning.space import Candidate
 from xrfm_cli.tuning.spread import fit_intervals
 from xrfm_cli.tuning.steps import trial_generator
 from xrfm_cli.tuning.trials import SearchResult
@@ -45,11 +46,13 @@ class Finished:
     interrupted: bool
 
 
-def estimate_refit(problem: Problem, costs: CostModel, judgement: Judgement) -> float:
-    """Expected seconds of a final fit."""
-    candidate, rows = judgement.candidate, len(problem.plan.refit_rows)
+def estimate_refit(
+    problem: Problem, costs: CostModel, candidate: Candidate, *, last_iterations: int
+) -> float:
+    """Expected seconds of a final fit, where the last stage of judging made so many metric updates."""
+    rows = len(problem.plan.refit_rows)
     alone = rows <= candidate.tree.leaf_size
-    solves = 1 if alone else judgement.last_iterations + 1
+    solves = 1 if alone else last_iterations + 1
     return costs.estimate(fit_size(candidate, rows, judged=0), solves=solves)
 
 
@@ -123,7 +126,9 @@ def _refit_seconds(
 ) -> float:
     """Expected seconds of the final fits of those that have a weight."""
     chosen = [judgement for (_, judgement), weight in zip(ranked, weights, strict=True) if weight > 0]
-    return sum(estimate_refit(problem, result.costs, judgement) for judgement in chosen)
+    return sum(
+        estimate_refit(problem, result.costs, j.candidate, last_iterations=j.last_iterations) for j in chosen
+    )
 
 
 def _affordable_weights(

@@ -27,6 +27,7 @@ from xrfm_cli.tuning.optuna_study import StudyPlace
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.record import Record
 from xrfm_cli.tuning.report import (
     FitReport,
@@ -37,9 +38,8 @@ from xrfm_cli.tuning.report import (
     score_spread,
 )
 from xrfm_cli.tuning.study import search
-from xrfm_cli.tuning.trials import Budget, SearchResult
+from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
 
-REPORT_S = 2.2  # seconds kept for saving the model and writing the report
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 ESTIMATE_ERROR = 0.1  # of the time limit, by which the estimate of a trial may be wrong
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
@@ -113,7 +113,7 @@ def fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        problem, dropped = prepare_problem(table, schema, target, config, valid)
+        problem, dropped, left_out = prepare_problem(table, schema, target, config, valid)
         if dropped:
             listener(
                 Event(
@@ -122,6 +122,9 @@ def fit_model(
                     count=dropped,
                 )
             )
+        if left_out:
+            message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
+            listener(Event(kind="fallback", message=message, count=left_out))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
             listener(Event(kind="fallback", message=message, count=1))
@@ -131,6 +134,7 @@ def fit_model(
         space = make_space(problem, config)
         listener(Event(kind="note", message=f"judged by {problem.plan.scheme}: {problem.plan.reason}"))
         baselines = score_baselines(problem)
+        profile = profile_table(training_rows(problem), problem.schema)
     limit = config.effective_time_limit_s
     deadline = None if limit is None else started + limit
     with listener.stage("search", "searching"):
@@ -157,7 +161,13 @@ def fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, baselines, result, finished, listener)
+    return _assemble(problem, config, dropped, baselines, profile, result, finished, listener)
+
+
+def training_rows(problem: Problem) -> Table:
+    """The rows that the final models learn from."""
+    rows = problem.plan.refit_rows
+    return problem.table if len(rows) == problem.table.n_rows else problem.table.take(rows)
 
 
 def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
@@ -167,7 +177,7 @@ def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, flo
 
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.judgements, key=lambda item: item[1].loss)[1]
-        once = estimate_refit(problem, result.costs, best)
+        once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
         left, most = seconds - REPORT_S, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
@@ -186,6 +196,7 @@ def _assemble(
     config: FitConfig,
     dropped: int,
     baselines: tuple[Baseline, ...],
+    profile: tuple[ColumnProfile, ...],
     result: SearchResult,
     finished: Finished,
     listener: Listener,
@@ -251,6 +262,7 @@ def _assemble(
         versions=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
+        profile=profile,
     )
 
 

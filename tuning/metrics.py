@@ -23,14 +23,15 @@ class Metric:
     """A figure of merit over held-out rows.
 
     ``compute(truth, prediction, weights)`` takes values ``(n,)`` for regression; class codes ``(n,)`` and
-    either probabilities ``(n, classes)`` or predicted codes ``(n,)`` for classes, as ``needs`` says.
+    either probabilities ``(n, classes)`` or predicted codes ``(n,)`` for classes, as ``needs`` says. With
+    codes it takes the number of classes as well, since some rows may show only a few of them.
     """
 
     name: str
     tasks: tuple[Task, ...]
     lower_is_better: bool
     needs: Literal["values", "probabilities", "labels"]
-    compute: Callable[[NDArray[np.generic], NDArray[np.generic], Array | None], float]
+    compute: Callable[..., float]
 
     def loss(self, value: float) -> float:
         """The same figure, oriented so that less is better."""
@@ -73,7 +74,8 @@ def compute_metric(
 ) -> float:
     """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
     if metric.needs == "labels":
-        return metric.compute(truth, predicted_codes(prediction, threshold), weights)
+        codes = predicted_codes(prediction, threshold)
+        return metric.compute(truth, codes, weights, prediction.shape[1])
     return metric.compute(truth, prediction, weights)
 
 
@@ -166,18 +168,17 @@ def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], fl
     return compute
 
 
-def _accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None) -> float:
+def _accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None, c: int) -> float:
     return float(np.average(y == p, weights=w))
 
 
-def _balanced_accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None) -> float:
+def _balanced_accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None, c: int) -> float:
     hits = [np.average(p[y == k] == k, weights=None if w is None else w[y == k]) for k in np.unique(y)]
     return float(np.mean(hits))
 
 
-def _f1(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None) -> float:
-    binary = max(y.max(initial=0), p.max(initial=0)) <= 1
-    average = "binary" if binary else "macro"
+def _f1(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None, c: int) -> float:
+    average = "binary" if c == 2 else "macro"
     score = _sklearn_metric("f1_score")
     return float(score(y, p, average=average, sample_weight=w, zero_division=0.0))
 

@@ -18,6 +18,7 @@ from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import TargetCoding
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.metrics import predicted_codes
+from xrfm_cli.tuning.profile import ColumnProfile
 from xrfm_cli.tuning.report import FitReport
 
 Array = NDArray[np.float64]
@@ -72,6 +73,9 @@ class FittedModel:
     versions: dict[str, str]
     created: str
     device: str = "cpu"
+    profile: tuple[ColumnProfile, ...] | None = (
+        None  # of the training rows; None in files from before it was kept
+    )
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
         """Predict the rows of a table that has the needed columns.
@@ -108,6 +112,15 @@ class FittedModel:
                 encoded[id(member.encoder)], mended = member.encoder.encode(table)
                 repairs = repairs or mended  # every encoder reads the same columns
         return encoded, repairs
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The names of the columns that predictions need, in the order of the schema."""
+        encoders = [member.encoder for member in self.members]
+        if self.intervals is not None and self.intervals.spread is not None:
+            encoders.append(self.intervals.spread.encoder)
+        read = {column.column for encoder in encoders for column in encoder.columns}
+        return tuple(column.name for column in self.schema.columns if column.name in read)
 
     def labels(self, probabilities: Array) -> NDArray[np.int64]:
         """Class codes ``(n,)`` of probabilities ``(n, classes)``."""

@@ -39,7 +39,7 @@ def plan_fit(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
 ) -> FitPlan:
     """Plan a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
-    problem, dropped = prepare_problem(table, schema, target, config, valid)
+    problem, dropped, _ = prepare_problem(table, schema, target, config, valid)
     space = make_space(problem, config)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
     rows, features = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
     EncodingConfig,
@@ -27,6 +30,10 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import SearchSpace, check_names
 
 LARGEST_LEAF = 10_000
+# Of the time limit: reading, encoding, splits and many small leaves take time too.
+ROWS_A_SECOND, CELLS_A_SECOND = 4_000, 80_000
+LEAST_ROWS = 10_000
+ROWS_OF_A_CLASS = 50  # that are drawn in any case
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
 FULL_METRIC_FEATURES = 300
@@ -37,15 +44,26 @@ COORDINATE_WORK_S = 60.0
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
 
 
+class Prepared(NamedTuple):
+    """The problem of one fit, and the rows that have no part in it."""
+
+    problem: Problem
+    dropped: int  # rows without a target or of weight 0
+    left_out: int  # rows that the time limit leaves no room for
+
+
 def prepare_problem(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, valid: Table | None = None
-) -> tuple[Problem, int]:
-    """The problem of one fit, and the number of rows left out for want of a target or of weight.
+) -> Prepared:
+    """The problem of one fit.
 
     ``valid`` holds rows that judge and are never trained on.
     """
     check_names(config.pinned)
     table, dropped = _usable_rows(table, schema, target)
+    most = room_for_rows(config.effective_time_limit_s, columns=len(schema.features))
+    drawn = draw_training_rows(encode_target(table, target), target, most=most, seed=config.seed)
+    table, left_out = (table, 0) if drawn is None else (table.take(drawn), table.n_rows - len(drawn))
     given = None
     if valid is not None:
         valid, dropped_valid = _usable_rows(valid, schema, target)
@@ -92,7 +110,35 @@ def prepare_problem(
         memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
         pinned=config.pinned,
     )
-    return problem, dropped
+    return Prepared(problem=problem, dropped=dropped, left_out=left_out)
+
+
+def room_for_rows(time_limit_s: float | None, *, columns: int) -> int | None:
+    """How many rows a time limit leaves room for; None for any number. It never depends on the machine.
+
+    >>> room_for_rows(None, columns=5), room_for_rows(10.0, columns=5), room_for_rows(10.0, columns=50)
+    (None, 40000, 16000)
+    """
+    if time_limit_s is None:
+        return None
+    return max(LEAST_ROWS, int(time_limit_s * min(ROWS_A_SECOND, CELLS_A_SECOND / max(columns, 1))))
+
+
+def draw_training_rows(
+    truth: NDArray[np.float64], target: TargetSchema, *, most: int | None, seed: int
+) -> NDArray[np.int64] | None:
+    """At most so many rows of a table, in order, drawn at random; None for all of them.
+
+    Of each class at least as many are drawn as can teach something.
+    """
+    if most is None or len(truth) <= most:
+        return None
+    order = np.random.default_rng([seed, 2]).permutation(len(truth))
+    first = order[:most]
+    if target.classes:
+        rare = [order[truth[order] == code][:ROWS_OF_A_CLASS] for code in range(len(target.classes))]
+        first = np.concatenate([first, *rare])
+    return np.unique(first)
 
 
 def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, int]:

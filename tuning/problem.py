@@ -16,7 +16,7 @@ from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.tuning.calibration import fit_calibrator
 from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
 from xrfm_cli.tuning.logarithms import mean_factor
-from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric, predicted_codes
+from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
 from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
@@ -211,13 +211,9 @@ class Problem:
         if not np.isfinite(scores).all():
             return float("inf")
         truth, weights = self.truth[rows], self._weights_of(rows)
-        if self.n_classes and self.metric.needs == "labels":
-            prediction: Array = predicted_codes(scores).astype(float)
-            return self.metric.loss(self.metric.compute(truth, prediction, weights))
-        if self.n_classes and self.metric.name == "auc" and self.n_classes == 2:
-            prediction = scores  # ranking alone counts: calibration would not change it
-        else:
-            prediction = self.predictions(scores, rows)
+        ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
+        as_they_are = self.n_classes and (ranks or self.metric.needs == "labels")
+        prediction = scores if as_they_are else self.predictions(scores, rows)
         return self.metric.loss(compute_metric(self.metric, truth, prediction, weights))
 
     def _weights_of(self, rows: Rows) -> Array | None:

@@ -28,6 +28,7 @@ from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit
 from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model import FittedModel, Member
 from xrfm_cli.tuning.problem import EncodedRows, find_encoded
+from xrfm_cli.tuning.profile import profile_table
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, refit_tree
 from xrfm_cli.tuning.report import repairs_to_json
 from xrfm_cli.tuning.space import Candidate
@@ -115,7 +116,13 @@ def refit_model(
         versions=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
+        profile=profile_table(_counting_rows(table, weights), model.schema),
     )
+
+
+def _counting_rows(table: Table, weights: NDArray[np.float64] | None) -> Table:
+    """The rows of a weight above 0."""
+    return table if weights is None or (weights > 0).all() else table.take(np.flatnonzero(weights > 0))
 
 
 def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:

@@ -30,6 +30,7 @@ IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel f
     "constant": _WITHOUT_DISTANCES
     | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
 }
+LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
 LINEAR_ITERATIONS = 10  # metric updates of a linear leaf: they cost next to nothing
 
 
@@ -56,8 +57,9 @@ class Candidate:
         return replace(self, tree=replace(self.tree, leaf=leaf))
 
     def with_leaf_size(self, leaf_size: int) -> Candidate:
-        """The same candidate with leaves of another size."""
-        return replace(self, tree=replace(self.tree, leaf_size=leaf_size))
+        """The same candidate with smaller leaves, and as few rows to split their nodes by."""
+        split_rows = min(self.tree.split_rows, choose_split_rows(leaf_size))
+        return replace(self, tree=replace(self.tree, leaf_size=leaf_size, split_rows=split_rows))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
@@ -82,6 +84,15 @@ def kernel_family(kernel: str, kernel_p: float) -> str:
     ('l2', 'lp', 'linear')
     """
     return {2.0: "l2", 1.0: "l1"}.get(kernel_p, "lp") if kernel == "norm" else kernel
+
+
+def choose_split_rows(leaf_size: int) -> int:
+    """Rows that a node's direction is found with: half of a leaf's, so that leaves take most of the work.
+
+    >>> choose_split_rows(10_000), choose_split_rows(1_000), choose_split_rows(50)
+    (2000, 500, 300)
+    """
+    return max(LEAST_SPLIT_ROWS, min(MOST_SPLIT_ROWS, leaf_size // 2))
 
 
 def hyperparameter_names() -> list[str]:
@@ -147,11 +158,11 @@ class SearchSpace:
         A trial whose user attribute ``family`` is "constant" asks for nothing.
         """
         if not self.families or trial.user_attrs.get("family") == "constant":
-            return self.complete({"kernel": "constant", "iterations": 0, "leaf_size": self.leaf_size})
+            return self.complete({"kernel": "constant", "iterations": 0, **self._tree()})
         values: dict[str, Any] = {
             "bandwidth_mode": "adaptive",
             "iterations": self.max_iterations,
-            "leaf_size": self.leaf_size,
+            **self._tree(),
             "agop_rows": self.agop_rows,
         }
         values |= self._kernel(trial)
@@ -175,6 +186,9 @@ class SearchSpace:
             loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
             merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
         return Candidate.from_dict(merged)
+
+    def _tree(self) -> dict[str, int]:
+        return {"leaf_size": self.leaf_size, "split_rows": choose_split_rows(self.leaf_size)}
 
     def _refuse_idle_pins(self) -> None:
         """Refuse a pin that could do nothing, since it belongs to other kernel families."""

@@ -17,8 +17,10 @@ from xrfm_cli.datasets.naming import by_first_part
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import coding_from_json
+from xrfm_cli.tuning.drift import observe
 from xrfm_cli.tuning.intervals import Intervals, Spread
 from xrfm_cli.tuning.model import FittedModel, Member
+from xrfm_cli.tuning.profile import ColumnProfile
 from xrfm_cli.tuning.report import FitReport
 
 _MISFITS = (
@@ -65,6 +67,7 @@ def save_model(model: FittedModel, path: Path) -> None:
         "calibration": None if model.calibration is None else model.calibration.to_json(),
         "threshold": model.threshold,
         "intervals": _intervals_to_json(model.intervals, numbers, tensors),
+        "profile": None if model.profile is None else [profile.to_json() for profile in model.profile],
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
@@ -156,9 +159,9 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         )
         for number, facts in enumerate(manifest["members"])
     )
-    calibration = manifest["calibration"]
+    calibration, schema = manifest["calibration"], TableSchema.from_json(manifest["schema"])
     return FittedModel(
-        schema=TableSchema.from_json(manifest["schema"]),
+        schema=schema,
         target=TargetSchema.from_json(manifest["target"]),
         members=members,
         calibration=None if calibration is None else Calibrator.from_json(calibration),
@@ -167,7 +170,13 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
         created=created,
+        profile=_profile_from_json(manifest.get("profile"), schema),
     )
+
+
+def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, ...] | None:
+    """The profile of the training rows; None for files from before it was kept."""
+    return None if facts is None else tuple(ColumnProfile.from_json(column, schema) for column in facts)
 
 
 def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:
@@ -201,6 +210,7 @@ def _check_parts(model: FittedModel) -> None:
         cells = pa.array([cell], pa.string())
         row = Table(pa.table({column.name: cells for column in model.schema.columns}))
         model.encode(row)
+        observe(model.profile or (), row)
         if model.intervals is not None and model.intervals.spread is not None:
             model.intervals.spread.encoder.encode(row)
 

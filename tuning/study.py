@@ -15,17 +15,18 @@ from xrfm_cli.tuning.evaluation import (
     later_iterations,
     stage_sizes,
 )
+from xrfm_cli.tuning.finish import estimate_refit
 from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
-from xrfm_cli.tuning.trials import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
+from xrfm_cli.tuning.trials import REPORT_S, Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
 REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
-AFTER_SEARCH_SHARE = 0.2  # of the time, kept for what follows before anything is known of it
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
+GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
 SMALLEST_LEAF = 500  # rows of a leaf, to which a short time limit may bring it
 REFINEMENT_SHARE = 0.15  # and for refining the better half of them
 
@@ -129,13 +130,13 @@ class _Search:
         ranked = self._best_first()
         if self.budget.deadline is None or not ranked or ranked[0].loss is None:
             return ranked
-        left = self.budget.deadline - self.budget.clock() - AFTER_SEARCH_SHARE * self.budget.length
+        left = self.budget.deadline - self.budget.clock() - REPORT_S + GRACE_S
         best = ranked[0]
         wanted = size = best.candidate.tree.leaf_size
-        while self._seconds_to_judge(best) > left:
+        while self._seconds_to_end(best) > left:
             size //= 2
             if "leaf_size" in self.study.space.pinned or size < SMALLEST_LEAF:
-                leader = min(ranked, key=self._seconds_to_judge)
+                leader = min(ranked, key=self._seconds_to_end)
                 return [leader, *(running for running in ranked if running is not leader)]
             best.candidate = best.candidate.with_leaf_size(size)
         if size < wanted:
@@ -143,15 +144,17 @@ class _Search:
             self.on_event(Event(kind="fallback", message=message, count=1))
         return ranked
 
-    def _seconds_to_judge(self, running: RunningTrial) -> float:
-        """Expected seconds of the stages and folds that a trial has not passed."""
+    def _seconds_to_end(self, running: RunningTrial) -> float:
+        """Expected seconds of the stages and folds that a trial has not passed, and of its final fit."""
         costs, done = self.result.costs, len(running.solves)
         stages = []
         for number, rows in enumerate(stage_sizes(self.problem)):
             solves = running.solves[number] if number < done else 1 + later_iterations(rows)
             size = stage_size(self.problem, running.candidate, rows)
             stages.append(costs.estimate(size, solves=solves))
-        return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages)
+        last = running.solves[-1] if done == len(stages) else 1 + later_iterations(rows)
+        refit = estimate_refit(self.problem, costs, running.candidate, last_iterations=last - 1)
+        return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages) + refit
 
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials

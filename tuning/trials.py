@@ -14,6 +14,8 @@ from xrfm_cli.tuning.cost import CostModel
 from xrfm_cli.tuning.evaluation import Judgement, StageResult
 from xrfm_cli.tuning.space import Candidate
 
+REPORT_S = 2.2  # seconds kept for saving the model and writing the report
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:

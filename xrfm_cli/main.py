@@ -29,6 +29,7 @@ from xrfm_cli.datasets.errors import InputError, did_you_mean
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
+COMPLETION_VARIABLE = "_XRFM_COMPLETE"
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None
 ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # a closed terminal too
 
@@ -91,12 +92,16 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
 def _invoke(arguments: list[str], started: float | None) -> int:
     """Parse and run with typer; its usage errors become input errors in our words."""
     application = typer.main.get_command(build_app())
+    if COMPLETION_VARIABLE in os.environ:  # the shell asks how a line may go on
+        application.main(arguments, prog_name="xrfm")
     try:
         # Not application.main: it has words and statuses of its own for interrupts and broken pipes.
         with application.make_context("xrfm", arguments, obj=started) as context:
             status = application.invoke(context)
     except typer.Exit as end:
         status = end.exit_code
+    except SystemExit as end:  # of typer's completion options
+        status = end.code
     except CLICK_ERROR as fault:
         raise InputError(_usage(fault, arguments)) from fault
     streams.results().flush()

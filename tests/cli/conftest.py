@@ -130,3 +130,12 @@ def classification(folder: Path, xrfm: Command) -> Path:
     outcome = xrfm("fit", "train.csv", *arguments, folder=folder)
     assert outcome.status == 0, outcome.err
     return folder / "sold.xrfm"
+
+
+@pytest.fixture(scope="session")
+def shell_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which shells find this package's command as ``xrfm``."""
+    place = tmp_path_factory.mktemp("bin")
+    (place / "xrfm").write_text(f'#!/bin/sh\nexec {sys.executable} -m xrfm_cli "$@"\n')
+    (place / "xrfm").chmod(0o755)
+    return os.environ | {"PATH": f"{place}{os.pathsep}{os.environ['PATH']}"}

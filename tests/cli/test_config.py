@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from xrfm_cli.commands.config import misspelt_variables, resolve
-from xrfm_cli.commands.registry import KNOWN
+from xrfm_cli.commands.config import gather, misspelt_variables, resolve
+from xrfm_cli.commands.registry import COMMANDS, KNOWN
 from xrfm_cli.datasets.errors import OptionError
 
 
@@ -16,7 +18,9 @@ def values(
     *, typed: dict[str, Any] | None = None, environment: dict[str, str] | None = None, command: str = "fit"
 ) -> dict[str, Any]:
     """What a command sees."""
-    return resolve(KNOWN[command], typed or {}, command=command, known=KNOWN, environment=environment or {})
+    settings = KNOWN[command]
+    given = gather(settings, typed or {}, command=command, known=KNOWN, environment=environment or {})
+    return resolve(settings, given)
 
 
 @pytest.fixture
@@ -120,3 +124,80 @@ def test_a_misspelt_variable_is_noticed() -> None:
         {"XRFM_TRAILS": "3", "XRFM_TRIALS": "3", "XRFM_": "", "HOME": "/"}, {"trials", "seed"}
     )
     assert lines == ["XRFM_TRAILS is set but is no option. Did you mean 'trials'?"]
+
+
+AWKWARD = 'say "ü"\tin C:\\new\x7f'
+TYPED = {
+    "fit": (
+        "--trials",
+        "3",
+        "--drop",
+        AWKWARD,
+        "--drop",
+        "7",
+        "--set",
+        "bandwidth=5",
+        "--positive",
+        "007",
+        "--resume",
+    ),
+    "predict": ("--id", "a, b", "--interval", "0.9", "--check-drift", "1e-1", "--json"),
+    "explain": (
+        "--rows",
+        "50",
+    ),
+    "evaluate": ("--fail-under", "r2=0.5", "--fail-over", "rmse=10", "--by", "town"),
+    "info": ("--model", "night.xrfm"),
+    "doctor": ("--quiet",),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_printed_configuration_gives_the_same_options(
+    command: str, tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    printed = xrfm(command, *TYPED[command], "--print-config", folder=tmp_path)
+    assert (printed.status, printed.err) == (0, "")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "all.toml").write_text(printed.out, encoding="utf-8")
+    again = xrfm(command, "--config", "all.toml", "--print-config", folder=tmp_path)
+    assert tomllib.loads(again.out) == tomllib.loads(printed.out)
+    options = COMMANDS[command].options
+    typed = values(typed=parsed(TYPED[command], command), command=command)
+    from_file = values(typed={"config": str(tmp_path / "all.toml")}, command=command)
+    del from_file["config"]
+    assert options(**from_file) == options(**typed)
+
+
+def parsed(words: tuple[str, ...], command: str) -> dict[str, Any]:
+    """Flags and their values as the command line hands them on."""
+    found: dict[str, Any] = {}
+    fields = {flag: (name, item) for name, item in KNOWN[command].items() for flag in item.flags}
+    rest = list(words)
+    while rest:
+        name, setting = fields[rest.pop(0)]
+        if setting.is_flag:
+            found[name] = True
+        elif setting.is_repeatable:
+            found.setdefault(name, []).append(rest.pop(0))
+        else:
+            found[name] = rest.pop(0)
+    return found
+
+
+def test_a_printed_configuration_says_where_each_option_comes_from(
+    file: Path, xrfm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRFM_WEIGHT", "w")
+    page = xrfm("fit", "my data.csv", "--target", "y", "--config", file, "--print-config").out
+    assert page.startswith("# The options of: xrfm fit 'my data.csv'\n")
+    assert 'target = "y"  # --target\n' in page
+    assert 'weight = "w"  # XRFM_WEIGHT\n' in page
+    assert f'time_limit = "10m"  # {file}: time_limit\n' in page
+    assert "# metric: rmse, auc (binary), log_loss (multiclass)\n" in page
+
+
+def test_options_that_are_wrong_are_not_printed(xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("fit", "--trials", "many", "--print-config")
+    assert outcome.status == 2
+    assert "--trials: 'many' is not a whole number" in outcome.error

@@ -7,8 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.conftest import TINY, houses
 from xrfm_cli.commands.promises import Promise, promises_of
 from xrfm_cli.tuning import load_model, save_model
 
@@ -98,6 +102,7 @@ def test_thresholds(
         (("--fail-over", "r2=0.5"), "of r2, more is better; write --fail-under r2=0.5"),
         (("--fail-over", "rmes=1"), "no metric 'rmes'. Did you mean 'rmse'?"),
         (("--fail-under", "auc=1"), "auc does not measure regression"),
+        (("--by", "twon"), "no column 'twon'. Did you mean 'town'?"),
     ],
 )
 def test_thresholds_that_mean_nothing(
@@ -113,6 +118,94 @@ def test_metrics_of_classes(folder: Path, classification: Path, xrfm: Callable[.
         "evaluate", "test.csv", "--model", classification, "--json", "--quiet", folder=folder
     ).document
     assert {"auc", "log_loss", "accuracy", "f1", "brier", "balanced_accuracy"} <= set(document["metrics"])
+
+
+def test_the_confusion_table_counts_every_row(
+    folder: Path, classification: Path, xrfm: Callable[..., Any]
+) -> None:
+    arguments = ("--model", classification)
+    document = xrfm("evaluate", "test.csv", *arguments, "--json", folder=folder).document
+    confusion = document["confusion"]
+    assert confusion["classes"] == ["no", "yes"]
+    predicted = xrfm("predict", "test.csv", *arguments, "--quiet", folder=folder).out.splitlines()[1:]
+    pairs = list(
+        zip(pq.read_table(folder / "test.parquet").column("sold").to_pylist(), predicted, strict=True)
+    )
+    assert confusion["counts"] == [[pairs.count((a, b)) for b in ("no", "yes")] for a in ("no", "yes")]
+    right = confusion["counts"][0][0] + confusion["counts"][1][1]
+    assert document["metrics"]["accuracy"] == pytest.approx(right / 90)
+    shown = xrfm("evaluate", "test.csv", *arguments, "--quiet", folder=folder).out
+    assert "Confusion (a row a class, a column a prediction)" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_many_classes_show_the_pairs_that_are_confused(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
+    n = 160
+    table = pa.table({"x": [float(k % 8) for k in range(n)], "y": [f"class {k % 8}" for k in range(n)]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert xrfm("fit", "t.parquet", "--target", "y", *TINY, "--quiet", folder=tmp_path).status == 0
+    wrong = table.set_column(
+        1, "y", pa.array([f"class {k % 7}" if k < 40 else f"class {k % 8}" for k in range(n)])
+    )
+    pq.write_table(wrong, tmp_path / "wrong.parquet")
+    shown = xrfm("evaluate", "wrong.parquet", "--quiet", folder=tmp_path).out
+    assert "Confused most" in shown
+    assert "Confused" not in xrfm("evaluate", "t.parquet", "--quiet", folder=tmp_path).out
+    counts = xrfm("evaluate", "wrong.parquet", "--json", folder=tmp_path).document["confusion"]["counts"]
+    assert sum(map(sum, counts)) == n
+
+
+def test_groups_have_the_metrics_of_their_rows(
+    folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm("evaluate", "test.csv", "--model", regression, "--by", "town", "--json", folder=folder)
+    groups = outcome.document["groups"]
+    assert {group["value"] for group in groups} == {"Graz", "Linz", "Wien"}
+    assert sum(group["rows"] for group in groups) == 90
+    assert [group["rows"] for group in groups] == sorted((group["rows"] for group in groups), reverse=True)
+    table = pq.read_table(folder / "test.parquet")
+    for group in groups:
+        pq.write_table(table.filter(pc.field("town") == group["value"]), tmp_path / "own.parquet")
+        alone = xrfm("evaluate", tmp_path / "own.parquet", "--model", regression, "--json").document
+        assert alone["rows"] == group["rows"]
+        assert alone["metrics"] == pytest.approx(group["metrics"])
+    shown = xrfm(
+        "evaluate", "test.csv", "--model", regression, "--by", "town", "--by", "rooms", folder=folder
+    ).out
+    assert "By town" in shown
+    assert "By rooms" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_groups_of_a_column_with_gaps(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    arguments = ("evaluate", "test.csv", "--model", regression, "--by", "area", "--json")
+    groups = xrfm(*arguments, folder=folder).document["groups"]
+    assert {group["column"] for group in groups} == {"area"}
+    assert [group["value"] for group in groups].count(None) == 1
+
+
+def test_a_group_without_weight_has_no_metrics(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
+    table = houses(120).drop_columns(["sold"])
+    weights = [0.0 if town == "Graz" else 1.0 for town in table.column("town").to_pylist()]
+    pq.write_table(table.append_column("w", pa.array(weights)), tmp_path / "t.parquet")
+    arguments = ("--target", "price", "--weight", "w", "--trials", "0", "--quiet")
+    assert xrfm("fit", "t.parquet", *arguments, folder=tmp_path).status == 0
+    groups = xrfm("evaluate", "t.parquet", "--by", "town", "--json", folder=tmp_path).document["groups"]
+    assert {group["value"]: bool(group["metrics"]) for group in groups} == {
+        "Graz": False,
+        "Linz": True,
+        "Wien": True,
+    }
+    assert xrfm("evaluate", "t.parquet", "--by", "town", "--quiet", folder=tmp_path).status == 0
+
+
+def test_a_column_of_too_many_groups_is_refused(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm("evaluate", "new.csv", "--model", regression, "--by", "house", folder=folder)
+    assert outcome.status == 2
+    assert "--by house: new.csv has 5,000 values of it" in outcome.error
+    assert "scoring" not in outcome.err
 
 
 def test_rows_without_a_target_are_left_out_and_counted(

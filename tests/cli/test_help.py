@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,14 @@ def test_every_command_has_a_sentence_an_example_and_all_its_options(
         for flag in setting.flags:
             assert flag in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("example", [line for command in COMMANDS.values() for line in command.examples])
+def test_every_example_is_understood(example: str, xrfm: Callable[..., Any]) -> None:
+    words = shlex.split(example.partition(" > ")[0])[1:]
+    outcome = xrfm(*words, "--print-config")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith(f"# The options of: xrfm {words[0]}")
 
 
 def test_the_first_help_lists_the_commands(xrfm: Callable[..., Any]) -> None:

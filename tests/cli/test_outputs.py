@@ -65,7 +65,17 @@ def test_parquet_in_several_blocks(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_arrow_in_several_blocks(tmp_path: Path) -> None:
+    with outputs.open_output(str(tmp_path / "t.arrow")) as writer:
+        for label in ("a", "b"):
+            chunks = pa.chunked_array([[label], [label]]).dictionary_encode()
+            writer.write(pa.table({"x": [1, 2], "label": chunks}))
+    with pa.ipc.open_file(tmp_path / "t.arrow") as file:
+        assert file.num_record_batches == 2
+        assert file.read_all().to_pydict() == {"x": [1, 2, 1, 2], "label": ["a", "a", "b", "b"]}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.arrow"])
 def test_a_failure_leaves_the_old_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("old")
     with suppress(RuntimeError), outputs.open_output(str(tmp_path / name)) as writer:

@@ -36,6 +36,21 @@ def test_bytes_never_depend_on_chunks_or_format(
     assert [row[0] for row in rows[1:]] == [f"h{number:05d}" for number in range(5000)]
 
 
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_binary_files_have_the_same_bytes_for_any_chunks(
+    ending: str, folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    found = []
+    for chunk_rows in (64, 2048, 65536):
+        arguments = ("--model", regression, "--id", "house", "--chunk-rows", chunk_rows)
+        outcome = xrfm("predict", "new.csv", *arguments, "--output", f"out.{ending}", folder=folder)
+        assert outcome.status == 0, outcome.err
+        found.append((folder / f"out.{ending}").read_bytes())
+    assert found[0] == found[1] == found[2]
+    again = xrfm("predict", f"out.{ending}", "--model", regression, folder=folder)
+    assert "has none of the columns" in again.error
+
+
 def test_standard_output_has_the_same_bytes(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
     outcome = xrfm("predict", "new.csv", "--model", regression, folder=folder)
     assert outcome.out.encode() == predict(xrfm, folder, "new.csv", "--model", regression)

@@ -43,6 +43,17 @@ def test_beyond_a_leaf_there_are_leaves() -> None:
     assert replace(tree, rows=9_000).products(1) == pytest.approx(16 * (9_000 / 16) ** 3 / 6)
 
 
+def test_splits_cost_the_machines_that_find_them() -> None:
+    tree = replace(SMALL, rows=8_000, leaf_size=1_000, judged=0)
+    split = replace(tree, split_rows=500)
+    for solves in (1, 3):
+        assert split.pairs(solves) - tree.pairs(solves) == 7 * (1 + GRADIENT_PAIRS) * 500**2
+        assert split.products(solves) - tree.products(solves) == pytest.approx(7 * 500**3 / 6)
+    most = replace(tree, split_rows=100_000)  # nodes have no more rows than two leaves
+    assert most.pairs(1) - tree.pairs(1) == 7 * (1 + GRADIENT_PAIRS) * 2_000**2
+    assert replace(SMALL, split_rows=500).pairs(2) == SMALL.pairs(2)
+
+
 def test_an_estimate_is_what_a_fit_took_and_a_margin() -> None:
     model = CostModel(product_rate=RATE)
     model.record(SMALL, seconds=2.0, solves=4)

@@ -215,3 +215,10 @@ def test_weight_two_counts_like_two_rows(name: str) -> None:
         assert compute_metric(metric, truth, p, weights) == pytest.approx(
             compute_metric(metric, truth[twice], p[twice]), rel=1e-9
         )
+
+
+def test_rows_of_two_classes_of_three_are_not_binary() -> None:
+    truth, guess = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    both = (0.8 + 2 / 3) / 2  # of the two classes that occur
+    assert compute_metric(METRICS["f1"], truth, np.eye(3)[guess]) == pytest.approx(both)
+    assert compute_metric(METRICS["f1"], truth, np.eye(2)[guess]) == pytest.approx(2 / 3)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.tuning.plan import (
     CROSS_VALIDATION_ROWS,
     MAX_HOLDOUT_ROWS,
@@ -16,6 +17,13 @@ from xrfm_cli.tuning.plan import (
     STAGE_SIZES,
     Plan,
     make_plan,
+)
+from xrfm_cli.tuning.prepare import (
+    CELLS_A_SECOND,
+    LEAST_ROWS,
+    ROWS_OF_A_CLASS,
+    draw_training_rows,
+    room_for_rows,
 )
 
 LARGE = CROSS_VALIDATION_ROWS + 1
@@ -170,3 +178,41 @@ def test_a_short_limit_judges_larger_tables_by_fewer_rows_and_says_so() -> None:
     assert short.stage_sizes == (*SHORT_STAGE_SIZES, len(short.folds[0].train))
     assert make_plan(n, seed=0, time_limit_s=1.0).scheme == "cross-validation"
     assert make_plan(n + 1, seed=0, folds=3, time_limit_s=1.0).scheme == "cross-validation"
+
+
+REGRESSION = TargetSchema(name="y", task="regression", reason="")
+
+
+def test_a_limit_leaves_room_for_more_rows_the_longer_it_is_and_for_fewer_the_wider_they_are() -> None:
+    assert room_for_rows(None, columns=3) is None
+    assert room_for_rows(1.0, columns=3) == room_for_rows(10.0, columns=10_000) == LEAST_ROWS
+    rooms = [room_for_rows(seconds, columns=30) for seconds in (10.0, 60.0, 600.0)]
+    assert rooms == [int(s * CELLS_A_SECOND / 30) for s in (10, 60, 600)]
+
+
+@pytest.mark.parametrize("most", [None, 20_000, 30_000])
+def test_rows_that_there_is_room_for_are_all_taken(most: int | None) -> None:
+    assert draw_training_rows(np.zeros(20_000), REGRESSION, most=most, seed=0) is None
+
+
+def test_rows_are_drawn_from_the_whole_table_by_the_seed() -> None:
+    truth = np.random.default_rng(0).normal(size=300_000)
+    drawn = [draw_training_rows(truth, REGRESSION, most=40_000, seed=seed) for seed in (0, 0, 1)]
+    assert drawn[0] is not None
+    assert drawn[2] is not None
+    assert len(drawn[0]) == 40_000
+    assert (np.diff(drawn[0]) > 0).all()
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+    assert abs(drawn[0].mean() - 150_000) < 2_000
+
+
+def test_rare_classes_are_drawn_in_any_case() -> None:
+    truth = np.zeros(300_000)
+    truth[:40], truth[1_000:1_200] = 1, 2
+    target = TargetSchema(name="y", task="multiclass", reason="", classes=("a", "b", "c"))
+    drawn = draw_training_rows(truth, target, most=40_000, seed=0)
+    assert drawn is not None
+    counts = np.bincount(truth[drawn].astype(int))
+    assert counts[1] == 40
+    assert counts[2] >= ROWS_OF_A_CLASS

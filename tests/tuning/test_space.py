@@ -13,7 +13,7 @@ from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.tuning import FitConfig, hyperparameter_names
 from xrfm_cli.tuning.portfolio import first_candidates
-from xrfm_cli.tuning.space import Candidate, SearchSpace, check_names
+from xrfm_cli.tuning.space import LEAST_SPLIT_ROWS, Candidate, SearchSpace, check_names
 
 SAMPLER = optuna.samplers.RandomSampler
 
@@ -346,3 +346,11 @@ def test_trials_alone_remove_the_limit() -> None:
     assert FitConfig(trials=3, time_limit_s=9.0).effective_time_limit_s == 9.0
     assert FitConfig(preset="quick").effective_time_limit_s == 15.0
     assert FitConfig().effective_time_limit_s == 60.0
+
+
+def test_smaller_leaves_are_split_by_fewer_rows() -> None:
+    candidate = Candidate.from_dict({"leaf_size": 6_000, "split_rows": 2_000})
+    assert candidate.with_leaf_size(3_000).tree.split_rows == 1_500
+    assert candidate.with_leaf_size(100).tree.split_rows == LEAST_SPLIT_ROWS
+    few = Candidate.from_dict({"leaf_size": 6_000, "split_rows": 80})
+    assert few.with_leaf_size(3_000).tree.split_rows == 80  # never more than there were

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,48 @@ PREFIX = "XRFM_"
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-def resolve(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What somebody said of an option, and where."""
+
+    value: str | bool | list[str]
+    place: str  # as errors name it: a flag, a variable, or a file and the name in it; empty for an argument
+
+
+def gather(
     settings: Mapping[str, Setting],
     typed: Mapping[str, Any],
     *,
     command: str,
     known: Mapping[str, Mapping[str, Setting]],
     environment: Mapping[str, str],
-) -> dict[str, Any]:
-    """The values of a command's options, by field name; what nobody gave is left out.
+) -> dict[str, Given]:
+    """What was given to a command's options, by field name; what nobody gave is left out.
 
     ``typed`` holds texts from the command line (None, () or False when not typed), ``known`` the
     settings of every command: a file may hold the options of all of them.
     """
-    values: dict[str, Any] = {}
+    found: dict[str, Given] = {}
     file = typed.get("config") or environment.get(f"{PREFIX}CONFIG")
     in_file = read_config(file, command=command, known=known) if file else {}
     for name, setting in settings.items():
         text = typed.get(name)
         variable = f"{PREFIX}{setting.key.upper()}"
         if text is not None and text is not False and text != ():
-            values[name] = _parse(setting, text, setting.flags[0] if setting.flags else "")
+            value = list(text) if setting.is_repeatable else text
+            found[name] = Given(value=value, place=setting.flags[0] if setting.flags else "")
         elif not setting.is_argument and environment.get(variable):
-            values[name] = _parse(setting, _from_variable(setting, environment[variable], variable), variable)
+            value = _from_variable(setting, environment[variable], variable)
+            found[name] = Given(value=value, place=variable)
         elif setting.key in in_file and not setting.is_argument:
             place = f"{file}: {setting.key}"
-            values[name] = _parse(setting, _from_file(setting, in_file[setting.key], place), place)
-    return values
+            found[name] = Given(value=_from_file(setting, in_file[setting.key], place), place=place)
+    return found
+
+
+def resolve(settings: Mapping[str, Setting], given: Mapping[str, Given]) -> dict[str, Any]:
+    """The values of what was given, by field name; an OptionError names the place of what has none."""
+    return {name: _parse(settings[name], item.value, item.place) for name, item in given.items()}
 
 
 def read_config(path: str, *, command: str, known: Mapping[str, Mapping[str, Setting]]) -> dict[str, Any]:

@@ -81,7 +81,10 @@ def plan_facts(plan: FitPlan) -> dict[str, str]:
 
 def dry_run_document(plan: FitPlan, schema: TableSchema, target: TargetSchema) -> dict[str, Any]:
     """The JSON of ``fit --dry-run``: the names of a fit's document, and its plan."""
-    columns = [{"name": item.name, "kind": item.kind, "reason": item.reason} for item in schema.columns]
+    columns = [
+        {"name": item.name, "kind": item.kind, "role": item.role, "reason": item.reason}
+        for item in schema.columns
+    ]
     return {
         "dry_run": True,
         "task": target.task,

@@ -1,4 +1,4 @@
-"""Plain help: one sentence, one example to paste, the options by section; 80 columns, no boxes.
+"""Plain help: one sentence, examples to paste, the options by section; 80 columns, no boxes.
 
 Written over the few formatter methods that click has always had, so that the text, and with it
 ``docs/cli.md``, is the same with every version of typer.
@@ -22,7 +22,7 @@ class PlainCommand(typer.core.TyperCommand):
     """A command whose help is made from its settings."""
 
     settings: dict[str, Setting]
-    example: str
+    examples: str
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text."""
@@ -31,7 +31,7 @@ class PlainCommand(typer.core.TyperCommand):
         options = [item for item in settings if not item.is_argument]
         usage = [*(item.metavar for item in arguments), "[OPTIONS]"]
         formatter.write_usage(ctx.command_path, " ".join(usage))
-        write_paragraphs(formatter, self.help or "", NO_WRAP + self.example)
+        write_paragraphs(formatter, self.help or "", NO_WRAP + self.examples)
         if arguments:
             records = [(item.metavar.strip("[]"), item.help) for item in arguments]
             write_section(formatter, "Arguments", records)
@@ -43,9 +43,10 @@ class PlainCommand(typer.core.TyperCommand):
 
 
 class PlainGroup(typer.core.TyperGroup):
-    """The command ``xrfm`` itself: what it is for and its commands."""
+    """The command ``xrfm`` itself: what it is for, its commands and how they end."""
 
     examples: str
+    statuses: tuple[tuple[str, str], ...]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text."""
@@ -53,8 +54,14 @@ class PlainGroup(typer.core.TyperGroup):
         write_paragraphs(formatter, self.help or "", NO_WRAP + self.examples)
         commands = [(name, self.commands[name].help or "") for name in self.list_commands(ctx)]
         write_section(formatter, "Commands", commands)
-        options = [("--version", "Show the version."), ("--help", "Show this text, or a command's own.")]
+        options = [
+            ("--version", "Show the version."),
+            ("--install-completion", "Let this shell complete commands and options."),
+            ("--show-completion", "Show the script that does so, to install it yourself."),
+            ("--help", "Show this text, or a command's own."),
+        ]
         write_section(formatter, "Options", options)
+        write_section(formatter, "Exit status", self.statuses)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order a user meets them, not by the alphabet."""

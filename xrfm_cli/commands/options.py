@@ -12,6 +12,7 @@ from xrfm_cli.commands.parsing import (
     parse_data,
     parse_level,
     parse_threshold,
+    positive_number,
     whole_number,
 )
 from xrfm_cli.commands.settings import argument, flag, option, repeatable
@@ -31,6 +32,17 @@ class CommonOptions:
         "--config",
         metavar="FILE",
         help="Read options from a TOML file, by the same names.",
+        section="General",
+    )
+    print_config: bool = flag(
+        "--print-config",
+        help="Print all options in effect as TOML for --config, and stop.",
+        section="General",
+    )
+    log_file: str | None = option(
+        "--log-file",
+        metavar="FILE",
+        help="Append messages to this file, each with its time, those that --quiet silences too.",
         section="General",
     )
     debug: bool = flag("--debug", help="Show the traceback of an internal fault.", section="General")
@@ -104,7 +116,7 @@ class PredictOptions(ReadingOptions):
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here, as CSV or Parquet by the ending.",
+        help="Write here, as CSV, Parquet or Arrow by the ending.",
         section="Output",
         default_text="CSV on standard output",
     )
@@ -118,6 +130,21 @@ class PredictOptions(ReadingOptions):
         help="Add lower and upper columns that hold the truth with this probability (regression).",
         section="Output",
         parse=parse_level,
+    )
+    allow_missing_columns: bool = flag(
+        "--allow-missing-columns",
+        help="Take a column that the model needs and DATA lacks as empty, instead of stopping.",
+        section="Checks",
+    )
+    check_drift: float | None = option(
+        "--check-drift",
+        metavar="THRESHOLD",
+        help=(
+            "Compare DATA with the training table, and exit with status 1 if a column's population stability "
+            "index is above this, such as 0.25, and above chance. Predictions are written all the same."
+        ),
+        section="Checks",
+        parse=positive_number,
     )
     chunk_rows: int = option(
         "--chunk-rows",
@@ -143,7 +170,7 @@ class ExplainOptions(ReadingOptions):
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the attributions of DATA here, as CSV or Parquet by the ending.",
+        help="Write the attributions of DATA here, as CSV, Parquet or Arrow by the ending.",
         section="Output",
         default_text="CSV on standard output",
     )
@@ -189,6 +216,12 @@ class EvaluateOptions(ReadingOptions):
     """Options of ``xrfm evaluate``."""
 
     data: str = argument("TEST", help=DATA_HELP + " It holds the target too.", parse=parse_data)
+    by: tuple[str, ...] = repeatable(
+        "--by",
+        metavar="COL",
+        help="Show the metrics for each value of this column as well. Repeatable.",
+        section="Output",
+    )
     fail_under: tuple[Threshold, ...] = repeatable(
         "--fail-under",
         metavar="METRIC=VALUE",

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xrfm_cli.commands import streams
+from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS
 from xrfm_cli.datasets.errors import OptionError
 
 QUOTED = r'[",\r\n]'
@@ -42,7 +43,7 @@ class CsvWriter:
             csv.writer(header, lineterminator="\n").writerow(block.column_names)
             self._stream.write(header.getvalue().encode())
             self._has_header = True
-        cells = [_as_text(column.combine_chunks()) for column in block.columns]
+        cells = [_as_text(_decoded(column)) for column in block.columns]
         lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
         text = "\n".join(lines.to_pylist())
         self._stream.write(f"{text}\n".encode())
@@ -76,17 +77,44 @@ class ParquetWriter:
         self._waiting = []
 
 
+class ArrowWriter:
+    """Rows as an Arrow file (the IPC file format), one record batch a block."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._writer: pa.RecordBatchFileWriter | None = None
+
+    def write(self, block: pa.Table) -> None:
+        """Append rows."""
+        plain = pa.table({name: _decoded(block.column(name)) for name in block.column_names})
+        if self._writer is None:
+            self._writer = pa.ipc.new_file(self._stream, plain.schema)
+        self._writer.write_table(plain)
+
+    def close(self) -> None:
+        """Write the file's footer."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+BINARY_WRITERS: dict[str, type[ParquetWriter] | type[ArrowWriter]] = {
+    ".parquet": ParquetWriter,
+    **dict.fromkeys(ARROW_ENDINGS, ArrowWriter),
+}
+
+
 @contextmanager
 def open_output(path: str | None) -> Iterator[TableWriter]:
-    """A writer of CSV or Parquet by the ending of ``path``; without a path, CSV on standard output."""
+    """A writer of CSV, Parquet or Arrow by the ending of ``path``; without a path, CSV on standard output."""
     if path is None:
         out = streams.rows()
         yield CsvWriter(out)
         out.flush()
         return
     with open_whole(Path(path)) as stream:
-        if Path(path).suffix == ".parquet":
-            with closing(ParquetWriter(stream)) as writer:
+        binary_writer = BINARY_WRITERS.get(Path(path).suffix)
+        if binary_writer is not None:
+            with closing(binary_writer(stream)) as writer:
                 yield writer
         else:
             yield CsvWriter(stream)
@@ -143,8 +171,8 @@ def check_table_output(path: str | None, *, source: str) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if path is None:
         return
-    if Path(path).suffix not in (".csv", ".parquet"):
-        raise OptionError(f"{path}: is neither .csv nor .parquet; --output writes by the ending")
+    if Path(path).suffix not in (".csv", *BINARY_WRITERS):
+        raise OptionError(f"{path}: is none of .csv, .parquet and .arrow; --output writes by the ending")
     if Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
         raise OptionError(f"{path}: is the table that is read; give --output another name")
     check_writable(path)
@@ -169,10 +197,16 @@ def check_writable(path: str) -> None:
         ) from fault
 
 
+def _decoded(column: pa.ChunkedArray) -> pa.Array:
+    """One array; a dictionary, which no Arrow file can change from block to block, becomes its values."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
 def _as_text(column: pa.Array) -> pa.Array:
     """The cells of a column as CSV text."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
         return pc.if_else(column, "True", "False")  # as Python spells them, and probability_True does
     try:

@@ -51,6 +51,18 @@ def parse_level(text: str) -> float:
     return float(level)
 
 
+def positive_number(text: str) -> float:
+    """A finite number above 0.
+
+    >>> positive_number("0.25")
+    0.25
+    """
+    number = _number(text)
+    if number is None or number <= 0:
+        raise OptionError(f"'{text}' is not a number above 0, such as 0.25")
+    return float(number)
+
+
 def parse_pin(text: str) -> tuple[str, object]:
     """A hyperparameter and its value, typed by its looks: ``bandwidth=5.0`` or ``kernel=norm``.
 
@@ -114,19 +126,28 @@ def whole_number(*, least: int) -> Callable[[str], int]:
     return parse
 
 
-def choice(*known: str) -> Callable[[str], str]:
-    """A reader of one of the known words.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A reader of one of the known words, which the shell can complete.
 
-    >>> choice("quick", "best")("quick")
+    >>> Choice(("quick", "best"))("quick")
     'quick'
     """
 
-    def parse(text: str) -> str:
-        if text not in known:
-            raise OptionError(f"'{text}' is not one of {_listing(known)}.{did_you_mean(text, known)}")
+    known: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """The text, if it is known."""
+        if text not in self.known:
+            raise OptionError(
+                f"'{text}' is not one of {_listing(self.known)}.{did_you_mean(text, self.known)}"
+            )
         return text
 
-    return parse
+
+def choice(*known: str) -> Choice:
+    """A reader of one of the known words."""
+    return Choice(known)
 
 
 def _listing(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from xrfm_cli.commands.options import PredictOptions
 from xrfm_cli.commands.outputs import check_table_output, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.watch import Watch
 from xrfm_cli.datasets import Repair, TargetSchema, merge_repairs
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.tuning.model import FittedModel, Prediction
@@ -21,7 +22,7 @@ from xrfm_cli.tuning.storage import load_model
 
 
 def run(options: PredictOptions, session: Session) -> int:
-    """Predict a table; returns the exit status."""
+    """Predict a table; returns 1 if its rows have drifted beyond a stated threshold."""
     begun = time.monotonic()
     if options.as_json and options.output is None:
         raise OptionError("--json needs --output: both would write to standard output")
@@ -32,10 +33,16 @@ def run(options: PredictOptions, session: Session) -> int:
     pass_through(options.ids, _written_columns(model.target, options))
     session.renderer.stage(f"predicting {options.data}")
     rows, repairs = 0, tuple[Repair, ...]()
+    watch = Watch(
+        model,
+        path=options.model,
+        threshold=options.check_drift,
+        allows_absent=options.allow_missing_columns,
+    )
     with open_output(options.output) as writer:
         for block in read_blocks(options.data, options, session, chunk_rows=options.chunk_rows):
             copied = {name: block.column(name) for name in options.ids}
-            prediction = model.predict(block, interval=options.interval)
+            prediction = model.predict(watch.look(block), interval=options.interval)
             writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
@@ -43,10 +50,12 @@ def run(options: PredictOptions, session: Session) -> int:
     seconds = time.monotonic() - begun
     session.renderer.close()
     say_repairs(repairs, session)
+    watch.tell(session)
     session.renderer.note(f"{rows:,} rows predicted in {seconds:.1f} s" + _place(options.output))
     mended = [asdict(item) for item in repairs]
-    session.renderer.document("predict", {"rows": rows, "repairs": mended, "seconds": round(seconds, 3)})
-    return 0
+    document = {"rows": rows, "repairs": mended, **watch.document(), "seconds": round(seconds, 3)}
+    session.renderer.document("predict", document)
+    return 0 if watch.passed else 1
 
 
 def prediction_columns(model: FittedModel, prediction: Prediction, *, proba: bool) -> dict[str, pa.Array]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from xrfm_cli.commands.config import misspelt_variables, resolve
+from xrfm_cli.commands.config import gather, misspelt_variables, resolve
+from xrfm_cli.commands.config_page import config_page
 from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.help import WIDTH, PlainCommand, PlainGroup
 from xrfm_cli.commands.options import (
@@ -26,6 +27,7 @@ from xrfm_cli.commands.options import (
     PredictOptions,
 )
 from xrfm_cli.commands.settings import Setting, settings_of
+from xrfm_cli.datasets.errors import OptionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,37 +36,51 @@ class Command:
 
     options: type[CommonOptions]
     help: str
-    example: str
+    examples: tuple[str, ...]  # lines to paste
 
 
 COMMANDS = {
     "fit": Command(
         options=FitOptions,
         help="Turn a table into a model, and write it with its report.",
-        example="xrfm fit data.csv --target price --time-limit 10m",
+        examples=(
+            "xrfm fit data.csv --target price --time-limit 10m",
+            "xrfm fit data.parquet --target churned --metric f1 --group customer",
+            "xrfm fit new.csv --from model.xrfm --model tonight.xrfm",
+        ),
     ),
     "predict": Command(
         options=PredictOptions,
         help="Predict the rows of a table, in their order.",
-        example="xrfm predict new.csv --output predictions.csv",
+        examples=(
+            "xrfm predict new.csv --output predictions.csv",
+            "xrfm predict new.parquet --id customer --proba --output out.parquet",
+            "xrfm predict new.csv --interval 0.9 --check-drift 0.25 > prices.csv",
+        ),
     ),
     "explain": Command(
         options=ExplainOptions,
         help="Say what the model learned, and with DATA why it predicts each row as it does.",
-        example="xrfm explain new.csv --output attributions.csv",
+        examples=(
+            "xrfm explain --model model.xrfm",
+            "xrfm explain new.csv --id customer --output attributions.csv",
+        ),
     ),
     "evaluate": Command(
         options=EvaluateOptions,
         help="Score the model on rows whose target is known.",
-        example="xrfm evaluate test.csv --fail-under r2=0.8",
+        examples=(
+            "xrfm evaluate test.csv --fail-under r2=0.8",
+            "xrfm evaluate test.csv --by region --json > evaluation.json",
+        ),
     ),
     "info": Command(
-        options=InfoOptions, help="Show what is in a model file.", example="xrfm info --model model.xrfm"
+        options=InfoOptions, help="Show what is in a model file.", examples=("xrfm info --model model.xrfm",)
     ),
     "doctor": Command(
         options=DoctorOptions,
         help="Show versions, devices, memory and threads: what a bug report needs.",
-        example="xrfm doctor --json",
+        examples=("xrfm doctor --json",),
     ),
 }
 KNOWN = {name: settings_of(command.options) for name, command in COMMANDS.items()}
@@ -73,14 +89,20 @@ EXAMPLES = """\
 xrfm fit data.csv --target price     # writes model.xrfm and its report
 xrfm predict new.csv                 # reads model.xrfm, writes CSV
 xrfm explain                         # what matters, and how"""
+STATUSES = (
+    ("0", "Done."),
+    ("1", "A threshold of --fail-under, --fail-over or --check-drift was missed."),
+    ("2", "Bad input or usage, said in one line."),
+    ("3", "An internal fault; --debug shows the traceback."),
+    ("130", "Interrupted by Ctrl-C or SIGTERM; fit saves the best model so far."),
+)
 
 
 def build_app() -> typer.Typer:
     """The typer application of all commands."""
     app = typer.Typer(
-        cls=_shaped(PlainGroup, examples=EXAMPLES),
+        cls=_shaped(PlainGroup, examples=EXAMPLES, statuses=STATUSES),
         help=ABOUT,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings=WIDTH,
@@ -100,7 +122,7 @@ def build_app() -> typer.Typer:
             typer.echo(ctx.get_help())
 
     for name, command in COMMANDS.items():
-        shape = _shaped(PlainCommand, settings=KNOWN[name], example=command.example)
+        shape = _shaped(PlainCommand, settings=KNOWN[name], examples="\n".join(command.examples))
         app.command(name, cls=shape, help=command.help, context_settings=WIDTH)(_entry(name, command))
     return app
 
@@ -116,14 +138,24 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
     def entry(ctx: typer.Context, **typed: Any) -> None:
         from xrfm_cli.commands.session import open_session
 
-        values = resolve(KNOWN[name], typed, command=name, known=KNOWN, environment=os.environ)
-        options = command.options(**values)
+        settings = KNOWN[name]
+        given = gather(settings, typed, command=name, known=KNOWN, environment=os.environ)
+        options = command.options(**resolve(settings, given))
+        if options.print_config:
+            typer.echo(config_page(name, command.options, given), nl=False)
+            return
+        for field, setting in settings.items():
+            if setting.is_required and field not in given:
+                raise OptionError(
+                    f"xrfm {name}: missing argument '{setting.metavar}'. See xrfm {name} --help"
+                )
         with open_session(name, options, started=ctx.obj) as session:
             known = {item.key for settings in KNOWN.values() for item in settings.values()}
             for line in misspelt_variables(os.environ, known):
                 session.renderer.note(line)
             run = importlib.import_module(f"xrfm_cli.commands.{name}").run
             status = run(options, session)
+            session.renderer.log(f"exit status {status}")
         if status:
             raise typer.Exit(status)
 
@@ -135,14 +167,29 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
     return entry
 
 
+def _completion(choices: Sequence[str]) -> Callable[[str], list[str]] | None:
+    """What the shell may complete a word to; without choices it offers files."""
+    if not choices:
+        return None
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in choices if word.startswith(incomplete)]
+
+    return complete
+
+
 def _parameter(field: str, setting: Setting) -> inspect.Parameter:
-    """A setting as typer reads it: all values are texts here, read by the setting afterwards."""
+    """A setting as typer reads it: texts that may be absent, which the setting judges afterwards."""
     kind: Any = bool if setting.is_flag else list[str] | None if setting.is_repeatable else str | None
     default: Any = False if setting.is_flag else None
     if setting.is_argument:
         info = typer.Argument(metavar=setting.metavar.strip("[]"), help=setting.help)
-        kind, default = (str, inspect.Parameter.empty) if setting.is_required else (str | None, None)
     else:
-        info = typer.Option(*setting.flags, metavar=setting.metavar or None, help=setting.help)
+        info = typer.Option(
+            *setting.flags,
+            metavar=setting.metavar or None,
+            help=setting.help,
+            autocompletion=_completion(setting.choices),
+        )
     annotation = Annotated[kind, info]
     return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -6,6 +6,7 @@ The library below never prints; it sends events here.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,19 +20,23 @@ from xrfm_cli.datasets.events import Event
 
 SCHEMA_VERSION = 1
 WIDTH = 80
-STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow"}
-PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: "}
+STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "yellow"}
+PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
+LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # of the log; INFO otherwise
 LOG_INTERVAL_S = 10.0
 
 
 class Renderer:
     """Draws events and results; the one object of the program that prints."""
 
-    def __init__(self, *, is_quiet: bool = False, is_json: bool = False) -> None:
+    def __init__(
+        self, *, is_quiet: bool = False, is_json: bool = False, log: logging.Logger | None = None
+    ) -> None:
         self.is_quiet = is_quiet
         self.is_json = is_json
         self._messages = _console(streams.messages())
         self._results = _console(streams.results())
+        self._log = log
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._stage = ""
@@ -39,8 +44,6 @@ class Renderer:
 
     def on_event(self, event: Event) -> None:
         """Draw what the library tells; an ``OnEvent``."""
-        if self.is_quiet:
-            return
         if event.kind == "stage":
             self._begin(event.message)
         elif event.kind == "progress":
@@ -57,14 +60,22 @@ class Renderer:
         self.on_event(Event(kind="progress", message=message, done=done))
 
     def note(self, message: str, *, kind: str = "note") -> None:
-        """Say one thing on standard error."""
+        """Say one thing in one line, however long, on standard error and in the log."""
+        line = PREFIXES.get(kind, "") + message
+        if self._log is not None:
+            self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:
-            self._line(PREFIXES.get(kind, "") + message, style=STYLES.get(kind, ""))
+            self._messages.print(Text(line, style=STYLES.get(kind, "")), soft_wrap=True)
 
     def message(self, renderable: RenderableType) -> None:
         """Draw something on standard error that is not the result itself."""
         if not self.is_quiet:
             self._messages.print(renderable)
+
+    def log(self, message: str) -> None:
+        """Say one thing in the log file alone, if there is one."""
+        if self._log is not None:
+            self._log.info("%s", message)
 
     def result(self, *renderables: RenderableType) -> None:
         """Draw results on standard output, unless it belongs to the JSON document."""
@@ -90,9 +101,10 @@ class Renderer:
 
     def _begin(self, stage: str) -> None:
         self._stage, self._logged = stage, time.monotonic()
-        if not self._messages.is_terminal:
-            self._line(stage)
+        if self.is_quiet or not self._messages.is_terminal:
+            self.note(stage, kind="stage")
             return
+        self.log(stage)
         if self._progress is None:
             self._progress = Progress(
                 SpinnerColumn(),
@@ -109,18 +121,19 @@ class Renderer:
         self._task = self._progress.add_task(stage, total=None, detail="")
 
     def _move(self, event: Event) -> None:
+        has_bar = self._progress is not None and self._task is not None
         if self._progress is not None and self._task is not None:
             total = None if event.done is None else 1.0
             self._progress.update(self._task, total=total, completed=event.done or 0, detail=event.message)
-        elif time.monotonic() - self._logged >= LOG_INTERVAL_S:
+        if time.monotonic() - self._logged >= LOG_INTERVAL_S:
             # A log has no bar: a line from time to time says that it lives.
             share = "" if event.done is None else f" {event.done:.0%}"
             self._logged = time.monotonic()
-            self._line(f"{self._stage}{share} {event.message}".rstrip())
-
-    def _line(self, text: str, *, style: str = "") -> None:
-        """One line on standard error, however long: what is searched for in a log is not broken."""
-        self._messages.print(Text(text, style=style), soft_wrap=True)
+            line = f"{self._stage}{share} {event.message}".rstrip()
+            if has_bar:
+                self.log(line)
+            else:
+                self.note(line, kind="stage")
 
 
 def as_document(command: str, content: Mapping[str, Any]) -> str:

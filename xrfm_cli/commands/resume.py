@@ -22,7 +22,7 @@ from xrfm_cli.tuning.record import Record, open_record
 LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
 MACHINE = {"device", "threads"}  # the device is told by what it stands for
 TABLES = {"data", "valid", "delimiter", "encoding", "decimal"}  # told by the cells that are read
-ELSEWHERE = {"model", "from_model", "dry_run", "resume", "storage", "config", "as_json", "quiet", "debug"}
+ELSEWHERE = {"model", "from_model", "dry_run", "resume", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 
@@ -49,7 +49,7 @@ def task_facts(options: FitOptions, table: Table, valid: Table | None) -> dict[s
     }
     for item in fields(options):
         setting: Setting = item.metadata["setting"]
-        if item.name not in MAY_DIFFER:
+        if item.name not in MAY_DIFFER and setting.section != "General":
             value = getattr(options, item.name)
             facts[setting.flags[0]] = sorted(map(str, value)) if setting.is_repeatable else value
     return facts

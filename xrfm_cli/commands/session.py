@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from xrfm_cli import __version__
+from xrfm_cli.commands.log_file import open_log
 from xrfm_cli.commands.options import CommonOptions, MachineOptions
 from xrfm_cli.commands.rendering import Renderer
 
@@ -33,10 +35,12 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
         # Thread pools read these once, when their library is first imported.
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
-    renderer = Renderer(is_quiet=options.quiet, is_json=options.as_json)
-    try:
-        yield Session(
-            command=command, started=time.monotonic() if started is None else started, renderer=renderer
-        )
-    finally:
-        renderer.close()
+    with open_log(options.log_file) as log:
+        renderer = Renderer(is_quiet=options.quiet, is_json=options.as_json, log=log)
+        renderer.log(f"xrfm {__version__} {command} {getattr(options, 'data', None) or ''}".rstrip())
+        try:
+            yield Session(
+                command=command, started=time.monotonic() if started is None else started, renderer=renderer
+            )
+        finally:
+            renderer.close()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from xrfm_cli.commands.parsing import Choice
+
 SECTIONS = ("Data", "Reading", "Columns", "Search", "Model", "Checks", "Output", "Machine", "General")
 
 
@@ -35,6 +37,11 @@ class Setting:
     def is_flag(self) -> bool:
         """Whether it is a switch that takes no value."""
         return not self.is_argument and not self.metavar
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that it takes, where there are a few of them."""
+        return self.parse.known if isinstance(self.parse, Choice) else ()
 
     @property
     def key(self) -> str:

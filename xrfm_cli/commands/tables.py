@@ -13,11 +13,13 @@ from rich.text import Text
 from xrfm_cli.commands.promises import Promise
 from xrfm_cli.commands.thresholds import Verdict
 from xrfm_cli.datasets import ColumnSchema, TableSchema
+from xrfm_cli.tuning.drift import ColumnDrift
 
 BAR_WIDTH = 28
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 MOST_COLUMNS = 40  # of more, kinds are counted here and the reasons stand in the report
 MOST_IMPORTANCES = 10
+LEAST_DRIFTS, MOST_DRIFTS = 5, 20
 
 
 def heading(text: str) -> Padding:
@@ -134,6 +136,27 @@ def metrics_table(
         mark = "" if not of_this else "missed" if failed else "met"
         judged = (asked, mark) if verdicts else ()
         table.add_row(name, number(value), *promised, *judged, style="bold red" if failed else "")
+    return table
+
+
+def drift_table(drifts: Sequence[ColumnDrift], *, threshold: float) -> Grid:
+    """The columns that moved most, beside what chance moves, and the bin that changed most."""
+    table = grid("column", "index", "by chance", "largest change", "")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    moved = sum(item.exceeds(threshold) for item in drifts)
+    shown = drifts[: min(max(moved, LEAST_DRIFTS), MOST_DRIFTS)]
+    for item in shown:
+        change, exceeds = item.largest_change, item.exceeds(threshold)
+        table.add_row(
+            shortened(item.column, 18),
+            f"{item.index:.3f}",
+            f"{item.by_chance:.3f}",
+            f"{shortened(change.bin, 18)}: {change.training:.0%} to {change.now:.0%}",
+            f"above {threshold:g}" if exceeds else "",
+            style="bold red" if exceeds else "",
+        )
+    if len(drifts) > len(shown):
+        table.add_row(f"{len(drifts) - len(shown):,} more", "", "", "", "", style="dim")
     return table
 
 

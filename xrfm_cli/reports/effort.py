@@ -5,20 +5,21 @@ Costs are a property of the model, never of the clock: equal models are explaine
 
 from __future__ import annotations
 
+import torch
+
 from xrfm_cli.leaf_models import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.trees import TreeModel
 
 GRADIENT_BUDGET_NS = 1.5e9  # of gradients for the importances, over all members
 PREDICTION_BUDGET_NS = 1.5e9  # of predictions for the pairs, over all members
-VOTING_LEAVES = 3  # that a softly routed row reaches, roughly
+VOTING_LEAVES = 3  # that a softly routed row reaches, roughly, where no center can tell
 
 
 def prediction_ns(tree: TreeModel) -> float:
     """What the prediction of a row costs on one core of a usual processor, roughly, in nanoseconds."""
     # A linear leaf is compared with no rows: it multiplies by its coefficients once.
     sizes = [max(len(leaf.centers), 1) for leaf in tree.leaves]
-    reached = 1 if tree.temperature == 0 else min(VOTING_LEAVES, len(sizes))
-    return reached * sum(sizes) / len(sizes) * _pair_ns(tree.config.leaf, tree.n_features)
+    return _reached(tree) * sum(sizes) / len(sizes) * _pair_ns(tree.config.leaf, tree.n_features)
 
 
 def gradient_ns(tree: TreeModel) -> float:
@@ -33,6 +34,16 @@ def affordable_rows(wanted: float, row_ns: float, budget_ns: float, *, least: in
     (200, 50)
     """
     return max(min(round(wanted), int(budget_ns / row_ns)), least)
+
+
+def _reached(tree: TreeModel) -> float:
+    """How many leaves vote on a row: the mean over one center of each leaf."""
+    centers = [leaf.centers[:1] for leaf in tree.leaves if len(leaf.centers)]
+    if tree.temperature == 0 or len(tree.leaves) == 1:
+        return 1.0
+    if not centers:
+        return min(VOTING_LEAVES, len(tree.leaves))
+    return float((tree.leaf_weights(torch.cat(centers)) > 0).double().sum(1).mean())
 
 
 def _pair_ns(leaf: LeafConfig, d: int) -> float:

@@ -1,0 +1,38 @@
+"""What the shell offers after a tab: asked of a real bash with the script that the command prints."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+COMPLETE = """
+source <(xrfm --show-completion)
+COMP_WORDS=({words} "{last}")
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_xrfm_completion xrfm
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "last", "expected"),
+    [
+        ("xrfm", "", ["fit", "predict", "explain", "evaluate", "info", "doctor"]),
+        ("xrfm", "pre", ["predict"]),
+        ("xrfm fit", "--tim", ["--time-limit", "--time"]),
+        ("xrfm fit data.csv --preset", "b", ["balanced", "best"]),
+        ("xrfm predict", "new", [""]),  # bash offers files then
+    ],
+)
+def test_bash_completes(
+    words: str, last: str, expected: list[str], shell_environment: dict[str, str], tmp_path: Path
+) -> None:
+    script = tmp_path / "complete.sh"
+    script.write_text(COMPLETE.format(words=words, last=last))
+    done = subprocess.run(
+        ["bash", str(script)], capture_output=True, text=True, timeout=60, env=shell_environment
+    )
+    assert done.stderr == ""
+    assert sorted(done.stdout.splitlines()) == sorted(expected)

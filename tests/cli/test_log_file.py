@@ -1,0 +1,67 @@
+"""``--log-file``: what was said and how it ended, line by line with the time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xrfm_cli.commands import predict
+
+
+def lines_of(path: Path) -> list[tuple[str, str]]:
+    """Level and message of each line, every time read."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r"(\S+) (INFO|WARNING|ERROR) (.*)", line)
+        assert match, line
+        assert datetime.fromisoformat(match[1]).tzinfo is not None
+        found.append((match[2], match[3]))
+    return found
+
+
+def test_a_log_holds_what_quiet_silences_and_grows(
+    folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    log = tmp_path / "night.log"
+    arguments = ("predict", "new.csv", "--model", regression, "--log-file", log, "--quiet")
+    outcome = xrfm(*arguments, folder=folder)
+    assert (outcome.status, outcome.err) == (0, "")
+    first = lines_of(log)
+    assert first[0][1].endswith(" predict new.csv")
+    assert ("INFO", "predicting new.csv") in first
+    assert ("WARNING", "repaired: area: missing (294)") in first
+    assert first[-1] == ("INFO", "exit status 0")
+    loud = xrfm(*arguments[:-1], folder=folder)
+    assert lines_of(log)[: len(first)] == first
+    said = [message for _, message in lines_of(log)[len(first) :]]
+    assert said[1:-1] == loud.err.splitlines()
+
+
+def test_a_log_tells_what_ended_the_command(
+    folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "night.log"
+    missed = ("evaluate", "test.csv", "--model", regression, "--fail-under", "r2=0.99999", "--log-file", log)
+    assert xrfm(*missed, folder=folder).status == 1
+    assert lines_of(log)[-1] == ("INFO", "exit status 1")
+    bad = xrfm("predict", "nowhere.csv", "--model", regression, "--log-file", log, folder=folder)
+    assert bad.status == 2
+    assert lines_of(log)[-1] == ("ERROR", bad.error.removeprefix("error: "))
+
+    def broken(*_: object) -> int:
+        raise RuntimeError("the sky fell")
+
+    monkeypatch.setattr(predict, "run", broken)
+    assert xrfm("predict", "new.csv", "--log-file", log, folder=folder).status == 3
+    assert "ERROR internal fault: RuntimeError: the sky fell\nTraceback" in log.read_text()
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("doctor", "--log-file", tmp_path / "nowhere" / "x.log")
+    assert outcome.status == 2
+    assert "cannot be written: No such file or directory; choose another place" in outcome.error

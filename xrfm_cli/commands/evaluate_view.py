@@ -1,0 +1,71 @@
+"""What ``evaluate`` shows beside the metrics: which classes are confused, and how groups of rows fare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import RenderableType
+from rich.table import Table as Grid
+
+from xrfm_cli.commands.scoring import Group
+from xrfm_cli.commands.tables import grid, heading, number, shortened
+from xrfm_cli.datasets import TargetSchema
+
+MOST_CLASSES = 6  # that stand side by side in 80 columns; of more, the pairs that are confused most are shown
+MOST_PAIRS = 10
+MOST_GROUPS = 20
+MOST_METRICS = 4
+
+
+def confusion_view(counts: NDArray[np.int64] | None, target: TargetSchema) -> list[RenderableType]:
+    """Rows by class and predicted class; nothing for a regression."""
+    if counts is None:
+        return []
+    labels = [str(label) for label in target.classes]
+    if len(labels) <= MOST_CLASSES:
+        return [heading("Confusion (a row a class, a column a prediction)"), _square(counts, labels)]
+    wrong = counts - np.diag(np.diag(counts))
+    most = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
+    pairs = [divmod(int(place), len(labels)) for place in most if wrong.flat[place]]
+    if not pairs:
+        return []
+    table = grid("class", "predicted as", "rows", "of class")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for true, other in pairs:
+        share = wrong[true, other] / counts[true].sum()
+        names = (shortened(labels[true], 24), shortened(labels[other], 24))
+        table.add_row(*names, f"{wrong[true, other]:,}", f"{share:.0%}")
+    return [heading("Confused most"), table]
+
+
+def groups_view(by_group: Sequence[tuple[Group, Mapping[str, float]]], metric: str) -> list[RenderableType]:
+    """A table for each column of ``--by``, with the metric that the model was fitted for first."""
+    shown: list[RenderableType] = []
+    for column in dict.fromkeys(group.column for group, _ in by_group):
+        own = [(group, metrics) for group, metrics in by_group if group.column == column]
+        known = dict.fromkeys(name for _, metrics in own for name in metrics)
+        names = sorted(known, key=lambda name: name != metric)[:MOST_METRICS]
+        table = grid(shortened(column, 24), "rows", *names)
+        for title in table.columns[1:]:
+            title.justify = "right"
+        for group, metrics in own[:MOST_GROUPS]:
+            value = "missing" if group.value is None else shortened(group.value, 24)
+            figures = [number(metrics.get(name)) for name in names]
+            style = "dim" if group.value is None else ""
+            table.add_row(value, f"{len(group.rows):,}", *figures, style=style)
+        if len(own) > MOST_GROUPS:
+            rest = sum(len(group.rows) for group, _ in own[MOST_GROUPS:])
+            table.add_row(f"{len(own) - MOST_GROUPS:,} more", f"{rest:,}", *("" for _ in names), style="dim")
+        shown += [heading(f"By {column}"), table]
+    return shown
+
+
+def _square(counts: NDArray[np.int64], labels: Sequence[str]) -> Grid:
+    table = grid("", *(shortened(label, 9) for label in labels))
+    for title in table.columns[1:]:
+        title.justify = "right"
+    for label, row in zip(labels, counts.tolist(), strict=True):
+        table.add_row(shortened(label, 16), *(f"{count:,}" for count in row))
+    return table

@@ -1,0 +1,45 @@
+"""``--log-file``: what is said on standard error, kept with the time of each line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xrfm_cli.datasets.errors import InputError, OptionError
+
+LINE, TIME = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
+
+
+@contextmanager
+def open_log(path: str | None) -> Iterator[logging.Logger | None]:
+    """A logger that appends to a file, None without one; the error that ends the command is its last line.
+
+    The logger belongs to nobody else: other libraries' messages do not go there, and none goes elsewhere.
+    Raises OptionError where the file cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        handler = logging.FileHandler(Path(path), encoding="utf-8", errors="backslashreplace")
+    except OSError as fault:
+        reason = fault.strerror or fault
+        raise OptionError(f"--log-file {path}: cannot be written: {reason}; choose another place") from fault
+    handler.setFormatter(logging.Formatter(LINE, TIME))
+    logger = logging.Logger("xrfm", logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield logger
+    except InputError as fault:
+        logger.error("%s", fault)
+        raise
+    except KeyboardInterrupt as interrupt:
+        logger.error("%s", str(interrupt) or "interrupted: nothing was saved")
+        raise
+    except Exception as fault:
+        logger.exception("internal fault: %s: %s", type(fault).__name__, fault)
+        raise
+    finally:
+        handler.close()

@@ -1,0 +1,112 @@
+"""What ``evaluate`` measures: metrics of all rows and of groups of rows, and which classes are confused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.commands.reading import say_repairs
+from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets import Table, encode_target, merge_repairs, read_weights
+from xrfm_cli.datasets.errors import OptionError, TargetError
+from xrfm_cli.datasets.values import level_values
+from xrfm_cli.streaming import in_blocks
+from xrfm_cli.tuning.metrics import evaluate_metrics
+from xrfm_cli.tuning.model import FittedModel, Prediction
+
+UNSEEN = -2  # encode_target's code of a label that training did not have
+MOST_GROUPS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scored:
+    """Rows whose target is known, with what the model predicts of them."""
+
+    model: FittedModel
+    truth: NDArray[np.generic]  # (n,) values or class codes
+    prediction: NDArray[np.float64]  # (n,) values or (n, classes) probabilities
+    weights: NDArray[np.float64] | None  # (n,)
+
+    def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
+        """Every metric of these rows, or of all; none where they have no weight at all."""
+        chosen = slice(None) if rows is None else rows
+        weights = None if self.weights is None else self.weights[chosen]
+        if weights is not None and not weights.any():
+            return {}
+        model = self.model
+        return evaluate_metrics(
+            model.target, self.truth[chosen], self.prediction[chosen], weights, model.threshold
+        )
+
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Rows by their class and the predicted one, int64 (classes, classes); None for a regression."""
+        c = len(self.model.target.classes)
+        if not c:
+            return None
+        codes = self.truth.astype(np.int64) * c + self.model.labels(self.prediction)
+        return np.bincount(codes, minlength=c * c).reshape(c, c)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """The rows that have one value of a column."""
+
+    column: str
+    value: str | None  # None where it is missing
+    rows: NDArray[np.int64]  # their places in the table, in order
+
+
+def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
+    """Predict a table whose rows all have a target."""
+    truth = encode_target(table, model.target)
+    if model.target.classes and (truth == UNSEEN).any():
+        first = int(np.argmax(truth == UNSEEN))
+        label = table.column(model.target.name)[first].as_py()
+        raise TargetError(
+            f"{table.source}: row {first + 1} has the class '{label}', which the model was not trained on; "
+            "leave such rows out or fit again with them"
+        )
+    session.renderer.stage(f"scoring {table.n_rows:,} rows")
+    parts = [model.predict(block) for block in in_blocks([table])]
+    say_repairs(merge_repairs(item for part in parts for item in part.repairs), session)
+    weighted = [item.name for item in model.schema.columns if item.role == "weight"]
+    weights = None
+    if weighted and weighted[0] in table.column_names:
+        weights = read_weights(table, model.schema)
+        session.renderer.note(f"rows weighted by '{weighted[0]}', as in training")
+    prediction = np.concatenate([_answer(part) for part in parts])
+    return Scored(model=model, truth=truth, prediction=prediction, weights=weights)
+
+
+def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:
+    """The groups of each column, the largest first.
+
+    Raises SchemaError for a column that the table lacks and OptionError for one of too many values.
+    """
+    groups = []
+    for column in columns:
+        levels = level_values(table.column(column), table.decimal)
+        texts = [*levels.values.to_pylist(), None]  # code -1 takes the last
+        if len(texts) > MOST_GROUPS:
+            raise OptionError(
+                f"--by {column}: {table.source} has {len(texts) - 1:,} values of it, and at most "
+                f"{MOST_GROUPS:,} groups are compared; choose a column of fewer"
+            )
+        order = np.argsort(levels.codes, kind="stable")
+        codes, starts = np.unique(levels.codes[order], return_index=True)
+        found = [
+            Group(column=column, value=texts[code], rows=rows)
+            for code, rows in zip(codes, np.split(order, starts[1:]), strict=True)
+        ]
+        groups += sorted(found, key=lambda group: (-len(group.rows), group.value is None, group.value or ""))
+    return groups
+
+
+def _answer(part: Prediction) -> NDArray[np.float64]:
+    """Values (n,) or probabilities (n, classes), whichever the task has."""
+    answer = part.values if part.probabilities is None else part.probabilities
+    assert answer is not None
+    return answer

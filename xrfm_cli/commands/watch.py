@@ -1,0 +1,140 @@
+"""What ``predict`` notices of its rows beside repairs: absent columns, values out of range, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import pyarrow as pa
+
+from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.tables import drift_table, heading
+from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.errors import OptionError, SchemaError, did_you_mean
+from xrfm_cli.tuning.drift import (
+    ColumnDrift,
+    add_observed,
+    column_drifts,
+    nothing_observed,
+    observe,
+    values_out_of_range,
+)
+from xrfm_cli.tuning.model import FittedModel
+
+MOST_NAMED = 5  # columns in the line about those that moved; the document has all
+
+
+class Watch:
+    """Looks at every block before it is predicted, and tells at the end what it saw.
+
+    Args:
+        model: the model that predicts.
+        path: its file, for messages.
+        threshold: of ``--check-drift``, or None.
+        allows_absent: whether columns that the model needs may be absent from the table.
+
+    Raises OptionError where drift is to be checked and the model file knows nothing of its training table.
+    """
+
+    def __init__(
+        self, model: FittedModel, *, path: str, threshold: float | None, allows_absent: bool
+    ) -> None:
+        if threshold is not None and model.profile is None:
+            raise OptionError(
+                f"--check-drift: {path} is from an earlier version and does not know its training table; "
+                f"fit it again, or refit it with xrfm fit DATA --from {path}"
+            )
+        self._needed = model.columns_read
+        self._profiles = tuple(
+            profile
+            for profile in model.profile or ()
+            if profile.column in self._needed and (threshold is not None or profile.is_ranged)
+        )
+        self._threshold = threshold
+        self._allows_absent = allows_absent
+        self._observed = nothing_observed(self._profiles)
+        self.absent: tuple[str, ...] = ()
+
+    def look(self, block: Table) -> Table:
+        """The block as the model reads it, with empty columns for allowed absent ones."""
+        self.absent = absent_columns(block, self._needed, allowed=self._allows_absent)
+        data = block.data
+        for name in self.absent:
+            data = data.append_column(name, pa.nulls(block.n_rows, pa.string()))
+        block = replace(block, data=data)
+        self._observed = add_observed(self._observed, observe(self._profiles, block))
+        return block
+
+    def tell(self, session: Session) -> None:
+        """Say what was seen on standard error, the drift as a table if it was asked for."""
+        for name in self.absent:
+            session.renderer.note(f"{name}: no such column, taken as empty in every row", kind="warning")
+        for item in values_out_of_range(self._profiles, self._observed):
+            parts = [f"{item.below:,} below" * bool(item.below), f"{item.above:,} above" * bool(item.above)]
+            counts = " and ".join(part for part in parts if part)
+            session.renderer.note(
+                f"{item.column}: {counts} the training range of {item.low} to {item.high}", kind="warning"
+            )
+        if self._threshold is not None:
+            self._tell_drift(session, self._drifts(), self._threshold)
+
+    def document(self) -> dict[str, Any]:
+        """What was seen, by the names that other programs read."""
+        out_of_range = values_out_of_range(self._profiles, self._observed)
+        drift = None
+        if self._threshold is not None:
+            columns = [
+                {**asdict(item), "passed": not item.exceeds(self._threshold)} for item in self._drifts()
+            ]
+            drift = {"threshold": self._threshold, "passed": self.passed, "columns": columns}
+        return {
+            "missing_columns": list(self.absent),
+            "out_of_range": [asdict(item) for item in out_of_range],
+            "drift": drift,
+        }
+
+    @property
+    def passed(self) -> bool:
+        """Whether no column has drifted beyond the threshold, if there is one."""
+        return self._threshold is None or not any(item.exceeds(self._threshold) for item in self._drifts())
+
+    @staticmethod
+    def _tell_drift(session: Session, drifts: Sequence[ColumnDrift], threshold: float) -> None:
+        if not drifts:
+            session.renderer.note("no column to compare with the training table", kind="warning")
+            return
+        session.renderer.message(heading("Drift from the training table"))
+        session.renderer.message(drift_table(drifts, threshold=threshold))
+        moved = [item for item in drifts if item.exceeds(threshold)]
+        if moved:
+            first = ", ".join(f"{item.column} {item.index:.2f}" for item in moved[:MOST_NAMED])
+            more = ", ..." if len(moved) > MOST_NAMED else ""
+            session.renderer.note(
+                f"{len(moved):,} of {len(drifts):,} columns moved further than {threshold:g}: {first}{more}",
+                kind="warning",
+            )
+
+    def _drifts(self) -> tuple[ColumnDrift, ...]:
+        return column_drifts(self._profiles, self._observed)
+
+
+def absent_columns(table: Table, needed: Sequence[str], *, allowed: bool) -> tuple[str, ...]:
+    """The needed columns that a table lacks; raises SchemaError unless they may be absent.
+
+    >>> absent_columns(Table(pa.table({"fee": [1.0]}), "a.csv"), ["fee", "town"], allowed=True)
+    ('town',)
+    """
+    absent = tuple(name for name in needed if name not in table.column_names)
+    if absent and len(absent) == len(needed):
+        raise SchemaError(
+            f"{table.source}: has none of the columns that the model needs, such as '{absent[0]}'"
+            f".{did_you_mean(absent[0], table.column_names)}"
+        )
+    if absent and not allowed:
+        more = f" ({len(absent) - 1:,} more are missing)" if len(absent) > 1 else ""
+        raise SchemaError(
+            f"{table.source}: no column '{absent[0]}', which the model needs{more}."
+            f"{did_you_mean(absent[0], table.column_names)} --allow-missing-columns takes it as empty"
+        )
+    return absent
