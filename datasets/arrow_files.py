@@ -14,10 +14,23 @@ from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean
 from xrfm_cli.datasets.headers import check_names
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats, seekable_path, split_compression
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.views import without_views
 
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
+# What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
+_DAMAGE = (
+    pa.ArrowIndexError,
+    pa.ArrowInvalid,
+    pa.ArrowKeyError,
+    pa.ArrowMemoryError,
+    pa.ArrowNotImplementedError,
+    pa.ArrowSerializationError,
+    pa.ArrowTypeError,
+    OSError,
+    UnicodeDecodeError,
+)
 
 
 @contextmanager
@@ -25,7 +38,7 @@ def _explained(path: Path, what: str) -> Iterator[None]:
     """Turn what Arrow raises about a broken file into one line."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowSerializationError, OSError) as error:
+    except _DAMAGE as error:
         fact = str(error).strip().splitlines()[0][:160] if str(error).strip() else "it breaks off"
         raise FileReadError(
             f"{path}: is no complete {what} file ({fact}); copy or write the file again"
@@ -54,7 +67,8 @@ def arrow_tables(
         for batch in batches(path, plain, columns, batch_rows):
             n_rows += batch.num_rows
             table = pa.Table.from_batches([batch])
-            yield Table(table if schema is None else table.select(schema.names).cast(schema), str(path))
+            aligned = table if schema is None else table.select(schema.names).cast(schema)
+            yield Table(without_views(aligned), str(path))
     if n_rows == 0:
         raise FileReadError(f"{path}: has columns but no rows")
 
@@ -87,6 +101,8 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
 
 
 def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None) -> None:
+    if not schema.names:
+        raise FileReadError(f"{path}: has no columns")
     check_names(str(path), tuple(schema.names))
     for name in columns or ():
         if name not in schema.names:
@@ -100,6 +116,7 @@ def _parquet_batches(
         _check_columns(path, file.schema_arrow, columns)
         wanted = None if columns is None else list(columns)
         for batch in file.iter_batches(batch_size=batch_rows, columns=wanted):
+            batch.validate(full=True)
             yield batch if wanted is None else batch.select(wanted)
 
 
@@ -122,6 +139,8 @@ def _ipc_batches(
         count = getattr(reader, "num_record_batches", None)
         batches = reader if count is None else (reader.get_batch(i) for i in range(count))
         for batch in batches:
+            # Arrow maps the file's offsets into memory as they are: wrong ones would be read beyond its end.
+            batch.validate(full=True)
             kept = batch if columns is None else batch.select(list(columns))
             for start in range(0, kept.num_rows, batch_rows):
                 yield kept.slice(start, batch_rows)

@@ -70,12 +70,13 @@ class OneHotEncoder:
             out[:, 0] = np.where(codes >= 0, codes, 0.5)
         else:
             width = out.shape[1]
-            nowhere = width  # an extra column that is cut off
+            nowhere = width  # no column
             rare = len(self.levels) if self.rare else nowhere
             place = np.where(unseen | (codes >= len(self.levels)), rare, codes)
             place = np.where(missing, width - 1 if self.has_missing else nowhere, place)
-            wide = np.eye(width + 1, width, dtype=np.float32)
-            out[:] = wide[place]
+            out[:] = 0.0
+            rows = np.flatnonzero(place < width)
+            out[rows, place[rows]] = 1.0
         repairs = [Repair(self.column, "missing", int(missing.sum()))]
         repairs.append(Repair(self.column, "unseen category", int(unseen.sum())))
         return tuple(repairs)

@@ -23,6 +23,7 @@ from xrfm_cli.datasets.datetimes import DatetimeEncoder, fit_datetime
 from xrfm_cli.datasets.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.datasets.free_text import TextEncoder, fit_text
 from xrfm_cli.datasets.kinds import Kind
+from xrfm_cli.datasets.naming import by_first_part
 from xrfm_cli.datasets.numeric import NumericEncoder, fit_numeric
 from xrfm_cli.datasets.repairs import Repair, merge_repairs
 from xrfm_cli.datasets.schema import ColumnSchema, TableSchema
@@ -154,12 +155,10 @@ class Encoder:
     def from_state(cls, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Encoder:
         """The encoder that `state` described."""
         columns: list[ColumnEncoder] = []
+        of_columns = by_first_part(arrays)
         for place, described in enumerate(document["columns"]):
             plain = {name: value for name, value in described.items() if name not in ("type", "kind")}
-            start = f"{place}."
-            own = {
-                name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)
-            }
+            own = of_columns.get(str(place), {})
             columns.append(_ENCODERS[described["type"]].from_state(plain, own))
         return cls(
             config=EncodingConfig(**document["config"]),

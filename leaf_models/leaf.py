@@ -149,6 +149,8 @@ class RFMLeaf:
         if not 0 < bandwidth < math.inf:
             raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
         (m, d), c = _sides(tensors["centers"]), tensors["coefficients"].shape[-1]
+        if m < 1:
+            raise ModelFileError(MISFIT)
         _refuse_misfits(tensors, centers=[(m, d)], coefficients=[(m, c)], metric=[(d,), (d, d)])
         return cls(
             config=LeafConfig.from_dict(facts["config"]),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import pickletools
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +18,20 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
-from sklearn.model_selection import cross_val_score
-from sklearn.pipeline import make_pipeline
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from xrfm_cli import XRFMClassifier, XRFMRegressor
-from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.datasets import read_table
+from xrfm_cli.datasets.errors import InputError, ModelFileError
 
-FOLDS_DIFFER = "rows are dealt to folds by their place, so repeated rows are not the same as weights"
+FOLDS_DIFFER = (
+    "rows are dealt to folds by their place, so repeated rows are not the same as weights; "
+    "and leaves in float32 cannot agree to 1e-7"
+)
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": FOLDS_DIFFER,
 }
@@ -79,6 +88,119 @@ def test_an_arrow_table_is_the_same_as_the_frame(regressor: XRFMRegressor) -> No
     table = pa.Table.from_pandas(frame, preserve_index=False)
     from_table = XRFMRegressor(trials=0, folds=2).fit(table, rent.to_numpy())
     np.testing.assert_array_equal(from_table.predict(table), regressor.predict(frame))
+
+
+class Stream:
+    """A data frame of a library that nobody here knows, which speaks Arrow."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def test_whatever_speaks_arrow_is_the_same_as_the_frame(regressor: XRFMRegressor) -> None:
+    frame, rent = flats()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    streamed = XRFMRegressor(trials=0, folds=2).fit(Stream(table), pa.array(rent), pa.array(np.ones(80)))
+    np.testing.assert_array_equal(streamed.feature_names_in_, frame.columns)
+    np.testing.assert_allclose(streamed.predict(Stream(table)), regressor.predict(frame), rtol=1e-4)
+    np.testing.assert_array_equal(regressor.predict(Stream(table)), regressor.predict(frame))
+    with pytest.raises(ValueError, match="feature names"):
+        streamed.predict(Stream(table.drop_columns("town")))
+    with pytest.raises(ValueError, match="0 sample"):
+        streamed.predict(table.slice(0, 0))
+
+
+def test_polars_is_the_same_as_the_frame(regressor: XRFMRegressor) -> None:
+    polars = pytest.importorskip("polars")
+    frame, rent = flats()
+    other = polars.from_pandas(frame)
+    fitted = XRFMRegressor(trials=0, folds=2).fit(other, polars.Series(rent.to_numpy()))
+    np.testing.assert_array_equal(fitted.predict(other), regressor.predict(frame))
+    labels = polars.Series(np.where(rent > rent.median(), "dear", "cheap"))
+    classifier = XRFMClassifier(trials=0, folds=2).fit(other, labels)
+    assert set(classifier.predict(other)) == {"dear", "cheap"}
+
+
+def test_views_as_polars_writes_them_are_text(regressor: XRFMRegressor, tmp_path: Path) -> None:
+    if not hasattr(pa, "string_view"):
+        pytest.skip("this Arrow has no views")
+    frame, _ = flats()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    town = table.column("town").combine_chunks()
+    levels = pa.array(["high", "low"]).cast(pa.string_view())
+    codes = pa.array([["high", "low"].index(item) for item in frame["floor"]], pa.uint32())
+    floor = pa.DictionaryArray.from_arrays(codes, levels)
+    viewed = table.set_column(1, "town", town.cast(pa.string_view())).set_column(2, "floor", floor)
+    np.testing.assert_array_equal(regressor.predict(viewed), regressor.predict(frame))
+    with pa.ipc.new_file(tmp_path / "t.arrow", viewed.schema) as writer:
+        writer.write_table(viewed)
+    assert [str(kind) for kind in read_table(tmp_path / "t.arrow").data.schema.types[1:3]] == [
+        "string",
+        "string",
+    ]
+
+
+def test_names_of_the_importances(regressor: XRFMRegressor) -> None:
+    assert list(regressor.get_feature_names()) == ["size", "town", "floor", "built", "lift"]
+    x, y = make_regression(40, 3, random_state=0)
+    assert list(XRFMRegressor(trials=0, folds=2).fit(x, y).get_feature_names()) == ["x0", "x1", "x2"]
+    with pytest.raises(NotFittedError):
+        XRFMRegressor().get_feature_names()
+
+
+def test_a_pickle_holds_the_models_file_and_no_more(regressor: XRFMRegressor, tmp_path: Path) -> None:
+    frame, _ = flats()
+    content = pickle.dumps(regressor)
+    for again in (pickle.loads(content), copy.deepcopy(regressor)):
+        np.testing.assert_array_equal(again.predict(frame), regressor.predict(frame))
+        assert again.get_params() == regressor.get_params()
+        assert again.model_.created == regressor.model_.created
+    named = {item for item in imported_names(content) if item.startswith(("xrfm_cli", "torch"))}
+    assert named == {"xrfm_cli.estimators"}
+    regressor.save(tmp_path / "rent.xrfm")
+    own = (tmp_path / "rent.xrfm").read_bytes()
+    assert own in content
+    with pytest.raises(ModelFileError, match="the stored model: is truncated or not"):
+        pickle.loads(content.replace(b'"rows": 80', b'"rows": 81'))
+    assert not hasattr(pickle.loads(pickle.dumps(XRFMRegressor(trials=3))), "model_")
+
+
+def imported_names(content: bytes) -> set[str]:
+    """The modules that a pickle would import."""
+    texts = [argument for _, argument, _ in pickletools.genops(content) if isinstance(argument, str)]
+    return {text.split(" ")[0] for text in texts}
+
+
+@pytest.mark.parametrize("target", ["rent", "zone"])
+def test_the_command_fits_the_same_model(target: str, tmp_path: Path) -> None:
+    frame, rent = flats()
+    frame["rent" if target == "rent" else "zone"] = (
+        rent if target == "rent" else np.where(rent > 900, "a", "b")
+    )
+    frame.to_parquet(tmp_path / "flats.parquet")
+    options = ["--trials", "2", "--folds", "2", "--seed", "3", "--preset", "quick", "--device", "cpu"]
+    options += ["--set", "kernel=norm", "--drop", "lift"]
+    fit = ["fit", "flats.parquet", "--target", target, *options]
+    for arguments in (fit, ["predict", "flats.parquet", "--output", "p.parquet", *PROBA[target]]):
+        command = [sys.executable, "-m", "xrfm_cli", *arguments, "--quiet"]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    written = pd.read_parquet(tmp_path / "p.parquet")
+    features = frame.drop(columns=target)
+    same: dict[str, Any] = {"trials": 2, "folds": 2, "random_state": 3, "preset": "quick"}
+    same |= {"set": {"kernel": "norm"}, "drop": ["lift"]}
+    if target == "rent":
+        fitted = XRFMRegressor(**same).fit(features, frame[target])
+        np.testing.assert_array_equal(fitted.predict(features), written["prediction"])
+    else:
+        classifier = XRFMClassifier(**same).fit(features, frame[target])
+        np.testing.assert_array_equal(classifier.predict_proba(features), written.iloc[:, 1:])
+        np.testing.assert_array_equal(classifier.predict(features), written["prediction"])
+
+
+PROBA: dict[str, tuple[str, ...]] = {"rent": (), "zone": ("--proba",)}
 
 
 def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
@@ -161,6 +283,25 @@ def test_weights_and_threads() -> None:
     assert torch.get_num_threads() == before
     with pytest.raises(ValueError, match="weight"):
         plain.fit(x, y, sample_weight=np.full(80, -1.0))
+
+
+def test_text_labels_are_searched_in_a_pipeline() -> None:
+    x, y = make_classification(60, 4, random_state=0)
+    labels = np.array(["no", "yes"], dtype=object)[y]
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", XRFMClassifier(trials=0, folds=2))])
+    grid = {"model__set": [{"bandwidth": 3.0}, {"bandwidth": 30.0}]}
+    search = GridSearchCV(pipeline, grid, cv=2, scoring="neg_log_loss").fit(x, labels)
+    assert set(search.predict(x)) == {"no", "yes"}
+    assert search.best_estimator_["model"].model_.members[0].params["bandwidth"] in (3.0, 30.0)
+
+
+def test_every_public_method_is_typed() -> None:
+    for kind in (XRFMRegressor, XRFMClassifier):
+        methods = [name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))]
+        own = [name for name in methods if getattr(kind, name).__module__.startswith("xrfm_cli")]
+        assert {"fit", "predict", "save", "load", "get_feature_names"} <= set(own)
+        for name in own:
+            assert "return" in typing.get_type_hints(getattr(kind, name)), name
 
 
 def test_it_takes_its_place_among_estimators() -> None:

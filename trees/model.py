@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
+from xrfm_cli.datasets.naming import by_first_part
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 from xrfm_cli.leaf_models.leaf import MISFIT
 from xrfm_cli.leaf_models.precision import wide_dtype
@@ -144,8 +145,9 @@ class TreeModel:
             for number, node in enumerate(facts["splits"])
         )
         check_tree(splits, len(facts["leaves"]))
+        of_leaves = by_first_part(by_first_part(tensors).get("leaf", {}))
         leaves = tuple(
-            leaf_from_state(leaf_facts, _under(tensors, f"leaf.{number}."))
+            leaf_from_state(leaf_facts, of_leaves.get(str(number), {}))
             for number, leaf_facts in enumerate(facts["leaves"])
         )
         check_shapes(splits, leaves)
@@ -179,7 +181,3 @@ def check_shapes(splits: tuple[SplitNode, ...], leaves: tuple[LeafModel, ...]) -
     kinds = {(leaf.centers.shape[1], leaf.coefficients.shape[1], leaf.coefficients.dtype) for leaf in leaves}
     if len(kinds) > 1 or any(node.direction.shape != (d,) for node in splits):
         raise ModelFileError(MISFIT)
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

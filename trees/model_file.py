@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +23,20 @@ from xrfm_cli.datasets.errors import InputError, ModelFileError
 FORMAT_VERSION = 1
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 MAX_MANIFEST_BYTES = 256 << 20
+MAX_HEADER_BYTES = 100_000_000  # of the tensors' names, types and shapes; safetensors reads no more either
+TYPES = ("F32", "F64", "I64")
+MAX_SIDES = 2  # of a tensor: numbers in a row, or a matrix
+# What reading a container raises where its bytes make no sense.
+_BROKEN = (
+    zipfile.BadZipFile,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date for the container's members: equal models are equal bytes
 
 
@@ -36,6 +51,7 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
     document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: _digest(blob)}}
     document["sha256"][MANIFEST] = _digest(_canonical(document))
     text = _canonical(document)
+    _check_readable(path, text, blob)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as fault:
@@ -59,6 +75,15 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
         Path(temporary).unlink(missing_ok=True)
 
 
+def _check_readable(path: Path, text: bytes, blob: bytes) -> None:
+    """Refuse to write what is too large to be read again."""
+    if len(text) > MAX_MANIFEST_BYTES or int.from_bytes(blob[:8], "little") > MAX_HEADER_BYTES:
+        raise InputError(
+            f"{path}: cannot be written (a manifest of {len(text):,} bytes is too large). "
+            "Leave out columns of very many levels with --drop, or make leaves larger with --set leaf_size=N."
+        )
+
+
 def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read and verify a model file; ``(manifest, tensors)``.
 
@@ -70,25 +95,42 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path}: no such model file. Fit one with: xrfm fit DATA --target COLUMN --model {path}"
         )
     try:
-        with zipfile.ZipFile(path) as container:
-            members = {info.filename: info for info in container.infolist()}
-            if len(container.infolist()) != 2 or set(members) != {MANIFEST, TENSORS}:
-                raise _refused(path, "is not a model file")
-            if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
-                raise _refused(path, "has a compressed member, which no model file has")
-            if any(info.file_size > path.stat().st_size for info in members.values()):
-                raise _refused(path, "claims to be larger than it is")
-            if members[MANIFEST].file_size > MAX_MANIFEST_BYTES:
-                raise _refused(path, "has a manifest of unreasonable size")
-            text, blob = container.read(MANIFEST), container.read(TENSORS)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as fault:
-        raise _refused(path, f"is truncated or not a model file ({fault})") from None
-    manifest = _manifest(path, text)
+        with path.open("rb") as stream:
+            manifest, blob = _members(path, stream)
+    except PermissionError as fault:
+        raise ModelFileError(f"{path}: cannot be read ({fault.strerror}). Check its permissions.") from None
+    except _BROKEN as fault:
+        reason = str(fault) or type(fault).__name__
+        raise _refused(path, f"is truncated or not a model file ({reason})") from None
     hashes = manifest.get("sha256")
     own = hashes.pop(MANIFEST, None) if isinstance(hashes, dict) else None
-    if hashes != {TENSORS: _digest(blob)} or own != _digest(_canonical(manifest)):
+    if hashes != {TENSORS: _digest(blob)} or own != _manifest_digest(manifest):
         raise _refused(path, "was altered or damaged: its hashes do not match")
     return manifest, _tensors(path, blob)
+
+
+def _members(path: Path, stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
+    """The manifest, of a version that is known, and the tensors' bytes; no hash is looked at yet."""
+    with zipfile.ZipFile(stream) as container:
+        manifest = _manifest(path, _stored(path, container, MANIFEST, at_most=MAX_MANIFEST_BYTES))
+        if len(container.infolist()) != 2:
+            raise _refused(path, "has members that no model file has")
+        return manifest, _stored(path, container, TENSORS)
+
+
+def _stored(path: Path, container: zipfile.ZipFile, name: str, *, at_most: int | None = None) -> bytes:
+    """A member, which must be there once and must not become larger by reading it."""
+    found = [info for info in container.infolist() if info.filename == name]
+    if len(found) != 1:
+        raise _refused(path, f"is not a model file: it has {len(found) or 'no'} '{name}'")
+    info = found[0]
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise _refused(path, "has a compressed member, which no model file has")
+    if info.file_size > path.stat().st_size:
+        raise _refused(path, "claims to be larger than it is")
+    if at_most is not None and info.file_size > at_most:
+        raise _refused(path, f"has a '{name}' of unreasonable size")
+    return container.read(name)
 
 
 def _manifest(path: Path, text: bytes) -> dict[str, Any]:
@@ -107,15 +149,47 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     return manifest
 
 
+def _manifest_digest(manifest: Mapping[str, Any]) -> str | None:
+    """None for what this program cannot have written, such as numbers that are not finite."""
+    try:
+        return _digest(_canonical(manifest))
+    except (ValueError, RecursionError):
+        return None
+
+
 def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
+    fault = _header_fault(blob)
+    if fault:
+        raise _refused(path, f"has unreadable tensors ({fault})")
     try:
         tensors = load_tensors(blob)
-    except (SafetensorError, ValueError, KeyError) as fault:
-        raise _refused(path, f"has unreadable tensors ({fault})") from None
+    except (SafetensorError, AssertionError, LookupError, RuntimeError, ValueError) as error:
+        raise _refused(path, f"has unreadable tensors ({error})") from None
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise _refused(path, f"has values that are not finite in tensor '{name}'")
     return tensors
+
+
+def _header_fault(blob: bytes) -> str | None:
+    """What is wrong with the names, types and shapes of the tensors, before room is made for any.
+
+    That the shapes agree with the bytes is for safetensors to check.
+    """
+    length = int.from_bytes(blob[:8], "little")
+    if not 2 <= length <= min(MAX_HEADER_BYTES, len(blob) - 8):
+        return f"a header of {length:,} bytes"
+    try:
+        header = json.loads(blob[8 : 8 + length])
+        for name, facts in header.items():
+            shape = facts["shape"]
+            if facts["dtype"] not in TYPES:
+                return f"tensor '{name}' has the type {facts['dtype']!r}"
+            if len(shape) > MAX_SIDES or any(type(side) is not int or side > len(blob) for side in shape):
+                return f"tensor '{name}' has the shape {shape!r}"
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return "a header that describes no tensors"
+    return None
 
 
 def _refused(path: Path, fact: str) -> ModelFileError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.datasets.naming import by_first_part
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import coding_from_json
@@ -72,6 +74,25 @@ def save_model(model: FittedModel, path: Path) -> None:
     write_model_file(path, manifest, tensors)
 
 
+def model_to_bytes(model: FittedModel) -> bytes:
+    """The contents of the file that ``save_model`` writes."""
+    with TemporaryDirectory(prefix="xrfm-") as folder:
+        path = Path(folder) / "model.xrfm"
+        save_model(model, path)
+        return path.read_bytes()
+
+
+def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
+    """The model of a file's contents, checked as a file is; ModelFileError for anything else."""
+    with TemporaryDirectory(prefix="xrfm-") as folder:
+        path = Path(folder) / "model.xrfm"
+        path.write_bytes(content)
+        try:
+            return load_model(path, device=device)
+        except ModelFileError as fault:
+            raise ModelFileError(str(fault).replace(str(path), "the stored model")) from fault
+
+
 def _encoders_to_json(
     model: FittedModel, tensors: dict[str, Tensor]
 ) -> tuple[dict[int, int], list[dict[str, Any]]]:
@@ -119,8 +140,10 @@ def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
 
 
 def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -> FittedModel:
+    parts = by_first_part(tensors)
+    of_encoders, of_members = (by_first_part(parts.get(name, {})) for name in ("encoder", "member"))
     encoders = [
-        Encoder.from_state(facts, {k: v.numpy() for k, v in _under(tensors, f"encoder.{number}.").items()})
+        Encoder.from_state(facts, {k: v.numpy() for k, v in of_encoders.get(str(number), {}).items()})
         for number, facts in enumerate(manifest["encoders"])
     ]
     members = tuple(
@@ -128,7 +151,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
             trial=int(facts["trial"]),
             weight=float(facts["weight"]),
             encoder=encoders[_place(facts["encoder"], len(encoders))],
-            tree=TreeModel.from_state(facts["tree"], _under(tensors, f"member.{number}.")),
+            tree=TreeModel.from_state(facts["tree"], of_members.get(str(number), {})),
             coding=coding_from_json(facts["coding"]),
             calibrator=None if facts["calibrator"] is None else Calibrator.from_json(facts["calibrator"]),
             params=dict(facts["params"]),
@@ -143,7 +166,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         members=members,
         calibration=None if calibration is None else Calibrator.from_json(calibration),
         threshold=None if manifest["threshold"] is None else float(manifest["threshold"]),
-        intervals=_intervals_from_json(manifest["intervals"], encoders, _under(tensors, "spread.")),
+        intervals=_intervals_from_json(manifest["intervals"], encoders, parts.get("spread", {})),
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
         created=created,
@@ -196,7 +219,3 @@ def _place(value: Any, count: int) -> int:
     if not isinstance(value, int) or not 0 <= value < count:
         raise ValueError(f"no encoder {value!r}")
     return value
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,7 +1,8 @@
 """The same path from table to model, as two scikit-learn estimators.
 
-Arguments are the command's options with underscores; ``random_state`` is the seed. Input may be a pandas
-DataFrame, a pyarrow Table (text, categories, dates and missing values included) or a numeric array.
+Arguments are the command's options with underscores; ``random_state`` is the seed. Input may be a data
+frame of pandas, pyarrow, polars or whatever else speaks Arrow (text, categories, dates and missing values
+included), or an array. The same table, options and seed predict the same as from the command.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,23 +20,18 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    assert_all_finite,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xrfm_cli.datasets import SchemaOverrides, Table, TargetSchema, infer_schema
 from xrfm_cli.datasets.errors import InputError
 from xrfm_cli.durations import parse_duration
-from xrfm_cli.frames import table_of, training_table
+from xrfm_cli.frames import ColumnLike, TableLike, as_arrow, checked_target, table_of, training_table
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import FitConfig, PresetName
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model import FittedModel, Prediction
-from xrfm_cli.tuning.storage import load_model, save_model
+from xrfm_cli.tuning.storage import load_model, model_from_bytes, model_to_bytes, save_model
 
 
 class _XRFMEstimator(BaseEstimator, ABC):
@@ -80,21 +77,22 @@ class _XRFMEstimator(BaseEstimator, ABC):
         self.memory = memory
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: TableLike, y: ColumnLike, sample_weight: ColumnLike | None = None) -> Self:  # noqa: N803
         """Fit on rows ``X`` (n, columns) with targets ``y`` (n,) and optional weights (n,).
 
         Raises ValueError, in the words of the command, for data that cannot be learned from.
         """
+        X = as_arrow(X)  # noqa: N806
         features = table_of(X)
         self._is_loaded = False
         validate_data(self, X, skip_check_array=True)
         if features.n_rows < 2:
             raise ValueError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
-        y = self._checked_target(y, features.n_rows)
+        target_values = self._checked_target(y, features.n_rows)
         with _as_value_error(), _threads(self.threads):
-            table, target_name, weight = training_table(features, y, sample_weight)
-            counted = y if weight is None else y[np.asarray(table.column(weight)) != 0]
-            target = self._target_schema(target_name, y, counted)
+            table, target_name, weight = training_table(features, target_values, sample_weight)
+            is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
+            target = self._target_schema(target_name, target_values, target_values[is_counted])
             numeric = (*self.numeric, *self._plain_numbers(X, features))
             overrides = SchemaOverrides(
                 target=target_name,
@@ -120,6 +118,11 @@ class _XRFMEstimator(BaseEstimator, ABC):
             self._importances = np.array([shares.get(name, 0.0) for name in self._input_names()])
         return self._importances
 
+    def get_feature_names(self) -> NDArray[np.object_]:
+        """The input columns in the order of ``feature_importances_``; those of an array are ``x0 x1 ...``."""
+        check_is_fitted(self)
+        return np.array(self._input_names(), dtype=object)
+
     def save(self, path: str | Path) -> None:
         """Write the model file, which the command ``xrfm`` and :meth:`load` read."""
         check_is_fitted(self)
@@ -137,15 +140,31 @@ class _XRFMEstimator(BaseEstimator, ABC):
         estimator._adopt(model.target, path)
         estimator.model_ = model
         estimator._is_loaded = True
-        names = estimator._input_names()
-        estimator.n_features_in_ = len(names)
-        estimator.feature_names_in_ = np.array(names, dtype=object)
+        estimator.feature_names_in_ = estimator.get_feature_names()
+        estimator.n_features_in_ = len(estimator.feature_names_in_)
         return estimator
 
-    def _predictions(self, X: Any, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled, the model is its file: what comes back is checked as a file is."""
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            state["model_"] = (model_to_bytes(self.model_), self.model_.created)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "model_" in state:
+            content, created = state["model_"]
+            state["model_"] = replace(model_from_bytes(content, device=state["device"]), created=created)
+        super().__setstate__(state)
+
+    def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predictions in the same fixed blocks as the command's, so that both give the same numbers."""
         check_is_fitted(self)
+        X = as_arrow(X)  # noqa: N806
         table = table_of(X)
+        if not table.n_rows:
+            raise ValueError("Found array with 0 sample(s): there is nothing to predict")
         if not getattr(self, "_is_loaded", False):  # a file's model finds its columns itself, by name
             validate_data(self, X, reset=False, skip_check_array=True)
         with _as_value_error(), _threads(self.threads):
@@ -179,7 +198,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         )
 
     @abstractmethod
-    def _checked_target(self, y: Any, rows: int) -> NDArray[Any]:
+    def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
         """The target (n,) of the type that the task needs."""
 
     @abstractmethod
@@ -207,11 +226,11 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
     (5,)
     """
 
-    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
         """The expected value of each row, (n,)."""
         return np.concatenate([np.asarray(part.values) for part in self._predictions(X)])
 
-    def predict_interval(self, X: Any, level: float = 0.9) -> NDArray[np.float64]:  # noqa: N803
+    def predict_interval(self, X: TableLike, level: float = 0.9) -> NDArray[np.float64]:  # noqa: N803
         """Bounds (n, 2) that hold the truth with probability ``level``, wider where errors are larger."""
         parts = self._predictions(X, interval=level)
         bounds = [(part.lower, part.upper) for part in parts]
@@ -220,7 +239,7 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
     def _target_schema(self, name: str, y: NDArray[Any], counted: NDArray[Any]) -> TargetSchema:
         return TargetSchema(name=name, task="regression", reason="a regressor was asked for")
 
-    def _checked_target(self, y: Any, rows: int) -> NDArray[Any]:
+    def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
         return checked_target(self, y, rows).astype(np.float64)
 
     def _adopt(self, target: TargetSchema, path: str | Path) -> None:
@@ -239,12 +258,12 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
 
     classes_: NDArray[Any]
 
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: TableLike) -> NDArray[Any]:  # noqa: N803
         """The class of each row, (n,): the most probable unless a threshold was tuned."""
         probabilities = self.predict_proba(X)
         return self.classes_[self.model_.labels(probabilities)]
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
         """The probability of each class, (n, classes), in the order of ``classes_``."""
         return np.concatenate([np.asarray(part.probabilities) for part in self._predictions(X)])
 
@@ -262,7 +281,7 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
             positive=classes[-1] if is_binary else None,
         )
 
-    def _checked_target(self, y: Any, rows: int) -> NDArray[Any]:
+    def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
         found = checked_target(self, y, rows)
         check_classification_targets(found)
         return found
@@ -271,18 +290,6 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
         if target.task == "regression":
             raise ValueError(f"{path}: predicts a number; load it with XRFMRegressor")
         self.classes_ = np.array(target.classes)
-
-
-def checked_target(estimator: BaseEstimator, y: Any, rows: int) -> NDArray[Any]:
-    """The target as an array (n,) without missing values; ValueError in scikit-learn's words otherwise."""
-    if y is None:
-        name = type(estimator).__name__
-        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    found = column_or_1d(y.to_numpy() if hasattr(y, "to_numpy") else y, warn=True)
-    assert_all_finite(found, input_name="y")
-    if len(found) != rows:
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: {[rows, len(found)]}")
-    return found
 
 
 @contextmanager

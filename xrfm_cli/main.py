@@ -21,6 +21,7 @@ from typing import Any
 
 import typer
 
+from xrfm_cli.commands import streams
 from xrfm_cli.commands.clock import process_start
 from xrfm_cli.commands.config import YES
 from xrfm_cli.commands.registry import KNOWN, build_app
@@ -30,20 +31,22 @@ DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
 COMPLETION_VARIABLE = "_XRFM_COMPLETE"
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None
+ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # a closed terminal too
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     if arguments is None:
         started = process_start()
+        streams.open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # an old terminal shows ? where it has no bar
         status = run(sys.argv[1:], started=started)
         if status == INTERRUPTED:
             # Threads of the libraries may be at work still; waiting for them could hang or abort.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            streams.results().flush()
+            streams.messages().flush()
             os._exit(status)
         sys.exit(status)
     sys.exit(run(arguments))
@@ -60,7 +63,7 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     0
     """
     is_debugging = "--debug" in arguments or os.environ.get("XRFM_DEBUG", "").lower() in YES
-    handler = _interrupt_on_termination()
+    handlers = _interrupt_on_termination()
     try:
         return _invoke(list(arguments), started)
     except InputError as fault:
@@ -68,8 +71,7 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         return _fail(str(interrupt) or "interrupted: nothing was saved", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of standard output has seen enough; leave nothing for Python to flush at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence(sys.stdout)  # its reader has seen enough
         return DONE
     except OSError as fault:
         if is_debugging:
@@ -83,8 +85,8 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
         way_out = "" if is_debugging else " (--debug shows where)"
         return _fail(f"internal fault: {kind}: {fault}{way_out}", FAULT)
     finally:
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _invoke(arguments: list[str], started: float | None) -> int:
@@ -102,7 +104,7 @@ def _invoke(arguments: list[str], started: float | None) -> int:
         status = end.code
     except CLICK_ERROR as fault:
         raise InputError(_usage(fault, arguments)) from fault
-    sys.stdout.flush()
+    streams.results().flush()
     return status if isinstance(status, int) else DONE
 
 
@@ -123,16 +125,20 @@ def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
 
 def _fail(message: str, status: int) -> int:
     """Say in one line why it ended, whatever line breaks the message has."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    streams.messages().write(f"error: {' '.join(message.split())}\n")
     return status
 
 
-def _interrupt_on_termination() -> SignalHandler:
-    """Let SIGTERM do what Ctrl-C does: keep the best so far. Returns the handler before."""
+def _interrupt_on_termination() -> dict[signal.Signals, SignalHandler]:
+    """Let the ends that others make do what Ctrl-C does: keep the best so far. Returns the handlers before.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        return None
-    return signal.signal(signal.SIGTERM, interrupt)
+        return {}
+    heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, interrupt) for number in heard}

@@ -214,6 +214,31 @@ def plain_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("wrong", [None, "text", 0.5, [], {}], ids=str)
+def test_facts_of_another_type_in_the_report_are_refused(wrong: Any, plain: Path, tmp_path: Path) -> None:
+    manifest, tensors = read_model_file(plain)
+    for name, value in manifest["report"].items():
+        if type(wrong) is type(value):
+            continue
+        changed = {**manifest, "report": {**manifest["report"], name: wrong}}
+        assert f"'{name}'" in refused(write(tmp_path / "bad.xrfm", (changed, tensors)))
+
+
+def test_a_wide_category_without_tensors_to_match_is_refused_before_room_is_made(tmp_path: Path) -> None:
+    model = fit(law(40), folds=2, pinned={"kernel": "linear"})
+    save_model(model, tmp_path / "model.xrfm")
+    manifest, tensors = read_model_file(tmp_path / "model.xrfm")
+    levels = manifest["encoders"][0]["columns"][-1]["levels"]
+    levels += [f"{number}" for number in range(100_000)]  # a square of these would be 40 GB
+    refused(write(tmp_path / "bad.xrfm", (manifest, tensors)))
+    d = model.members[0].encoder.n_features + 100_000
+    for name in [name for name in tensors if name.startswith("member.0.leaf.0.")]:
+        if tensors[name].shape[0] == d - 100_000:
+            tensors[name] = torch.zeros(d, *tensors[name].shape[1:])
+    wide = load_model(write(tmp_path / "wide.xrfm", (manifest, tensors)))
+    assert answers(wide, PROBE).shape == (40,)
+
+
 def test_every_missing_key_is_refused_or_harmless(plain: Path, tmp_path: Path) -> None:
     check_changes(plain, tmp_path, lambda inner, key: inner.pop(key))
 
@@ -225,7 +250,7 @@ def test_every_wrong_fact_of_logarithms_is_refused_or_harmless(
     check_changes(plain_logs, tmp_path, lambda inner, key: inner.__setitem__(key, copy.copy(wrong)), "coding")
 
 
-@pytest.mark.parametrize("wrong", [None, "text", -7, 1e300, [], {"a": 1}], ids=str)
+@pytest.mark.parametrize("wrong", [None, "text", -7, 1e300, 1 << 62, [], {"a": 1}], ids=str)
 def test_every_wrong_value_is_refused_or_harmless(wrong: Any, plain: Path, tmp_path: Path) -> None:
     check_changes(plain, tmp_path, lambda inner, key: inner.__setitem__(key, copy.copy(wrong)))
 

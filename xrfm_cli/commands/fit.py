@@ -14,7 +14,7 @@ from xrfm_cli.commands.resume import record_folder, resumable, shared_place
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
@@ -150,6 +150,8 @@ def _finish(model: FittedModel, options: FitOptions, session: Session) -> int:
         write_fit_report(model, explanation, html, json)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"interrupted: {options.model} is saved, its report is not") from interrupt
+    except InputError as fault:
+        raise InputError(f"{fault} The model is saved in {options.model}.") from fault
     document = fit_document(model, explanation)
     show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
     session.renderer.document("fit", document)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xrfm_cli.commands import streams
 from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS
 from xrfm_cli.datasets.errors import OptionError
 
@@ -31,7 +32,7 @@ class TableWriter(Protocol):
 class CsvWriter:
     """Rows as CSV: quoted only where needed, missing as nothing, numbers so that they read back equal."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | streams.GuardedStream) -> None:
         self._stream = stream
         self._has_header = False
 
@@ -106,8 +107,9 @@ BINARY_WRITERS: dict[str, type[ParquetWriter] | type[ArrowWriter]] = {
 def open_output(path: str | None) -> Iterator[TableWriter]:
     """A writer of CSV, Parquet or Arrow by the ending of ``path``; without a path, CSV on standard output."""
     if path is None:
-        yield CsvWriter(sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        out = streams.rows()
+        yield CsvWriter(out)
+        out.flush()
         return
     with open_whole(Path(path)) as stream:
         binary_writer = BINARY_WRITERS.get(Path(path).suffix)
@@ -123,11 +125,40 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name only when it is complete."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("wb") as stream:
+        with _named(path):
+            raw = _UnfinishedFile(unfinished, path)
+        with io.BufferedWriter(raw) as stream:
             yield stream
-        unfinished.replace(path)
+            stream.flush()
+            with _named(path):
+                os.fsync(raw.fileno())
+        with _named(path):
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+class _UnfinishedFile(io.FileIO):
+    """Bytes on their way into a file; what goes wrong is said of the file that they will be."""
+
+    def __init__(self, unfinished: Path, path: Path) -> None:
+        super().__init__(unfinished, "wb")
+        self._path = path
+
+    def write(self, data: Any, /) -> int:
+        """Write some of the bytes; returns how many."""
+        with _named(self._path):
+            return super().write(data) or 0
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise OptionError(
+            f"{path}: cannot be written ({fault.strerror}); make room or choose another place"
+        ) from fault
 
 
 def beside(model: str, ending: str) -> Path:
@@ -156,10 +187,9 @@ def check_writable(path: str) -> None:
         raise OptionError(f"{path}: no directory '{file.parent}'; create it first")
     if not file.parent.is_dir():
         raise OptionError(f"{path}: '{file.parent}' is not a directory")
-    trial = file.with_name(f".{file.name}.{os.getpid()}.try")
     try:
-        trial.touch(exist_ok=False)
-        trial.unlink()
+        with TemporaryFile(dir=file.parent):  # without a name: there is nothing to leave behind
+            pass
     except OSError as fault:
         reason = fault.strerror or fault
         raise OptionError(

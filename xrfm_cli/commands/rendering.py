@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from xrfm_cli.commands import streams
 from xrfm_cli.datasets.events import Event
 
 SCHEMA_VERSION = 1
@@ -34,9 +34,9 @@ class Renderer:
     ) -> None:
         self.is_quiet = is_quiet
         self.is_json = is_json
+        self._messages = _console(streams.messages())
+        self._results = _console(streams.results())
         self._log = log
-        self._messages = _console(sys.stderr)
-        self._results = _console(sys.stdout)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._stage = ""
@@ -89,8 +89,9 @@ class Renderer:
         """Print the one JSON document of ``--json``."""
         self.close()
         if self.is_json:
-            sys.stdout.write(as_document(command, content))
-            sys.stdout.flush()
+            out = streams.results()
+            out.write(as_document(command, content))
+            out.flush()
 
     def close(self) -> None:
         """Take the progress bar down."""

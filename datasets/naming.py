@@ -1,0 +1,21 @@
+"""Names with dots, such as ``member.0.leaf.3.centers``, as nested mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def by_first_part(values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
+    """Values by the part of their names before the first dot, each under the rest of its name.
+
+    >>> by_first_part({"leaf.0.centers": 1, "leaf.1.centers": 2, "directions": 3})
+    {'leaf': {'0.centers': 1, '1.centers': 2}, 'directions': {'': 3}}
+    """
+    parts: dict[str, dict[str, Value]] = {}
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        parts.setdefault(first, {})[rest] = value
+    return parts

@@ -1,0 +1,159 @@
+"""What must hold for any bytes at all: a result that holds together, or an error in one line.
+
+Hypothesis draws the bytes in the test suite; in ``benchmarks/fuzz`` a fuzzer that is guided by coverage does.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from xrfm_cli.datasets import Table, fit_encoder, infer_schema, read_chunks, read_table
+from xrfm_cli.datasets.errors import InputError, ModelFileError, XRFMError
+from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.storage import load_model
+
+KEPT = Path(__file__).parent / "models"
+MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
+
+
+def small_table() -> pa.Table:
+    """Every kind of column, with gaps."""
+    return pa.table(
+        {
+            "n": [1.5, None, -3.0, 1e300, 0.0, 2.0],
+            "k": [1, 2, 3, None, 5, 6],
+            "c": ["a", "b", None, "a", "b", "ü"],
+            "b": [True, False, None, True, False, True],
+            "d": pa.array([0, 1, 2, None, 4, 10_000], pa.date32()),
+            "t": ["some words here", "and more of them", "a,b", 'say "x"', "two\nlines", None],
+        }
+    )
+
+
+@cache
+def table_seeds() -> dict[str, bytes]:
+    """Whole files of every format by the ending that they need."""
+    table = small_table()
+    text, parquet, file, stream = (io.BytesIO() for _ in range(4))
+    pyarrow.csv.write_csv(table, text)
+    pq.write_table(table, parquet)
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    csv = text.getvalue()
+    return {
+        ".csv": csv,
+        ".tsv": csv.replace(b",", b"\t"),
+        ".txt": csv.decode().encode("utf-16"),
+        ".csv.gz": gzip.compress(csv, mtime=0),
+        ".csv.bz2": bz2.compress(csv),
+        ".csv.xz": lzma.compress(csv),
+        ".csv.zst": pa.Codec("zstd").compress(csv, asbytes=True),
+        ".parquet": parquet.getvalue(),
+        ".arrow": file.getvalue(),
+        ".feather": stream.getvalue(),
+    }
+
+
+@cache
+def model_seeds() -> tuple[bytes, ...]:
+    """Model files of this and earlier releases."""
+    return tuple(path.read_bytes() for path in sorted(KEPT.glob("*/*.xrfm")))
+
+
+def check_named(fault: BaseException, path: Path) -> None:
+    """An error names the file; the command makes one line of it, whatever its columns are called."""
+    assert path.name in str(fault), fault
+
+
+def check_reader(data: bytes, path: Path) -> Table | None:
+    """Read bytes as a table: refused in one line, or a table, the same in chunks, that can be encoded."""
+    path.write_bytes(data)
+    try:
+        table = read_table(path)
+    except InputError as fault:
+        check_named(fault, path)
+        return None
+    assert table.n_rows > 0
+    assert len(set(table.column_names)) == len(table.column_names) > 0
+    chunks = [chunk.data for chunk in read_chunks(path, chunk_rows=4)]
+    assert pa.concat_tables(chunks).equals(table.data) or has_nan(table)
+    try:
+        schema = infer_schema(table)
+        _, x = fit_encoder(table, schema, target=np.zeros((table.n_rows, 1)))
+    except InputError as fault:
+        check_named(fault, path)
+        return table
+    assert np.isfinite(x).all()
+    return table
+
+
+def has_nan(table: Table) -> bool:
+    """Whether a comparison of the table with itself fails."""
+    return not table.data.equals(table.data)
+
+
+def check_loader(data: bytes, path: Path) -> FittedModel | None:
+    """Load bytes as a model: refused in one line, or a model that answers as models do."""
+    path.write_bytes(data)
+    try:
+        model = load_model(path)
+    except ModelFileError as fault:
+        check_named(fault, path)
+        assert str(fault).isprintable(), fault  # noqa: PT017 - its message, not whether it is raised
+        return None
+    try:
+        prediction = model.predict(asked_rows())
+        if prediction.probabilities is not None:
+            model.labels(prediction.probabilities)
+    except XRFMError:
+        return model  # an answer too: values may be too large for its leaves
+    return model
+
+
+@cache
+def asked_rows() -> Table:
+    """The rows that the kept models know."""
+    return read_table(sorted(KEPT.glob("*/rows.csv"))[0])
+
+
+def opened(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The manifest and the tensors' bytes of a model file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as container:
+        return json.loads(container.read(MANIFEST)), container.read(TENSORS)
+
+
+def sealed(manifest: dict[str, Any], blob: bytes) -> bytes:
+    """A model file whose hashes are right: an attacker can compute them too."""
+    document = {**manifest, "sha256": {TENSORS: hashlib.sha256(blob).hexdigest()}}
+    document["sha256"][MANIFEST] = hashlib.sha256(canonical(document)).hexdigest()
+    return archive([(MANIFEST, canonical(document)), (TENSORS, blob)])
+
+
+def canonical(document: dict[str, Any]) -> bytes:
+    """The text of a manifest over which its hash is taken."""
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
+
+
+def archive(contents: list[tuple[str, bytes]]) -> bytes:
+    """A ZIP of stored members."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as container:
+        for name, content in contents:
+            container.writestr(zipfile.ZipInfo(name), content)
+    return stream.getvalue()
