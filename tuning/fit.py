@@ -41,7 +41,7 @@ from xrfm_cli.tuning.study import search
 from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
 
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
-# Of a time limit, by which the estimate of a trial may be wrong; of a long one less, as many trials were seen.
+# Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 120.0
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
