@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xrfm_cli.commands import streams
 from xrfm_cli.commands.config import gather, misspelt_variables, resolve
 from xrfm_cli.commands.config_page import config_page
 from xrfm_cli.commands.fit_options import FitOptions
@@ -142,7 +143,9 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
         given = gather(settings, typed, command=name, known=KNOWN, environment=os.environ)
         options = command.options(**resolve(settings, given))
         if options.print_config:
-            typer.echo(config_page(name, command.options, given), nl=False)
+            results = streams.results()
+            results.write(config_page(name, command.options, given))
+            results.flush()
             return
         for field, setting in settings.items():
             if setting.is_required and field not in given:
