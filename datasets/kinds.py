@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dates import DateFormat, Moments, guess_format, moment_values, parse_moments
 from xrfm_cli.datasets.dialect import DateOrder
-from xrfm_cli.datasets.units import units_of
+from xrfm_cli.datasets.units import unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
@@ -149,7 +149,7 @@ def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decisi
         return None
     values = np.append(numbers.values, np.nan)[levels.codes]
     plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
-    decision = _decide_numbers(name, plain, f"; the unit '{units[0]}' is left out")
+    decision = _decide_numbers(name, plain, unit_note(units[0]))
     return replace(decision, unit=units[0])
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.errors import SchemaError, TargetError, did_you_mean
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.units import common_unit
+from xrfm_cli.datasets.units import common_unit, unit_note
 from xrfm_cli.datasets.values import (
     Levels,
     is_date,
@@ -104,8 +104,7 @@ def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, a
         shown = f"{distinct[0]:g}" if len(distinct) else "infinite"
         raise TargetError(f"{table.source}: target '{name}' is constant ({shown}); there is nothing to learn")
     reason = "asked for" if asked else f"{len(distinct):,} distinct numbers"
-    reason += f"; the unit '{unit}' is left out" if unit else ""
-    return TargetSchema(name=name, task="regression", reason=reason, unit=unit)
+    return TargetSchema(name=name, task="regression", reason=reason + unit_note(unit), unit=unit)
 
 
 def _class_target(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from xrfm_cli.datasets.durations import UNIT as DURATION
+from xrfm_cli.datasets.durations import duration_seconds
 
 # Units that may follow a number without a blank; letters that also end codes, such as A, are not among them.
 _CLOSE_UNITS = (
@@ -21,10 +25,14 @@ _PARTS = (
 def units_of(words: pa.Array) -> tuple[str, ...]:
     """The distinct units of texts that are numbers with a unit or without; empty where one is no number.
 
+    Durations of several parts, such as 1h 30min, have one unit together.
+
     >>> units_of(pa.array(["12 kg", "7 kg"])), units_of(pa.array(["$5", "€6"])), units_of(pa.array(["x"]))
     (('kg',), ('$', '€'), ())
     """
     parts = pc.extract_regex(words.drop_null(), _PARTS)
+    if parts.null_count and not np.isnan(duration_seconds(words.drop_null())).any():
+        return (DURATION,)
     if parts.null_count or not len(parts):
         return ()
     return tuple(sorted(pc.unique(_unit(parts)).to_pylist()))
@@ -38,6 +46,17 @@ def common_unit(words: pa.Array) -> str:
     """
     units = units_of(words)
     return units[0] if len(units) == 1 else ""
+
+
+def unit_note(unit: str) -> str:
+    """What a reason says of the unit.
+
+    >>> unit_note("kg"), unit_note("")
+    ("; the unit 'kg' is left out", '')
+    """
+    if unit == DURATION:
+        return "; durations, in seconds"
+    return f"; the unit '{unit}' is left out" if unit else ""
 
 
 def without_unit(text: pa.Array, unit: str) -> pa.Array:

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xrfm_cli.datasets.durations import UNIT as DURATION
+from xrfm_cli.datasets.durations import duration_seconds
 from xrfm_cli.datasets.units import without_unit
 
 # The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
@@ -126,6 +128,9 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
     >>> parse_numbers(pa.array(["1.200,5 kg", "3,25 kg", "4 lb"]), ",", "kg").values.tolist()
     [1200.5, 3.25, nan]
     """
+    if unit == DURATION:
+        seconds = duration_seconds(text)
+        return Numbers(values=seconds, unreadable=to_mask(pc.is_valid(text)) & np.isnan(seconds))
     if unit:
         numbers = parse_numbers(without_unit(text, unit), decimal)
         return Numbers(

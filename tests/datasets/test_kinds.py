@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from xrfm_cli.datasets.kinds import decide_kind
+from xrfm_cli.datasets.values import number_values
 
 MANY_NAMES: list[str | None] = [f"{place:04d}-QXZ" for place in range(60)]
 SENTENCES: list[str | None] = [
@@ -171,3 +172,25 @@ def test_decimal_commas_are_numbers_where_the_table_says_so() -> None:
 )
 def test_text_and_typed_columns_are_decided_alike(cells: list[str], typed: pa.Array) -> None:
     assert decide_kind("column", pa.array(cells)) == decide_kind("column", typed)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["PT1H30M", "PT45M", "P1DT1S", ""],
+        ["0 days 01:30:00", "0 days 00:45:00", "1 days 00:00:01", "NA"],
+        ["1h 30min", "45 min", "1d 1s", "-"],
+    ],
+)
+def test_durations_are_seconds(cells: list[str]) -> None:
+    decision = decide_kind("spell", pa.array(cells))
+    assert (decision.kind, decision.unit) == ("numeric", "duration")
+    values = number_values(pa.array([*cells, "soon"]), unit=decision.unit)
+    np.testing.assert_array_equal(values.values, [5400.0, 2700.0, 86401.0, np.nan, np.nan])
+    assert values.unreadable.tolist() == [False, False, False, False, True]
+
+
+def test_numbers_with_different_units_are_words() -> None:
+    decision = decide_kind("price", pa.array(["$5", "€6", "$7"]))
+    assert decision.kind == "categorical"
+    assert "numbers with different units, '$' and '€', are words" in decision.reason
