@@ -7,16 +7,25 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pyarrow as pa
 
 from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, guess_format, moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.kinds import DATE_ORDER_HINT, KINDS, Kind, decide_kind, find_unreadable
+from xrfm_cli.datasets.kinds import (
+    DATE_ORDER_HINT,
+    KINDS,
+    Kind,
+    boolean_pair,
+    decide_kind,
+    find_unreadable,
+)
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import is_date, is_number, level_values, number_values, plain_array
 
 Role = Literal["feature", "target", "weight", "group", "time", "id", "dropped"]
 ROLES: tuple[str, ...] = get_args(Role)
+_SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
 _UNUSED_KINDS = ("identifier", "constant")
 
 
@@ -114,8 +123,16 @@ class SchemaOverrides:
         yield from ((name, "datetime") for name in self.datetime)
 
 
-def infer_schema(table: Table, overrides: SchemaOverrides | None = None) -> TableSchema:
+def infer_schema(
+    table: Table, overrides: SchemaOverrides | None = None, described: TableSchema | None = None
+) -> TableSchema:
     """Decide what every column is and what it is for.
+
+    Args:
+        table: the rows that decide.
+        overrides: the user's word, which wins over everything else.
+        described: the columns as a schema file has them, each with the file's name as its reason. What it
+            says is taken as it is, if every cell fits.
 
     Raises `SchemaError` for a name that is not in the table, for a column that was given two roles or two
     kinds, for a cell that does not fit the kind the user named, and where a target leaves no feature.
@@ -129,11 +146,19 @@ def infer_schema(table: Table, overrides: SchemaOverrides | None = None) -> Tabl
     overrides = overrides or SchemaOverrides()
     roles = _assign(table, overrides.roles(), "roles")
     kinds = _assign(table, overrides.kinds(), "kinds")
+    known = {} if described is None else _described_columns(table, described)
     columns = tuple(
-        _column_schema(table, name, roles.get(name), kinds.get(name)) for name in table.column_names
+        _column_schema(table, name, roles.get(name), kinds.get(name), known.get(name))
+        for name in table.column_names
     )
     schema = TableSchema(columns=columns)
-    if overrides.target is not None and not schema.features:
+    for role in _SINGLE_ROLES:
+        holders = [column.name for column in schema.with_role(role)]
+        if len(holders) > 1:
+            raise SchemaError(
+                f"{table.source}: the columns '{holders[0]}' and '{holders[1]}' are both the {role}; keep one"
+            )
+    if overrides.target is not None and described is None and not schema.features:
         schema = _rescue_a_feature(table, schema)
     return schema
 
@@ -151,11 +176,36 @@ def _assign(table: Table, pairs: Iterable[tuple[str, Any]], what: str) -> dict[s
     return given
 
 
-def _column_schema(table: Table, name: str, role: Role | None, kind: Kind | None) -> ColumnSchema:
-    """One column, inferred where the user said nothing."""
+def _described_columns(table: Table, described: TableSchema) -> dict[str, ColumnSchema]:
+    """The columns of a schema file, which must be those of the table."""
+    known = {column.name: column for column in described.columns}
+    for name, column in known.items():
+        if name not in table.column_names:
+            hint = did_you_mean(name, table.column_names)
+            raise SchemaError(f"{table.source}: no column '{name}', which {column.reason} has.{hint}")
+    for name in table.column_names:
+        if name not in known:
+            file = next(iter(known.values())).reason if known else "the schema file"
+            raise SchemaError(
+                f"{table.source}: column '{name}' is not in {file}; add it there, with the role \"dropped\" "
+                "if it should not be read"
+            )
+    return known
+
+
+def _column_schema(
+    table: Table, name: str, role: Role | None, kind: Kind | None, known: ColumnSchema | None
+) -> ColumnSchema:
+    """One column, inferred where neither the user nor a schema file says what it is."""
     column = table.column(name)
+    if known is not None:
+        role = role or known.role
     if kind is not None:
-        schema = _declared(table, name, kind)
+        schema = _declared(table, ColumnSchema(name=name, kind=kind, reason=f"--{kind}"))
+    elif known is not None and role not in ("dropped", "id"):
+        schema = _declared(table, known)
+    elif known is not None:
+        schema = known
     elif role == "dropped":
         schema = ColumnSchema(name=name, kind="constant", reason="")
     else:
@@ -177,22 +227,34 @@ def _column_schema(table: Table, name: str, role: Role | None, kind: Kind | None
     return replace(schema, role=role or "feature")
 
 
-def _declared(table: Table, name: str, kind: Kind) -> ColumnSchema:
-    """One column whose kind the user named; every cell must fit it."""
-    column = table.column(name)
-    date_format = _declared_format(table, name) if kind == "datetime" else None
-    unit = common_unit(level_values(column, table.decimal).values) if kind == "numeric" else ""
+def _declared(table: Table, told: ColumnSchema) -> ColumnSchema:
+    """One column whose kind was given, by the option or the file that is its reason; every cell must fit."""
+    name, kind, column = told.name, told.kind, table.column(told.name)
+    way_out = f"leave out {told.reason} {name}" if told.reason.startswith("--") else f"change {told.reason}"
+    if kind in _UNUSED_KINDS and told.role == "feature":
+        raise SchemaError(
+            f"{told.reason}: column '{name}' is a feature, but nothing is learned from kind \"{kind}\"; give "
+            'it another kind, or the role "dropped"'
+        )
+    counted = kind in ("numeric", "boolean", "categorical")
+    levels = level_values(column, table.decimal).values if counted else pa.array([], pa.string())
+    if kind == "boolean" and boolean_pair(levels) is None:
+        raise SchemaError(
+            f"{table.source}: column '{name}' has not two values that mean no and yes; {way_out}"
+        )
+    date_format = told.datetime_format
+    if kind == "datetime" and date_format is None:
+        date_format = _declared_format(table, name)
+    unit = told.unit or (common_unit(levels) if kind == "numeric" else "")
     row = find_unreadable(column, kind, table.decimal, date_format, unit)
     if row >= 0:
         what = "number" if kind == "numeric" else "date"
         raise SchemaError(
             f"{table.source}: row {row + 1}, column '{name}': '{column[row].as_py()}' is no {what}; "
-            f"mend or empty the cell, or leave out --{kind} {name}"
+            f"mend or empty the cell, or {way_out}"
         )
-    count = len(level_values(column, table.decimal).values) if kind == "categorical" else 0
-    return ColumnSchema(
-        name=name, kind=kind, reason=f"--{kind}", datetime_format=date_format, levels_count=count, unit=unit
-    )
+    count = len(levels) if kind == "categorical" else 0
+    return replace(told, datetime_format=date_format, levels_count=count, unit=unit)
 
 
 def _declared_format(table: Table, name: str) -> DateFormat:

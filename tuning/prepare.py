@@ -32,6 +32,7 @@ from xrfm_cli.tuning.space import SearchSpace, check_names
 LARGEST_LEAF = 10_000
 # Of the time limit: reading, encoding, splits and many small leaves take time too.
 ROWS_A_SECOND, CELLS_A_SECOND = 4_000, 80_000
+MANY_CLASSES = 10  # for which gradients and predictions cost about as much as the kernels
 LEAST_ROWS = 10_000
 ROWS_OF_A_CLASS = 50  # that are drawn in any case
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
@@ -61,7 +62,8 @@ def prepare_problem(
     """
     check_names(config.pinned)
     table, dropped = _usable_rows(table, schema, target)
-    most = room_for_rows(config.effective_time_limit_s, columns=len(schema.features))
+    limit = config.effective_time_limit_s
+    most = room_for_rows(limit, columns=len(schema.features), classes=len(target.classes))
     drawn = draw_training_rows(encode_target(table, target), target, most=most, seed=config.seed)
     table, left_out = (table, 0) if drawn is None else (table.take(drawn), table.n_rows - len(drawn))
     given = None
@@ -113,15 +115,18 @@ def prepare_problem(
     return Prepared(problem=problem, dropped=dropped, left_out=left_out)
 
 
-def room_for_rows(time_limit_s: float | None, *, columns: int) -> int | None:
+def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> int | None:
     """How many rows a time limit leaves room for; None for any number. It never depends on the machine.
 
-    >>> room_for_rows(None, columns=5), room_for_rows(10.0, columns=5), room_for_rows(10.0, columns=50)
-    (None, 40000, 16000)
+    >>> room_for_rows(None, columns=5, classes=0), room_for_rows(10.0, columns=5, classes=0)
+    (None, 40000)
+    >>> room_for_rows(60.0, columns=5, classes=10), room_for_rows(60.0, columns=40, classes=10)
+    (120000, 60000)
     """
     if time_limit_s is None:
         return None
-    return max(LEAST_ROWS, int(time_limit_s * min(ROWS_A_SECOND, CELLS_A_SECOND / max(columns, 1))))
+    a_second = min(ROWS_A_SECOND, CELLS_A_SECOND / max(columns, 1)) / (1 + classes / MANY_CLASSES)
+    return max(LEAST_ROWS, int(time_limit_s * a_second))
 
 
 def draw_training_rows(

@@ -21,6 +21,7 @@ from xrfm_cli.tuning.plan import (
 from xrfm_cli.tuning.prepare import (
     CELLS_A_SECOND,
     LEAST_ROWS,
+    MANY_CLASSES,
     ROWS_OF_A_CLASS,
     draw_training_rows,
     room_for_rows,
@@ -184,10 +185,13 @@ REGRESSION = TargetSchema(name="y", task="regression", reason="")
 
 
 def test_a_limit_leaves_room_for_more_rows_the_longer_it_is_and_for_fewer_the_wider_they_are() -> None:
-    assert room_for_rows(None, columns=3) is None
-    assert room_for_rows(1.0, columns=3) == room_for_rows(10.0, columns=10_000) == LEAST_ROWS
-    rooms = [room_for_rows(seconds, columns=30) for seconds in (10.0, 60.0, 600.0)]
+    assert room_for_rows(None, columns=3, classes=0) is None
+    assert room_for_rows(1.0, columns=3, classes=0) == LEAST_ROWS
+    assert room_for_rows(10.0, columns=10_000, classes=0) == LEAST_ROWS
+    rooms = [room_for_rows(seconds, columns=30, classes=0) for seconds in (10.0, 60.0, 600.0)]
     assert rooms == [int(s * CELLS_A_SECOND / 30) for s in (10, 60, 600)]
+    of_classes = room_for_rows(600.0, columns=30, classes=2 * MANY_CLASSES)
+    assert of_classes == int(600 * CELLS_A_SECOND / 30 / 3)
 
 
 @pytest.mark.parametrize("most", [None, 20_000, 30_000])

@@ -53,10 +53,10 @@ def _toml(value: str | bool | list[str]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return f"[{', '.join(_quoted(item) for item in value)}]"
-    return value if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value) else _quoted(value)
+        return f"[{', '.join(quoted_toml(item) for item in value)}]"
+    return value if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value) else quoted_toml(value)
 
 
-def _quoted(text: str) -> str:
+def quoted_toml(text: str) -> str:
     """A basic string of TOML, which escapes as JSON does and the control character that JSON leaves."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -11,9 +11,10 @@ from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
 from xrfm_cli.commands.outputs import beside, check_writable
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import record_folder, resumable, shared_place
+from xrfm_cli.commands.schema_file import read_schema_file, write_schema_file
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
-from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.tuning.config import FitConfig
@@ -36,8 +37,9 @@ def run(options: FitOptions, session: Session) -> int:
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
     else:
-        schema = infer_schema(table, overrides_of(options))
-        target = infer_target(table, str(options.target), task=options.task, positive=options.positive)
+        schema = _schema_of(table, options, session)
+        name = schema.with_role("target")[0].name
+        target = infer_target(table, name, task=options.task, positive=options.positive)
         valid = read_whole(options.valid, options, session) if options.valid else None
         config = config_of(options, device=device)
         if options.dry_run:
@@ -45,7 +47,7 @@ def run(options: FitOptions, session: Session) -> int:
             show_plan(plan, schema, target, session)
             session.renderer.document("fit", dry_run_document(plan, schema, target))
             return 0
-        with resumable(options, table, valid, session, device=device) as record:
+        with resumable(options, table, valid, schema, session, device=device) as record:
             model = fit_model(
                 table,
                 schema,
@@ -55,7 +57,7 @@ def run(options: FitOptions, session: Session) -> int:
                 on_event=session.renderer.on_event,
                 started=session.started,
                 record=record,
-                place=shared_place(options, table, valid),
+                place=shared_place(options, table, valid, schema),
             )
             status = _finish(model, options, session)
             if record is not None and status == 0:
@@ -69,7 +71,7 @@ def check_options(options: FitOptions) -> None:
     if options.data == options.valid == "-":
         raise OptionError("--valid -: standard input is DATA already; give the path of a file")
     if options.from_model is None:
-        if options.target is None:
+        if options.target is None and options.schema is None:
             raise OptionError("--target is missing: name the column to predict, such as --target price")
         if options.resume and options.storage is not None:
             raise OptionError(
@@ -81,6 +83,20 @@ def check_options(options: FitOptions) -> None:
         fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
         if fresh and getattr(options, item.name) != item.default:
             raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
+
+
+def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:
+    """The columns as ``--schema`` has them, or as inferred; where there is no file yet it is written."""
+    path = None if options.schema is None else Path(options.schema)
+    described = None if path is None else read_schema_file(path)
+    schema = infer_schema(table, overrides_of(options), described)
+    if not schema.with_role("target"):
+        raise OptionError(f"--target is missing, and {path} names none: name the column to predict")
+    if path is not None and described is None:
+        check_writable(str(path))
+        write_schema_file(path, schema, source=table.source)
+        session.renderer.note(f"{path}: holds the columns now; edit it, and the next fit reads it")
+    return schema
 
 
 def overrides_of(options: FitOptions) -> SchemaOverrides:

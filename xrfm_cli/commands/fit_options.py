@@ -60,6 +60,16 @@ class FitOptions(ReadingOptions):
         "--datetime", metavar="COL", help="Read this column as dates. Repeatable.", section="Columns"
     )
 
+    schema: str | None = option(
+        "--schema",
+        metavar="FILE",
+        help=(
+            "Read kinds and roles of all columns from this TOML file; options win over it. If there is no "
+            "such file yet, it is written with what was inferred, to be edited."
+        ),
+        section="Columns",
+    )
+
     metric: str | None = option(
         "--metric",
         metavar="METRIC",

@@ -13,7 +13,7 @@ from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.outputs import beside
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
-from xrfm_cli.datasets import ReadOptions, Table
+from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.tuning.fit import library_versions
 from xrfm_cli.tuning.optuna_study import StudyPlace
@@ -23,7 +23,7 @@ LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what
 MACHINE = {"device", "threads"}  # the device is told by what it stands for
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # told by the cells that are read
-ELSEWHERE = {"model", "from_model", "dry_run", "resume", "storage"}
+ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 
@@ -36,13 +36,15 @@ def record_folder(model: str) -> Path:
     return beside(model, "run")
 
 
-def facts_of(options: FitOptions, table: Table, valid: Table | None, *, device: str) -> dict[str, Any]:
+def facts_of(
+    options: FitOptions, table: Table, valid: Table | None, schema: TableSchema, *, device: str
+) -> dict[str, Any]:
     """What fits have in common that can go on with each other's steps, by the names that users know."""
     versions = {f"version of {name}": version for name, version in library_versions().items()}
-    return {**task_facts(options, table, valid), "--device": device, **versions}
+    return {**task_facts(options, table, valid, schema), "--device": device, **versions}
 
 
-def task_facts(options: FitOptions, table: Table, valid: Table | None) -> dict[str, Any]:
+def task_facts(options: FitOptions, table: Table, valid: Table | None, schema: TableSchema) -> dict[str, Any]:
     """What fits have in common whose scores can be compared: data and options, whatever the machine."""
     facts: dict[str, Any] = {
         "content of DATA": hash_table(table),
@@ -53,20 +55,33 @@ def task_facts(options: FitOptions, table: Table, valid: Table | None) -> dict[s
         if item.name not in MAY_DIFFER and setting.section != "General":
             value = getattr(options, item.name)
             facts[setting.flags[0]] = sorted(map(str, value)) if setting.is_repeatable else value
+    if options.schema is not None:  # else the columns follow from the rest
+        facts["columns of --schema"] = [
+            [column.name, column.kind, column.role, column.datetime_format, column.unit]
+            for column in schema.columns
+        ]
     return facts
 
 
-def shared_place(options: FitOptions, table: Table, valid: Table | None) -> StudyPlace | None:
+def shared_place(
+    options: FitOptions, table: Table, valid: Table | None, schema: TableSchema
+) -> StudyPlace | None:
     """Where the study of this fit is shared; None without ``--storage``."""
     if options.storage is None:
         return None
-    facts = {**task_facts(options, table, valid), "version": library_versions()["xrfm-cli"]}
+    facts = {**task_facts(options, table, valid, schema), "version": library_versions()["xrfm-cli"]}
     return StudyPlace(storage=options.storage, facts=json.dumps(facts, sort_keys=True))
 
 
 @contextmanager
 def resumable(
-    options: FitOptions, table: Table, valid: Table | None, session: Session, *, device: str
+    options: FitOptions,
+    table: Table,
+    valid: Table | None,
+    schema: TableSchema,
+    session: Session,
+    *,
+    device: str,
 ) -> Iterator[Record | None]:
     """The record of this fit, and whether it goes on said once; None without ``--resume``.
 
@@ -76,7 +91,7 @@ def resumable(
         yield None
         return
     folder = record_folder(options.model)
-    with open_record(folder, facts_of(options, table, valid, device=device)) as record:
+    with open_record(folder, facts_of(options, table, valid, schema, device=device)) as record:
         if record.steps_before:
             session.renderer.note(f"going on from {folder}, which holds {record.steps_before:,} steps")
         try:
