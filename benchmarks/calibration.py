@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.datasets import SchemaOverrides, Table, encode_target, infer_schema, infer_target
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
@@ -86,7 +86,7 @@ def measure(data: pa.Table, target: str, task: str, args: argparse.Namespace) ->
     metric = "auc" if task == "binary" else "log_loss"
     config = FitConfig(metric=metric, time_limit_s=args.time_limit, seed=args.seed)
     model = fit_model(train, schema, described, config, started=started)
-    codes = np.array([described.classes.index(label) for label in test.column(target).to_pylist()])
+    codes = encode_target(test, described).astype(np.int64)
     before, after = (probabilities_of(m, test) for m in (without_calibration(model), model))
     error, chance = calibration_error(after, codes), error_by_chance(after, seed=args.seed)
     return [len(codes), log_loss(before, codes), log_loss(after, codes), error, chance, error - chance]
