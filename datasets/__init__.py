@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from xrfm_cli.datasets.joining import concatenate_tables
     from xrfm_cli.datasets.kinds import Kind
+    from xrfm_cli.datasets.leaks import find_copies
     from xrfm_cli.datasets.readers import ReadOptions, read_chunks, read_table
     from xrfm_cli.datasets.repairs import Repair, merge_repairs
     from xrfm_cli.datasets.sample_tables import sample_path
@@ -60,6 +61,7 @@ __all__ = [
     "concatenate_tables",
     "drop_rows_without_target",
     "encode_target",
+    "find_copies",
     "fit_encoder",
     "infer_schema",
     "infer_target",
@@ -92,6 +94,7 @@ _PLACES = {
     "concatenate_tables": "joining",
     "drop_rows_without_target": "target",
     "encode_target": "target",
+    "find_copies": "leaks",
     "fit_encoder": "encoders",
     "infer_schema": "schema",
     "infer_target": "target",

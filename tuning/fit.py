@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from xrfm_cli.datasets import Table, TableSchema, TargetSchema
+from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
 from xrfm_cli.datasets.errors import NumericalError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
@@ -126,6 +126,8 @@ def fit_model(
         if left_out:
             message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
             listener(Event(kind="fallback", message=message, count=left_out))
+        for name in find_copies(problem.table, problem.schema, problem.truth, classes=problem.n_classes):
+            listener(Event(kind="note", message=copy_message(name, target.name)))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
             listener(Event(kind="fallback", message=message, count=1))
@@ -163,6 +165,12 @@ def fit_model(
         )
     listener.seconds["total"] = clock() - started
     return _assemble(problem, config, dropped, baselines, profile, result, finished, listener)
+
+
+def copy_message(column: str, target: str) -> str:
+    """What is said of a column from which the target of every row follows."""
+    way_out = f"if it is not known when rows are predicted, leave it out: --drop {column}"
+    return f"{column}: tells '{target}' of every row; {way_out}"
 
 
 def training_rows(problem: Problem) -> Table:

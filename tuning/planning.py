@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, find_copies
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import leaf_count, product_rate
@@ -29,6 +29,7 @@ class FitPlan:
     time_limit_s: float | None
     estimate_s: float  # the time limit, or what so many trials take
     memory_bytes: int  # kernel matrices and encoded rows at their largest
+    copies: tuple[str, ...]  # columns from which the target of every row follows
 
     def to_json(self) -> dict[str, Any]:
         """JSON facts."""
@@ -61,4 +62,5 @@ def plan_fit(
         time_limit_s=limit,
         estimate_s=round(estimate, 1),
         memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
+        copies=find_copies(problem.table, problem.schema, problem.truth, classes=problem.n_classes),
     )

@@ -67,6 +67,7 @@ def plan_facts(plan: FitPlan) -> dict[str, str]:
     """A plan as texts."""
     search = [f"{plan.trials} trials" if plan.trials is not None else ""]
     search.append(f"{plan.time_limit_s:g} s" if plan.time_limit_s is not None else "")
+    copies = {"tells the target": ", ".join(plan.copies)} if plan.copies else {}
     leaves = "one leaf" if plan.leaves == 1 else f"{plan.leaves} leaves of up to {plan.leaf_size:,} rows"
     return {
         "rows": f"{plan.rows:,}",
@@ -76,6 +77,7 @@ def plan_facts(plan: FitPlan) -> dict[str, str]:
         "search until": " or ".join(part for part in search if part),
         "time": f"about {plan.estimate_s:,.0f} s",
         "memory": f"about {plan.memory_bytes / 2**20:,.0f} MiB",
+        **copies,
     }
 
 

@@ -1,0 +1,64 @@
+"""Columns that tell the target of every row: copies of it, in other units or under other names."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets.schema import TableSchema
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.values import level_values, number_values
+
+LEAST_ROWS = 50  # fewer agree by chance
+LEAST_DISTINCT = 20  # values of a numeric target: fewer are easily ordered by another column
+LEVEL_ROWS = 5  # rows a level, on average, at least: a level of one row always has one class
+
+
+def find_copies(
+    table: Table, schema: TableSchema, truth: NDArray[np.float64], *, classes: int
+) -> tuple[str, ...]:
+    """Names of features from which the target of every row follows.
+
+    Args:
+        table: the training rows.
+        schema: the columns; features are looked at.
+        truth: the target ``(n,)``, values or class codes.
+        classes: number of classes, 0 for a regression.
+
+    For a regression these are numbers that order the rows exactly as the target does, or the other way
+    round; for classes, columns each of whose levels has one class. Either may be no leak: only who knows the
+    table can tell whether the column is known when predictions are made.
+
+    >>> import pyarrow as pa
+    >>> from xrfm_cli.datasets import infer_schema
+    >>> fee = np.arange(100) ** 1.5
+    >>> table = Table(pa.table({"fee": fee, "with_tax": 1.2 * fee + 3, "rooms": np.arange(100) % 7}))
+    >>> find_copies(table, infer_schema(table), fee, classes=0)
+    ('fee', 'with_tax')
+    """
+    tells = _tells_class if classes else _tells_value
+    return tuple(column.name for column in schema.features if tells(table, column.name, column.unit, truth))
+
+
+def _tells_value(table: Table, name: str, unit: str, truth: NDArray[np.float64]) -> bool:
+    """Whether a column of numbers orders the rows as the target does."""
+    numbers = number_values(table.column(name), table.decimal, unit)
+    known = np.isfinite(numbers.values) & np.isfinite(truth)
+    if known.sum() < max(LEAST_ROWS, 0.5 * len(truth)):
+        return False
+    places = np.unique(numbers.values[known], return_inverse=True)[1]
+    wanted = np.unique(truth[known], return_inverse=True)[1]
+    if wanted.max() + 1 < LEAST_DISTINCT or places.max() != wanted.max():
+        return False
+    return bool((places == wanted).all() or (places.max() - places == wanted).all())
+
+
+def _tells_class(table: Table, name: str, unit: str, truth: NDArray[np.float64]) -> bool:
+    """Whether every level of a column has one class."""
+    levels = level_values(table.column(name), table.decimal)
+    known = (levels.codes >= 0) & (truth >= 0)
+    codes, classes = levels.codes[known], truth[known].astype(np.int64)
+    if len(codes) < LEAST_ROWS or len(codes) < LEVEL_ROWS * len(np.unique(codes)):
+        return False
+    pairs = np.unique(codes * (classes.max() + 1) + classes)
+    return len(pairs) == len(np.unique(codes)) and len(np.unique(classes)) > 1
