@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
 from numpy.random import SeedSequence
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -60,6 +61,9 @@ class TrialStudy:
     seed: int
     place: StudyPlace | None  # None: nobody else is there
     on_event: OnEvent
+    first: Sequence[
+        dict[str, Any]
+    ] = ()  # of a shared study: parameters of its first trials, by their numbers
     own: dict[int, optuna.Trial] = field(default_factory=dict)  # begun here and not told yet
     here: set[int] = field(default_factory=set)  # numbers of all that were begun, or judged again, here
     known: Sequence[FrozenTrial] = ()  # what a shared study held when it was last asked
@@ -127,6 +131,12 @@ class TrialStudy:
         if self.place is not None:  # what is drawn depends on the number, not on who draws
             seed = int(SeedSequence([self.seed, trial.number]).generate_state(1)[0])
             self.study.sampler = make_sampler(seed, is_shared=True)
+            if trial.number < len(self.first):
+                # No queue of the study's, from which two processes can take the same trial.
+                fixed = self.first[trial.number]
+                for name, value in fixed.items():
+                    trial.set_user_attr(name, value)
+                self.study.sampler = _FirstSampler(fixed, self.study.sampler)
         return trial, self.space.suggest(trial)
 
     def _go_alone(self, fault: Exception) -> None:
@@ -141,6 +151,37 @@ class TrialStudy:
             study.add_trial(judged.get(number) or create_trial(state=TrialState.FAIL))
         self.study, self.place, self.known = study, None, ()
         self.own.clear()
+
+
+class _FirstSampler(optuna.samplers.BaseSampler):
+    """Gives what was chosen beforehand; where nothing was, another sampler draws."""
+
+    def __init__(self, chosen: Mapping[str, Any], other: optuna.samplers.BaseSampler) -> None:
+        self._chosen, self._other = chosen, other
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Parameters are drawn one by one."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Parameters are drawn one by one."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One parameter."""
+        if param_name in self._chosen:
+            return self._chosen[param_name]
+        return self._other.sample_independent(study, trial, param_name, param_distribution)
 
 
 def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
@@ -161,7 +202,7 @@ def open_study(
 
     Args:
         space: the configurations to draw from.
-        first: parameters of the configurations that come first; those that a shared study has are left out.
+        first: parameters of the configurations that come first; a shared study has them once.
         seed: of the sampler.
         place: where the study is shared; None for one of this process alone.
         setting: what losses are of. Only fits of the same facts, space and setting share a study.
@@ -189,9 +230,11 @@ def open_study(
             raise _cannot_open(place, fault) from fault
         begun = f"joined it at {joined:,} trials" if joined else "began it"
         on_event(Event(kind="note", message=f"study {name} in {place.shown}: {begun}"))
-    for params in first:
-        study.enqueue_trial(params, user_attrs=params, skip_if_exists=place is not None)
-    return TrialStudy(study=study, space=space, seed=seed, place=place, on_event=on_event)
+    if place is None:
+        for params in first:
+            study.enqueue_trial(params, user_attrs=params)
+        first = []
+    return TrialStudy(study=study, space=space, seed=seed, place=place, on_event=on_event, first=first)
 
 
 def _open_storage(place: StudyPlace) -> BaseStorage:
