@@ -61,9 +61,7 @@ class TrialStudy:
     seed: int
     place: StudyPlace | None  # None: nobody else is there
     on_event: OnEvent
-    first: Sequence[
-        dict[str, Any]
-    ] = ()  # of a shared study: parameters of its first trials, by their numbers
+    first: Sequence[dict[str, Any]] = ()  # parameters of a shared study's first trials, by their numbers
     own: dict[int, optuna.Trial] = field(default_factory=dict)  # begun here and not told yet
     here: set[int] = field(default_factory=set)  # numbers of all that were begun, or judged again, here
     known: Sequence[FrozenTrial] = ()  # what a shared study held when it was last asked
