@@ -1,6 +1,6 @@
 """Log loss before and after calibration, and calibration error beside that of a perfect forecaster.
 
-    python benchmarks/calibration.py ../shared/bench --time-limit 30
+    python -m benchmarks.calibration ../shared/bench --time-limit 30
 
 Each table is split and fitted as ``run.py`` of the benchmark folder does. ``before`` takes the same models
 without their calibrators, scores clipped and scaled to add to one. The expected calibration error is that
@@ -16,6 +16,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -59,35 +60,54 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    suite = {entry["name"]: entry for entry in json.loads((args.suite / "suite.json").read_text())}
     print("| table | test rows | log loss before | after | calibration error | chance | excess |")
     print("|---|---|---|---|---|---|---|")
     for name in args.tables:
-        data = pq.read_table(args.suite / "data" / f"{name}.parquet")
-        target = suite[name]["target"]
-        text = data.column(target).cast(pa.string())
-        data = data.set_column(data.column_names.index(target), target, text)
-        figures = measure(data.filter(text.is_valid()), target, suite[name]["task"], args)
+        figures = measure(read_split(args.suite, name, seed=args.seed), args)
         print(
             f"| {name} | {figures[0]:.0f} | " + " | ".join(f"{v:.4f}" for v in figures[1:]) + " |", flush=True
         )
 
 
-def measure(data: pa.Table, target: str, task: str, args: argparse.Namespace) -> list[float]:
-    """The figures of one table."""
-    started = time.monotonic()
-    order = np.random.default_rng(args.seed).permutation(data.num_rows)
+class Split(NamedTuple):
+    """Training and test rows of a table of the benchmark folder, its target as text."""
+
+    train: Table
+    test: Table
+    target: str
+    task: str
+
+
+def read_split(suite: Path, name: str, *, seed: int) -> Split:
+    """Split a table of classes as ``run.py`` does."""
+    entries = {entry["name"]: entry for entry in json.loads((suite / "suite.json").read_text())}
+    target, task = entries[name]["target"], entries[name]["task"]
+    data = pq.read_table(suite / "data" / f"{name}.parquet")
+    text = data.column(target).cast(pa.string())
+    data = data.set_column(data.column_names.index(target), target, text).filter(text.is_valid())
+    order = np.random.default_rng(seed).permutation(data.num_rows)
     cut = min(round(0.2 * data.num_rows), MOST_TEST)
     train, test = (
         Table(data.take(pa.array(rows)), source="rows") for rows in (order[cut:][:MOST_TRAIN], order[:cut])
     )
-    schema = infer_schema(train, SchemaOverrides(target=target))
-    described = infer_target(train, target, task=task)
-    metric = "auc" if task == "binary" else "log_loss"
-    config = FitConfig(metric=metric, time_limit_s=args.time_limit, seed=args.seed)
-    model = fit_model(train, schema, described, config, started=started)
-    codes = encode_target(test, described).astype(np.int64)
-    before, after = (probabilities_of(m, test) for m in (without_calibration(model), model))
+    return Split(train, test, target, task)
+
+
+def fit_split(split: Split, *, metric: str, time_limit_s: float, seed: int) -> FittedModel:
+    """Fit the training rows."""
+    started = time.monotonic()
+    schema = infer_schema(split.train, SchemaOverrides(target=split.target))
+    described = infer_target(split.train, split.target, task=split.task)
+    config = FitConfig(metric=metric, time_limit_s=time_limit_s, seed=seed)
+    return fit_model(split.train, schema, described, config, started=started)
+
+
+def measure(split: Split, args: argparse.Namespace) -> list[float]:
+    """The figures of one table."""
+    metric = "auc" if split.task == "binary" else "log_loss"
+    model = fit_split(split, metric=metric, time_limit_s=args.time_limit, seed=args.seed)
+    codes = encode_target(split.test, model.target).astype(np.int64)
+    before, after = (probabilities_of(m, split.test) for m in (without_calibration(model), model))
     error, chance = calibration_error(after, codes), error_by_chance(after, seed=args.seed)
     return [len(codes), log_loss(before, codes), log_loss(after, codes), error, chance, error - chance]
 

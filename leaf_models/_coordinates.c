@@ -48,7 +48,7 @@ typedef struct {
 } Function;
 
 /* Exponents that need no general power. */
-enum { GENERAL = 0, ONE = 1, TWO = 2 };
+enum { GENERAL = 0, ONE = 1, TWO = 2, ROOT = 3 };
 
 INLINE int32_t bits_of(float x) {
     int32_t bits;
@@ -104,6 +104,7 @@ INLINE float decay(float x) { /* exp(-x) for x >= 0 */
 INLINE float shaped_power(float x, Exponent e, int shape) {
     if (shape == ONE) return x;
     if (shape == TWO) return x * x;
+    if (shape == ROOT) return sqrtf(x);
     return power(x, e);
 }
 
@@ -227,15 +228,79 @@ INLINE void each_kernel_value(float *values, Py_ssize_t count, Exponent e, int s
 CLONES static void kernel_values(float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived) {
     if (derived) {
         if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, 1);
+        else if (shape == ROOT) each_kernel_value(values, count, e, ROOT, rate, 1);
         else each_kernel_value(values, count, e, GENERAL, rate, 1);
     } else {
         if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, 0);
+        else if (shape == ROOT) each_kernel_value(values, count, e, ROOT, rate, 0);
         else each_kernel_value(values, count, e, GENERAL, rate, 0);
     }
 }
 
+/* What makes a kernel's value of a sum s: exp(-rate s^exponent), or (constant + rate s)^exponent for a whole one. */
+enum { DECAYING = 0, RAISED = 1 };
+
+typedef struct {
+    int kind;
+    Exponent exponent;
+    int shape;
+    int times; /* the whole exponent */
+    float rate, constant;
+} Link;
+
+INLINE void apply_link(float *sums, Link link) {
+    if (link.kind == DECAYING) {
+        if (link.shape == ONE) each_kernel_value(sums, TILE, link.exponent, ONE, link.rate, 0);
+        else if (link.shape == ROOT) each_kernel_value(sums, TILE, link.exponent, ROOT, link.rate, 0);
+        else each_kernel_value(sums, TILE, link.exponent, GENERAL, link.rate, 0);
+        return;
+    }
+    float bases[TILE];
+    for (int i = 0; i < TILE; i++) {
+        float s = sums[i] > 0.0f ? sums[i] : 0.0f; /* rounding may go below */
+        bases[i] = link.constant + link.rate * s;
+        sums[i] = 1.0f;
+    }
+    for (int k = 0; k < link.times; k++)
+        for (int i = 0; i < TILE; i++) sums[i] *= bases[i];
+}
+
+/* out (b, outputs) = kernel values of a row with all centers, times coefficients (outputs, m), summed in double.
+   The sums over columns begin at start (b, m), or at zero if it is NULL. No kernel value goes to memory. */
+CLONES static void expand(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
+                          Py_ssize_t d, Function f, const float *begin, Link link, const double *coefficients,
+                          Py_ssize_t outputs, float *tile, double *weights, double *out) {
+    float sums[TILE];
+    memset(out, 0, (size_t)(b * outputs) * sizeof(double));
+    for (Py_ssize_t start = 0; start < m; start += TILE) {
+        Py_ssize_t width = m - start < TILE ? m - start : TILE;
+        copy_tile(columns, stride, m, d, start, tile);
+        memset(weights, 0, (size_t)(outputs * TILE) * sizeof(double));
+        for (Py_ssize_t o = 0; o < outputs; o++)
+            memcpy(weights + o * TILE, coefficients + o * m + start, (size_t)width * sizeof(double));
+        for (Py_ssize_t r = 0; r < b; r++) {
+            const float *row = u + r * d;
+            EACH_SHAPE(add_row, row, d, tile, f, sums);
+            if (begin != NULL) {
+                const float *given = begin + r * m + start;
+                for (Py_ssize_t i = 0; i < width; i++) sums[i] += given[i];
+            }
+            apply_link(sums, link);
+            for (Py_ssize_t o = 0; o < outputs; o++) {
+                const double *w = weights + o * TILE;
+                double lanes[LANES] = {0};
+                for (int i = 0; i < TILE; i += LANES)
+                    for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * (double)sums[i + l];
+                double sum = 0.0;
+                for (int l = 0; l < LANES; l++) sum += lanes[l];
+                out[r * outputs + o] += sum;
+            }
+        }
+    }
+}
+
 static int shape_of(double exponent) {
-    return exponent == 1.0 ? ONE : (exponent == 2.0 ? TWO : GENERAL);
+    return exponent == 1.0 ? ONE : exponent == 2.0 ? TWO : exponent == 0.5 ? ROOT : GENERAL;
 }
 
 static Exponent split(double value) {
@@ -293,6 +358,27 @@ static PyObject *py_slope_sums(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *py_expand(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long u, columns, begin, coefficients, out;
+    Py_ssize_t b, stride, m, d, outputs;
+    int kind, link_kind;
+    double exponent, scale, link_exponent, rate, constant;
+    if (!PyArg_ParseTuple(args, "KnKnnniddKidddKnK", &u, &b, &columns, &stride, &m, &d, &kind, &exponent, &scale, &begin,
+                          &link_kind, &link_exponent, &rate, &constant, &coefficients, &outputs, &out))
+        return NULL;
+    double *weights = malloc((size_t)(outputs * TILE) * sizeof(double) + (size_t)(d * TILE + 1) * sizeof(float));
+    if (weights == NULL) return PyErr_NoMemory();
+    float *tile = (float *)(weights + outputs * TILE);
+    Link link = {link_kind, split(link_exponent), shape_of(link_exponent), (int)link_exponent, (float)rate, (float)constant};
+    Py_BEGIN_ALLOW_THREADS
+    expand(AT(u), b, AT(columns), stride, m, d, function(kind, exponent, scale), begin ? AT(begin) : NULL, link,
+           AT(coefficients), outputs, tile, weights, AT(out));
+    Py_END_ALLOW_THREADS
+    free(weights);
+    Py_RETURN_NONE;
+}
+
 static PyObject *py_kernel_values(PyObject *self, PyObject *args) {
     (void)self;
     unsigned long long values;
@@ -312,6 +398,9 @@ static PyMethodDef methods[] = {
     {"slope_sums", py_slope_sums, METH_VARARGS,
      "slope_sums(u, b, columns, stride, m, d, pair, coefficients, outputs, kind, exponent, scale, out): weighted sums over "
      "centers of signed slopes into out (b, outputs, d), float64."},
+    {"expand", py_expand, METH_VARARGS,
+     "expand(u, b, columns, stride, m, d, kind, exponent, scale, begin, link, link_exponent, rate, constant, coefficients, "
+     "outputs, out): kernel values of sums over columns, weighted and summed over centers into out (b, outputs), float64."},
     {"kernel_values", py_kernel_values, METH_VARARGS,
      "kernel_values(values, count, exponent, rate, derived): exp(-rate s^exponent) in place, float32; if derived, "
      "that times s^(exponent - 1)."},

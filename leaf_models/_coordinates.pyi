@@ -29,4 +29,24 @@ def slope_sums(
     out: int,
     /,
 ) -> None: ...
+def expand(
+    u: int,
+    b: int,
+    columns: int,
+    stride: int,
+    m: int,
+    d: int,
+    kind: int,
+    exponent: float,
+    scale: float,
+    begin: int,
+    link: int,
+    link_exponent: float,
+    rate: float,
+    constant: float,
+    coefficients: int,
+    outputs: int,
+    out: int,
+    /,
+) -> None: ...
 def kernel_values(values: int, count: int, exponent: float, rate: float, derived: int, /) -> None: ...

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models import compiled
 from xrfm_cli.leaf_models.precision import has_float64, wide_dtype, widened
-from xrfm_cli.leaf_models.terms import Term, cache_blocks, power_
+from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 from xrfm_cli.leaf_models.two_valued import TwoValued, differing_sum, find_two_valued, slope_sums
+
+EXPANDED_ROWS = 256  # whose sums over columns with two values are held at a time
 
 
 @cache
@@ -102,15 +104,36 @@ def coordinate_sums(term: Term, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b
     two, m = centers.two, len(centers.rows)
     if not len(two.columns):
         return _add_sums(term, u, centers.columns, u.new_zeros(len(u), m))
-    high, strange = two.places(u)
-    total = differing_sum(two, high, term.value(two.gap.clone()) - term.at_zero)
-    if term.at_zero:
-        total.add_(len(two.columns) * term.at_zero)
+    total, strange = _two_valued_sums(term, u, two)
     _add_sums(term, u[:, two.others], centers.columns, total)
     if bool(strange.any()):
         rare = u[strange]
         total[strange] = _add_sums(term, rare, centers.rows.T.contiguous(), u.new_zeros(len(rare), m))
     return total
+
+
+def expanded_sums(
+    term: Term, link: Link, u: Tensor, centers: Centers, weights: Tensor
+) -> Tensor:  # (b, d), (c, m) -> (b, c)
+    """``sum_i weights_oi link(s_bi)`` of the sums ``s`` of :func:`coordinate_sums`, by compiled loops.
+
+    No kernel value goes to memory, and a row's sums do not depend on the rows beside it. They are summed in
+    float64: see :func:`xrfm_cli.leaf_models.leaf.expand`.
+    """
+    two = centers.two
+    if not len(two.columns):
+        return compiled.expand(term, link, u, centers.columns, None, weights).to(u.dtype)
+    out = u.new_empty(len(u), len(weights))
+    wide = widened(weights)
+    for start in range(0, len(u), EXPANDED_ROWS):
+        rows = u[start : start + EXPANDED_ROWS]
+        begin, strange = _two_valued_sums(term, rows, two)
+        found = compiled.expand(term, link, rows[:, two.others], centers.columns, begin, wide)
+        if bool(strange.any()):
+            columns = centers.rows.T.contiguous()
+            found[strange] = compiled.expand(term, link, rows[strange], columns, None, wide)
+        out[start : start + EXPANDED_ROWS] = found
+    return out
 
 
 def coordinate_slopes(
@@ -167,6 +190,15 @@ def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool 
     slopes = power_(sums.clone(), exponent - 1).masked_fill_(sums == 0, 0.0) if derived else None
     values = power_(sums, exponent).mul_(-rate).exp_()
     return values if slopes is None else values.mul_(slopes)
+
+
+def _two_valued_sums(term: Term, u: Tensor, two: TwoValued) -> tuple[Tensor, Tensor]:  # -> (b, m), (b,)
+    """Sums over the columns with two values, and the rows that have a third one, whose sums they are not."""
+    high, strange = two.places(u)
+    total = differing_sum(two, high, term.value(two.gap.clone()) - term.at_zero)
+    if term.at_zero:
+        total.add_(len(two.columns) * term.at_zero)
+    return total, strange
 
 
 def _add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> Tensor:  # (b, d), (d, m), (b, m)

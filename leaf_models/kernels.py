@@ -25,7 +25,7 @@ from xrfm_cli.leaf_models.coordinates import (
     prepare_centers,
 )
 from xrfm_cli.leaf_models.precision import widened
-from xrfm_cli.leaf_models.terms import Term, cache_blocks, power_
+from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 
 LARGEST_LOG = 88.0  # of what float32 holds
 # Products with few columns round a row by its place in the block; with so many they do not.
@@ -46,6 +46,10 @@ class Kernel(Protocol):
 
     def of_bases(self, bases: Tensor) -> Tensor:  # (b, m) -> (b, m)
         """Kernel values of the bases, which are left as they are."""
+        ...
+
+    def parts(self, columns: int) -> tuple[Term, Link]:
+        """The sum over so many coordinates and its link: together they are the kernel."""
         ...
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:  # -> (b, c, d)
@@ -85,6 +89,11 @@ class NormKernel:
         if self.p == 2:
             return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self.rate)
         return exponential_sums(Term(kind="power", exponent=self.p), u, a, self.q / self.p, self.rate)
+
+    def parts(self, columns: int) -> tuple[Term, Link]:
+        """``||u - v||_p^p``, and the exponential of a power of it."""
+        link = Link(kind="decay", exponent=self.q / self.p, rate=self.rate)
+        return Term(kind="power", exponent=self.p), link
 
     def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """Distances to the power p ``(b, m)``: whatever ``q`` and the bandwidth are."""
@@ -137,6 +146,11 @@ class SumPowerKernel:
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """Kernel values ``(b, m)``."""
         return power_(self.bases(u, a), self.power)
+
+    def parts(self, columns: int) -> tuple[Term, Link]:
+        """The sum of decays, and a power of its weighted mean."""
+        rate = (1 - self.constant) / columns
+        return self._term, Link(kind="raised", exponent=self.power, rate=rate, constant=self.constant)
 
     def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
         """The bases of the power ``(b, m)``: whatever it is."""

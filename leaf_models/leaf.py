@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
-from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
+from xrfm_cli.leaf_models.coordinates import Centers, expanded_sums, has_loops, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.transform import Transform
@@ -114,6 +114,8 @@ class RFMLeaf:
         """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
         transform, kernel, a = self._prepared()
         columns = self.coefficients.T.contiguous()
+        if has_loops(x, a.rows, columns):
+            return expanded_sums(*kernel.parts(x.shape[1]), in_blocks(transform, x, x.shape[1]), a, columns)
 
         def values(block: Tensor) -> Tensor:
             return expand(kernel.matrix(transform(block), a), columns)

@@ -57,6 +57,19 @@ class Term:
         return below.masked_fill_(sign == 0, 0.0).mul_(sign)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What makes a kernel's value of a sum: ``exp(-rate s^exponent)`` or ``(constant + rate s)^exponent``.
+
+    The exponent of the second kind is a whole number; a sum that rounding took below zero counts as zero.
+    """
+
+    kind: Literal["decay", "raised"]
+    exponent: float
+    rate: float
+    constant: float = 0.0
+
+
 def power_(x: Tensor, exponent: float) -> Tensor:
     """``x ** exponent`` in place, for x of 0 or more.
 

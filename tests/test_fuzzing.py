@@ -43,7 +43,7 @@ MODELS = model_seeds()
 def drawn(examples: int) -> settings:
     """So many examples, the same in every run: what longer runs find is for ``benchmarks/fuzz``."""
     unchecked = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large)
-    return settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=unchecked)
+    return settings(max_examples=examples, derandomize=True, suppress_health_check=unchecked)
 
 
 @st.composite

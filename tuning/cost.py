@@ -11,6 +11,8 @@ from xrfm_cli.leaf_models import LINEAR_FAMILIES
 from xrfm_cli.tuning.space import Candidate, kernel_family
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
+RATE_S = 0.15  # for which it is measured at least: a core that has rested is slow at first
+SHORTEST_S = 1e-6
 SAFETY = 1.15
 FACTORISATION_SHARE = 0.6  # of the rate of matrix products, that a factorisation in panels reaches
 LEAST_SHARE = 0.2  # of a fit's seconds, that its pairs of rows take at least
@@ -90,7 +92,10 @@ class CostModel:
     def record(self, size: FitSize, *, seconds: float, solves: int) -> None:
         """Remember a finished fit; the latest of a family counts as much as all before."""
         solves = max(solves, 1)
-        rest = max(seconds - size.products(solves) / self._factor_rate, LEAST_SHARE * seconds)
+        products = size.products(solves)
+        # What has been seen is possible: the machine may have been slower, or busy, when it was measured.
+        self._factor_rate = max(self._factor_rate, products / max((1 - LEAST_SHARE) * seconds, SHORTEST_S))
+        rest = max(seconds - products / self._factor_rate, LEAST_SHARE * seconds)
         found = rest / size.pairs(solves)
         before = self._pair_seconds.get(size.family, found)
         self._pair_seconds[size.family] = (before + found) / 2
@@ -122,14 +127,16 @@ def leaf_count(rows: int, leaf_size: int) -> int:
 
 
 def product_rate(device: str) -> float:
-    """Multiply-adds a second in float32: the fastest of three products of matrices on the device."""
+    """Multiply-adds a second in float32: the fastest of several products of matrices on the device."""
     matrix = torch.ones(RATE_ROWS, RATE_ROWS, device=device)
-    seconds = float("inf")
-    for _ in range(3):  # the first one starts threads and is seldom the fastest
+    seconds, tries = float("inf"), 0
+    end = time.perf_counter() + RATE_S
+    while tries < 3 or time.perf_counter() < end:  # the first one starts threads and is seldom the fastest
         began = time.perf_counter()
         float((matrix @ matrix)[0, 0])  # waits for the device
         seconds = min(seconds, time.perf_counter() - began)
-    return RATE_ROWS**3 / max(seconds, 1e-6)
+        tries += 1
+    return RATE_ROWS**3 / max(seconds, SHORTEST_S)
 
 
 def cost_family(candidate: Candidate) -> str:

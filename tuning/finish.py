@@ -1,4 +1,4 @@
-"""After the search: the ensemble, its final fits, calibration, threshold and intervals."""
+"""After the search: the ensemble, its final fits, calibration, decision and intervals."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator
 from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
+from xrfm_cli.tuning.decision import Decision
 from xrfm_cli.tuning.ensemble import greedy_weights, rounded
 from xrfm_cli.tuning.evaluation import Judgement
 from xrfm_cli.tuning.intervals import Intervals
-from xrfm_cli.tuning.metrics import compute_metric
 from xrfm_cli.tuning.model import Member
 from xrfm_cli.tuning.problem import EncodedRows, Problem, find_encoded
 from xrfm_cli.tuning.refit import REFIT_FOLD, align_metric, average_metrics, refit_tree
@@ -30,7 +30,6 @@ from xrfm_cli.tuning.trials import SearchResult
 Array = NDArray[np.float64]
 EncodedCache = dict[tuple[EncodingConfig, TargetTransform], EncodedRows]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
-TUNED_THRESHOLDS = ("f1", "balanced_accuracy", "accuracy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,7 +39,7 @@ class Finished:
     members: tuple[Member, ...]
     predictions: Array  # out-of-fold predictions of the ensemble: values or calibrated probabilities
     calibration: Calibrator | None
-    threshold: float | None
+    decision: Decision
     intervals: Intervals | None
     repairs: tuple[Repair, ...]  # values mended in the training rows
     interrupted: bool
@@ -94,7 +93,7 @@ def finish_ensemble(
         members=tuple(members),
         predictions=predictions,
         calibration=calibration,
-        threshold=tuned_threshold(problem, predictions),
+        decision=problem.decide(predictions),
         intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
         repairs=members[0].encoder.encode(problem.table.take(problem.plan.refit_rows))[1],
         interrupted=interrupted,
@@ -221,25 +220,6 @@ def _final_calibration(problem: Problem, probabilities: Array) -> Calibrator | N
     truth, weights = problem.judged_truth, problem.judged_weights
     plain, chosen = Calibrator(), fit_calibrator(probabilities, truth, weights)
     return min((plain, chosen), key=lambda c: rounded(problem.loss_of_log(c.probabilities(probabilities))))
-
-
-def tuned_threshold(problem: Problem, probabilities: Array) -> float | None:
-    """The probability from which the positive class is predicted, where the metric depends on it."""
-    if problem.n_classes != 2 or problem.metric.name not in TUNED_THRESHOLDS:
-        return None
-    candidates = np.unique(np.quantile(probabilities[:, 1], np.linspace(0.005, 0.995, 199)).round(4))
-    losses = [
-        rounded(
-            problem.metric.loss(
-                compute_metric(
-                    problem.metric, problem.judged_truth, probabilities, problem.judged_weights, threshold
-                )
-            )
-        )
-        for threshold in candidates
-    ]
-    best = np.flatnonzero(np.array(losses) == min(losses))
-    return float(candidates[best[len(best) // 2]])  # the middle of equals is the least fragile
 
 
 def _fit_intervals(

@@ -42,7 +42,7 @@ from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
 
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 # Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
-ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 120.0
+ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 20.0
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -211,7 +211,7 @@ def _assemble(
     finished: Finished,
     listener: Listener,
 ) -> FittedModel:
-    low, high = score_spread(problem, finished.predictions, finished.threshold)
+    low, high = score_spread(problem, finished.predictions, finished.decision)
     for repair in finished.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = finished.members
@@ -223,7 +223,7 @@ def _assemble(
         rows=len(problem.plan.refit_rows),
         dropped_rows=dropped,
         metric=problem.metric.name,
-        score=problem.score_of_predictions(finished.predictions, finished.threshold),
+        score=problem.score_of_predictions(finished.predictions, finished.decision),
         score_low=low,
         score_high=high,
         lower_is_better=problem.metric.lower_is_better,
@@ -239,7 +239,7 @@ def _assemble(
             problem.judged_truth,
             finished.predictions,
             problem.judged_weights,
-            finished.threshold,
+            finished.decision,
         ),
         baselines=baselines_to_json(baselines),
         seconds={name: round(value, 3) for name, value in listener.seconds.items()},
@@ -258,7 +258,7 @@ def _assemble(
         oof=plotted_oof(problem, finished.predictions),
         peak_memory_bytes=peak_memory_bytes(),
         options=config.to_dict(),
-        fold_metrics=metrics_by_fold(problem, finished.predictions, finished.threshold),
+        fold_metrics=metrics_by_fold(problem, finished.predictions, finished.decision),
         hyperparameter_importances=importances,
     )
     return FittedModel(
@@ -266,7 +266,7 @@ def _assemble(
         target=problem.target,
         members=members,
         calibration=finished.calibration,
-        threshold=finished.threshold,
+        decision=finished.decision,
         intervals=finished.intervals,
         report=report,
         versions=library_versions(),

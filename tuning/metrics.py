@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, confusion_matrix
 
 Array = NDArray[np.float64]
 Task = Literal["regression", "binary", "multiclass"]
@@ -22,16 +23,21 @@ SMALLEST_PROBABILITY = 1e-15
 class Metric:
     """A figure of merit over held-out rows.
 
-    ``compute(truth, prediction, weights)`` takes values ``(n,)`` for regression; class codes ``(n,)`` and
-    either probabilities ``(n, classes)`` or predicted codes ``(n,)`` for classes, as ``needs`` says. With
-    codes it takes the number of classes as well, since some rows may show only a few of them.
+    ``compute(truth, prediction, weights)`` takes values ``(n,)`` for regression, class codes ``(n,)`` and
+    probabilities ``(n, classes)`` for classes. A metric that needs labels is a function of confusion
+    matrices instead: ``compute(confusion)`` of ``(..., classes, classes)`` is of shape ``(...)``.
     """
 
     name: str
     tasks: tuple[Task, ...]
     lower_is_better: bool
     needs: Literal["values", "probabilities", "labels"]
-    compute: Callable[..., float]
+    compute: Callable[..., Any]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether another class than the most probable one can serve the metric better."""
+        return self.needs == "labels" and self.name != "accuracy"
 
     def loss(self, value: float) -> float:
         """The same figure, oriented so that less is better."""
@@ -70,13 +76,13 @@ def compute_metric(
     truth: NDArray[np.generic],
     prediction: Array,
     weights: Array | None = None,
-    threshold: float | None = None,
+    decision: Decision = MOST_PROBABLE,
 ) -> float:
     """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
     if metric.needs == "labels":
-        codes = predicted_codes(prediction, threshold)
-        return metric.compute(truth, codes, weights, prediction.shape[1])
-    return metric.compute(truth, prediction, weights)
+        codes = truth.astype(np.int64), decision.codes(prediction)
+        return float(metric.compute(confusion_matrix(*codes, weights, prediction.shape[1])))
+    return float(metric.compute(truth, prediction, weights))
 
 
 def evaluate_metrics(
@@ -84,7 +90,7 @@ def evaluate_metrics(
     truth: NDArray[np.generic],
     prediction: Array,
     weights: Array | None = None,
-    threshold: float | None = None,
+    decision: Decision = MOST_PROBABLE,
 ) -> dict[str, float]:
     """Every metric that is defined for the task and these rows, by name."""
     out: dict[str, float] = {}
@@ -95,19 +101,8 @@ def evaluate_metrics(
             continue
         if metric.name in ("auc", "average_precision") and len(np.unique(truth)) < 2:
             continue
-        out[metric.name] = compute_metric(metric, truth, prediction, weights, threshold)
+        out[metric.name] = compute_metric(metric, truth, prediction, weights, decision)
     return out
-
-
-def predicted_codes(probabilities: Array, threshold: float | None = None) -> NDArray[np.int64]:
-    """The most probable class of each row, or for two classes the last one above a tuned threshold.
-
-    >>> predicted_codes(np.array([[0.6, 0.4]])), predicted_codes(np.array([[0.6, 0.4]]), 0.3)
-    (array([0]), array([1]))
-    """
-    if threshold is None or probabilities.shape[1] != 2:
-        return probabilities.argmax(1)
-    return (probabilities[:, 1] >= threshold).astype(np.int64)
 
 
 def _rmse(y: Array, p: Array, w: Array | None) -> float:
@@ -168,23 +163,31 @@ def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], fl
     return compute
 
 
-def _accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None, c: int) -> float:
-    return float(np.average(y == p, weights=w))
+def _accuracy(confusion: Array) -> Array:
+    return _share(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
 
 
-def _balanced_accuracy(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None, c: int) -> float:
-    hits = [np.average(p[y == k] == k, weights=None if w is None else w[y == k]) for k in np.unique(y)]
-    return float(np.mean(hits))
+def _balanced_accuracy(confusion: Array) -> Array:
+    """The mean over the classes that there are of the share of their rows that is found."""
+    rows = confusion.sum(-1)
+    found = _share(np.diagonal(confusion, axis1=-2, axis2=-1), rows)
+    return _share(found.sum(-1), (rows > 0).sum(-1))
 
 
-def _f1(y: NDArray[np.int64], p: NDArray[np.int64], w: Array | None, c: int) -> float:
-    average = "binary" if c == 2 else "macro"
-    score = _sklearn_metric("f1_score")
-    return float(score(y, p, average=average, sample_weight=w, zero_division=0.0))
+def _f1(confusion: Array) -> Array:
+    """F1 of the second of two classes, or the mean over several that are there or predicted."""
+    seen = confusion.sum(-1) + confusion.sum(-2)
+    each = _share(2 * np.diagonal(confusion, axis1=-2, axis2=-1), seen)
+    return each[..., 1] if confusion.shape[-1] == 2 else _share(each.sum(-1), (seen > 0).sum(-1))
+
+
+def _share(part: Array, whole: NDArray[np.floating] | NDArray[np.integer]) -> Array:
+    """The part of the whole; 0 of nothing."""
+    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
 
 
 def _define(
-    name: str, tasks: tuple[Task, ...], lower: bool, needs: str, compute: Callable[..., float]
+    name: str, tasks: tuple[Task, ...], lower: bool, needs: str, compute: Callable[..., Any]
 ) -> tuple[str, Metric]:
     metric = Metric(name=name, tasks=tasks, lower_is_better=lower, needs=needs, compute=compute)  # type: ignore[arg-type]
     return name, metric

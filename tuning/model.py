@@ -16,13 +16,13 @@ from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import TargetCoding
+from xrfm_cli.tuning.decision import Decision
 from xrfm_cli.tuning.intervals import Intervals
-from xrfm_cli.tuning.metrics import predicted_codes
 from xrfm_cli.tuning.profile import ColumnProfile
 from xrfm_cli.tuning.report import FitReport
 
 Array = NDArray[np.float64]
-BLOCK_ROWS = 2_048  # rows predicted at once; bounds the memory of a prediction
+BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class FittedModel:
     target: TargetSchema
     members: tuple[Member, ...]
     calibration: Calibrator | None  # of the ensemble's probabilities
-    threshold: float | None  # probability from which the positive class is predicted, where it was tuned
+    decision: Decision  # which class is predicted
     intervals: Intervals | None
     report: FitReport
     versions: dict[str, str]
@@ -124,7 +124,7 @@ class FittedModel:
 
     def labels(self, probabilities: Array) -> NDArray[np.int64]:
         """Class codes ``(n,)`` of probabilities ``(n, classes)``."""
-        return predicted_codes(probabilities, self.threshold)
+        return self.decision.codes(probabilities)
 
     @property
     def n_centers(self) -> int:

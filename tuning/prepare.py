@@ -64,14 +64,17 @@ def prepare_problem(
     table, dropped = _usable_rows(table, schema, target)
     limit = config.effective_time_limit_s
     most = room_for_rows(limit, columns=len(schema.features), classes=len(target.classes))
-    drawn = draw_training_rows(encode_target(table, target), target, most=most, seed=config.seed)
-    table, left_out = (table, 0) if drawn is None else (table.take(drawn), table.n_rows - len(drawn))
+    truth, left_out = encode_target(table, target), 0
+    drawn = draw_training_rows(truth, target, most=most, seed=config.seed)
+    if drawn is not None:
+        table, truth, left_out = table.take(drawn), truth[drawn], table.n_rows - len(drawn)
     given = None
     if valid is not None:
         valid, dropped_valid = _usable_rows(valid, schema, target)
         if valid.n_rows == 0:
             raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot judge.")
-        unseen = np.flatnonzero(encode_target(valid, target) == -2) if target.classes else np.empty(0)
+        judging = encode_target(valid, target)
+        unseen = np.flatnonzero(judging == -2) if target.classes else np.empty(0)
         if len(unseen):
             label = valid.column(target.name)[int(unseen[0])].as_py()
             raise TargetError(
@@ -81,7 +84,7 @@ def prepare_problem(
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         read = [c.name for c in schema.columns if c in schema.features or c.role in ("target", "weight")]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
-    truth = encode_target(table, target)
+        truth = np.concatenate([truth, judging])
     metric = find_metric(config.metric, target.task)
     if metric.name == "poisson_deviance" and (truth < 0).any():
         row = int(np.flatnonzero(truth < 0)[0]) + 1

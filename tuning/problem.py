@@ -15,11 +15,13 @@ from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, Targe
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.tuning.calibration import fit_calibrator
 from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
+from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision
 from xrfm_cli.tuning.logarithms import mean_factor
 from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
 from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
+DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
 
 
 class Encoded(Protocol):
@@ -186,11 +188,16 @@ class Problem:
 
     def loss_of_predictions(self, predictions: Array) -> float:
         """Loss of final predictions, values ``(n,)`` or probabilities, over all judged rows."""
-        return self.metric.loss(self.score_of_predictions(predictions))
+        decision = self.decide(predictions)
+        return self.metric.loss(self.score_of_predictions(predictions, decision))
 
-    def score_of_predictions(self, predictions: Array, threshold: float | None = None) -> float:
+    def score_of_predictions(self, predictions: Array, decision: Decision = MOST_PROBABLE) -> float:
         """The metric's own value of final predictions over all judged rows."""
-        return compute_metric(self.metric, self.judged_truth, predictions, self.judged_weights, threshold)
+        return compute_metric(self.metric, self.judged_truth, predictions, self.judged_weights, decision)
+
+    def decide(self, predictions: Array) -> Decision:
+        """How classes should follow from predictions of all judged rows, for the metric asked for."""
+        return self._decide(predictions, self.judged_truth, self.judged_weights)
 
     def loss_of_log(self, probabilities: Array) -> float:
         """Log loss of probabilities over all judged rows."""
@@ -214,7 +221,17 @@ class Problem:
         ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
         as_they_are = self.n_classes and (ranks or self.metric.needs == "labels")
         prediction = scores if as_they_are else self.predictions(scores, rows)
-        return self.metric.loss(compute_metric(self.metric, truth, prediction, weights))
+        decision = self._decide(prediction, truth, weights)
+        return self.metric.loss(compute_metric(self.metric, truth, prediction, weights, decision))
+
+    def _decide(self, prediction: Array, truth: NDArray[np.generic], weights: Array | None) -> Decision:
+        if not self.metric.is_decided:
+            return MOST_PROBABLE
+
+        def loss(confusions: Array) -> Array:
+            return -self.metric.compute(confusions).round(DECISIVE_DIGITS)
+
+        return choose_decision(loss, truth.astype(np.int64), prediction, weights)
 
     def _weights_of(self, rows: Rows) -> Array | None:
         return None if self.weights is None else self.weights[rows]

@@ -15,6 +15,7 @@ from xrfm_cli.tuning.report_facts import check_fact
 
 if TYPE_CHECKING:  # a report is read without what made it
     from xrfm_cli.tuning.baselines import Baseline
+    from xrfm_cli.tuning.decision import Decision
     from xrfm_cli.tuning.problem import Problem
 
 MAX_PLOTTED_ROWS = 2_000
@@ -85,24 +86,24 @@ def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str,
 
 
 def score_spread(
-    problem: Problem, predictions: NDArray[np.float64], threshold: float | None
+    problem: Problem, predictions: NDArray[np.float64], decision: Decision
 ) -> tuple[float, float]:
     """The least and the largest score over the folds; over quarters of the rows if there is one fold."""
     scores = [
-        compute_metric(problem.metric, *_of_part(problem, predictions, part), threshold)
+        compute_metric(problem.metric, *_of_part(problem, predictions, part), decision)
         for part in _judged_parts(problem)
     ]
     return float(np.min(scores)), float(np.max(scores))
 
 
 def metrics_by_fold(
-    problem: Problem, predictions: NDArray[np.float64], threshold: float | None
+    problem: Problem, predictions: NDArray[np.float64], decision: Decision
 ) -> dict[str, list[float]]:
     """Every metric over the same parts as :func:`score_spread`, where it is defined."""
     out: dict[str, list[float]] = {}
     for part in _judged_parts(problem):
         of_part = _of_part(problem, predictions, part)
-        for name, value in evaluate_metrics(problem.target, *of_part, threshold).items():
+        for name, value in evaluate_metrics(problem.target, *of_part, decision).items():
             out.setdefault(name, []).append(value)
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from xrfm_cli.datasets.naming import by_first_part
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import coding_from_json
+from xrfm_cli.tuning.decision import Decision
 from xrfm_cli.tuning.drift import observe
 from xrfm_cli.tuning.intervals import Intervals, Spread
 from xrfm_cli.tuning.model import FittedModel, Member
@@ -65,7 +67,8 @@ def save_model(model: FittedModel, path: Path) -> None:
         "encoders": encoders,
         "members": members,
         "calibration": None if model.calibration is None else model.calibration.to_json(),
-        "threshold": model.threshold,
+        "threshold": model.decision.threshold,
+        "class_weights": list(model.decision.class_weights),
         "intervals": _intervals_to_json(model.intervals, numbers, tensors),
         "profile": None if model.profile is None else [profile.to_json() for profile in model.profile],
         "report": model.report.timeless().to_json(),
@@ -165,12 +168,21 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
         target=TargetSchema.from_json(manifest["target"]),
         members=members,
         calibration=None if calibration is None else Calibrator.from_json(calibration),
-        threshold=None if manifest["threshold"] is None else float(manifest["threshold"]),
+        decision=_decision_from_json(manifest),
         intervals=_intervals_from_json(manifest["intervals"], encoders, parts.get("spread", {})),
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
         created=created,
         profile=_profile_from_json(manifest.get("profile"), schema),
+    )
+
+
+def _decision_from_json(manifest: Mapping[str, Any]) -> Decision:
+    """How classes are chosen; files from before several classes were weighted have none of these weights."""
+    threshold, weights = manifest["threshold"], manifest.get("class_weights", [])
+    return Decision(
+        threshold=None if threshold is None else float(threshold),
+        class_weights=tuple(float(weight) for weight in weights),
     )
 
 
@@ -199,6 +211,7 @@ def _check_parts(model: FittedModel) -> None:
         raise ValueError("calibration does not fit the task")
     if any(c is not None and len(c.offsets) not in (0, classes) for c in calibrators):
         raise ValueError("calibration does not fit the classes")
+    model.decision.check(classes)
     for member in model.members:
         decoded, coded = member.coding.sizes
         shape = (member.encoder.n_features, coded, decoded)

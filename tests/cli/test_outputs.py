@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+import itertools
+import threading
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from xrfm_cli.commands import outputs
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.streaming import in_blocks
+from xrfm_cli.streaming import ahead, in_blocks
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6)
 
@@ -112,3 +114,80 @@ def test_an_internal_fault_is_status_3_and_shows_its_place_only_if_asked(
     outcome = xrfm("doctor", "--debug")
     assert outcome.status == 3
     assert "Traceback" in outcome.err
+
+
+def test_items_are_taken_while_the_caller_works_on_one() -> None:
+    taken = threading.Event()
+
+    def numbers() -> Generator[int, None, None]:
+        yield 0
+        taken.set()
+        yield 1
+
+    items = ahead(numbers())
+    assert next(items) == 0
+    assert taken.wait(10)  # though nobody has asked for the next one yet
+    assert list(items) == [1]
+
+
+def test_a_fault_comes_in_its_place() -> None:
+    def numbers() -> Generator[int, None, None]:
+        yield from range(5)
+        raise OptionError("the sixth")
+
+    items = ahead(numbers())
+    assert list(itertools.islice(items, 5)) == list(range(5))
+    with pytest.raises(OptionError, match="the sixth"):
+        next(items)
+
+
+@pytest.mark.parametrize("used", [0, 1, 3])
+def test_a_reader_that_is_not_wanted_any_more_is_closed(used: int) -> None:
+    closed = threading.Event()
+
+    def numbers() -> Generator[int, None, None]:
+        try:
+            yield from itertools.count()
+        finally:
+            closed.set()
+
+    items = ahead(numbers())
+    assert [next(items) for _ in range(used)] == list(range(used))
+    items.close()
+    assert closed.is_set() or not used  # what never began has nothing to close
+    assert not any(thread.name == "reading ahead" for thread in threading.enumerate())
+
+
+class NotingWriter:
+    """Notes what it writes, until it fails."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.written: list[int] = []
+        self._fails_at = fails_at
+
+    def write(self, block: pa.Table) -> None:
+        if len(self.written) == self._fails_at:
+            raise OptionError("the disk is full")
+        self.written += block.column("x").to_pylist()
+
+
+def test_blocks_are_written_in_order_and_all_of_them() -> None:
+    writer = NotingWriter()
+    with outputs.WriterBehind(writer) as behind:
+        for number in range(50):
+            behind.write(pa.table({"x": [number]}))
+    assert writer.written == list(range(50))
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 3])
+def test_what_goes_wrong_in_the_thread_is_raised(fails_at: int) -> None:
+    writer = NotingWriter(fails_at)
+
+    def write_four() -> None:
+        with outputs.WriterBehind(writer) as behind:
+            for number in range(4):
+                behind.write(pa.table({"x": [number]}))
+
+    with pytest.raises(OptionError, match="full"):
+        write_four()
+    assert writer.written == list(range(fails_at))

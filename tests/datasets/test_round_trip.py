@@ -75,7 +75,7 @@ def matrices(table: Table, config: EncodingConfig) -> tuple[Any, ...]:
     return schema, encoder.feature_names, x.tobytes()
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(tables(), st.sampled_from(["standard", "quantile"]))
 def test_a_table_survives_csv_and_parquet(data: pa.Table, numeric: Any) -> None:
     config = EncodingConfig(numeric=numeric, min_level_count=1)

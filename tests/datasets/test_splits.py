@@ -21,7 +21,7 @@ def problems(draw: st.DrawFn) -> tuple[int, int, np.ndarray | None, np.ndarray |
     return n, folds, strata, groups
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(problems(), st.integers(0, 3))
 def test_every_row_validates_in_exactly_one_fold(
     problem: tuple[int, int, np.ndarray | None, np.ndarray | None], seed: int
@@ -40,7 +40,7 @@ def test_every_row_validates_in_exactly_one_fold(
     assert all((a[1] == b[1]).all() for a, b in zip(pairs, again, strict=True))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(problems(), st.floats(0.05, 0.9) | st.integers(1, 30))
 def test_a_holdout_cuts_rows_in_two(
     problem: tuple[int, int, np.ndarray | None, np.ndarray | None], share: float
@@ -56,7 +56,7 @@ def test_a_holdout_cuts_rows_in_two(
         assert len(valid) == min(max(round(share * n) if share < 1 else int(share), 1), n - 1)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     st.lists(st.integers(0, 8), min_size=2, max_size=40).filter(lambda t: len(set(t)) > 1), st.integers(2, 6)
 )

@@ -20,7 +20,8 @@ from tests.leaf_variants import (
     oracle_kernel,
     sample,
 )
-from xrfm_cli.leaf_models import LeafConfig, make_kernel
+from xrfm_cli.leaf_models import LeafConfig, compiled, make_kernel
+from xrfm_cli.leaf_models.coordinates import expanded_sums, has_loops, prepare_centers
 from xrfm_cli.leaf_models.kernels import power_sums
 from xrfm_cli.leaf_models.terms import cache_blocks
 
@@ -90,7 +91,7 @@ def test_columns_of_two_values_equal_the_loop(config: LeafConfig, dtype: torch.d
     np.testing.assert_allclose(found.double().numpy(), slopes, atol=20 * TOLERANCE[dtype], rtol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), name=st.sampled_from(sorted(CONFIGS)))
 def test_columns_with_few_values_equal_the_loop(data: st.DataObject, name: str) -> None:
     values = st.sampled_from([0.0, 1.0, -0.3, 0.1 + 0.2, 7.5])
@@ -217,7 +218,7 @@ def test_short_distances_far_from_the_origin_keep_their_digits_and_equal_rows_ar
 coordinates = st.floats(-50, 50, width=32).map(lambda value: round(value, 2))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     u=st.lists(coordinates, min_size=3, max_size=3),
     v=st.lists(coordinates, min_size=3, max_size=3),
@@ -239,3 +240,37 @@ def test_norm_kernel_for_any_exponents(
     fast = kernel.gradient_sums(rows, centers, torch.ones(1, 1, dtype=torch.float64))[0, 0]
     expected = slow.gradient(rows[0].numpy(), centers[0].numpy())
     np.testing.assert_allclose(fast.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@each_kernel
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_compiled_expansions_equal_the_formula(config: LeafConfig, outputs: int) -> None:
+    rows, centers, _ = rows_beside_categories(torch.float32)
+    prepared = prepare_centers(centers)
+    if not has_loops(rows):
+        pytest.skip("the package was installed without a compiler")
+    coefficients = torch.randn(25, outputs, generator=generator(4))
+    for several in (rows, rows.repeat(40, 1)):  # the second in more than one block
+        found = expanded_sums(*make_kernel(config, 2.0).parts(6), several, prepared, coefficients.T)
+        values = oracles.kernel_matrix(
+            oracle_kernel(config, 2.0), several.double().numpy(), centers.double().numpy()
+        )
+        expected = values @ coefficients.double().numpy()
+        np.testing.assert_allclose(found.double().numpy(), expected, atol=10 * TOLERANCE[torch.float32])
+
+
+@each_kernel
+@pytest.mark.parametrize("m", [1, 255, 256, 300])
+def test_compiled_expansions_do_not_depend_on_other_rows_or_threads(config: LeafConfig, m: int) -> None:
+    x, _ = sample(90, seed=14, dtype=torch.float32)
+    centers, _ = sample(m, seed=15, dtype=torch.float32)
+    if not has_loops(x):
+        pytest.skip("the package was installed without a compiler")
+    weights = torch.randn(2, m, generator=generator(5))
+    term, link = make_kernel(config, 2.0).parts(3)
+    whole = compiled.expand(term, link, x, centers.T.contiguous(), None, weights)
+    parts = [compiled.expand(term, link, rows, centers.T.contiguous(), None, weights) for rows in x.split(7)]
+    assert_same_bits(torch.cat(parts), whole)
+    expected = oracles.kernel_matrix(oracle_kernel(config, 2.0), x.double().numpy(), centers.double().numpy())
+    bound = TOLERANCE[torch.float32] * (1 + m) ** 0.5
+    np.testing.assert_allclose(whole.numpy(), expected @ weights.double().numpy().T, atol=10 * bound)

@@ -27,7 +27,7 @@ tables = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=tables, leaf_size=st.integers(2, 60), min_leaf_size=st.integers(1, 20))
 def test_every_row_is_in_exactly_one_leaf_the_one_it_is_routed_to(
     rows: tuple[Tensor, Tensor], leaf_size: int, min_leaf_size: int
@@ -53,7 +53,7 @@ def _can_be_split(x: Tensor, min_leaf_size: int) -> bool:
     return False
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=tables,
     overlap=st.sampled_from([0.05, 0.1, 0.25]),

@@ -125,7 +125,7 @@ def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
     refusal(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_changed_byte_is_refused_or_without_effect(path: Path, data: st.DataObject) -> None:
     content = bytearray(path.read_bytes())

@@ -89,7 +89,7 @@ trees = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(splits=trees, seed=st.integers(0, 1000))
 def test_route_equals_the_walk_of_each_row(splits: tuple[SplitNode, ...], seed: int) -> None:
     x = rows_with_ties(25, 3, seed)
@@ -97,7 +97,7 @@ def test_route_equals_the_walk_of_each_row(splits: tuple[SplitNode, ...], seed: 
     assert found == [oracles.route(slow(splits), row.double().numpy(), right_of) for row in x]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(splits=trees, seed=st.integers(0, 1000), temperature=st.sampled_from([0.0, 1e-6, 0.1, 1.0, 50.0]))
 def test_path_weights_equal_the_products_of_shares(
     splits: tuple[SplitNode, ...], seed: int, temperature: float
@@ -111,7 +111,7 @@ def test_path_weights_equal_the_products_of_shares(
     assert bool((found >= 0).all())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(splits=trees, seed=st.integers(0, 1000))
 def test_without_temperature_all_weight_is_on_the_routed_leaf(
     splits: tuple[SplitNode, ...], seed: int
@@ -122,7 +122,7 @@ def test_without_temperature_all_weight_is_on_the_routed_leaf(
     assert_same_bits(weights.max(1).values, torch.ones(25, dtype=torch.float64))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30).filter(lambda values: sum(values) > 1e-6))
 def test_voting_leaves_hold_nearly_all_weight_and_are_few(raw: list[float]) -> None:
     weights = torch.tensor([raw], dtype=torch.float64)
@@ -146,7 +146,7 @@ def test_voting_weights_equal_the_oracle() -> None:
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(splits=trees, seed=st.integers(0, 1000), temperature=st.sampled_from([0.0, 0.3, 2.0]))
 def test_slope_of_the_log_weights_equals_the_loop(
     splits: tuple[SplitNode, ...], seed: int, temperature: float

@@ -48,7 +48,7 @@ def test_members_are_bounded() -> None:
         assert sum(weights) == pytest.approx(1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), members=st.integers(1, 6), most=st.integers(1, 6))
 def test_never_worse_than_the_best_alone(seed: int, members: int, most: int) -> None:
     generator = np.random.default_rng(seed)

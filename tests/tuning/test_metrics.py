@@ -11,7 +11,8 @@ from sklearn import metrics as skm
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.tuning import METRICS, default_metric, evaluate_metrics, find_metric
-from xrfm_cli.tuning.metrics import compute_metric, predicted_codes
+from xrfm_cli.tuning.decision import Decision
+from xrfm_cli.tuning.metrics import compute_metric
 
 GENERATOR = np.random.default_rng(3)
 N = 60
@@ -172,16 +173,14 @@ def test_loss_is_oriented_downwards_and_comes_back() -> None:
 
 def test_threshold_moves_labels_of_two_classes_alone() -> None:
     p = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    assert predicted_codes(p).tolist() == [0, 0, 1]
-    assert predicted_codes(p, 0.4).tolist() == [0, 1, 1]  # from the threshold on
-    assert predicted_codes(p, 0.81).tolist() == [0, 0, 0]
-    three = np.array([[0.5, 0.3, 0.2]])
-    assert predicted_codes(three, 0.1).tolist() == [0]
+    assert Decision().codes(p).tolist() == [0, 0, 1]
+    assert Decision(threshold=0.4).codes(p).tolist() == [0, 1, 1]  # from the threshold on
+    assert Decision(threshold=0.81).codes(p).tolist() == [0, 0, 0]
     truth = np.array([0, 1, 1])
     assert compute_metric(METRICS["f1"], truth, p) == pytest.approx(2 / 3)
-    assert compute_metric(METRICS["f1"], truth, p, threshold=0.4) == 1.0
-    assert compute_metric(METRICS["auc"], truth, p, threshold=0.4) == 1.0
-    found = evaluate_metrics(TARGETS["binary"], truth, p, threshold=0.4)
+    assert compute_metric(METRICS["f1"], truth, p, decision=Decision(threshold=0.4)) == 1.0
+    assert compute_metric(METRICS["auc"], truth, p, decision=Decision(threshold=0.4)) == 1.0
+    found = evaluate_metrics(TARGETS["binary"], truth, p, decision=Decision(threshold=0.4))
     assert (found["f1"], found["accuracy"]) == (1.0, 1.0)
 
 

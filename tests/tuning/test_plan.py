@@ -46,7 +46,7 @@ def check(plan: Plan, n: int) -> None:
     assert list(plan.stage_sizes) == sorted(set(plan.stage_sizes))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n=st.integers(4, 400), folds=st.one_of(st.none(), st.integers(2, 12)), seed=st.integers(0, 99))
 def test_every_row_is_judged_once(n: int, folds: int | None, seed: int) -> None:
     strata = np.random.default_rng(seed).integers(0, 3, n)

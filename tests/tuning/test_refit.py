@@ -29,7 +29,7 @@ def test_what_was_chosen_is_kept(task: str, model: FittedModel) -> None:
     assert again.schema == model.schema
     assert again.target == model.target
     assert again.calibration == model.calibration
-    assert again.threshold == model.threshold
+    assert again.decision == model.decision
     assert [m.params for m in again.members] == [m.params for m in model.members]
     assert [m.weight for m in again.members] == [m.weight for m in model.members]
     assert again.report.stopped_by == "refit"

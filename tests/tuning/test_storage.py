@@ -16,6 +16,7 @@ from tests.tuning.tables import answers, fit, law, one_line, same_bits, skewed, 
 from xrfm_cli.datasets.errors import ModelFileError, XRFMError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, save_model
+from xrfm_cli.tuning.decision import MOST_PROBABLE
 from xrfm_cli.tuning.intervals import Intervals
 
 PROBE = table_of(law(40, seed=8))
@@ -39,7 +40,7 @@ def test_a_model_comes_back_bit_for_bit(task: str, model: FittedModel, saved: di
     assert loaded.report == model.report.timeless()
     assert loaded.calibration == model.calibration
     assert same_intervals(loaded.intervals, model.intervals)
-    assert loaded.threshold == model.threshold
+    assert loaded.decision == model.decision
     assert (loaded.versions, loaded.device) == (model.versions, "cpu")
     assert datetime.fromisoformat(loaded.created) >= datetime.fromisoformat(model.created)
     for left, right in zip(loaded.members, model.members, strict=True):
@@ -118,7 +119,7 @@ def test_a_tuned_threshold_and_intervals_come_back(tmp_path: Path) -> None:
     save_model(model, tmp_path / "f1.xrfm")
     loaded = load_model(tmp_path / "f1.xrfm")
     p = answers(loaded, PROBE)
-    assert loaded.threshold == model.threshold is not None
+    assert loaded.decision == model.decision != MOST_PROBABLE
     assert (loaded.labels(p) == model.labels(p)).all()
     regression = fit(law(60), folds=2)
     save_model(regression, tmp_path / "r.xrfm")

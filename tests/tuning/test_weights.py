@@ -107,7 +107,7 @@ def test_rows_of_weight_zero_do_not_matter(task: str, metric: str | None) -> Non
     probe = table_of(law(40, seed=5))
     assert same_bits(*(answers(model, probe) for model in models))
     assert models[0].report.score == models[1].report.score
-    assert models[0].threshold == models[1].threshold
+    assert models[0].decision == models[1].decision
     if task == "regression":
         widths = [model.predict(probe, interval=0.9) for model in models]
         assert widths[0].upper is not None

@@ -48,7 +48,8 @@ def info_document(model: FittedModel, *, size_bytes: int) -> dict[str, Any]:
         "target": model.target.name,
         "classes": list(model.target.classes),
         "positive": model.target.positive,
-        "threshold": model.threshold,
+        "threshold": model.decision.threshold,
+        "class_weights": dict(zip(model.target.classes, model.decision.class_weights, strict=False)),
         "columns": [
             {"name": item.name, "kind": item.kind, "role": item.role, "reason": item.reason}
             for item in model.schema.columns
@@ -74,6 +75,9 @@ def _shown(document: dict[str, Any]) -> dict[str, str]:
         facts["classes"] = ", ".join(map(str, document["classes"]))
     if document["threshold"] is not None:
         facts["threshold"] = f"{document['threshold']:.3f} for {document['positive']}"
+    if document["class_weights"]:
+        favoured = document["class_weights"].items()
+        facts["class weights"] = ", ".join(f"{name} {weight:.3g}" for name, weight in favoured)
     return facts | {
         "score": f"{document['metric']} {number(document['score'])}",
         "rows": f"{document['rows']:,}",

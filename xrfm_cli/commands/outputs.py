@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -27,6 +28,35 @@ class TableWriter(Protocol):
 
     def write(self, block: pa.Table) -> None:
         """Append rows; every block has the same columns."""
+
+
+class WriterBehind:
+    """A writer whose blocks are written by a thread while the next one is computed, one at a time, in order.
+
+    What goes wrong is raised by the next block, or by leaving the context.
+    """
+
+    def __init__(self, writer: TableWriter) -> None:
+        self._writer = writer
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="writing")
+        self._pending: Future[None] | None = None
+
+    def write(self, block: pa.Table) -> None:
+        """Wait for the block before, and begin with this one."""
+        self._wait()
+        self._pending = self._pool.submit(self._writer.write, block)
+
+    def __enter__(self) -> WriterBehind:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
 
 
 class CsvWriter:
@@ -114,10 +144,11 @@ def open_output(path: str | None) -> Iterator[TableWriter]:
     with open_whole(Path(path)) as stream:
         binary_writer = BINARY_WRITERS.get(Path(path).suffix)
         if binary_writer is not None:
-            with closing(binary_writer(stream)) as writer:
-                yield writer
+            with closing(binary_writer(stream)) as writer, WriterBehind(writer) as behind:
+                yield behind
         else:
-            yield CsvWriter(stream)
+            with WriterBehind(CsvWriter(stream)) as behind:
+                yield behind
 
 
 @contextmanager

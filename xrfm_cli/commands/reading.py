@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from xrfm_cli.commands.options import ReadingOptions
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, read_chunks, read_table
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.streaming import in_blocks
+from xrfm_cli.datasets.streams import is_stream
+from xrfm_cli.streaming import ahead, in_blocks
 
 
 def read_options(options: ReadingOptions) -> ReadOptions:
@@ -35,19 +38,35 @@ def read_blocks(
     chunk_rows: int,
     on_repair: Callable[[Repair], None],
 ) -> Iterator[Table]:
-    """A table in fixed blocks, never whole in memory; rows that are left out are told to ``on_repair``."""
+    """A table in fixed blocks, never whole in memory; rows that are left out are told to ``on_repair``.
 
-    def hear(event: Event) -> None:
-        session.renderer.on_event(event)
-        if event.repair is not None:
-            on_repair(event.repair)
+    The next block is read while the caller works on one.
+    """
 
-    chunks = read_chunks(path, read_options(options), chunk_rows=chunk_rows, on_event=hear)
-    for number, block in enumerate(in_blocks(chunks)):
-        if number == 0:
-            for line in block.notes:
-                session.renderer.note(line)
-        yield block
+    heard: deque[Event] = deque()
+
+    def read() -> Generator[Table, None, None]:
+        chunks = read_chunks(path, read_options(options), chunk_rows=chunk_rows, on_event=heard.append)
+        yield from in_blocks(chunks)
+
+    def tell() -> None:
+        while heard:
+            event = heard.popleft()
+            session.renderer.on_event(event)
+            if event.repair is not None:
+                on_repair(event.repair)
+
+    # A pipe may never go on, and then an interrupt must not wait for it.
+    blocks = read() if is_stream(Path(path)) else ahead(read())
+    try:
+        for number, block in enumerate(blocks):
+            tell()
+            if number == 0:
+                for line in block.notes:
+                    session.renderer.note(line)
+            yield block
+    finally:
+        tell()
 
 
 def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:

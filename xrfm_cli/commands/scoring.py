@@ -38,7 +38,7 @@ class Scored:
             return {}
         model = self.model
         return evaluate_metrics(
-            model.target, self.truth[chosen], self.prediction[chosen], weights, model.threshold
+            model.target, self.truth[chosen], self.prediction[chosen], weights, model.decision
         )
 
     def confusion(self) -> NDArray[np.int64] | None:

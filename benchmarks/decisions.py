@@ -1,0 +1,67 @@
+"""What a tuned decision gains on new rows over the most probable class.
+
+    python -m benchmarks.decisions ../shared/bench --time-limit 12
+
+Each table is split as ``run.py`` of the benchmark folder does, and fitted for each metric. Both figures are
+of the same model and the same test rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.calibration import fit_split, probabilities_of, read_split
+from xrfm_cli.datasets import encode_target
+from xrfm_cli.tuning.metrics import METRICS, compute_metric
+
+TABLES = (
+    "sick",
+    "online_shoppers",
+    "credit_default_taiwan",
+    "bank_marketing",
+    "telco_churn",
+    "caravan_coil2000",
+    "soybean",
+    "arrhythmia",
+    "dry_bean",
+    "obesity_levels",
+    "diabetes130us",
+    "nursery",
+)
+
+
+def main() -> None:
+    """Measure table by table and metric by metric."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
+    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--metrics", nargs="*", default=["f1", "balanced_accuracy"])
+    parser.add_argument("--time-limit", type=float, default=12.0)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    print("| table | classes | metric | most probable | decided | out of fold | decision |")
+    print("|---|---|---|---|---|---|---|")
+    for name in args.tables:
+        split = read_split(args.suite, name, seed=args.seed)
+        for metric in args.metrics:
+            model = fit_split(split, metric=metric, time_limit_s=args.time_limit, seed=args.seed)
+            codes, p = (
+                encode_target(split.test, model.target).astype(np.int64),
+                probabilities_of(model, split.test),
+            )
+            plain = compute_metric(METRICS[metric], codes, p)
+            decided = compute_metric(METRICS[metric], codes, p, decision=model.decision)
+            how = model.decision.threshold or ", ".join(f"{w:.2g}" for w in model.decision.class_weights)
+            figures = " | ".join(f"{value:.4f}" for value in (plain, decided, model.report.score))
+            print(f"| {name} | {p.shape[1]} | {metric} | {figures} | {how} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Decisions: the class that serves a metric best, and what follows for rows and weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn import metrics as skm
+
+from xrfm_cli.tuning.decision import (
+    MOST_PROBABLE,
+    Decision,
+    choose_decision,
+    confusion_matrix,
+)
+from xrfm_cli.tuning.metrics import METRICS, compute_metric
+
+Array = NDArray[np.float64]
+DECIDED = [name for name, metric in METRICS.items() if metric.is_decided]
+
+
+def loss_by(name: str):  # type: ignore[no-untyped-def]
+    return lambda confusions: -METRICS[name].compute(confusions)
+
+
+def rare_classes(n: int, shares: list[float], *, seed: int) -> tuple[NDArray[np.int64], Array]:
+    """Class codes, and the right probabilities of each row."""
+    generator = np.random.default_rng(seed)
+    logits = np.log(shares) + 1.5 * generator.normal(size=(n, len(shares)))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return (p.cumsum(1) < generator.uniform(size=(n, 1))).sum(1), p
+
+
+def test_the_decided_metrics_are_those_of_unequal_classes() -> None:
+    assert sorted(DECIDED) == ["balanced_accuracy", "f1"]
+
+
+@pytest.mark.parametrize("name", DECIDED)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_threshold_is_as_good_as_any_that_was_tried(name: str, weighted: bool) -> None:
+    truth, p = rare_classes(400, [0.9, 0.1], seed=1)
+    weights = np.random.default_rng(2).uniform(0.5, 2, 400) if weighted else None
+    found = choose_decision(loss_by(name), truth, p, weights)
+    score = {"f1": skm.f1_score, "balanced_accuracy": skm.balanced_accuracy_score}[name]
+    every = np.quantile(p[:, 1], np.linspace(0.005, 0.995, 199))
+    best = max(score(truth, p[:, 1] >= cut, sample_weight=weights) for cut in every)
+    reached = compute_metric(METRICS[name], truth, p, weights, found)
+    assert reached == pytest.approx(score(truth, found.codes(p), sample_weight=weights))
+    assert reached >= best - 0.01  # thresholds have four digits
+    assert reached > compute_metric(METRICS[name], truth, p, weights) + 0.02
+    assert found.threshold is not None
+    assert found.threshold < 0.5
+
+
+def test_of_right_probabilities_balanced_accuracy_wants_the_inverse_shares() -> None:
+    shares = [0.7, 0.25, 0.05]
+    truth, p = rare_classes(40_000, shares, seed=3)
+    found = choose_decision(loss_by("balanced_accuracy"), truth, p)
+    rows = np.bincount(truth)
+    exponents = np.log(found.class_weights[1:]) / np.log(rows[0] / rows[1:])
+    np.testing.assert_allclose(exponents, 1.0, atol=0.26)  # steps of an eighth
+    other_truth, other_p = rare_classes(40_000, shares, seed=4)
+    metric = METRICS["balanced_accuracy"]
+    plain = compute_metric(metric, other_truth, other_p)
+    assert compute_metric(metric, other_truth, other_p, decision=found) > plain + 0.02
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_equal_classes_are_left_as_they_are(name: str) -> None:
+    truth = np.tile(np.arange(3), 50)
+    assert choose_decision(loss_by(name), truth, np.eye(3)[truth]) == MOST_PROBABLE
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weight_two_decides_like_two_rows(classes: int) -> None:
+    truth, p = rare_classes(120, [0.8, 0.15, 0.05][:classes], seed=5)
+    weights = np.where(np.arange(120) % 2, 2.0, 1.0)
+    if classes == 2:  # the quantiles that are tried are those of rows: give both the same
+        p = p.round(2)
+    twice = np.repeat(np.arange(120), weights.astype(int))
+    one = choose_decision(loss_by("f1"), truth, p, weights)
+    other = choose_decision(loss_by("f1"), truth[twice], p[twice])
+    reached = [compute_metric(METRICS["f1"], truth, p, weights, decision) for decision in (one, other)]
+    assert reached[0] == pytest.approx(reached[1], abs=0.02)
+
+
+def test_a_class_that_no_row_shows_is_no_division_by_zero() -> None:
+    truth, p = rare_classes(60, [0.6, 0.3, 0.1], seed=6)
+    shown = truth < 2
+    found = choose_decision(loss_by("f1"), truth[shown], p[shown])
+    assert np.isfinite(found.class_weights).all()
+
+
+def test_the_confusion_matrix_equals_scikit_learns() -> None:
+    truth, p = rare_classes(200, [0.5, 0.3, 0.2], seed=7)
+    weights = np.random.default_rng(8).uniform(0, 2, 200)
+    found = confusion_matrix(truth, p.argmax(1), weights, 3)
+    np.testing.assert_allclose(found, skm.confusion_matrix(truth, p.argmax(1), sample_weight=weights))
+
+
+@pytest.mark.parametrize(
+    ("decision", "classes"),
+    [
+        (Decision(threshold=0.5), 3),
+        (Decision(threshold=0.5), 0),
+        (Decision(threshold=float("nan")), 2),
+        (Decision(class_weights=(1.0, 2.0)), 3),
+        (Decision(class_weights=(1.0, 0.0, 2.0)), 3),
+        (Decision(class_weights=(1.0, float("inf"), 2.0)), 3),
+    ],
+)
+def test_what_does_not_decide_is_refused(decision: Decision, classes: int) -> None:
+    with pytest.raises(ValueError, match="fit"):
+        decision.check(classes)
+
+
+@pytest.mark.parametrize("decision", [MOST_PROBABLE, Decision(class_weights=(1.0, 2.0, 0.5))])
+def test_what_decides_is_let_through(decision: Decision) -> None:
+    decision.check(3)
