@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri
 
 from xrfm_cli.datasets import Table
 from xrfm_cli.tuning.profile import ColumnProfile
@@ -145,6 +144,8 @@ def _observed(profile: ColumnProfile, table: Table) -> Observed:
 
 
 def _drift(profile: ColumnProfile, seen: Observed) -> ColumnDrift:
+    from scipy.special import chdtri  # only a drift that was asked for needs it
+
     training = np.array(profile.counts, dtype=np.int64)
     parts = stability_parts(training, seen.counts)
     degrees = int(((training + seen.counts) > 0).sum()) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.tuning.tables import answers, fit, law, one_line, same_bits, skewed, 
 from xrfm_cli.datasets.errors import ModelFileError, XRFMError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, save_model
-from xrfm_cli.tuning.decision import MOST_PROBABLE
+from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision
 from xrfm_cli.tuning.intervals import Intervals
 
 PROBE = table_of(law(40, seed=8))
@@ -112,6 +113,29 @@ def test_equal_fits_are_equal_files(task: str, tmp_path: Path) -> None:
     for name in ("left", "right"):
         save_model(fit(task_table(task, 40), trials=2, folds=2), tmp_path / name)
     assert (tmp_path / "left").read_bytes() == (tmp_path / "right").read_bytes()
+
+
+def test_the_weights_of_several_classes_come_back(models: dict[str, FittedModel], tmp_path: Path) -> None:
+    model = replace(models["multiclass"], decision=Decision(class_weights=(1.0, 2.5, 0.25)))
+    save_model(model, tmp_path / "weighted.xrfm")
+    loaded = load_model(tmp_path / "weighted.xrfm")
+    p = answers(loaded, PROBE)
+    assert loaded.decision == model.decision
+    assert (loaded.labels(p) == (p * [1.0, 2.5, 0.25]).argmax(1)).all()
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -2.0, 1.0], [1.0, "x", 1.0], 7, {"red": 1.0}], ids=str)
+def test_weights_that_do_not_fit_the_classes_are_refused(
+    weights: Any, saved: dict[str, Path], tmp_path: Path
+) -> None:
+    manifest, tensors = read_model_file(saved["multiclass"])
+    refused(write(tmp_path / "bad.xrfm", (manifest | {"class_weights": weights}, tensors)))
+
+
+def test_a_file_from_before_classes_had_weights_is_read(saved: dict[str, Path], tmp_path: Path) -> None:
+    manifest, tensors = read_model_file(saved["multiclass"])
+    del manifest["class_weights"]
+    assert load_model(write(tmp_path / "old.xrfm", (manifest, tensors))).decision == MOST_PROBABLE
 
 
 def test_a_tuned_threshold_and_intervals_come_back(tmp_path: Path) -> None:
