@@ -19,6 +19,7 @@ from xrfm_cli.datasets.views import without_views
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
+_BUFFER_BYTES = 1 << 16  # of each column: a row group may be as large as the file
 # What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
@@ -112,10 +113,13 @@ def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None)
 def _parquet_batches(
     path: Path, plain: Path, columns: Sequence[str] | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    with _explained(path, "Parquet"), pq.ParquetFile(plain) as file:
+    with (
+        _explained(path, "Parquet"),
+        pq.ParquetFile(plain, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
+    ):
         _check_columns(path, file.schema_arrow, columns)
         wanted = None if columns is None else list(columns)
-        for batch in file.iter_batches(batch_size=batch_rows, columns=wanted):
+        for batch in file.iter_batches(batch_size=batch_rows, columns=wanted, use_threads=False):
             batch.validate(full=True)
             yield batch if wanted is None else batch.select(wanted)
 

@@ -20,6 +20,7 @@ from xrfm_cli.commands import streams
 from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS
 from xrfm_cli.datasets.errors import OptionError
 
+GROUP_BLOCKS = 8  # of a row group
 QUOTED = r'[",\r\n]'
 
 
@@ -80,7 +81,7 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """Rows as Parquet, a row group for every 32 blocks."""
+    """Rows as Parquet, a row group for every few blocks."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -92,7 +93,7 @@ class ParquetWriter:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._stream, block.schema)
         self._waiting.append(block)
-        if len(self._waiting) == 32:
+        if len(self._waiting) == GROUP_BLOCKS:
             self._flush()
 
     def close(self) -> None:
