@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 QUANTILES = np.linspace(0.005, 0.995, 199)  # of the positive class's probabilities: thresholds to try
-STEP = 1e-4  # of thresholds
+STEPS = 10_000  # of thresholds between 0 and 1
 EXPONENTS = np.linspace(0.0, 1.5, 13)  # of the classes' shares, by which rare classes are favoured
 FEWEST_ROWS = 1.0  # a class without rows counts as one of so many
 
@@ -78,7 +78,7 @@ def choose_decision(
     classes = probabilities.shape[1]
     if classes == 2:
         quantiles = np.quantile(probabilities[:, 1], QUANTILES)
-        thresholds = np.unique(np.floor(quantiles / STEP) * STEP)
+        thresholds = np.unique(np.floor(quantiles * STEPS) / STEPS)
         losses = loss(_confusions_above(truth, probabilities[:, 1], weights, thresholds))
         best = np.flatnonzero(losses == losses.min())
         return Decision(threshold=float(thresholds[best[len(best) // 2]]))  # the middle is the least fragile
