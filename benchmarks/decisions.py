@@ -1,6 +1,6 @@
 """What a tuned decision gains on new rows over the most probable class.
 
-    python -m benchmarks.decisions ../shared/bench --time-limit 12
+    python -m benchmarks.decisions ../shared/bench --time-limit 10
 
 Each table is split as ``run.py`` of the benchmark folder does, and fitted for each metric. Both figures are
 of the same model and the same test rows.
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
     parser.add_argument("--tables", nargs="*", default=list(TABLES))
     parser.add_argument("--metrics", nargs="*", default=["f1", "balanced_accuracy"])
-    parser.add_argument("--time-limit", type=float, default=12.0)
+    parser.add_argument("--time-limit", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
@@ -52,10 +52,8 @@ def main() -> None:
         split = read_split(args.suite, name, seed=args.seed)
         for metric in args.metrics:
             model = fit_split(split, metric=metric, time_limit_s=args.time_limit, seed=args.seed)
-            codes, p = (
-                encode_target(split.test, model.target).astype(np.int64),
-                probabilities_of(model, split.test),
-            )
+            p = probabilities_of(model, split.test)
+            codes = encode_target(split.test, model.target).astype(np.int64)
             plain = compute_metric(METRICS[metric], codes, p)
             decided = compute_metric(METRICS[metric], codes, p, decision=model.decision)
             how = model.decision.threshold or ", ".join(f"{w:.2g}" for w in model.decision.class_weights)

@@ -224,17 +224,16 @@ INLINE void each_kernel_value(float *values, Py_ssize_t count, Exponent e, int s
     }
 }
 
+INLINE void each_shaped_value(float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived) {
+    if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, derived);
+    else if (shape == ROOT) each_kernel_value(values, count, e, ROOT, rate, derived);
+    else each_kernel_value(values, count, e, GENERAL, rate, derived);
+}
+
 /* exp(-rate s^exponent) in place; derived: that times s^(exponent - 1), zero at zero */
 CLONES static void kernel_values(float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived) {
-    if (derived) {
-        if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, 1);
-        else if (shape == ROOT) each_kernel_value(values, count, e, ROOT, rate, 1);
-        else each_kernel_value(values, count, e, GENERAL, rate, 1);
-    } else {
-        if (shape == ONE) each_kernel_value(values, count, e, ONE, rate, 0);
-        else if (shape == ROOT) each_kernel_value(values, count, e, ROOT, rate, 0);
-        else each_kernel_value(values, count, e, GENERAL, rate, 0);
-    }
+    if (derived) each_shaped_value(values, count, e, shape, rate, 1);
+    else each_shaped_value(values, count, e, shape, rate, 0);
 }
 
 /* What makes a kernel's value of a sum s: exp(-rate s^exponent), or (constant + rate s)^exponent for a whole one. */
@@ -250,9 +249,7 @@ typedef struct {
 
 INLINE void apply_link(float *sums, Link link) {
     if (link.kind == DECAYING) {
-        if (link.shape == ONE) each_kernel_value(sums, TILE, link.exponent, ONE, link.rate, 0);
-        else if (link.shape == ROOT) each_kernel_value(sums, TILE, link.exponent, ROOT, link.rate, 0);
-        else each_kernel_value(sums, TILE, link.exponent, GENERAL, link.rate, 0);
+        each_shaped_value(sums, TILE, link.exponent, link.shape, link.rate, 0);
         return;
     }
     float bases[TILE];
@@ -266,7 +263,7 @@ INLINE void apply_link(float *sums, Link link) {
 }
 
 /* out (b, outputs) = kernel values of a row with all centers, times coefficients (outputs, m), summed in double.
-   The sums over columns begin at start (b, m), or at zero if it is NULL. No kernel value goes to memory. */
+   The sums over columns start at begin (b, m), or at zero if it is NULL. No kernel value goes to memory. */
 CLONES static void expand(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
                           Py_ssize_t d, Function f, const float *begin, Link link, const double *coefficients,
                           Py_ssize_t outputs, float *tile, double *weights, double *out) {

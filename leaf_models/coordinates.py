@@ -124,15 +124,15 @@ def expanded_sums(
     if not len(two.columns):
         return compiled.expand(term, link, u, centers.columns, None, weights).to(u.dtype)
     out = u.new_empty(len(u), len(weights))
+    strange = torch.zeros(len(u), dtype=torch.bool)
     wide = widened(weights)
     for start in range(0, len(u), EXPANDED_ROWS):
-        rows = u[start : start + EXPANDED_ROWS]
-        begin, strange = _two_valued_sums(term, rows, two)
-        found = compiled.expand(term, link, rows[:, two.others], centers.columns, begin, wide)
-        if bool(strange.any()):
-            columns = centers.rows.T.contiguous()
-            found[strange] = compiled.expand(term, link, rows[strange], columns, None, wide)
-        out[start : start + EXPANDED_ROWS] = found
+        block = slice(start, start + EXPANDED_ROWS)
+        begin, strange[block] = _two_valued_sums(term, u[block], two)
+        out[block] = compiled.expand(term, link, u[block][:, two.others], centers.columns, begin, wide)
+    if bool(strange.any()):
+        columns = centers.rows.T.contiguous()
+        out[strange] = compiled.expand(term, link, u[strange], columns, None, wide).to(u.dtype)
     return out
 
 

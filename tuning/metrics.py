@@ -80,8 +80,9 @@ def compute_metric(
 ) -> float:
     """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
     if metric.needs == "labels":
-        codes = truth.astype(np.int64), decision.codes(prediction)
-        return float(metric.compute(confusion_matrix(*codes, weights, prediction.shape[1])))
+        true_codes, classes = truth.astype(np.int64), prediction.shape[1]
+        confusion = confusion_matrix(true_codes, decision.codes(prediction), weights, classes)
+        return float(metric.compute(confusion))
     return float(metric.compute(truth, prediction, weights))
 
 
