@@ -25,6 +25,7 @@ from xrfm_cli.datasets.free_text import TextEncoder, fit_text
 from xrfm_cli.datasets.kinds import Kind
 from xrfm_cli.datasets.naming import by_first_part
 from xrfm_cli.datasets.numeric import NumericEncoder, fit_numeric
+from xrfm_cli.datasets.pieces import PiecewiseEncoder, fit_pieces
 from xrfm_cli.datasets.repairs import Repair, merge_repairs
 from xrfm_cli.datasets.schema import ColumnSchema, TableSchema
 from xrfm_cli.datasets.table import Table
@@ -35,14 +36,14 @@ from xrfm_cli.datasets.target_encoding import TargetEncoder, fit_target_encoder
 class EncodingConfig:
     """How columns become numbers."""
 
-    numeric: Literal["standard", "quantile"] = "standard"  # standardised, or normal scores
+    numeric: Literal["standard", "quantile", "piecewise"] = "standard"  # standardised, normal scores, pieces
     category: Literal["one_hot", "target"] = "one_hot"  # "target": mean targets for more than two levels
     max_one_hot: int = 32  # categories of more levels use mean targets: a wide matrix is slow and thin
     min_level_count: int = 3  # rarer levels share one column, which then also serves unseen ones
 
     def __post_init__(self) -> None:
         for name, value, known in (
-            ("numeric", self.numeric, ("standard", "quantile")),
+            ("numeric", self.numeric, ("standard", "quantile", "piecewise")),
             ("category", self.category, ("one_hot", "target")),
         ):
             if value not in known:
@@ -87,6 +88,7 @@ class ColumnEncoder(Protocol):
 
 _ENCODERS: dict[str, Any] = {
     "numeric": NumericEncoder,
+    "piecewise": PiecewiseEncoder,
     "boolean": BooleanEncoder,
     "one_hot": OneHotEncoder,
     "target": TargetEncoder,
@@ -246,6 +248,11 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
     cells = _needed_column(fit.table, name)
     if column.kind == "numeric":
         normal = fit.config.numeric == "quantile"
+        pieces = None
+        if fit.config.numeric == "piecewise":
+            pieces = fit_pieces(name, cells, decimal, fit.weights, unit=column.unit)
+        if pieces is not None:
+            return pieces, None
         return fit_numeric(name, cells, decimal, fit.weights, normal_scores=normal, unit=column.unit), None
     if column.kind == "boolean":
         return fit_boolean(name, cells, decimal), None

@@ -140,8 +140,11 @@ def product_rate(device: str) -> float:
 
 
 def cost_family(candidate: Candidate) -> str:
-    """Kernels whose pairs cost about as much as each other."""
-    return kernel_family(candidate.tree.leaf.kernel, candidate.tree.leaf.kernel_p)
+    """Kernels whose pairs cost about as much as each other; wider matrices of the same table cost more."""
+    family = kernel_family(candidate.tree.leaf.kernel, candidate.tree.leaf.kernel_p)
+    if candidate.encoding.numeric == "piecewise" and family not in LINEAR_FAMILIES:
+        return f"{family}, pieces"
+    return family
 
 
 def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:

@@ -20,6 +20,7 @@ from xrfm_cli.datasets import (
     read_weights,
 )
 from xrfm_cli.datasets.errors import OptionError, TargetError
+from xrfm_cli.datasets.pieces import PIECES
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.two_valued import find_two_valued
 from xrfm_cli.tuning.config import FitConfig
@@ -38,6 +39,7 @@ ROWS_OF_A_CLASS = 50  # that are drawn in any case
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
 FULL_METRIC_FEATURES = 300
+WIDEST = 300  # columns, if every number is cut into pieces
 # Rows of a leaf times columns with more than two values, up to which kernels that need a power or an
 # exponential for every coordinate of every pair take about the time of the solve; shorter limits allow less.
 COORDINATE_WORK = 1_000_000
@@ -173,6 +175,7 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         general_p=few_coordinates,
         full_metric=d <= FULL_METRIC_FEATURES,
         sum_power=few_coordinates,
+        pieces=d + PIECES * sum(column.kind == "numeric" for column in problem.schema.features) <= WIDEST,
         log_target=not problem.n_classes and suits_log(problem.truth[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )

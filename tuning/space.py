@@ -14,7 +14,7 @@ from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.coding import TargetTransform
 
-NumericTransform = Literal["standard", "quantile"]
+NumericTransform = Literal["standard", "quantile", "piecewise"]
 CategoryEncoding = Literal["one_hot", "target"]
 CODING_CHOICES: dict[str, tuple[str, ...]] = {
     "numeric_transform": get_args(NumericTransform),
@@ -114,7 +114,8 @@ class SearchSpace:
     """The ranges that suit one table.
 
     ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
-    {1, 2} costs. ``full_metric`` is for narrow tables, ``log_target`` for skewed targets of 0 or more.
+    {1, 2} costs. ``full_metric`` is for narrow tables, ``log_target`` for skewed targets of 0 or more,
+    ``pieces`` for tables of which a column for each piece of every number is not too wide.
     """
 
     leaf_size: int
@@ -125,6 +126,7 @@ class SearchSpace:
     full_metric: bool
     sum_power: bool
     log_target: bool = False
+    pieces: bool = False
     max_iterations: int = 5
     agop_rows: int = 2_000
 
@@ -171,7 +173,8 @@ class SearchSpace:
         if "ridge" not in values:
             values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
         if self.has_numbers:
-            values["numeric_transform"] = self._choice(trial, "numeric_transform", ["standard", "quantile"])
+            transforms = ["standard", "quantile", *(["piecewise"] if self.pieces else [])]
+            values["numeric_transform"] = self._choice(trial, "numeric_transform", transforms)
         if self.has_categories:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
         if self.log_target:

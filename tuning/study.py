@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from xrfm_cli.tuning.evaluation import (
     stage_sizes,
 )
 from xrfm_cli.tuning.finish import estimate_refit
+from xrfm_cli.tuning.halving import REDUCTION, Halving
 from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
@@ -23,7 +23,7 @@ from xrfm_cli.tuning.space import Candidate, SearchSpace
 from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
 from xrfm_cli.tuning.trials import REPORT_S, Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
-REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
+FIRST_STAGES = 2  # on few rows: a fit, and the refinement of its kernel
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
@@ -45,11 +45,11 @@ def search(
 
     ``first`` are the sampler's parameters of the configurations to try before it draws its own: all of them
     pass their first stage before the best go on, so that a short budget is not spent on the one that
-    happened to come first. Later trials are pruned against all before (asynchronous successive halving,
-    Li et al., MLSys 2020). A trial's randomness depends on the seed and its number alone. Steps that the
-    record holds are not taken again, so that a search that was stopped goes on where it was. In a study
-    shared at a place, other processes' trials count for the sampler and for pruning, and the best is judged
-    here too if it is better than all that were judged here.
+    happened to come first. Later trials are pruned against all before (:mod:`halving`). A trial's
+    randomness depends on the seed and its number alone. Steps that the record holds are not taken again, so
+    that a search that was stopped goes on where it was. In a study shared at a place, other processes'
+    trials count for the sampler and for pruning, and the best is judged here too if it is better than all
+    that were judged here.
     """
     # Without a deadline nobody asks what a fit takes, so the machine need not be timed.
     rate = float("inf") if budget.deadline is None else product_rate(problem.device)
@@ -63,8 +63,15 @@ def search(
             setting=f"{problem.metric.name} {problem.plan.scheme} {stage_sizes(problem)}",
             on_event=on_event,
         )
+        has_few_rows = len(stage_sizes(problem)) > 1
         search = _Search(
-            problem=problem, study=study, budget=budget, on_event=on_event, record=record, result=result
+            problem=problem,
+            study=study,
+            budget=budget,
+            on_event=on_event,
+            record=record,
+            result=result,
+            halving=Halving(stages_on_few_rows=FIRST_STAGES if has_few_rows else 0),
         )
         try:
             search.run(max(len(first), 1))
@@ -87,8 +94,8 @@ class _Search:
     on_event: OnEvent
     record: Record | None
     result: SearchResult
+    halving: Halving
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
-    losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
     too_slow: int = 0  # candidates in a row that could not end in time
     started: int = 0
     began: float = 0.0  # on the clock
@@ -219,7 +226,7 @@ class _Search:
             running.tries += stage.tries
             if running.judgement is None:
                 self.study.report(running.number, stage.loss, stages=running.stages_done)
-                self.losses[running.stages_done].append(stage.loss)
+                self.halving.add(running.stages_done, running.candidate.encoding.numeric, stage.loss)
             else:
                 running.state = "complete"
         ended = self.budget.clock()
@@ -240,16 +247,19 @@ class _Search:
             raise OutOfTime
 
     def _may_go_on(self, running: RunningTrial) -> bool:
-        """Whether a trial is among the better share of all that have passed its last stage.
+        """Whether a trial is worth its next stage.
 
         The constant always is: it costs next to nothing, and what is worse than it is not worth keeping. So
         is what another process has judged.
         """
-        if cost_family(running.candidate) == "constant" or running.found_elsewhere:
+        if cost_family(running.candidate) == "constant" or running.found_elsewhere or running.loss is None:
             return True
-        losses = self.losses[running.stages_done] + self.study.losses_elsewhere(running.stages_done)
-        better = sum(loss < running.loss for loss in losses if running.loss is not None)
-        return better < max(1, round(len(losses) / REDUCTION))
+        return self.halving.goes_on(
+            running.stages_done,
+            running.candidate.encoding.numeric,
+            running.loss,
+            elsewhere=self.study.losses_elsewhere(running.stages_done),
+        )
 
     def _record(self, running: RunningTrial) -> None:
         self.waiting.remove(running)

@@ -31,6 +31,7 @@ CONFIGS = [
     EncodingConfig(),
     EncodingConfig(numeric="quantile", category="target"),
     EncodingConfig(max_one_hot=4, min_level_count=1),
+    EncodingConfig(numeric="piecewise"),
 ]
 SAMPLES = {
     "autos.csv": "price",
@@ -90,7 +91,7 @@ def test_infinite_and_unreadable_cells_count_as_missing() -> None:
         [2.0**63, 2.0**62, 1.0, 0.0],
     ],
 )
-@pytest.mark.parametrize("numeric", ["standard", "quantile"])
+@pytest.mark.parametrize("numeric", ["standard", "quantile", "piecewise"])
 def test_extreme_numbers_stay_finite(values: list[float], numeric: Any) -> None:
     encoder, x = encode_columns({"a": values}, EncodingConfig(numeric=numeric))
     assert np.isfinite(x).all()
@@ -307,7 +308,7 @@ def test_errors() -> None:
     with pytest.raises(SchemaError, match="no column varies in the 2 training rows"):
         encode_columns({"v": ["a", "a"], "w": ["", ""]})
     with pytest.raises(
-        OptionError, match=r"'quantil' is none of standard, quantile\. Did you mean 'quantile'"
+        OptionError, match=r"'quantil' is none of standard, quantile, piecewise\. Did you mean 'quantile'"
     ):
         EncodingConfig(numeric="quantil")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="max_one_hot=1"):

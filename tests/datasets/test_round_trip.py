@@ -76,7 +76,7 @@ def matrices(table: Table, config: EncodingConfig) -> tuple[Any, ...]:
 
 
 @settings(max_examples=80, derandomize=True)
-@given(tables(), st.sampled_from(["standard", "quantile"]))
+@given(tables(), st.sampled_from(["standard", "quantile", "piecewise"]))
 def test_a_table_survives_csv_and_parquet(data: pa.Table, numeric: Any) -> None:
     config = EncodingConfig(numeric=numeric, min_level_count=1)
     with tempfile.TemporaryDirectory() as folder:

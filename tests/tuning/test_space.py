@@ -46,6 +46,7 @@ def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
     assert {kernel_of(c) for c in found} == {"l1", "l2", "lp", "sum_power", "linear"}
     assert {c.tree.leaf.metric_shape for c in found} == {"diagonal", "full"}
     assert {c.encoding.numeric for c in found} == {"standard", "quantile"}
+    assert {c.encoding.numeric for c in drawn(space(pieces=True))} == {"standard", "quantile", "piecewise"}
     assert {c.encoding.category for c in found} == {"one_hot", "target"}
     assert len({c.tree.leaf.ridge for c in found}) == len(found)
     assert {c.target_transform for c in found} == {"none"}
