@@ -203,6 +203,103 @@ def test_the_command_fits_the_same_model(target: str, tmp_path: Path) -> None:
 PROBA: dict[str, tuple[str, ...]] = {"rent": (), "zone": ("--proba",)}
 
 
+def zones() -> tuple[pd.DataFrame, pd.Series]:
+    """Flats of two zones, with a name and a noisy rent."""
+    frame, rent = flats()
+    frame["flat"] = [f"no {k}" for k in range(len(frame))]
+    noisy = rent + np.random.default_rng(1).normal(0, 300, len(rent))
+    return frame, pd.Series(np.where(noisy > 900, "a", "b"), name="zone")
+
+
+def run_command(folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "xrfm_cli", *arguments, "--quiet"]
+    subprocess.run(command, cwd=folder, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("way", ["positive", "valid", "schema", "id"])
+def test_each_option_does_what_it_does_in_the_command(way: str, tmp_path: Path) -> None:
+    frame, zone = zones()
+    whole = frame.assign(zone=zone)
+    whole[:60].to_parquet(tmp_path / "flats.parquet")
+    whole[60:].to_parquet(tmp_path / "later.parquet")
+    (tmp_path / "columns.toml").write_text(COLUMNS)
+    options = {
+        "positive": ["--positive", "a"],
+        "valid": ["--valid", "later.parquet"],
+        "schema": ["--schema", "columns.toml"],
+        "id": ["--id", "town", "--id", "flat"],
+    }
+    fit = ["fit", "flats.parquet", "--trials", "1", "--preset", "quick", "--metric", "f1", "--device", "cpu"]
+    run_command(tmp_path, *fit, "--target", "zone", *options[way])
+    run_command(tmp_path, "predict", "later.parquet", "--output", "p.parquet", "--proba")
+    written = pd.read_parquet(tmp_path / "p.parquet").iloc[:, -3:]
+    written.columns = ["zone", "first", "second"]
+    arguments: dict[str, Any] = {
+        "positive": {"positive": "a"},
+        "valid": {},
+        "schema": {"schema": tmp_path / "columns.toml"},
+        "id": {"id": ["town", "flat"]},
+    }
+    valid = (frame[60:], zone[60:]) if way == "valid" else None
+    classifier = XRFMClassifier(trials=1, preset="quick", metric="f1", **arguments[way])
+    classifier.fit(frame[:60], zone[:60], valid=valid)
+    assert classifier.classes_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(classifier.predict(frame[60:]), written["zone"])
+    columns = ["second", "first"] if way == "positive" else ["first", "second"]
+    np.testing.assert_array_equal(classifier.predict_proba(frame[60:]), written[columns])
+    loaded = XRFMClassifier.load(tmp_path / "model.xrfm")
+    np.testing.assert_array_equal(loaded.predict_proba(frame[60:]), written[columns])
+    np.testing.assert_array_equal(loaded.predict(frame[60:]), written["zone"])
+
+
+COLUMNS = """
+[columns.size]
+kind = "categorical"
+role = "feature"
+[columns.town]
+kind = "categorical"
+role = "feature"
+[columns.floor]
+kind = "categorical"
+role = "dropped"
+[columns.built]
+kind = "datetime"
+role = "feature"
+[columns.lift]
+kind = "boolean"
+role = "feature"
+[columns.flat]
+kind = "identifier"
+role = "id"
+[columns.zone]
+kind = "categorical"
+role = "target"
+"""
+
+
+def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    frame, zone = zones()
+    with pytest.raises(ValueError, match="must be one of two classes"):
+        XRFMClassifier(trials=0, positive="c").fit(frame, zone)
+    with pytest.raises(ValueError, match="no positive class"):
+        XRFMRegressor(trials=0, positive=1.0).fit(frame, np.arange(80.0))
+    with pytest.raises(ValueError, match="no such file"):
+        XRFMClassifier(trials=0, schema=tmp_path / "none.toml").fit(frame, zone)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        XRFMClassifier(trials=0).fit(frame, zone, valid=(frame[:5], zone[:4]))
+    with pytest.raises(ValueError, match="feature names"):
+        XRFMClassifier(trials=0).fit(frame, zone, valid=(frame[["town"]][:5], zone[:5]))
+
+
+def test_rows_that_judge_are_not_trained_on_and_count_once_beside_weights() -> None:
+    frame, rent = flats()
+    weights = np.full(60, 2.0)
+    valid = (frame[60:], rent[60:])
+    fitted = XRFMRegressor(trials=0).fit(frame[:60], rent[:60], weights, valid=valid)
+    assert fitted.model_.report.rows == 60
+    assert fitted.model_.report.validation["judged_rows"] == 20
+
+
 def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
     regressor: XRFMRegressor, tmp_path: Path
 ) -> None:

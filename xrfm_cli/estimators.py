@@ -1,8 +1,10 @@
 """The same path from table to model, as two scikit-learn estimators.
 
-Arguments are the command's options with underscores; ``random_state`` is the seed. Input may be a data
-frame of pandas, pyarrow, polars or whatever else speaks Arrow (text, categories, dates and missing values
-included), or an array. The same table, options and seed predict the same as from the command.
+Arguments are the command's options with underscores; ``random_state`` is the seed, and the rows of
+``--valid`` are given to ``fit``. What keeps a run of the command (``--resume``, ``--storage``) is the
+command's alone. Input may be a data frame of pandas, pyarrow, polars or whatever else speaks Arrow (text,
+categories, dates and missing values included), or an array. The same table, options and seed predict the
+same as from the command.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xrfm_cli.datasets import SchemaOverrides, Table, TargetSchema, infer_schema
-from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
+from xrfm_cli.datasets.errors import InputError, OptionError
+from xrfm_cli.datasets.kinds import Kind
+from xrfm_cli.datasets.schema import ColumnSchema
+from xrfm_cli.datasets.schema_file import read_schema_file
 from xrfm_cli.durations import parse_duration
 from xrfm_cli.frames import ColumnLike, TableLike, as_arrow, checked_target, table_of, training_table
 from xrfm_cli.reports import explain_model
@@ -53,8 +58,11 @@ class _XRFMEstimator(BaseEstimator, ABC):
         categorical: Sequence[str] = (),
         numeric: Sequence[str] = (),
         datetime: Sequence[str] = (),
+        id: Sequence[str] = (),
         group: str | None = None,
         time: str | None = None,
+        schema: str | Path | None = None,
+        positive: Any = None,
         device: str = "cpu",
         threads: int | None = None,
         memory: int | None = None,
@@ -70,17 +78,29 @@ class _XRFMEstimator(BaseEstimator, ABC):
         self.categorical = categorical
         self.numeric = numeric
         self.datetime = datetime
+        self.id = id
         self.group = group
         self.time = time
+        self.schema = schema
+        self.positive = positive
         self.device = device
         self.threads = threads
         self.memory = memory
         self.random_state = random_state
 
-    def fit(self, X: TableLike, y: ColumnLike, sample_weight: ColumnLike | None = None) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: TableLike,  # noqa: N803
+        y: ColumnLike,
+        sample_weight: ColumnLike | None = None,
+        *,
+        valid: tuple[TableLike, ColumnLike] | None = None,
+    ) -> Self:
         """Fit on rows ``X`` (n, columns) with targets ``y`` (n,) and optional weights (n,).
 
-        Raises ValueError, in the words of the command, for data that cannot be learned from.
+        Candidates are judged by the rows and targets of ``valid``, which are never trained on, and without
+        them by a split of ``X``. Raises ValueError, in the words of the command, for data that cannot be
+        learned from.
         """
         X = as_arrow(X)  # noqa: N806
         features = table_of(X)
@@ -93,18 +113,20 @@ class _XRFMEstimator(BaseEstimator, ABC):
             table, target_name, weight = training_table(features, target_values, sample_weight)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
             target = self._target_schema(target_name, target_values, target_values[is_counted])
-            numeric = (*self.numeric, *self._plain_numbers(X, features))
             overrides = SchemaOverrides(
                 target=target_name,
                 weight=weight,
                 group=self.group,
                 time=self.time,
+                ids=tuple(self.id),
                 drop=tuple(self.drop),
                 categorical=tuple(self.categorical),
-                numeric=numeric,
+                numeric=(*self.numeric, *self._plain_numbers(X, features)),
                 datetime=tuple(self.datetime),
             )
-            self.model_ = fit_model(table, infer_schema(table, overrides), target, self._config())
+            schema = infer_schema(table, overrides, self._described(target, weight))
+            judging = None if valid is None else self._judging_table(*valid, is_weighted=weight is not None)
+            self.model_ = fit_model(table, schema, target, self._config(), valid=judging)
         self.__dict__.pop("_importances", None)
         return self
 
@@ -173,11 +195,35 @@ class _XRFMEstimator(BaseEstimator, ABC):
     def _input_names(self) -> list[str]:
         return [item.name for item in self.model_.schema.columns if item.role not in ("target", "weight")]
 
+    def _described(self, target: TargetSchema, weight: str | None) -> TableSchema | None:
+        """The columns as the file ``schema`` has them; its target and weight are those given to ``fit``."""
+        if self.schema is None:
+            return None
+        found = read_schema_file(Path(self.schema))
+        if found is None:
+            raise OptionError(f"--schema {self.schema}: there is no such file; xrfm fit --schema writes one")
+        kept = [column for column in found.columns if column.role not in ("target", "weight")]
+        kind: Kind = "categorical" if target.classes else "numeric"
+        kept.append(ColumnSchema(name=target.name, kind=kind, role="target", reason=str(self.schema)))
+        if weight is not None:
+            kept.append(ColumnSchema(name=weight, kind="numeric", role="weight", reason=str(self.schema)))
+        return TableSchema(columns=tuple(kept))
+
+    def _judging_table(self, X: TableLike, y: ColumnLike, *, is_weighted: bool) -> Table:  # noqa: N803
+        """Rows that judge, with their targets; each counts once where the training rows have weights."""
+        X = as_arrow(X)  # noqa: N806
+        features = table_of(X)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        weights = np.ones(features.n_rows) if is_weighted else None
+        return training_table(features, self._checked_target(y, features.n_rows), weights)[0]
+
     def _plain_numbers(self, X: Any, features: Table) -> tuple[str, ...]:  # noqa: N803
         """The columns of an array of numbers: nothing in them is a category or an identifier."""
-        if hasattr(X, "columns") or hasattr(X, "column_names") or np.asarray(X).dtype.kind not in "iuf":
+        is_frame = hasattr(X, "columns") or hasattr(X, "column_names")
+        if self.schema is not None or is_frame or np.asarray(X).dtype.kind not in "iuf":
             return ()
-        named = {*self.drop, *self.categorical, *self.numeric, *self.datetime, self.group, self.time}
+        told = (*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id)
+        named = {*told, self.group, self.time}
         return tuple(name for name in features.column_names if name not in named)
 
     def _config(self) -> FitConfig:
@@ -237,6 +283,8 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
         return np.concatenate([np.column_stack([np.asarray(low), np.asarray(up)]) for low, up in bounds])
 
     def _target_schema(self, name: str, y: NDArray[Any], counted: NDArray[Any]) -> TargetSchema:
+        if self.positive is not None:
+            raise ValueError(f"positive={self.positive!r}: a regression has no positive class; leave it out")
         return TargetSchema(name=name, task="regression", reason="a regressor was asked for")
 
     def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
@@ -260,24 +308,37 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
 
     def predict(self, X: TableLike) -> NDArray[Any]:  # noqa: N803
         """The class of each row, (n,): the most probable unless a threshold was tuned."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[self.model_.labels(probabilities)]
+        places = np.argsort(self._order())  # of the model's classes in ``classes_``
+        return self.classes_[places[self.model_.labels(self._probabilities(X))]]
 
     def predict_proba(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
         """The probability of each class, (n, classes), in the order of ``classes_``."""
+        return self._probabilities(X)[:, self._order()]
+
+    def _order(self) -> NDArray[np.intp]:
+        """The model's classes sorted, as scikit-learn's scorers expect them."""
+        check_is_fitted(self)
+        return np.argsort(np.array(self.model_.target.classes))
+
+    def _probabilities(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
+        """Probabilities (n, classes) in the model's own order, in which the positive class is the last."""
         return np.concatenate([np.asarray(part.probabilities) for part in self._predictions(X)])
 
     def _target_schema(self, name: str, y: NDArray[Any], counted: NDArray[Any]) -> TargetSchema:
         if len(np.unique(counted)) < 2:
             raise ValueError(f"the target has one class only, {y[0]!r}; a classifier needs two")
         self.classes_ = np.unique(y)
-        classes = tuple(self.classes_.tolist())
+        classes = self.classes_.tolist()
+        if self.positive is not None:
+            if len(classes) != 2 or self.positive not in classes:
+                raise ValueError(f"positive={self.positive!r}: must be one of two classes, not of {classes}")
+            classes = [label for label in classes if label != self.positive] + [self.positive]
         is_binary = len(classes) == 2
         return TargetSchema(
             name=name,
             task="binary" if is_binary else "multiclass",
             reason="a classifier was asked for",
-            classes=classes,
+            classes=tuple(classes),
             positive=classes[-1] if is_binary else None,
         )
 
@@ -289,7 +350,7 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
     def _adopt(self, target: TargetSchema, path: str | Path) -> None:
         if target.task == "regression":
             raise ValueError(f"{path}: predicts a number; load it with XRFMRegressor")
-        self.classes_ = np.array(target.classes)
+        self.classes_ = np.unique(np.array(target.classes))
 
 
 @contextmanager

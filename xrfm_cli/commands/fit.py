@@ -11,11 +11,12 @@ from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
 from xrfm_cli.commands.outputs import beside, check_writable
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import record_folder, resumable, shared_place
-from xrfm_cli.commands.schema_file import read_schema_file, write_schema_file
+from xrfm_cli.commands.schema_file import write_schema_file
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
 from xrfm_cli.datasets.errors import InputError, OptionError
+from xrfm_cli.datasets.schema_file import read_schema_file
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
