@@ -17,10 +17,10 @@ from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.refinement import Refined, can_refine
 from xrfm_cli.tuning.space import Candidate
-from xrfm_cli.tuning.steps import REFINEMENT, Fitted, Iterate, Step, path_loss
+from xrfm_cli.tuning.steps import LATER_USUAL_UPDATES, REFINEMENT, Fitted, Iterate, Step, path_loss
 
 Array = NDArray[np.float64]
-LATER_ITERATIONS = 1  # metric updates at most in a stage that starts from a learned metric
+LATER_ITERATIONS = 5  # metric updates at most in a stage that starts from a learned metric
 LATER_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
 
 
@@ -140,6 +140,11 @@ def stage_sizes(problem: Problem) -> tuple[int, ...]:
     """Rows of each stage: the plan's, or all rows where so many metric updates were asked for."""
     sizes = problem.plan.stage_sizes
     return sizes[-1:] if "iterations" in problem.pinned else sizes
+
+
+def usual_solves(rows: int) -> int:
+    """Solves to expect of a stage that starts from a learned metric."""
+    return 1 + min(later_iterations(rows), LATER_USUAL_UPDATES)
 
 
 def later_iterations(rows: int) -> int:

@@ -127,7 +127,7 @@ class SearchSpace:
     sum_power: bool
     log_target: bool = False
     pieces: bool = False
-    max_iterations: int = 5
+    max_iterations: int = 25
     agop_rows: int = 2_000
 
     @property

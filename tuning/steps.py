@@ -21,7 +21,9 @@ from xrfm_cli.tuning.space import Candidate
 
 Array = NDArray[np.float64]
 WORSE_BY = 1.1  # a metric update whose loss is so many times the best ends the iterations
-GAIN = 0.998  # and so do two in a row whose loss is not below so many times the best before
+GAIN = 0.998  # and so do those in a row whose loss is not below so many times the best before:
+PATIENCE, LATER_PATIENCE = 3, 1  # so many, and so many where a metric is given to begin with
+USUAL_UPDATES, LATER_USUAL_UPDATES = 5, 1  # few fits that may stop early make more
 REFINEMENT = 1_000_000  # the "stage" of a refinement, and of the generator that it draws from
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
 
@@ -47,8 +49,11 @@ class Step:
 
     @property
     def solves(self) -> int:
-        """Solves, at most."""
-        return MOST_TRIES if self.is_refinement else self.iterations + 1
+        """Solves to expect: all, or as many as are usual where updates end when they gain nothing."""
+        if self.is_refinement:
+            return MOST_TRIES
+        usual = LATER_USUAL_UPDATES if self.start is not None else USUAL_UPDATES
+        return 1 + (min(self.iterations, usual) if self.stop_early else self.iterations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,16 +165,16 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
         path.append(_iterate(problem, step, matrices, model))
         if step.stop_early:
             losses.append(path_loss(problem, step, path[-1]))
-            if _is_settled(losses):
+            if _is_settled(losses, LATER_PATIENCE if step.start is not None else PATIENCE):
                 break
     return path
 
 
-def _is_settled(losses: list[float]) -> bool:
-    """Whether more metric updates are not worth their time: two in a row gained little, or one lost much."""
+def _is_settled(losses: list[float], patience: int) -> bool:
+    """Whether more metric updates are not worth their time: some in a row gained little, or one lost much."""
     if losses[-1] > WORSE_BY * min(losses):
         return True
-    return len(losses) > 2 and min(losses[-2:]) > GAIN * min(losses[:-2])
+    return len(losses) > patience and min(losses[-patience:]) > GAIN * min(losses[:-patience])
 
 
 def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeModel) -> Iterate:

@@ -11,8 +11,8 @@ from xrfm_cli.tuning.cost import CostModel, cost_family, product_rate
 from xrfm_cli.tuning.evaluation import (
     OutOfTime,
     evaluate,
-    later_iterations,
     stage_sizes,
+    usual_solves,
 )
 from xrfm_cli.tuning.finish import estimate_refit
 from xrfm_cli.tuning.halving import REDUCTION, Halving
@@ -156,10 +156,10 @@ class _Search:
         costs, done = self.result.costs, len(running.solves)
         stages = []
         for number, rows in enumerate(stage_sizes(self.problem)):
-            solves = running.solves[number] if number < done else 1 + later_iterations(rows)
+            solves = running.solves[number] if number < done else usual_solves(rows)
             size = stage_size(self.problem, running.candidate, rows)
             stages.append(costs.estimate(size, solves=solves))
-        last = running.solves[-1] if done == len(stages) else 1 + later_iterations(rows)
+        last = running.solves[-1] if done == len(stages) else usual_solves(rows)
         refit = estimate_refit(self.problem, costs, running.candidate, last_iterations=last - 1)
         return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages) + refit
 
