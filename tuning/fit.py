@@ -43,6 +43,7 @@ from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 # Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 20.0
+CHOOSING_SHARE, CHOOSING_S = 0.04, 2.0  # of a time limit, and at most, for weighing hundreds of trials
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -183,12 +184,13 @@ def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, flo
     """Whether what follows the search fits into some seconds: final fits, the model file and the report."""
     limit = config.effective_time_limit_s or float("inf")
     reserve = max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit)
+    choosing = min(CHOOSING_SHARE * limit, CHOOSING_S)
     known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of judged trials
 
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.judgements, key=lambda item: item[1].loss)[1]
         once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
-        left, most = seconds - REPORT_S, config.ensemble_size * once
+        left, most = seconds - REPORT_S - choosing, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
         # Few ensembles are of the largest size, but it takes a while to know.
