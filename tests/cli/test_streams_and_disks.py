@@ -191,6 +191,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_predicting(
 def test_a_process_that_is_ended_leaves_nothing_partial(
     command: str, number: signal.Signals, folder: Path, regression: Path, tmp_path: Path
 ) -> None:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip(f"{number.name} is ignored here (nohup?), and so by every process that is started")
     model = tmp_path / "m.xrfm"
     model.write_bytes(regression.read_bytes())
     (tmp_path / "out.csv").write_text("old")
