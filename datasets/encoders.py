@@ -247,12 +247,11 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
     name, decimal = column.name, fit.table.decimal
     cells = _needed_column(fit.table, name)
     if column.kind == "numeric":
-        normal = fit.config.numeric == "quantile"
-        pieces = None
         if fit.config.numeric == "piecewise":
             pieces = fit_pieces(name, cells, decimal, fit.weights, unit=column.unit)
-        if pieces is not None:
-            return pieces, None
+            if pieces is not None:
+                return pieces, None
+        normal = fit.config.numeric == "quantile"
         return fit_numeric(name, cells, decimal, fit.weights, normal_scores=normal, unit=column.unit), None
     if column.kind == "boolean":
         return fit_boolean(name, cells, decimal), None

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from xrfm_cli.datasets.repairs import Repair
-from xrfm_cli.datasets.values import number_values
+from xrfm_cli.datasets.values import Numbers, number_values
 
 _FARTHEST = 1e4  # deviations; farther values are cut, so that float32 squares stay finite
 _MAX_KNOTS = 1000
@@ -86,13 +86,7 @@ class NumericEncoder:
             out[:, 0] = np.where(missing, 0.0, self.scaling.apply(plain))
         if self.has_missing:
             out[:, -1] = missing
-        infinite = int(np.isinf(values).sum())
-        unreadable = int(numbers.unreadable.sum())
-        return (
-            Repair(self.column, "missing", int(missing.sum()) - infinite - unreadable),
-            Repair(self.column, "infinite", infinite),
-            Repair(self.column, "unreadable number", unreadable),
-        )
+        return number_repairs(self.column, numbers)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What `from_state` needs: plain values and arrays."""
@@ -167,7 +161,26 @@ def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _interpolate(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Linear interpolation, constant outside; each value alone, so the same in any chunk."""
     place = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, len(knots) - 2)
-    low, high = knots[place], knots[place + 1]
-    with np.errstate(over="ignore", invalid="ignore"):
-        share = np.clip((values / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
+    share = share_between(values, knots[place], knots[place + 1])
     return scores[place] + share * (scores[place + 1] - scores[place])
+
+
+def share_between(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """The share of the way from ``low`` to ``high`` that lies below the values, in [0, 1].
+
+    >>> share_between(np.array([0.0, 1.5, 9.0]), 1.0, 2.0).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # halves, since a difference may be infinite
+        return np.clip((values / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
+
+
+def number_repairs(column: str, numbers: Numbers) -> tuple[Repair, ...]:
+    """What was mended in a column of numbers, each kind counted."""
+    infinite, unreadable = int(np.isinf(numbers.values).sum()), int(numbers.unreadable.sum())
+    missing = int((~np.isfinite(numbers.values)).sum()) - infinite - unreadable
+    return (
+        Repair(column, "missing", missing),
+        Repair(column, "infinite", infinite),
+        Repair(column, "unreadable number", unreadable),
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.datasets.numeric import number_repairs, share_between
 from xrfm_cli.datasets.repairs import Repair
 from xrfm_cli.datasets.values import number_values
 
@@ -46,17 +47,11 @@ class PiecewiseEncoder:
         missing = ~np.isfinite(numbers.values)
         plain = np.where(missing, 0.0, numbers.values)
         for k, (center, spread) in enumerate(zip(self.centers, self.spreads, strict=True)):
-            share = _shares(plain, self.knots[k], self.knots[k + 1])
+            share = share_between(plain, self.knots[k], self.knots[k + 1])
             out[:, k] = np.where(missing, 0.0, (share - center) / spread)
         if self.has_missing:
             out[:, -1] = missing
-        infinite = int(np.isinf(numbers.values).sum())
-        unreadable = int(numbers.unreadable.sum())
-        return (
-            Repair(self.column, "missing", int(missing.sum()) - infinite - unreadable),
-            Repair(self.column, "infinite", infinite),
-            Repair(self.column, "unreadable number", unreadable),
-        )
+        return number_repairs(self.column, numbers)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What `from_state` needs: plain values and arrays."""
@@ -90,7 +85,7 @@ def fit_pieces(
     if len(knots) < 3:
         return None
     of_rows = None if weights is None else weights[finite]
-    shares = [_shares(kept, low, high) for low, high in itertools.pairwise(knots)]
+    shares = [share_between(kept, low, high) for low, high in itertools.pairwise(knots)]
     centers = np.array([np.average(share, weights=of_rows) for share in shares])
     squares = [
         np.average((share - center) ** 2, weights=of_rows)
@@ -121,9 +116,3 @@ def choose_knots(values: np.ndarray) -> np.ndarray:  # (n,) -> (k,)
     rest = np.repeat(distinct[~frequent], counts[~frequent])
     quantiles = np.quantile(rest, np.linspace(0, 1, PIECES + 1), method="nearest") if len(rest) else rest
     return np.unique(np.concatenate([distinct[[0, -1]], distinct[frequent], quantiles]))
-
-
-def _shares(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """The shares of a piece that lie below the values, in [0, 1]."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.clip((values / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)

@@ -185,8 +185,7 @@ def test_the_command_fits_the_same_model(target: str, tmp_path: Path) -> None:
     options += ["--set", "kernel=norm", "--drop", "lift"]
     fit = ["fit", "flats.parquet", "--target", target, *options]
     for arguments in (fit, ["predict", "flats.parquet", "--output", "p.parquet", *PROBA[target]]):
-        command = [sys.executable, "-m", "xrfm_cli", *arguments, "--quiet"]
-        subprocess.run(command, cwd=tmp_path, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        run_command(tmp_path, *arguments)
     written = pd.read_parquet(tmp_path / "p.parquet")
     features = frame.drop(columns=target)
     same: dict[str, Any] = {"trials": 2, "folds": 2, "random_state": 3, "preset": "quick"}

@@ -16,7 +16,6 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.steps import Fitted, Step, take_step
 
 PINNED = {"iterations": 0}
-TICKS_AROUND = 6
 
 
 def slow_fit(step_s: float, limit_s: float, **options: Any) -> tuple[FittedModel, Ticks, float]:
@@ -37,8 +36,7 @@ def test_the_limit_ends_the_search_and_is_kept(step_s: float, limit_s: float) ->
     assert any(trial["state"] == "complete" for trial in report.trials)
     assert spent <= limit_s + max(0.05 * limit_s, 5.0)
     assert spent > 0.4 * limit_s  # the time that was given is used
-    # Around a step the clock is read a few times more than what is recorded of it, a tick for each.
-    assert report.seconds["total"] <= limit_s + TICKS_AROUND * step_s
+    assert report.seconds["total"] <= limit_s
     assert (
         sum(report.seconds[name] for name in ("prepare", "search", "refit")) <= report.seconds["total"] + 0.01
     )
