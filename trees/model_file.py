@@ -20,7 +20,8 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, ModelFileError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no floor of its own for each calibration
+READABLE_VERSIONS = (1, 2)
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 MAX_MANIFEST_BYTES = 256 << 20
 MAX_HEADER_BYTES = 100_000_000  # of the tensors' names, types and shapes; safetensors reads no more either
@@ -141,9 +142,10 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise _refused(path, "has a manifest that is not a JSON object")
     version = manifest.get("format_version")
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version not in READABLE_VERSIONS:
         raise ModelFileError(
-            f"{path}: has format version {version!r}, but this program reads {FORMAT_VERSION}. "
+            f"{path}: has format version {version!r}, but this program reads "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}. "
             "Use the version of xrfm that wrote it, or fit again."
         )
     return manifest

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Repair
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator
+from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator, fit_temperature
 from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.decision import Decision
-from xrfm_cli.tuning.ensemble import greedy_weights, rounded
+from xrfm_cli.tuning.ensemble import greedy_weights
 from xrfm_cli.tuning.evaluation import Judgement
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.model import Member
@@ -87,8 +87,10 @@ def finish_ensemble(
     total = sum(weights[k] for k in fitted)
     members = [replace(member, weight=weights[k] / total) for k, member in fitted.items()]
     combined = sum((weights[k] / total * outputs[k] for k in fitted), np.zeros_like(outputs[0]))
-    calibration = _final_calibration(problem, combined)
-    predictions = combined if calibration is None else calibration.probabilities(combined)
+    calibration, predictions = None, combined
+    if problem.n_classes:
+        calibration = fit_temperature(combined, problem.judged_truth, problem.judged_weights)
+        predictions = calibration.probabilities(combined)
     return Finished(
         members=tuple(members),
         predictions=predictions,
@@ -212,14 +214,6 @@ def _refit(
         params=params,
         score=problem.metric.value_of(judgement.loss),
     )
-
-
-def _final_calibration(problem: Problem, probabilities: Array) -> Calibrator | None:
-    if not problem.n_classes:
-        return None
-    truth, weights = problem.judged_truth, problem.judged_weights
-    plain, chosen = Calibrator(), fit_calibrator(probabilities, truth, weights)
-    return min((plain, chosen), key=lambda c: rounded(problem.loss_of_log(c.probabilities(probabilities))))
 
 
 def _fit_intervals(

@@ -17,7 +17,7 @@ from xrfm_cli.tuning.calibration import fit_calibrator
 from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
 from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision
 from xrfm_cli.tuning.logarithms import mean_factor
-from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
+from xrfm_cli.tuning.metrics import Metric, compute_metric
 from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
@@ -198,10 +198,6 @@ class Problem:
     def decide(self, predictions: Array) -> Decision:
         """How classes should follow from predictions of all judged rows, for the metric asked for."""
         return self._decide(predictions, self.judged_truth, self.judged_weights)
-
-    def loss_of_log(self, probabilities: Array) -> float:
-        """Log loss of probabilities over all judged rows."""
-        return compute_metric(METRICS["log_loss"], self.judged_truth, probabilities, self.judged_weights)
 
     def weight_tensor(self, rows: Rows) -> Tensor | None:
         """Weights of some rows, on the device."""

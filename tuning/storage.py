@@ -211,6 +211,8 @@ def _check_parts(model: FittedModel) -> None:
         raise ValueError("calibration does not fit the task")
     if any(c is not None and len(c.offsets) not in (0, classes) for c in calibrators):
         raise ValueError("calibration does not fit the classes")
+    if any(c is not None and not 0 < c.floor <= 1 for c in calibrators):
+        raise ValueError("a calibration would take the logarithm of nothing")
     model.decision.check(classes)
     for member in model.members:
         decoded, coded = member.coding.sizes

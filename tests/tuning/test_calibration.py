@@ -10,7 +10,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import softmax
 
 from tests.tuning.tables import same_bits
-from xrfm_cli.tuning.calibration import FLOOR, Calibrator, fit_calibrator
+from xrfm_cli.tuning.calibration import SCORE_FLOOR, Calibrator, fit_calibrator, fit_temperature
 
 CLASSES = pytest.mark.parametrize("classes", [2, 3, 7])
 
@@ -62,7 +62,7 @@ def test_the_fit_is_a_stationary_point_by_finite_differences(classes: int) -> No
 def test_a_known_temperature_is_recovered(temperature: float) -> None:
     scores, codes = drawn(3, 6_000, temperature=temperature)
     found = fit_calibrator(scores, codes).probabilities(scores)
-    expected = softmax(np.log(np.maximum(scores, FLOOR)) / temperature, axis=1)
+    expected = softmax(np.log(np.maximum(scores, SCORE_FLOOR)) / temperature, axis=1)
     assert np.abs(found - expected).mean() < 0.02
 
 
@@ -144,5 +144,74 @@ def test_weight_two_is_like_two_rows_and_weight_zero_like_none() -> None:
 
 
 def test_a_calibrator_survives_json() -> None:
-    for calibrator in (Calibrator(), Calibrator(linear=1 / 3, logarithmic=0.1, offsets=(0.25, -0.1))):
+    for calibrator in (
+        Calibrator(),
+        Calibrator(linear=1 / 3, logarithmic=0.1, offsets=(0.25, -0.1), floor=1e-7),
+    ):
         assert Calibrator.from_json(json.loads(json.dumps(calibrator.to_json()))) == calibrator
+
+
+@pytest.mark.parametrize("classes", [2, 23])
+def test_a_sure_and_right_ensemble_is_left_as_sure_as_its_rows_allow(classes: int) -> None:
+    n = 5_000
+    codes = np.arange(n) % classes
+    sure = np.where(np.eye(classes)[codes] > 0, 1 - 1e-6, 1e-6 / (classes - 1))
+    found = fit_temperature(sure, codes)
+    loss = log_loss(found, sure, codes)
+    assert loss < 1.0 / n  # one floor for each class, and no more
+
+
+@CLASSES
+def test_calibrated_probabilities_are_left_as_they_are(classes: int) -> None:
+    changed = 0
+    for seed in range(10):
+        p, codes = drawn(classes, 2_000, seed=seed)
+        found = fit_temperature(p, codes)
+        assert found.linear == 0.0
+        assert found.offsets == ()
+        changed += found.logarithmic != 1.0
+        assert abs(found.logarithmic - 1.0) < 0.2  # four standard errors of a slope from so many rows
+    assert changed <= 5  # chance alone suggests a temperature now and then
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.6])
+def test_the_temperature_of_an_ensemble_is_recovered(temperature: float) -> None:
+    p, codes = drawn(3, 6_000, temperature=temperature)
+    found = fit_temperature(p, codes)
+    assert 1 / found.logarithmic == pytest.approx(temperature, rel=0.06)
+    other = [Calibrator(logarithmic=found.logarithmic * k, floor=found.floor) for k in (0.97, 1.03)]
+    assert all(log_loss(found, p, codes) < log_loss(c, p, codes) for c in other)
+
+
+def test_a_temperature_takes_weights_for_copies_of_rows_and_no_row_for_weight_zero() -> None:
+    p, codes = drawn(4, 900, temperature=0.5)
+    w = np.random.default_rng(2).integers(0, 3, 900).astype(float)
+    twice = np.repeat(np.arange(900), w.astype(int))
+    weighted, copied = fit_temperature(p, codes, w), fit_temperature(p[twice], codes[twice])
+    np.testing.assert_allclose(weighted.probabilities(p), copied.probabilities(p), atol=1e-3)
+    without = fit_temperature(p[w > 0], codes[w > 0], w[w > 0])
+    assert weighted == without
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_too_few_rows_to_judge_a_temperature_leave_it_out(n: int) -> None:
+    p, codes = drawn(3, n)
+    assert fit_temperature(p, codes) == Calibrator(floor=1 / (3 * n))
+
+
+def test_a_temperature_that_hurts_on_rows_left_out_is_not_taken() -> None:
+    # One row in five is always right and the others too rarely: no fold's rows tell what suits the rest.
+    p = np.tile([0.7, 0.3], (500, 1))
+    codes = (np.arange(500) // 5 % 20 >= 13).astype(np.int64)
+    codes[::5] = 0
+    found = fit_temperature(p, codes)
+    free = [Calibrator(logarithmic=k, floor=found.floor) for k in np.linspace(0.2, 5.0, 49)]
+    gained = min(log_loss(c, p, codes) for c in free)
+    assert gained < log_loss(Calibrator(floor=found.floor), p, codes) - 1e-4
+    assert found.logarithmic == 1.0
+
+
+def test_files_of_format_one_have_the_floor_of_raw_scores() -> None:
+    facts = {"linear": 0.0, "logarithmic": 1.0, "offsets": []}
+    p = Calibrator.from_json(facts).probabilities(np.array([[1.0, 0.0]]))
+    np.testing.assert_allclose(p, [[1 / 1.001, 0.001 / 1.001]], rtol=1e-12)
