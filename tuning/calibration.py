@@ -13,6 +13,7 @@ from xrfm_cli.tuning.ensemble import rounded
 
 Array = NDArray[np.float64]
 SCORE_FLOOR = 1e-3  # raw scores below are all alike: so small a difference is a machine's error
+LINEAR_PRIOR = 0.03  # strength of the prior on the linear slope, in rows: a slope of 10 is not unusual
 FOLDS = 5  # that judge whether a temperature helps
 SLOPES = (0.1, 10.0)  # one over the temperatures that are tried
 
@@ -88,9 +89,9 @@ def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | Non
         gradient = np.zeros_like(theta)
         gradient[0], gradient[1] = (slope * scores).sum(), (slope * logs).sum()
         value = -float((w[:, None] * truth * log_p).sum())
-        gradient[0] += shrinkage * 1e-3 * theta[0]
+        gradient[0] += shrinkage * LINEAR_PRIOR * theta[0]
         gradient[1] += shrinkage * (theta[1] - 1.0)
-        value += shrinkage * (0.5e-3 * theta[0] ** 2 + 0.5 * (theta[1] - 1.0) ** 2)
+        value += shrinkage * (0.5 * LINEAR_PRIOR * theta[0] ** 2 + 0.5 * (theta[1] - 1.0) ** 2)
         gradient[2:] = slope.sum(0) + shrinkage * theta[2:]
         value += shrinkage * 0.5 * float((theta[2:] ** 2).sum())
         return value, gradient

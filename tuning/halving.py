@@ -9,34 +9,49 @@ from dataclasses import dataclass, field
 REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the trials of an ensemble should not all have in common."""
+
+    family: str  # of kernels
+    transform: str  # of numbers
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Halving:
     """The losses that trials had after each of their stages.
 
-    After a stage on few rows the best trial of each transform of numbers goes on in any case: numbers cut
-    into pieces show only with more rows what they are worth.
+    Two kinds of trials go on in any case. The best of a kernel family, until one of that family has been
+    judged to the end: an ensemble gains more from kernels that err differently than from the next of the best
+    kind, and the rows that judge cannot tell families apart that are nearly as good. And after a stage on few
+    rows the best of each transform of numbers: numbers cut into pieces show only with more rows what they are
+    worth.
 
-    >>> halving = Halving(stages_on_few_rows=0)
+    >>> halving, kind = Halving(stages_on_few_rows=0, judged_families={"l2"}), Kind("l2", "standard")
     >>> for loss in (0.3, 0.1, 0.2):
-    ...     halving.add(1, "standard", loss)
-    >>> [halving.goes_on(1, "standard", loss) for loss in (0.1, 0.2, 0.3)]
+    ...     halving.add(1, loss, kind)
+    >>> [halving.goes_on(1, loss, kind) for loss in (0.1, 0.2, 0.3)]
     [True, True, False]
 
     Li et al.: A system for massively parallel hyperparameter tuning, MLSys 2020.
     """
 
     stages_on_few_rows: int
+    judged_families: set[str] = field(default_factory=set)  # of which a trial has been judged to the end
     _losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
-    _best: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages and transform of numbers
+    _best: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages and family or transform
 
-    def add(self, stages: int, transform: str, loss: float) -> None:
+    def add(self, stages: int, loss: float, kind: Kind) -> None:
         """Keep the loss that a trial has after so many stages."""
         self._losses[stages].append(loss)
-        self._best[stages, transform] = min(loss, self._best.get((stages, transform), loss))
+        for name in (kind.family, kind.transform):
+            self._best[stages, name] = min(loss, self._best.get((stages, name), loss))
 
-    def goes_on(self, stages: int, transform: str, loss: float, *, elsewhere: Sequence[float] = ()) -> bool:
+    def goes_on(self, stages: int, loss: float, kind: Kind, *, elsewhere: Sequence[float] = ()) -> bool:
         """Whether a trial is among the better share of all, other processes' ``elsewhere`` included."""
-        if stages <= self.stages_on_few_rows and loss == self._best[stages, transform]:
+        if kind.family not in self.judged_families and loss == self._best[stages, kind.family]:
+            return True
+        if stages <= self.stages_on_few_rows and loss == self._best[stages, kind.transform]:
             return True
         losses = [*self._losses[stages], *elsewhere]
         return sum(other < loss for other in losses) < max(1, round(len(losses) / REDUCTION))

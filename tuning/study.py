@@ -15,11 +15,11 @@ from xrfm_cli.tuning.evaluation import (
     usual_solves,
 )
 from xrfm_cli.tuning.finish import estimate_refit
-from xrfm_cli.tuning.halving import REDUCTION, Halving
+from xrfm_cli.tuning.halving import REDUCTION, Halving, Kind
 from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
-from xrfm_cli.tuning.space import Candidate, SearchSpace
+from xrfm_cli.tuning.space import Candidate, SearchSpace, kernel_family
 from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
 from xrfm_cli.tuning.trials import REPORT_S, Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
@@ -226,9 +226,10 @@ class _Search:
             running.tries += stage.tries
             if running.judgement is None:
                 self.study.report(running.number, stage.loss, stages=running.stages_done)
-                self.halving.add(running.stages_done, running.candidate.encoding.numeric, stage.loss)
+                self.halving.add(running.stages_done, stage.loss, _kind(running.candidate))
             else:
                 running.state = "complete"
+                self.halving.judged_families.add(_kind(running.candidate).family)
         ended = self.budget.clock()
         running.seconds += ended - since + self.recalled_s - recalled_s
         running.ended_s = ended - self.began + self.recalled_s
@@ -256,8 +257,8 @@ class _Search:
             return True
         return self.halving.goes_on(
             running.stages_done,
-            running.candidate.encoding.numeric,
             running.loss,
+            _kind(running.candidate),
             elsewhere=self.study.losses_elsewhere(running.stages_done),
         )
 
@@ -308,6 +309,11 @@ class _Search:
             return
         if not budget.affords(self.result, budget.deadline - budget.clock() - needed_s):
             raise OutOfTime
+
+
+def _kind(candidate: Candidate) -> Kind:
+    leaf = candidate.tree.leaf
+    return Kind(kernel_family(leaf.kernel, leaf.kernel_p), candidate.encoding.numeric)
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:

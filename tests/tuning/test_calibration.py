@@ -41,7 +41,7 @@ def log_loss(
 def penalised(theta: np.ndarray, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None) -> float:
     """The fitted loss, written again: log loss and a prior worth about one row."""
     calibrator = Calibrator(linear=theta[0], logarithmic=theta[1], offsets=tuple(theta[2:]))
-    prior = 0.5e-3 * theta[0] ** 2 + 0.5 * (theta[1] - 1) ** 2 + 0.5 * float((theta[2:] ** 2).sum())
+    prior = 0.5 * 0.03 * theta[0] ** 2 + 0.5 * (theta[1] - 1) ** 2 + 0.5 * float((theta[2:] ** 2).sum())
     return log_loss(calibrator, scores, codes, w) + prior / len(codes)
 
 
