@@ -21,13 +21,14 @@ class Kind:
 class Halving:
     """The losses that trials had after each of their stages.
 
-    Two kinds of trials go on in any case. The best of a kernel family, until one of that family has been
-    judged to the end: an ensemble gains more from kernels that err differently than from the next of the best
-    kind, and the rows that judge cannot tell families apart that are nearly as good. And after a stage on few
-    rows the best of each transform of numbers: numbers cut into pieces show only with more rows what they are
-    worth.
+    Two kinds of trials go on in any case. After a stage on few rows the best of each transform of numbers:
+    numbers cut into pieces show only with more rows what they are worth. And where ``keeps_families``, the
+    best of a kernel family, until one of that family has been judged to the end: the rows of one hold-out
+    cannot tell families apart that are nearly as good, and an ensemble gains more from kernels that err
+    differently than from the next of the same. With several folds that would cost as many fits, and the folds
+    tell more.
 
-    >>> halving, kind = Halving(stages_on_few_rows=0, judged_families={"l2"}), Kind("l2", "standard")
+    >>> halving, kind = Halving(stages_on_few_rows=0, keeps_families=False), Kind("l2", "standard")
     >>> for loss in (0.3, 0.1, 0.2):
     ...     halving.add(1, loss, kind)
     >>> [halving.goes_on(1, loss, kind) for loss in (0.1, 0.2, 0.3)]
@@ -37,6 +38,7 @@ class Halving:
     """
 
     stages_on_few_rows: int
+    keeps_families: bool
     judged_families: set[str] = field(default_factory=set)  # of which a trial has been judged to the end
     _losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
     _best: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages and family or transform
@@ -49,7 +51,8 @@ class Halving:
 
     def goes_on(self, stages: int, loss: float, kind: Kind, *, elsewhere: Sequence[float] = ()) -> bool:
         """Whether a trial is among the better share of all, other processes' ``elsewhere`` included."""
-        if kind.family not in self.judged_families and loss == self._best[stages, kind.family]:
+        is_first_of_family = self.keeps_families and kind.family not in self.judged_families
+        if is_first_of_family and loss == self._best[stages, kind.family]:
             return True
         if stages <= self.stages_on_few_rows and loss == self._best[stages, kind.transform]:
             return True

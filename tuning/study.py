@@ -71,7 +71,10 @@ def search(
             on_event=on_event,
             record=record,
             result=result,
-            halving=Halving(stages_on_few_rows=FIRST_STAGES if has_few_rows else 0),
+            halving=Halving(
+                stages_on_few_rows=FIRST_STAGES if has_few_rows else 0,
+                keeps_families=len(problem.plan.folds) == 1,
+            ),
         )
         try:
             search.run(max(len(first), 1))

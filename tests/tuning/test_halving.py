@@ -1,23 +1,24 @@
-"""Which trials go on: the better half of all, the best of each family, the best transforms on few rows."""
+"""Which trials go on: the better half of all, and the best of each kind."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from tests.tuning.tables import fit, law
 from xrfm_cli.tuning.halving import Halving, Kind
+from xrfm_cli.tuning.space import kernel_family
 
 L2 = Kind("l2", "standard")
 
 
-def halving_of_l2(stages_on_few_rows: int = 0) -> Halving:
-    """Halving where the family that the tests take has been judged to the end."""
-    return Halving(stages_on_few_rows=stages_on_few_rows, judged_families={"l2"})
+def halving_of(stages_on_few_rows: int = 0, *, keeps_families: bool = False) -> Halving:
+    return Halving(stages_on_few_rows=stages_on_few_rows, keeps_families=keeps_families)
 
 
 @pytest.mark.parametrize("stages_on_few_rows", [0, 2])
 def test_the_better_half_goes_on_and_never_none(stages_on_few_rows: int) -> None:
-    halving = halving_of_l2(stages_on_few_rows)
+    halving = halving_of(stages_on_few_rows)
     losses = np.random.default_rng(0).permutation(20) / 20
     for count, loss in enumerate(losses.tolist(), start=1):
         halving.add(1, loss, L2)
@@ -28,7 +29,7 @@ def test_the_better_half_goes_on_and_never_none(stages_on_few_rows: int) -> None
 
 
 def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
-    halving, pieces = halving_of_l2(2), Kind("l2", "piecewise")
+    halving, pieces = halving_of(2), Kind("l2", "piecewise")
     for stages in (1, 2, 3):
         for loss in (0.1, 0.2, 0.3, 0.4):
             halving.add(stages, loss, L2)
@@ -39,30 +40,43 @@ def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
     assert not halving.goes_on(1, 0.4, L2)
 
 
-def test_the_best_of_a_family_goes_on_until_one_of_it_was_judged_to_the_end() -> None:
-    halving, powers = halving_of_l2(), Kind("sum_power", "standard")
+@pytest.mark.parametrize("keeps_families", [True, False])
+def test_where_families_are_kept_the_best_goes_on_until_one_was_judged_to_the_end(
+    keeps_families: bool,
+) -> None:
+    halving, powers = halving_of(keeps_families=keeps_families), Kind("sum_power", "standard")
     for stages in (1, 2):
         for loss in (0.1, 0.2, 0.3, 0.4):
             halving.add(stages, loss, L2)
         for loss in (0.6, 0.5):
             halving.add(stages, loss, powers)
-    assert all(halving.goes_on(stages, 0.5, powers) for stages in (1, 2))
+    assert all(halving.goes_on(stages, 0.5, powers) == keeps_families for stages in (1, 2))
     assert not any(halving.goes_on(stages, 0.6, powers) for stages in (1, 2))
     halving.judged_families.add("sum_power")
     assert not any(halving.goes_on(stages, 0.5, powers) for stages in (1, 2))
 
 
 def test_losses_of_other_processes_count() -> None:
-    halving = halving_of_l2()
+    halving = halving_of()
     halving.add(1, 0.5, L2)
     assert halving.goes_on(1, 0.5, L2)
     assert not halving.goes_on(1, 0.5, L2, elsewhere=[0.1, 0.2])
 
 
 def test_stages_are_compared_with_their_own() -> None:
-    halving = halving_of_l2()
+    halving = halving_of()
     for loss in (0.1, 0.2):
         halving.add(1, loss, L2)
     halving.add(2, 0.9, L2)
     assert halving.goes_on(2, 0.9, L2)
     assert not halving.goes_on(1, 0.2, L2)
+
+
+def test_one_of_each_kernel_family_is_judged_to_the_end_where_a_hold_out_judges() -> None:
+    model = fit(law(2_410), valid=law(400, seed=1), trials=13)
+    judged = {
+        kernel_family(trial["params"]["kernel"], trial["params"]["kernel_p"])
+        for trial in model.report.trials
+        if trial["state"] == "complete"
+    }
+    assert judged >= {"l2", "l1", "lp", "sum_power", "linear"}
