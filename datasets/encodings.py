@@ -22,11 +22,14 @@ _BOMS = (
 )
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
 # What Windows' Western European never looks like: three accented letters in a row, a capital one inside a
-# word, or a sign inside a word. Text of another 8-bit encoding does.
+# word or ending it, or a sign inside a word. Text of another 8-bit encoding does, unless all its letters are
+# ones that Western languages write too: no rule tells a Hungarian 'õ' from a Portuguese one.
 _NOT_WESTERN = re.compile(
     r"(?![äöüßÄÖÜ]{3})[À-ÖØ-öø-ÿŠŒŽšœžŸƒ]{3}"
     r"|[A-Za-zà-öø-ÿ][À-ÖØ-ÞŠŒŽŸ][a-zß-öø-ÿ]"
-    r"|[A-Za-zÀ-ÿ][¡-¦¨©«-¯±¶¸»-¿‚„†‡‰‹›˜ˆ][A-Za-zÀ-ÿ]"
+    r"|[A-Za-zÀ-ÿ][¡-¦¨©«-¯±³¶¸¹»-¿‚„†‡‰‹›˜ˆ][A-Za-zÀ-ÿ]"
+    r"|[a-zß-öø-ÿ][ŠŒŽŸ](?![A-Za-zÀ-ÿ])"
+    r"|£[à-öø-ÿ]"
 )
 
 

@@ -107,6 +107,36 @@ def test_the_nearest_file_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "trian.csv")
 
 
+@pytest.mark.parametrize(
+    ("word", "encoding"),
+    [
+        ("Wrocław", "cp1250"),
+        ("Łódź", "cp1250"),
+        ("kość słoniowa", "cp1250"),
+        ("Děčín", "cp1250"),
+        ("Wrocław", "iso8859-2"),
+        ("Москва", "cp1251"),
+        ("Αθήνα", "cp1253"),
+        ("Diyarbakır'ın ışığı", "mac_turkish"),
+    ],
+)
+def test_text_of_another_eight_bit_encoding_is_refused(tmp_path: Path, word: str, encoding: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"a,b\n{word},1\nx,2\nz,3\n".encode(encoding))
+    with pytest.raises(FileReadError, match="give --encoding"):
+        read_table(path)
+    assert read_table(path, ReadOptions(encoding=encoding)).data["a"][0].as_py() == word
+
+
+@pytest.mark.parametrize(
+    "word", ["W/m²K", "Revenue £m", "sœur", "Škoda Žižka", "IT’S", "naïve Œuvre", "1 m³"]
+)
+def test_western_text_is_read(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"a,b\n{word},1\nx,2\nz,3\n".encode("cp1252"))
+    assert read_table(path).data["a"][0].as_py() == word
+
+
 def test_bytes_that_do_not_fit_a_given_encoding_are_named(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(b"a,b\n1,x\n2,\xe9\n")
