@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.tuning.space import Candidate, kernel_family
+from xrfm_cli.tuning.space import Candidate
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
 RATE_S = 0.15  # for which it is measured at least: a core that has rested is slow at first
@@ -141,10 +141,9 @@ def product_rate(device: str) -> float:
 
 def cost_family(candidate: Candidate) -> str:
     """Kernels whose pairs cost about as much as each other; wider matrices of the same table cost more."""
-    family = kernel_family(candidate.tree.leaf.kernel, candidate.tree.leaf.kernel_p)
-    if candidate.encoding.numeric == "piecewise" and family not in LINEAR_FAMILIES:
-        return f"{family}, pieces"
-    return family
+    if candidate.encoding.numeric == "piecewise" and candidate.family not in LINEAR_FAMILIES:
+        return f"{candidate.family}, pieces"
+    return candidate.family
 
 
 def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:

@@ -42,6 +42,11 @@ class Candidate:
     encoding: EncodingConfig
     target_transform: TargetTransform = "none"
 
+    @property
+    def family(self) -> str:
+        """The family of its kernel."""
+        return kernel_family(self.tree.leaf.kernel, self.tree.leaf.kernel_p)
+
     def to_dict(self) -> dict[str, Any]:
         """One flat set of names and values, as ``--set`` takes them."""
         return {

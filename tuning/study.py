@@ -7,7 +7,7 @@ from typing import Any
 
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.cost import CostModel, cost_family, product_rate
+from xrfm_cli.tuning.cost import CostModel, product_rate
 from xrfm_cli.tuning.evaluation import (
     OutOfTime,
     evaluate,
@@ -19,7 +19,7 @@ from xrfm_cli.tuning.halving import REDUCTION, Halving, Kind
 from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
-from xrfm_cli.tuning.space import Candidate, SearchSpace, kernel_family
+from xrfm_cli.tuning.space import Candidate, SearchSpace
 from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
 from xrfm_cli.tuning.trials import REPORT_S, Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
@@ -232,7 +232,7 @@ class _Search:
                 self.halving.add(running.stages_done, stage.loss, _kind(running.candidate))
             else:
                 running.state = "complete"
-                self.halving.judged_families.add(_kind(running.candidate).family)
+                self.halving.judged_families.add(running.candidate.family)
         ended = self.budget.clock()
         running.seconds += ended - since + self.recalled_s - recalled_s
         running.ended_s = ended - self.began + self.recalled_s
@@ -256,7 +256,7 @@ class _Search:
         The constant always is: it costs next to nothing, and what is worse than it is not worth keeping. So
         is what another process has judged.
         """
-        if cost_family(running.candidate) == "constant" or running.found_elsewhere or running.loss is None:
+        if running.candidate.family == "constant" or running.found_elsewhere or running.loss is None:
             return True
         return self.halving.goes_on(
             running.stages_done,
@@ -315,8 +315,7 @@ class _Search:
 
 
 def _kind(candidate: Candidate) -> Kind:
-    leaf = candidate.tree.leaf
-    return Kind(kernel_family(leaf.kernel, leaf.kernel_p), candidate.encoding.numeric)
+    return Kind(candidate.family, candidate.encoding.numeric)
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
