@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from xrfm_cli.datasets.views import without_views
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
-_BUFFER_BYTES = 1 << 16  # of each column: a row group may be as large as the file
+_BUFFER_BYTES = 1 << 14  # of each column: a row group may be as large as the file, and columns are many
 # What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
@@ -53,8 +54,8 @@ def arrow_schema(path: Path) -> pa.Schema:
         if _is_parquet(path):
             with _explained(path, "Parquet"):
                 return pq.read_schema(plain)
-        with _explained(path, "Arrow"), _open_ipc(plain) as reader:
-            return reader.schema
+        with _explained(path, "Arrow"):
+            return _open_ipc(_mapped(plain)).schema
 
 
 def arrow_tables(
@@ -120,31 +121,43 @@ def _parquet_batches(
         _check_columns(path, file.schema_arrow, columns)
         wanted = None if columns is None else list(columns)
         for batch in file.iter_batches(batch_size=batch_rows, columns=wanted, use_threads=False):
+            pa.default_memory_pool().release_unused()  # each page leaves pieces behind
             batch.validate(full=True)
             yield batch if wanted is None else batch.select(wanted)
 
 
-@contextmanager
-def _open_ipc(plain: Path) -> Iterator[Any]:
-    with pa.memory_map(str(plain)) as source:
-        if plain.stat().st_size >= 6 and source.read(6) == b"ARROW1":
-            source.seek(0)
-            yield pa.ipc.open_file(source)
-        else:
-            source.seek(0)
-            yield pa.ipc.open_stream(source)
+def _mapped(plain: Path) -> mmap.mmap:
+    with plain.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _open_ipc(mapped: mmap.mmap) -> Any:
+    """A reader of the IPC file format, or of the IPC stream format."""
+    source = pa.BufferReader(pa.py_buffer(mapped))
+    return (pa.ipc.open_file if mapped[:6] == b"ARROW1" else pa.ipc.open_stream)(source)
 
 
 def _ipc_batches(
     path: Path, plain: Path, columns: Sequence[str] | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    with _explained(path, "Arrow"), _open_ipc(plain) as reader:
+    with _explained(path, "Arrow"):
+        mapped = _mapped(plain)
+        reader = _open_ipc(mapped)
         _check_columns(path, reader.schema, columns)
         count = getattr(reader, "num_record_batches", None)
         batches = reader if count is None else (reader.get_batch(i) for i in range(count))
         for batch in batches:
-            # Arrow maps the file's offsets into memory as they are: wrong ones would be read beyond its end.
-            batch.validate(full=True)
+            batch.validate()
             kept = batch if columns is None else batch.select(list(columns))
             for start in range(0, kept.num_rows, batch_rows):
-                yield kept.slice(start, batch_rows)
+                rows = kept.slice(start, batch_rows)
+                # Offsets are mapped as they are in the file: wrong ones would be read beyond its end.
+                rows.validate(full=True)
+                yield rows
+                _forget(mapped)
+
+
+def _forget(mapped: mmap.mmap) -> None:
+    """Let go of the pages that were read: they count as memory, and come again where they are needed."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

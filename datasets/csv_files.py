@@ -22,7 +22,8 @@ from xrfm_cli.datasets.row_checks import Watch
 from xrfm_cli.datasets.sniffing import sniff
 from xrfm_cli.datasets.table import Table
 
-_BLOCK_BYTES = 1 << 20
+# Arrow reads up to 32 blocks ahead; those of a few columns are small, so that they fill little memory.
+_LEAST_BLOCK, _MOST_BLOCK, _BLOCK_COLUMN = 1 << 18, 1 << 20, 1 << 13
 
 
 def csv_tables(
@@ -94,7 +95,8 @@ def _is_plain(dialect: Dialect, options: ReadOptions) -> bool:
 def _arrow_batches(path: Path, dialect: Dialect, watch: Watch) -> Iterator[pa.RecordBatch]:
     """Record batches of text as Arrow parses them."""
     keys = [str(place) for place in range(dialect.width)]  # own names: Arrow's must be unique
-    read = pacsv.ReadOptions(column_names=keys, block_size=_BLOCK_BYTES)
+    block = min(max(_BLOCK_COLUMN * dialect.width, _LEAST_BLOCK), _MOST_BLOCK)
+    read = pacsv.ReadOptions(column_names=keys, block_size=block)
     parse = pacsv.ParseOptions(
         delimiter=dialect.delimiter,
         quote_char=dialect.quote or False,

@@ -70,17 +70,23 @@ class LastRow:
 
     def __init__(self) -> None:
         self._totals = 0
-        self.is_doubtful = False
+        self._row: pa.RecordBatch | None = None
 
     def see(self, batch: pa.RecordBatch) -> None:
         """The next rows."""
-        if not batch.num_rows:
-            return
-        self._totals += int(to_mask(pc.match_substring_regex(batch.column(0), _TOTAL)).sum())
-        last = [batch.column(place)[-1].as_py() for place in range(batch.num_columns)]
+        if batch.num_rows:
+            self._totals += int(to_mask(pc.match_substring_regex(batch.column(0), _TOTAL)).sum())
+            self._row = batch.slice(batch.num_rows - 1)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """What is to be said of the last row seen."""
+        if self._row is None:
+            return False
+        last = [column[0].as_py() for column in self._row.columns]
         is_total = re.match(_TOTAL, last[0]) is not None
         is_remark = len(last) > 2 and not any(last[1:]) and re.match(FOOTER, last[0]) is not None
-        self.is_doubtful = (is_total and self._totals == 1) or is_remark
+        return (is_total and self._totals == 1) or is_remark
 
 
 def find_contradiction(batch: pa.RecordBatch, dialect: Dialect, forbidden: str) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
@@ -186,6 +187,39 @@ def test_chunks_hold_a_bounded_part_of_the_file(tmp_path: Path) -> None:
         most = max(most, pa.total_allocated_bytes() - before)
     assert rows == 600_000
     assert most < path.stat().st_size
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_pages_of_an_arrow_file_are_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "data.ipc"
+    write(path, pa.table({name: np.arange(2_000_000.0) for name in "ab"}))  # one batch of 32 MB
+    before, most, rows = mapped_bytes(), 0, 0
+    for chunk in read_chunks(path, chunk_rows=8192):
+        assert chunk.column("b")[0].as_py() == rows
+        rows += chunk.n_rows
+        most = max(most, mapped_bytes() - before)
+    assert rows == 2_000_000
+    assert most < path.stat().st_size / 4
+
+
+def mapped_bytes() -> int:
+    """How much of mapped files is in memory."""
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile")
+    )
+    return int(line.split()[1]) * 1024
+
+
+def test_every_slice_of_an_arrow_file_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "data.ipc"
+    n = 10_000
+    write(path, pa.table({"a": [f"word {place:05}" for place in range(n)]}))
+    data = bytearray(path.read_bytes())
+    last_offset = data.index((10 * (n - 1)).to_bytes(4, "little") + (10 * n).to_bytes(4, "little"))
+    data[last_offset : last_offset + 4] = (10 * n + 1).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(FileReadError, match="is no complete Arrow file"):
+        list(read_chunks(path, chunk_rows=1000))
 
 
 def test_a_row_larger_than_a_block_is_read(tmp_path: Path) -> None:

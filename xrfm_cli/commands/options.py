@@ -218,7 +218,7 @@ class PredictOptions(ReadingOptions):
         help="Rows to hold in memory at a time; never changes the result.",
         section="Machine",
         parse=whole_number(least=1),
-        default=16384,
+        default=8192,
     )
 
 
@@ -264,7 +264,7 @@ class ExplainOptions(ReadingOptions):
         help="Rows of DATA to hold in memory at a time; never changes the result.",
         section="Machine",
         parse=whole_number(least=1),
-        default=16384,
+        default=8192,
     )
     seed: int = option(
         "--seed",
