@@ -42,6 +42,20 @@ def test_a_log_holds_what_quiet_silences_and_grows(
     assert said[1:-1] == loud.err.splitlines()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_ends_the_log_alone(
+    folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    wanted, output = tmp_path / "wanted.csv", tmp_path / "out.csv"
+    arguments = ("predict", "new.csv", "--model", regression, "--quiet", "--output")
+    assert xrfm(*arguments, wanted, folder=folder).status == 0
+    outcome = xrfm(*arguments, output, "--log-file", "/dev/full", folder=folder)
+    assert outcome.status == 0
+    said = "warning: --log-file /dev/full: cannot be written (No space left on device); the command goes on"
+    assert outcome.err == f"{said} without it\n"
+    assert output.read_bytes() == wanted.read_bytes()
+
+
 def test_a_log_tells_what_ended_the_command(
     folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xrfm_cli.commands import streams
 from xrfm_cli.datasets.errors import InputError, OptionError
 
 LINE, TIME = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
+
+
+class _Handler(logging.FileHandler):
+    """Appends to a file while that can be written: a full disk is said once, and ends the log alone."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say why a line could not be written, and write the others to nowhere."""
+        fault = sys.exc_info()[1]
+        if not isinstance(fault, OSError):
+            raise
+        streams.silence(self.stream)
+        reason = f"cannot be written ({fault.strerror}); the command goes on without it"
+        streams.messages().write(f"warning: --log-file {self.baseFilename}: {reason}\n")
 
 
 @contextmanager
@@ -23,7 +38,7 @@ def open_log(path: str | None) -> Iterator[logging.Logger | None]:
         yield None
         return
     try:
-        handler = logging.FileHandler(Path(path), encoding="utf-8", errors="backslashreplace")
+        handler = _Handler(Path(path), encoding="utf-8", errors="backslashreplace")
     except OSError as fault:
         reason = fault.strerror or fault
         raise OptionError(f"--log-file {path}: cannot be written: {reason}; choose another place") from fault
