@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+CLOSE = 2.0  # standard errors of a difference, within which a prediction may be as good as the best
+MOST_CLOSE = 5  # members to which an ensemble grows for the sake of those
+SPREAD_SHARE = 0.5  # of the weights, that all of them have alike
 SIGNIFICANT_DIGITS = 7  # losses are compared to this many: the last bits differ between thread counts
 
 
@@ -40,6 +43,39 @@ def greedy_weights(
         if min(losses) < best_loss:
             best_loss, best_counts = min(losses), counts
     return (best_counts / best_counts.sum()).tolist()
+
+
+def spread_weights(
+    weights: Sequence[float], losses: Array, left_out: Array, *, max_members: int
+) -> list[float]:  # losses (k,), left_out (k, parts)
+    """Half of the weights spread evenly over the predictions that may be as good as the best.
+
+    Greedy selection takes differences at their face value, even those that a few rows make. Whether a
+    prediction may be as good is told by the jackknife: the standard error of its difference from the best,
+    from the losses without one part of the rows, ``left_out``. Predictions without weight take part, the
+    better ones first, until there are ``max_members`` or `MOST_CLOSE`.
+
+    >>> losses, noisy = np.array([1.0, 1.1]), np.array([[1.0, 1.0], [0.9, 1.3]])
+    >>> spread_weights([1.0, 0.0], losses, noisy, max_members=8)
+    [0.75, 0.25]
+
+    Efron: The jackknife, the bootstrap and other resampling plans, SIAM 1982.
+    """
+    best, greedy = int(np.argmin(losses)), np.asarray(weights)
+    differences = left_out - left_out[best]
+    parts = left_out.shape[1]
+    errors = np.sqrt((parts - 1) * differences.var(1))
+    is_close = (losses - losses[best] <= CLOSE * errors) & (errors > 0)
+    is_close[best] = True
+    room = min(max_members, MOST_CLOSE) - int((greedy > 0).sum())
+    close: list[int] = []
+    for k in np.argsort(losses, kind="stable").tolist():
+        if is_close[k] and (greedy[k] > 0 or room > 0):
+            close.append(k)
+            room -= greedy[k] == 0
+    spread = np.zeros(len(greedy))
+    spread[close] = 1 / max(len(close), 1)
+    return ((1 - SPREAD_SHARE) * greedy + SPREAD_SHARE * spread).tolist() if close else greedy.tolist()
 
 
 def rounded(value: float) -> float:

@@ -16,7 +16,7 @@ from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator, fit_temperat
 from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.decision import Decision
-from xrfm_cli.tuning.ensemble import greedy_weights
+from xrfm_cli.tuning.ensemble import greedy_weights, rounded, spread_weights
 from xrfm_cli.tuning.evaluation import Judgement
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.model import Member
@@ -106,8 +106,23 @@ def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int)
     """Expected seconds of the final fits of the ensemble that would be chosen now."""
     ranked = _ranked(result)
     outputs = _outputs(ranked, [_calibrator(problem, judgement) for _, judgement in ranked])
-    weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=max_members)
+    weights = _weights(problem, ranked, outputs, max_members)
     return _refit_seconds(problem, result, ranked, weights)
+
+
+def _weights(
+    problem: Problem, ranked: list[tuple[int, Judgement]], outputs: list[Array], max_members: int
+) -> list[float]:
+    """Greedy weights, half of them spread over those that may be as good as the best.
+
+    Where that is the constant, others are as good on account of noise alone.
+    """
+    weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=max_members)
+    losses = np.array([rounded(problem.loss_of_predictions(output)) for output in outputs])
+    if ranked[int(np.argmin(losses))][1].candidate.family == "constant":
+        return weights
+    left_out = np.array([problem.losses_left_out(output) for output in outputs])
+    return spread_weights(weights, losses, left_out, max_members=max_members)
 
 
 def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
@@ -143,7 +158,7 @@ def _affordable_weights(
 ) -> list[float]:
     """Greedy weights of the largest ensemble whose final fits end in time."""
     for members in range(min(max_members, len(ranked)), 0, -1):
-        weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=members)
+        weights = _weights(problem, ranked, outputs, members)
         if members == 1 or _refit_seconds(problem, result, ranked, weights) <= seconds:
             break
     if members < min(max_members, len(ranked)):
