@@ -90,11 +90,12 @@ def test_rounding_keeps_seven_digits() -> None:
 
 def squares(
     predictions: list[np.ndarray], truth: np.ndarray, parts: int = 20
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Mean squares of all rows, and of all but those of each part."""
     errors = np.array([(p - truth) ** 2 for p in predictions])
     part = np.arange(len(truth)) % parts
-    return errors.mean(1), np.array([errors[:, part != k].mean(1) for k in range(parts)]).T
+    left_out = np.array([errors[:, part != k].mean(1) for k in range(parts)]).T
+    return errors.mean(1), dict(enumerate(left_out))
 
 
 def test_the_jackknife_tells_noise_from_differences() -> None:
