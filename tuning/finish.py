@@ -16,7 +16,7 @@ from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator, fit_temperat
 from xrfm_cli.tuning.coding import TargetTransform
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.decision import Decision
-from xrfm_cli.tuning.ensemble import greedy_weights, rounded, spread_weights
+from xrfm_cli.tuning.ensemble import greedy_weights
 from xrfm_cli.tuning.evaluation import Judgement
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.model import Member
@@ -30,7 +30,6 @@ from xrfm_cli.tuning.trials import SearchResult
 Array = NDArray[np.float64]
 EncodedCache = dict[tuple[EncodingConfig, TargetTransform], EncodedRows]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
-COMPARED = 10  # of these, the best, which may be as good as the very best
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,27 +106,8 @@ def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int)
     """Expected seconds of the final fits of the ensemble that would be chosen now."""
     ranked = _ranked(result)
     outputs = _outputs(ranked, [_calibrator(problem, judgement) for _, judgement in ranked])
-    weights = _weigher(problem, ranked, outputs)(max_members)
+    weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=max_members)
     return _refit_seconds(problem, result, ranked, weights)
-
-
-def _weigher(
-    problem: Problem, ranked: list[tuple[int, Judgement]], outputs: list[Array]
-) -> Callable[[int], list[float]]:
-    """Weights for at most so many members: greedy ones, half of them spread over those that may be as good.
-
-    Where the best is the constant, others are as good on account of noise alone, and nothing is spread.
-    """
-    losses = np.array([rounded(problem.loss_of_predictions(output)) for output in outputs])
-    best = np.argsort(losses, kind="stable")[:COMPARED].tolist()
-    spreads = ranked[best[0]][1].candidate.family != "constant"
-    left_out = {k: problem.losses_left_out(outputs[k]) for k in best} if spreads else {}
-
-    def weigh(max_members: int) -> list[float]:
-        weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=max_members)
-        return spread_weights(weights, losses, left_out, max_members=max_members)
-
-    return weigh
 
 
 def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
@@ -162,9 +142,8 @@ def _affordable_weights(
     on_event: OnEvent,
 ) -> list[float]:
     """Greedy weights of the largest ensemble whose final fits end in time."""
-    weigh = _weigher(problem, ranked, outputs)
     for members in range(min(max_members, len(ranked)), 0, -1):
-        weights = weigh(members)
+        weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=members)
         if members == 1 or _refit_seconds(problem, result, ranked, weights) <= seconds:
             break
     if members < min(max_members, len(ranked)):

@@ -22,7 +22,6 @@ from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
 DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
-JACKKNIFE_PARTS = 20  # of the judged rows, each left out once
 
 
 class Encoded(Protocol):
@@ -195,17 +194,6 @@ class Problem:
     def score_of_predictions(self, predictions: Array, decision: Decision = MOST_PROBABLE) -> float:
         """The metric's own value of final predictions over all judged rows."""
         return compute_metric(self.metric, self.judged_truth, predictions, self.judged_weights, decision)
-
-    def losses_left_out(self, predictions: Array) -> Array:  # (n_judged, ...) -> (parts,)
-        """Loss of final predictions over all judged rows but those of one part, part after part."""
-        decision, part = self.decide(predictions), np.arange(len(predictions)) % JACKKNIFE_PARTS
-        truth, weights = self.judged_truth, self.judged_weights
-        losses = []
-        for kept in (part != number for number in range(JACKKNIFE_PARTS)):
-            of_kept = None if weights is None else weights[kept]
-            score = compute_metric(self.metric, truth[kept], predictions[kept], of_kept, decision)
-            losses.append(self.metric.loss(score))
-        return np.array(losses)
 
     def decide(self, predictions: Array) -> Decision:
         """How classes should follow from predictions of all judged rows, for the metric asked for."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xrfm_cli.tuning.ensemble import greedy_weights, rounded, spread_weights
+from xrfm_cli.tuning.ensemble import greedy_weights, rounded
 
 
 def weights_of(predictions: list[list[float]], truth: list[float], **options: int) -> list[float]:
@@ -86,49 +86,3 @@ def test_rounding_keeps_seven_digits() -> None:
     assert rounded(1234567890.0) == 1234568000.0
     assert rounded(-1e-20) == -1e-20
     assert rounded(float("nan")) == rounded(float("-inf")) == float("inf")
-
-
-def squares(
-    predictions: list[np.ndarray], truth: np.ndarray, parts: int = 20
-) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Mean squares of all rows, and of all but those of each part."""
-    errors = np.array([(p - truth) ** 2 for p in predictions])
-    part = np.arange(len(truth)) % parts
-    left_out = np.array([errors[:, part != k].mean(1) for k in range(parts)]).T
-    return errors.mean(1), dict(enumerate(left_out))
-
-
-def test_the_jackknife_tells_noise_from_differences() -> None:
-    """The standard error of a mean of differences is known: that of paired rows."""
-    generator = np.random.default_rng(1)
-    truth = generator.normal(size=400)
-    best, other = (truth + generator.normal(size=400) for _ in range(2))
-    difference = (other - truth) ** 2 - (best - truth) ** 2
-    error = difference.std(ddof=1) / np.sqrt(len(truth))
-    for shift, expected in ((1.5, [0.75, 0.25]), (2.5, [1.0, 0.0])):
-        # the same differences, moved so that their mean is so many standard errors
-        moved = np.sqrt((best - truth) ** 2 + difference - difference.mean() + shift * error + 1e3) + truth
-        level = np.sqrt((best - truth) ** 2 + 1e3) + truth
-        losses, left_out = squares([level, moved], truth)
-        assert losses[1] - losses[0] == pytest.approx(shift * error, rel=1e-6)
-        assert spread_weights([1.0, 0.0], losses, left_out, max_members=8) == pytest.approx(expected)
-
-
-@settings(max_examples=60)
-@given(seed=st.integers(0, 10_000), k=st.integers(1, 9), most=st.integers(1, 8))
-def test_spread_weights_are_weights(seed: int, k: int, most: int) -> None:
-    generator = np.random.default_rng(seed)
-    truth = generator.normal(size=60)
-    predictions = [truth + generator.normal(size=60) * generator.uniform(0.8, 1.2) for _ in range(k)]
-    losses, left_out = squares(predictions, truth)
-    greedy = greedy_weights(predictions, lambda p: float(((p - truth) ** 2).mean()), max_members=most)
-    weights = spread_weights(greedy, losses, left_out, max_members=most)
-    assert sum(weights) == pytest.approx(1.0)
-    assert all(w >= g / 2 for w, g in zip(weights, greedy, strict=True))
-    assert sum(w > 0 for w in weights) <= max(sum(g > 0 for g in greedy), min(most, 5))
-
-
-def test_an_equal_of_the_best_adds_nothing() -> None:
-    truth = np.arange(40.0)
-    losses, left_out = squares([truth + 1.0, truth + 1.0], truth)
-    assert spread_weights([1.0, 0.0], losses, left_out, max_members=8) == [1.0, 0.0]
