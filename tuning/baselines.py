@@ -46,9 +46,7 @@ def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
         ("ridge", ridge, "linear in the encoded columns, strength by generalised cross-validation"),
     )
     return tuple(
-        Baseline(
-            name=name, score=problem.metric.value_of(problem.loss(np.concatenate(scores))), description=text
-        )
+        Baseline(name=name, score=problem.merit(np.concatenate(scores)).score, description=text)
         for name, scores, text in named
     )
 

@@ -6,6 +6,7 @@ happen on few rows and the expensive stages need one or none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.tuning.ensemble import rounded
-from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.problem import Merit, Problem
 from xrfm_cli.tuning.refinement import Refined, can_refine
 from xrfm_cli.tuning.space import Candidate
-from xrfm_cli.tuning.steps import LATER_USUAL_UPDATES, REFINEMENT, Fitted, Iterate, Step, path_loss
+from xrfm_cli.tuning.steps import LATER_USUAL_UPDATES, REFINEMENT, Fitted, Iterate, Step, path_merit
 
 Array = NDArray[np.float64]
 LATER_ITERATIONS = 5  # metric updates at most in a stage that starts from a learned metric
@@ -31,6 +32,7 @@ class Judgement:
     candidate: Candidate
     scores: Array  # decoded out-of-fold predictions (n_judged, 1 or classes), in the order of the plan
     loss: float
+    score: float  # by the metric
     factor: float  # of the scores, where the target's logarithm was learned
     iterations: int  # metric updates in all
     last_iterations: int  # of these, updates in the last stage
@@ -47,6 +49,7 @@ class StageResult:
     """What pruning looks at after a stage, and at the end the judgement."""
 
     loss: float
+    score: float  # by the metric
     candidate: Candidate  # with which the evaluation goes on
     solves: tuple[int, ...]  # of each stage size that is done in the first fold
     tries: int = 0  # kernels that were tried under one metric
@@ -90,22 +93,28 @@ def evaluate(
             stop_early=not pinned,
         )
         path = take(step, 1).path
-        losses = [path_loss(problem, step, iterate) for iterate in path]
-        best = len(losses) - 1 if pinned else int(np.argmin(losses))
+        merits = [path_merit(problem, step, iterate) for iterate in path]
+        best = len(path) - 1 if pinned else int(np.argmin([merit.loss for merit in merits]))
         chosen.append(best)
         solves += (len(path),)
-        start, loss = path[best].metric, losses[best]
+        start, merit = path[best].metric, merits[best]
         if not (last and len(plan.folds) == 1):
-            result = StageResult(loss=loss, candidate=candidate, solves=solves)
+            result = StageResult(loss=merit.loss, score=merit.score, candidate=candidate, solves=solves)
             candidate = (yield result) or candidate
         if stage == 0 and not last:
-            found = Refined(candidate=candidate, loss=loss, tries=0)
+            found = Refined(candidate=candidate, loss=merit.loss, score=merit.score, tries=0)
             if can_refine(candidate, size):
                 step = Step(
                     trial=trial, fold=0, stage=REFINEMENT, candidate=candidate, rows=size, start=start
                 )
                 found = take(step, 1).refined or found
-            result = StageResult(loss=found.loss, candidate=found.candidate, solves=solves, tries=found.tries)
+            result = StageResult(
+                loss=found.loss,
+                score=found.score,
+                candidate=found.candidate,
+                solves=solves,
+                tries=found.tries,
+            )
             candidate = (yield result) or found.candidate
     paths = [path]
     for fold in range(1, len(plan.folds)):
@@ -133,7 +142,9 @@ def evaluate(
         )
         paths.append(take(step, len(plan.folds) - fold).path)
     judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
-    yield StageResult(loss=judgement.loss, candidate=candidate, solves=solves, judgement=judgement)
+    yield StageResult(
+        loss=judgement.loss, score=judgement.score, candidate=candidate, solves=solves, judgement=judgement
+    )
 
 
 def stage_sizes(problem: Problem) -> tuple[int, ...]:
@@ -157,19 +168,21 @@ def _judge(
 ) -> Judgement:
     """Choose the number of metric updates by the out-of-fold loss of all folds together."""
     length, rows, folds = min(len(path) for path in paths), problem.plan.judged_rows, range(len(paths))
-    best_loss, best_t, best_scores, best_factor = float("inf"), 0, np.empty(0), 1.0
+    best, best_t, best_scores, best_factor = Merit(math.inf, math.nan), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):
         codes = [path[t].codes for path in paths]
         scores, factor = problem.decode(folds, codes, rows, candidate.target_transform)
-        loss = rounded(problem.loss(scores))
-        if loss < best_loss or not len(best_scores):
-            best_loss, best_t, best_scores, best_factor = loss, t, scores, factor
+        merit = problem.merit(scores)
+        merit = merit._replace(loss=rounded(merit.loss))
+        if merit.loss < best.loss or not len(best_scores):
+            best, best_t, best_scores, best_factor = merit, t, scores, factor
     chosen = [path[best_t] for path in paths]
     temperatures = sorted(iterate.temperature for iterate in chosen)
     return Judgement(
         candidate=candidate,
         scores=best_scores,
-        loss=best_loss,
+        loss=best.loss,
+        score=best.score,
         factor=best_factor,
         iterations=earlier + best_t,
         last_iterations=best_t,

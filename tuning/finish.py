@@ -212,7 +212,7 @@ def _refit(
         coding=coding,
         calibrator=calibrator,
         params=params,
-        score=problem.metric.value_of(judgement.loss),
+        score=judgement.score,
     )
 
 

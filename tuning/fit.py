@@ -136,7 +136,10 @@ def fit_model(
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
         space = make_space(problem, config)
-        listener(Event(kind="note", message=f"judged by {problem.plan.scheme}: {problem.plan.reason}"))
+        judged = f"judged by {problem.plan.scheme}: {problem.plan.reason}"
+        if problem.compared_by != problem.metric.name:
+            judged += f"; trials are compared by {problem.compared_by}"
+        listener(Event(kind="note", message=judged))
         baselines = score_baselines(problem)
         profile = profile_table(training_rows(problem), problem.schema)
     limit = config.effective_time_limit_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from xrfm_cli.tuning.calibration import fit_calibrator
 from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
 from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision
 from xrfm_cli.tuning.logarithms import mean_factor
-from xrfm_cli.tuning.metrics import Metric, compute_metric
+from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
 from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
@@ -30,6 +30,13 @@ class Encoded(Protocol):
     @property
     def encoder(self) -> Encoder:
         """What encoded them."""
+
+
+class Merit(NamedTuple):
+    """What predictions are worth for the rows that judge them."""
+
+    loss: float  # by which trials, kernels and ensembles are compared
+    score: float  # the metric's own value
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -84,6 +91,12 @@ class Problem:
         default_factory=dict
     )
     _codings: dict[tuple[int, TargetTransform], TargetCoding] = field(default_factory=dict)
+
+    @property
+    def compared_by(self) -> str:
+        """What trials, kernels and ensembles are compared by, in words."""
+        alone = not self.n_classes or self.metric.is_proper
+        return self.metric.name if alone else f"{self.metric.name} and log loss together"
 
     @property
     def n_classes(self) -> int:
@@ -178,18 +191,18 @@ class Problem:
             pairs = [(replace(coding, factor=factor), own) for coding, own in logs]
         return np.concatenate([coding.decode(own) for coding, own in pairs]), factor
 
-    def loss_of(self, fold: int, codes: Array, rows: Rows, transform: TargetTransform = "none") -> float:
-        """Loss of the codes that a fold's model has for some rows."""
-        return self._loss(self.decode([fold], [codes], rows, transform)[0], rows)
+    def merit_of(self, fold: int, codes: Array, rows: Rows, transform: TargetTransform = "none") -> Merit:
+        """What the codes that a fold's model has for some rows are worth."""
+        return self._merit(self.decode([fold], [codes], rows, transform)[0], rows)
 
-    def loss(self, scores: Array) -> float:
-        """Loss of decoded out-of-fold scores over all judged rows."""
-        return self._loss(scores, self.plan.judged_rows)
+    def merit(self, scores: Array) -> Merit:
+        """What decoded out-of-fold scores are worth over all judged rows."""
+        return self._merit(scores, self.plan.judged_rows)
 
     def loss_of_predictions(self, predictions: Array) -> float:
         """Loss of final predictions, values ``(n,)`` or probabilities, over all judged rows."""
-        decision = self.decide(predictions)
-        return self.metric.loss(self.score_of_predictions(predictions, decision))
+        score = self.score_of_predictions(predictions, self.decide(predictions))
+        return self._loss(score, predictions, self.judged_truth, self.judged_weights)
 
     def score_of_predictions(self, predictions: Array, decision: Decision = MOST_PROBABLE) -> float:
         """The metric's own value of final predictions over all judged rows."""
@@ -210,15 +223,27 @@ class Problem:
             return scores[:, 0]
         return fit_calibrator(scores, self.truth[rows], self._weights_of(rows)).probabilities(scores)
 
-    def _loss(self, scores: Array, rows: Rows) -> float:
+    def _merit(self, scores: Array, rows: Rows) -> Merit:
         if not np.isfinite(scores).all():
-            return float("inf")
+            return Merit(float("inf"), self.metric.value_of(float("inf")))
         truth, weights = self.truth[rows], self._weights_of(rows)
-        ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
-        as_they_are = self.n_classes and (ranks or self.metric.needs == "labels")
-        prediction = scores if as_they_are else self.predictions(scores, rows)
+        prediction = self.predictions(scores, rows)
         decision = self._decide(prediction, truth, weights)
-        return self.metric.loss(compute_metric(self.metric, truth, prediction, weights, decision))
+        score = compute_metric(self.metric, truth, prediction, weights, decision)
+        return Merit(self._loss(score, prediction, truth, weights), score)
+
+    def _loss(
+        self, score: float, prediction: Array, truth: NDArray[np.generic], weights: Array | None
+    ) -> float:
+        """The metric oriented so that less is better; with classes, log loss comes with what is not proper.
+
+        A rank or a count of hits tells little of each row, so by itself it cannot tell good trials apart on a
+        few thousand: chosen with the log loss of the same rows they are better on new ones by either.
+        """
+        loss = self.metric.loss(score)
+        if not self.n_classes or self.metric.is_proper:
+            return loss
+        return loss + compute_metric(METRICS["log_loss"], truth, prediction, weights)
 
     def _decide(self, prediction: Array, truth: NDArray[np.generic], weights: Array | None) -> Decision:
         if not self.metric.is_decided:

@@ -35,7 +35,7 @@ from xrfm_cli.tuning.refinement import Refined
 from xrfm_cli.tuning.space import Candidate
 from xrfm_cli.tuning.steps import Fitted, Iterate, Step, take_step
 
-FORMAT = 1
+FORMAT = 2
 FACTS, LOCK, ENDING, UNFINISHED = "fit.json", "lock", ".step", ".tmp"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.leaf_models.fixed_metric import FixedMetric
 from xrfm_cli.tuning.ensemble import rounded
+from xrfm_cli.tuning.problem import Merit
 from xrfm_cli.tuning.space import Candidate
 
 ROUNDS = 2  # each with half the steps of the one before, on a logarithmic scale
@@ -29,6 +31,7 @@ class Refined:
 
     candidate: Candidate
     loss: float
+    score: float
     tries: int
 
 
@@ -41,19 +44,19 @@ def can_refine(candidate: Candidate, rows: int) -> bool:
 
 
 def refine(
-    candidate: Candidate, fixed: FixedMetric, loss: Callable[[Codes], float], pinned: Mapping[str, Any]
+    candidate: Candidate, fixed: FixedMetric, judge: Callable[[Codes], Merit], pinned: Mapping[str, Any]
 ) -> Refined:
     """Search around a candidate's kernel, one hyperparameter after the other, accepting what is better.
 
     Args:
         candidate: where to begin.
         fixed: training and judging rows under the learned metric.
-        loss: the loss of codes for the judging rows.
+        judge: what codes are worth for the judging rows.
         pinned: hyperparameters that stay as they are.
 
     A pattern search: Hooke and Jeeves, Journal of the ACM 8 (1961).
     """
-    best, best_loss, tries = candidate.tree.leaf, float("inf"), 0
+    best, merit, tries = candidate.tree.leaf, Merit(math.inf, math.nan), 0
     for number in range(ROUNDS):
         share = 0.5**number
         for change in _changes(best, share, pinned):
@@ -61,12 +64,12 @@ def refine(
             ridges = [best.ridge]
             if change is None and "ridge" not in pinned:
                 ridges += [_within("ridge", best.ridge * RIDGE_STEP**power) for power in (-share, share)]
-            for tried, value in _tried(fixed, config, ridges, loss):
+            for tried, value in _tried(fixed, config, ridges, judge):
                 tries += 1
-                if value < best_loss:
-                    best, best_loss = tried, value
+                if value.loss < merit.loss:
+                    best, merit = tried, value
     refined = replace(candidate, tree=replace(candidate.tree, leaf=best))
-    return Refined(candidate=refined, loss=best_loss, tries=tries)
+    return Refined(candidate=refined, loss=merit.loss, score=merit.score, tries=tries)
 
 
 def _changes(
@@ -95,13 +98,14 @@ def _within(name: str, value: float) -> Any:
 
 
 def _tried(
-    fixed: FixedMetric, config: LeafConfig, ridges: list[float], loss: Callable[[Codes], float]
-) -> Iterator[tuple[LeafConfig, float]]:
-    """The loss with each ridge; one that cannot be solved has none."""
+    fixed: FixedMetric, config: LeafConfig, ridges: list[float], judge: Callable[[Codes], Merit]
+) -> Iterator[tuple[LeafConfig, Merit]]:
+    """What each ridge is worth; one that cannot be solved is left out."""
     predictions = fixed.predict(config, ridges)
     for ridge in ridges:
         try:
             codes = next(predictions)
         except NumericalError:
             return
-        yield replace(config, ridge=ridge), rounded(loss(codes.cpu().double().numpy()))
+        merit = judge(codes.cpu().double().numpy())
+        yield replace(config, ridge=ridge), merit._replace(loss=rounded(merit.loss))

@@ -15,7 +15,7 @@ from xrfm_cli.trees import TreeModel, iterate_tree
 from xrfm_cli.tuning.cost import FitSize, fit_size
 from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.plan import Fold, Rows
-from xrfm_cli.tuning.problem import FoldMatrices, Problem
+from xrfm_cli.tuning.problem import FoldMatrices, Merit, Problem
 from xrfm_cli.tuning.refinement import MOST_TRIES, Refined, refine
 from xrfm_cli.tuning.space import Candidate
 
@@ -96,10 +96,11 @@ def judging_rows(fold: Fold, *, early: bool) -> Rows:
     return fold.valid[fold.early] if early else fold.valid
 
 
-def path_loss(problem: Problem, step: Step, iterate: Iterate) -> float:
-    """Loss of one model of a step's path."""
+def path_merit(problem: Problem, step: Step, iterate: Iterate) -> Merit:
+    """What one model of a step's path is worth."""
     rows = judging_rows(problem.plan.folds[step.fold], early=step.early)
-    return rounded(problem.loss_of(step.fold, iterate.codes, rows, step.candidate.target_transform))
+    merit = problem.merit_of(step.fold, iterate.codes, rows, step.candidate.target_transform)
+    return merit._replace(loss=rounded(merit.loss))
 
 
 def size_of(problem: Problem, step: Step) -> FitSize:
@@ -141,7 +142,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
     judged = judging_rows(fold, early=True)
     transform = candidate.target_transform
     return refine(
-        candidate, fixed, lambda codes: problem.loss_of(step.fold, codes, judged, transform), problem.pinned
+        candidate, fixed, lambda codes: problem.merit_of(step.fold, codes, judged, transform), problem.pinned
     )
 
 
@@ -164,7 +165,7 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     for model in models:
         path.append(_iterate(problem, step, matrices, model))
         if step.stop_early:
-            losses.append(path_loss(problem, step, path[-1]))
+            losses.append(path_merit(problem, step, path[-1]).loss)
             if _is_settled(losses, LATER_PATIENCE if step.start is not None else PATIENCE):
                 break
     return path
@@ -186,8 +187,8 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
         # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
         options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
         transform = step.candidate.target_transform
-        losses = [rounded(problem.loss_of(step.fold, option, few_rows, transform)) for option in options]
-        best = int(np.argmin(losses))
+        merits = [problem.merit_of(step.fold, option, few_rows, transform) for option in options]
+        best = int(np.argmin([rounded(merit.loss) for merit in merits]))
         model = model.with_temperature(TEMPERATURES[best])
         codes = options[best]
     if step.early:

@@ -60,7 +60,7 @@ def search(
             first,
             seed=problem.seed,
             place=place,
-            setting=f"{problem.metric.name} {problem.plan.scheme} {stage_sizes(problem)}",
+            setting=f"{problem.compared_by} {problem.plan.scheme} {stage_sizes(problem)}",
             on_event=on_event,
         )
         has_few_rows = len(stage_sizes(problem)) > 1
@@ -224,7 +224,7 @@ class _Search:
             raise
         else:
             running.stages_done += 1
-            running.loss, running.judgement = stage.loss, stage.judgement
+            running.loss, running.score, running.judgement = stage.loss, stage.score, stage.judgement
             running.candidate, running.solves = stage.candidate, stage.solves
             running.tries += stage.tries
             if running.judgement is None:
@@ -277,7 +277,7 @@ class _Search:
                 number=running.number,
                 state=running.state,
                 loss=loss,
-                score=None if loss is None else self.problem.metric.value_of(loss),
+                score=running.score,
                 seconds=running.seconds,
                 ended_s=running.ended_s,
                 stages=running.stages_done,
@@ -319,11 +319,11 @@ def _kind(candidate: Candidate) -> Kind:
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
-    best = min((j.loss for _, j in result.judgements), default=None)
+    best = min((j for _, j in result.judgements), key=lambda j: j.loss, default=None)
     number = len(result.records)
     text = f"trial {number}" + (f" of {budget.trials}" if budget.trials else "")
     if best is not None:
-        text += f", best {problem.metric.name} {problem.metric.value_of(best):.5g}"
+        text += f", best {problem.metric.name} {best.score:.5g}"
     on_event(
         Event(
             kind="progress",

@@ -83,6 +83,7 @@ class RunningTrial:
     seconds: float = 0.0
     ended_s: float = 0.0  # of its last stage so far, from the start of the search
     loss: float | None = None
+    score: float | None = None  # by the metric
     judgement: Judgement | None = None
     state: str = "running"
 

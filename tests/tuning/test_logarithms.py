@@ -109,7 +109,7 @@ def test_folds_are_corrected_by_one_factor(metric: str) -> None:
     np.testing.assert_allclose(scores[:, 0], factor * np.array(shifted) - np.array(offsets), rtol=1e-12)
     own_rows = problem.plan.folds[1].valid
     alone, _ = problem.decode([1], [codes[1]], own_rows, "log")
-    assert problem.loss_of(1, codes[1], own_rows, "log") == pytest.approx(
+    assert problem.merit_of(1, codes[1], own_rows, "log").loss == pytest.approx(
         problem.metric.loss(
             problem.metric.compute(problem.truth[own_rows], alone[:, 0], w_of(problem, own_rows))
         )

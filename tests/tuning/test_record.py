@@ -226,7 +226,7 @@ def test_a_step_reads_back_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("loss", [0.1 + 0.2, float("inf")])
 def test_a_refinement_reads_back_equal(loss: float) -> None:
-    refined = Refined(candidate=CANDIDATE, loss=loss, tries=9)
+    refined = Refined(candidate=CANDIDATE, loss=loss, score=-loss, tries=9)
     back = from_bytes(to_bytes(Taken(fitted=Fitted(refined=refined), seconds=0.0)), "cpu")
     assert back.result().refined == refined
     assert back.result().solves == 9
