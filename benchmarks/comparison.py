@@ -1,0 +1,178 @@
+"""Ensembles chosen by a metric alone, by log loss alone and by both, scored by the metric on test rows.
+
+    python -m benchmarks.comparison ../shared/bench
+
+Each table of classes is split as ``run.py`` of the benchmark folder does. The first configurations of a
+search are judged to their end by log loss and fitted again on all training rows. From their predictions for
+the judged rows, and for draws of as many (2,000 at most) of them with replacement, ensembles are chosen by
+each criterion. Figures are 1 - metric on the test rows, means over the draws; the last line of a metric
+holds the geometric means over the tables of what the criteria have over what the metric alone has.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.calibration import Split, log_loss, read_split
+from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infer_target
+from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.datasets.events import ignore_event
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.cost import CostModel
+from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision
+from xrfm_cli.tuning.ensemble import greedy_weights
+from xrfm_cli.tuning.evaluation import Judgement, evaluate
+from xrfm_cli.tuning.finish import finish_ensemble
+from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
+from xrfm_cli.tuning.optuna_study import open_study
+from xrfm_cli.tuning.portfolio import first_candidates
+from xrfm_cli.tuning.prepare import make_space, prepare_problem
+from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.steps import take_step
+from xrfm_cli.tuning.trials import SearchResult, quiet_optuna
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+TABLES = (
+    "hepatitis",
+    "credit_g",
+    "madelon",
+    "sick",
+    "spambase",
+    "telco_churn",
+    "bank_churn",
+    "online_shoppers",
+    "vehicle_coupon",
+    "magic_telescope",
+    "credit_default_taiwan",
+    "bank_marketing",
+    "adult",
+    "pendigits",
+)
+CRITERIA = ("metric alone", "log loss", "both")
+MOST_ROWS, MOST_MEMBERS, DIGITS = 2_000, 6, 7
+
+
+class Pool(NamedTuple):
+    """Calibrated probabilities ``(n, classes)`` of every model, and the true codes."""
+
+    judged: list[Array]
+    truth: Codes
+    test: list[Array]
+    test_truth: Codes
+
+
+def main() -> None:
+    """Measure table by table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
+    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--metrics", nargs="*", default=["accuracy", "balanced_accuracy", "f1", "auc"])
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    print("| metric | table | " + " | ".join(CRITERIA) + " |\n|---|---|" + "---|" * len(CRITERIA))
+    found: dict[str, list[Array]] = {name: [] for name in args.metrics}
+    for table in args.tables:
+        pool = judge_all(read_split(args.suite, table, seed=args.seed), seed=args.seed)
+        for name in args.metrics:
+            if name == "auc" and pool.judged[0].shape[1] > 2:
+                continue
+            found[name].append(np.mean(list(test_losses(pool, METRICS[name], args.draws, args.seed)), axis=0))
+            show(name, table, found[name][-1])
+    for name, rows in found.items():
+        show(name, "mean ratio", np.exp(np.log(np.array(rows) / np.array(rows)[:, :1]).mean(axis=0)))
+
+
+def judge_all(split: Split, *, seed: int) -> Pool:
+    """Every first configuration, judged and fitted again."""
+    target = infer_target(split.train, split.target, task=split.task)
+    config = FitConfig(metric="log_loss", time_limit_s=60.0, seed=seed)
+    schema = infer_schema(split.train, SchemaOverrides(target=split.target))
+    problem = prepare_problem(split.train, schema, target, config).problem
+    pool = Pool([], problem.judged_truth.astype(np.int64), [], encode_target(split.test, target).astype(int))
+    for number, judgement in judgements(problem, config):
+        result = SearchResult(judgements=[(number, judgement)], costs=CostModel(product_rate=float("inf")))
+        finished = finish_ensemble(
+            problem, result, max_members=1, seconds_left=lambda: float("inf"), on_event=ignore_event
+        )
+        member = finished.members[0]
+        x = torch.from_numpy(member.encoder.encode(split.test)[0])
+        pool.judged.append(finished.predictions)
+        pool.test.append(np.concatenate([member.prediction(part) for part in x.split(4096)]))
+    return pool
+
+
+def judgements(problem: Problem, config: FitConfig) -> Iterator[tuple[int, Judgement]]:
+    """The first configurations at the end of their evaluation; those that fail are left out."""
+    space = make_space(problem, config)
+    first = first_candidates(space)
+    with quiet_optuna():
+        study = open_study(space, first, seed=problem.seed, place=None, setting="", on_event=ignore_event)
+        for _ in first:
+            number, candidate = study.ask()
+            try:
+                *_, last = evaluate(
+                    problem,
+                    candidate,
+                    trial=number,
+                    take=lambda step, _: take_step(problem, step, ignore_event),
+                )
+            except NumericalError:
+                continue
+            if last.judgement is not None and candidate.family != "constant":
+                yield number, last.judgement
+
+
+def test_losses(pool: Pool, metric: Metric, draws: int, seed: int) -> Iterator[list[float]]:
+    """1 - metric on the test rows of the ensembles that each criterion chooses, draw by draw."""
+    generator = np.random.default_rng(seed)
+    for draw in range(draws + 1):
+        rows = np.arange(len(pool.truth))
+        if draw:
+            rows = generator.choice(rows, min(len(rows), MOST_ROWS))
+        judged, truth = [p[rows] for p in pool.judged], pool.truth[rows]
+
+        def own(p: Array, truth: Codes = truth) -> float:
+            return metric.loss(compute_metric(metric, truth, p, None, decide(metric, p, truth)))
+
+        losses: tuple[Callable[[Array], float], ...] = (
+            own,
+            lambda p, truth=truth: log_loss(p, truth),
+            lambda p, truth=truth: own(p) + log_loss(p, truth),
+        )
+        found = []
+        for loss in losses:
+            weights = greedy_weights(judged, loss, max_members=MOST_MEMBERS)
+            seen, unseen = (
+                np.tensordot(weights, np.array(predictions), axes=1) for predictions in (judged, pool.test)
+            )
+            decision = decide(metric, seen, truth)
+            found.append(metric.loss(compute_metric(metric, pool.test_truth, unseen, None, decision)))
+        yield found
+
+
+def decide(metric: Metric, probabilities: Array, truth: Codes) -> Decision:
+    """How classes follow from probabilities."""
+    if not metric.is_decided:
+        return MOST_PROBABLE
+    return choose_decision(lambda counts: -metric.compute(counts).round(DIGITS), truth, probabilities, None)
+
+
+def show(metric: str, table: str, figures: Array) -> None:
+    """A line of the table."""
+    print(f"| {metric} | {table} | " + " | ".join(f"{value:.4f}" for value in figures) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

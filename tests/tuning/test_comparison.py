@@ -1,0 +1,84 @@
+"""What trials are compared by: the metric asked for, with classes together with log loss."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import metrics as skm
+
+from tests.tuning.tables import described, fit, skewed, table_of, task_table
+from xrfm_cli.datasets import SchemaOverrides
+from xrfm_cli.tuning import FitConfig
+from xrfm_cli.tuning.metrics import METRICS
+from xrfm_cli.tuning.prepare import prepare_problem
+from xrfm_cli.tuning.problem import Problem
+
+RNG = np.random.default_rng(0)
+NOT_PROPER = ("auc", "average_precision", "accuracy", "balanced_accuracy", "f1")
+
+
+def problem_of(metric: str, task: str) -> Problem:
+    table = table_of(skewed(240)) if task == "regression" else task_table(task, 240)
+    return prepare_problem(*described(table), FitConfig(metric=metric, trials=1, folds=3)).problem
+
+
+def random_probabilities(problem: Problem) -> np.ndarray:
+    """Probabilities that know a little of the truth."""
+    logits = RNG.normal(size=(len(problem.plan.judged_rows), problem.n_classes))
+    logits[np.arange(len(logits)), problem.judged_truth] += 1.0
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("metric", [*NOT_PROPER, "log_loss", "brier"])
+def test_log_loss_is_added_to_what_is_not_proper(metric: str, task: str) -> None:
+    problem = problem_of(metric, task)
+    p = random_probabilities(problem)
+    alone = METRICS[metric].loss(problem.score_of_predictions(p, problem.decide(p)))
+    added = skm.log_loss(problem.judged_truth, p) if metric in NOT_PROPER else 0.0
+    assert problem.loss_of_predictions(p) == pytest.approx(alone + added, rel=1e-12)
+    assert ("log loss" in problem.compared_by) == (metric in NOT_PROPER)
+
+
+@pytest.mark.parametrize("metric", [name for name, m in METRICS.items() if "regression" in m.tasks])
+def test_values_are_compared_by_the_metric_alone(metric: str) -> None:
+    problem = problem_of(metric, "regression")
+    values = problem.judged_truth * RNG.uniform(0.5, 1.5, len(problem.plan.judged_rows))
+    assert problem.loss_of_predictions(values) == METRICS[metric].loss(problem.score_of_predictions(values))
+    merit = problem.merit(values[:, None])
+    assert (merit.loss, problem.compared_by) == (METRICS[metric].loss(merit.score), metric)
+
+
+def test_of_equal_hits_the_surer_ones_are_better() -> None:
+    problem = problem_of("accuracy", "multiclass")
+    sure = 0.1 + 0.7 * np.eye(3)[problem.judged_truth]
+    unsure = 0.3 + 0.1 * np.eye(3)[problem.judged_truth]
+    assert problem.score_of_predictions(sure) == problem.score_of_predictions(unsure) == 1.0
+    assert problem.loss_of_predictions(sure) < problem.loss_of_predictions(unsure)
+
+
+def test_weights_of_rows_count_in_both_parts() -> None:
+    table = task_table("binary", 240)
+    weights = np.tile([0.5, 2.0, 1.0], 80)
+    heavy = table_of({name: table.column(name) for name in table.column_names} | {"w": weights})
+    prepared = prepare_problem(
+        *described(heavy, SchemaOverrides(target="y", weight="w")), FitConfig(metric="auc", trials=1, folds=3)
+    )
+    problem = prepared.problem
+    p, y, w = random_probabilities(problem), problem.judged_truth, weights[problem.plan.judged_rows]
+    expected = 1 - skm.roc_auc_score(y, p[:, 1], sample_weight=w) + skm.log_loss(y, p, sample_weight=w)
+    assert problem.loss_of_predictions(p) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", [*NOT_PROPER, "log_loss"])
+def test_the_user_is_shown_the_metric_itself(metric: str) -> None:
+    model = fit(task_table("binary", 240), trials=4, metric=metric)
+    shown = {t["number"]: t["score"] for t in model.report.trials if t["state"] == "complete"}
+    assert shown
+    for score in shown.values():
+        assert 0.0 <= score <= 1.0 or metric == "log_loss"
+    for member in model.members:
+        assert member.score == shown[member.trial]
+    assert math.isfinite(model.report.score)
