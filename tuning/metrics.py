@@ -39,14 +39,6 @@ class Metric:
         """Whether another class than the most probable one can serve the metric better."""
         return self.needs == "labels" and self.name != "accuracy"
 
-    @property
-    def is_proper(self) -> bool:
-        """Whether it is a proper scoring rule: no probabilities serve it better than the true ones.
-
-        Gneiting and Raftery: Strictly proper scoring rules, prediction, and estimation, JASA 102 (2007).
-        """
-        return self.name in ("log_loss", "brier")
-
     def loss(self, value: float) -> float:
         """The same figure, oriented so that less is better."""
         return value if self.lower_is_better else 1.0 - value

@@ -95,8 +95,8 @@ class Problem:
     @property
     def compared_by(self) -> str:
         """What trials, kernels and ensembles are compared by, in words."""
-        alone = not self.n_classes or self.metric.is_proper
-        return self.metric.name if alone else f"{self.metric.name} and log loss together"
+        counts_hits = self.metric.needs == "labels"
+        return f"{self.metric.name} and log loss together" if counts_hits else self.metric.name
 
     @property
     def n_classes(self) -> int:
@@ -227,7 +227,8 @@ class Problem:
         if not np.isfinite(scores).all():
             return Merit(float("inf"), self.metric.value_of(float("inf")))
         truth, weights = self.truth[rows], self._weights_of(rows)
-        prediction = self.predictions(scores, rows)
+        ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
+        prediction = scores if ranks else self.predictions(scores, rows)
         decision = self._decide(prediction, truth, weights)
         score = compute_metric(self.metric, truth, prediction, weights, decision)
         return Merit(self._loss(score, prediction, truth, weights), score)
@@ -235,13 +236,13 @@ class Problem:
     def _loss(
         self, score: float, prediction: Array, truth: NDArray[np.generic], weights: Array | None
     ) -> float:
-        """The metric oriented so that less is better; with classes, log loss comes with what is not proper.
+        """The metric oriented so that less is better, with the log loss of the same rows where it counts hits.
 
-        A rank or a count of hits tells little of each row, so by itself it cannot tell good trials apart on a
-        few thousand: chosen with the log loss of the same rows they are better on new ones by either.
+        A count tells little of each row, so that by itself it cannot tell good trials apart on a few thousand:
+        chosen with log loss beside it, they have more hits on new rows.
         """
         loss = self.metric.loss(score)
-        if not self.n_classes or self.metric.is_proper:
+        if self.metric.needs != "labels":
             return loss
         return loss + compute_metric(METRICS["log_loss"], truth, prediction, weights)
 

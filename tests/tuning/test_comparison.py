@@ -1,4 +1,4 @@
-"""What trials are compared by: the metric asked for, with classes together with log loss."""
+"""What trials are compared by: the metric asked for, with log loss beside it where it counts hits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from xrfm_cli.tuning.prepare import prepare_problem
 from xrfm_cli.tuning.problem import Problem
 
 RNG = np.random.default_rng(0)
-NOT_PROPER = ("auc", "average_precision", "accuracy", "balanced_accuracy", "f1")
+HITS = ("accuracy", "balanced_accuracy", "f1")
+PROBABILITIES = ("auc", "average_precision", "log_loss", "brier")
 
 
 def problem_of(metric: str, task: str) -> Problem:
@@ -32,14 +33,14 @@ def random_probabilities(problem: Problem) -> np.ndarray:
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
-@pytest.mark.parametrize("metric", [*NOT_PROPER, "log_loss", "brier"])
-def test_log_loss_is_added_to_what_is_not_proper(metric: str, task: str) -> None:
+@pytest.mark.parametrize("metric", [*HITS, *PROBABILITIES])
+def test_log_loss_is_added_to_what_counts_hits(metric: str, task: str) -> None:
     problem = problem_of(metric, task)
     p = random_probabilities(problem)
     alone = METRICS[metric].loss(problem.score_of_predictions(p, problem.decide(p)))
-    added = skm.log_loss(problem.judged_truth, p) if metric in NOT_PROPER else 0.0
+    added = skm.log_loss(problem.judged_truth, p) if metric in HITS else 0.0
     assert problem.loss_of_predictions(p) == pytest.approx(alone + added, rel=1e-12)
-    assert ("log loss" in problem.compared_by) == (metric in NOT_PROPER)
+    assert ("log loss" in problem.compared_by) == (metric in HITS)
 
 
 @pytest.mark.parametrize("metric", [name for name, m in METRICS.items() if "regression" in m.tasks])
@@ -64,15 +65,17 @@ def test_weights_of_rows_count_in_both_parts() -> None:
     weights = np.tile([0.5, 2.0, 1.0], 80)
     heavy = table_of({name: table.column(name) for name in table.column_names} | {"w": weights})
     prepared = prepare_problem(
-        *described(heavy, SchemaOverrides(target="y", weight="w")), FitConfig(metric="auc", trials=1, folds=3)
+        *described(heavy, SchemaOverrides(target="y", weight="w")),
+        FitConfig(metric="accuracy", trials=1, folds=3),
     )
     problem = prepared.problem
     p, y, w = random_probabilities(problem), problem.judged_truth, weights[problem.plan.judged_rows]
-    expected = 1 - skm.roc_auc_score(y, p[:, 1], sample_weight=w) + skm.log_loss(y, p, sample_weight=w)
+    misses = 1 - skm.accuracy_score(y, p.argmax(1), sample_weight=w)
+    expected = misses + skm.log_loss(y, p, sample_weight=w)
     assert problem.loss_of_predictions(p) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("metric", [*NOT_PROPER, "log_loss"])
+@pytest.mark.parametrize("metric", [*HITS, "auc", "log_loss"])
 def test_the_user_is_shown_the_metric_itself(metric: str) -> None:
     model = fit(task_table("binary", 240), trials=4, metric=metric)
     shown = {t["number"]: t["score"] for t in model.report.trials if t["state"] == "complete"}
