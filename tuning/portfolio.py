@@ -36,6 +36,7 @@ _ROWS: tuple[tuple[Any, ...], ...] = (
     ("lp", 0.9, 3.0, 0.03, "diagonal", "quantile", "one_hot", None),
     ("l2", 1.0, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None),
     ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None),
+    ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None),
 )
 
 
@@ -60,6 +61,6 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
         if family == "lp":
-            params["lp_share"] = 0.5
+            params["lp_share"] = 0.35 if params["numeric_transform"] == "piecewise" else 0.5
         candidates.append({name: value for name, value in params.items() if value is not None})
     return candidates + ([{"family": "constant"}] if space.tries_constant else [])

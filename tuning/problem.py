@@ -236,10 +236,10 @@ class Problem:
     def _loss(
         self, score: float, prediction: Array, truth: NDArray[np.generic], weights: Array | None
     ) -> float:
-        """The metric oriented so that less is better, with the log loss of the same rows where it counts hits.
+        """The metric oriented so that less is better, with log loss beside it where it counts hits.
 
-        A count tells little of each row, so that by itself it cannot tell good trials apart on a few thousand:
-        chosen with log loss beside it, they have more hits on new rows.
+        A count tells little of each row, so that by itself it cannot tell good trials apart on a few
+        thousand: chosen with the log loss of the same rows, they have more hits on new ones.
         """
         loss = self.metric.loss(score)
         if self.metric.needs != "labels":

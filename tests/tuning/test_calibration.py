@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.optimize import approx_fprime
+from scipy.optimize import approx_fprime, minimize
 from scipy.special import softmax
 
 from tests.tuning.tables import same_bits
@@ -54,8 +55,50 @@ def test_the_fit_is_a_stationary_point_by_finite_differences(classes: int) -> No
     slope = approx_fprime(theta, penalised, 1e-6, scores, codes, w)
     free = theta > 1e-9  # at the bound zero the loss may only rise with the parameter
     free[2:] = True
-    assert np.abs(slope[free]).max() < 1e-3
-    assert (slope[~free] > -1e-3).all()
+    assert np.abs(slope[free]).max() < 1e-5
+    assert (slope[~free] > -1e-5).all()
+
+
+def reversed_codes(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    scores, codes = drawn(classes)
+    return scores, classes - 1 - codes  # slopes end at zero
+
+
+def separable(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    scores = wild(classes)
+    return scores, scores.argmax(1)
+
+
+def one_class_of_several(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    return wild(classes, 2_000), np.zeros(2_000, dtype=np.int64)  # its offset ends at its bound
+
+
+def far_away(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    scores, codes = wild(classes), np.random.default_rng(3).integers(0, classes, 200)
+    return 1e5 * scores, codes
+
+
+def a_single_row(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    return wild(classes, 1), np.array([classes - 1])
+
+
+@CLASSES
+@pytest.mark.parametrize(
+    "rows", [drawn, reversed_codes, separable, one_class_of_several, far_away, a_single_row]
+)
+def test_no_other_minimiser_finds_less(
+    rows: Callable[[int], tuple[np.ndarray, np.ndarray]], classes: int
+) -> None:
+    scores, codes = rows(classes)
+    found = fit_calibrator(scores, codes)
+    bounds = [(0.0, 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * classes
+    theta = np.array([found.linear, found.logarithmic, *found.offsets])
+    assert all(low <= value <= high for value, (low, high) in zip(theta, bounds, strict=True))
+    starts = [np.array([0.0, 1.0] + [0.0] * classes), theta]
+    least = min(
+        minimize(penalised, start, (scores, codes, None), "L-BFGS-B", bounds=bounds).fun for start in starts
+    )
+    assert penalised(theta, scores, codes, None) <= least + 1e-7
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
