@@ -22,21 +22,22 @@ _NAMES = (
     "numeric_transform",
     "category_encoding",
     "power",
+    "lp_share",  # where between q and 2 the p of an lp kernel is
 )
 _ROWS: tuple[tuple[Any, ...], ...] = (
-    ("l2", 0.7, 8.0, 0.02, "diagonal", "quantile", "one_hot", None),
-    ("l2", 1.55, 15.0, 0.001, "diagonal", "standard", "one_hot", None),
-    ("sum_power", 0.7, 6.0, 1.7, "diagonal", "quantile", "one_hot", 6),
-    ("linear", None, None, 0.3, "diagonal", "standard", "one_hot", None),
-    ("l1", 0.75, 1.0, 0.03, "diagonal", "quantile", "target", None),
-    ("sum_power", 1.6, 15.0, 2e-4, "full", "quantile", "one_hot", 2),
-    ("l2", 1.13, 1.3, 0.007, "full", "standard", "one_hot", None),
-    ("l1", 0.73, 4.5, 7.5, "diagonal", "quantile", "one_hot", None),
-    ("l1", 0.72, 2.3, 0.16, "diagonal", "standard", "one_hot", None),
-    ("lp", 0.9, 3.0, 0.03, "diagonal", "quantile", "one_hot", None),
-    ("l2", 1.0, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None),
-    ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None),
-    ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None),
+    ("l2", 0.7, 8.0, 0.02, "diagonal", "quantile", "one_hot", None, None),
+    ("l2", 1.55, 15.0, 0.001, "diagonal", "standard", "one_hot", None, None),
+    ("sum_power", 0.7, 6.0, 1.7, "diagonal", "quantile", "one_hot", 6, None),
+    ("linear", None, None, 0.3, "diagonal", "standard", "one_hot", None, None),
+    ("l1", 0.75, 1.0, 0.03, "diagonal", "quantile", "target", None, None),
+    ("sum_power", 1.6, 15.0, 2e-4, "full", "quantile", "one_hot", 2, None),
+    ("l2", 1.13, 1.3, 0.007, "full", "standard", "one_hot", None, None),
+    ("l1", 0.73, 4.5, 7.5, "diagonal", "quantile", "one_hot", None, None),
+    ("l1", 0.72, 2.3, 0.16, "diagonal", "standard", "one_hot", None, None),
+    ("lp", 0.9, 3.0, 0.03, "diagonal", "quantile", "one_hot", None, 0.5),
+    ("l2", 1.0, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, None),
+    ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None, None),
+    ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, 0.35),
 )
 
 
@@ -60,7 +61,5 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
         if space.log_target:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
-        if family == "lp":
-            params["lp_share"] = 0.35 if params["numeric_transform"] == "piecewise" else 0.5
         candidates.append({name: value for name, value in params.items() if value is not None})
     return candidates + ([{"family": "constant"}] if space.tries_constant else [])

@@ -1,0 +1,81 @@
+"""What each configuration that a search begins with is worth by itself, judged to its end.
+
+    python -m benchmarks.first_configurations ../shared/bench --tables adult king_county_houses
+
+As in a fit of a minute, at most 10,000 training rows of each table are judged by folds or a hold-out, the
+kernel refined on the way; test rows are never looked at. Each line is a configuration: its loss by the
+default metric (1 - AUC, log loss or RMSE) on rows not trained on, and the seconds that judging it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from benchmarks.comparison import judgements
+from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.prepare import prepare_problem
+
+TABLES = (
+    "adult",
+    "bank_marketing",
+    "credit_g",
+    "telco_churn",
+    "vehicle_coupon",
+    "online_shoppers",
+    "diabetes130us",
+    "king_county_houses",
+    "metro_traffic",
+    "bike_sharing_hour",
+)
+MOST_TRAIN, MOST_TEST = 10_000, 20_000
+
+
+def main() -> None:
+    """Measure table by table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
+    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    entries = {entry["name"]: entry for entry in json.loads((args.suite / "suite.json").read_text())}
+    print("| table | configuration | loss | s |\n|---|---|---|---|")
+    for name in args.tables:
+        target, task = entries[name]["target"], entries[name]["task"]
+        table = training_rows(args.suite / "data" / f"{name}.parquet", target, seed=args.seed)
+        schema = infer_schema(table, SchemaOverrides(target=target))
+        config = FitConfig(time_limit_s=60.0, seed=args.seed)
+        described = infer_target(table, target, task=task)
+        problem = prepare_problem(table, schema, described, config).problem
+        began = time.monotonic()
+        for number, judgement in judgements(problem, config):
+            candidate, seconds = judgement.candidate, time.monotonic() - began
+            shown = (
+                f"{number}: {candidate.family}, {candidate.encoding.numeric}, {candidate.encoding.category}"
+            )
+            print(f"| {name} | {shown} | {judgement.loss:.6g} | {seconds:.1f} |", flush=True)
+            began = time.monotonic()
+
+
+def training_rows(path: Path, target: str, *, seed: int) -> Table:
+    """The rows that ``run.py`` of the benchmark folder trains on."""
+    data = pq.read_table(path)
+    data = data.filter(data.column(target).is_valid())
+    order = np.random.default_rng(seed).permutation(data.num_rows)
+    first = min(round(0.2 * data.num_rows), MOST_TEST)
+    return Table(data.take(pa.array(order[first:][:MOST_TRAIN])), source=path.name)
+
+
+if __name__ == "__main__":
+    main()
