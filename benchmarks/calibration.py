@@ -70,7 +70,7 @@ def main() -> None:
 
 
 class Split(NamedTuple):
-    """Training and test rows of a table of the benchmark folder, its target as text."""
+    """Training and test rows of a table of the benchmark folder, a target of classes as text."""
 
     train: Table
     test: Table
@@ -79,12 +79,14 @@ class Split(NamedTuple):
 
 
 def read_split(suite: Path, name: str, *, seed: int) -> Split:
-    """Split a table of classes as ``run.py`` does."""
+    """Split a table as ``run.py`` does."""
     entries = {entry["name"]: entry for entry in json.loads((suite / "suite.json").read_text())}
     target, task = entries[name]["target"], entries[name]["task"]
     data = pq.read_table(suite / "data" / f"{name}.parquet")
-    text = data.column(target).cast(pa.string())
-    data = data.set_column(data.column_names.index(target), target, text).filter(text.is_valid())
+    data = data.filter(data.column(target).is_valid())
+    if task != "regression":
+        text = data.column(target).cast(pa.string())
+        data = data.set_column(data.column_names.index(target), target, text)
     order = np.random.default_rng(seed).permutation(data.num_rows)
     cut = min(round(0.2 * data.num_rows), MOST_TEST)
     train, test = (

@@ -26,11 +26,10 @@ from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel
-from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision
 from xrfm_cli.tuning.ensemble import greedy_weights
 from xrfm_cli.tuning.evaluation import Judgement, evaluate
 from xrfm_cli.tuning.finish import finish_ensemble
-from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
+from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric, decide_by
 from xrfm_cli.tuning.optuna_study import open_study
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
@@ -57,7 +56,7 @@ TABLES = (
     "pendigits",
 )
 CRITERIA = ("metric alone", "log loss", "both")
-MOST_ROWS, MOST_MEMBERS, DIGITS = 2_000, 6, 7
+MOST_ROWS, MOST_MEMBERS = 2_000, 6
 
 
 class Pool(NamedTuple):
@@ -144,7 +143,7 @@ def test_losses(pool: Pool, metric: Metric, draws: int, seed: int) -> Iterator[l
         judged, truth = [p[rows] for p in pool.judged], pool.truth[rows]
 
         def own(p: Array, truth: Codes = truth) -> float:
-            return metric.loss(compute_metric(metric, truth, p, None, decide(metric, p, truth)))
+            return metric.loss(compute_metric(metric, truth, p, None, decide_by(metric, truth, p)))
 
         losses: tuple[Callable[[Array], float], ...] = (
             own,
@@ -157,16 +156,9 @@ def test_losses(pool: Pool, metric: Metric, draws: int, seed: int) -> Iterator[l
             seen, unseen = (
                 np.tensordot(weights, np.array(predictions), axes=1) for predictions in (judged, pool.test)
             )
-            decision = decide(metric, seen, truth)
+            decision = decide_by(metric, truth, seen)
             found.append(metric.loss(compute_metric(metric, pool.test_truth, unseen, None, decision)))
         yield found
-
-
-def decide(metric: Metric, probabilities: Array, truth: Codes) -> Decision:
-    """How classes follow from probabilities."""
-    if not metric.is_decided:
-        return MOST_PROBABLE
-    return choose_decision(lambda counts: -metric.compute(counts).round(DIGITS), truth, probabilities, None)
 
 
 def show(metric: str, table: str, figures: Array) -> None:

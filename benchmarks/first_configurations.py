@@ -10,17 +10,14 @@ default metric (1 - AUC, log loss or RMSE) on rows not trained on, and the secon
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
+from benchmarks.calibration import read_split
 from benchmarks.comparison import judgements
-from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
+from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.prepare import prepare_problem
 
@@ -36,7 +33,6 @@ TABLES = (
     "metro_traffic",
     "bike_sharing_hour",
 )
-MOST_TRAIN, MOST_TEST = 10_000, 20_000
 
 
 def main() -> None:
@@ -49,11 +45,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    entries = {entry["name"]: entry for entry in json.loads((args.suite / "suite.json").read_text())}
     print("| table | configuration | loss | s |\n|---|---|---|---|")
     for name in args.tables:
-        target, task = entries[name]["target"], entries[name]["task"]
-        table = training_rows(args.suite / "data" / f"{name}.parquet", target, seed=args.seed)
+        table, _, target, task = read_split(args.suite, name, seed=args.seed)
         schema = infer_schema(table, SchemaOverrides(target=target))
         config = FitConfig(time_limit_s=60.0, seed=args.seed)
         described = infer_target(table, target, task=task)
@@ -66,15 +60,6 @@ def main() -> None:
             )
             print(f"| {name} | {shown} | {judgement.loss:.6g} | {seconds:.1f} |", flush=True)
             began = time.monotonic()
-
-
-def training_rows(path: Path, target: str, *, seed: int) -> Table:
-    """The rows that ``run.py`` of the benchmark folder trains on."""
-    data = pq.read_table(path)
-    data = data.filter(data.column(target).is_valid())
-    order = np.random.default_rng(seed).permutation(data.num_rows)
-    first = min(round(0.2 * data.num_rows), MOST_TEST)
-    return Table(data.take(pa.array(order[first:][:MOST_TRAIN])), source=path.name)
 
 
 if __name__ == "__main__":

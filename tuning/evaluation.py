@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.problem import Merit, Problem
 from xrfm_cli.tuning.refinement import Refined, can_refine
 from xrfm_cli.tuning.space import Candidate
@@ -172,8 +171,7 @@ def _judge(
     for t in range(length - 1 if pinned else 0, length):
         codes = [path[t].codes for path in paths]
         scores, factor = problem.decode(folds, codes, rows, candidate.target_transform)
-        merit = problem.merit(scores)
-        merit = merit._replace(loss=rounded(merit.loss))
+        merit = problem.merit(scores).rounded()
         if merit.loss < best.loss or not len(best_scores):
             best, best_t, best_scores, best_factor = merit, t, scores, factor
     chosen = [path[best_t] for path in paths]

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
-from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, confusion_matrix
+from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision, confusion_matrix
 
 Array = NDArray[np.float64]
 Task = Literal["regression", "binary", "multiclass"]
 SMALLEST_PROBABILITY = 1e-15
+DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,19 @@ def compute_metric(
         confusion = confusion_matrix(true_codes, decision.codes(prediction), weights, classes)
         return float(metric.compute(confusion))
     return float(metric.compute(truth, prediction, weights))
+
+
+def decide_by(
+    metric: Metric, truth: NDArray[np.generic], prediction: Array, weights: Array | None = None
+) -> Decision:
+    """How classes should follow from probabilities ``(n, classes)`` of rows whose truth is known."""
+    if not metric.is_decided:
+        return MOST_PROBABLE
+
+    def loss(confusions: Array) -> Array:
+        return -metric.compute(confusions).round(DECISIVE_DIGITS)
+
+    return choose_decision(loss, truth.astype(np.int64), prediction, weights)
 
 
 def evaluate_metrics(

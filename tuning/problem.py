@@ -15,13 +15,13 @@ from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, Targe
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.tuning.calibration import fit_calibrator
 from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
-from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision
+from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision
+from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.logarithms import mean_factor
-from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric
+from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric, decide_by
 from xrfm_cli.tuning.plan import Plan, Rows
 
 Array = NDArray[np.float64]
-DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
 
 
 class Encoded(Protocol):
@@ -37,6 +37,10 @@ class Merit(NamedTuple):
 
     loss: float  # by which trials, kernels and ensembles are compared
     score: float  # the metric's own value
+
+    def rounded(self) -> Merit:
+        """The same, its loss to the digits in which it may decide."""
+        return self._replace(loss=rounded(self.loss))
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -210,7 +214,7 @@ class Problem:
 
     def decide(self, predictions: Array) -> Decision:
         """How classes should follow from predictions of all judged rows, for the metric asked for."""
-        return self._decide(predictions, self.judged_truth, self.judged_weights)
+        return decide_by(self.metric, self.judged_truth, predictions, self.judged_weights)
 
     def weight_tensor(self, rows: Rows) -> Tensor | None:
         """Weights of some rows, on the device."""
@@ -229,7 +233,7 @@ class Problem:
         truth, weights = self.truth[rows], self._weights_of(rows)
         ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
         prediction = scores if ranks else self.predictions(scores, rows)
-        decision = self._decide(prediction, truth, weights)
+        decision = decide_by(self.metric, truth, prediction, weights)
         score = compute_metric(self.metric, truth, prediction, weights, decision)
         return Merit(self._loss(score, prediction, truth, weights), score)
 
@@ -245,15 +249,6 @@ class Problem:
         if self.metric.needs != "labels":
             return loss
         return loss + compute_metric(METRICS["log_loss"], truth, prediction, weights)
-
-    def _decide(self, prediction: Array, truth: NDArray[np.generic], weights: Array | None) -> Decision:
-        if not self.metric.is_decided:
-            return MOST_PROBABLE
-
-        def loss(confusions: Array) -> Array:
-            return -self.metric.compute(confusions).round(DECISIVE_DIGITS)
-
-        return choose_decision(loss, truth.astype(np.int64), prediction, weights)
 
     def _weights_of(self, rows: Rows) -> Array | None:
         return None if self.weights is None else self.weights[rows]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.leaf_models.fixed_metric import FixedMetric
-from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.problem import Merit
 from xrfm_cli.tuning.space import Candidate
 
@@ -107,5 +106,4 @@ def _tried(
             codes = next(predictions)
         except NumericalError:
             return
-        merit = judge(codes.cpu().double().numpy())
-        yield replace(config, ridge=ridge), merit._replace(loss=rounded(merit.loss))
+        yield replace(config, ridge=ridge), judge(codes.cpu().double().numpy()).rounded()

@@ -13,7 +13,6 @@ from xrfm_cli.datasets.events import OnEvent
 from xrfm_cli.leaf_models.fixed_metric import FixedMetric
 from xrfm_cli.trees import TreeModel, iterate_tree
 from xrfm_cli.tuning.cost import FitSize, fit_size
-from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.plan import Fold, Rows
 from xrfm_cli.tuning.problem import FoldMatrices, Merit, Problem
 from xrfm_cli.tuning.refinement import MOST_TRIES, Refined, refine
@@ -99,8 +98,7 @@ def judging_rows(fold: Fold, *, early: bool) -> Rows:
 def path_merit(problem: Problem, step: Step, iterate: Iterate) -> Merit:
     """What one model of a step's path is worth."""
     rows = judging_rows(problem.plan.folds[step.fold], early=step.early)
-    merit = problem.merit_of(step.fold, iterate.codes, rows, step.candidate.target_transform)
-    return merit._replace(loss=rounded(merit.loss))
+    return problem.merit_of(step.fold, iterate.codes, rows, step.candidate.target_transform).rounded()
 
 
 def size_of(problem: Problem, step: Step) -> FitSize:
@@ -188,7 +186,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
         options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
         transform = step.candidate.target_transform
         merits = [problem.merit_of(step.fold, option, few_rows, transform) for option in options]
-        best = int(np.argmin([rounded(merit.loss) for merit in merits]))
+        best = int(np.argmin([merit.rounded().loss for merit in merits]))
         model = model.with_temperature(TEMPERATURES[best])
         codes = options[best]
     if step.early:
