@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -136,9 +138,21 @@ def _facts(term: Term) -> tuple[int, float, float]:
 def _share_rows(work: Callable[[slice], None], rows: int, cost: int) -> None:
     """Do the work on equal parts of the rows in torch's number of threads, or in fewer for little work."""
     threads = max(1, min(torch.get_num_threads(), rows, rows * cost // WORTH_A_THREAD))
-    if threads == 1:
-        work(slice(0, rows))
-        return
     cuts = [rows * k // threads for k in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, [slice(*cut) for cut in pairwise(cuts)]))
+    own, *others = [slice(*cut) for cut in pairwise(cuts)]
+    running = [_workers(os.getpid()).submit(work, part) for part in others]
+    try:
+        work(own)
+    finally:  # nobody may read or drop what is still being written
+        wait(running)
+    for part in running:
+        part.result()
+
+
+@cache
+def _workers(process: int) -> ThreadPoolExecutor:
+    """Threads that last as long as the process: starting one takes as long as many a loop.
+
+    A forked process has none of its parent's, hence the argument.
+    """
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"loops-{process}")

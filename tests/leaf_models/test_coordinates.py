@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -126,6 +128,48 @@ def test_the_number_of_threads_does_not_show(term: Term) -> None:
     for sums, slopes in found[1:]:
         assert_same_bits(sums, found[0][0])
         assert_same_bits(slopes, found[0][1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.skipif(not compiled.is_compiled(), reason="the package was installed without a compiler")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    u, a, _, _ = inputs(150, 200, d=12)  # few enough values for torch to need no thread of its own
+    whole = coordinate_sums(TERMS["power-1.3"], u, a)  # the parent's threads have been started
+    child = os.fork()
+    if child == 0:
+        same = False
+        try:
+            same = torch.equal(coordinate_sums(TERMS["power-1.3"], u, a), whole)
+        finally:
+            os._exit(0 if same else 1)
+    for _ in range(600):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the forked process waits for threads that it does not have")
+
+
+def test_a_fault_in_one_part_waits_for_the_others_and_reaches_the_caller() -> None:
+    ended: list[int] = []
+
+    def work(rows: slice) -> None:
+        if rows.start == 0:
+            raise MemoryError
+        time.sleep(0.05)
+        ended.append(rows.start)
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with pytest.raises(MemoryError):
+            compiled._share_rows(work, 3, compiled.WORTH_A_THREAD)
+    finally:
+        torch.set_num_threads(threads)
+    assert sorted(ended) == [1, 2]
 
 
 @each_term
