@@ -12,22 +12,15 @@ rows.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import SchemaOverrides, Table, encode_target, infer_schema, infer_target
+from benchmarks.suite import Split, fit_split, read_split, suite_parser
+from xrfm_cli.datasets import Table, encode_target
 from xrfm_cli.tuning.calibration import Calibrator
-from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model import FittedModel
 
 Array = NDArray[np.float64]
@@ -45,19 +38,13 @@ TABLES = (
     "dry_bean",
     "letter",
 )
-MOST_TRAIN, MOST_TEST = 10_000, 20_000
 BINS, DRAWS = 15, 200
 
 
 def main() -> None:
     """Measure table by table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
-    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser = suite_parser(__doc__, TABLES)
     parser.add_argument("--time-limit", type=float, default=30.0)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
     print("| table | test rows | log loss before | after | calibration error | chance | excess |")
@@ -67,41 +54,6 @@ def main() -> None:
         print(
             f"| {name} | {figures[0]:.0f} | " + " | ".join(f"{v:.4f}" for v in figures[1:]) + " |", flush=True
         )
-
-
-class Split(NamedTuple):
-    """Training and test rows of a table of the benchmark folder, a target of classes as text."""
-
-    train: Table
-    test: Table
-    target: str
-    task: str
-
-
-def read_split(suite: Path, name: str, *, seed: int) -> Split:
-    """Split a table as ``run.py`` does."""
-    entries = {entry["name"]: entry for entry in json.loads((suite / "suite.json").read_text())}
-    target, task = entries[name]["target"], entries[name]["task"]
-    data = pq.read_table(suite / "data" / f"{name}.parquet")
-    data = data.filter(data.column(target).is_valid())
-    if task != "regression":
-        text = data.column(target).cast(pa.string())
-        data = data.set_column(data.column_names.index(target), target, text)
-    order = np.random.default_rng(seed).permutation(data.num_rows)
-    cut = min(round(0.2 * data.num_rows), MOST_TEST)
-    train, test = (
-        Table(data.take(pa.array(rows)), source="rows") for rows in (order[cut:][:MOST_TRAIN], order[:cut])
-    )
-    return Split(train, test, target, task)
-
-
-def fit_split(split: Split, *, metric: str, time_limit_s: float, seed: int) -> FittedModel:
-    """Fit the training rows."""
-    started = time.monotonic()
-    schema = infer_schema(split.train, SchemaOverrides(target=split.target))
-    described = infer_target(split.train, split.target, task=split.task)
-    config = FitConfig(metric=metric, time_limit_s=time_limit_s, seed=seed)
-    return fit_model(split.train, schema, described, config, started=started)
 
 
 def measure(split: Split, args: argparse.Namespace) -> list[float]:

@@ -11,16 +11,15 @@ holds the geometric means over the tables of what the criteria have over what th
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.calibration import Split, log_loss, read_split
+from benchmarks.calibration import log_loss
+from benchmarks.suite import Split, read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infer_target
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import ignore_event
@@ -70,14 +69,9 @@ class Pool(NamedTuple):
 
 def main() -> None:
     """Measure table by table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
-    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser = suite_parser(__doc__, TABLES)
     parser.add_argument("--metrics", nargs="*", default=["accuracy", "balanced_accuracy", "f1", "auc"])
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
     print("| metric | table | " + " | ".join(CRITERIA) + " |\n|---|---|" + "---|" * len(CRITERIA))

@@ -8,13 +8,11 @@ of the same model and the same test rows.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from benchmarks.calibration import fit_split, probabilities_of, read_split
+from benchmarks.calibration import probabilities_of
+from benchmarks.suite import fit_split, read_split, suite_parser
 from xrfm_cli.datasets import encode_target
 from xrfm_cli.tuning.metrics import METRICS, compute_metric
 
@@ -36,14 +34,9 @@ TABLES = (
 
 def main() -> None:
     """Measure table by table and metric by metric."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
-    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser = suite_parser(__doc__, TABLES)
     parser.add_argument("--metrics", nargs="*", default=["f1", "balanced_accuracy"])
     parser.add_argument("--time-limit", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
     print("| table | classes | metric | most probable | decided | out of fold | decision |")

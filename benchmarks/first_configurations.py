@@ -9,14 +9,12 @@ default metric (1 - AUC, log loss or RMSE) on rows not trained on, and the secon
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
 import torch
 
-from benchmarks.calibration import read_split
 from benchmarks.comparison import judgements
+from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.prepare import prepare_problem
@@ -37,13 +35,7 @@ TABLES = (
 
 def main() -> None:
     """Measure table by table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
-    parser.add_argument("--tables", nargs="*", default=list(TABLES))
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = suite_parser(__doc__, TABLES).parse_args()
     torch.set_num_threads(2)
     print("| table | configuration | loss | s |\n|---|---|---|---|")
     for name in args.tables:

@@ -1,6 +1,6 @@
 """Coverage and width of prediction intervals on held-out rows, adapting to the row and of one width.
 
-    python benchmarks/intervals.py ../shared/bench --seeds 20
+    python -m benchmarks.intervals ../shared/bench --seeds 20
 
 Each seed draws up to 2,500 rows of a table and holds a fifth of them out. One fit gives both kinds of
 interval: those of one width take the quantile of the same out-of-fold errors as they are. ``easy`` and
@@ -12,7 +12,6 @@ the interval score (the width, and 2 / (1 - level) times the distance of each mi
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.suite import read_entries
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
@@ -67,15 +67,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    targets = {
-        entry["name"]: entry["target"] for entry in json.loads((args.suite / "suite.json").read_text())
-    }
+    entries = read_entries(args.suite)
     print("| table | " + " | ".join(COLUMNS) + " |")
     print("|---|" + "---|" * len(COLUMNS))
     rows = []
     for name in args.tables:
         data = pq.read_table(args.suite / "data" / f"{name}.parquet")
-        rows.append(np.mean(list(measure(data, targets[name], args.seeds, args.trials)), axis=0))
+        rows.append(np.mean(list(measure(data, entries[name]["target"], args.seeds, args.trials)), axis=0))
         show(name, rows[-1])
     show("mean", np.mean(rows, axis=0))
 

@@ -1,6 +1,6 @@
 """Choose the configurations that every search begins with (tuning/portfolio.py).
 
-    python benchmarks/portfolio.py ../shared/bench --out portfolio.jsonl
+    python -m benchmarks.portfolio ../shared/bench --out portfolio.jsonl
 
 Random configurations are judged on held-out rows of each table's *training* part: 1,000 rows to train on,
 up to 1,500 others to judge. Then configurations are chosen greedily: each time the one that lowers most the
@@ -23,6 +23,7 @@ import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.suite import read_entries
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.datasets.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
@@ -57,7 +58,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     configurations = draw_configurations(args.configurations)
     done = {row["table"] for row in read(args.out)}
-    for entry in json.loads((args.suite / "suite.json").read_text()):
+    for entry in read_entries(args.suite).values():
         wanted = entry["name"] in args.tables if args.tables else "core" in entry["groups"]
         if wanted and entry["name"] not in done:
             with args.out.open("a") as file:
