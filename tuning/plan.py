@@ -18,7 +18,10 @@ SHORT_LIMIT_S = 20.0  # below, there is time for few fits: these are the numbers
 SHORT_CROSS_VALIDATION_ROWS = 2_000
 SHORT_STAGE_SIZES = (1_000,)
 SMALL_TABLE_ROWS = 300  # below, ten folds leave the training sets large enough
-MAX_HOLDOUT_ROWS = 10_000
+RARE_ROWS = 100  # where a hold-out has fewer rows of all rare classes together, chance chooses the model
+RARE_FOLDS = 3  # which judge every row then
+RARE_FOLDS_ROWS = 20_000  # of tables up to this size: larger ones leave time for few fits
+HOLDOUT_SHARE, MAX_HOLDOUT_ROWS = 0.2, 10_000
 EARLY_JUDGES = 2_500  # rows that judge a trial before its last stage
 STAGE_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
 STAGE_GROWTH = 1.6  # a stage must have this many times the rows of the one before
@@ -80,6 +83,7 @@ def make_plan(
     every = np.arange(n)
     short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
     most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
+    rare = 0 if strata is None or short or time is not None or n > RARE_FOLDS_ROWS else rare_rows(strata)
     if given is not None:
         train = np.setdiff1d(every, given)
         pairs, scheme, refit = [(train, given)], "given rows", train
@@ -89,8 +93,12 @@ def make_plan(
         pairs = make_folds(n, folds=count, seed=seed, strata=strata, groups=groups, time=time)
         scheme, refit = "cross-validation", every
         reason = f"{len(pairs)} folds" + ("" if folds else f", as the table has at most {most:,} rows")
+    elif rare:
+        pairs = make_folds(n, folds=RARE_FOLDS, seed=seed, strata=strata, groups=groups)
+        scheme, refit = "cross-validation", every
+        reason = f"{len(pairs)} folds, as only {rare:,} rows are of rare classes"
     else:
-        share = min(0.2, MAX_HOLDOUT_ROWS / n)
+        share = min(HOLDOUT_SHARE, MAX_HOLDOUT_ROWS / n)
         pairs = [make_holdout(n, share=share, seed=seed, strata=strata, groups=groups, time=time)]
         scheme, refit = "hold-out", every
         reason = f"{len(pairs[0][1]):,} rows held out, as the table has more than {most:,} rows"
@@ -111,6 +119,19 @@ def make_plan(
         refit_rows=refit,
         reason=reason,
     )
+
+
+def rare_rows(strata: NDArray[np.int64]) -> int:
+    """Rows of rare classes, if a hold-out would have too few of them to tell good models from lucky ones.
+
+    A class is rare if a hold-out has fewer than :data:`RARE_ROWS` rows of it.
+
+    >>> rare_rows(np.repeat([0, 1, 2], [9_000, 900, 100])), rare_rows(np.repeat([0, 1], [9_000, 1_000]))
+    (100, 0)
+    """
+    counts = np.unique(strata, return_counts=True)[1]
+    rare = int(counts[counts * HOLDOUT_SHARE < RARE_ROWS].sum())
+    return rare if rare * HOLDOUT_SHARE < RARE_ROWS else 0
 
 
 def _stage_sizes(n_train: int, wanted: tuple[int, ...] = STAGE_SIZES) -> tuple[int, ...]:

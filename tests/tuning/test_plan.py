@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.tuning.plan import (
     CROSS_VALIDATION_ROWS,
+    HOLDOUT_SHARE,
     MAX_HOLDOUT_ROWS,
+    RARE_FOLDS,
+    RARE_FOLDS_ROWS,
+    RARE_ROWS,
     SHORT_CROSS_VALIDATION_ROWS,
     SHORT_LIMIT_S,
     SHORT_STAGE_SIZES,
@@ -89,6 +93,39 @@ def test_folds_that_were_asked_for_win_over_the_size() -> None:
     plan = make_plan(LARGE, seed=0, folds=4)
     assert plan.scheme == "cross-validation"
     assert len(plan.judged_rows) == LARGE
+
+
+@pytest.mark.parametrize("n", [LARGE, RARE_FOLDS_ROWS])
+def test_every_row_judges_where_a_holdout_would_have_few_rows_of_rare_classes(n: int) -> None:
+    strata = np.zeros(n, dtype=np.int64)
+    strata[:30], strata[30:60] = 1, 2
+    plan = make_plan(n, seed=0, strata=strata, time_limit_s=60.0)
+    check(plan, n)
+    assert len(plan.folds) == RARE_FOLDS
+    assert sorted(plan.judged_rows.tolist()) == list(range(n))
+    assert plan.reason == "3 folds, as only 60 rows are of rare classes"
+    for fold in plan.folds:
+        assert np.bincount(strata[fold.valid]).tolist()[1:] == [10, 10]
+
+
+def test_a_holdout_stays_where_it_has_enough_rows_of_rare_classes() -> None:
+    n = 10_000
+    rare = int(RARE_ROWS / HOLDOUT_SHARE)
+    enough, too_few = (np.repeat([0, 1], [n - count, count]) for count in (rare, rare - 1))
+    assert make_plan(n, seed=0, strata=enough).scheme == "hold-out"
+    assert make_plan(n, seed=0, strata=too_few).scheme == "cross-validation"
+    many_classes = np.arange(n) % 50  # each of them small, none of them rare among the others
+    assert make_plan(n, seed=0, strata=many_classes).scheme == "hold-out"
+
+
+def test_rare_classes_get_no_folds_where_there_is_no_time_or_an_order_for_them() -> None:
+    n = RARE_FOLDS_ROWS + 1
+    assert make_plan(n, seed=0, strata=np.repeat([0, 1], [n - 50, 50])).scheme == "hold-out"
+    strata = np.repeat([0, 1], [LARGE - 50, 50])
+    assert make_plan(LARGE, seed=0, strata=strata, time_limit_s=SHORT_LIMIT_S - 1).scheme == "hold-out"
+    assert make_plan(LARGE, seed=0, strata=strata, time=np.arange(LARGE)).scheme == "hold-out"
+    assert make_plan(LARGE, seed=0, strata=strata, given=np.arange(9)).scheme == "given rows"
+    assert len(make_plan(LARGE, seed=0, strata=strata, folds=4).folds) == 4
 
 
 @pytest.mark.parametrize("n", [3, 5, 11])
