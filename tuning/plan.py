@@ -83,20 +83,23 @@ def make_plan(
     every = np.arange(n)
     short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
     most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
-    rare = 0 if strata is None or short or time is not None or n > RARE_FOLDS_ROWS else rare_rows(strata)
+    has_time_for_rare = not short and time is None and most < n <= RARE_FOLDS_ROWS
+    rare = rare_rows(strata) if strata is not None and has_time_for_rare else 0
     if given is not None:
         train = np.setdiff1d(every, given)
         pairs, scheme, refit = [(train, given)], "given rows", train
         reason = f"{len(given):,} rows given for validation"
-    elif folds is not None or n <= most:
-        count = folds or (10 if n < SMALL_TABLE_ROWS else 5)
+    elif folds is not None or n <= most or rare:
+        if folds is not None:
+            count, why = folds, ""
+        elif n <= most:
+            count = 10 if n < SMALL_TABLE_ROWS else 5
+            why = f", as the table has at most {most:,} rows"
+        else:
+            count, why = RARE_FOLDS, f", as only {rare:,} rows are of rare classes"
         pairs = make_folds(n, folds=count, seed=seed, strata=strata, groups=groups, time=time)
         scheme, refit = "cross-validation", every
-        reason = f"{len(pairs)} folds" + ("" if folds else f", as the table has at most {most:,} rows")
-    elif rare:
-        pairs = make_folds(n, folds=RARE_FOLDS, seed=seed, strata=strata, groups=groups)
-        scheme, refit = "cross-validation", every
-        reason = f"{len(pairs)} folds, as only {rare:,} rows are of rare classes"
+        reason = f"{len(pairs)} folds{why}"
     else:
         share = min(HOLDOUT_SHARE, MAX_HOLDOUT_ROWS / n)
         pairs = [make_holdout(n, share=share, seed=seed, strata=strata, groups=groups, time=time)]
