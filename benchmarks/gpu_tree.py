@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models import LeafRows, iterate_leaves
-from xrfm_cli.trees import TreeConfig, TreeModel, grow
+from xrfm_cli.trees import TrainingRows, TreeConfig, TreeModel, grow
 
 
 def timed_tree(x: Tensor, y: Tensor, config: TreeConfig) -> tuple[TreeModel, dict[str, float]]:
@@ -19,7 +19,8 @@ def timed_tree(x: Tensor, y: Tensor, config: TreeConfig) -> tuple[TreeModel, dic
     memory = torch.cuda.mem_get_info()[1] // 2
     torch.cuda.reset_peak_memory_stats()
     start = _now()
-    partition = grow(x, y, config, generator=torch.Generator().manual_seed(0))
+    rows = TrainingRows(x=x, routed=x, y=y, weights=None)
+    partition = grow(rows, config, generator=torch.Generator().manual_seed(0))
     grown = _now()
     parts = [
         LeafRows(x=x[own], y=y[own], weights=None, generator=torch.Generator().manual_seed(number))

@@ -15,8 +15,15 @@ from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
+from xrfm_cli.trees.merging import TrainingRows, merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.routing import SplitNode, project
+
+
+class TreeFitOptions(FitOptions, total=False):
+    """What may be said of any fit of a tree besides its data and its hyperparameters."""
+
+    routed: Tensor | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,9 +34,7 @@ class Partition:
     leaf_rows: tuple[Tensor, ...]  # row numbers, increasing
 
 
-def grow(
-    x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, weights: Tensor | None = None
-) -> Partition:
+def grow(rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator) -> Partition:
     """Split rows until no node has more than ``config.leaf_size`` of them.
 
     A node is split at the median along the top eigenvector of an AGOP. If that leaves a child fewer
@@ -37,18 +42,18 @@ def grow(
     becomes a leaf.
 
     >>> x = torch.linspace(0, 1, 100)[:, None]
-    >>> config = TreeConfig(leaf_size=50)
-    >>> partition = grow(x, x.square(), config, generator=torch.Generator().manual_seed(0))
-    >>> [len(rows) for rows in partition.leaf_rows]
+    >>> rows = TrainingRows(x=x, routed=x, y=x.square(), weights=None)
+    >>> partition = grow(rows, TreeConfig(leaf_size=50), generator=torch.Generator().manual_seed(0))
+    >>> [len(own) for own in partition.leaf_rows]
     [50, 50]
     """
     splits: list[SplitNode | None] = []
     leaf_rows: list[Tensor] = []
 
-    def build(rows: Tensor) -> int:
-        found = _best_split(x, y, weights, rows, config, generator) if len(rows) > config.leaf_size else None
+    def build(own: Tensor) -> int:
+        found = _best_split(rows, own, config, generator) if len(own) > config.leaf_size else None
         if found is None:
-            leaf_rows.append(rows)
+            leaf_rows.append(own)
             return ~(len(leaf_rows) - 1)
         node, left_rows, right_rows = found
         number = len(splits)
@@ -57,7 +62,7 @@ def grow(
         splits[number] = replace(node, left=left, right=build(right_rows))
         return number
 
-    build(torch.arange(len(x), device=x.device))
+    build(torch.arange(len(rows.x), device=rows.x.device))
     return Partition(splits=tuple(node for node in splits if node is not None), leaf_rows=tuple(leaf_rows))
 
 
@@ -68,28 +73,32 @@ def iterate_tree(
     *,
     generator: torch.Generator,
     weights: Tensor | None = None,
+    routed: Tensor | None = None,
     initial_metric: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[TreeModel]:
     """Grow a tree and yield it after each round of metric updates, ``t = 0 .. iterations``.
 
-    All leaves are at the same ``t`` in one yielded model. Arguments as in
-    :func:`xrfm_cli.leaf_models.iterate_leaf`.
+    All leaves are at the same ``t`` in one yielded model. ``routed (n, d)`` are the rows as they will be
+    encoded for predictions, where that differs from ``x``: by them splits tell the rows apart, so that a
+    row's own leaf is fitted on its like. Other arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`.
     """
     if weights is not None:
         kept = weights > 0
         x, y, weights = x[kept], y[kept], weights[kept]
-    partition = grow(x, y, config, generator=generator, weights=weights)
+        routed = None if routed is None else routed[kept]
+    rows = merge_equal_rows(TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights))
+    partition = grow(rows, config, generator=generator)
     seeds = torch.randint(0, 2**62, (len(partition.leaf_rows),), generator=generator).tolist()
     parts = [
         LeafRows(
-            x=x[rows],
-            y=y[rows],
-            weights=None if weights is None else weights[rows],
+            x=rows.x[own],
+            y=rows.y[own],
+            weights=None if rows.weights is None else rows.weights[own],
             generator=torch.Generator().manual_seed(seed),
         )
-        for rows, seed in zip(partition.leaf_rows, seeds, strict=True)
+        for own, seed in zip(partition.leaf_rows, seeds, strict=True)
     ]
     rounds = iterate_leaves(
         parts, config.leaf, initial_metric=initial_metric, memory_bytes=memory_bytes, on_event=on_event
@@ -99,7 +108,7 @@ def iterate_tree(
 
 
 def fit_tree(
-    x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, **options: Unpack[FitOptions]
+    x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, **options: Unpack[TreeFitOptions]
 ) -> TreeModel:
     """The last model of :func:`iterate_tree`, which explains the arguments."""
     *_, last = iterate_tree(x, y, config, generator=generator, **options)
@@ -107,15 +116,15 @@ def fit_tree(
 
 
 def _best_split(
-    x: Tensor, y: Tensor, weights: Tensor | None, rows: Tensor, config: TreeConfig, generator: torch.Generator
+    rows: TrainingRows, own: Tensor, config: TreeConfig, generator: torch.Generator
 ) -> tuple[SplitNode, Tensor, Tensor] | None:
     """The first direction whose median leaves both children enough rows."""
-    inputs = x[rows]
-    node_weights = None if weights is None else weights[rows]
+    node_weights = None if rows.weights is None else rows.weights[own]
+    routed = rows.routed[own]
     for direction in agop_directions(
-        inputs, y[rows], node_weights, rows=config.split_rows, generator=generator
+        rows.x[own], rows.y[own], node_weights, rows=config.split_rows, generator=generator
     ):
-        projection = project(inputs, direction)
+        projection = project(routed, direction)
         threshold = _median_gap(projection, node_weights)
         if threshold is None:
             continue
@@ -126,10 +135,9 @@ def _best_split(
         both = _overlap(projection, config.overlap)
         if bool((goes_left | both).all()) or bool((~goes_left | both).all()):
             both = torch.zeros_like(goes_left)  # ties: a child that holds all rows would be split for ever
-        ordered = projection.sort().values
-        iqr = float(ordered[(3 * len(ordered)) // 4] - ordered[len(ordered) // 4])
+        iqr = _denser_iqr(projection, threshold, node_weights)
         node = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)
-        return node, rows[goes_left | both], rows[~goes_left | both]
+        return node, own[goes_left | both], own[~goes_left | both]
     return None
 
 
@@ -148,6 +156,30 @@ def _median_gap(projection: Tensor, weights: Tensor | None) -> float | None:
     cut = int((below - 0.5).abs().argmin())
     middle = float((values[cut] + values[cut + 1]) / 2)
     return middle if middle < float(values[cut + 1]) else float(values[cut])
+
+
+def _denser_iqr(projection: Tensor, threshold: float, weights: Tensor | None) -> float:
+    """The interquartile range of projections whose two sides were both like the denser one.
+
+    It is twice the distance from the threshold to the nearer of its sides' (weighted) medians. Where equal
+    rows crowd beside the threshold, a range of the whole would give leaves that have seen none of them a say
+    in what they are.
+    """
+    goes_left = projection <= threshold
+    medians = [
+        _median(projection[side], None if weights is None else weights[side])
+        for side in (goes_left, ~goes_left)
+    ]
+    return 2 * min(threshold - medians[0], medians[1] - threshold)
+
+
+def _median(values: Tensor, weights: Tensor | None) -> float:
+    """The (lower) median."""
+    if weights is None:
+        return float(values.median())
+    ordered, order = values.sort()
+    below = widened(weights)[order].cumsum(0)
+    return float(ordered[int((below < below[-1] / 2).sum())])
 
 
 def _overlap(projection: Tensor, overlap: float) -> Tensor:

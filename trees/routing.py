@@ -24,7 +24,7 @@ class SplitNode:
 
     direction: Tensor  # (d,) float64
     threshold: float
-    iqr: float  # interquartile range of the projections of the node's training rows
+    iqr: float  # of the projections of the node's training rows, as of the threshold's denser side
     left: int
     right: int
 

@@ -189,7 +189,7 @@ def _refit(
         for fold, metric in enumerate(judgement.metrics)
     ]
     tree = refit_tree(
-        found.x,
+        found,
         problem.coded(rows, coding),
         problem.weight_tensor(rows),
         candidate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -63,6 +63,25 @@ class EncodedRows:
 
     encoder: Encoder
     x: Tensor  # (n, d) float32
+    routed: Tensor  # (n, d) float32, as in predictions, where no mean target is cross-fitted
+
+    @classmethod
+    def fit(
+        cls,
+        table: Table,
+        schema: TableSchema,
+        encoding: EncodingConfig,
+        *,
+        target: Array,  # (n, c)
+        weights: Array | None,
+        seed: int,
+        device: str,
+    ) -> Self:
+        """Fit an encoder on the rows of a table."""
+        encoder, matrix = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
+        x = torch.from_numpy(matrix).to(device)
+        routed = torch.from_numpy(encoder.encode(table)[0]).to(device) if encoder.reads_target else x
+        return cls(encoder=encoder, x=x, routed=routed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +90,7 @@ class FoldMatrices:
 
     encoder: Encoder
     x_train: Tensor  # (n_train, d) float32, in the fold's shuffled order
+    routed_train: Tensor  # (n_train, d) float32, as the encoder sees them in prediction
     y_train: Tensor  # (n_train, outputs) float32
     x_valid: Tensor  # (n_valid, d)
     weights: Tensor | None  # (n_train,)
@@ -145,15 +165,15 @@ class Problem:
         rows, coding = self.plan.folds[fold], self.coding(fold, transform)
         try:
             encoded = self.encode(rows.train, encoding, coding)
-            encoder, x_train = encoded.encoder, encoded.x
         except SchemaError:
             # No column varies here: those that vary elsewhere are constants, and so is the model.
             encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
-            encoder, x_train = encoded.encoder, encoded.x[rows.train]
-        x_valid, _ = encoder.encode(self.table.take(rows.valid))
+            encoded = replace(encoded, x=encoded.x[rows.train], routed=encoded.routed[rows.train])
+        x_valid, _ = encoded.encoder.encode(self.table.take(rows.valid))
         return FoldMatrices(
-            encoder=encoder,
-            x_train=x_train,
+            encoder=encoded.encoder,
+            x_train=encoded.x,
+            routed_train=encoded.routed,
             y_train=y_train,
             x_valid=torch.from_numpy(x_valid).to(self.device),
             weights=self.weight_tensor(rows.train),
@@ -162,15 +182,15 @@ class Problem:
     def encode(self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding) -> EncodedRows:
         """Fit an encoder on some rows."""
         truth = self.truth[rows]
-        encoder, x = fit_encoder(
+        return EncodedRows.fit(
             self.table.take(rows),
             self.schema,
             encoding,
             target=np.eye(self.n_classes)[truth] if self.n_classes else coding.encode(truth),
             weights=self._weights_of(rows),
             seed=self.seed,
+            device=self.device,
         )
-        return EncodedRows(encoder=encoder, x=torch.from_numpy(x).to(self.device))
 
     def coded(self, rows: Rows, coding: TargetCoding) -> Tensor:
         """Coded targets of some rows ``(n, outputs)`` float32, on the device."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
+from xrfm_cli.tuning.problem import EncodedRows
 from xrfm_cli.tuning.space import Candidate
 
 REFIT_FOLD = 1_000_000  # the "fold" of the generators that the final fits draw from
@@ -45,7 +46,7 @@ def average_metrics(metrics: Sequence[Tensor]) -> Tensor:
 
 
 def refit_tree(
-    x: Tensor,
+    rows: EncodedRows,
     y: Tensor,
     weights: Tensor | None,
     candidate: Candidate,
@@ -61,13 +62,14 @@ def refit_tree(
     A single leaf is solved once under a learned metric. Leaves of a larger tree go on to ``iterations``
     updates of their own, as they did when the candidate was judged.
     """
-    alone = metric is not None and len(x) <= candidate.tree.leaf_size
+    alone = metric is not None and len(rows.x) <= candidate.tree.leaf_size
     return fit_tree(
-        x,
+        rows.x,
         y,
         candidate.with_iterations(0 if alone else iterations).tree,
         generator=generator,
         weights=weights,
+        routed=rows.routed,
         initial_metric=metric,
         memory_bytes=memory_bytes,
         on_event=on_event,

@@ -18,7 +18,6 @@ from xrfm_cli.datasets import (
     check_columns,
     drop_rows_without_target,
     encode_target,
-    fit_encoder,
     read_weights,
 )
 from xrfm_cli.datasets.errors import TargetError
@@ -72,14 +71,15 @@ def refit_model(
         found = find_encoded(encoded, config, transform)
         if found is None:
             target = np.eye(n_classes)[truth] if n_classes else coded
-            encoder, x = fit_encoder(table, model.schema, config, target=target, weights=weights, seed=seed)
-            found = EncodedRows(encoder=encoder, x=torch.from_numpy(x).to(device))
+            found = EncodedRows.fit(
+                table, model.schema, config, target=target, weights=weights, seed=seed, device=device
+            )
         encoded[config, transform], encoder = found, found.encoder
         metric = align_metric(
             mean_metric(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
         )
         tree = refit_tree(
-            found.x,
+            found,
             torch.from_numpy(coded).float().to(device),
             None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
             Candidate.from_dict(member.params),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.tuning.tables import answers, as_text, fit, law, one_line, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
@@ -302,3 +303,32 @@ def test_groups_that_are_the_classes() -> None:
     columns = law(60) | {"y": ["abc"[k % 3] for k in range(60)], "g": [k % 3 for k in range(60)]}
     model = fit(columns, SchemaOverrides(target="y", group="g"), folds=None)
     check(model, table_of(columns))
+
+
+def crowded(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
+    """Half of the rows are one and the same; a category has mean targets, for too many levels."""
+    rng = np.random.default_rng(seed)
+    service = rng.integers(0, 40, n)
+    size, rate = rng.lognormal(size=n), rng.random(n)
+    label = np.where(service % 3 == 0, "scan", np.where(size > 1.2, "flood", "normal")).astype(object)
+    half = n // 2
+    service[:half], size[:half], rate[:half], label[:half] = 1, 1.5, 0.5, "flood"
+    order = rng.permutation(n) if shuffled else np.arange(n)
+    names = np.array([f"s{k}" for k in range(40)], dtype=object)
+    columns = {"service": names[service], "size": size, "rate": rate, "y": label}
+    return {name: list(values[order]) for name, values in columns.items()}
+
+
+def test_a_crowd_of_equal_rows_is_one_row_of_the_leaf_that_predicts_it() -> None:
+    """The folds of a mean target must not tell copies apart, neither in splits nor in a leaf's bandwidth."""
+    table = table_of(crowded(3000, seed=1))
+    model = fit(table, trials=3, pinned={"leaf_size": 300})
+    seen = table_of({name: values[:1] for name, values in crowded(1000, seed=2, shuffled=False).items()})
+    encoded, _ = model.encode(seen)
+    for member in model.members:
+        x = torch.from_numpy(encoded[id(member.encoder)])
+        near = [int(((leaf.centers - x).abs().amax(1) < 0.01).sum()) for leaf in member.tree.leaves]
+        assert len(near) > 1
+        assert sum(near) == near[int(member.tree.route(x))] == 1  # in its own leaf, and once
+    found = check(model, seen)
+    assert found[0, list(model.target.classes).index("flood")] > 0.99
