@@ -31,8 +31,9 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import SearchSpace, check_names
 
 LARGEST_LEAF = 10_000
-# Of the time limit: reading, encoding, splits and many small leaves take time too.
-ROWS_A_SECOND, CELLS_A_SECOND = 4_000, 80_000
+# Of the time limit. Of more rows than these only one model is judged to its end, and the best is seldom the
+# first; nor would its leaves be as large.
+ROWS_A_SECOND, CELLS_A_SECOND = 2_000, 80_000
 MANY_CLASSES = 10  # for which gradients and predictions cost about as much as the kernels
 LEAST_ROWS = 10_000
 ROWS_OF_A_CLASS = 50  # that are drawn in any case
@@ -124,9 +125,9 @@ def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> 
     """How many rows a time limit leaves room for; None for any number. It never depends on the machine.
 
     >>> room_for_rows(None, columns=5, classes=0), room_for_rows(10.0, columns=5, classes=0)
-    (None, 40000)
-    >>> room_for_rows(60.0, columns=5, classes=10), room_for_rows(60.0, columns=40, classes=10)
-    (120000, 60000)
+    (None, 20000)
+    >>> room_for_rows(60.0, columns=5, classes=10), room_for_rows(60.0, columns=80, classes=10)
+    (60000, 30000)
     """
     if time_limit_s is None:
         return None
