@@ -225,10 +225,11 @@ def test_a_limit_leaves_room_for_more_rows_the_longer_it_is_and_for_fewer_the_wi
     assert room_for_rows(None, columns=3, classes=0) is None
     assert room_for_rows(1.0, columns=3, classes=0) == LEAST_ROWS
     assert room_for_rows(10.0, columns=10_000, classes=0) == LEAST_ROWS
-    rooms = [room_for_rows(seconds, columns=30, classes=0) for seconds in (10.0, 60.0, 600.0)]
-    assert rooms == [int(s * CELLS_A_SECOND / 30) for s in (10, 60, 600)]
-    of_classes = room_for_rows(600.0, columns=30, classes=2 * MANY_CLASSES)
-    assert of_classes == int(600 * CELLS_A_SECOND / 30 / 3)
+    rooms = [room_for_rows(seconds, columns=80, classes=0) for seconds in (10.0, 60.0, 600.0)]
+    assert rooms == [int(s * CELLS_A_SECOND / 80) for s in (10, 60, 600)]
+    assert room_for_rows(60.0, columns=3, classes=0) == room_for_rows(60.0, columns=40, classes=0) == 120_000
+    of_classes = room_for_rows(600.0, columns=80, classes=2 * MANY_CLASSES)
+    assert of_classes == int(600 * CELLS_A_SECOND / 80 / 3)
 
 
 @pytest.mark.parametrize("most", [None, 20_000, 30_000])
