@@ -253,8 +253,19 @@ def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:
     different = upper > 0
     if not bool(different.any()):
         return 1.0
+    return median(
+        upper[different], None if weights is None else (weights[first] * weights[second])[different]
+    )
+
+
+def median(values: Tensor, weights: Tensor | None) -> float:  # (n,), (n,)
+    """The lower (weighted) median.
+
+    >>> median(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([3.0, 1.0, 1.0]))
+    1.0
+    """
     if weights is None:
-        return float(upper[different].median())
-    ordered, order = upper[different].sort()
-    mass = widened((weights[first] * weights[second])[different][order]).cumsum(0)
+        return float(values.median())
+    ordered, order = values.sort()
+    mass = widened(weights[order]).cumsum(0)
     return float(ordered[int(torch.searchsorted(mass, mass[-1] / 2))])

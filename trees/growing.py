@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafRows, iterate_leaves
+from xrfm_cli.leaf_models.kernels import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
@@ -167,19 +168,10 @@ def _denser_iqr(projection: Tensor, threshold: float, weights: Tensor | None) ->
     """
     goes_left = projection <= threshold
     medians = [
-        _median(projection[side], None if weights is None else weights[side])
+        median(projection[side], None if weights is None else weights[side])
         for side in (goes_left, ~goes_left)
     ]
     return 2 * min(threshold - medians[0], medians[1] - threshold)
-
-
-def _median(values: Tensor, weights: Tensor | None) -> float:
-    """The (lower) median."""
-    if weights is None:
-        return float(values.median())
-    ordered, order = values.sort()
-    below = widened(weights)[order].cumsum(0)
-    return float(ordered[int((below < below[-1] / 2).sum())])
 
 
 def _overlap(projection: Tensor, overlap: float) -> Tensor:

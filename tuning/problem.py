@@ -63,7 +63,7 @@ class EncodedRows:
 
     encoder: Encoder
     x: Tensor  # (n, d) float32
-    routed: Tensor  # (n, d) float32, as in predictions, where no mean target is cross-fitted
+    routed: Tensor | None  # (n, d) float32, as predictions see them; None where x is that, not cross-fitted
 
     @classmethod
     def fit(
@@ -80,7 +80,7 @@ class EncodedRows:
         """Fit an encoder on the rows of a table."""
         encoder, matrix = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
         x = torch.from_numpy(matrix).to(device)
-        routed = torch.from_numpy(encoder.encode(table)[0]).to(device) if encoder.reads_target else x
+        routed = torch.from_numpy(encoder.encode(table)[0]).to(device) if encoder.reads_target else None
         return cls(encoder=encoder, x=x, routed=routed)
 
 
@@ -90,7 +90,7 @@ class FoldMatrices:
 
     encoder: Encoder
     x_train: Tensor  # (n_train, d) float32, in the fold's shuffled order
-    routed_train: Tensor  # (n_train, d) float32, as the encoder sees them in prediction
+    routed_train: Tensor | None  # (n_train, d) float32, as predictions see them; None where x_train is that
     y_train: Tensor  # (n_train, outputs) float32
     x_valid: Tensor  # (n_valid, d)
     weights: Tensor | None  # (n_train,)
@@ -168,7 +168,8 @@ class Problem:
         except SchemaError:
             # No column varies here: those that vary elsewhere are constants, and so is the model.
             encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
-            encoded = replace(encoded, x=encoded.x[rows.train], routed=encoded.routed[rows.train])
+            routed = None if encoded.routed is None else encoded.routed[rows.train]
+            encoded = replace(encoded, x=encoded.x[rows.train], routed=routed)
         x_valid, _ = encoded.encoder.encode(self.table.take(rows.valid))
         return FoldMatrices(
             encoder=encoded.encoder,

@@ -156,7 +156,7 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
         candidate.with_iterations(step.iterations).tree,
         generator=trial_generator(problem.seed, step.trial, step.fold, step.stage),
         weights=None if matrices.weights is None else matrices.weights[:rows],
-        routed=matrices.routed_train[:rows],
+        routed=None if matrices.routed_train is None else matrices.routed_train[:rows],
         initial_metric=step.start,
         memory_bytes=problem.memory_bytes,
         on_event=on_event,
