@@ -185,19 +185,20 @@ def fit_encoder(
     target: np.ndarray,  # float64 (n, c)
     weights: np.ndarray | None = None,  # float64 (n,)
     seed: int = 0,
-) -> tuple[Encoder, np.ndarray]:
+) -> tuple[Encoder, np.ndarray, np.ndarray | None]:
     """Learn how to encode the features, and encode the training rows.
 
     ``target`` holds standardised values or class indicators; only mean-target encodings look at it,
-    cross-fitted, so the returned matrix (n, d) is the one to train on and differs there from
-    ``encoder.encode(table)``. Rows of weight 0 teach nothing. Raises `SchemaError` where no feature varies.
+    cross-fitted, so the first matrix (n, d) is the one to train on. Where it is cross-fitted, the second is
+    ``encoder.encode(table)``: the same rows as predictions see them. Rows of weight 0 teach nothing. Raises
+    `SchemaError` where no feature varies.
 
     >>> from xrfm_cli.datasets.schema import infer_schema
     >>> table = Table(pa.table({"age": ["41", "29", ""], "city": ["Graz", "Linz", "Graz"]}))
     >>> config = EncodingConfig(min_level_count=1)
-    >>> encoder, x = fit_encoder(table, infer_schema(table), config, target=np.zeros((3, 1)))
-    >>> encoder.feature_names
-    ('age', 'age missing', 'city=Linz')
+    >>> encoder, x, seen = fit_encoder(table, infer_schema(table), config, target=np.zeros((3, 1)))
+    >>> encoder.feature_names, seen
+    (('age', 'age missing', 'city=Linz'), None)
     >>> x.tolist()
     [[1.0, 0.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """
@@ -224,11 +225,12 @@ def fit_encoder(
     )
     x, repairs = encoder.encode(table)
     encoder = replace(encoder, training_repairs=repairs)
+    seen = x.copy() if encoder.reads_target else None
     rows: Any = slice(None) if used is None else used
     for (_, _, crossed), group in zip(fitted, encoder.groups, strict=True):
         if crossed is not None:
             x[rows, group.start : group.stop] = crossed
-    return encoder, x
+    return encoder, x, seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

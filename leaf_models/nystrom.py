@@ -29,7 +29,7 @@ class NystromSolution:
     """Coefficients of the centers and what it took to get them."""
 
     coefficients: Tensor  # (m, c)
-    jitter: float  # what had to be added to the diagonal of the centers' kernel matrix
+    jitter: float  # what the centers' kernel matrix needed on its diagonal beyond its digits, 0 as a rule
     steps: int
     residual: float  # of the preconditioned system, relative to its start
 
@@ -109,18 +109,16 @@ def _factor(kernel: Kernel, centers: Centers) -> tuple[Tensor, float]:
     for rows in _blocks(m):
         matrix[rows] = kernel.matrix(centers.rows[rows], centers).double()
     matrix = (matrix + matrix.T) / 2
-    matrix.diagonal().fill_(1.0)
     # The values have float32's digits: what lies below them cannot be told from singular.
-    added = 0.0
-    for jitter in (torch.finfo(centers.rows.dtype).eps, *JITTERS[1:]):
-        matrix.diagonal().add_(jitter - added)
-        added = jitter
+    digits = torch.finfo(centers.rows.dtype).eps
+    for jitter in JITTERS:
+        matrix.diagonal().fill_(1.0 + max(jitter, digits))
         factor, info = torch.linalg.cholesky_ex(matrix)
         if int(info) == 0:
             return factor, jitter
     raise NumericalError(
-        f"the kernel matrix of {m} centers is not positive definite even with {added:.1e} on its diagonal. "
-        "Choose fewer centers: --set max_centers=N."
+        f"the kernel matrix of {m} centers is not positive definite even with {JITTERS[-1]:.1e} on its "
+        "diagonal. Choose fewer centers: --set max_centers=N."
     )
 
 

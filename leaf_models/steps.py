@@ -119,6 +119,7 @@ def solve_with_centers(
         weights,
         memory_bytes=memory_bytes,
     )
+    tell_jitter(len(centers), solution.jitter, on_event)
     if solution.residual > WORRYING_RESIDUAL:
         message = (
             f"conjugate gradients over {len(x):,} rows and {len(centers):,} centers stopped after "

@@ -95,7 +95,7 @@ def check_reader(data: bytes, path: Path) -> Table | None:
     assert pa.concat_tables(chunks).equals(table.data) or has_nan(table)
     try:
         schema = infer_schema(table)
-        _, x = fit_encoder(table, schema, target=np.zeros((table.n_rows, 1)))
+        _, x, _ = fit_encoder(table, schema, target=np.zeros((table.n_rows, 1)))
     except InputError as fault:
         check_named(fault, path)
         return table

@@ -78,10 +78,9 @@ class EncodedRows:
         device: str,
     ) -> Self:
         """Fit an encoder on the rows of a table."""
-        encoder, matrix = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
-        x = torch.from_numpy(matrix).to(device)
-        routed = torch.from_numpy(encoder.encode(table)[0]).to(device) if encoder.reads_target else None
-        return cls(encoder=encoder, x=x, routed=routed)
+        encoder, x, seen = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
+        routed = None if seen is None else torch.from_numpy(seen).to(device)
+        return cls(encoder=encoder, x=torch.from_numpy(x).to(device), routed=routed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -70,6 +70,9 @@ def test_promises(regression: Path) -> None:
     assert found["r2"].worse_by == pytest.approx(2.0)
     assert (found["rmse"].worse_by, found["mae"].worse_by) == (-0.5, None)
     assert all(promise.worse_by is None for promise in promises_of(report, test, rows=29).values())
+    at_the_bound = {"r2": [1.0, 1.0 - 1e-15, 1.0 - 2e-15]}
+    perfect = replace(report, metrics={"r2": 1.0}, fold_metrics=at_the_bound)
+    assert promises_of(perfect, test, rows=90)["r2"] == Promise(value=1.0, worse_by=None)
     earlier = replace(report, fold_metrics={}, validation={})
     assert promises_of(earlier, test, rows=900)["r2"] == Promise(value=0.8, worse_by=None)
 

@@ -48,7 +48,7 @@ def encode_columns(
     table = Table(pa.table(columns), "data.csv")
     schema = infer_schema(table, SchemaOverrides(**overrides))
     config = config or EncodingConfig(min_level_count=1)
-    return fit_encoder(table, schema, config, target=np.linspace(-1, 1, table.n_rows)[:, None])
+    return fit_encoder(table, schema, config, target=np.linspace(-1, 1, table.n_rows)[:, None])[:2]
 
 
 def as_columns(encoder: Encoder, x: np.ndarray) -> dict[str, list[float]]:
@@ -119,9 +119,9 @@ def test_weights_count_as_copies_and_rows_of_weight_zero_teach_nothing() -> None
     table = Table(pa.table({"a": numbers, "b": words}))
     schema = infer_schema(table)
     weights = np.array([2.0, 1.0, 0.0, 1.0])
-    encoder, x = fit_encoder(table, schema, target=np.zeros((4, 1)), weights=weights)
+    encoder, x, _ = fit_encoder(table, schema, target=np.zeros((4, 1)), weights=weights)
     copies = table.take(np.array([0, 0, 1, 3]))
-    expected, _ = fit_encoder(copies, schema, target=np.zeros((4, 1)))
+    expected, *_ = fit_encoder(copies, schema, target=np.zeros((4, 1)))
     np.testing.assert_allclose(encoder.encode(table)[0][:, 0], expected.encode(table)[0][:, 0], rtol=1e-6)
     assert not any("z" in name for name in encoder.feature_names)
     assert x.shape[0] == 4
@@ -186,7 +186,7 @@ def test_text_has_a_bounded_width() -> None:
 
 def test_groups_cover_the_matrix() -> None:
     table = read_table(sample_path("autos.csv"))
-    encoder, x = fit_encoder(table, infer_schema(table), target=np.zeros((table.n_rows, 1)))
+    encoder, x, _ = fit_encoder(table, infer_schema(table), target=np.zeros((table.n_rows, 1)))
     assert encoder.n_features == x.shape[1] == len(encoder.feature_names)
     assert [group.start for group in encoder.groups] == [0, *(group.stop for group in encoder.groups[:-1])]
     assert encoder.groups[-1].stop == x.shape[1]
@@ -202,7 +202,7 @@ def fitted_samples() -> Iterator[tuple[str, int, Table, Encoder, np.ndarray]]:
         schema = infer_schema(table, SchemaOverrides(target=target))
         y = np.random.default_rng(0).normal(size=(table.n_rows, 3))
         for number, config in enumerate(CONFIGS):
-            encoder, x = fit_encoder(table, schema, config, target=y, seed=1)
+            encoder, x, _ = fit_encoder(table, schema, config, target=y, seed=1)
             yield name, number, table, encoder, x
 
 
@@ -288,7 +288,7 @@ def test_any_cells_are_encoded_row_by_row(rows: list[tuple[str, str]], decimal: 
     schema = infer_schema(table)
     target = np.linspace(0, 1, len(rows))[:, None]
     try:
-        encoder, x = fit_encoder(
+        encoder, x, _ = fit_encoder(
             table, schema, EncodingConfig(max_one_hot=2, min_level_count=1), target=target
         )
     except SchemaError:

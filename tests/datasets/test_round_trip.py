@@ -69,7 +69,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
 def matrices(table: Table, config: EncodingConfig) -> tuple[Any, ...]:
     schema = infer_schema(table)
     try:
-        encoder, x = fit_encoder(table, schema, config, target=np.linspace(0, 1, table.n_rows)[:, None])
+        encoder, x, _ = fit_encoder(table, schema, config, target=np.linspace(0, 1, table.n_rows)[:, None])
     except SchemaError:
         return schema, None, None
     return schema, encoder.feature_names, x.tobytes()
@@ -141,7 +141,7 @@ def test_decimal_and_date_spellings_do_not_carry_over(tmp_path: Path) -> None:
     (tmp_path / "de.csv").write_text("a;b\n1,5;x\n2,25;y\n1000,125;x\n")
     (tmp_path / "en.csv").write_text("a,b\n1.5,x\n2.25,y\n1000.125,x\n")
     german, english = read_table(tmp_path / "de.csv"), read_table(tmp_path / "en.csv")
-    encoder, x = fit_encoder(german, infer_schema(german), target=np.zeros((3, 1)))
+    encoder, x, _ = fit_encoder(german, infer_schema(german), target=np.zeros((3, 1)))
     assert encoder.encode(english)[0].tobytes() == x.tobytes()
 
 

@@ -201,8 +201,8 @@ def test_a_typed_table_gives_the_same_schema_and_matrix(name: str) -> None:
     schema = infer_schema(table)
     typed = typed_table(table, schema)
     target = np.arange(table.n_rows, dtype=float)[:, None]
-    encoder, x = fit_encoder(table, schema, target=target)
-    again, x_typed = fit_encoder(typed, schema, target=target)
+    encoder, x, _ = fit_encoder(table, schema, target=target)
+    again, x_typed, _ = fit_encoder(typed, schema, target=target)
     assert x.tobytes() == x_typed.tobytes()
     assert encoder.state()[0] == again.state()[0]
 

@@ -24,7 +24,7 @@ def fit(
 ) -> tuple[Encoder, np.ndarray, Table]:
     table = Table(pa.table({"v": [f"level {level}" for level in levels]}))
     config = EncodingConfig(category=category)  # type: ignore[arg-type]
-    encoder, x = fit_encoder(table, infer_schema(table), config, target=target, weights=weights, seed=0)
+    encoder, x, _ = fit_encoder(table, infer_schema(table), config, target=target, weights=weights, seed=0)
     return encoder, x, table
 
 
@@ -36,6 +36,22 @@ def test_a_random_category_tells_nothing_about_a_random_target() -> None:
     naive = encoder.encode(table)[0][:, 0]
     assert np.corrcoef(naive, target[:, 0])[0, 1] > 0.4
     assert abs(np.corrcoef(x[:, 0], target[:, 0])[0, 1]) < 0.08
+
+
+def test_rows_are_told_as_predictions_see_them_where_training_is_cross_fitted() -> None:
+    rng = np.random.default_rng(3)
+    numbers, levels = rng.normal(size=400), rng.integers(0, 60, 400)
+    table = Table(pa.table({"a": numbers, "v": [f"level {level}" for level in levels]}))
+    weights = np.where(rng.random(400) < 0.2, 0.0, 1.0)
+    target = rng.normal(size=(400, 1))
+    encoder, x, seen = fit_encoder(table, infer_schema(table), target=target, weights=weights)
+    assert seen is not None
+    np.testing.assert_array_equal(seen, encoder.encode(table)[0])
+    differs = (x != seen).any(axis=1)
+    assert differs[weights > 0].mean() > 0.9
+    assert not differs[weights == 0].any()
+    plain = Table(pa.table({"a": numbers}))
+    assert fit_encoder(plain, infer_schema(plain), target=target)[2] is None
 
 
 def test_levels_are_told_apart_by_their_means() -> None:
@@ -64,7 +80,7 @@ def test_missing_cells_are_a_level_where_training_had_them() -> None:
     cells = [f"level {place % 60}" if place % 4 else "" for place in range(400)]
     target = np.array([[0.0] if cell else [5.0] for cell in cells])
     table = Table(pa.table({"v": cells}))
-    encoder, _ = fit_encoder(table, infer_schema(table), target=target)
+    encoder, *_ = fit_encoder(table, infer_schema(table), target=target)
     x, _ = encoder.encode(Table(pa.table({"v": ["", "level 1"]})))
     assert x[0, 0] > 1.0 > x[1, 0]
 
@@ -111,5 +127,5 @@ def test_levels_of_one_row_tell_nothing() -> None:
     cells = [f"name {place}" for place in range(400)]
     table = Table(pa.table({"v": cells, "w": rng.normal(size=400)}))
     schema = infer_schema(table, SchemaOverrides(categorical=("v",)))
-    _, x = fit_encoder(table, schema, target=rng.normal(size=(400, 1)))
+    _, x, _ = fit_encoder(table, schema, target=rng.normal(size=(400, 1)))
     assert (x[:, 0] == 0).all()

@@ -8,6 +8,7 @@ import torch
 
 from tests.leaf_variants import assert_same_bits, generator, sample
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.events import Event
 from xrfm_cli.leaf_models import LeafConfig, NormKernel, SumPowerKernel, fit_leaf, iterate_leaf
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.nystrom import solve_nystrom
@@ -85,6 +86,17 @@ def test_a_leaf_with_centers_among_its_rows() -> None:
     difference = (leaves[-1].predict(new) - direct.predict(new)).square().mean().sqrt()
     assert float(difference) < 0.15 * float(y.std())
     assert float(leaves[-1].metric.max()) == 1.0
+
+
+@pytest.mark.parametrize(("q", "needed"), [(1.0, 0.0), (2.0, 1e-6)])
+def test_what_the_centers_need_on_their_diagonal_is_told(q: float, needed: float) -> None:
+    """Gaussian values of close rows in float32 are indefinite, those of a rough kernel are not."""
+    x, y = sample(400, dtype=torch.float32)
+    heard: list[Event] = []
+    config = LeafConfig(kernel_q=q, bandwidth=30.0, max_centers=200, iterations=0)
+    leaf = fit_leaf(x, y, config, generator=generator(), on_event=heard.append)
+    assert leaf.jitter == needed
+    assert ["200 rows needed 1.0e-06 more" in event.message for event in heard] == [True] * (needed > 0)
 
 
 def test_as_many_centers_as_rows_is_the_direct_solve_itself() -> None:

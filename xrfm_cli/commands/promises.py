@@ -25,7 +25,8 @@ def promises_of(report: FitReport, metrics: Mapping[str, float], *, rows: int) -
     """The promise of each metric of a test of so many rows that the fit had measured too.
 
     The deviation between folds is that of scores of a fold's rows. A test of fewer rows varies more, so
-    that nothing is said of it; so too with fewer than three folds, and where all folds are equal.
+    that nothing is said of it; so too with fewer than three folds, and where folds differ by less than one
+    row in their share of the score: that deviation is chance, and of scores at their bound it is rounding.
     """
     found = {}
     for name, value in metrics.items():
@@ -39,9 +40,10 @@ def promises_of(report: FitReport, metrics: Mapping[str, float], *, rows: int) -
 
 def _worse_by(report: FitReport, name: str, difference: float, *, rows: int) -> float | None:
     folds = report.fold_metrics.get(name, [])
-    if len(folds) < LEAST_FOLDS or rows * len(folds) < report.validation.get("judged_rows", float("inf")):
+    judged_rows = report.validation.get("judged_rows", float("inf"))
+    if len(folds) < LEAST_FOLDS or rows * len(folds) < judged_rows:
         return None
-    deviation = stdev(folds)
-    if not deviation > 0 or not isfinite(difference / deviation):
+    deviation, one_row = stdev(folds), max(map(abs, folds)) / judged_rows
+    if not deviation > one_row or not isfinite(difference / deviation):
         return None
     return difference / deviation if METRICS[name].lower_is_better else -difference / deviation
