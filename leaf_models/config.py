@@ -12,6 +12,7 @@ from xrfm_cli.datasets.errors import OptionError, did_you_mean
 KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
+Loss = Literal["squared", "logistic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class LeafConfig:
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by metric ** agop_power
     agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
+    loss: Loss = "squared"  # "logistic": log odds of two classes, coded -1 and 1
     max_centers: int | None = None  # more rows are solved with so many random centers; None: all are centers
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if not isinstance(self.agop_centred, bool):
             raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
+        if self.loss == "logistic" and self.kernel in LINEAR_FAMILIES:
+            raise OptionError(f"loss='logistic': a {self.kernel} leaf has least squares alone.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
                 f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}, "
@@ -99,6 +103,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "kernel": get_args(KernelFamily),
     "bandwidth_mode": get_args(BandwidthMode),
     "metric_shape": get_args(MetricShape),
+    "loss": get_args(Loss),
 }
 _RANGES: dict[str, tuple[float, bool, float]] = {  # low, whether low itself is allowed, high
     "kernel_p": (0.0, False, 2.0),

@@ -12,8 +12,7 @@ from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import expand
-from xrfm_cli.leaf_models.solver import solve_ridge
-from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, KERNEL_ROWS, draw_rows, place_rows
+from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, KERNEL_ROWS, draw_rows, place_rows, solve_by_loss
 
 # What kernels of a family may differ in, and still be functions of the same bases.
 FREE = {
@@ -79,8 +78,8 @@ class FixedMetric:
         own.fill_diagonal_(1.0)
         for number, ridge in enumerate(ridges):
             matrix = own if number == len(ridges) - 1 else own.clone()
-            solution = solve_ridge(matrix, self.y, ridge, self.weights, polish=False)
-            yield expand(others, solution.coefficients.T.contiguous())
+            solution = solve_by_loss(matrix, self.y, config.loss, ridge, self.weights, polish=False)
+            yield expand(others, solution.coefficients.T.contiguous()).add_(solution.intercept)
 
 
 def _bases(kernel: Kernel, rows: Tensor, centers: Tensor) -> Tensor:  # (m, d), (n, d) -> (m, n)

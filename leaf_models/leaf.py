@@ -95,7 +95,7 @@ def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Te
 class RFMLeaf:
     """A Recursive Feature Machine: a kernel machine under a learned metric.
 
-    ``f(x) = k(M^a x, M^a centers) coefficients``. Radhakrishnan et al., Science 383 (2024).
+    ``f(x) = k(M^a x, M^a centers) coefficients + intercept``. Radhakrishnan et al., Science 383 (2024).
     """
 
     config: LeafConfig
@@ -104,6 +104,7 @@ class RFMLeaf:
     metric: Tensor  # (d,) diagonal or (d, d) full
     bandwidth: float  # effective: an adaptive one is already multiplied by the median distance
     jitter: float = 0.0  # what the solver had to add to the diagonal
+    intercept: float = 0.0  # log odds of its rows, where it learned log odds
 
     @property
     def n_rows(self) -> int:
@@ -115,12 +116,13 @@ class RFMLeaf:
         transform, kernel, a = self._prepared()
         columns = self.coefficients.T.contiguous()
         if has_loops(x, a.rows, columns):
-            return expanded_sums(*kernel.parts(x.shape[1]), in_blocks(transform, x, x.shape[1]), a, columns)
+            placed = in_blocks(transform, x, x.shape[1])
+            return expanded_sums(*kernel.parts(x.shape[1]), placed, a, columns).add_(self.intercept)
 
         def values(block: Tensor) -> Tensor:
             return expand(kernel.matrix(transform(block), a), columns)
 
-        return in_blocks(values, x, len(columns))
+        return in_blocks(values, x, len(columns)).add_(self.intercept)
 
     def gradients(self, x: Tensor) -> Tensor:
         """Derivatives ``(n, c, d)`` at rows ``x (n, d)``, leaving out centers at distance zero."""
@@ -141,15 +143,22 @@ class RFMLeaf:
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """JSON facts and tensors."""
-        facts = {"config": self.config.to_dict(), "bandwidth": self.bandwidth, "jitter": self.jitter}
+        facts = {
+            "config": self.config.to_dict(),
+            "bandwidth": self.bandwidth,
+            "jitter": self.jitter,
+            "intercept": self.intercept,
+        }
         return facts, {"centers": self.centers, "coefficients": self.coefficients, "metric": self.metric}
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RFMLeaf:
         """Build again what :meth:`state` described."""
-        bandwidth = float(facts["bandwidth"])
+        bandwidth, intercept = float(facts["bandwidth"]), float(facts.get("intercept", 0.0))
         if not 0 < bandwidth < math.inf:
             raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
+        if not math.isfinite(intercept):
+            raise ModelFileError(f"a leaf has the intercept {intercept}. Fit the model again.")
         (m, d), c = _sides(tensors["centers"]), tensors["coefficients"].shape[-1]
         if m < 1:
             raise ModelFileError(MISFIT)
@@ -161,6 +170,7 @@ class RFMLeaf:
             metric=tensors["metric"].contiguous(),
             bandwidth=bandwidth,
             jitter=float(facts["jitter"]),
+            intercept=intercept,
         )
 
     def to(self, device: torch.device | str) -> RFMLeaf:

@@ -91,7 +91,7 @@ def leaves_a_batch(
 
 def _is_batched(config: LeafConfig, dtype: torch.dtype) -> bool:
     """Whether a kernel gains: where sums over coordinates are not compiled, they are many launches a leaf."""
-    if config.kernel in LINEAR_FAMILIES:
+    if config.kernel in LINEAR_FAMILIES or config.loss != "squared":
         return False
     return is_euclidean(config) or (dtype == torch.float32 and coordinates.triton_module() is not None)
 

@@ -56,7 +56,7 @@ def iterate_leaf(
 
     Args:
         x: inputs ``(n, d)``.
-        y: targets ``(n, c)``.
+        y: targets ``(n, c)``; for the logistic loss classes ``(n, 1)``, -1 or 1.
         config: the hyperparameters.
         generator: draws the rows for the AGOP and for the adaptive bandwidth.
         weights: row weights ``(n,)``; a row of weight 2 counts like two copies, of weight 0 not at all.
@@ -86,6 +86,8 @@ def iterate_leaf(
         _check_linear(x, memory_bytes)
         yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
         return
+    if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1).any())):
+        raise InputError("a leaf of log odds wants one column of targets between -1 and 1.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else draw_rows(len(x), fewer, generator)

@@ -56,7 +56,7 @@ def solve_ridge(
             coefficients = _polished(kernel, raised, y) if polish else _substituted(kernel, y)
             if bool(torch.isfinite(coefficients).all()):
                 return Solution(coefficients=coefficients, jitter=jitter * scale)
-        _restore_lower_(kernel)
+        restore_lower_(kernel)
     raise not_positive_definite(len(kernel), scale, ridge)
 
 
@@ -113,8 +113,8 @@ def _factorise_panels_(column: Tensor) -> bool:  # (m, k), m >= k
     return True
 
 
-def _restore_lower_(matrix: Tensor) -> None:
-    """Mirror the upper triangle into the lower one, as before the factorisation."""
+def restore_lower_(matrix: Tensor) -> None:
+    """Mirror the upper triangle into the lower one, as before the factorisation; the diagonal stays."""
     for start in range(0, len(matrix), OUTER):
         stop = start + OUTER
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T

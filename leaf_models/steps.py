@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.config import LeafConfig, Loss
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
-from xrfm_cli.leaf_models.leaf import RFMLeaf
-from xrfm_cli.leaf_models.nystrom import solve_nystrom
-from xrfm_cli.leaf_models.solver import solve_ridge
+from xrfm_cli.leaf_models.leaf import RFMLeaf, expand
+from xrfm_cli.leaf_models.logistic import LossSolution, Ridged, solve_logistic
+from xrfm_cli.leaf_models.nystrom import NystromSolution, solve_nystrom
+from xrfm_cli.leaf_models.precision import widened
+from xrfm_cli.leaf_models.solver import restore_lower_, solve_ridge
 from xrfm_cli.leaf_models.transform import Transform
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
@@ -80,7 +82,7 @@ def solve_directly(
 ) -> RFMLeaf:
     """Solve directly, every row a center."""
     matrix = symmetric_kernel(make_kernel(config, placed.kernel_bandwidth), placed.u)
-    solution = solve_ridge(matrix, y, config.ridge, weights)
+    solution = solve_by_loss(matrix, y, config.loss, config.ridge, weights)
     tell_jitter(len(x), solution.jitter, on_event)
     return RFMLeaf(
         config=config,
@@ -89,7 +91,30 @@ def solve_directly(
         metric=placed.metric,
         bandwidth=placed.bandwidth,
         jitter=solution.jitter,
+        intercept=solution.intercept,
     )
+
+
+def solve_by_loss(
+    kernel: Tensor, y: Tensor, loss: Loss, ridge: float, weights: Tensor | None, *, polish: bool = True
+) -> LossSolution:
+    """Solve for either loss; least squares have no intercept. The kernel matrix is overwritten."""
+    if loss == "squared":
+        found = solve_ridge(kernel, y, ridge, weights, polish=polish)
+        return LossSolution(coefficients=found.coefficients, intercept=0.0, jitter=found.jitter, solves=1)
+    diagonal = kernel.diagonal().clone()
+
+    def solve(z: Tensor, w: Tensor) -> Ridged:
+        restore_lower_(kernel)
+        kernel.diagonal().copy_(diagonal)
+        found = solve_ridge(kernel, z, ridge, w, polish=polish)
+        alpha = widened(found.coefficients)
+        # What the equations leave of the targets: a product with the matrix would take as long as a step.
+        values = widened(z) - (ridge / widened(w)[:, None] + found.jitter) * alpha
+        return Ridged(coefficients=alpha, values=values, at_centers=values, jitter=found.jitter)
+
+    solution = solve_logistic(solve, y, ridge, weights)
+    return replace(solution, coefficients=solution.coefficients.to(y.dtype))
 
 
 def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
@@ -110,23 +135,34 @@ def solve_with_centers(
     on_event: OnEvent,
 ) -> RFMLeaf:
     """Solve iteratively with the rows ``centers (m,)`` as centers."""
-    solution = solve_nystrom(
-        make_kernel(config, placed.kernel_bandwidth),
-        placed.u,
-        y,
-        prepare_centers(placed.u[centers]),
-        config.ridge,
-        weights,
-        memory_bytes=memory_bytes,
-    )
-    tell_jitter(len(centers), solution.jitter, on_event)
-    if solution.residual > WORRYING_RESIDUAL:
-        message = (
-            f"conjugate gradients over {len(x):,} rows and {len(centers):,} centers stopped after "
-            f"{solution.steps} steps at a relative residual of {solution.residual:.0e}; "
-            "a larger ridge converges sooner"
+    kernel, few = make_kernel(config, placed.kernel_bandwidth), prepare_centers(placed.u[centers])
+
+    def solve(z: Tensor, w: Tensor | None) -> NystromSolution:
+        found = solve_nystrom(kernel, placed.u, z, few, config.ridge, w, memory_bytes=memory_bytes)
+        if found.residual > WORRYING_RESIDUAL:
+            message = (
+                f"conjugate gradients over {len(x):,} rows and {len(centers):,} centers stopped after "
+                f"{found.steps} steps at a relative residual of {found.residual:.0e}; "
+                "a larger ridge converges sooner"
+            )
+            on_event(Event(kind="fallback", message=message, count=1))
+        return found
+
+    def solve_at_rows(z: Tensor, w: Tensor) -> Ridged:
+        found = solve(z, w)
+        columns = found.coefficients.T.contiguous()
+        blocks = (kernel.matrix(rows, few) for rows in placed.u.split(KERNEL_ROWS))
+        values = torch.cat([expand(block, columns) for block in blocks])
+        return Ridged(
+            coefficients=found.coefficients, values=values, at_centers=values[centers], jitter=found.jitter
         )
-        on_event(Event(kind="fallback", message=message, count=1))
+
+    if config.loss == "squared":
+        found = solve(y, weights)
+        solution = LossSolution(coefficients=found.coefficients, intercept=0.0, jitter=found.jitter, solves=1)
+    else:
+        solution = solve_logistic(solve_at_rows, y, config.ridge, weights)
+    tell_jitter(len(centers), solution.jitter, on_event)
     return RFMLeaf(
         config=config,
         centers=x[centers],
@@ -134,6 +170,7 @@ def solve_with_centers(
         metric=placed.metric,
         bandwidth=placed.bandwidth,
         jitter=solution.jitter,
+        intercept=solution.intercept,
     )
 
 

@@ -64,7 +64,11 @@ def segment_change(leaf: LeafModel, start: Tensor, stop: Tensor) -> SegmentChang
         start_values[rows], stop_values[rows] = (kernel.link(total) @ coefficients for total in (first, last))
         by_metric = kernel.gradients(_divided(kernel, first, last), u, w, a, coefficients)
         gradients[rows] = by_metric * root if root.ndim == 1 else by_metric @ root
-    return SegmentChange(start_values=start_values, stop_values=stop_values, gradients=gradients)
+    return SegmentChange(
+        start_values=start_values + leaf.intercept,
+        stop_values=stop_values + leaf.intercept,
+        gradients=gradients,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from xrfm_cli.tuning.ensemble import rounded
 
 Array = NDArray[np.float64]
 SCORE_FLOOR = 1e-3  # raw scores below are all alike: so small a difference is a machine's error
+ODDS_FLOOR = 1e-9  # of probabilities that log odds became, whose small ones were learned as such
 LINEAR_PRIOR = 0.03  # strength of the prior on the linear slope, in rows: a slope of 10 is not unusual
 LEAST, MOST = (0.0, 0.0), (100.0, 10.0)  # linear and logarithmic slopes
 MOST_STEPS, MOST_HALVINGS = 50, 30  # of the fit of a calibrator
@@ -66,13 +67,16 @@ class Calibrator:
         )
 
 
-def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | None = None) -> Calibrator:
+def fit_calibrator(
+    scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, floor: float = SCORE_FLOOR
+) -> Calibrator:
     """The calibrator with the least log loss on rows whose scores were made without them.
 
     Args:
         scores: out-of-fold class scores ``(n, classes)``.
         codes: true class codes ``(n,)``.
         weights: row weights ``(n,)``.
+        floor: scores below are all alike.
 
     Slopes are kept from going negative, which would turn the ranking around, and everything is shrunk
     towards leaving the scores as they are, with the strength of about one row.
@@ -81,7 +85,7 @@ def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | Non
     w = np.ones(n) if weights is None else weights
     objective = _Objective(
         scores=scores,
-        logs=np.log(np.maximum(scores, SCORE_FLOOR)),
+        logs=np.log(np.maximum(scores, floor)),
         truth=np.eye(classes)[codes],
         weights=w / w.sum(),
         prior=np.array([LINEAR_PRIOR, 1.0] + [1.0] * classes) / n,  # worth about one row
@@ -90,7 +94,10 @@ def fit_calibrator(scores: Array, codes: NDArray[np.int64], weights: Array | Non
     low, high = (np.array([*pair] + [end] * classes) for pair, end in ((LEAST, -5.0), (MOST, 5.0)))
     theta = _minimise(objective, objective.center, low, high)
     return Calibrator(
-        linear=float(theta[0]), logarithmic=float(theta[1]), offsets=tuple(float(v) for v in theta[2:])
+        linear=float(theta[0]),
+        logarithmic=float(theta[1]),
+        offsets=tuple(float(v) for v in theta[2:]),
+        floor=floor,
     )
 
 

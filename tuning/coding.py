@@ -1,4 +1,4 @@
-"""How targets enter a leaf and come back: standardised values or logarithms, or classes on a simplex."""
+"""How targets enter a leaf and come back: values or logarithms, classes on a simplex or as log odds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from xrfm_cli.tuning.logarithms import FACTORS, log_offset
 
 Array = NDArray[np.float64]
 TargetTransform = Literal["none", "log"]
+CodingName = Literal["none", "log", "logit"]  # a transform that may be asked for, or what a loss implies
 
 MARGIN = 0.1  # of the range of the training logarithms, by which a prediction may leave it on each side
 LARGEST_LOG = 700.0  # exp(709) is the last that float64 holds
@@ -198,12 +199,60 @@ class ClassCoding:
         return {"kind": "classes", "prior": list(self.prior)}
 
 
-TargetCoding = ValueCoding | LogCoding | ClassCoding
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitCoding:
+    """Two classes as -1 and 1, and log odds ``f`` back to the probabilities ``1 / (1 + exp(-+f))``.
+
+    >>> LogitCoding().encode(np.array([0, 1])).tolist(), LogitCoding().decode(np.zeros((1, 1))).tolist()
+    ([[-1.0], [1.0]], [[0.5, 0.5]])
+    """
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of outputs, decoded and coded."""
+        return 2, 1
+
+    def encode(self, codes: NDArray[np.int64]) -> Array:
+        """Class codes ``(n,)`` to ``(n, 1)``."""
+        signs = 2.0 * codes.astype(np.float64) - 1.0
+        return signs[:, None]
+
+    def decode(self, outputs: Array) -> Array:
+        """Log odds ``(n, 1)`` to probabilities ``(n, 2)``."""
+        return np.concatenate([_logistic(-outputs), _logistic(outputs)], axis=1)
+
+    def rates(self, start: Array, end: Array) -> Array:
+        """Probabilities for each unit of log odds ``(n, 2, 1)`` on the way from ``start`` to ``end (n, 1)``.
+
+        The slope of the secant, as for :class:`LogCoding`, without a difference of near numbers:
+        ``p(high) - p(low) = p(high) (1 - p(low)) (1 - exp(low - high))``.
+        """
+        low, high = np.minimum(start, end), np.maximum(start, end)
+        way = high - low
+        slope = _logistic(high) * _logistic(-low)
+        shares = np.where(way == 0, 1.0, -np.expm1(-way) / np.where(way == 0, 1.0, way))
+        return np.stack([-slope * shares, slope * shares], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts to build it again."""
+        return {"kind": "logits"}
+
+
+def _logistic(odds: Array) -> Array:
+    """``1 / (1 + exp(-odds))``, for odds of any size."""
+    small = np.exp(-np.abs(odds))
+    share: Array = np.where(odds >= 0, 1.0, small) / (1.0 + small)
+    return share
+
+
+TargetCoding = ValueCoding | LogCoding | ClassCoding | LogitCoding
 _NUMBERS: dict[str, type[ValueCoding] | type[LogCoding]] = {"values": ValueCoding, "logs": LogCoding}
 
 
 def coding_from_json(facts: Mapping[str, Any]) -> TargetCoding:
     """Build again what ``to_json`` described; ValueError, LookupError or TypeError where nothing could."""
+    if facts["kind"] == "logits":
+        return LogitCoding()
     if facts["kind"] == "classes":
         return ClassCoding(prior=tuple(float(p) for p in facts["prior"]))
     coding = _NUMBERS[facts["kind"]]
@@ -217,10 +266,12 @@ def fit_coding(
     truth: NDArray[Any],
     n_classes: int,
     weights: Array | None,
-    transform: TargetTransform = "none",
+    transform: CodingName = "none",
     factor: float = 1.0,
 ) -> TargetCoding:
     """The coding of a task: values or their logarithms, corrected by ``factor``, if there are no classes."""
+    if transform == "logit":
+        return LogitCoding()
     if n_classes:
         return ClassCoding.fit(truth, n_classes, weights)
     return LogCoding.fit(truth, weights, factor) if transform == "log" else ValueCoding.fit(truth, weights)

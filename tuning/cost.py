@@ -18,6 +18,7 @@ FACTORISATION_SHARE = 0.6  # of the rate of matrix products, that a factorisatio
 LEAST_SHARE = 0.2  # of a fit's seconds, that its pairs of rows take at least
 GRADIENT_PAIRS = 2  # pairs of the kernel that a pair of a metric update costs as much as
 VOTING_LEAVES = 4  # leaves that are asked for a row, when softness is chosen
+LOGISTIC_SOLVES = 2  # factorisations of a solve for log odds, as a rule
 LINEAR_PAIRS = 100  # pairs that a row of a linear leaf counts as
 
 
@@ -31,6 +32,7 @@ class FitSize:
     judged: int  # rows that are predicted after every solve
     agop_rows: int  # of a leaf, that a metric update draws at most
     split_rows: int = 0  # of a node, that its direction is found with at most
+    steps: int = 1  # factorisations of a solve
 
     def pairs(self, solves: int) -> float:
         """Pairs of a row and a center whose kernel value is computed, and what costs as much.
@@ -59,7 +61,7 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return splits
         leaves, own = self._leaves
-        return solves * leaves * own**3 / 6 + splits
+        return solves * self.steps * leaves * own**3 / 6 + splits
 
     @property
     def _leaves(self) -> tuple[int, float]:
@@ -141,9 +143,10 @@ def product_rate(device: str) -> float:
 
 def cost_family(candidate: Candidate) -> str:
     """Kernels whose pairs cost about as much as each other; wider matrices of the same table cost more."""
-    if candidate.encoding.numeric == "piecewise" and candidate.family not in LINEAR_FAMILIES:
-        return f"{candidate.family}, pieces"
-    return candidate.family
+    if candidate.family in LINEAR_FAMILIES:
+        return candidate.family
+    pieces = ", pieces" if candidate.encoding.numeric == "piecewise" else ""
+    return candidate.family + pieces + (", log odds" if candidate.coding == "logit" else "")
 
 
 def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:
@@ -155,4 +158,5 @@ def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:
         judged=judged,
         agop_rows=candidate.tree.leaf.agop_rows,
         split_rows=candidate.tree.split_rows,
+        steps=LOGISTIC_SOLVES if candidate.coding == "logit" else 1,
     )

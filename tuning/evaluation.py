@@ -1,7 +1,7 @@
 """Judging one candidate: growing subsamples of the first fold, then the other folds.
 
-Each stage goes on with the metric that the stage before it learned, so that the many metric updates
-happen on few rows and the expensive stages need one or none.
+The first stage tells how many metric updates are worth making. A stage of several times its rows, which is
+still cheap, makes as many from the identity; the expensive stages go on with the metric that it learned.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from xrfm_cli.tuning.space import Candidate
 from xrfm_cli.tuning.steps import LATER_USUAL_UPDATES, REFINEMENT, Fitted, Iterate, Step, path_merit
 
 Array = NDArray[np.float64]
+MORE_UPDATES = 1  # than the first stage chose, in a later one that starts afresh
+AFRESH_USUAL_UPDATES = 3
 LATER_ITERATIONS = 5  # metric updates at most in a stage that starts from a learned metric
 LATER_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
 
@@ -75,9 +77,14 @@ def evaluate(
     chosen: list[int] = []  # metric updates of each stage of the first fold
     solves: tuple[int, ...] = ()
     start: Tensor | None = None
+    updates = 0  # of the metric that a stage ended with
     for stage, size in enumerate(sizes):
         limit = candidate.tree.leaf.iterations
-        if stage > 0:
+        fresh = starts_afresh(candidate, size)
+        if fresh:
+            start, updates = None, 0
+            limit = min(limit, chosen[0] + MORE_UPDATES) if stage else limit
+        elif stage:
             limit = min(limit, later_iterations(size))
         last = stage == len(sizes) - 1
         step = Step(
@@ -95,6 +102,7 @@ def evaluate(
         merits = [path_merit(problem, step, iterate) for iterate in path]
         best = len(path) - 1 if pinned else int(np.argmin([merit.loss for merit in merits]))
         chosen.append(best)
+        updates += best
         solves += (len(path),)
         start, merit = path[best].metric, merits[best]
         if not (last and len(plan.folds) == 1):
@@ -119,6 +127,8 @@ def evaluate(
     for fold in range(1, len(plan.folds)):
         start = None
         for stage, size in enumerate(sizes[:-1]):
+            if starts_afresh(candidate, sizes[stage + 1]):
+                continue
             step = Step(
                 trial=trial,
                 fold=fold,
@@ -140,7 +150,7 @@ def evaluate(
             iterations=min(chosen[-1] + 1, len(paths[0]) - 1),
         )
         paths.append(take(step, len(plan.folds) - fold).path)
-    judgement = _judge(problem, candidate, paths, sum(chosen[:-1]), pinned)
+    judgement = _judge(problem, candidate, paths, updates - chosen[-1], pinned)
     yield StageResult(
         loss=judgement.loss, score=judgement.score, candidate=candidate, solves=solves, judgement=judgement
     )
@@ -152,8 +162,19 @@ def stage_sizes(problem: Problem) -> tuple[int, ...]:
     return sizes[-1:] if "iterations" in problem.pinned else sizes
 
 
-def usual_solves(rows: int) -> int:
-    """Solves to expect of a stage that starts from a learned metric."""
+def starts_afresh(candidate: Candidate, rows: int) -> bool:
+    """Whether a stage of so many rows learns its metric from the identity.
+
+    What few rows have left out of a metric does not come back: gradients along it are small. From more rows
+    the identity leads to a better one, for a few solves that are still cheap.
+    """
+    return rows <= min(LATER_ROWS, candidate.tree.leaf_size)
+
+
+def usual_solves(candidate: Candidate, rows: int) -> int:
+    """Solves to expect of a later stage."""
+    if starts_afresh(candidate, rows):
+        return 1 + AFRESH_USUAL_UPDATES
     return 1 + min(later_iterations(rows), LATER_USUAL_UPDATES)
 
 
@@ -170,8 +191,8 @@ def _judge(
     best, best_t, best_scores, best_factor = Merit(math.inf, math.nan), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):
         codes = [path[t].codes for path in paths]
-        scores, factor = problem.decode(folds, codes, rows, candidate.target_transform)
-        merit = problem.merit(scores).rounded()
+        scores, factor = problem.decode(folds, codes, rows, candidate.coding)
+        merit = problem.merit(scores, candidate.coding).rounded()
         if merit.loss < best.loss or not len(best_scores):
             best, best_t, best_scores, best_factor = merit, t, scores, factor
     chosen = [path[best_t] for path in paths]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Repair
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator, fit_temperature
-from xrfm_cli.tuning.coding import TargetTransform
+from xrfm_cli.tuning.calibration import Calibrator, fit_temperature
+from xrfm_cli.tuning.coding import CodingName
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.decision import Decision
 from xrfm_cli.tuning.ensemble import greedy_weights
@@ -28,7 +28,7 @@ from xrfm_cli.tuning.steps import trial_generator
 from xrfm_cli.tuning.trials import SearchResult
 
 Array = NDArray[np.float64]
-EncodedCache = dict[tuple[EncodingConfig, TargetTransform], EncodedRows]
+EncodedCache = dict[tuple[EncodingConfig, CodingName], EncodedRows]
 CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
 
 
@@ -158,9 +158,7 @@ def _affordable_weights(
 
 
 def _calibrator(problem: Problem, judgement: Judgement) -> Calibrator | None:
-    if not problem.n_classes:
-        return None
-    return fit_calibrator(judgement.scores, problem.judged_truth, problem.judged_weights)
+    return problem.calibrator(judgement.scores, problem.plan.judged_rows, judgement.candidate.coding)
 
 
 def _predictions(judgement: Judgement, calibrator: Calibrator | None) -> Array:
@@ -177,7 +175,7 @@ def _refit(
     on_event: OnEvent,
 ) -> Member:
     candidate, rows = judgement.candidate, problem.plan.refit_rows
-    encoding, transform = candidate.encoding, candidate.target_transform
+    encoding, transform = candidate.encoding, candidate.coding
     coding = problem.coding_of(rows, transform, judgement.factor)
     found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, coding)
     encoded[encoding, transform], encoder = found, found.encoder

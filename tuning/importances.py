@@ -20,7 +20,7 @@ LEAST_COMPLETE = 10  # trials judged to their end: Optuna advises five of the be
 LEAST_SHARE = 0.1  # of all trials that are the best: the quantile that Optuna's evaluator looks at
 JUDGED = ("complete", "pruned")
 SHUFFLES = 19  # chance passes the largest of so many once in twenty times
-CHOICES = ("family", "metric_shape", "numeric_transform", "category_encoding", "target_transform")
+CHOICES = ("family", "metric_shape", "numeric_transform", "category_encoding", "target_transform", "loss")
 SCALES = {"ridge": ("norm", "sum_power"), "bandwidth": ("norm",)}  # by the kernels that share the scale
 
 Trial = Mapping[str, Any]

@@ -23,21 +23,22 @@ _NAMES = (
     "category_encoding",
     "power",
     "lp_share",  # where between q and 2 the p of an lp kernel is
+    "loss",  # for two classes
 )
 _ROWS: tuple[tuple[Any, ...], ...] = (
-    ("l2", 0.7, 8.0, 0.02, "diagonal", "quantile", "one_hot", None, None),
-    ("l2", 1.55, 15.0, 0.001, "diagonal", "standard", "one_hot", None, None),
-    ("sum_power", 0.7, 6.0, 1.7, "diagonal", "quantile", "one_hot", 6, None),
-    ("linear", None, None, 0.3, "diagonal", "standard", "one_hot", None, None),
-    ("l1", 0.75, 1.0, 0.03, "diagonal", "quantile", "target", None, None),
-    ("sum_power", 1.6, 15.0, 2e-4, "full", "quantile", "one_hot", 2, None),
-    ("l2", 1.13, 1.3, 0.007, "full", "standard", "one_hot", None, None),
-    ("l1", 0.73, 4.5, 7.5, "diagonal", "quantile", "one_hot", None, None),
-    ("l1", 0.72, 2.3, 0.16, "diagonal", "standard", "one_hot", None, None),
-    ("lp", 0.9, 3.0, 0.03, "diagonal", "quantile", "one_hot", None, 0.5),
-    ("l2", 1.0, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, None),
-    ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None, None),
-    ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, 0.35),
+    ("l2", 0.7, 8.0, 0.02, "diagonal", "quantile", "one_hot", None, None, "logistic"),
+    ("l2", 1.55, 15.0, 0.001, "diagonal", "standard", "one_hot", None, None, "squared"),
+    ("sum_power", 0.7, 6.0, 1.7, "diagonal", "quantile", "one_hot", 6, None, "logistic"),
+    ("linear", None, None, 0.3, "diagonal", "standard", "one_hot", None, None, None),
+    ("l1", 0.75, 1.0, 0.03, "diagonal", "quantile", "target", None, None, "squared"),
+    ("sum_power", 1.6, 15.0, 2e-4, "full", "quantile", "one_hot", 2, None, "squared"),
+    ("l2", 1.13, 1.3, 0.007, "full", "standard", "one_hot", None, None, "squared"),
+    ("l1", 0.73, 4.5, 7.5, "diagonal", "quantile", "one_hot", None, None, "logistic"),
+    ("l1", 0.72, 2.3, 0.16, "diagonal", "standard", "one_hot", None, None, "squared"),
+    ("lp", 0.9, 3.0, 0.03, "diagonal", "quantile", "one_hot", None, 0.5, "logistic"),
+    ("l2", 1.0, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, None, "logistic"),
+    ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None, None, "logistic"),
+    ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, 0.35, "logistic"),
 )
 
 
@@ -46,7 +47,8 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
 
     Those of kernels that the space lacks are left out; a full metric becomes diagonal in a wide table.
     The constant has no parameters but its family, which is none that the sampler draws. Where the logarithm
-    of the target may be learned, every second kernel machine does, the first among them.
+    of the target may be learned, every second kernel machine does, the first among them. For two classes some
+    learn log odds.
     """
     candidates: list[dict[str, Any]] = []
     for row in _ROWS:
@@ -58,6 +60,8 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params[f"{family}_{name}"] = params.pop(name)
         if not space.full_metric:
             params["metric_shape"] = "diagonal"
+        if not space.log_odds:
+            params["loss"] = None
         if space.log_target:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"

@@ -177,10 +177,17 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         full_metric=d <= FULL_METRIC_FEATURES,
         sum_power=few_coordinates,
         pieces=d + PIECES * sum(column.kind == "numeric" for column in problem.schema.features) <= WIDEST,
+        log_odds=problem.n_classes == 2,
         log_target=not problem.n_classes and suits_log(problem.truth[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )
     space.complete({})  # pins that contradict each other are refused before any work
+    if config.pinned.get("loss") == "logistic" and problem.n_classes != 2:
+        has = f"has {problem.n_classes} classes" if problem.n_classes else "is a number"
+        raise OptionError(
+            f"--set loss=logistic: '{problem.target.name}' of {problem.table.source} {has}, and log odds are "
+            "those of two classes. Leave it out."
+        )
     if config.pinned.get("target_transform") == "log":
         _require_logarithms(problem)
     return space

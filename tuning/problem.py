@@ -13,8 +13,8 @@ from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, TargetSchema, fit_encoder
 from xrfm_cli.datasets.errors import SchemaError
-from xrfm_cli.tuning.calibration import fit_calibrator
-from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
+from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR, Calibrator, fit_calibrator
+from xrfm_cli.tuning.coding import CodingName, LogCoding, TargetCoding, fit_coding
 from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision
 from xrfm_cli.tuning.ensemble import rounded
 from xrfm_cli.tuning.logarithms import mean_factor
@@ -48,7 +48,7 @@ Found = TypeVar("Found", bound=Encoded)
 
 
 def find_encoded(
-    cache: Mapping[tuple[Key, TargetTransform], Found], key: Key, transform: TargetTransform
+    cache: Mapping[tuple[Key, CodingName], Found], key: Key, transform: CodingName
 ) -> Found | None:
     """Rows encoded before: with other transforms of the target too, where the encoder does not read it."""
     for (known, other), found in cache.items():
@@ -110,10 +110,8 @@ class Problem:
     device: str
     memory_bytes: int
     pinned: Mapping[str, Any]
-    _matrices: dict[tuple[tuple[int, EncodingConfig], TargetTransform], FoldMatrices] = field(
-        default_factory=dict
-    )
-    _codings: dict[tuple[int, TargetTransform], TargetCoding] = field(default_factory=dict)
+    _matrices: dict[tuple[tuple[int, EncodingConfig], CodingName], FoldMatrices] = field(default_factory=dict)
+    _codings: dict[tuple[int, CodingName], TargetCoding] = field(default_factory=dict)
 
     @property
     def compared_by(self) -> str:
@@ -136,18 +134,18 @@ class Problem:
         """Weights of the judged rows."""
         return None if self.weights is None else self.weights[self.plan.judged_rows]
 
-    def coding(self, fold: int, transform: TargetTransform = "none") -> TargetCoding:
+    def coding(self, fold: int, transform: CodingName = "none") -> TargetCoding:
         """How targets are coded on a fold's training rows."""
         key = (fold, transform)
         if key not in self._codings:
             self._codings[key] = self.coding_of(self.plan.folds[fold].train, transform)
         return self._codings[key]
 
-    def coding_of(self, rows: Rows, transform: TargetTransform, factor: float = 1.0) -> TargetCoding:
+    def coding_of(self, rows: Rows, transform: CodingName, factor: float = 1.0) -> TargetCoding:
         """How targets are coded on some training rows."""
         return fit_coding(self.truth[rows], self.n_classes, self._weights_of(rows), transform, factor)
 
-    def fold(self, fold: int, encoding: EncodingConfig, transform: TargetTransform = "none") -> FoldMatrices:
+    def fold(self, fold: int, encoding: EncodingConfig, transform: CodingName = "none") -> FoldMatrices:
         """The encoded matrices of a fold; the encoder has seen its training rows alone."""
         cache, key = self._matrices, (fold, encoding)
         if (key, transform) not in cache:
@@ -159,7 +157,7 @@ class Problem:
         return cache[key, transform]
 
     def _encode_fold(
-        self, fold: int, encoding: EncodingConfig, transform: TargetTransform, y_train: Tensor
+        self, fold: int, encoding: EncodingConfig, transform: CodingName, y_train: Tensor
     ) -> FoldMatrices:
         rows, coding = self.plan.folds[fold], self.coding(fold, transform)
         try:
@@ -197,7 +195,7 @@ class Problem:
         return torch.from_numpy(coding.encode(self.truth[rows])).float().to(self.device)
 
     def decode(
-        self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: TargetTransform = "none"
+        self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: CodingName = "none"
     ) -> tuple[Array, float]:
         """Codes of the folds' models for ``rows``, fold after fold, to scores ``(n, 1)`` or ``(n, classes)``.
 
@@ -215,13 +213,13 @@ class Problem:
             pairs = [(replace(coding, factor=factor), own) for coding, own in logs]
         return np.concatenate([coding.decode(own) for coding, own in pairs]), factor
 
-    def merit_of(self, fold: int, codes: Array, rows: Rows, transform: TargetTransform = "none") -> Merit:
+    def merit_of(self, fold: int, codes: Array, rows: Rows, transform: CodingName = "none") -> Merit:
         """What the codes that a fold's model has for some rows are worth."""
-        return self._merit(self.decode([fold], [codes], rows, transform)[0], rows)
+        return self._merit(self.decode([fold], [codes], rows, transform)[0], rows, transform)
 
-    def merit(self, scores: Array) -> Merit:
+    def merit(self, scores: Array, transform: CodingName = "none") -> Merit:
         """What decoded out-of-fold scores are worth over all judged rows."""
-        return self._merit(scores, self.plan.judged_rows)
+        return self._merit(scores, self.plan.judged_rows, transform)
 
     def loss_of_predictions(self, predictions: Array) -> float:
         """Loss of final predictions, values ``(n,)`` or probabilities, over all judged rows."""
@@ -241,18 +239,22 @@ class Problem:
         weights = self._weights_of(rows)
         return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
 
-    def predictions(self, scores: Array, rows: Rows) -> Array:
-        """Scores as values ``(n,)``, or as probabilities calibrated on the same rows by two slopes."""
+    def calibrator(self, scores: Array, rows: Rows, transform: CodingName) -> Calibrator | None:
+        """What makes scores of some rows probabilities, by two slopes; None for values."""
         if not self.n_classes:
-            return scores[:, 0]
-        return fit_calibrator(scores, self.truth[rows], self._weights_of(rows)).probabilities(scores)
+            return None
+        floor = ODDS_FLOOR if transform == "logit" else SCORE_FLOOR
+        return fit_calibrator(scores, self.truth[rows], self._weights_of(rows), floor=floor)
 
-    def _merit(self, scores: Array, rows: Rows) -> Merit:
+    def _merit(self, scores: Array, rows: Rows, transform: CodingName) -> Merit:
         if not np.isfinite(scores).all():
             return Merit(float("inf"), self.metric.value_of(float("inf")))
         truth, weights = self.truth[rows], self._weights_of(rows)
         ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
-        prediction = scores if ranks else self.predictions(scores, rows)
+        calibrator = None if ranks else self.calibrator(scores, rows, transform)
+        prediction = scores if self.n_classes else scores[:, 0]
+        if calibrator is not None:
+            prediction = calibrator.probabilities(scores)
         decision = decide_by(self.metric, truth, prediction, weights)
         score = compute_metric(self.metric, truth, prediction, weights, decision)
         return Merit(self._loss(score, prediction, truth, weights), score)

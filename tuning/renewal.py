@@ -23,7 +23,7 @@ from xrfm_cli.datasets import (
 from xrfm_cli.datasets.errors import TargetError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
-from xrfm_cli.tuning.coding import LogCoding, TargetCoding, TargetTransform, fit_coding
+from xrfm_cli.tuning.coding import CodingName, LogCoding, TargetCoding, fit_coding
 from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model import FittedModel, Member
 from xrfm_cli.tuning.problem import EncodedRows, find_encoded
@@ -61,7 +61,7 @@ def refit_model(
         raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
     truth, n_classes = _learnable_target(model, table), len(model.target.classes)
     weights = read_weights(table, model.schema)
-    encoded: dict[tuple[EncodingConfig, TargetTransform], EncodedRows] = {}
+    encoded: dict[tuple[EncodingConfig, CodingName], EncodedRows] = {}
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
@@ -144,8 +144,8 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
     return truth
 
 
-def _transform(member: Member) -> TargetTransform:
-    return "log" if isinstance(member.coding, LogCoding) else "none"
+def _transform(member: Member) -> CodingName:
+    return Candidate.from_dict(member.params).coding
 
 
 def _coded_anew(

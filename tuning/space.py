@@ -12,7 +12,7 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning.coding import TargetTransform
+from xrfm_cli.tuning.coding import CodingName, TargetTransform
 
 NumericTransform = Literal["standard", "quantile", "piecewise"]
 CategoryEncoding = Literal["one_hot", "target"]
@@ -22,7 +22,7 @@ CODING_CHOICES: dict[str, tuple[str, ...]] = {
     "target_transform": get_args(TargetTransform),
 }
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
 IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel family
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},
@@ -46,6 +46,11 @@ class Candidate:
     def family(self) -> str:
         """The family of its kernel."""
         return kernel_family(self.tree.leaf.kernel, self.tree.leaf.kernel_p)
+
+    @property
+    def coding(self) -> CodingName:
+        """How the target is coded: what learns log odds needs two classes as -1 and 1."""
+        return "logit" if self.tree.leaf.loss == "logistic" else self.target_transform
 
     def to_dict(self) -> dict[str, Any]:
         """One flat set of names and values, as ``--set`` takes them."""
@@ -120,7 +125,8 @@ class SearchSpace:
 
     ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
     {1, 2} costs. ``full_metric`` is for narrow tables, ``log_target`` for skewed targets of 0 or more,
-    ``pieces`` for tables of which a column for each piece of every number is not too wide.
+    ``pieces`` for tables of which a column for each piece of every number is not too wide, ``log_odds`` for
+    two classes.
     """
 
     leaf_size: int
@@ -132,6 +138,7 @@ class SearchSpace:
     sum_power: bool
     log_target: bool = False
     pieces: bool = False
+    log_odds: bool = False
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -157,7 +164,12 @@ class SearchSpace:
         return self._suits("constant")
 
     def _suits(self, kernel: str) -> bool:
-        return self.pinned.get("kernel", kernel) == kernel and not IDLE[kernel] & set(self.pinned)
+        return self.pinned.get("kernel", kernel) == kernel and not IDLE[kernel] & self._wanted
+
+    @property
+    def _wanted(self) -> set[str]:
+        """Names of pins that ask for something; least squares are what every family has."""
+        return {name for name, value in self.pinned.items() if (name, value) != ("loss", "squared")}
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """Ask the sampler for one candidate. Pinned hyperparameters are not asked for.
@@ -173,6 +185,8 @@ class SearchSpace:
             "agop_rows": self.agop_rows,
         }
         values |= self._kernel(trial)
+        if self.log_odds and values["kernel"] in ("norm", "sum_power"):
+            values["loss"] = self._choice(trial, "loss", ["squared", "logistic"])
         shapes = ["diagonal", "full"] if self.full_metric else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
         if "ridge" not in values:
@@ -201,7 +215,7 @@ class SearchSpace:
     def _refuse_idle_pins(self) -> None:
         """Refuse a pin that could do nothing, since it belongs to other kernel families."""
         kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
-        for name in sorted(IDLE.get(kernel, set()) & set(self.pinned)):
+        for name in sorted(IDLE.get(kernel, set()) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
                 f"--set {name}: belongs to the {' or '.join(others)} kernel. "

@@ -98,7 +98,7 @@ def judging_rows(fold: Fold, *, early: bool) -> Rows:
 def path_merit(problem: Problem, step: Step, iterate: Iterate) -> Merit:
     """What one model of a step's path is worth."""
     rows = judging_rows(problem.plan.folds[step.fold], early=step.early)
-    return problem.merit_of(step.fold, iterate.codes, rows, step.candidate.target_transform).rounded()
+    return problem.merit_of(step.fold, iterate.codes, rows, step.candidate.coding).rounded()
 
 
 def size_of(problem: Problem, step: Step) -> FitSize:
@@ -126,7 +126,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
     """The candidate with the best kernel near its own, under the metric learned from so many rows."""
     candidate, rows, metric = step.candidate, step.rows, step.start
     assert metric is not None
-    matrices = problem.fold(step.fold, candidate.encoding, candidate.target_transform)
+    matrices = problem.fold(step.fold, candidate.encoding, candidate.coding)
     fold = problem.plan.folds[step.fold]
     fixed = FixedMetric.prepare(
         matrices.x_train[:rows],
@@ -138,7 +138,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
         weights=None if matrices.weights is None else matrices.weights[:rows],
     )
     judged = judging_rows(fold, early=True)
-    transform = candidate.target_transform
+    transform = candidate.coding
     return refine(
         candidate, fixed, lambda codes: problem.merit_of(step.fold, codes, judged, transform), problem.pinned
     )
@@ -147,7 +147,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
 def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     """Models after ``0 .. iterations`` metric updates; fewer rows judge an early stage."""
     candidate, rows = step.candidate, step.rows
-    matrices = problem.fold(step.fold, candidate.encoding, candidate.target_transform)
+    matrices = problem.fold(step.fold, candidate.encoding, candidate.coding)
     path: list[Iterate] = []
     losses: list[float] = []
     models = iterate_tree(
@@ -185,7 +185,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
     if model.splits and "temperature" not in problem.pinned:
         # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
         options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
-        transform = step.candidate.target_transform
+        transform = step.candidate.coding
         merits = [problem.merit_of(step.fold, option, few_rows, transform) for option in options]
         best = int(np.argmin([merit.rounded().loss for merit in merits]))
         model = model.with_temperature(TEMPERATURES[best])

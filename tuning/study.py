@@ -159,10 +159,10 @@ class _Search:
         costs, done = self.result.costs, len(running.solves)
         stages = []
         for number, rows in enumerate(stage_sizes(self.problem)):
-            solves = running.solves[number] if number < done else usual_solves(rows)
+            solves = running.solves[number] if number < done else usual_solves(running.candidate, rows)
             size = stage_size(self.problem, running.candidate, rows)
             stages.append(costs.estimate(size, solves=solves))
-        last = running.solves[-1] if done == len(stages) else usual_solves(rows)
+        last = running.solves[-1] if done == len(stages) else usual_solves(running.candidate, rows)
         refit = estimate_refit(self.problem, costs, running.candidate, last_iterations=last - 1)
         return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages) + refit
 

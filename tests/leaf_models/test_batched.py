@@ -222,6 +222,7 @@ def test_what_is_fitted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert together(dataclasses.replace(euclidean, max_centers=999)) == 0
     assert together(dataclasses.replace(euclidean, max_centers=1_000)) == 5
     assert together(LeafConfig(kernel="linear")) == 0
+    assert together(LeafConfig(kernel_p=2.0, loss="logistic")) == 0  # each leaf takes steps of its own
     for module, expected in ((None, 0), (torch, 5)):  # any module stands for Triton's
         monkeypatch.setattr(leaves.coordinates, "triton_module", lambda module=module: module)
         assert together(taxicab) == together(LeafConfig(kernel="sum_power")) == expected

@@ -9,7 +9,7 @@ import torch
 from tests.leaf_variants import assert_same_bits, generator, sample
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.leaf_models import LeafConfig, NormKernel, SumPowerKernel, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, NormKernel, RFMLeaf, SumPowerKernel, fit_leaf, iterate_leaf
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.nystrom import solve_nystrom
 
@@ -95,6 +95,7 @@ def test_what_the_centers_need_on_their_diagonal_is_told(q: float, needed: float
     heard: list[Event] = []
     config = LeafConfig(kernel_q=q, bandwidth=30.0, max_centers=200, iterations=0)
     leaf = fit_leaf(x, y, config, generator=generator(), on_event=heard.append)
+    assert isinstance(leaf, RFMLeaf)
     assert leaf.jitter == needed
     assert ["200 rows needed 1.0e-06 more" in event.message for event in heard] == [True] * (needed > 0)
 

@@ -13,6 +13,7 @@ from tests.tuning.tables import same_bits
 from xrfm_cli.tuning.coding import (
     ClassCoding,
     LogCoding,
+    LogitCoding,
     TargetTransform,
     ValueCoding,
     coding_from_json,
@@ -71,6 +72,37 @@ def test_weights_count_like_copies() -> None:
     weighted = ValueCoding.fit(y, np.array([2.0, 1.0, 0.0]))
     copied = ValueCoding.fit(np.array([1.0, 1.0, 4.0]), None)
     assert (weighted.mean, weighted.deviation) == pytest.approx((copied.mean, copied.deviation))
+
+
+def test_log_odds_become_probabilities() -> None:
+    coding = LogitCoding()
+    assert coding.encode(np.array([0, 1, 1])).tolist() == [[-1.0], [1.0], [1.0]]
+    assert coding.sizes == (2, 1)
+    odds = np.array([-800.0, -30.0, -1.0, 0.0, 0.5, 30.0, 800.0])[:, None]
+    p = coding.decode(odds)
+    expected = [
+        [1 / (1 + math.exp(v)) if v < 700 else 0.0, 1 / (1 + math.exp(-v)) if v > -700 else 0.0]
+        for v in odds[:, 0]
+    ]
+    np.testing.assert_allclose(p, expected, rtol=1e-14)
+    np.testing.assert_allclose(p.sum(1), 1.0, atol=1e-15)
+    assert same_bits(coding.decode(odds[2:3]), p[2:3])
+    assert coding_from_json(json.loads(json.dumps(coding.to_json()))) == coding
+    assert fit_coding(np.array([0, 1]), 2, None, "logit") == coding
+
+
+def test_rates_of_log_odds_lead_from_start_to_end() -> None:
+    coding = LogitCoding()
+    ends = np.array([-40.0, -2.0, 0.7 - 1e-9, 0.7, 0.7 + 1e-9, 3.0, 40.0])[:, None]
+    start = np.full_like(ends, 0.7)
+    rates = coding.rates(start, ends)
+    assert rates.shape == (7, 2, 1)
+    change = coding.decode(ends) - coding.decode(start)
+    np.testing.assert_allclose(rates[:, :, 0] * (ends - start), change, rtol=1e-6, atol=1e-15)
+    step = 1e-5
+    slope = (coding.decode(ends + step) - coding.decode(ends - step)) / (2 * step)
+    np.testing.assert_allclose(coding.rates(ends, ends)[:, :, 0], slope, rtol=1e-5, atol=1e-11)
+    np.testing.assert_allclose(rates[[2, 4]], rates[[3, 3]], rtol=1e-8)
 
 
 def test_a_class_without_rows_has_no_share() -> None:

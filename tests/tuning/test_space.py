@@ -51,6 +51,20 @@ def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
     assert len({c.tree.leaf.ridge for c in found}) == len(found)
     assert {c.target_transform for c in found} == {"none"}
     assert {c.target_transform for c in drawn(space(log_target=True))} == {"none", "log"}
+    assert {c.tree.leaf.loss for c in found} == {"squared"}
+
+
+def test_log_odds_are_drawn_for_kernel_machines_alone() -> None:
+    found = drawn(space(log_odds=True))
+    assert {c.tree.leaf.loss for c in found if kernel_of(c) == "linear"} == {"squared"}
+    for kernel in ("l1", "l2", "lp", "sum_power"):
+        assert {c.tree.leaf.loss for c in found if kernel_of(c) == kernel} == {"squared", "logistic"}
+    assert {(c.tree.leaf.loss, c.coding) for c in found} == {("squared", "none"), ("logistic", "logit")}
+    pinned = space({"loss": "logistic"}, log_odds=True)
+    assert {kernel_of(c) for c in drawn(pinned)} == {"l1", "l2", "lp", "sum_power"}
+    assert not pinned.tries_constant
+    assert {kernel_of(c) for c in drawn(space({"loss": "squared"}, log_odds=True))} >= {"l2", "linear"}
+    assert space({"loss": "squared"}, log_odds=True).tries_constant
 
 
 def test_what_a_table_does_not_suit_is_not_drawn() -> None:
@@ -100,6 +114,7 @@ PINS: list[dict[str, Any]] = [
     {"numeric_transform": "standard"},
     {"category_encoding": "target"},
     {"target_transform": "log"},
+    {"loss": "logistic"},
 ]
 
 
@@ -143,6 +158,7 @@ def test_pins_do_not_move_what_is_drawn_besides() -> None:
         ({"kernel": "linear", "kernel_p": 1.0}, "--set kernel_p: belongs to the norm kernel"),
         ({"kernel": "constant", "target_transform": "log"}, "--set target_transform: belongs to the norm"),
         ({"kernel": "constant", "ridge": 1.0}, "--set ridge: belongs to the norm or sum_power or linear"),
+        ({"kernel": "linear", "loss": "logistic"}, "--set loss: belongs to the norm or sum_power kernel"),
         ({"kernel": "norm", "power": 2}, "--set power: belongs to the sum_power kernel"),
         ({"kernel": "sum_power", "kernel_p": 2.0}, "Add --set kernel=norm or leave it out"),
         ({"kernel_p": 2.0, "power": 2}, "--set power: belongs to the sum_power kernel"),
@@ -199,6 +215,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest(name: str, nearest: str) ->
         {"category_encoding": "hash"},
         {"target_transform": "sqrt"},
         {"target_transform": 1},
+        {"loss": "hinge"},
         {"leaf_size": 1},
         {"overlap": 0.9},
         {"temperature": -0.1},
@@ -240,6 +257,16 @@ def test_half_of_the_first_kernels_learn_logarithms_where_they_may() -> None:
         assert abs(transforms.count("log") - transforms.count("none")) <= 1
         assert "target_transform" not in first[-1]
     assert all("target_transform" not in p for p in first_candidates(space()))
+
+
+def test_some_of_the_first_kernels_of_each_family_learn_log_odds_where_they_may() -> None:
+    first = first_candidates(space(log_odds=True, pieces=True))
+    losses = [(p["family"], p["loss"]) for p in first if p["family"] not in ("linear", "constant")]
+    assert losses[:2] == [("l2", "logistic"), ("l2", "squared")]
+    assert {family for family, loss in losses if loss == "logistic"} == {"l2", "l1", "lp", "sum_power"}
+    assert {family for family, loss in losses if loss == "squared"} == {"l2", "l1", "sum_power"}
+    assert all("loss" not in p for p in first if p["family"] in ("linear", "constant"))
+    assert all("loss" not in p for p in first_candidates(space()))
 
 
 @pytest.mark.parametrize("log_target", [False, True])

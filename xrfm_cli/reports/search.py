@@ -95,6 +95,7 @@ CHOICES = (
     "numeric_transform",
     "category_encoding",
     "target_transform",
+    "loss",
 )
 
 
