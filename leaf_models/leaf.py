@@ -20,6 +20,7 @@ from xrfm_cli.leaf_models.transform import Transform
 # Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
 # differently for other shapes, and a row's prediction must not depend on the rows around it.
 BLOCK_ROWS = 256
+LARGEST_ODDS = 100.0  # logarithm of the odds that one row in any number of rows could give
 MISFIT = "the model's tensors do not fit together. Fit the model again."
 
 
@@ -157,7 +158,7 @@ class RFMLeaf:
         bandwidth, intercept = float(facts["bandwidth"]), float(facts.get("intercept", 0.0))
         if not 0 < bandwidth < math.inf:
             raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
-        if not math.isfinite(intercept):
+        if not abs(intercept) <= LARGEST_ODDS:
             raise ModelFileError(f"a leaf has the intercept {intercept}. Fit the model again.")
         (m, d), c = _sides(tensors["centers"]), tensors["coefficients"].shape[-1]
         if m < 1:

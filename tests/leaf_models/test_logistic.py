@@ -192,8 +192,9 @@ def test_state_comes_back_and_rows_stand_alone(config: LeafConfig) -> None:
     repeated = list(iterate_leaf(x.float(), y.float(), config, generator=generator()))
     assert len(repeated) == config.iterations + 1
     assert_same_bits(repeated[-1].predict(x.float()), predicted)
-    with pytest.raises(ModelFileError, match="intercept"):
-        leaf_from_state(facts | {"intercept": float("nan")}, tensors)
+    for wrong in (float("nan"), float("inf"), -1e300):
+        with pytest.raises(ModelFileError, match="intercept"):
+            leaf_from_state(facts | {"intercept": wrong}, tensors)
 
 
 @pytest.mark.parametrize("y", [[[0.5, 0.1]] * 4, [[1.5]] * 4], ids=["two outputs", "no class"])
