@@ -74,7 +74,7 @@ def solve_logistic(
     >>> solve_logistic(solve, torch.tensor([[-1.0], [1.0]]), 1.0, enough=0.0).coefficients.ravel()
     tensor([-1.1438,  1.1438])
     """
-    t = (widened(y) + 1) / 2
+    t = ((widened(y) + 1) / 2).clamp(0, 1)  # means of equal classes are rounded
     mass = torch.ones_like(t) if weights is None else widened(weights)[:, None]
     total = float(mass.sum())
     share = (float((mass * t).sum()) + 0.5) / (total + 1.0)  # a leaf of one class is not certain of it

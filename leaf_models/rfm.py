@@ -27,6 +27,7 @@ from xrfm_cli.leaf_models.steps import (
     solve_with_centers,
 )
 
+ROUNDING = 1e-4  # by which a mean of equal classes may be beyond them
 GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
 GRADIENT_PAIRS = 1 << 20  # of rows and centers a block: what is computed of them stays near the processor
 DEFAULT_MEMORY_BYTES = 4 << 30
@@ -86,7 +87,7 @@ def iterate_leaf(
         _check_linear(x, memory_bytes)
         yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
         return
-    if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1).any())):
+    if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
         raise InputError("a leaf of log odds wants one column of targets between -1 and 1.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)

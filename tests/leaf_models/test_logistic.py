@@ -197,6 +197,11 @@ def test_state_comes_back_and_rows_stand_alone(config: LeafConfig) -> None:
             leaf_from_state(facts | {"intercept": wrong}, tensors)
 
 
+def test_means_of_equal_classes_may_be_rounded() -> None:
+    x, y = classes(40)
+    torch.testing.assert_close(fit(x, y * (1 + 1e-7)).predict(x), fit(x, y).predict(x))
+
+
 @pytest.mark.parametrize("y", [[[0.5, 0.1]] * 4, [[1.5]] * 4], ids=["two outputs", "no class"])
 def test_targets_that_are_no_two_classes_are_refused(y: list[list[float]]) -> None:
     x, _ = sample(4)
