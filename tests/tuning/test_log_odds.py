@@ -127,3 +127,17 @@ def test_their_cost_is_that_of_two_factorisations() -> None:
     assert odds.products(3) == 2 * plain.products(3)
     assert odds.pairs(3) == plain.pairs(3)
     assert odds.family != plain.family
+
+
+def test_copies_with_either_class_are_learned_as_one_row_between_them() -> None:
+    columns = law(60)
+    classes = np.where(columns["y"] > 1.7, "yes", "no")
+    copies = {name: np.tile(np.asarray(columns[name]), 5).tolist() for name in ("a", "b", "town")}
+    some = [*np.tile(classes, 4), *np.where(classes == "yes", "no", "yes")]  # a fifth of each row's is wrong
+    model = fit(table_of(copies | {"y": some}), folds=2, pinned=PINNED | {"leaf_size": 40})
+    (member,) = model.members
+    assert len(member.tree.leaves) > 1
+    assert sum(leaf.n_rows for leaf in member.tree.leaves) == 60
+    p = answers(model, table_of(copies))
+    assert ((p[:60, 1] > 0.5) == (classes == "yes")).mean() > 0.8
+    assert p.max() < 0.95
