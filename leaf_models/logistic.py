@@ -34,12 +34,20 @@ class Ridged:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LossSolution:
-    """Coefficients and intercept of log odds, and what it took to get them."""
+    """Coefficients and intercept under a loss, and what it took to get them."""
 
-    coefficients: Tensor  # (m, 1)
+    coefficients: Tensor  # (m, c)
+    least_squares: Tensor  # (m, c): those that the metric is learned from, whatever the loss
     intercept: float
     jitter: float  # the most that a step had to add to the diagonal, 0 as a rule
     solves: int
+
+
+def of_least_squares(coefficients: Tensor, jitter: float) -> LossSolution:
+    """What least squares have come to; they have no intercept."""
+    return LossSolution(
+        coefficients=coefficients, least_squares=coefficients, intercept=0.0, jitter=jitter, solves=1
+    )
 
 
 def solve_logistic(
@@ -108,7 +116,13 @@ def solve_logistic(
         moved = float((mass * (torch.sigmoid(odds) - p).abs()).sum()) / total
         if moved <= enough * 2 * share * (1 - share):
             break
-    return LossSolution(coefficients=found.coefficients, intercept=intercept, jitter=jitter, solves=solves)
+    return LossSolution(
+        coefficients=found.coefficients,
+        least_squares=least_squares.coefficients,
+        intercept=intercept,
+        jitter=jitter,
+        solves=solves,
+    )
 
 
 def _between(start: Ridged, end: Ridged, share: float) -> Ridged:

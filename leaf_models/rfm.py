@@ -6,6 +6,7 @@ The one entry for leaves of every family; those without a kernel are fitted in :
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
 import torch
@@ -95,12 +96,16 @@ def iterate_leaf(
     for step in range(config.iterations + 1):
         placed = place_rows(x, weights, config, metric, scale_rows, centers)
         if centers is None:
-            leaf = solve_directly(x, y, weights, config, placed, on_event)
+            leaf, least_squares = solve_directly(x, y, weights, config, placed, on_event)
         else:
-            leaf = solve_with_centers(x, y, weights, config, placed, centers, memory_bytes, on_event)
+            leaf, least_squares = solve_with_centers(
+                x, y, weights, config, placed, centers, memory_bytes, on_event
+            )
         yield leaf
         if step < config.iterations:
-            metric = _updated_metric(leaf, x, weights, generator, memory_bytes)
+            # Log odds of classes that are nearly apart are steep where least squares are not, and say less.
+            learner = replace(leaf, coefficients=least_squares)
+            metric = _updated_metric(learner, x, weights, generator, memory_bytes)
 
 
 def fit_leaf(

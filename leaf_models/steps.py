@@ -13,7 +13,7 @@ from xrfm_cli.leaf_models.config import LeafConfig, Loss
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf, expand
-from xrfm_cli.leaf_models.logistic import LossSolution, Ridged, solve_logistic
+from xrfm_cli.leaf_models.logistic import LossSolution, Ridged, of_least_squares, solve_logistic
 from xrfm_cli.leaf_models.nystrom import NystromSolution, solve_nystrom
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.solver import restore_lower_, solve_ridge
@@ -79,12 +79,12 @@ def solve_directly(
     config: LeafConfig,
     placed: PlacedRows,
     on_event: OnEvent,
-) -> RFMLeaf:
-    """Solve directly, every row a center."""
+) -> tuple[RFMLeaf, Tensor]:
+    """Solve directly, every row a center: the leaf, and the coefficients ``(n, c)`` of least squares."""
     matrix = symmetric_kernel(make_kernel(config, placed.kernel_bandwidth), placed.u)
     solution = solve_by_loss(matrix, y, config.loss, config.ridge, weights)
     tell_jitter(len(x), solution.jitter, on_event)
-    return RFMLeaf(
+    leaf = RFMLeaf(
         config=config,
         centers=x,
         coefficients=solution.coefficients,
@@ -93,6 +93,7 @@ def solve_directly(
         jitter=solution.jitter,
         intercept=solution.intercept,
     )
+    return leaf, solution.least_squares
 
 
 def solve_by_loss(
@@ -101,7 +102,7 @@ def solve_by_loss(
     """Solve for either loss; least squares have no intercept. The kernel matrix is overwritten."""
     if loss == "squared":
         found = solve_ridge(kernel, y, ridge, weights, polish=polish)
-        return LossSolution(coefficients=found.coefficients, intercept=0.0, jitter=found.jitter, solves=1)
+        return of_least_squares(found.coefficients, found.jitter)
     diagonal = kernel.diagonal().clone()
 
     def solve(z: Tensor, w: Tensor) -> Ridged:
@@ -114,7 +115,11 @@ def solve_by_loss(
         return Ridged(coefficients=alpha, values=values, at_centers=values, jitter=found.jitter)
 
     solution = solve_logistic(solve, y, ridge, weights)
-    return replace(solution, coefficients=solution.coefficients.to(y.dtype))
+    return replace(
+        solution,
+        coefficients=solution.coefficients.to(y.dtype),
+        least_squares=solution.least_squares.to(y.dtype),
+    )
 
 
 def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
@@ -133,8 +138,8 @@ def solve_with_centers(
     centers: Tensor,
     memory_bytes: int,
     on_event: OnEvent,
-) -> RFMLeaf:
-    """Solve iteratively with the rows ``centers (m,)`` as centers."""
+) -> tuple[RFMLeaf, Tensor]:
+    """As :func:`solve_directly`, but iteratively with the rows ``centers (m,)`` as centers."""
     kernel, few = make_kernel(config, placed.kernel_bandwidth), prepare_centers(placed.u[centers])
 
     def solve(z: Tensor, w: Tensor | None) -> NystromSolution:
@@ -159,11 +164,11 @@ def solve_with_centers(
 
     if config.loss == "squared":
         found = solve(y, weights)
-        solution = LossSolution(coefficients=found.coefficients, intercept=0.0, jitter=found.jitter, solves=1)
+        solution = of_least_squares(found.coefficients, found.jitter)
     else:
         solution = solve_logistic(solve_at_rows, y, config.ridge, weights)
     tell_jitter(len(centers), solution.jitter, on_event)
-    return RFMLeaf(
+    leaf = RFMLeaf(
         config=config,
         centers=x[centers],
         coefficients=solution.coefficients,
@@ -172,6 +177,7 @@ def solve_with_centers(
         jitter=solution.jitter,
         intercept=solution.intercept,
     )
+    return leaf, solution.least_squares
 
 
 def fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEvent) -> int | None:
