@@ -96,9 +96,11 @@ def solve_logistic(
 
     least_squares = solve((t - share).to(y.dtype), mass[:, 0].to(y.dtype))
     odds = torch.logit((widened(least_squares.values) + share).clamp(CLIP, 1 - CLIP))
-    zeros = [torch.zeros_like(part) for part in (least_squares.coefficients, least_squares.values)]
     found = Ridged(
-        coefficients=zeros[0], values=zeros[1], at_centers=0 * least_squares.at_centers, jitter=0.0
+        coefficients=torch.zeros_like(least_squares.coefficients),
+        values=torch.zeros_like(least_squares.values),
+        at_centers=torch.zeros_like(least_squares.at_centers),
+        jitter=0.0,
     )
     value, jitter, solves = objective(found), least_squares.jitter, 1
     for _ in range(STEPS):
