@@ -40,14 +40,11 @@ class LossSolution:
     least_squares: Tensor  # (m, c): those that the metric is learned from, whatever the loss
     intercept: float
     jitter: float  # the most that a step had to add to the diagonal, 0 as a rule
-    solves: int
 
 
 def of_least_squares(coefficients: Tensor, jitter: float) -> LossSolution:
     """What least squares have come to; they have no intercept."""
-    return LossSolution(
-        coefficients=coefficients, least_squares=coefficients, intercept=0.0, jitter=jitter, solves=1
-    )
+    return LossSolution(coefficients=coefficients, least_squares=coefficients, intercept=0.0, jitter=jitter)
 
 
 def solve_logistic(
@@ -102,13 +99,13 @@ def solve_logistic(
         at_centers=torch.zeros_like(least_squares.at_centers),
         jitter=0.0,
     )
-    value, jitter, solves = objective(found), least_squares.jitter, 1
+    value, jitter = objective(found), least_squares.jitter
     for _ in range(STEPS):
         p = torch.sigmoid(odds)
         curvature = (p * (1 - p)).clamp(min=LEAST_CURVATURE)
         targets = odds - intercept + (t - p) / curvature
         reached = solve(targets.to(y.dtype), (4 * mass * curvature)[:, 0].to(y.dtype))
-        solves, jitter = solves + 1, max(jitter, reached.jitter)
+        jitter = max(jitter, reached.jitter)
         for halving in range(HALVINGS + 1):
             tried = _between(found, reached, 0.5**halving)
             if (tried_value := objective(tried)) < value:
@@ -123,7 +120,6 @@ def solve_logistic(
         least_squares=least_squares.coefficients,
         intercept=intercept,
         jitter=jitter,
-        solves=solves,
     )
 
 

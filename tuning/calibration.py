@@ -67,6 +67,16 @@ class Calibrator:
         )
 
 
+def outcomes(scores: Array, calibrator: Calibrator | None) -> Array:
+    """What scores ``(n, 1)`` or ``(n, classes)`` come to: values ``(n,)``, or probabilities where calibrated.
+
+    Class scores without a calibrator stay as they are: a metric of ranks needs no more.
+    """
+    if calibrator is not None:
+        return calibrator.probabilities(scores)
+    return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
 def fit_calibrator(
     scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, floor: float = SCORE_FLOOR
 ) -> Calibrator:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Repair
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.calibration import Calibrator, fit_temperature
+from xrfm_cli.tuning.calibration import Calibrator, fit_temperature, outcomes
 from xrfm_cli.tuning.coding import CodingName
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.decision import Decision
@@ -117,7 +117,7 @@ def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
 
 def _outputs(ranked: list[tuple[int, Judgement]], calibrators: Sequence[Calibrator | None]) -> list[Array]:
     return [
-        _predictions(judgement, calibrator)
+        outcomes(judgement.scores, calibrator)
         for (_, judgement), calibrator in zip(ranked, calibrators, strict=True)
     ]
 
@@ -159,10 +159,6 @@ def _affordable_weights(
 
 def _calibrator(problem: Problem, judgement: Judgement) -> Calibrator | None:
     return problem.calibrator(judgement.scores, problem.plan.judged_rows, judgement.candidate.coding)
-
-
-def _predictions(judgement: Judgement, calibrator: Calibrator | None) -> Array:
-    return judgement.scores[:, 0] if calibrator is None else calibrator.probabilities(judgement.scores)
 
 
 def _refit(

@@ -14,7 +14,7 @@ from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.trees import TreeModel
-from xrfm_cli.tuning.calibration import Calibrator
+from xrfm_cli.tuning.calibration import Calibrator, outcomes
 from xrfm_cli.tuning.coding import TargetCoding
 from xrfm_cli.tuning.decision import Decision
 from xrfm_cli.tuning.intervals import Intervals
@@ -44,8 +44,7 @@ class Member:
 
     def prediction(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Values ``(n,)`` or probabilities ``(n, classes)``."""
-        scores = self.scores(x)
-        return scores[:, 0] if self.calibrator is None else self.calibrator.probabilities(scores)
+        return outcomes(self.scores(x), self.calibrator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

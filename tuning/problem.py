@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, TargetSchema, fit_encoder
 from xrfm_cli.datasets.errors import SchemaError
-from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR, Calibrator, fit_calibrator
+from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR, Calibrator, fit_calibrator, outcomes
 from xrfm_cli.tuning.coding import CodingName, LogCoding, TargetCoding, fit_coding
 from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision
 from xrfm_cli.tuning.ensemble import rounded
@@ -252,9 +252,7 @@ class Problem:
         truth, weights = self.truth[rows], self._weights_of(rows)
         ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
         calibrator = None if ranks else self.calibrator(scores, rows, transform)
-        prediction = scores if self.n_classes else scores[:, 0]
-        if calibrator is not None:
-            prediction = calibrator.probabilities(scores)
+        prediction = outcomes(scores, calibrator)
         decision = decide_by(self.metric, truth, prediction, weights)
         score = compute_metric(self.metric, truth, prediction, weights, decision)
         return Merit(self._loss(score, prediction, truth, weights), score)

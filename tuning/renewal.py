@@ -65,16 +65,16 @@ def refit_model(
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
-        config, transform = member.encoder.config, _transform(member)
-        coding = _coded_anew(member, truth, n_classes, weights)
+        candidate, config = Candidate.from_dict(member.params), member.encoder.config
+        coding = _coded_anew(member.coding, candidate.coding, truth, n_classes, weights)
         coded = coding.encode(truth)
-        found = find_encoded(encoded, config, transform)
+        found = find_encoded(encoded, config, candidate.coding)
         if found is None:
             target = np.eye(n_classes)[truth] if n_classes else coded
             found = EncodedRows.fit(
                 table, model.schema, config, target=target, weights=weights, seed=seed, device=device
             )
-        encoded[config, transform], encoder = found, found.encoder
+        encoded[config, candidate.coding], encoder = found, found.encoder
         metric = align_metric(
             mean_metric(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
         )
@@ -82,7 +82,7 @@ def refit_model(
             found,
             torch.from_numpy(coded).float().to(device),
             None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
-            Candidate.from_dict(member.params),
+            candidate,
             metric,
             iterations=min(1, int(member.params["iterations"])),
             generator=trial_generator(seed, member.trial, REFIT_FOLD, 0),
@@ -135,7 +135,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
             "Fit it anew without --from."
         )
-    if any(_transform(member) == "log" for member in model.members) and (truth < 0).any():
+    if any(isinstance(member.coding, LogCoding) for member in model.members) and (truth < 0).any():
         row = int(np.flatnonzero(truth < 0)[0])
         raise TargetError(
             f"{table.source}: '{name}' is {truth[row]:g} in the {row + 1:,}. row with a target, but the "
@@ -144,13 +144,13 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
     return truth
 
 
-def _transform(member: Member) -> CodingName:
-    return Candidate.from_dict(member.params).coding
-
-
 def _coded_anew(
-    member: Member, truth: NDArray[Any], n_classes: int, weights: NDArray[np.float64] | None
+    old: TargetCoding,
+    transform: CodingName,
+    truth: NDArray[Any],
+    n_classes: int,
+    weights: NDArray[np.float64] | None,
 ) -> TargetCoding:
-    """A member's coding of the new rows; the factor stays, as no out-of-fold predictions are made here."""
-    factor = member.coding.factor if isinstance(member.coding, LogCoding) else 1.0
-    return fit_coding(truth, n_classes, weights, _transform(member), factor)
+    """A coding of the new rows; the factor stays, as no out-of-fold predictions are made here."""
+    factor = old.factor if isinstance(old, LogCoding) else 1.0
+    return fit_coding(truth, n_classes, weights, transform, factor)
