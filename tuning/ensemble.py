@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,23 @@ def greedy_weights(
         if min(losses) < best_loss:
             best_loss, best_counts = min(losses), counts
     return (best_counts / best_counts.sum()).tolist()
+
+
+def choose_pool(kinds: Sequence[Hashable], *, best: int, of_each_kind: int) -> list[int]:
+    """Places, in a ranking, of those that an ensemble is chosen from: the best, and the best of each kind.
+
+    A long search ends with many near copies of its best trial, which err alike.
+
+    >>> choose_pool(["a", "a", "a", "b", "c", "b"], best=2, of_each_kind=1)
+    [0, 1, 3, 4]
+    """
+    seen: Counter[Hashable] = Counter()
+    pool = []
+    for place, kind in enumerate(kinds):
+        seen[kind] += 1
+        if place < best or seen[kind] <= of_each_kind:
+            pool.append(place)
+    return pool
 
 
 def rounded(value: float) -> float:

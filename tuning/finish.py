@@ -16,7 +16,7 @@ from xrfm_cli.tuning.calibration import Calibrator, fit_temperature, outcomes
 from xrfm_cli.tuning.coding import CodingName
 from xrfm_cli.tuning.cost import CostModel, fit_size
 from xrfm_cli.tuning.decision import Decision
-from xrfm_cli.tuning.ensemble import greedy_weights
+from xrfm_cli.tuning.ensemble import choose_pool, greedy_weights
 from xrfm_cli.tuning.evaluation import Judgement
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.model import Member
@@ -29,7 +29,8 @@ from xrfm_cli.tuning.trials import SearchResult
 
 Array = NDArray[np.float64]
 EncodedCache = dict[tuple[EncodingConfig, CodingName], EncodedRows]
-CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen
+CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen,
+OF_EACH_KIND = 2  # and of each kind the best
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,8 +112,15 @@ def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int)
 
 
 def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
-    """The best finished trials, best first."""
-    return sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))[:CANDIDATES]
+    """The finished trials from which the ensemble is chosen, best first."""
+    ranked = sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))
+    kinds = [_kind(judgement.candidate) for _, judgement in ranked]
+    return [ranked[place] for place in choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)]
+
+
+def _kind(candidate: Candidate) -> tuple[str, ...]:
+    """What members that err differently differ in."""
+    return candidate.family, candidate.tree.leaf.metric_shape, candidate.encoding.numeric, candidate.coding
 
 
 def _outputs(ranked: list[tuple[int, Judgement]], calibrators: Sequence[Calibrator | None]) -> list[Array]:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xrfm_cli.tuning.ensemble import greedy_weights, rounded
+from tests.tuning.tables import law, table_of
+from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
+from xrfm_cli.datasets.events import ignore_event
+from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.cost import CostModel
+from xrfm_cli.tuning.ensemble import choose_pool, greedy_weights, rounded
+from xrfm_cli.tuning.evaluation import Judgement
+from xrfm_cli.tuning.finish import finish_ensemble
+from xrfm_cli.tuning.prepare import prepare_problem
+from xrfm_cli.tuning.space import Candidate
+from xrfm_cli.tuning.trials import SearchResult
 
 
 def weights_of(predictions: list[list[float]], truth: list[float], **options: int) -> list[float]:
@@ -86,3 +97,57 @@ def test_rounding_keeps_seven_digits() -> None:
     assert rounded(1234567890.0) == 1234568000.0
     assert rounded(-1e-20) == -1e-20
     assert rounded(float("nan")) == rounded(float("-inf")) == float("inf")
+
+
+@given(
+    kinds=st.lists(st.sampled_from("abcd"), max_size=40),
+    best=st.integers(1, 10),
+    of_each_kind=st.integers(0, 3),
+)
+def test_a_pool_holds_the_best_and_the_best_of_each_kind(
+    kinds: list[str], best: int, of_each_kind: int
+) -> None:
+    pool = choose_pool(kinds, best=best, of_each_kind=of_each_kind)
+    assert pool == sorted(set(pool))
+    assert pool[:best] == list(range(min(best, len(kinds))))
+    for kind in set(kinds):
+        ranked = [place for place, own in enumerate(kinds) if own == kind]
+        chosen = [place for place in ranked if place in pool]
+        assert chosen == ranked[: len(chosen)]
+        assert len(chosen) >= min(of_each_kind, len(ranked))
+        assert all(place < best for place in chosen[of_each_kind:])
+
+
+def test_after_many_near_copies_a_kernel_that_errs_differently_is_a_member() -> None:
+    """Thirty trials of one kind are better than that of another; the mean of the two kinds is exact."""
+    table = table_of(law(60))
+    schema, target = infer_schema(table, SchemaOverrides(target="y")), infer_target(table, "y")
+    problem = prepare_problem(table, schema, target, FitConfig(trials=1)).problem
+    errors = np.random.default_rng(0).normal(size=len(problem.judged_truth))
+
+    def judgement(scale: float, kernel_p: float) -> Judgement:
+        candidate = Candidate.from_dict({"kernel": "norm", "kernel_p": kernel_p})
+        folds = [problem.fold(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
+        return Judgement(
+            candidate=candidate,
+            scores=(problem.judged_truth + scale * errors)[:, None],
+            loss=abs(scale),
+            score=abs(scale),
+            factor=1.0,
+            iterations=0,
+            last_iterations=0,
+            metrics=tuple(torch.ones(fold.x_train.shape[1]) for fold in folds),
+            temperature=0.0,
+        )
+
+    scales = [(1 + 0.001 * k, 2.0) for k in range(30)] + [(-1.1, 1.0)]
+    result = SearchResult(
+        judgements=[(number, judgement(*scale)) for number, scale in enumerate(scales)],
+        costs=CostModel(product_rate=float("inf")),
+    )
+    finished = finish_ensemble(
+        problem, result, max_members=3, seconds_left=lambda: float("inf"), on_event=ignore_event
+    )
+    weights = {member.trial: member.weight for member in finished.members}
+    assert weights[30] == pytest.approx(1 / 2.1, abs=0.02)
+    assert np.abs(finished.predictions - problem.judged_truth).max() < 0.1
