@@ -118,8 +118,14 @@ def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
     return [ranked[place] for place in choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)]
 
 
-def _kind(candidate: Candidate) -> tuple[str, ...]:
-    """What members that err differently differ in."""
+def _kind(candidate: Candidate) -> tuple[str, ...] | None:
+    """What members that err differently differ in.
+
+    A constant is of no kind: averaged with others it changes no rank, so that for a metric of ranks it would
+    take weight and a place for nothing.
+    """
+    if candidate.family == "constant":
+        return None
     return candidate.family, candidate.tree.leaf.metric_shape, candidate.encoding.numeric, candidate.coding
 
 
