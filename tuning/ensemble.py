@@ -43,19 +43,19 @@ def greedy_weights(
     return (best_counts / best_counts.sum()).tolist()
 
 
-def choose_pool(kinds: Sequence[Hashable | None], *, best: int, of_each_kind: int) -> list[int]:
+def choose_pool(kinds: Sequence[Hashable], *, best: int, of_each_kind: int) -> list[int]:
     """Places, in a ranking, of those that an ensemble is chosen from: the best, and the best of each kind.
 
-    A long search ends with many near copies of its best trial, which err alike. None is of no kind.
+    A long search ends with many near copies of its best trial, which err alike.
 
-    >>> choose_pool(["a", "a", "a", "b", None, "c", "b"], best=2, of_each_kind=1)
-    [0, 1, 3, 5]
+    >>> choose_pool(["a", "a", "a", "b", "c", "b"], best=2, of_each_kind=1)
+    [0, 1, 3, 4]
     """
-    seen: Counter[Hashable | None] = Counter()
+    seen: Counter[Hashable] = Counter()
     pool = []
     for place, kind in enumerate(kinds):
         seen[kind] += 1
-        if place < best or (kind is not None and seen[kind] <= of_each_kind):
+        if place < best or seen[kind] <= of_each_kind:
             pool.append(place)
     return pool
 

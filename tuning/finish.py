@@ -65,7 +65,7 @@ def finish_ensemble(
     on_event: OnEvent,
 ) -> Finished:
     """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
-    ranked = _ranked(result)
+    ranked = _ranked(problem, result)
     calibrators = [_calibrator(problem, judgement) for _, judgement in ranked]
     outputs = _outputs(ranked, calibrators)
     weights = _affordable_weights(problem, result, ranked, outputs, max_members, seconds_left(), on_event)
@@ -105,27 +105,27 @@ def finish_ensemble(
 
 def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int) -> float:
     """Expected seconds of the final fits of the ensemble that would be chosen now."""
-    ranked = _ranked(result)
+    ranked = _ranked(problem, result)
     outputs = _outputs(ranked, [_calibrator(problem, judgement) for _, judgement in ranked])
     weights = greedy_weights(outputs, problem.loss_of_predictions, max_members=max_members)
     return _refit_seconds(problem, result, ranked, weights)
 
 
-def _ranked(result: SearchResult) -> list[tuple[int, Judgement]]:
-    """The finished trials from which the ensemble is chosen, best first."""
+def _ranked(problem: Problem, result: SearchResult) -> list[tuple[int, Judgement]]:
+    """The finished trials from which the ensemble is chosen, best first.
+
+    Where only the order of the rows counts, a constant is among them if nothing is better. Averaged with
+    others it changes no order: it would take weight for nothing, and their probabilities lose what they say.
+    """
     ranked = sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))
+    if problem.metric.is_ranking:
+        ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
     kinds = [_kind(judgement.candidate) for _, judgement in ranked]
     return [ranked[place] for place in choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)]
 
 
-def _kind(candidate: Candidate) -> tuple[str, ...] | None:
-    """What members that err differently differ in.
-
-    A constant is of no kind: averaged with others it changes no rank, so that for a metric of ranks it would
-    take weight and a place for nothing.
-    """
-    if candidate.family == "constant":
-        return None
+def _kind(candidate: Candidate) -> tuple[str, ...]:
+    """What members that err differently differ in."""
     return candidate.family, candidate.tree.leaf.metric_shape, candidate.encoding.numeric, candidate.coding
 
 

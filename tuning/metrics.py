@@ -40,6 +40,11 @@ class Metric:
         """Whether another class than the most probable one can serve the metric better."""
         return self.needs == "labels" and self.name != "accuracy"
 
+    @property
+    def is_ranking(self) -> bool:
+        """Whether it follows from the order of the rows by each class's probability alone."""
+        return self.name in ("auc", "average_precision")
+
     def loss(self, value: float) -> float:
         """The same figure, oriented so that less is better."""
         return value if self.lower_is_better else 1.0 - value
@@ -114,7 +119,7 @@ def evaluate_metrics(
             continue
         if metric.name == "poisson_deviance" and np.min(truth) < 0:
             continue
-        if metric.name in ("auc", "average_precision") and len(np.unique(truth)) < 2:
+        if metric.is_ranking and len(np.unique(truth)) < 2:
             continue
         out[metric.name] = compute_metric(metric, truth, prediction, weights, decision)
     return out

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from tests.tuning.tables import law, table_of
+from tests.tuning.tables import task_table
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.datasets.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.cost import CostModel
 from xrfm_cli.tuning.ensemble import choose_pool, greedy_weights, rounded
 from xrfm_cli.tuning.evaluation import Judgement
-from xrfm_cli.tuning.finish import finish_ensemble
+from xrfm_cli.tuning.finish import Finished, finish_ensemble
 from xrfm_cli.tuning.prepare import prepare_problem
+from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.space import Candidate
 from xrfm_cli.tuning.trials import SearchResult
 
@@ -100,12 +104,12 @@ def test_rounding_keeps_seven_digits() -> None:
 
 
 @given(
-    kinds=st.lists(st.sampled_from(["a", "b", "c", None]), max_size=40),
+    kinds=st.lists(st.sampled_from("abcd"), max_size=40),
     best=st.integers(1, 10),
     of_each_kind=st.integers(0, 3),
 )
 def test_a_pool_holds_the_best_and_the_best_of_each_kind(
-    kinds: list[str | None], best: int, of_each_kind: int
+    kinds: list[str], best: int, of_each_kind: int
 ) -> None:
     pool = choose_pool(kinds, best=best, of_each_kind=of_each_kind)
     assert pool == sorted(set(pool))
@@ -114,41 +118,64 @@ def test_a_pool_holds_the_best_and_the_best_of_each_kind(
         ranked = [place for place, own in enumerate(kinds) if own == kind]
         chosen = [place for place in ranked if place in pool]
         assert chosen == ranked[: len(chosen)]
-        wanted = of_each_kind if kind is not None else 0
-        assert len(chosen) >= min(wanted, len(ranked))
-        assert all(place < best for place in chosen[wanted:])
+        assert len(chosen) >= min(of_each_kind, len(ranked))
+        assert all(place < best for place in chosen[of_each_kind:])
+
+
+def problem_of(task: str) -> Problem:
+    """The problem of sixty rows."""
+    table = task_table(task, 60)
+    schema, target = infer_schema(table, SchemaOverrides(target="y")), infer_target(table, "y")
+    return prepare_problem(table, schema, target, FitConfig(trials=1)).problem
+
+
+def judgement_of(problem: Problem, scores: NDArray[np.float64], loss: float, **params: Any) -> Judgement:
+    """A candidate as if it had been judged so, with the identity as metric."""
+    candidate = Candidate.from_dict(params)
+    folds = [problem.fold(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
+    return Judgement(
+        candidate=candidate,
+        scores=scores,
+        loss=loss,
+        score=loss,
+        factor=1.0,
+        iterations=0,
+        last_iterations=0,
+        metrics=tuple(torch.ones(fold.x_train.shape[1]) for fold in folds),
+        temperature=0.0,
+    )
+
+
+def finished(problem: Problem, judgements: list[Judgement]) -> Finished:
+    """The ensemble of three members at most."""
+    costs = CostModel(product_rate=float("inf"))
+    result = SearchResult(judgements=list(enumerate(judgements)), costs=costs)
+    return finish_ensemble(
+        problem, result, max_members=3, seconds_left=lambda: float("inf"), on_event=ignore_event
+    )
 
 
 def test_after_many_near_copies_a_kernel_that_errs_differently_is_a_member() -> None:
     """Thirty trials of one kind are better than that of another; the mean of the two kinds is exact."""
-    table = table_of(law(60))
-    schema, target = infer_schema(table, SchemaOverrides(target="y")), infer_target(table, "y")
-    problem = prepare_problem(table, schema, target, FitConfig(trials=1)).problem
-    errors = np.random.default_rng(0).normal(size=len(problem.judged_truth))
+    problem = problem_of("regression")
+    truth = problem.judged_truth[:, None]
+    errors = np.random.default_rng(0).normal(size=truth.shape)
+    copies = [1 + 0.001 * k for k in range(30)]
+    judgements = [judgement_of(problem, truth + size * errors, size, kernel_p=2.0) for size in copies]
+    judgements.append(judgement_of(problem, truth - 1.1 * errors, 1.1, kernel_p=1.0))
+    found = finished(problem, judgements)
+    assert {m.trial: m.weight for m in found.members}[30] == pytest.approx(1 / 2.1, abs=0.02)
+    assert np.abs(found.predictions - problem.judged_truth).max() < 0.1
 
-    def judgement(scale: float, kernel_p: float) -> Judgement:
-        candidate = Candidate.from_dict({"kernel": "norm", "kernel_p": kernel_p})
-        folds = [problem.fold(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
-        return Judgement(
-            candidate=candidate,
-            scores=(problem.judged_truth + scale * errors)[:, None],
-            loss=abs(scale),
-            score=abs(scale),
-            factor=1.0,
-            iterations=0,
-            last_iterations=0,
-            metrics=tuple(torch.ones(fold.x_train.shape[1]) for fold in folds),
-            temperature=0.0,
-        )
 
-    scales = [(1 + 0.001 * k, 2.0) for k in range(30)] + [(-1.1, 1.0)]
-    result = SearchResult(
-        judgements=[(number, judgement(*scale)) for number, scale in enumerate(scales)],
-        costs=CostModel(product_rate=float("inf")),
-    )
-    finished = finish_ensemble(
-        problem, result, max_members=3, seconds_left=lambda: float("inf"), on_event=ignore_event
-    )
-    weights = {member.trial: member.weight for member in finished.members}
-    assert weights[30] == pytest.approx(1 / 2.1, abs=0.02)
-    assert np.abs(finished.predictions - problem.judged_truth).max() < 0.1
+@pytest.mark.parametrize(("loss", "members"), [(0.5, {0}), (0.1, {1})])
+def test_where_ranks_count_a_constant_is_alone_or_no_member(loss: float, members: set[int]) -> None:
+    """Its folds' means differ in the last digits, which here put equal scores in the right order."""
+    problem = problem_of("binary")
+    share = np.linspace(0.1, 0.9, 60).round(1) * 0.5 + 0.4 * problem.judged_truth * (np.arange(60) % 3 > 0)
+    hair = 0.5 + 1e-3 * (problem.judged_truth - 0.5)
+    kernel = judgement_of(problem, np.stack([1 - share, share], axis=1), 0.2, kernel_p=2.0)
+    constant = judgement_of(problem, np.stack([1 - hair, hair], axis=1), loss, kernel="constant")
+    mixed = (kernel.scores + constant.scores) / 2
+    assert problem.merit(mixed).loss < problem.merit(kernel.scores).loss
+    assert {member.trial for member in finished(problem, [kernel, constant]).members} == members
