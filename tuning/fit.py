@@ -19,11 +19,12 @@ from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.finish import Finished, estimate_finish, estimate_refit, finish_ensemble
+from xrfm_cli.tuning.finish import Finished, estimate_finish, finish_ensemble
 from xrfm_cli.tuning.importances import tell_importances
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.optuna_study import StudyPlace
+from xrfm_cli.tuning.pool import estimate_refit
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem

@@ -10,8 +10,8 @@ REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What the trials of an ensemble should not all have in common."""
+class Traits:
+    """What successive halving keeps the best of, each by itself."""
 
     family: str  # of kernels
     transform: str  # of numbers
@@ -21,17 +21,17 @@ class Kind:
 class Halving:
     """The losses that trials had after each of their stages.
 
-    Two kinds of trials go on in any case. After a stage on few rows the best of each transform of numbers:
+    Two sorts of trials go on in any case. After a stage on few rows the best of each transform of numbers:
     numbers cut into pieces show only with more rows what they are worth. And where ``keeps_families``, the
     best of a kernel family, until one of that family has been judged to the end: the rows of one hold-out
     cannot tell families apart that are nearly as good, and an ensemble gains more from kernels that err
     differently than from the next of the same. With several folds that would cost as many fits, and the folds
     tell more.
 
-    >>> halving, kind = Halving(stages_on_few_rows=0, keeps_families=False), Kind("l2", "standard")
+    >>> halving, traits = Halving(stages_on_few_rows=0, keeps_families=False), Traits("l2", "standard")
     >>> for loss in (0.3, 0.1, 0.2):
-    ...     halving.add(1, loss, kind)
-    >>> [halving.goes_on(1, loss, kind) for loss in (0.1, 0.2, 0.3)]
+    ...     halving.add(1, loss, traits)
+    >>> [halving.goes_on(1, loss, traits) for loss in (0.1, 0.2, 0.3)]
     [True, True, False]
 
     Li et al.: A system for massively parallel hyperparameter tuning, MLSys 2020.
@@ -41,20 +41,22 @@ class Halving:
     keeps_families: bool
     judged_families: set[str] = field(default_factory=set)  # of which a trial has been judged to the end
     _losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
-    _best: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages and family or transform
+    _best_of_family: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages passed and name
+    _best_of_transform: dict[tuple[int, str], float] = field(default_factory=dict)  # likewise, of numbers
 
-    def add(self, stages: int, loss: float, kind: Kind) -> None:
+    def add(self, stages: int, loss: float, traits: Traits) -> None:
         """Keep the loss that a trial has after so many stages."""
         self._losses[stages].append(loss)
-        for name in (kind.family, kind.transform):
-            self._best[stages, name] = min(loss, self._best.get((stages, name), loss))
+        named = ((self._best_of_family, traits.family), (self._best_of_transform, traits.transform))
+        for best, name in named:
+            best[stages, name] = min(loss, best.get((stages, name), loss))
 
-    def goes_on(self, stages: int, loss: float, kind: Kind, *, elsewhere: Sequence[float] = ()) -> bool:
+    def goes_on(self, stages: int, loss: float, traits: Traits, *, elsewhere: Sequence[float] = ()) -> bool:
         """Whether a trial is among the better share of all, other processes' ``elsewhere`` included."""
-        is_first_of_family = self.keeps_families and kind.family not in self.judged_families
-        if is_first_of_family and loss == self._best[stages, kind.family]:
+        is_first_of_family = self.keeps_families and traits.family not in self.judged_families
+        if is_first_of_family and loss == self._best_of_family[stages, traits.family]:
             return True
-        if stages <= self.stages_on_few_rows and loss == self._best[stages, kind.transform]:
+        if stages <= self.stages_on_few_rows and loss == self._best_of_transform[stages, traits.transform]:
             return True
         losses = [*self._losses[stages], *elsewhere]
         return sum(other < loss for other in losses) < max(1, round(len(losses) / REDUCTION))

@@ -14,9 +14,9 @@ from xrfm_cli.tuning.evaluation import (
     stage_sizes,
     usual_solves,
 )
-from xrfm_cli.tuning.finish import estimate_refit
-from xrfm_cli.tuning.halving import REDUCTION, Halving, Kind
+from xrfm_cli.tuning.halving import REDUCTION, Halving, Traits
 from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
+from xrfm_cli.tuning.pool import estimate_refit
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
 from xrfm_cli.tuning.space import Candidate, SearchSpace
@@ -229,7 +229,7 @@ class _Search:
             running.tries += stage.tries
             if running.judgement is None:
                 self.study.report(running.number, stage.loss, stages=running.stages_done)
-                self.halving.add(running.stages_done, stage.loss, _kind(running.candidate))
+                self.halving.add(running.stages_done, stage.loss, _traits(running.candidate))
             else:
                 running.state = "complete"
                 self.halving.judged_families.add(running.candidate.family)
@@ -261,7 +261,7 @@ class _Search:
         return self.halving.goes_on(
             running.stages_done,
             running.loss,
-            _kind(running.candidate),
+            _traits(running.candidate),
             elsewhere=self.study.losses_elsewhere(running.stages_done),
         )
 
@@ -314,8 +314,8 @@ class _Search:
             raise OutOfTime
 
 
-def _kind(candidate: Candidate) -> Kind:
-    return Kind(candidate.family, candidate.encoding.numeric)
+def _traits(candidate: Candidate) -> Traits:
+    return Traits(candidate.family, candidate.encoding.numeric)
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import fit, law
-from xrfm_cli.tuning.halving import Halving, Kind
+from xrfm_cli.tuning.halving import Halving, Traits
 from xrfm_cli.tuning.space import kernel_family
 
-L2 = Kind("l2", "standard")
+L2 = Traits("l2", "standard")
 
 
 def halving_of(stages_on_few_rows: int = 0, *, keeps_families: bool = False) -> Halving:
@@ -29,7 +29,7 @@ def test_the_better_half_goes_on_and_never_none(stages_on_few_rows: int) -> None
 
 
 def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
-    halving, pieces = halving_of(2), Kind("l2", "piecewise")
+    halving, pieces = halving_of(2), Traits("l2", "piecewise")
     for stages in (1, 2, 3):
         for loss in (0.1, 0.2, 0.3, 0.4):
             halving.add(stages, loss, L2)
@@ -44,7 +44,7 @@ def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
 def test_where_families_are_kept_the_best_goes_on_until_one_was_judged_to_the_end(
     keeps_families: bool,
 ) -> None:
-    halving, powers = halving_of(keeps_families=keeps_families), Kind("sum_power", "standard")
+    halving, powers = halving_of(keeps_families=keeps_families), Traits("sum_power", "standard")
     for stages in (1, 2):
         for loss in (0.1, 0.2, 0.3, 0.4):
             halving.add(stages, loss, L2)
