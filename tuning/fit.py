@@ -39,7 +39,7 @@ from xrfm_cli.tuning.report import (
     score_spread,
 )
 from xrfm_cli.tuning.study import search
-from xrfm_cli.tuning.trials import REPORT_S, Budget, SearchResult
+from xrfm_cli.tuning.trials import Budget, SearchResult
 
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 # Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
@@ -165,7 +165,7 @@ def fit_model(
             problem,
             result,
             max_members=config.ensemble_size,
-            seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - REPORT_S,
+            seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - result.report_s,
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
@@ -194,7 +194,7 @@ def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, flo
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.judgements, key=lambda item: item[1].loss)[1]
         once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
-        left, most = seconds - REPORT_S - choosing, config.ensemble_size * once
+        left, most = seconds - result.report_s - choosing, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
         # Few ensembles are of the largest size, but it takes a while to know.

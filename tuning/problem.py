@@ -250,7 +250,7 @@ class Problem:
         if not np.isfinite(scores).all():
             return Merit(float("inf"), self.metric.value_of(float("inf")))
         truth, weights = self.truth[rows], self._weights_of(rows)
-        ranks = self.metric.name == "auc" and self.n_classes == 2  # which calibration would not change
+        ranks = self.metric.is_ranking and self.n_classes == 2  # which calibration would not change
         calibrator = None if ranks else self.calibrator(scores, rows, transform)
         prediction = outcomes(scores, calibrator)
         decision = decide_by(self.metric, truth, prediction, weights)

@@ -21,7 +21,7 @@ from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.record import Record, take_and_tell
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 from xrfm_cli.tuning.steps import Fitted, Step, size_of, stage_size
-from xrfm_cli.tuning.trials import REPORT_S, Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
+from xrfm_cli.tuning.trials import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
 FIRST_STAGES = 2  # on few rows: a fit, and the refinement of its kernel
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
@@ -140,7 +140,7 @@ class _Search:
         ranked = self._best_first()
         if self.budget.deadline is None or not ranked or ranked[0].loss is None:
             return ranked
-        left = self.budget.deadline - self.budget.clock() - REPORT_S + GRACE_S
+        left = self.budget.deadline - self.budget.clock() - self.result.report_s + GRACE_S
         best = ranked[0]
         wanted = size = best.candidate.tree.leaf_size
         while self._seconds_to_end(best) > left:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, record
+from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, record, trials
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.steps import Fitted, Step, take_step
 
@@ -47,6 +47,15 @@ def test_seconds_are_kept_for_what_follows_the_search() -> None:
     seconds = model.report.seconds
     assert seconds["prepare"] + seconds["search"] <= 60.0 - 3.0
     assert np.isfinite(answers(model, table_of(law(10)))).all()
+
+
+def test_each_trial_takes_seconds_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, *_ = slow_fit(0.1, 60.0)
+    monkeypatch.setattr(trials, "TRIAL_REPORT_S", 1.0)
+    model, *_ = slow_fit(0.1, 60.0)
+    told = len(model.report.trials)
+    assert 10 < told < len(usual.report.trials)
+    assert model.report.seconds["total"] + told <= 60.0
 
 
 @pytest.mark.parametrize("limit_s", [0.001, 1.0])
