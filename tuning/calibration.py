@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,24 @@ from xrfm_cli.tuning.ensemble import rounded
 Array = NDArray[np.float64]
 SCORE_FLOOR = 1e-3  # raw scores below are all alike: so small a difference is a machine's error
 ODDS_FLOOR = 1e-9  # of probabilities that log odds became, whose small ones were learned as such
-LINEAR_PRIOR = 0.03  # strength of the prior on the linear slope, in rows: a slope of 10 is not unusual
-LEAST, MOST = (0.0, 0.0), (100.0, 10.0)  # linear and logarithmic slopes
 MOST_STEPS, MOST_HALVINGS = 50, 30  # of the fit of a calibrator
 TOLERANCE = 1e-9  # of its gradient, whose unit is log loss
 DESCENT = 1e-4  # of the slope that a step must be worth
 FOLDS = 5  # that judge whether a temperature helps
 SLOPES = (0.1, 10.0)  # one over the temperatures that are tried
+
+
+class _Slopes(NamedTuple):
+    """What is known of a calibrator's two slopes before it sees a row."""
+
+    center: tuple[float, float]  # leaves scores as they are
+    prior: tuple[float, float]  # its strength, in rows
+    most: tuple[float, float]
+
+
+SCORE_SLOPES = _Slopes((0.0, 1.0), (0.03, 1.0), (100.0, 10.0))  # a linear slope of 10 is not unusual
+ODDS_SLOPES = _Slopes((1.0, 1.0), (1.0, 1.0), (10.0, 10.0))
+MOST_OFFSET = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +42,14 @@ class Calibrator:
     alone trusts them; the linear term sharpens or softens margins, as temperature scaling does
     (Guo et al., ICML 2017); the offsets correct each class. Probabilities are never exactly zero.
 
+    Two classes may have logarithmic slopes of their own, which is beta calibration (Kull, Silva Filho and
+    Flach, AISTATS 2017): one bends the log odds where a class is unlikely, the other where it is likely.
+
     With the slopes 0 and 1 and no offsets, probabilities stay what they are, but for those below the floor.
     """
 
     linear: float = 0.0
-    logarithmic: float = 1.0
+    logarithmic: tuple[float, ...] = (1.0,)  # of all classes, or of each
     offsets: tuple[float, ...] = ()
     floor: float = SCORE_FLOOR
 
@@ -44,24 +58,27 @@ class Calibrator:
         return np.exp(_log_softmax(self._logits(scores)))
 
     def _logits(self, scores: Array) -> Array:
-        logits = self.linear * scores + self.logarithmic * np.log(np.maximum(scores, self.floor))
+        logits = self.linear * scores + np.array(self.logarithmic) * np.log(np.maximum(scores, self.floor))
         return logits + np.array(self.offsets) if self.offsets else logits
 
     def to_json(self) -> dict[str, Any]:
         """The facts to build it again."""
         return {
             "linear": self.linear,
-            "logarithmic": self.logarithmic,
+            "logarithmic": list(self.logarithmic),
             "offsets": list(self.offsets),
             "floor": self.floor,
         }
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Calibrator:
-        """Build again what :meth:`to_json` described; files of format 1 have the floor of raw scores."""
+        """Build again what :meth:`to_json` described.
+
+        Files of format 1 have the floor of raw scores, and a number for the one slope of all classes.
+        """
         return cls(
             linear=float(facts["linear"]),
-            logarithmic=float(facts["logarithmic"]),
+            logarithmic=tuple(float(v) for v in np.atleast_1d(facts["logarithmic"])),
             offsets=tuple(float(v) for v in facts["offsets"]),
             floor=float(facts.get("floor", SCORE_FLOOR)),
         )
@@ -78,7 +95,7 @@ def outcomes(scores: Array, calibrator: Calibrator | None) -> Array:
 
 
 def fit_calibrator(
-    scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, floor: float = SCORE_FLOOR
+    scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, odds: bool = False
 ) -> Calibrator:
     """The calibrator with the least log loss on rows whose scores were made without them.
 
@@ -86,41 +103,44 @@ def fit_calibrator(
         scores: out-of-fold class scores ``(n, classes)``.
         codes: true class codes ``(n,)``.
         weights: row weights ``(n,)``.
-        floor: scores below are all alike.
+        odds: the scores are two probabilities that came from log odds: each gets a slope of its logarithm,
+            where other scores get a linear slope and a logarithmic one for all classes.
 
     Slopes are kept from going negative, which would turn the ranking around, and everything is shrunk
     towards leaving the scores as they are, with the strength of about one row.
     """
     n, classes = scores.shape
     w = np.ones(n) if weights is None else weights
+    floor = ODDS_FLOOR if odds else SCORE_FLOOR
+    logs = np.log(np.maximum(scores, floor))
+    slopes = ODDS_SLOPES if odds else SCORE_SLOPES
     objective = _Objective(
-        scores=scores,
-        logs=np.log(np.maximum(scores, floor)),
+        terms=(logs * [1.0, 0.0], logs * [0.0, 1.0]) if odds else (scores, logs),
         truth=np.eye(classes)[codes],
         weights=w / w.sum(),
-        prior=np.array([LINEAR_PRIOR, 1.0] + [1.0] * classes) / n,  # worth about one row
-        center=np.array([0.0, 1.0] + [0.0] * classes),
+        prior=np.array([*slopes.prior] + [1.0] * classes) / n,  # worth about one row
+        center=np.array([*slopes.center] + [0.0] * classes),
     )
-    low, high = (np.array([*pair] + [end] * classes) for pair, end in ((LEAST, -5.0), (MOST, 5.0)))
-    theta = _minimise(objective, objective.center, low, high)
+    low = np.array([0.0, 0.0] + [-MOST_OFFSET] * classes)
+    high = np.array([*slopes.most] + [MOST_OFFSET] * classes)
+    theta = [float(value) for value in _minimise(objective, objective.center, low, high)]
     return Calibrator(
-        linear=float(theta[0]),
-        logarithmic=float(theta[1]),
-        offsets=tuple(float(v) for v in theta[2:]),
+        linear=0.0 if odds else theta[0],
+        logarithmic=(theta[0], theta[1]) if odds else (theta[1],),
+        offsets=tuple(theta[2:]),
         floor=floor,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Objective:
-    """Log loss of ``softmax(theta[0] * scores + theta[1] * logs + theta[2:])`` with a quadratic prior.
+    """Log loss of ``softmax(theta[0] * terms[0] + theta[1] * terms[1] + theta[2:])`` with a quadratic prior.
 
     It is convex. Sums go over rows by ``einsum``, whose order, unlike that of matrix products, does not
     follow the number of threads.
     """
 
-    scores: Array  # (n, classes)
-    logs: Array  # (n, classes)
+    terms: tuple[Array, Array]  # (n, classes) each, that the slopes multiply
     truth: Array  # (n, classes), one in the place of the true class
     weights: Array  # (n,), adding to one
     prior: Array  # (2 + classes,)
@@ -137,9 +157,8 @@ class _Objective:
         miss = (p - self.truth) * self.weights[:, None]
         wp = p * self.weights[:, None]
         # Each feature less its mean over the classes, under the probabilities.
-        s = self.scores - (p * self.scores).sum(1, keepdims=True)
-        g = self.logs - (p * self.logs).sum(1, keepdims=True)
-        slope = np.concatenate([[(miss * self.scores).sum(), (miss * self.logs).sum()], miss.sum(0)])
+        s, g = (term - (p * term).sum(1, keepdims=True) for term in self.terms)
+        slope = np.concatenate([[(miss * term).sum() for term in self.terms], miss.sum(0)])
         curvature = np.empty((len(theta), len(theta)))
         curvature[0, 0], curvature[1, 1] = (wp * s * s).sum(), (wp * g * g).sum()
         curvature[0, 1] = curvature[1, 0] = (wp * s * g).sum()
@@ -150,7 +169,7 @@ class _Objective:
         return self._value(theta, log_p), slope, curvature + np.diag(self.prior)
 
     def _log_p(self, theta: Array) -> Array:
-        return _log_softmax(theta[0] * self.scores + theta[1] * self.logs + theta[2:])
+        return _log_softmax(theta[0] * self.terms[0] + theta[1] * self.terms[1] + theta[2:])
 
     def _value(self, theta: Array, log_p: Array) -> float:
         surprise = -float((self.weights[:, None] * self.truth * log_p).sum())
@@ -219,7 +238,7 @@ def fit_temperature(
         slope = _fit_slope(logs[~left_out], codes[~left_out], w[~left_out])
         held_out[left_out] = _surprises(slope * logs[left_out], codes[left_out])
     helps = rounded(float(w @ held_out)) < rounded(float(w @ unchanged))
-    return Calibrator(logarithmic=_fit_slope(logs, codes, w) if helps else 1.0, floor=floor)
+    return Calibrator(logarithmic=(_fit_slope(logs, codes, w) if helps else 1.0,), floor=floor)
 
 
 def _fit_slope(logs: Array, codes: NDArray[np.int64], w: Array) -> float:

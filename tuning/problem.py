@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, TargetSchema, fit_encoder
 from xrfm_cli.datasets.errors import SchemaError
-from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR, Calibrator, fit_calibrator, outcomes
+from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator, outcomes
 from xrfm_cli.tuning.coding import CodingName, LogCoding, TargetCoding, fit_coding
 from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision
 from xrfm_cli.tuning.ensemble import rounded
@@ -243,8 +243,7 @@ class Problem:
         """What makes scores of some rows probabilities, by two slopes; None for values."""
         if not self.n_classes:
             return None
-        floor = ODDS_FLOOR if transform == "logit" else SCORE_FLOOR
-        return fit_calibrator(scores, self.truth[rows], self._weights_of(rows), floor=floor)
+        return fit_calibrator(scores, self.truth[rows], self._weights_of(rows), odds=transform == "logit")
 
     def _merit(self, scores: Array, rows: Rows, transform: CodingName) -> Merit:
         if not np.isfinite(scores).all():

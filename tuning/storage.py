@@ -209,10 +209,13 @@ def _check_parts(model: FittedModel) -> None:
     calibrators = [model.calibration, *(member.calibrator for member in model.members)]
     if any((calibrator is None) != (classes == 0) for calibrator in calibrators):
         raise ValueError("calibration does not fit the task")
-    if any(c is not None and len(c.offsets) not in (0, classes) for c in calibrators):
-        raise ValueError("calibration does not fit the classes")
-    if any(c is not None and not 0 < c.floor <= 1 for c in calibrators):
-        raise ValueError("a calibration would take the logarithm of nothing")
+    for calibrator in calibrators:
+        if calibrator is None:
+            continue
+        if len(calibrator.offsets) not in (0, classes) or len(calibrator.logarithmic) not in (1, classes):
+            raise ValueError("calibration does not fit the classes")
+        if not 0 < calibrator.floor <= 1:
+            raise ValueError("a calibration would take the logarithm of nothing")
     model.decision.check(classes)
     for member in model.members:
         decoded, coded = member.coding.sizes

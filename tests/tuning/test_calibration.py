@@ -11,9 +11,10 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.special import softmax
 
 from tests.tuning.tables import same_bits
-from xrfm_cli.tuning.calibration import SCORE_FLOOR, Calibrator, fit_calibrator, fit_temperature
+from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR, Calibrator, fit_calibrator, fit_temperature
 
 CLASSES = pytest.mark.parametrize("classes", [2, 3, 7])
+SHAPES = pytest.mark.parametrize(("classes", "odds"), [(2, False), (3, False), (7, False), (2, True)])
 
 
 def drawn(
@@ -39,20 +40,33 @@ def log_loss(
     return float(np.average(-np.log(p), weights=w))
 
 
-def penalised(theta: np.ndarray, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None) -> float:
+def penalised(
+    theta: np.ndarray, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None, odds: bool
+) -> float:
     """The fitted loss, written again: log loss and a prior worth about one row."""
-    calibrator = Calibrator(linear=theta[0], logarithmic=theta[1], offsets=tuple(theta[2:]))
-    prior = 0.5 * 0.03 * theta[0] ** 2 + 0.5 * (theta[1] - 1) ** 2 + 0.5 * float((theta[2:] ** 2).sum())
+    first, second, offsets = theta[0], theta[1], tuple(theta[2:])
+    if odds:
+        calibrator = Calibrator(logarithmic=(first, second), offsets=offsets, floor=ODDS_FLOOR)
+        prior = 0.5 * (first - 1) ** 2
+    else:
+        calibrator = Calibrator(linear=first, logarithmic=(second,), offsets=offsets)
+        prior = 0.5 * 0.03 * first**2
+    prior += 0.5 * (second - 1) ** 2 + 0.5 * float((theta[2:] ** 2).sum())
     return log_loss(calibrator, scores, codes, w) + prior / len(codes)
 
 
-@CLASSES
-def test_the_fit_is_a_stationary_point_by_finite_differences(classes: int) -> None:
+def parameters(found: Calibrator) -> np.ndarray:
+    """Two slopes and the offsets, as :func:`penalised` takes them."""
+    slopes = found.logarithmic if len(found.logarithmic) == 2 else (found.linear, *found.logarithmic)
+    return np.array([*slopes, *found.offsets])
+
+
+@SHAPES
+def test_the_fit_is_a_stationary_point_by_finite_differences(classes: int, odds: bool) -> None:
     scores, codes = drawn(classes, temperature=1.7)
     w = np.random.default_rng(5).uniform(0.2, 2.0, len(codes))
-    found = fit_calibrator(scores, codes, w)
-    theta = np.array([found.linear, found.logarithmic, *found.offsets])
-    slope = approx_fprime(theta, penalised, 1e-6, scores, codes, w)
+    theta = parameters(fit_calibrator(scores, codes, w, odds=odds))
+    slope = approx_fprime(theta, penalised, 1e-6, scores, codes, w, odds)
     free = theta > 1e-9  # at the bound zero the loss may only rise with the parameter
     free[2:] = True
     assert np.abs(slope[free]).max() < 1e-5
@@ -82,23 +96,21 @@ def a_single_row(classes: int) -> tuple[np.ndarray, np.ndarray]:
     return wild(classes, 1), np.array([classes - 1])
 
 
-@CLASSES
+@SHAPES
 @pytest.mark.parametrize(
     "rows", [drawn, reversed_codes, separable, one_class_of_several, far_away, a_single_row]
 )
 def test_no_other_minimiser_finds_less(
-    rows: Callable[[int], tuple[np.ndarray, np.ndarray]], classes: int
+    rows: Callable[[int], tuple[np.ndarray, np.ndarray]], classes: int, odds: bool
 ) -> None:
     scores, codes = rows(classes)
-    found = fit_calibrator(scores, codes)
-    bounds = [(0.0, 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * classes
-    theta = np.array([found.linear, found.logarithmic, *found.offsets])
+    bounds = [(0.0, 10.0 if odds else 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * classes
+    theta = parameters(fit_calibrator(scores, codes, odds=odds))
     assert all(low <= value <= high for value, (low, high) in zip(theta, bounds, strict=True))
-    starts = [np.array([0.0, 1.0] + [0.0] * classes), theta]
-    least = min(
-        minimize(penalised, start, (scores, codes, None), "L-BFGS-B", bounds=bounds).fun for start in starts
-    )
-    assert penalised(theta, scores, codes, None) <= least + 1e-7
+    starts = [np.array([float(odds), 1.0] + [0.0] * classes), theta]
+    known = (scores, codes, None, odds)
+    least = min(minimize(penalised, start, known, "L-BFGS-B", bounds=bounds).fun for start in starts)
+    assert penalised(theta, *known) <= least + 1e-7
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -138,11 +150,27 @@ def test_never_worse_than_the_identity_on_its_own_rows(classes: int) -> None:
         assert log_loss(found, scores, codes, w) <= log_loss(Calibrator(), scores, codes, w) + 1e-12
 
 
-def test_two_classes_keep_their_order() -> None:
+def test_a_bend_of_log_odds_is_straightened() -> None:
+    """Too sure where the second class is likely, not sure enough where it is not; one slope mends neither."""
+    generator = np.random.default_rng(7)
+    p = generator.uniform(0.01, 0.99, 20_000)
+    logs = np.log(np.column_stack([1 - p, p]))
+    truth = softmax(logs * [0.5, 1.6], axis=1)
+    codes = (generator.uniform(size=len(p)) < truth[:, 1]).astype(np.int64)
+    found = fit_calibrator(np.exp(logs), codes, odds=True)
+    errors = np.abs(np.array(found.logarithmic) - [0.5, 1.6])
+    assert (errors < [0.1, 0.2]).all()  # three standard errors, of twelve such draws
+    assert np.abs(found.probabilities(np.exp(logs)) - truth).mean() < 0.01
+    straight = fit_calibrator(np.exp(logs), codes)
+    assert log_loss(found, np.exp(logs), codes) < log_loss(straight, np.exp(logs), codes) - 0.001
+
+
+@pytest.mark.parametrize("odds", [False, True])
+def test_two_classes_keep_their_order(odds: bool) -> None:
     for seed in range(5):
         scores = wild(2, 100, seed)
         codes = (np.random.default_rng(seed).uniform(size=100) > 0.5).astype(int)
-        positive = fit_calibrator(scores, codes).probabilities(scores)[:, 1]
+        positive = fit_calibrator(scores, codes, odds=odds).probabilities(scores)[:, 1]
         ordered = positive[np.argsort(scores[:, 1], kind="stable")]
         assert (np.diff(ordered) >= -1e-15).all()
 
@@ -160,14 +188,14 @@ def test_slopes_never_turn_the_ranking_around() -> None:
     scores, codes = drawn(2, 300)
     found = fit_calibrator(scores, 1 - codes)
     assert found.linear >= 0
-    assert found.logarithmic >= 0
+    assert min(found.logarithmic) >= 0
 
 
 @CLASSES
 def test_rows_stand_alone(classes: int) -> None:
     scores = wild(classes, 333)
     calibrator = Calibrator(
-        linear=0.7, logarithmic=1.3, offsets=tuple(np.linspace(-0.5, 0.5, classes).tolist())
+        linear=0.7, logarithmic=(1.3,), offsets=tuple(np.linspace(-0.5, 0.5, classes).tolist())
     )
     p = calibrator.probabilities(scores)
     order = np.random.default_rng(0).permutation(333)
@@ -189,7 +217,8 @@ def test_weight_two_is_like_two_rows_and_weight_zero_like_none() -> None:
 def test_a_calibrator_survives_json() -> None:
     for calibrator in (
         Calibrator(),
-        Calibrator(linear=1 / 3, logarithmic=0.1, offsets=(0.25, -0.1), floor=1e-7),
+        Calibrator(linear=1 / 3, logarithmic=(0.1,), offsets=(0.25, -0.1), floor=1e-7),
+        Calibrator(logarithmic=(0.1, 1 / 3), offsets=(0.25, -0.1), floor=ODDS_FLOOR),
     ):
         assert Calibrator.from_json(json.loads(json.dumps(calibrator.to_json()))) == calibrator
 
@@ -212,8 +241,8 @@ def test_calibrated_probabilities_are_left_as_they_are(classes: int) -> None:
         found = fit_temperature(p, codes)
         assert found.linear == 0.0
         assert found.offsets == ()
-        changed += found.logarithmic != 1.0
-        assert abs(found.logarithmic - 1.0) < 0.2  # four standard errors of a slope from so many rows
+        changed += found.logarithmic != (1.0,)
+        assert abs(found.logarithmic[0] - 1.0) < 0.2  # four standard errors of a slope from so many rows
     assert changed <= 5  # chance alone suggests a temperature now and then
 
 
@@ -221,8 +250,8 @@ def test_calibrated_probabilities_are_left_as_they_are(classes: int) -> None:
 def test_the_temperature_of_an_ensemble_is_recovered(temperature: float) -> None:
     p, codes = drawn(3, 6_000, temperature=temperature)
     found = fit_temperature(p, codes)
-    assert 1 / found.logarithmic == pytest.approx(temperature, rel=0.06)
-    other = [Calibrator(logarithmic=found.logarithmic * k, floor=found.floor) for k in (0.97, 1.03)]
+    assert 1 / found.logarithmic[0] == pytest.approx(temperature, rel=0.06)
+    other = [Calibrator(logarithmic=(found.logarithmic[0] * k,), floor=found.floor) for k in (0.97, 1.03)]
     assert all(log_loss(found, p, codes) < log_loss(c, p, codes) for c in other)
 
 
@@ -248,10 +277,10 @@ def test_a_temperature_that_hurts_on_rows_left_out_is_not_taken() -> None:
     codes = (np.arange(500) // 5 % 20 >= 13).astype(np.int64)
     codes[::5] = 0
     found = fit_temperature(p, codes)
-    free = [Calibrator(logarithmic=k, floor=found.floor) for k in np.linspace(0.2, 5.0, 49)]
+    free = [Calibrator(logarithmic=(k,), floor=found.floor) for k in np.linspace(0.2, 5.0, 49)]
     gained = min(log_loss(c, p, codes) for c in free)
     assert gained < log_loss(Calibrator(floor=found.floor), p, codes) - 1e-4
-    assert found.logarithmic == 1.0
+    assert found.logarithmic == (1.0,)
 
 
 def test_files_of_format_one_have_the_floor_of_raw_scores() -> None:
