@@ -17,6 +17,10 @@ LINE, TIME = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
 class _Handler(logging.FileHandler):
     """Appends to a file while that can be written: a full disk is said once, and ends the log alone."""
 
+    def __init__(self, path: str) -> None:
+        super().__init__(Path(path), encoding="utf-8", errors="backslashreplace")
+        self.path = path  # as it was given; logging makes it absolute
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Say why a line could not be written, and write the others to nowhere."""
         fault = sys.exc_info()[1]
@@ -24,7 +28,7 @@ class _Handler(logging.FileHandler):
             raise
         streams.silence(self.stream)
         reason = f"cannot be written ({fault.strerror}); the command goes on without it"
-        streams.messages().write(f"warning: --log-file {self.baseFilename}: {reason}\n")
+        streams.messages().write(f"warning: --log-file {self.path}: {reason}\n")
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def open_log(path: str | None) -> Iterator[logging.Logger | None]:
         yield None
         return
     try:
-        handler = _Handler(Path(path), encoding="utf-8", errors="backslashreplace")
+        handler = _Handler(path)
     except OSError as fault:
         reason = fault.strerror or fault
         raise OptionError(f"--log-file {path}: cannot be written: {reason}; choose another place") from fault
