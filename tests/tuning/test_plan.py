@@ -158,6 +158,20 @@ def test_groups_never_straddle(n: int) -> None:
     assert plan.reason.endswith("groups kept together")
 
 
+@pytest.mark.parametrize("classes", [None, 2, 5])
+@pytest.mark.parametrize("shares", [(0.25, 0.25, 0.25, 0.25), (0.7, 0.2, 0.06, 0.04)])
+def test_as_many_folds_as_groups_are_the_groups(shares: tuple[float, ...], classes: int | None) -> None:
+    """So a column of fold numbers is folds of one's own, whatever their sizes and classes."""
+    generator = np.random.default_rng(3)
+    own = generator.choice(len(shares), LARGE, p=shares)
+    strata = None if classes is None else np.minimum(own, generator.integers(0, classes, LARGE))
+    for seed in range(3):
+        plan = make_plan(LARGE, seed=seed, folds=len(shares), strata=strata, groups=own)
+        check(plan, LARGE)
+        judged = [np.flatnonzero(own == number).tolist() for number in range(len(shares))]
+        assert sorted(fold.valid.tolist() for fold in plan.folds) == sorted(judged)
+
+
 @pytest.mark.parametrize("n", [60, LARGE])
 def test_later_rows_judge_under_time(n: int) -> None:
     time = np.random.default_rng(0).integers(0, n // 2, n)  # with ties
