@@ -69,22 +69,34 @@ def choose_decision(
     which has one number to learn: the whole inverse share is what balanced accuracy asks of probabilities
     that are right (Menon et al., ICLR 2021, logit adjustment).
 
+    Each row counts twice: with its class, and with every class by its probability. What is seen of few rows
+    hangs on chance, where a class is rare on a handful; what probabilities expect hangs on their calibration.
+
     Args:
         loss: of confusion matrices ``(k, classes, classes)``, one number each.
         truth: class codes ``(n,)``.
-        probabilities: ``(n, classes)``, or scores like them.
+        probabilities: ``(n, classes)``.
         weights: of the rows ``(n,)``.
     """
     classes = probabilities.shape[1]
+    expected = probabilities if weights is None else probabilities * weights[:, None]
     if classes == 2:
         quantiles = np.quantile(probabilities[:, 1], QUANTILES)
         thresholds = np.unique(np.floor(quantiles * STEPS) / STEPS)
-        losses = loss(_confusions_above(truth, probabilities[:, 1], weights, thresholds))
+        confusions = _confusions_above(truth, probabilities[:, 1], weights, thresholds)
+        for k in range(classes):
+            of_class = np.full(len(truth), k)
+            confusions += _confusions_above(of_class, probabilities[:, 1], expected[:, k], thresholds)
+        losses = loss(confusions)
         best = np.flatnonzero(losses == losses.min())
         return Decision(threshold=float(thresholds[best[len(best) // 2]]))  # the middle is the least fragile
     rows = np.maximum(np.bincount(truth, weights, minlength=classes), FEWEST_ROWS)
     choices = [Decision(class_weights=tuple((rows.max() / rows) ** exponent)) for exponent in EXPONENTS]
-    found = [confusion_matrix(truth, choice.codes(probabilities), weights, classes) for choice in choices]
+    found = []
+    for choice in choices:
+        codes = choice.codes(probabilities)
+        likely = [np.bincount(codes, expected[:, k], minlength=classes) for k in range(classes)]
+        found.append(confusion_matrix(truth, codes, weights, classes) + np.stack(likely))
     least = int(np.argmin(loss(np.stack(found))))  # the first of equals changes least
     return choices[least] if least else MOST_PROBABLE
 

@@ -42,14 +42,41 @@ def test_the_threshold_is_as_good_as_any_that_was_tried(name: str, weighted: boo
     weights = np.random.default_rng(2).uniform(0.5, 2, 400) if weighted else None
     found = choose_decision(loss_by(name), truth, p, weights)
     score = {"f1": skm.f1_score, "balanced_accuracy": skm.balanced_accuracy_score}[name]
-    every = np.quantile(p[:, 1], np.linspace(0.005, 0.995, 199))
-    best = max(score(truth, p[:, 1] >= cut, sample_weight=weights) for cut in every)
-    reached = compute_metric(METRICS[name], truth, p, weights, found)
-    assert reached == pytest.approx(score(truth, found.codes(p), sample_weight=weights))
-    assert reached >= best - 0.01  # thresholds have four digits
-    assert reached > compute_metric(METRICS[name], truth, p, weights) + 0.02
     assert found.threshold is not None
     assert found.threshold < 0.5
+    # Each row as it was seen, and as either class by its probability.
+    w = np.ones(400) if weights is None else weights
+    classes = np.repeat([0, 1], 400)
+    counted = np.concatenate([truth, classes]), np.concatenate([w, w * p[:, 0], w * p[:, 1]])
+
+    def reached(cut: float) -> float:
+        return score(counted[0], np.tile(p[:, 1] >= cut, 3), sample_weight=counted[1])
+
+    every = np.quantile(p[:, 1], np.linspace(0.005, 0.995, 199))
+    assert (
+        reached(found.threshold) >= max(reached(cut) for cut in every) - 0.002
+    )  # thresholds have four digits
+    chosen = compute_metric(METRICS[name], truth, p, weights, found)
+    assert chosen == pytest.approx(score(truth, found.codes(p), sample_weight=weights))
+    assert chosen > compute_metric(METRICS[name], truth, p, weights) + 0.02
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_what_few_rows_decide_serves_new_rows(name: str) -> None:
+    """Better than the threshold that the few rows by themselves would like best."""
+    fresh, fresh_p = rare_classes(20_000, [0.95, 0.05], seed=100)
+    metric = METRICS[name]
+    gains = []
+    for seed in range(120):
+        truth, p = rare_classes(150, [0.95, 0.05], seed=seed)
+        every = [
+            Decision(threshold=float(cut)) for cut in np.quantile(p[:, 1], np.linspace(0.005, 0.995, 199))
+        ]
+        alone = max(every, key=lambda tried: compute_metric(metric, truth, p, decision=tried))
+        found = choose_decision(loss_by(name), truth, p)
+        scores = [compute_metric(metric, fresh, fresh_p, decision=tried) for tried in (found, alone)]
+        gains.append(scores[0] - scores[1])
+    assert np.mean(gains) > 3 * np.std(gains) / np.sqrt(len(gains))
 
 
 def test_of_right_probabilities_balanced_accuracy_wants_the_inverse_shares() -> None:
