@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ GRADIENT_PAIRS = 2  # pairs of the kernel that a pair of a metric update costs a
 VOTING_LEAVES = 4  # leaves that are asked for a row, when softness is chosen
 LOGISTIC_SOLVES = 2  # factorisations of a solve for log odds, as a rule
 LINEAR_PAIRS = 100  # pairs that a row of a linear leaf counts as
+SMALLEST_LEAF = 500  # rows of a leaf, to which a time limit may bring it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,18 @@ def leaf_count(rows: int, leaf_size: int) -> int:
     while rows / leaves > leaf_size:
         leaves *= 2
     return leaves
+
+
+def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
+    """A candidate with its leaves halved until it ends in the seconds left, or as near as that comes."""
+    found = tried = candidate
+    seconds = seconds_of(found)
+    while seconds > left and tried.tree.leaf_size // 2 >= SMALLEST_LEAF:
+        tried = tried.with_leaf_size(tried.tree.leaf_size // 2)
+        tried_seconds = seconds_of(tried)
+        if tried_seconds < seconds:  # or all rows are one leaf still
+            found, seconds = tried, tried_seconds
+    return found
 
 
 def product_rate(device: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from xrfm_cli.datasets import EncodingConfig, Repair
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.tuning.calibration import Calibrator, fit_temperature
 from xrfm_cli.tuning.coding import CodingName
+from xrfm_cli.tuning.cost import shrink_leaves
 from xrfm_cli.tuning.decision import Decision
 from xrfm_cli.tuning.intervals import Intervals
 from xrfm_cli.tuning.model import Member
@@ -25,6 +27,7 @@ from xrfm_cli.tuning.steps import trial_generator
 from xrfm_cli.tuning.trials import SearchResult
 
 Array = NDArray[np.float64]
+LATE_S = 3.0  # after the time limit that a final fit may be expected to end: estimates err
 EncodedCache = dict[tuple[EncodingConfig, CodingName], EncodedRows]
 
 
@@ -51,21 +54,29 @@ def finish_ensemble(
 ) -> Finished:
     """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
     pool = Pool.of(problem, result)
-    weights = _affordable_weights(pool, max_members, seconds_left(), on_event)
+    left = seconds_left()
+    weights = _affordable_weights(pool, max_members, left, on_event)
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
     interrupted = False
     encoded: EncodedCache = {}
     for place, k in enumerate(chosen):
         message = f"fitting model {place + 1} of {len(chosen)}"
+        entry = pool.entries[k]
+        if not fitted:
+            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + LATE_S, on_event)
+        elif pool.entry_seconds(entry) > seconds_left() + LATE_S:
+            message = f"the time limit left no room for model {place + 1} of {len(chosen)} in the ensemble"
+            on_event(Event(kind="fallback", message=message, count=1))
+            continue
         try:
             on_event(Event(kind="progress", message=message, done=place / len(chosen)))
-            fitted[k] = _refit(problem, pool.entries[k], weights[k], encoded, on_event)
+            fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
         except KeyboardInterrupt:
             # What is fitted is kept; if nothing is yet, the best one is worth the wait, unless asked again.
             interrupted = True
             if not fitted:
-                fitted[k] = _refit(problem, pool.entries[k], weights[k], encoded, on_event)
+                fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
             break
     total = sum(weights[k] for k in fitted)
     shares = {k: weights[k] / total for k in fitted}
@@ -98,6 +109,20 @@ def _affordable_weights(pool: Pool, max_members: int, seconds: float, on_event: 
         message = f"the time limit left room for {members} models in the ensemble"
         on_event(Event(kind="fallback", message=message, count=members))
     return weights
+
+
+def _with_affordable_leaves(pool: Pool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:
+    """The one model that there will be at least, with smaller leaves where it could not end in time."""
+    judgement = entry.judgement
+    candidate = judgement.candidate
+    if "leaf_size" not in pool.problem.pinned:
+        candidate = shrink_leaves(candidate, partial(pool.entry_seconds, entry), seconds)
+    if candidate is judgement.candidate:
+        return entry
+    size = candidate.tree.leaf_size
+    message = f"the time limit left room for leaves of at most {size:,} rows in the final fit"
+    on_event(Event(kind="fallback", message=message, count=1))
+    return replace(entry, judgement=replace(judgement, candidate=candidate))
 
 
 def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache, on_event: OnEvent) -> Member:

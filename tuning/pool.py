@@ -76,15 +76,13 @@ class Pool:
     def refit_seconds(self, weights: Sequence[float]) -> float:
         """Expected seconds of the final fits of those that have a weight."""
         chosen = [entry for entry, weight in zip(self.entries, weights, strict=True) if weight > 0]
-        return sum(
-            estimate_refit(
-                self.problem,
-                self.costs,
-                entry.judgement.candidate,
-                last_iterations=entry.judgement.last_iterations,
-            )
-            for entry in chosen
-        )
+        return sum(self.entry_seconds(entry) for entry in chosen)
+
+    def entry_seconds(self, entry: Entry, candidate: Candidate | None = None) -> float:
+        """Expected seconds of an entry's final fit, or of that of a ``candidate`` in its place."""
+        judgement = entry.judgement
+        candidate = candidate or judgement.candidate
+        return estimate_refit(self.problem, self.costs, candidate, last_iterations=judgement.last_iterations)
 
     def combined(self, shares: Mapping[int, float]) -> Array:
         """The average of some entries' predictions, by the shares of their places, added in that order."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from xrfm_cli.datasets.errors import NumericalError
 from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.cost import CostModel, product_rate
+from xrfm_cli.tuning.cost import CostModel, product_rate, shrink_leaves
 from xrfm_cli.tuning.evaluation import (
     OutOfTime,
     evaluate,
@@ -27,7 +28,6 @@ FIRST_STAGES = 2  # on few rows: a fit, and the refinement of its kernel
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
-SMALLEST_LEAF = 500  # rows of a leaf, to which a short time limit may bring it
 REFINEMENT_SHARE = 0.15  # and for refining the better half of them
 
 
@@ -142,28 +142,31 @@ class _Search:
             return ranked
         left = self.budget.deadline - self.budget.clock() - self.result.report_s + GRACE_S
         best = ranked[0]
-        wanted = size = best.candidate.tree.leaf_size
-        while self._seconds_to_end(best) > left:
-            size //= 2
-            if "leaf_size" in self.study.space.pinned or size < SMALLEST_LEAF:
-                leader = min(ranked, key=self._seconds_to_end)
-                return [leader, *(running for running in ranked if running is not leader)]
-            best.candidate = best.candidate.with_leaf_size(size)
-        if size < wanted:
+        wanted = best.candidate.tree.leaf_size
+        if "leaf_size" not in self.study.space.pinned:
+            best.candidate = shrink_leaves(best.candidate, partial(self._seconds_to_end, best), left)
+        if self._seconds_to_end(best) > left:
+            leader = min(ranked, key=self._seconds_to_end)
+            return [leader, *(running for running in ranked if running is not leader)]
+        if (size := best.candidate.tree.leaf_size) < wanted:
             message = f"the time limit left room for leaves of at most {size:,} rows in the first model"
             self.on_event(Event(kind="fallback", message=message, count=1))
         return ranked
 
-    def _seconds_to_end(self, running: RunningTrial) -> float:
-        """Expected seconds of the stages and folds that a trial has not passed, and of its final fit."""
+    def _seconds_to_end(self, running: RunningTrial, candidate: Candidate | None = None) -> float:
+        """Expected seconds of the stages and folds that a trial has not passed, and of its final fit.
+
+        A ``candidate`` is another one with which it might go on.
+        """
         costs, done = self.result.costs, len(running.solves)
+        candidate = candidate or running.candidate
         stages = []
         for number, rows in enumerate(stage_sizes(self.problem)):
-            solves = running.solves[number] if number < done else usual_solves(running.candidate, rows)
-            size = stage_size(self.problem, running.candidate, rows)
+            solves = running.solves[number] if number < done else usual_solves(candidate, rows)
+            size = stage_size(self.problem, candidate, rows)
             stages.append(costs.estimate(size, solves=solves))
-        last = running.solves[-1] if done == len(stages) else usual_solves(running.candidate, rows)
-        refit = estimate_refit(self.problem, costs, running.candidate, last_iterations=last - 1)
+        last = running.solves[-1] if done == len(stages) else usual_solves(candidate, rows)
+        refit = estimate_refit(self.problem, costs, candidate, last_iterations=last - 1)
         return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages) + refit
 
     def _may_start(self) -> bool:

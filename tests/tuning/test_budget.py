@@ -125,6 +125,53 @@ def test_a_short_limit_leaves_room_for_fewer_members() -> None:
     )  # what the contract allows of a clock as coarse as this
 
 
+class Delay:
+    """A listener under which the machine stands still for a while, once, when a message begins like that."""
+
+    def __init__(self, clock: Ticks, message: str, seconds: float) -> None:
+        self.clock, self.message, self.seconds = clock, message, seconds
+        self.heard: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if event.message.startswith(self.message) and not any(m.startswith(self.message) for m in self.heard):
+            self.clock.now += self.seconds
+        self.heard.append(event.message)
+
+
+@pytest.mark.parametrize("pinned", [{}, {"leaf_size": 12_500}])
+def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any]) -> None:
+    clock = Ticks(5.0)
+    delay = Delay(clock, "fitting the chosen models", 200.0)
+    options: dict[str, Any] = {"folds": 2, "pinned": PINNED | {"kernel": "norm"} | pinned}
+    model = fit(law(1_200), time_limit_s=200.0, clock=clock, on_event=delay, **options)
+    (member,) = model.members
+    judged = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
+    told = [f["message"] for f in model.report.fallbacks if "in the final fit" in f["message"]]
+    if pinned:
+        assert (told, len(member.tree.leaves)) == ([], 1)
+        return
+    assert judged[member.trial] == 12_500
+    assert member.params["leaf_size"] < 1_200
+    assert told == [
+        f"the time limit left room for leaves of at most {member.params['leaf_size']:,} rows in the final fit"
+    ]
+    assert len(member.tree.leaves) > 1
+
+
+def test_models_that_could_not_be_fitted_in_time_are_left_out() -> None:
+    columns, whole = an_ensemble()
+    judged = len(whole.report.trials)
+    clock = Ticks(5.0)
+    delay = Delay(clock, "fitting model 1 of", 1e6)
+    model = fit(columns, trials=judged, folds=2, time_limit_s=1e5, clock=clock, on_event=delay)
+    assert [(m.trial, m.weight) for m in model.members] == [(whole.members[0].trial, 1.0)]
+    told = [f["message"] for f in model.report.fallbacks]
+    total = len(whole.members)
+    assert [m for m in told if "left no room for model" in m] == [
+        f"the time limit left no room for model {k} of {total} in the ensemble" for k in range(2, total + 1)
+    ]
+
+
 def interrupt_when(condition: Callable[[Event], bool]) -> Callable[[Event], None]:
     fired: list[Event] = []
 
