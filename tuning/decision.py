@@ -79,32 +79,31 @@ def choose_decision(
         weights: of the rows ``(n,)``.
     """
     classes = probabilities.shape[1]
-    expected = probabilities if weights is None else probabilities * weights[:, None]
+    mass = probabilities.copy()
+    mass[np.arange(len(truth)), truth] += 1
+    if weights is not None:
+        mass *= weights[:, None]
     if classes == 2:
         quantiles = np.quantile(probabilities[:, 1], QUANTILES)
         thresholds = np.unique(np.floor(quantiles * STEPS) / STEPS)
-        confusions = _confusions_above(truth, probabilities[:, 1], weights, thresholds)
-        for k in range(classes):
-            of_class = np.full(len(truth), k)
-            confusions += _confusions_above(of_class, probabilities[:, 1], expected[:, k], thresholds)
-        losses = loss(confusions)
+        losses = loss(_confusions_above(mass, probabilities[:, 1], thresholds))
         best = np.flatnonzero(losses == losses.min())
         return Decision(threshold=float(thresholds[best[len(best) // 2]]))  # the middle is the least fragile
     rows = np.maximum(np.bincount(truth, weights, minlength=classes), FEWEST_ROWS)
     choices = [Decision(class_weights=tuple((rows.max() / rows) ** exponent)) for exponent in EXPONENTS]
-    found = []
-    for choice in choices:
-        codes = choice.codes(probabilities)
-        likely = [np.bincount(codes, expected[:, k], minlength=classes) for k in range(classes)]
-        found.append(confusion_matrix(truth, codes, weights, classes) + np.stack(likely))
+    found = [_sums(choice.codes(probabilities), mass, classes) for choice in choices]
     least = int(np.argmin(loss(np.stack(found))))  # the first of equals changes least
     return choices[least] if least else MOST_PROBABLE
 
 
-def _confusions_above(truth: Codes, positive: Array, weights: Array | None, thresholds: Array) -> Array:
+def _confusions_above(mass: Array, positive: Array, thresholds: Array) -> Array:
     """The confusion matrix at each of some ascending thresholds ``(k, 2, 2)``."""
     passed = np.searchsorted(thresholds, positive, side="right")  # thresholds at which a row is positive
-    k = len(thresholds)
-    by_passed = np.bincount(truth * (k + 1) + passed, weights, minlength=2 * (k + 1)).reshape(2, k + 1)
-    below = by_passed.cumsum(1)[:, :k].astype(np.float64)
+    by_passed = _sums(passed, mass, len(thresholds) + 1)
+    below = by_passed.cumsum(1)[:, :-1]
     return np.stack([below, by_passed.sum(1, keepdims=True) - below], axis=2).transpose(1, 0, 2)
+
+
+def _sums(places: Codes, mass: Array, count: int) -> Array:
+    """The mass of the rows, ``(n, classes)``, at each of so many places: ``(classes, count)``."""
+    return np.stack([np.bincount(places, column, minlength=count) for column in mass.T])

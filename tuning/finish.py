@@ -61,16 +61,15 @@ def finish_ensemble(
     interrupted = False
     encoded: EncodedCache = {}
     for place, k in enumerate(chosen):
-        message = f"fitting model {place + 1} of {len(chosen)}"
-        entry = pool.entries[k]
+        entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         if not fitted:
             entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + LATE_S, on_event)
         elif pool.entry_seconds(entry) > seconds_left() + LATE_S:
-            message = f"the time limit left no room for model {place + 1} of {len(chosen)} in the ensemble"
+            message = f"the time limit left no room for {name} in the ensemble"
             on_event(Event(kind="fallback", message=message, count=1))
             continue
         try:
-            on_event(Event(kind="progress", message=message, done=place / len(chosen)))
+            on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
             fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
         except KeyboardInterrupt:
             # What is fitted is kept; if nothing is yet, the best one is worth the wait, unless asked again.

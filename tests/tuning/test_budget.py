@@ -125,25 +125,33 @@ def test_a_short_limit_leaves_room_for_fewer_members() -> None:
     )  # what the contract allows of a clock as coarse as this
 
 
-class Delay:
-    """A listener under which the machine stands still for a while, once, when a message begins like that."""
+def once(condition: Callable[[Event], bool], act: Callable[[], None]) -> Callable[[Event], None]:
+    """A listener that acts on the first event of which the condition is true."""
+    fired: list[Event] = []
 
-    def __init__(self, clock: Ticks, message: str, seconds: float) -> None:
-        self.clock, self.message, self.seconds = clock, message, seconds
-        self.heard: list[str] = []
+    def listen(event: Event) -> None:
+        if not fired and condition(event):
+            fired.append(event)
+            act()
 
-    def __call__(self, event: Event) -> None:
-        if event.message.startswith(self.message) and not any(m.startswith(self.message) for m in self.heard):
-            self.clock.now += self.seconds
-        self.heard.append(event.message)
+    return listen
+
+
+def delay(clock: Ticks, message: str, seconds: float) -> Callable[[Event], None]:
+    """A listener under which the machine stands still for a while when a message begins like that."""
+
+    def stand_still() -> None:
+        clock.now += seconds
+
+    return once(lambda event: event.message.startswith(message), stand_still)
 
 
 @pytest.mark.parametrize("pinned", [{}, {"leaf_size": 12_500}])
 def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any]) -> None:
     clock = Ticks(5.0)
-    delay = Delay(clock, "fitting the chosen models", 200.0)
+    late = delay(clock, "fitting the chosen models", 200.0)
     options: dict[str, Any] = {"folds": 2, "pinned": PINNED | {"kernel": "norm"} | pinned}
-    model = fit(law(1_200), time_limit_s=200.0, clock=clock, on_event=delay, **options)
+    model = fit(law(1_200), time_limit_s=200.0, clock=clock, on_event=late, **options)
     (member,) = model.members
     judged = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
     told = [f["message"] for f in model.report.fallbacks if "in the final fit" in f["message"]]
@@ -162,8 +170,8 @@ def test_models_that_could_not_be_fitted_in_time_are_left_out() -> None:
     columns, whole = an_ensemble()
     judged = len(whole.report.trials)
     clock = Ticks(5.0)
-    delay = Delay(clock, "fitting model 1 of", 1e6)
-    model = fit(columns, trials=judged, folds=2, time_limit_s=1e5, clock=clock, on_event=delay)
+    late = delay(clock, "fitting model 1 of", 1e6)
+    model = fit(columns, trials=judged, folds=2, time_limit_s=1e5, clock=clock, on_event=late)
     assert [(m.trial, m.weight) for m in model.members] == [(whole.members[0].trial, 1.0)]
     told = [f["message"] for f in model.report.fallbacks]
     total = len(whole.members)
@@ -173,14 +181,10 @@ def test_models_that_could_not_be_fitted_in_time_are_left_out() -> None:
 
 
 def interrupt_when(condition: Callable[[Event], bool]) -> Callable[[Event], None]:
-    fired: list[Event] = []
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
-    def listen(event: Event) -> None:
-        if not fired and condition(event):
-            fired.append(event)
-            raise KeyboardInterrupt
-
-    return listen
+    return once(condition, interrupt)
 
 
 def test_an_interrupt_in_the_search_gives_the_best_so_far() -> None:
