@@ -57,6 +57,8 @@ def test_a_lower_folder_never_imports_a_higher_one(folder: str) -> None:
 @pytest.mark.parametrize("folder", LAYERS[:-1])
 def test_the_links_tie_the_folders_together(folder: str) -> None:
     link = ROOT / "xrfm_cli" / folder
+    if link.is_file():
+        pytest.skip("this checkout was made without symbolic links")
     assert link.is_symlink()
     assert str(link.readlink()) == f"../{folder}"
     assert link.resolve() == ROOT / folder

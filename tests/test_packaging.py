@@ -1,4 +1,4 @@
-"""What is built from the repository: the links are followed, the data travels, no top-level name is taken."""
+"""What is built from the repository: every folder, with or without links, under one name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -17,11 +18,15 @@ FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md"
 JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "*.so")
 
 
-def build(kind: str, tree: Path) -> Path:
+def run_build(kind: str, tree: Path) -> subprocess.CompletedProcess[str]:
     code = f"from setuptools import build_meta; print(build_meta.build_{kind}('dist'))"
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code], cwd=tree, check=False, capture_output=True, text=True, encoding="utf-8"
     )
+
+
+def build(kind: str, tree: Path) -> Path:
+    done = run_build(kind, tree)
     assert done.returncode == 0, done.stderr
     return tree / "dist" / done.stdout.split()[-1]
 
@@ -31,14 +36,29 @@ def contents(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the sources, links as links: building leaves its traces there."""
-    copy = tmp_path_factory.mktemp("tree")
+def copy_sources(copy: Path) -> Path:
+    """Copy the sources, links as links, to where a build may leave its traces."""
     for name in FILES:
         shutil.copy(ROOT / name, copy / name)
     for name in PARTS:
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=JUNK)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, links as links."""
+    return copy_sources(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="module")
+def tree_without_links(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources as Git for Windows and GitHub's ZIP files hold them: each link is a text file."""
+    copy = copy_sources(tmp_path_factory.mktemp("text"))
+    for name in PARTS[:-1]:
+        link = copy / "xrfm_cli" / name
+        link.unlink()
+        link.write_text(f"../{name}", encoding="utf-8")
     return copy
 
 
@@ -66,6 +86,32 @@ def test_the_wheel_holds_every_file_under_one_name(tree: Path, wheel: Path) -> N
     assert found - expected == set()
     assert "xrfm_cli/datasets/samples/autos.csv" in found
     assert "xrfm_cli/py.typed" in found
+
+
+def test_the_package_list_names_every_folder() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = set()
+    for part in PARTS:
+        for path in (ROOT / part).rglob("__init__.py"):
+            if path.resolve() == ROOT.resolve() / path.relative_to(ROOT):  # not below a link
+                names = path.parent.relative_to(ROOT).parts
+                folders.add(".".join(names if part == "xrfm_cli" else ("xrfm_cli", *names)))
+    assert set(settings["packages"]) == folders
+    assert settings["package-dir"] == {f"xrfm_cli.{part}": part for part in PARTS[:-1]} | {
+        "xrfm_cli": "xrfm_cli"
+    }
+
+
+def test_a_checkout_without_links_builds_the_same_wheel(tree_without_links: Path, wheel: Path) -> None:
+    assert contents(build("wheel", tree_without_links)) == contents(wheel)
+
+
+def test_a_missing_folder_fails_the_build(tmp_path: Path) -> None:
+    tree = copy_sources(tmp_path)
+    shutil.rmtree(tree / "trees")
+    done = run_build("wheel", tree)
+    assert done.returncode != 0
+    assert "'trees' does not exist" in done.stderr
 
 
 def test_the_wheel_takes_no_top_level_name_but_its_own(wheel: Path) -> None:
