@@ -12,7 +12,6 @@ its result depends on: what is not the same step is not found.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -96,11 +96,9 @@ class Record:
         _write_whole(path, to_bytes(taken))
 
     def remove(self) -> None:
-        """Delete what belongs to the record, and the folder unless something else is in it."""
-        for name in sorted(_own_files(self.folder), key=lambda name: (name in (FACTS, LOCK), name)):
+        """Delete the files of the record; the folder follows when its lock is released."""
+        for name in sorted(_own_files(self.folder) - {LOCK}, key=lambda name: (name == FACTS, name)):
             (self.folder / name).unlink()
-        with suppress(OSError):
-            self.folder.rmdir()
 
 
 @contextmanager
@@ -231,24 +229,33 @@ def _check_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out; the lock ends with this one, however it ends."""
-    with (folder / LOCK).open("wb") as stream:
-        if not _lock(stream) or not (folder / LOCK).exists():
-            raise OptionError(
-                f"{folder}: another fit is writing there. Wait for its end, or give --model another name."
-            )
-        yield
+    """Hold the lock of a folder, and delete the folder at the end if nothing but the lock is left in it.
 
-
-def _lock(stream: IO[bytes]) -> bool:
-    """Whether the lock was free; on a file system without locks it always is."""
+    The system releases the lock of a process that dies.
+    """
+    lock = FileLock(folder / LOCK, blocking=False)
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+        lock.acquire()
+    except Timeout:
+        raise OptionError(
+            f"{folder}: another fit is writing there. Wait for its end, or give --model another name."
+        ) from None
+    try:
+        yield
+    finally:
+        is_done = _own_files(folder) == {LOCK}
+        if not is_done:
+            lock.release()
+        elif os.name == "nt":  # Windows deletes no file that is open
+            lock.release()
+            with suppress(OSError):  # another process has taken it
+                (folder / LOCK).unlink()
+        else:  # while it is held, so that no other process takes a lock that is about to go
+            (folder / LOCK).unlink()
+            lock.release()
+        if is_done:
+            with suppress(OSError):  # other files are there
+                folder.rmdir()
 
 
 def _write_whole(path: Path, data: bytes) -> None:
