@@ -15,6 +15,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.tuning.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 
@@ -178,7 +179,9 @@ class _FirstSampler(optuna.samplers.BaseSampler):
 
 def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
     """The sampler; in a shared study it keeps away from what others are trying."""
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared)
+    return optuna.samplers.TPESampler(
+        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared
+    )
 
 
 def open_study(
