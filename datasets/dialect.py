@@ -10,6 +10,8 @@ from xrfm_cli.datasets.errors import OptionError
 
 BadRows = Literal["stop", "skip"]
 DateOrder = Literal["dmy", "mdy", "ymd"]
+_SAMPLE = "a,1\n"  # of text that every encoding can write
+_OF_HOST_NAMES = {"idna", "punycode"}  # encodings that cannot decode a text piece by piece
 _SHOWN = {"\t": "tab", " ": "blank", "\x1f": "unit separator", "\x01": "0x01", "": "none"}
 
 
@@ -50,9 +52,12 @@ class ReadOptions:
             raise OptionError(f"delimiter {self.delimiter!r} is also the quote or the escape; give another")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError:
-                raise OptionError(f"there is no encoding '{self.encoding}'; try utf-8 or cp1252") from None
+                is_known = codecs.lookup(self.encoding).name not in _OF_HOST_NAMES
+                is_known &= _SAMPLE.encode(self.encoding).decode(self.encoding) == _SAMPLE
+            except (LookupError, ValueError):  # Python has codecs of bytes too, such as hex
+                is_known = False
+            if not is_known:
+                raise OptionError(f"there is no text encoding {self.encoding!r}; try utf-8 or cp1252")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

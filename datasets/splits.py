@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from xrfm_cli.datasets.errors import OptionError, SchemaError
+from xrfm_cli.datasets.seeds import small_seed
 
 Split = tuple[np.ndarray, np.ndarray]  # row indices that train, row indices that validate
 
@@ -46,8 +47,10 @@ def make_folds(
     folds = min(folds, n)
     tame = _tame_strata(strata, folds)
     if tame is None:
-        return _sorted(KFold(folds, shuffle=True, random_state=seed).split(np.empty(n)))
-    return _sorted(StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.empty(n), tame))
+        return _sorted(KFold(folds, shuffle=True, random_state=small_seed(seed)).split(np.empty(n)))
+    return _sorted(
+        StratifiedKFold(folds, shuffle=True, random_state=small_seed(seed)).split(np.empty(n), tame)
+    )
 
 
 def make_holdout(
@@ -79,9 +82,9 @@ def make_holdout(
 
     tame = _tame_strata(strata, 2)
     if tame is not None and min(wanted, n - wanted) >= len(np.unique(tame)):
-        splitter = StratifiedShuffleSplit(1, test_size=wanted, random_state=seed)
+        splitter = StratifiedShuffleSplit(1, test_size=wanted, random_state=small_seed(seed))
         return _sorted(splitter.split(np.empty(n), tame))[0]
-    return _sorted(ShuffleSplit(1, test_size=wanted, random_state=seed).split(np.empty(n)))[0]
+    return _sorted(ShuffleSplit(1, test_size=wanted, random_state=small_seed(seed)).split(np.empty(n)))[0]
 
 
 def _sorted(pairs: object) -> list[Split]:
@@ -122,7 +125,7 @@ def _group_folds(n: int, folds: int, seed: int, strata: np.ndarray | None, group
     relabelled = np.random.default_rng(seed).permutation(n_groups)[groups]  # ties between groups go by chance
     tame = _tame_strata(strata, folds)
     if tame is not None:
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=small_seed(seed))
         pairs = _sorted(splitter.split(np.empty(n), tame, relabelled))
         if all(len(train) and len(valid) for train, valid in pairs):
             return pairs

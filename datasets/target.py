@@ -28,6 +28,7 @@ from xrfm_cli.datasets.values import (
 Task = Literal["regression", "binary", "multiclass"]
 Label = str | int | float | bool
 _MAX_CLASSES = 1000
+LARGEST = 1e300  # of a regression target: sums over 100 million rows stay below the largest float, 1.8e308
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ def _class_target(
     if count > _MAX_CLASSES or (count > 50 and count > 0.5 * present):
         raise TargetError(_too_many(place, array, levels, count, present))
     labels = _labels(array, texts, numeric)
-    chosen: Task = "binary" if count == 2 and task != "multiclass" else "multiclass"
+    chosen: Task = "binary" if count == 2 else "multiclass"  # two classes are binary, however asked for
     classes = tuple(sorted(labels))
     reason = f"asked for, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
     if chosen == "multiclass":
@@ -284,7 +285,10 @@ def _lookup_key(label: Label) -> str:
 
 
 def _regression_values(table: Table, array: pa.Array, name: str, unit: str) -> np.ndarray:
-    """The target as float64; text that is no number is an error, an infinite value counts as missing."""
+    """The target as float64; an infinite value counts as missing.
+
+    Text that is no number is an error, and so is a number so large that sums of rows overflow.
+    """
     numbers = number_values(array, table.decimal, unit)
     if numbers.unreadable.any():
         row = int(np.flatnonzero(numbers.unreadable)[0])
@@ -292,7 +296,15 @@ def _regression_values(table: Table, array: pa.Array, name: str, unit: str) -> n
             f"{table.source}: row {row + 1}, target '{name}': '{array[row].as_py()}' is no number; "
             "mend or empty the cell, or use --task multiclass"
         )
-    return np.where(np.isfinite(numbers.values), numbers.values, np.nan)
+    values = np.where(np.isfinite(numbers.values), numbers.values, np.nan)
+    too_large = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(too_large):
+        row = int(too_large[0])
+        raise TargetError(
+            f"{table.source}: row {row + 1}, target '{name}': {values[row]:g} is beyond {LARGEST:g}, as a "
+            "mark of missing values may be; empty the cell or divide the target"
+        )
+    return values
 
 
 def drop_rows_without_target(table: Table, target: TargetSchema) -> tuple[Table, int]:

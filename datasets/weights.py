@@ -6,16 +6,22 @@ import numpy as np
 
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.errors import SchemaError
+from xrfm_cli.datasets.scale import to_order_one
 from xrfm_cli.datasets.schema import TableSchema
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.values import level_values, number_values
+
+LEAST_MEAN = 1e-6  # below, and above its inverse, a weight cannot be meant as a number of rows
+LEAST_SHARE = 1e-12  # of the largest weight; sums of 32 bits have seven digits
 
 
 def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
     """The weights of the rows, float64 (n,), or None where no column has that role.
 
-    A weight that is missing, negative, infinite or no number raises `SchemaError` naming the row, and so do
-    weights that are all zero.
+    A weight of 2 counts like two rows, unless the mean weight is below a millionth or above a million: then
+    weights are divided by it. A weight of less than a trillionth of the largest
+    is 0. A weight that is missing, negative, infinite or no number raises `SchemaError` naming the row, and
+    so do weights that are all zero.
     """
     columns = schema.with_role("weight")
     if not columns:
@@ -31,7 +37,16 @@ def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
         )
     if len(values) and not values.any():
         raise SchemaError(f"{table.source}: weight '{name}' is 0 in every row; give some rows a weight")
-    return values
+    return _in_range(values) if values.any() else values
+
+
+def _in_range(weights: np.ndarray) -> np.ndarray:
+    """Weights that models can compute with in 32 bits."""
+    scaled, exponent = to_order_one(weights)
+    scaled = np.where(scaled < LEAST_SHARE * scaled.max(), 0.0, scaled)
+    mean = float(scaled.mean())
+    is_ordinary = LEAST_MEAN <= np.ldexp(mean, exponent) <= 1 / LEAST_MEAN
+    return np.ldexp(scaled, exponent) if is_ordinary else scaled / mean
 
 
 def read_groups(table: Table, schema: TableSchema) -> np.ndarray | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -28,7 +27,7 @@ class LeafConfig:
     1.0
     >>> LeafConfig(ridge=-1.0)
     Traceback (most recent call last):
-    xrfm_cli.datasets.errors.OptionError: ridge=-1.0: must be a number above 0.
+    xrfm_cli.datasets.errors.OptionError: ridge=-1.0: must be a number above 0 and at most 1e+15.
     """
 
     kernel: KernelFamily = "norm"
@@ -55,11 +54,10 @@ class LeafConfig:
             value = getattr(self, name)
             if value is None and name == "max_centers":
                 continue
-            fits = is_number(value) and math.isfinite(value) and (value >= low if inclusive else value > low)
-            if not fits or value > high:
+            fits = is_number(value) and (low <= value if inclusive else low < value) and value <= high
+            if not fits:
                 above = f"{'at least' if inclusive else 'above'} {low:g}"
-                upto = "" if math.isinf(high) else f" and at most {high:g}"
-                raise OptionError(f"{name}={value!r}: must be a number {above}{upto}.")
+                raise OptionError(f"{name}={value!r}: must be a number {above} and at most {high:g}.")
         for name in ("power", "iterations", "agop_rows", "max_centers"):
             if not isinstance(getattr(self, name), int | None):
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
@@ -105,15 +103,17 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "metric_shape": get_args(MetricShape),
     "loss": get_args(Loss),
 }
+LARGEST = 1e15  # far beyond any use, and a whole number of 64 bits where one is given
+MOST_ROWS = 10**9
 _RANGES: dict[str, tuple[float, bool, float]] = {  # low, whether low itself is allowed, high
     "kernel_p": (0.0, False, 2.0),
     "kernel_q": (0.0, False, 2.0),
     "power": (1, True, 32),
     "constant": (0.0, True, 0.999),
-    "bandwidth": (0.0, False, math.inf),
-    "ridge": (0.0, False, math.inf),
+    "bandwidth": (0.0, False, LARGEST),
+    "ridge": (0.0, False, LARGEST),
     "iterations": (0, True, 100),
-    "agop_rows": (1, True, math.inf),
+    "agop_rows": (1, True, MOST_ROWS),
     "agop_power": (0.0, False, 2.0),
-    "max_centers": (1, True, math.inf),
+    "max_centers": (1, True, MOST_ROWS),
 }

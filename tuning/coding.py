@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets.scale import to_order_one
 from xrfm_cli.tuning.logarithms import FACTORS, log_offset
 
 Array = NDArray[np.float64]
@@ -48,8 +49,10 @@ class ValueCoding:
         return ((y - self.mean) / self.deviation)[:, None]
 
     def decode(self, codes: Array) -> Array:
-        """Codes ``(n, 1)`` to values ``(n, 1)``."""
-        return codes * self.deviation + self.mean
+        """Codes ``(n, 1)`` to values ``(n, 1)``; the largest float for what lies beyond it."""
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            return np.clip(codes * self.deviation + self.mean, -largest, largest)
 
     def rates(self, start: Array, end: Array) -> Array:
         """Values for each unit of code ``(n, 1, 1)`` on the way from codes ``start`` to ``end (n, 1)``."""
@@ -279,6 +282,8 @@ def fit_coding(
 
 def _moments(values: Array, weights: Array | None) -> tuple[float, float]:
     """Weighted mean and deviation, 1 for the latter where nothing varies."""
-    mean = float(np.average(values, weights=weights))
-    deviation = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
-    return mean, deviation if deviation > 0 else 1.0
+    scaled, exponent = to_order_one(values)
+    mean = float(np.average(scaled, weights=weights))
+    centred, more = to_order_one(scaled - mean)
+    deviation = float(np.ldexp(np.sqrt(np.average(centred**2, weights=weights)), exponent + more))
+    return float(np.ldexp(mean, exponent)), deviation if deviation > 0 else 1.0

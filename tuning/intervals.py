@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-9  # of a level that asks for a whole number of rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +39,7 @@ class Spread:
 
     def __post_init__(self) -> None:
         facts = self._facts()
-        if not all(isfinite(value) for value in facts.values()):
+        if not all(math.isfinite(value) for value in facts.values()):
             raise ValueError("sizes of errors that are not finite")
         if not (0 < self.low <= self.high and self.exponent > 0 and self.scale > 0):
             raise ValueError("sizes of errors must be above 0")
@@ -94,10 +95,20 @@ class Intervals:
     scores: tuple[float, ...]
     spread: Spread | None = None
 
+    def allows(self, level: float) -> bool:
+        """Whether a finite interval holds the share ``level`` of rows like the judged ones.
+
+        >>> [Intervals(scores=(1.0, 2.0, 3.0, 4.0)).allows(level) for level in (0.8, 0.81)]
+        [True, False]
+        """
+        n = len(self.scores)
+        return 0 < level < 1 and level * (n + 1) <= n + ROUNDING
+
     def half_width(self, level: float) -> float:
         """Half the width, for a row of spread 1, that holds the share ``level`` of rows like the judged ones.
 
-        That is also half the mean width, as the mean spread is 1.
+        That is also half the mean width, as the mean spread is 1. Raises OptionError for a level that these
+        rows do not allow: a new row exceeds the largest of ``n`` scores with probability ``1 / (n + 1)``.
 
         >>> Intervals(scores=(1.0, 2.0, 3.0, 4.0)).half_width(0.75)
         4.0
@@ -105,6 +116,14 @@ class Intervals:
         if not 0 < level < 1:
             raise OptionError(f"--interval {level:g}: must lie between 0 and 1, such as 0.9.")
         n = len(self.scores)
+        if not self.allows(level):
+            digits = 10 ** (len(str(n)) + 1)
+            largest = math.floor(digits * n / (n + 1)) / digits
+            raise OptionError(
+                f"--interval {level:.12g}: the errors of {n:,} held-out row{'s' if n > 1 else ''} of the fit "
+                f"allow levels up to {largest:g}. Choose one of these, or fit "
+                "on more rows."
+            )
         return self.scores[min(n, int(np.ceil(level * (n + 1)))) - 1]
 
     def check(self) -> None:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.datasets.scale import exponent_of, scaled_back, to_order_one
 from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision, choose_decision, confusion_matrix
 
 Array = NDArray[np.float64]
 Task = Literal["regression", "binary", "multiclass"]
 SMALLEST_PROBABILITY = 1e-15
+SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # of a share of the target
 DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
 
 
@@ -126,29 +128,52 @@ def evaluate_metrics(
 
 
 def _rmse(y: Array, p: Array, w: Array | None) -> float:
-    return float(np.sqrt(np.average((y - p) ** 2, weights=w)))
+    errors, exponent = _errors(y, p)
+    return scaled_back(np.sqrt(np.average(errors**2, weights=w)), exponent)
 
 
 def _mae(y: Array, p: Array, w: Array | None) -> float:
-    return float(np.average(np.abs(y - p), weights=w))
+    errors, exponent = _errors(y, p)
+    return scaled_back(np.average(np.abs(errors), weights=w), exponent)
 
 
 def _r2(y: Array, p: Array, w: Array | None) -> float:
-    variance = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
-    error = float(np.average((y - p) ** 2, weights=w))
+    errors, of_errors = _errors(y, p)
+    scaled, exponent = to_order_one(y)
+    centred, more = to_order_one(scaled - np.average(scaled, weights=w))
+    variance = float(np.average(centred**2, weights=w))
+    error = float(np.average(errors**2, weights=w))
     if variance == 0:
         return 1.0 if error == 0 else 0.0
-    return 1.0 - error / variance
+    return 1.0 - scaled_back(error / variance, 2 * (of_errors - exponent - more))
 
 
 def _mape(y: Array, p: Array, w: Array | None) -> float:
-    return float(_sklearn_metric("mean_absolute_percentage_error")(y, p, sample_weight=w))
+    # A target of 0 counts as this, as in scikit-learn, but never as more than a target that is not 0.
+    positive = np.abs(y[y != 0])
+    floor = min(SMALLEST_DIVISOR, float(positive.min())) if len(positive) else SMALLEST_DIVISOR
+    errors, of_errors = _errors(y, p)
+    divisors, of_divisors = to_order_one(np.maximum(np.abs(y), floor))
+    with np.errstate(over="ignore"):
+        shares = np.ldexp(np.abs(errors) / divisors, of_errors - of_divisors)
+    scaled, exponent = to_order_one(np.minimum(shares, np.finfo(np.float64).max))
+    return scaled_back(np.average(scaled, weights=w), exponent)
 
 
 def _poisson(y: Array, p: Array, w: Array | None) -> float:
+    exponent = exponent_of(y, p)  # the deviance grows with the scale
+    y, p = np.ldexp(y, -exponent), np.ldexp(p, -exponent)
     # A mean of zero or less has no Poisson likelihood: such predictions count as a tiny mean.
     floor = 1e-6 * max(float(np.mean(y)), 1e-12)
-    return float(_sklearn_metric("mean_poisson_deviance")(y, np.maximum(p, floor), sample_weight=w))
+    deviance = _sklearn_metric("mean_poisson_deviance")(y, np.maximum(p, floor), sample_weight=w)
+    return scaled_back(deviance, exponent)
+
+
+def _errors(y: Array, p: Array) -> tuple[Array, int]:
+    """Errors divided by a power of two, the largest of them of order one; and its exponent."""
+    exponent = exponent_of(y, p)
+    errors, more = to_order_one(np.ldexp(y, -exponent) - np.ldexp(p, -exponent))
+    return errors, exponent + more
 
 
 def _log_loss(y: NDArray[np.int64], p: Array, w: Array | None) -> float:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import optuna
 from numpy.random import SeedSequence
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.datasets.seeds import small_seed
+from xrfm_cli.tuning.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
 from xrfm_cli.tuning.space import Candidate, SearchSpace
 
 STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
-ATTEMPTS, PAUSE_S = 5, 0.3  # at a database whose tables another process is making
-SQLITE_PATIENCE_S = 60  # for a database that another process is writing to
-FAULTS = (OSError, RuntimeError, StorageInternalError)  # of a storage that cannot be reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +179,9 @@ class _FirstSampler(optuna.samplers.BaseSampler):
 
 def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
     """The sampler; in a shared study it keeps away from what others are trying."""
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared)
+    return optuna.samplers.TPESampler(
+        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared
+    )
 
 
 def open_study(
@@ -195,6 +192,7 @@ def open_study(
     place: StudyPlace | None,
     setting: str,
     on_event: OnEvent,
+    seconds_left: float = float("inf"),
 ) -> TrialStudy:
     """A study whose first trials are those given.
 
@@ -204,7 +202,8 @@ def open_study(
         seed: of the sampler.
         place: where the study is shared; None for one of this process alone.
         setting: what losses are of. Only fits of the same facts, space and setting share a study.
-        on_event: hears who else is there.
+        on_event: hears who else is there, and of an unfinished line that was left out.
+        seconds_left: of the time limit; a shared study waits for other processes a small share of it.
 
     Raises OptionError where the storage cannot be opened.
     """
@@ -215,9 +214,10 @@ def open_study(
     else:
         digest = hashlib.sha256(f"{place.facts}\n{space}\n{setting}".encode()).hexdigest()
         name = f"xrfm-{digest[:16]}"
+        storage = _storage_of(place, seconds_left, on_event)
         try:
             study = optuna.create_study(
-                storage=_open_storage(place),
+                storage=storage,
                 study_name=name,
                 load_if_exists=True,
                 sampler=sampler,
@@ -235,45 +235,21 @@ def open_study(
     return TrialStudy(study=study, space=space, seed=seed, place=place, on_event=on_event, first=first)
 
 
-def _open_storage(place: StudyPlace) -> BaseStorage:
-    """A database by its URL, or a journal file by its path."""
-    if "://" not in place.storage:
-        path = Path(place.storage)
-        if not path.parent.is_dir():
-            raise OptionError(f"--storage {path}: there is no folder {path.parent}. Make it first.")
-        return _journal(path)
-    waits = {"connect_args": {"timeout": SQLITE_PATIENCE_S}} if place.storage.startswith("sqlite") else {}
-    left = ATTEMPTS
-    while True:
-        try:
-            return RDBStorage(place.storage, engine_kwargs=waits)
-        except Exception as fault:  # drivers and SQLAlchemy have classes of their own for every kind
-            left -= 1
-            # Of two processes that make the tables of a new database at once, one has to try again.
-            if not left or not _is_about_tables(fault):
-                raise _cannot_open(place, fault) from fault
-        time.sleep(PAUSE_S)
+def _storage_of(place: StudyPlace, seconds_left: float, on_event: OnEvent) -> BaseStorage:
+    def tell(message: str) -> None:
+        on_event(Event(kind="fallback", message=message, count=1))
 
-
-def _is_about_tables(fault: BaseException) -> bool:
-    cause = f"{fault} {fault.__cause__}".lower()
-    return "constraint" in cause or "already exists" in cause or "locked" in cause
-
-
-def _journal(path: Path) -> JournalStorage:
-    """A journal file, begun where there is none; nothing is written to a file of any other kind."""
-    if path.is_dir():
-        raise OptionError(f"--storage {path}: is a folder. Name a file in it.")
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
-    except (ValueError, KeyError, TypeError) as fault:
-        raise OptionError(
-            f"--storage {path}: is not a journal of Optuna's. Give a new file, or a URL such as "
-            "sqlite:///tuning.db."
-        ) from fault
+        return open_storage(place.storage, wait_s=wait_for_others_s(seconds_left), on_repair=tell)
+    except OptionError:
+        raise
+    except Exception as fault:  # drivers and SQLAlchemy have classes of their own for every kind
+        raise _cannot_open(place, fault) from fault
 
 
 def _cannot_open(place: StudyPlace, fault: BaseException) -> OptionError:
+    if isinstance(fault, BusyStorageError):
+        return OptionError(f"--storage {place.shown}: {fault}")
     way_out = "Give the URL of a database that Optuna can open, or the path of a journal file."
     return OptionError(f"--storage {place.shown}: cannot be opened ({_first_line(fault)}). {way_out}")
 

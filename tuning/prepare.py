@@ -65,12 +65,18 @@ def prepare_problem(
     """
     check_names(config.pinned)
     table, dropped = _usable_rows(table, schema, target)
+    if table.n_rows < 2:
+        raise TargetError(
+            f"{table.source}: only one row has a value of '{target.name}' and a weight that counts; at least "
+            "two are needed"
+        )
     limit = config.effective_time_limit_s
     most = room_for_rows(limit, columns=len(schema.features), classes=len(target.classes))
     truth, left_out = encode_target(table, target), 0
     drawn = draw_training_rows(truth, target, most=most, seed=config.seed)
     if drawn is not None:
         table, truth, left_out = table.take(drawn), truth[drawn], table.n_rows - len(drawn)
+    weights = read_weights(table, schema)
     given = None
     if valid is not None:
         valid, dropped_valid = _usable_rows(valid, schema, target)
@@ -88,6 +94,9 @@ def prepare_problem(
         read = [c.name for c in schema.columns if c in schema.features or c.role in ("target", "weight")]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
         truth = np.concatenate([truth, judging])
+        of_valid = read_weights(valid, schema)
+        if weights is not None and of_valid is not None:
+            weights = np.concatenate([weights, of_valid])
     metric = find_metric(config.metric, target.task)
     if metric.name == "poisson_deviance" and (truth < 0).any():
         row = int(np.flatnonzero(truth < 0)[0]) + 1
@@ -110,7 +119,7 @@ def prepare_problem(
         schema=schema,
         target=target,
         truth=truth,
-        weights=read_weights(table, schema),
+        weights=weights,
         metric=metric,
         plan=plan,
         seed=config.seed,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
+from xrfm_cli.datasets.scale import exponent_of
 from xrfm_cli.tuning.metrics import compute_metric, evaluate_metrics
 from xrfm_cli.tuning.report_facts import check_fact
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # a report is read without what made it
     from xrfm_cli.tuning.problem import Problem
 
 MAX_PLOTTED_ROWS = 2_000
+MOST_EXPONENT = 50  # of two, for predictions that are kept to ten decimals
 TIMES = ("seconds", "ended_s")  # what the clock said of a trial
 
 
@@ -78,10 +80,12 @@ def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str,
     predicted = predictions[chosen]
     if problem.n_classes == 2:
         predicted = predicted[:, 1]
+    exponent = exponent_of(predicted)
+    scale = 0 if 0 <= exponent <= MOST_EXPONENT else exponent  # ten digits of others
     return {
         "row": rows[chosen].tolist(),
         "target": problem.truth[rows[chosen]].tolist(),
-        "prediction": np.round(predicted, 10).tolist(),
+        "prediction": np.ldexp(np.round(np.ldexp(predicted, -scale), 10), scale).tolist(),
     }
 
 

@@ -7,6 +7,7 @@ import re
 from xrfm_cli.datasets.errors import OptionError
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_S = 100 * 365 * 86400.0  # so that a moment on the clock and a wait for it can be counted
 
 
 def parse_duration(text: str) -> float:
@@ -24,4 +25,6 @@ def parse_duration(text: str) -> float:
     seconds = sum(float(number) * SECONDS[unit] for number, unit in parts)
     if seconds <= 0:
         raise OptionError(f"'{text}' is not a duration above zero")
+    if seconds > LONGEST_S:
+        raise OptionError(f"'{text}' is longer than 100 years; leave the limit out")
     return seconds

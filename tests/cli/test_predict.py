@@ -195,3 +195,20 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, regression: Pat
     script = f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "prediction\n", "")
+
+
+def test_a_level_that_the_rows_of_the_fit_do_not_allow_is_refused(
+    tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    rows = [f"{k},{k * 2 + k % 3}" for k in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    assert xrfm("fit", "t.csv", "--target", "y", "--trials", "0", folder=tmp_path).status == 0
+    for level, status in (("0.9", 0), ("0.93", 2), ("0.99999", 2)):
+        outcome = xrfm("predict", "t.csv", "--interval", level, "--output", f"{level}.csv", folder=tmp_path)
+        assert outcome.status == status
+        assert (tmp_path / f"{level}.csv").exists() == (status == 0)
+        if status:
+            assert (
+                f"--interval {level}: the errors of 12 held-out rows of the fit allow levels up to 0.923"
+                in outcome.error
+            )

@@ -45,3 +45,24 @@ def test_a_bad_storage_is_one_line(folder: Path, xrfm: Command) -> None:
     assert outcome.status == 2
     assert outcome.error.startswith("error: --storage nosuch://host/db: cannot be opened")
     assert not (folder / "bad.xrfm").exists()
+
+
+def test_a_journal_and_a_lock_that_a_killed_fit_left(folder: Path, tmp_path: Path, xrfm: Command) -> None:
+    shutil.copy(folder / "train.csv", tmp_path)
+    fit = (*FIT[:4], "--trials", "1", "--folds", "2", "--device", "cpu", "--storage", "tuning.journal")
+    assert xrfm(*fit, folder=tmp_path).status == 0
+    journal = tmp_path / "tuning.journal"
+    journal.write_bytes(journal.read_bytes()[:-20])
+    for name in ("first.xrfm", "second.xrfm"):
+        outcome = xrfm(*fit, "--model", name, folder=tmp_path)
+        assert outcome.status == 0, outcome.err
+        report = json.loads((tmp_path / name).with_suffix(".report.json").read_text())
+        told = [item["message"] for item in report["fallbacks"] if "unfinished" in item["message"]]
+        assert len(told) == (name == "first.xrfm")
+        assert ("its last line was unfinished" in outcome.err) == (name == "first.xrfm")
+    before = journal.read_bytes()
+    (tmp_path / "tuning.journal.lock").write_text("12 elsewhere/ token")
+    outcome = xrfm(*fit, "--time-limit", "10", "--model", "third.xrfm", folder=tmp_path)
+    assert outcome.status == 2
+    assert "tuning.journal.lock is held by process 12 of elsewhere" in outcome.error
+    assert journal.read_bytes() == before

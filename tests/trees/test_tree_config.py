@@ -23,7 +23,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"temperature": float("nan")}, "temperature=nan: must be a number from 0"),
     ({"leafsize": 10}, "leafsize: no such hyperparameter. Did you mean 'leaf_size'?"),
     ({"brandwidth": 10}, "brandwidth: no such hyperparameter. Did you mean 'bandwidth'?"),
-    ({"bandwidth": -1.0}, "bandwidth=-1.0: must be a number above 0."),
+    ({"bandwidth": -1.0}, "bandwidth=-1.0: must be a number above 0 and at most 1e+15."),
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tuning.tables import answers, as_text, fit, law, one_line, table_of, task_table
+from tests.tuning.tables import answers, as_text, fit, law, one_line, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.datasets.errors import InputError
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
@@ -123,7 +123,7 @@ def test_many_categories_more_than_rows_can_tell() -> None:
     fit_and_check(columns, trials=3)
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30, 1e100])
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e12, 1e100, 1e300])
 def test_scales_of_the_features_do_not_matter(scale: float) -> None:
     columns = law(60)
     plain = fit(columns, pinned={"iterations": 1})
@@ -132,7 +132,7 @@ def test_scales_of_the_features_do_not_matter(scale: float) -> None:
     assert model.report.score == pytest.approx(plain.report.score, rel=0.02)
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30, 1e100])
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-12, 1e30, 1e170, 1e298])
 @pytest.mark.parametrize("metric", ["rmse", "r2"])
 def test_the_scale_of_the_target_comes_back(scale: float, metric: str) -> None:
     columns = law(60)
@@ -143,6 +143,35 @@ def test_the_scale_of_the_target_comes_back(scale: float, metric: str) -> None:
     assert model.report.score == pytest.approx(expected, rel=0.02)
     probe = table_of(law(20, seed=3))
     np.testing.assert_allclose(answers(model, probe) / scale, answers(plain, probe), rtol=0.02, atol=0.02)
+
+
+def test_a_target_of_the_smallest_floats_is_fitted() -> None:
+    columns = law(60)
+    plain = fit(columns, metric="r2", pinned={"iterations": 1})
+    model = fit_and_check(columns | {"y": columns["y"] * 1e-310}, metric="r2", pinned={"iterations": 1})
+    assert model.report.score == pytest.approx(plain.report.score, rel=0.02)
+    assert model.report.metrics["rmse"] == pytest.approx(plain.report.metrics["rmse"] * 1e-310, rel=0.02)
+
+
+def test_a_skewed_target_of_any_scale_has_logarithms() -> None:
+    scores = []
+    for scale in (1.0, 1e-200, 1e200):
+        columns = skewed(60)
+        model = fit_and_check(
+            columns | {"y": columns["y"] * scale},
+            metric="poisson_deviance",
+            pinned={"target_transform": "log"},
+        )
+        scores.append(model.report.score / scale)
+    assert scores == pytest.approx([scores[0]] * 3, rel=0.02)
+
+
+def test_a_target_beyond_what_can_be_summed_is_refused_by_its_row() -> None:
+    columns = law(60)
+    columns["y"][7] = -1.7976931348623157e308
+    with pytest.raises(InputError, match=r"row 8, target 'y': -1.79769e\+308 is beyond 1e\+300") as caught:
+        fit(columns)
+    one_line(caught.value)
 
 
 def test_a_target_far_from_zero_keeps_its_digits() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tuning.tables import answers, described, fit, law, same_bits, table_of
+from tests.tuning.tables import answers, described, fit, law, one_line, same_bits, table_of
 from xrfm_cli.datasets import SchemaOverrides, Table
-from xrfm_cli.datasets.errors import ModelFileError, NumericalError, SchemaError, XRFMError
+from xrfm_cli.datasets.errors import ModelFileError, NumericalError, OptionError, SchemaError, XRFMError
 from xrfm_cli.datasets.events import Event, ignore_event
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FitConfig, FittedModel, load_model, refit_model, save_model, spread
@@ -56,9 +56,26 @@ def adaptive() -> FittedModel:
 @pytest.mark.parametrize("level", [0.05, 0.5, 0.9, 0.95])
 def test_the_quantile_counts_the_new_row(n: int, level: float) -> None:
     scores = np.sort(np.random.default_rng(n).exponential(size=n))
+    intervals = Intervals(scores=tuple(scores.tolist()))
     # Of n + 1 exchangeable scores, the new one is as likely to stand at each place.
-    k = next((k for k in range(1, n + 1) if k >= level * (n + 1)), n)
-    assert Intervals(scores=tuple(scores.tolist())).half_width(level) == scores[k - 1]
+    k = next((k for k in range(1, n + 1) if k >= level * (n + 1)), None)
+    assert intervals.allows(level) == (k is not None)
+    if k is None:
+        with pytest.raises(OptionError, match=rf"--interval {level}: .* {n} held-out row"):
+            intervals.half_width(level)
+    else:
+        assert intervals.half_width(level) == scores[k - 1]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 12, 99, 5_000])
+def test_the_largest_level_that_a_refusal_names_is_accepted(n: int) -> None:
+    intervals = Intervals(scores=tuple(float(k) for k in range(n)))
+    with pytest.raises(OptionError) as caught:
+        intervals.half_width(0.9999)
+    named = float(one_line(caught.value).split("levels up to ")[1].split()[0].rstrip("."))
+    assert n / (n + 1) - 0.1 / n < named <= n / (n + 1)
+    assert intervals.half_width(named) == n - 1
+    assert intervals.half_width(n / (n + 1)) == n - 1
 
 
 @pytest.mark.parametrize("n", [1, 7, 100])

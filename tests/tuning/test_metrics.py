@@ -221,3 +221,30 @@ def test_rows_of_two_classes_of_three_are_not_binary() -> None:
     both = (0.8 + 2 / 3) / 2  # of the two classes that occur
     assert compute_metric(METRICS["f1"], truth, np.eye(3)[guess]) == pytest.approx(both)
     assert compute_metric(METRICS["f1"], truth, np.eye(2)[guess]) == pytest.approx(2 / 3)
+
+
+@weighting
+@pytest.mark.parametrize("exponent", [-1000, -560, 560, 900])
+def test_metrics_of_any_scale_are_those_of_order_one(exponent: int, weights: np.ndarray | None) -> None:
+    scale = 2.0**exponent
+    plain = evaluate_metrics(TARGETS["regression"], VALUES, GUESSES, weights)
+    found = evaluate_metrics(TARGETS["regression"], VALUES * scale, GUESSES * scale, weights)
+    for name in ("r2", "mape"):
+        assert found[name] == plain[name]
+    for name in ("rmse", "mae", "poisson_deviance"):
+        assert found[name] == plain[name] * scale
+
+
+def test_errors_far_smaller_than_the_largest_target_are_not_lost() -> None:
+    truth, guess = np.array([1e300, 0.0, 0.0]), np.array([1e300, 3e-170, 4e-170])
+    found = evaluate_metrics(TARGETS["regression"], truth, guess)
+    assert found["rmse"] == pytest.approx(math.sqrt(25 / 3) * 1e-170)
+    assert found["mae"] == pytest.approx(7 / 3 * 1e-170)
+
+
+def test_metrics_beyond_the_largest_float_are_the_largest_float() -> None:
+    truth, guess = np.array([0.0, 1e-300]), np.array([1.7e308, -1.7e308])
+    found = evaluate_metrics(TARGETS["regression"], truth, guess)
+    assert found["rmse"] == pytest.approx(1.7e308)
+    assert found["mape"] == np.finfo(float).max / 2 + np.finfo(float).max / 2
+    assert found["r2"] == pytest.approx(1 - np.finfo(float).max)

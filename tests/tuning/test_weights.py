@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.tuning.tables import answers, fit, law, same_bits, table_of, task_table
+from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
-from xrfm_cli.datasets.errors import SchemaError
+from xrfm_cli.datasets.errors import SchemaError, TargetError
 from xrfm_cli.tuning import FittedModel
 from xrfm_cli.tuning.plan import make_plan
 
@@ -145,3 +145,40 @@ def test_heavier_rows_are_fitted_more_closely() -> None:
     model = fit(columns | {"y": noisy, "w": w}, WEIGHTED, pinned={"ridge": 1.0, "iterations": 0})
     error = np.abs(answers(model, table_of(columns)) - noisy)
     assert error[:30].mean() < 0.3 * error[30:].mean()
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 2.0**-40, 2.0**40, 1e300])
+def test_the_scale_of_weights_that_are_far_from_one_does_not_matter(scale: float) -> None:
+    columns = columns_of("regression")
+    times = np.where(np.arange(60) % 3 == 0, 4.0, 1.0)
+    plain = fit(columns | {"w": times / 2}, WEIGHTED, pinned={"iterations": 1})
+    scaled = fit(columns | {"w": times * scale}, WEIGHTED, pinned={"iterations": 1})
+    probe = table_of(law(40, seed=5))
+    found, expected = answers(scaled, probe), answers(plain, probe)
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.std())
+    assert scaled.report.score == pytest.approx(plain.report.score, rel=0.02)
+
+
+def test_weights_of_all_sizes_at_once_are_fitted(task: str) -> None:
+    columns = columns_of(task)
+    w = np.array([1e-300, 1.0, 1e10, 1e-5, 1e4] * 12)
+    model = fit(columns | {"w": w}, WEIGHTED, trials=2)
+    assert np.isfinite(model.report.score)
+    assert np.isfinite(answers(model, table_of(columns))).all()
+
+
+def test_rows_that_judge_may_weigh_next_to_nothing_beside_those_that_train() -> None:
+    columns, valid = columns_of("regression"), columns_of("regression", 30)
+    plain = fit(columns | {"w": [1.0] * 60}, WEIGHTED, valid=valid | {"w": [1.0] * 30})
+    other = fit(columns | {"w": [1.0] * 60}, WEIGHTED, valid=valid | {"w": [1e-200] * 30})
+    assert other.report.metrics == pytest.approx(plain.report.metrics, rel=1e-6)
+
+
+def test_one_row_that_outweighs_all_others_is_refused() -> None:
+    w = [1e-300] * 60
+    w[5] = 1e300
+    with pytest.raises(
+        TargetError, match="only one row has a value of 'y' and a weight that counts"
+    ) as caught:
+        fit(columns_of("regression") | {"w": w}, WEIGHTED)
+    one_line(caught.value)

@@ -19,6 +19,7 @@ from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.tables import metrics_table
 from xrfm_cli.commands.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.datasets import Repair, drop_rows_without_target
+from xrfm_cli.datasets.errors import TargetError
 from xrfm_cli.reports.documents import plain
 from xrfm_cli.tuning.report import FitReport
 from xrfm_cli.tuning.storage import load_model
@@ -32,6 +33,9 @@ def run(options: EvaluateOptions, session: Session) -> int:
     check_thresholds(options.fail_over, model.target, option="--fail-over")
     whole = read_whole(options.data, options, session)
     table, dropped = drop_rows_without_target(whole, model.target)
+    if table.n_rows == 0:
+        why = f"target '{model.target.name}' is missing in every row" if dropped else "has no rows"
+        raise TargetError(f"{whole.source}: {why}, so there is nothing to evaluate")
     if dropped:
         session.renderer.note(
             f"{dropped:,} row{'s' if dropped > 1 else ''} without a target left out", kind="repair"

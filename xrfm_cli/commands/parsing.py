@@ -18,6 +18,8 @@ BYTES = {"": 1, "b": 1} | {
     for ending, base in (("", 1024), ("ib", 1024), ("b", 1000))
 }
 
+MOST_BYTES = 2.0**63  # byte counts are of 64 bits, with a sign
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
@@ -36,7 +38,10 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([a-z]*)", text.strip().lower())
     if match is None or match[2] not in BYTES or float(match[1]) == 0:
         raise OptionError(f"'{text}' is not a size: write 4GiB, 500MB or plain bytes")
-    return int(float(match[1]) * BYTES[match[2]])
+    size = float(match[1]) * BYTES[match[2]]
+    if size > MOST_BYTES:
+        raise OptionError(f"'{text}' is more than a computer can address; leave it out")
+    return int(size)
 
 
 def parse_level(text: str) -> float:
@@ -125,8 +130,8 @@ def parse_prefix(text: str) -> str:
     return "" if text == "none" else text
 
 
-def whole_number(*, least: int) -> Callable[[str], int]:
-    """A reader of whole numbers from ``least`` on.
+def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers from ``least`` on, up to ``most``.
 
     >>> whole_number(least=0)("20")
     20
@@ -136,6 +141,8 @@ def whole_number(*, least: int) -> Callable[[str], int]:
         number = _number(text)
         if not isinstance(number, int) or number < least:
             raise OptionError(f"'{text}' is not a whole number of at least {least}")
+        if most is not None and number > most:
+            raise OptionError(f"'{text}' is more than {most:,}, the most that can be used here")
         return number
 
     return parse

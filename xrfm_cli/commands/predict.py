@@ -92,6 +92,8 @@ def _check_task(model: FittedModel, options: PredictOptions) -> None:
         raise OptionError(f"--proba: {options.model} predicts numbers, which have no class probabilities")
     if options.interval is not None and model.target.task != "regression":
         raise OptionError(f"--interval: {options.model} predicts classes; use --proba")
+    if options.interval is not None and model.intervals is not None:
+        model.intervals.half_width(options.interval)  # refuses a level that the fit's rows do not allow
 
 
 def _place(output: str | None) -> str:

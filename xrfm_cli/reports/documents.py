@@ -133,11 +133,14 @@ def _search(report: FitReport) -> dict[str, Any]:
 
 
 def _intervals(model: FittedModel) -> dict[str, Any] | None:
-    """How wide prediction intervals are, on average over the judged rows; None for classes."""
+    """How wide prediction intervals are, on average over the judged rows; None for classes.
+
+    Fewer than nine judged rows allow no interval of that level.
+    """
     if model.intervals is None:
         return None
     return {
-        "mean_width_90": 2 * model.intervals.half_width(0.9),
+        "mean_width_90": 2 * model.intervals.half_width(0.9) if model.intervals.allows(0.9) else None,
         "adapts": model.intervals.spread is not None,
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.reports.columns import feature_columns, in_float64
 from xrfm_cli.reports.effort import GRADIENT_BUDGET_NS, affordable_rows, gradient_ns
 from xrfm_cli.reports.importances import Importance, column_agop, measure_importances
@@ -62,7 +63,7 @@ def explain_model(model: FittedModel, *, rows: int = 1000, seed: int = 0) -> Exp
     """
     model = in_float64(model)
     columns = feature_columns(model.schema)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(small_seed(seed))
     mass = sum(member.weight for member in model.members)
     sensitivities = [
         measure_member(

@@ -173,7 +173,7 @@ def _outcome(model: FittedModel) -> tuple[Markup, str]:
     if target.task == "regression":
         caption = f"{shown}, as predicted by models that had not seen them. The lines are running quartiles."
         return residual_figure(target.name, truth, predicted), caption
-    if target.task == "binary":
+    if predicted.ndim == 1:
         label, hit = short_label(target.classes[-1]), truth == 1
     else:
         chosen = predicted.argmax(1)
