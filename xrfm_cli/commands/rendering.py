@@ -89,7 +89,7 @@ class Renderer:
         """Print the one JSON document of ``--json``."""
         self.close()
         if self.is_json:
-            out = streams.results()
+            out = streams.documents()
             out.write(as_document(command, content))
             out.flush()
 
