@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -55,6 +56,28 @@ def messages() -> GuardedStream:
 def results() -> GuardedStream:
     """Standard output for results that end soon: a reader that has seen enough changes nothing."""
     return GuardedStream(sys.stdout, ignored=BrokenPipeError)
+
+
+def can_show(text: str) -> bool:
+    """Whether standard output has all characters of a text; it shows ? for those that it lacks.
+
+    >>> can_show("model.csv")
+    True
+    """
+    try:
+        text.encode(_encoding())
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_utf8() -> bool:
+    """Whether the text of standard output is UTF-8; that of a redirected command on Windows is not."""
+    return _encoding() == "utf-8"
+
+
+def _encoding() -> str:
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
 
 
 def documents() -> GuardedStream:
