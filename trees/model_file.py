@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.datasets.errors import InputError, ModelFileError, why_absent
 from xrfm_cli.datasets.whole_files import open_whole
 
 FORMAT_VERSION = 2  # 1 had no floor of its own for each calibration
@@ -73,8 +73,9 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     version or no model file at all.
     """
     if not path.is_file():
+        why = "." if path.exists() else why_absent(path)
         raise ModelFileError(
-            f"{path}: no such model file. Fit one with: xrfm fit DATA --target COLUMN --model {path}"
+            f"{path}: no such model file{why} Fit one with: xrfm fit DATA --target COLUMN --model {path}"
         )
     try:
         with path.open("rb") as stream:

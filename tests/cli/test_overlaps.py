@@ -281,10 +281,3 @@ def test_addresses_are_refused_as_they_were_typed(
     words: str, message: str, place: Path, xrfm: Command
 ) -> None:
     assert refused(xrfm, words, place).startswith(message)
-
-
-@pytest.mark.parametrize("option", ["--valid", "--config", "--schema", "--from", "--storage", "--model"])
-def test_an_empty_name_is_refused(option: str, place: Path, xrfm: Command) -> None:
-    outcome = xrfm("fit", "t.csv", "--target", "y", option, "", folder=place)
-    assert outcome.status == 2
-    assert outcome.error.startswith(f"error: {option}: is empty")

@@ -172,8 +172,6 @@ def check_names(options: CommonOptions) -> None:
 
 def _check_name(flag: str, name: str, value: str) -> None:
     place = f"{flag} {value}" if flag else value
-    if not value and flag:
-        raise OptionError(f"{flag}: is empty, perhaps by a variable that is not set; give the name of a file")
     if "\0" in value:
         raise OptionError(f"{flag or 'DATA'}: has a NUL character in it; give the name of a file")
     if ADDRESS.match(value) and name != "storage" and not Path(value).exists():
