@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean
+from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean, why_absent
 from xrfm_cli.datasets.headers import check_names
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats, seekable_path, split_compression
 from xrfm_cli.datasets.table import Table
@@ -89,7 +89,7 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
         with plain.open("rb") as file:
             head = file.read(256)
     except FileNotFoundError:
-        raise FileReadError(f"{path}: there is no such file") from None
+        raise FileReadError(f"{path}: there is no such file{why_absent(path)}") from None
     except OSError as error:
         raise FileReadError(f"{path}: cannot be read: {error.strerror}") from None
     if not head:

@@ -38,7 +38,8 @@ def sniff_encoding(path: Path, head: bytes) -> str:
     for mark, encoding in _BOMS:
         if head.startswith(mark):
             return encoding
-    if b"\x00" in head[:4096]:
+    head = head.rstrip(b"\x00")  # at the end they say nothing of the text before; decode_head refuses them
+    if b"\x00" in head[:4096] or not head:
         for encoding, zeros in (("utf-16-le", head[1:4096:2]), ("utf-16-be", head[0:4096:2])):
             if zeros.count(0) > 0.7 * len(zeros):
                 return encoding
@@ -111,13 +112,30 @@ def undecodable(path: Path, data: bytes, encoding: str, first_line: int = 1) -> 
     return FileReadError(f"{path}: is not {encoding}; give --encoding, such as cp1252")
 
 
+def zero_bytes(path: Path, data: bytes, first_line: int = 1, *, is_end: bool) -> FileReadError:
+    """The error for zero bytes, which no text has; where the file ends with them, its copy broke off."""
+    text, _, rest = data.partition(b"\x00")
+    line = text.count(b"\n") + first_line
+    if is_end and not rest.strip(b"\x00"):
+        return FileReadError(
+            f"{path}: has bytes that are no text (0x00) at its end, from line {line} on; copy or download "
+            "the file again"
+        )
+    return FileReadError(f"{path}: line {line} has a byte that is no text (0x00); mend it")
+
+
 def decode_head(path: Path, head: bytes, encoding: str) -> str:
     """The beginning of a file as text; a character that the sample cuts is left out."""
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
-        return decoder.decode(head, len(head) < SAMPLE_BYTES).lstrip("\ufeff")
+        text = decoder.decode(head, len(head) < SAMPLE_BYTES).lstrip("\ufeff")
     except UnicodeDecodeError:
         raise undecodable(path, head, encoding) from None
+    is_whole = len(head) < SAMPLE_BYTES
+    text = text if is_whole else text.rstrip("\x00")  # more may follow, which tells when it is read
+    if "\x00" in text:
+        raise zero_bytes(path, text.encode(), is_end=is_whole)
+    return text
 
 
 class Utf8Stream(io.RawIOBase):
@@ -168,6 +186,10 @@ class Utf8Stream(io.RawIOBase):
             if self._ended and lines:
                 self._ready, lines = b"", 0
 
+    def _ends_in_zeros(self) -> bool:
+        """Whether nothing else follows; the stream is read to its end."""
+        return not any(block.strip(b"\x00") for block in iter(lambda: self._raw.read(_RAW_BYTES), b""))
+
     def _next_block(self) -> bytes:
         block: bytes = self._raw.read(_RAW_BYTES)
         self._ended = not block
@@ -180,5 +202,7 @@ class Utf8Stream(io.RawIOBase):
                 text_bytes = (text.lstrip("\ufeff") if first else text).encode("utf-8")
         except UnicodeDecodeError:
             raise undecodable(self._path, block, self._encoding, self._lines) from None
+        if b"\x00" in text_bytes:
+            raise zero_bytes(self._path, text_bytes, self._lines, is_end=self._ends_in_zeros())
         self._lines += text_bytes.count(b"\n")
         return text_bytes

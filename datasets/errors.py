@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class XRFMError(Exception):
@@ -60,3 +61,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def why_absent(path: Path) -> str:
+    """More about a file that does not exist: a link to nowhere, no folder, or a file of nearly its name.
+
+    >>> why_absent(Path("nowhere/cars.csv"))
+    ', nor the folder nowhere.'
+    """
+    if path.is_symlink():
+        return f": it is a link to {path.readlink()}, which does not exist."
+    if not path.parent.is_dir():
+        return f", nor the folder {path.parent}."
+    return "." + did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))

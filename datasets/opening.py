@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.datasets.errors import FileReadError, why_absent
 from xrfm_cli.datasets.streams import is_stream, open_stream
 
 __all__ = ["is_stream", "open_bytes", "refuse_other_formats", "seekable_path", "split_compression"]
@@ -75,7 +75,7 @@ def open_bytes(path: Path) -> Iterator[Any]:
             with _decompress(file, codec) as stream:
                 yield stream
     except FileNotFoundError:
-        raise FileReadError(f"{path}: there is no such file{_nearest_file(path)}") from None
+        raise FileReadError(f"{path}: there is no such file{why_absent(path)}") from None
     except IsADirectoryError:
         raise FileReadError(f"{path}: is a folder; give a file, or a folder of Parquet files") from None
     except PermissionError:
@@ -124,15 +124,6 @@ def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
     else:
         with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
             yield stream
-
-
-def _nearest_file(path: Path) -> str:
-    """The hint at a file of nearly that name in the same folder."""
-    from xrfm_cli.datasets.errors import did_you_mean
-
-    if not path.parent.is_dir():
-        return f", nor the folder {path.parent}"
-    return "." + did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
 
 
 def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> None:

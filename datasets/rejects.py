@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.opening import is_stream, split_compression
+from xrfm_cli.datasets.whole_files import open_whole
 
 ENDING = ".rejects.csv"
+WAY_OUT = "mend the rows or copy the table to a folder that can be written"
 
 
 def rejects_path(path: Path) -> Path:
@@ -31,20 +33,15 @@ class RejectsFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = rejects_path(path), 0
-        self._unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        self._file: IO[str] | None = None
+        self._open = ExitStack()
+        self._file: io.TextIOWrapper | None = None
         self._writer: Any = None
 
     def add(self, line: int, reason: str, text: str) -> None:
         """One row more; ``text`` is the row as it stands in the table."""
         if self._file is None:
-            try:
-                self._file = self._unfinished.open("w", encoding="utf-8", newline="")
-            except OSError as error:
-                raise FileReadError(
-                    f"{self.path}: rejected rows cannot be written there: {error.strerror}; mend the rows "
-                    "or copy the table to a folder that can be written"
-                ) from None
+            raw = self._open.enter_context(open_whole(self.path, way_out=WAY_OUT))
+            self._file = io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
             self._writer = csv.writer(self._file, lineterminator="\n")
             self._writer.writerow(["line", "reason", "text"])
         self._writer.writerow([line, reason, text])
@@ -56,10 +53,6 @@ class RejectsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None:
-            return
-        self._file.close()
-        if kind is None:
-            self._unfinished.replace(self.path)
-        else:
-            self._unfinished.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.detach()  # the bytes belong to the file beneath, which is renamed or thrown away
+        self._open.__exit__(kind, error, trace)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +16,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.datasets.errors import InputError, ModelFileError, why_absent
+from xrfm_cli.datasets.whole_files import open_whole
 
 FORMAT_VERSION = 2  # 1 had no floor of its own for each calibration
 READABLE_VERSIONS = (1, 2)
@@ -42,7 +41,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date for the container's members: equa
 
 
 def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write atomically: to a temporary file in the same folder, which is then renamed.
+    """Write a model file, which appears whole or not at all.
 
     ``manifest`` is JSON-able; ``tensors`` may be on any device. The manifest carries the SHA-256 of both
     members, its own taken over its canonical text without that entry, so that an altered
@@ -53,27 +52,9 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
     document["sha256"][MANIFEST] = _digest(_canonical(document))
     text = _canonical(document)
     _check_readable(path, text, blob)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as fault:
-        raise InputError(
-            f"{path}: cannot be written ({fault.strerror}). Name another place with --model."
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as container:
-                for name, content in ((MANIFEST, text), (TENSORS, blob)):
-                    container.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as fault:
-        raise InputError(
-            f"{path}: cannot be written ({fault.strerror}). Free space or use --model."
-        ) from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with open_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as container:
+        for name, content in ((MANIFEST, text), (TENSORS, blob)):
+            container.writestr(zipfile.ZipInfo(name, _EPOCH), content)
 
 
 def _check_readable(path: Path, text: bytes, blob: bytes) -> None:
@@ -92,8 +73,9 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     version or no model file at all.
     """
     if not path.is_file():
+        why = "." if path.exists() else why_absent(path)
         raise ModelFileError(
-            f"{path}: no such model file. Fit one with: xrfm fit DATA --target COLUMN --model {path}"
+            f"{path}: no such model file{why} Fit one with: xrfm fit DATA --target COLUMN --model {path}"
         )
     try:
         with path.open("rb") as stream:
@@ -207,9 +189,3 @@ def _canonical(document: Mapping[str, Any]) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets.errors import NumericalError, OptionError
 from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.datasets.whole_files import write_whole
 from xrfm_cli.tuning.plan import Fold
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.refinement import Refined
@@ -93,7 +93,7 @@ class Record:
     def keep(self, step: Step, problem: Problem, taken: Taken) -> None:
         """Write a step that was taken."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
-        _write_whole(path, to_bytes(taken))
+        _write(path, to_bytes(taken))
 
     def remove(self) -> None:
         """Delete the files of the record; the folder follows when its lock is released."""
@@ -120,7 +120,7 @@ def open_record(folder: Path, facts: Mapping[str, Any]) -> Iterator[Record]:
         if (folder / FACTS).exists():
             _check_facts(folder, known)
         else:
-            _write_whole(folder / FACTS, json.dumps(known, indent=1).encode())
+            _write(folder / FACTS, json.dumps(known, indent=1).encode())
         count = sum(name.endswith(ENDING) for name in _own_files(folder))
         yield Record(folder=folder, steps_before=count)
 
@@ -258,8 +258,6 @@ def _locked(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """A file that takes its name only when it is complete."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+def _write(path: Path, data: bytes) -> None:
+    """Write a file of the record; one that a power cut spoils does not match its hash, and is taken again."""
+    write_whole(path, data, is_durable=False)

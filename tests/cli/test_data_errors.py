@@ -137,3 +137,32 @@ def test_a_folder_without_write_permission_is_refused_before_the_fit(
     assert outcome.status == 2
     assert "cannot write" in outcome.error
     assert "reading" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fit link --target y",
+        "fit link.parquet --target y",
+        "fit data.csv --target y --valid link",
+        "fit data.csv --from link",
+        "fit data.csv --target y --config link",
+        "predict link --model m",
+        "predict data.csv --model link",
+        "evaluate link --model m",
+        "explain --model link",
+        "info --model link",
+    ],
+)
+def test_a_link_to_nowhere_is_said_to_be_one(
+    words: str, regression: Path, tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    (tmp_path / "data.csv").write_text(TABLE)
+    (tmp_path / "m").write_bytes(regression.read_bytes())
+    name = next(word for word in words.split() if word.startswith("link"))
+    (tmp_path / name).symlink_to("nowhere")
+    outcome = xrfm(*words.split(), folder=tmp_path)
+    assert outcome.status == 2
+    assert f"{name}: " in outcome.error
+    assert "is a link to nowhere, which does not exist." in outcome.error
+    assert "Did you mean" not in outcome.error

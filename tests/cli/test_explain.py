@@ -51,3 +51,14 @@ def test_attributions_go_to_standard_output_or_to_a_file(
     assert to_file.status == 0
     assert to_file.document["importances"]
     assert pq.read_table(folder / "a.parquet").column_names == list(rows[0])
+
+
+def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
+    regression: Path, tmp_path: Path, xrfm_process: Callable[..., Any]
+) -> None:
+    """Containers often have a HOME that does not exist, of which Matplotlib complains."""
+    (tmp_path / "m.xrfm").write_bytes(regression.read_bytes())
+    words = ("explain", "--model", "m.xrfm", "--rows", "20", "--quiet")
+    nowhere = {"HOME": "/proc", "MPLCONFIGDIR": "", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    outcome = xrfm_process(*words, folder=tmp_path, **nowhere)
+    assert (outcome.status, outcome.err) == (0, "")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.settings import Setting
-from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.datasets.errors import OptionError, did_you_mean, why_absent
 
 PREFIX = "XRFM_"
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -74,6 +74,10 @@ def read_config(path: str, *, command: str, known: Mapping[str, Mapping[str, Set
     """What a configuration file says to one command; a name that no command has is refused."""
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OptionError(
+            f"{path}: cannot be read as a configuration file: there is no such file{why_absent(Path(path))}"
+        ) from None
     except OSError as fault:
         raise OptionError(f"{path}: cannot be read as a configuration file: {fault.strerror}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:

@@ -16,7 +16,7 @@ from xrfm_cli.commands.promises import Promise, promises_of
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.scoring import Group, Scored, find_groups, score_table
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.tables import metrics_table
+from xrfm_cli.commands.tables import metrics_table, positive_lines
 from xrfm_cli.commands.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.datasets import Repair, drop_rows_without_target
 from xrfm_cli.datasets.errors import TargetError
@@ -51,7 +51,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
     by_group = [(group, scored.metrics(group.rows)) for group in groups]
     session.renderer.result(
         metrics_table(metrics, verdicts, promises, rows=table.n_rows),
-        Text(_legend(model.report, promises), style="dim"),
+        Text("\n".join([*positive_lines(model.target), _legend(model.report, promises)]), style="dim"),
         *confusion_view(scored.confusion(), model.target),
         *groups_view(by_group, model.report.metric),
     )
@@ -73,6 +73,7 @@ def evaluate_document(
     classes = list(scored.model.target.classes)
     document = {
         "rows": len(scored.truth),
+        "positive": scored.model.target.positive,
         "repairs": [asdict(item) for item in repairs],
         "metrics": metrics,
         "out_of_fold": {name: item.value for name, item in promises.items()},

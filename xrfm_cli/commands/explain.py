@@ -11,7 +11,8 @@ import pyarrow as pa
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.explain_view import explanation_tables
 from xrfm_cli.commands.options import ExplainOptions
-from xrfm_cli.commands.outputs import beside, check_table_output, check_writable, open_output
+from xrfm_cli.commands.outputs import check_ending, open_output
+from xrfm_cli.commands.places import explain_paths
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair
@@ -23,8 +24,8 @@ from xrfm_cli.tuning.storage import load_model
 
 def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model, and with DATA its rows; returns the exit status."""
-    html, json = beside(options.model, "explain.html"), beside(options.model, "explain.json")
-    _check(options, html, json)
+    html, json = explain_paths(options.model)
+    _check(options)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     session.renderer.stage(f"explaining {options.model}")
@@ -68,13 +69,10 @@ def _streams_out(options: ExplainOptions) -> bool:
     return options.data is not None and options.output is None
 
 
-def _check(options: ExplainOptions, html: Path, json: Path) -> None:
-    """Refuse what contradicts itself or cannot be written."""
+def _check(options: ExplainOptions) -> None:
+    """Refuse options that contradict each other."""
     if options.data is None and (options.output is not None or options.ids):
         raise OptionError("--output and --id are for the attributions of rows: give DATA as well")
     if options.as_json and _streams_out(options):
         raise OptionError("--json with DATA needs --output: both would write to standard output")
-    if options.data is not None:
-        check_table_output(options.output, source=options.data)
-    for path in (html, json):
-        check_writable(str(path))
+    check_ending(options.output)

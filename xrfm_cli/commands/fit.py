@@ -8,9 +8,9 @@ from pathlib import Path
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
-from xrfm_cli.commands.outputs import beside, check_writable
+from xrfm_cli.commands.places import record_folder, report_paths
 from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.resume import record_folder, resumable, shared_place
+from xrfm_cli.commands.resume import resumable, shared_place
 from xrfm_cli.commands.schema_file import write_schema_file
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
@@ -32,8 +32,6 @@ def run(options: FitOptions, session: Session) -> int:
     """Fit a model and write it with its report; returns 130 if the search was interrupted."""
     check_options(options)
     device = prepare_device(options.device, threads=options.threads)
-    if not options.dry_run:
-        check_writable(options.model)
     table = read_whole(options.data, options, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
@@ -94,7 +92,6 @@ def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSche
     if not schema.with_role("target"):
         raise OptionError(f"--target is missing, and {path} names none: name the column to predict")
     if path is not None and described is None:
-        check_writable(str(path))
         write_schema_file(path, schema, source=table.source)
         session.renderer.note(f"{path}: holds the columns now; edit it, and the next fit reads it")
     return schema
@@ -129,15 +126,6 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         threads=options.threads,
         memory_bytes=options.memory,
     )
-
-
-def report_paths(model: str) -> tuple[Path, Path]:
-    """Where the report of a model goes.
-
-    >>> [path.name for path in report_paths("models/night.xrfm")]
-    ['night.report.html', 'night.report.json']
-    """
-    return beside(model, "report.html"), beside(model, "report.json")
 
 
 def _refit(table: Table, options: FitOptions, session: Session, *, device: str) -> FittedModel:

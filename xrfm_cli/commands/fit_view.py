@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from xrfm_cli.commands import streams
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.tables import (
     columns_table,
@@ -16,12 +17,14 @@ from xrfm_cli.commands.tables import (
     heading,
     importances_table,
     number,
+    positive_lines,
     scores_table,
 )
 from xrfm_cli.datasets import TableSchema, TargetSchema
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.planning import FitPlan
 
+CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {
     "time": "stopped by the time limit",
     "trials": "all trials done",
@@ -37,19 +40,23 @@ def show_fit(
     report = model.report
     baselines = [(item["name"], float(item["score"])) for item in report.baselines]
     better = "less" if report.lower_is_better else "more"
+    hint = "" if report.stopped_by == "refit" else CHANGES_POSITIVE
+    positive = positive_lines(model.target, hint=hint)
+    # A command with ? in the place of a letter would be another command.
+    commands = [line for line in next_commands(files[0], data) if streams.can_show(line)]
     session.renderer.result(
         heading("Columns"),
         columns_table(model.schema),
         Text(target_line(model.target)),
         heading(f"Scores ({report.metric} on rows held out, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
-        Text("\n".join(search_lines(model, document)), style="dim"),
+        Text("\n".join([*positive, *search_lines(model, document)]), style="dim"),
         heading("What matters most"),
         importances_table(document["importances"]),
         heading("Written"),
         Text("\n".join(f"  {path}" for path in files), no_wrap=True),
-        heading("Next"),
-        Text("\n".join(f"  {line}" for line in next_commands(files[0], data)), no_wrap=True),
+        *([heading("Next")] if commands else []),
+        *(Text(f"  {line}", no_wrap=True) for line in commands),
     )
 
 
@@ -58,7 +65,7 @@ def show_plan(plan: FitPlan, schema: TableSchema, target: TargetSchema, session:
     session.renderer.result(
         heading("Columns"),
         columns_table(schema),
-        Text(target_line(target)),
+        Text("\n".join([target_line(target), *positive_lines(target, hint=CHANGES_POSITIVE)])),
         facts_table("\nPlan", plan_facts(plan)),
     )
 
@@ -91,6 +98,7 @@ def dry_run_document(plan: FitPlan, schema: TableSchema, target: TargetSchema) -
         "dry_run": True,
         "task": target.task,
         "target": target.name,
+        "positive": target.positive,
         "rows": plan.rows,
         "columns": columns,
         "plan": plan.to_json(),

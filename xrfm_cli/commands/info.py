@@ -73,6 +73,8 @@ def _shown(document: dict[str, Any]) -> dict[str, str]:
     facts = {"task": f"{document['task']} of '{document['target']}'"}
     if document["classes"]:
         facts["classes"] = ", ".join(map(str, document["classes"]))
+    if document["positive"] is not None:
+        facts["positive"] = str(document["positive"])
     if document["threshold"] is not None:
         facts["threshold"] = f"{document['threshold']:.3f} for {document['positive']}"
     if document["class_weights"]:

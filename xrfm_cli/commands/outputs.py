@@ -1,16 +1,14 @@
-"""Files that appear whole or not at all, and tables written as they are computed."""
+"""Tables written as they are computed, as CSV, Parquet or Arrow."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 from xrfm_cli.commands import streams
 from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.whole_files import open_whole, utf8
 
 GROUP_BLOCKS = 8  # of a row group
 QUOTED = r'[",\r\n]'
@@ -72,7 +71,7 @@ class CsvWriter:
         if not self._has_header:
             header = io.StringIO()
             csv.writer(header, lineterminator="\n").writerow(block.column_names)
-            self._stream.write(header.getvalue().encode())
+            self._stream.write(utf8(header.getvalue()))
             self._has_header = True
         cells = [_as_text(_decoded(column)) for column in block.columns]
         lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
@@ -152,81 +151,10 @@ def open_output(path: str | None) -> Iterator[TableWriter]:
                 yield behind
 
 
-@contextmanager
-def open_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name only when it is complete."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _named(path):
-            raw = _UnfinishedFile(unfinished, path)
-        with io.BufferedWriter(raw) as stream:
-            yield stream
-            stream.flush()
-            with _named(path):
-                os.fsync(raw.fileno())
-        with _named(path):
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-class _UnfinishedFile(io.FileIO):
-    """Bytes on their way into a file; what goes wrong is said of the file that they will be."""
-
-    def __init__(self, unfinished: Path, path: Path) -> None:
-        super().__init__(unfinished, "wb")
-        self._path = path
-
-    def write(self, data: Any, /) -> int:
-        """Write some of the bytes; returns how many."""
-        with _named(self._path):
-            return super().write(data) or 0
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as fault:
-        raise OptionError(
-            f"{path}: cannot be written ({fault.strerror}); make room or choose another place"
-        ) from fault
-
-
-def beside(model: str, ending: str) -> Path:
-    """A file beside the model's, named after it."""
-    path = Path(model)
-    return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
-
-
-def check_table_output(path: str | None, *, source: str) -> None:
-    """Refuse an output that cannot be written, before anything is computed."""
-    if path is None:
-        return
-    if Path(path).suffix not in (".csv", *BINARY_WRITERS):
+def check_ending(path: str | None) -> None:
+    """Refuse an output whose ending names no format."""
+    if path is not None and Path(path).suffix not in (".csv", *BINARY_WRITERS):
         raise OptionError(f"{path}: is none of .csv, .parquet and .arrow; --output writes by the ending")
-    if source != "-" and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
-        raise OptionError(f"{path}: is the table that is read; give --output another name")
-    check_writable(path)
-
-
-def check_writable(path: str) -> None:
-    """Refuse a file that cannot be created or replaced: its folder is tried with a real file."""
-    file = Path(path)
-    if file.is_dir():
-        raise OptionError(f"{path}: is a directory; give the name of a file")
-    if not file.parent.exists():
-        raise OptionError(f"{path}: no directory '{file.parent}'; create it first")
-    if not file.parent.is_dir():
-        raise OptionError(f"{path}: '{file.parent}' is not a directory")
-    try:
-        with TemporaryFile(dir=file.parent):  # without a name: there is nothing to leave behind
-            pass
-    except OSError as fault:
-        reason = fault.strerror or fault
-        raise OptionError(
-            f"{path}: cannot write in '{file.parent}': {reason}; choose another place"
-        ) from fault
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.Array:

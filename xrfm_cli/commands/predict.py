@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.options import PredictOptions
-from xrfm_cli.commands.outputs import check_table_output, open_output
+from xrfm_cli.commands.outputs import check_ending, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.watch import Watch
@@ -26,7 +26,7 @@ def run(options: PredictOptions, session: Session) -> int:
     begun = time.monotonic()
     if options.as_json and options.output is None:
         raise OptionError("--json needs --output: both would write to standard output")
-    check_table_output(options.output, source=options.data)
+    check_ending(options.output)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     _check_task(model, options)

@@ -143,7 +143,7 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
         given = gather(settings, typed, command=name, known=KNOWN, environment=os.environ)
         options = command.options(**resolve(settings, given))
         if options.print_config:
-            results = streams.results()
+            results = streams.documents()
             results.write(config_page(name, command.options, given))
             results.flush()
             return

@@ -89,8 +89,8 @@ class Renderer:
         """Print the one JSON document of ``--json``."""
         self.close()
         if self.is_json:
-            out = streams.results()
-            out.write(as_document(command, content))
+            out = streams.documents()
+            out.write(as_document(command, content, is_ascii=not streams.is_utf8()))
             out.flush()
 
     def close(self) -> None:
@@ -136,8 +136,10 @@ class Renderer:
                 self.note(line, kind="stage")
 
 
-def as_document(command: str, content: Mapping[str, Any]) -> str:
+def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = False) -> str:
     """A JSON document as other programs read it: one object, versioned.
+
+    With ``is_ascii`` other characters are escaped: such a document is right in every encoding.
 
     >>> print(as_document("doctor", {"threads": 2}), end="")  # doctest: +ELLIPSIS
     {
@@ -150,7 +152,7 @@ def as_document(command: str, content: Mapping[str, Any]) -> str:
     from xrfm_cli import __version__
 
     head = {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
-    return json.dumps(head | dict(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(head | dict(content), indent=2, ensure_ascii=is_ascii, allow_nan=False) + "\n"
 
 
 def _count_text(event: Event) -> str:

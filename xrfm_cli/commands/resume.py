@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.fit_options import FitOptions
-from xrfm_cli.commands.outputs import beside
+from xrfm_cli.commands.places import record_folder
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import ReadOptions, Table, TableSchema
@@ -25,15 +24,6 @@ READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # told by the cells that are read
 ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
-
-
-def record_folder(model: str) -> Path:
-    """Where the record of a model's fit is.
-
-    >>> record_folder("models/night.xrfm").name
-    'night.run'
-    """
-    return beside(model, "run")
 
 
 def facts_of(

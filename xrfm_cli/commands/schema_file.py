@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from xrfm_cli.commands.config_page import quoted_toml
-from xrfm_cli.commands.outputs import open_whole
 from xrfm_cli.datasets import TableSchema
 from xrfm_cli.datasets.kinds import KINDS
 from xrfm_cli.datasets.schema import ROLES
 from xrfm_cli.datasets.schema_file import NEEDED, OPTIONAL
+from xrfm_cli.datasets.whole_files import utf8, write_whole
 
 
 def write_schema_file(path: Path, schema: TableSchema, *, source: str) -> None:
@@ -23,5 +23,4 @@ def write_schema_file(path: Path, schema: TableSchema, *, source: str) -> None:
         lines += ["", f"[columns.{quoted_toml(column.name)}]  # {' '.join(column.reason.split())}"]
         lines += [f"{key} = {quoted_toml(getattr(column, key))}" for key in NEEDED]
         lines += [f"{key} = {quoted_toml(value)}" for key in OPTIONAL if (value := getattr(column, key))]
-    with open_whole(path) as stream:
-        stream.write(("\n".join(lines) + "\n").encode())
+    write_whole(path, utf8("\n".join(lines) + "\n"))

@@ -35,6 +35,9 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
         # Thread pools read these once, when their library is first imported.
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
+    from xrfm_cli.commands.overlaps import check_places  # whose libraries read the variables above
+
+    check_places(options)
     with open_log(options.log_file) as log:
         renderer = Renderer(is_quiet=options.quiet, is_json=options.as_json, log=log)
         renderer.log(f"xrfm {__version__} {command} {getattr(options, 'data', None) or ''}".rstrip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -9,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.datasets.whole_files import utf8
 
 RESULTS = "standard output"
 
@@ -56,9 +58,56 @@ def results() -> GuardedStream:
     return GuardedStream(sys.stdout, ignored=BrokenPipeError)
 
 
+def can_show(text: str) -> bool:
+    """Whether standard output has all characters of a text; it shows ? for those that it lacks.
+
+    >>> can_show("model.csv")
+    True
+    """
+    try:
+        text.encode(_encoding())
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_utf8() -> bool:
+    """Whether the text of standard output is UTF-8; that of a redirected command on Windows is not."""
+    return _encoding() == "utf-8"
+
+
+def _encoding() -> str:
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
+
+
+def documents() -> GuardedStream:
+    """Standard output for texts that programs read: always UTF-8, whatever the terminal's encoding is."""
+    return GuardedStream(_Utf8(sys.stdout), ignored=BrokenPipeError)
+
+
 def rows() -> GuardedStream:
     """Standard output for the bytes of many rows; BrokenPipeError ends them when their reader has gone."""
     return GuardedStream(sys.stdout.buffer, ignored=())
+
+
+class _Utf8:
+    """Writes texts to the bytes under a stream, or to the stream itself where there are none."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        under = getattr(self._stream, "buffer", None)
+        if under is None:  # such as a StringIO that stands for standard output
+            return int(self._stream.write(text))
+        self._stream.flush()  # what was written as text comes first
+        return int(under.write(utf8(text)))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
 
 
 def silence(stream: Any) -> None:

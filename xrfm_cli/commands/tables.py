@@ -12,7 +12,7 @@ from rich.text import Text
 
 from xrfm_cli.commands.promises import Promise
 from xrfm_cli.commands.thresholds import Verdict
-from xrfm_cli.datasets import ColumnSchema, TableSchema
+from xrfm_cli.datasets import ColumnSchema, TableSchema, TargetSchema
 from xrfm_cli.tuning.drift import ColumnDrift
 
 BAR_WIDTH = 28
@@ -92,6 +92,18 @@ def scores_table(
         style = "bold green" if is_ours else ""
         table.add_row(name, number(score), bar(abs(score) / scale if _is_finite(score) else 0), style=style)
     return table
+
+
+def positive_lines(target: TargetSchema, *, hint: str = "") -> list[str]:
+    """Which of two classes metrics such as f1 are about; no line where there are not two.
+
+    >>> target = TargetSchema(name="y", task="binary", reason="", classes=("no", "yes"), positive="yes")
+    >>> positive_lines(target, hint="--positive changes it")
+    ['positive: yes (--positive changes it)']
+    """
+    if target.positive is None:
+        return []
+    return [f"positive: {shortened(str(target.positive), 40)}" + (f" ({hint})" if hint else "")]
 
 
 def importances_table(importances: Sequence[Mapping[str, Any]], *, most: int = MOST_IMPORTANCES) -> Grid:

@@ -24,13 +24,13 @@ Array = NDArray[np.float64]
 
 def baseline_figure(metric: str, score: float, baselines: Sequence[Mapping[str, Any]], better: str) -> Markup:
     """The model's score beside those of the baselines."""
-    from matplotlib.figure import Figure
-
     rows = [("this model", score), *((str(b["name"]), b["score"]) for b in baselines)]
     rows = [(name, float(value)) for name, value in rows if value is not None and np.isfinite(value)]
     if not rows:
         return Markup("")
     with figure_style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(WIDTH, 0.6 + 0.34 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         values = np.array([value for _, value in rows])
@@ -60,9 +60,6 @@ def history_figure(
 
     Trials stand by their numbers where no clock is known. ``score`` is that of the models together.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     scored = [t for t in trials if t.get("score") is not None and np.isfinite(t["score"])]
     if len(scored) < 2:
         return Markup("")
@@ -70,6 +67,9 @@ def history_figure(
     pruned = [t for t in scored if t["state"] != "complete"]
     place = "ended_s" if is_timed(trials) else "number"
     with figure_style():
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
         figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
         axes = figure.add_subplot()
         _points(axes, pruned, place, marker="x", s=18, c=SOFT, linewidths=1.0, label="pruned on fewer rows")
@@ -101,11 +101,11 @@ def history_figure(
 
 def residual_figure(target: str, truth: Array, prediction: Array) -> Markup:
     """Out-of-fold residuals against the predictions, with their running quartiles."""
-    from matplotlib.figure import Figure
-
     residual = truth - prediction
     shown = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), POINTS)).astype(int))
     with figure_style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=SOFT, linewidth=0.9)
@@ -130,14 +130,14 @@ def reliability_figure(probability: Array, hit: Array, label: str) -> Markup:
         hit: 1.0 where the event happened ``(n,)``.
         label: the event, for the axis.
     """
-    from matplotlib.figure import Figure
-
     order = np.argsort(probability, kind="stable")
     bins = [part for part in np.array_split(order, min(BINS, max(1, len(order) // 10))) if len(part)]
     predicted = np.array([probability[part].mean() for part in bins])
     share = np.array([hit[part].mean() for part in bins])
     low, high = _wilson(share, np.array([len(part) for part in bins]))
     with figure_style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[5, 1])
         axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.9)

@@ -12,9 +12,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from xrfm_cli.datasets.whole_files import utf8, write_whole
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation
-from xrfm_cli.reports.files import write_text
 from xrfm_cli.reports.fit_plots import baseline_figure, history_figure, reliability_figure, residual_figure
 from xrfm_cli.reports.formats import FILTERS, percent
 from xrfm_cli.reports.plots import direction_figure, importance_figure, matrix_figure
@@ -41,15 +41,15 @@ STOPPED_WORDS = {
 def write_fit_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
     """Write the report of a fit as HTML and as JSON; each file appears whole or not at all."""
     document = fit_document(model, explanation)
-    write_text(json_path, _json(document))
-    write_text(html, render_fit(model, explanation, document))
+    write_whole(json_path, _json(document))
+    write_whole(html, utf8(render_fit(model, explanation, document)))
 
 
 def write_explain_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
     """Write an explanation as HTML and as JSON; each file appears whole or not at all."""
     document = explain_document(model, explanation)
-    write_text(json_path, _json(document))
-    write_text(html, render_explain(model, explanation, document))
+    write_whole(json_path, _json(document))
+    write_whole(html, utf8(render_explain(model, explanation, document)))
 
 
 def render_fit(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
@@ -236,5 +236,5 @@ def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def _json(document: Mapping[str, Any]) -> bytes:
+    return utf8(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

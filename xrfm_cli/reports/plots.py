@@ -24,11 +24,11 @@ DIRECTION_BARS = 6
 
 def importance_figure(importances: Sequence[Importance]) -> Markup:
     """Bars of the strongest columns with their intervals."""
-    from matplotlib.figure import Figure
-
     shown = list(importances[:BARS])
     positions = np.arange(len(shown))
     with figure_style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(WIDTH, 0.45 + 0.27 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         axes.barh(positions, [100 * item.share for item in shown], height=0.62, color=PALE)
@@ -52,13 +52,13 @@ def importance_figure(importances: Sequence[Importance]) -> Markup:
 
 def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup:
     """Heat map of the AGOP, column by column, on a square-root scale."""
-    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-    from matplotlib.figure import Figure
-
     k = min(len(columns), HEAT_COLUMNS)
     values = matrix[:k, :k]
     names = [short_label(column, 18) for column in columns[:k]]
     with figure_style():
+        from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+        from matplotlib.figure import Figure
+
         side = 1.6 + 0.24 * k
         figure = Figure(figsize=(min(WIDTH, side + 0.6), min(WIDTH - 0.1, side)), layout="constrained")
         axes = figure.add_subplot()
@@ -79,11 +79,11 @@ def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup
 
 def direction_figure(directions: Sequence[Direction]) -> Markup:
     """Signed weights of the features in the strongest directions."""
-    from matplotlib.figure import Figure
-
     shown = directions[:DIRECTIONS]
     counts = [len(direction.features[:DIRECTION_BARS]) for direction in shown]
     with figure_style():
+        from matplotlib.figure import Figure
+
         height = sum(0.42 + 0.25 * count for count in counts)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         rows = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[0.42 + 0.25 * c for c in counts])[

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 import unicodedata
 import warnings
@@ -58,14 +59,24 @@ STYLE: dict[str, object] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The settings under which figures are built and drawn; the caller's are back afterwards."""
-    from matplotlib import style
+    """The settings under which figures are built and drawn; the caller's are back afterwards.
 
-    with warnings.catch_warnings(), style.context(["default", STYLE]):
-        # Widths are measured with one font; the reader's font has the characters that it lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        yield
+    Import Matplotlib inside: it complains where its folder cannot be written, as in containers, and here
+    nobody hears that.
+    """
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from matplotlib import style
+
+        with warnings.catch_warnings(), style.context(["default", STYLE]):
+            # Widths are measured with one font; the reader's font has the characters that it lacks.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def to_svg(figure: Figure, label: str) -> Markup:

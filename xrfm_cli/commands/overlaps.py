@@ -1,0 +1,128 @@
+"""No output replaces an input or another output.
+
+Files are compared by what they are, not by their names: links, other spellings and members of globs and
+folders are recognised. All is checked before anything is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from xrfm_cli.commands.options import CommonOptions
+from xrfm_cli.commands.places import Read, Written, check_names, find_reads, find_writes
+from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
+from xrfm_cli.datasets.streams import STANDARD_INPUT
+from xrfm_cli.datasets.whole_files import replaced_file
+
+Identity = tuple[int, int] | str | None
+
+
+def check_places(options: CommonOptions) -> None:
+    """Refuse options by which a command would write over what it reads, or over its own results.
+
+    Raises OptionError, in one line.
+    """
+    check_names(options)
+    reads, writes = list(find_reads(options)), list(find_writes(options))
+    for read in reads:
+        files = _by_identity(read.files)
+        for written in writes:
+            _refuse_replacing(read, files, written)
+        for stream, name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
+            file = files.get(_stream_identity(stream))
+            if file is not None:
+                raise OptionError(f"{name}: is {read.what}, {file}; send it to another file")
+    for one, other in combinations(writes, 2):
+        if one.path == other.path or identity(one.path) == identity(other.path) is not None:
+            raise OptionError(f"{other.subject} is written by {one.option} too; give each a name of its own")
+    for written in writes:
+        if written.is_whole:
+            check_writable(written.path)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be created or replaced: its folder is tried with a real file."""
+    try:
+        target, _ = replaced_file(path)
+        folder = target.parent
+        if not folder.exists():
+            raise OptionError(f"{path}: no directory '{path.parent}'; create it first")
+        if not folder.is_dir():
+            raise OptionError(f"{path}: '{path.parent}' is not a directory")
+        with TemporaryFile(dir=folder):  # without a name: there is nothing to leave behind
+            pass
+    except OSError as fault:
+        reason = fault.strerror or fault
+        raise OptionError(
+            f"{path}: cannot write in '{path.parent}': {reason}; choose another place"
+        ) from fault
+
+
+def identity(path: Path) -> Identity:
+    """What makes a file or a folder the same under every name; None for devices and pipes."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    is_kept = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
+    return (facts.st_dev, facts.st_ino) if is_kept else None
+
+
+def _refuse_replacing(read: Read, files: Mapping[Identity, Path], written: Written) -> None:
+    """Refuse to write over a file that is read, and into a folder or a pattern of files that are read."""
+    if written.name == read.may_be_replaced_by and not written.part:
+        return
+    subject = written.subject
+    file = files.get(identity(written.path))
+    if file is not None:
+        known_as = "" if str(file) == str(written.path) else f", {file}"
+        raise OptionError(f"{subject} is {read.what}{known_as}; give another name")
+    target, given = Path(os.path.realpath(written.path)), Path(read.given)
+    if given.is_dir() and target.is_relative_to(os.path.realpath(given)):
+        raise OptionError(f"{subject} lies in the folder that is read, {read.given}; write it elsewhere")
+    if _is_pattern(read.given) and _matches(target, given) and not target.name.endswith(REJECTS_ENDING):
+        raise OptionError(f"{subject} matches the pattern that is read, {read.given}; give another name")
+
+
+def _is_pattern(given: str) -> bool:
+    return any(mark in given for mark in "*?[") and not Path(given).exists()
+
+
+def _matches(target: Path, pattern: Path) -> bool:
+    """Whether a glob pattern finds a file of this name, which need not exist."""
+    fixed = next(place for place, part in enumerate(pattern.parts) if any(mark in part for mark in "*?["))
+    folder, wanted = os.path.realpath(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
+    if not target.is_relative_to(folder):
+        return False
+    parts = target.relative_to(folder).parts
+    if "**" in wanted:
+        return bool(parts) and fnmatchcase(parts[-1], wanted[-1])
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+
+def _by_identity(files: Iterable[Path]) -> dict[Identity, Path]:
+    """The files that an output could spoil; devices and pipes are none."""
+    found: dict[Identity, Path] = {}
+    for file in files:
+        key = _stream_identity(sys.stdin) if str(file) == STANDARD_INPUT else identity(file)
+        if key is not None:
+            found.setdefault(key, file)
+    return found
+
+
+def _stream_identity(stream: Any) -> Identity:
+    """The file that a standard stream is redirected to, None where it is none."""
+    try:
+        facts = os.fstat(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return None
+    return (facts.st_dev, facts.st_ino) if stat.S_ISREG(facts.st_mode) else None

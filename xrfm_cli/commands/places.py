@@ -1,0 +1,180 @@
+"""The files that a command reads and writes, as its options name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrfm_cli.commands.fit_options import FitOptions
+from xrfm_cli.commands.options import CommonOptions, ExplainOptions, ReadingOptions
+from xrfm_cli.commands.settings import Setting, settings_of
+from xrfm_cli.datasets.errors import InputError, OptionError
+from xrfm_cli.datasets.readers import find_files
+from xrfm_cli.datasets.rejects import rejects_path
+
+TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
+INPUTS = {"from_model": "the model of --from", "config": "the file of --config"}
+OUTPUTS = ("output", "log_file")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Files that are read."""
+
+    what: str  # as messages say it
+    given: str
+    files: tuple[Path, ...]  # all members of a glob or a folder
+    may_be_replaced_by: str = ""  # the field of the one option that may
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file or a folder that is written."""
+
+    name: str  # of the option's field
+    option: str  # with its value: how messages begin
+    path: Path
+    part: str = ""  # "its report ..." for a file that is named after the option's value
+    is_whole: bool = True  # replaced as a whole, not appended to
+
+    @property
+    def subject(self) -> str:
+        """How messages about it begin."""
+        return f"{self.option}:" + (f" {self.part} {self.path}" if self.part else "")
+
+
+def find_reads(options: CommonOptions) -> Iterator[Read]:
+    """The files that a command reads, with all members of globs and folders."""
+    for name, what in TABLES.items():
+        given = getattr(options, name, None)
+        if given is not None:
+            yield Read(what=what, given=given, files=_table_files(given))
+    single = dict(INPUTS)
+    if not isinstance(options, FitOptions):
+        single["model"] = "the model that is read"
+    elif options.schema and Path(options.schema).exists():
+        single["schema"] = "the file of --schema"
+    for name, what in single.items():
+        given = getattr(options, name, None)
+        if given is not None:
+            # A refit may take the place of the model that it comes from, which is read whole before.
+            successor = "model" if name == "from_model" else ""
+            yield Read(what=what, given=given, files=(Path(given),), may_be_replaced_by=successor)
+
+
+def find_writes(options: CommonOptions) -> Iterator[Written]:
+    """The files and folders that a command writes."""
+    for name in OUTPUTS:
+        given = getattr(options, name, None)
+        if given is not None:
+            yield _written(options, name, Path(given), is_whole=name != "log_file")
+    if isinstance(options, FitOptions):
+        yield from _fit_writes(options)
+    if isinstance(options, ExplainOptions):
+        for path in explain_paths(options.model):
+            yield _written(options, "model", path, part="its explanation")
+    if isinstance(options, ReadingOptions) and options.bad_rows == "skip":
+        tables = [getattr(options, name, None) for name in TABLES]
+        texts = [given for given in tables if given is not None and not Path(given).is_dir()]
+        for file in dict.fromkeys(file for given in texts for file in _table_files(given)):
+            yield _written(options, "bad_rows", rejects_path(file), part="the file of rejected rows")
+
+
+def _fit_writes(options: FitOptions) -> Iterator[Written]:
+    if options.schema is not None and not Path(options.schema).exists():
+        yield _written(options, "schema", Path(options.schema))
+    if options.dry_run:
+        return
+    yield _written(options, "model", Path(options.model))
+    for path in report_paths(options.model):
+        yield _written(options, "model", path, part="its report")
+    if options.resume:
+        yield _written(options, "model", record_folder(options.model), part="its record", is_whole=False)
+    storage = None if options.storage is None else _storage_file(options.storage)
+    if storage is not None:
+        yield _written(options, "storage", storage, is_whole=False)
+
+
+def beside(model: str, ending: str) -> Path:
+    """A file beside the model's, named after it."""
+    path = Path(model)
+    if not path.name:
+        raise OptionError(f"{model}: is a directory; give the name of a file")
+    return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
+
+
+def report_paths(model: str) -> tuple[Path, Path]:
+    """Where the report of a model goes.
+
+    >>> [path.name for path in report_paths("models/night.xrfm")]
+    ['night.report.html', 'night.report.json']
+    """
+    return beside(model, "report.html"), beside(model, "report.json")
+
+
+def explain_paths(model: str) -> tuple[Path, Path]:
+    """Where the explanation of a model goes."""
+    return beside(model, "explain.html"), beside(model, "explain.json")
+
+
+def record_folder(model: str) -> Path:
+    """Where the record of a model's fit is.
+
+    >>> record_folder("models/night.xrfm").name
+    'night.run'
+    """
+    return beside(model, "run")
+
+
+def _table_files(given: str) -> tuple[Path, ...]:
+    """The files of a table; the path itself where it stands for none, which its reader says better."""
+    try:
+        return find_files(given)
+    except (InputError, OSError):
+        return (Path(given),)
+
+
+def _storage_file(storage: str) -> Path | None:
+    """The file of a shared study, None for a database on a server.
+
+    >>> _storage_file("sqlite:///tuning.db?mode=rwc"), _storage_file("postgresql://host/db")
+    (PosixPath('tuning.db'), None)
+    """
+    if "://" not in storage:
+        return Path(storage)
+    scheme, _, rest = storage.partition(":///")
+    file = rest.partition("?")[0]
+    return Path(file) if scheme.startswith("sqlite") and file and not file.startswith(":") else None
+
+
+def _flag(options: CommonOptions, name: str) -> str:
+    setting: Setting = settings_of(type(options))[name]
+    return setting.flags[0] if setting.flags else ""
+
+
+def _written(
+    options: CommonOptions, name: str, path: Path, *, part: str = "", is_whole: bool = True
+) -> Written:
+    option = f"{_flag(options, name)} {getattr(options, name)}"
+    return Written(name=name, option=option, path=path, part=part, is_whole=is_whole)
+
+
+def check_names(options: CommonOptions) -> None:
+    """Refuse texts that cannot be names of files."""
+    for name in (*TABLES, *INPUTS, *OUTPUTS, "model", "schema", "storage"):
+        value = getattr(options, name, None)
+        if value is not None:
+            _check_name(_flag(options, name), name, value)
+
+
+def _check_name(flag: str, name: str, value: str) -> None:
+    place = f"{flag} {value}" if flag else value
+    if "\0" in value:
+        raise OptionError(f"{flag or 'DATA'}: has a NUL character in it; give the name of a file")
+    if ADDRESS.match(value) and name != "storage" and not Path(value).exists():
+        is_read = name in TABLES or name in INPUTS
+        way_out = "download it first, or pipe it in as -" if is_read else "give the name of a file"
+        raise OptionError(f"{place}: is an address, and addresses are not read or written; {way_out}")
