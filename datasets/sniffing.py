@@ -18,12 +18,21 @@ from xrfm_cli.datasets.encodings import SAMPLE_BYTES, decode_head, sniff_encodin
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.headers import Header, find_header, find_table_start
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats
-from xrfm_cli.datasets.records import OPEN_QUOTE, Record, Style, read_records
+from xrfm_cli.datasets.records import (
+    OPEN_QUOTE,
+    QUOTE_AMID,
+    Record,
+    Style,
+    misses_delimiter,
+    quote_options,
+    read_records,
+)
 
 __all__ = ["Dialect", "ReadOptions", "sniff"]
 
 _SAMPLE_RECORDS = 1000
 _MOST_MISFITS = 0.3  # share of the records of a sample that may be read
+_LEAST_INNER_QUOTES = 2  # rows; a single one may be damaged
 _USUAL_DELIMITERS = (",", ";", "\t", "|")
 _RARE_DELIMITERS = (":", "^", "~", "\x1f", "\x01", " ")
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
@@ -67,13 +76,23 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     if options.comment is None:
         style = sample.style._replace(comment=_find_comment(path, sample))
         sample = _split(lines, style, first_line, is_complete=is_complete)
+    doubtful = _doubtful_lines(sample) if options.quote is None else frozenset()
+    if len(doubtful) >= _LEAST_INNER_QUOTES and _never_quotes(sample):
+        sample, doubtful = (
+            _split(lines, sample.style._replace(quote=""), first_line, is_complete=is_complete),
+            frozenset(),
+        )
     if not sample.records:
         raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
     start = 0 if options.skip_rows is not None else find_table_start(path, sample.records, sample.width)
     width = sample.width if options.skip_rows is None else len(sample.records[0].cells)
-    header = find_header(path, sample.records[start:], width, options, sample.after_blank)
-    decimal = _find_decimal(sample, header, start, options)
     first = sample.records[start].line
+    if first in doubtful and options.header_rows != 0:
+        choices = quote_options(sample.style.quote)
+        raise FileReadError(f"{path}: the names of the columns (line {first}): {QUOTE_AMID} {choices}")
+    records = [record for record in sample.records[start:] if record.line not in doubtful]
+    header = find_header(path, records or sample.records, width, options, sample.after_blank)
+    decimal = _find_decimal(sample, header, start)
     return Dialect(
         delimiter=sample.style.delimiter,
         encoding=encoding,
@@ -245,7 +264,19 @@ def _escapes(text: str, options: ReadOptions, delimiter: str, quote: str) -> Ite
         yield "\\"
 
 
-def _find_decimal(sample: Sample, header: Header, start: int, options: ReadOptions) -> DecimalMark:
+def _doubtful_lines(sample: Sample) -> frozenset[int]:
+    """Lines of records in which a delimiter may be missing before a quote."""
+    return frozenset(record.line for record in sample.records if misses_delimiter(record, sample.style))
+
+
+def _never_quotes(sample: Sample) -> bool:
+    """Whether no cell begins with a quote: then quotes belong to the text."""
+    mark, quote = re.escape(sample.style.delimiter), re.escape(sample.style.quote)
+    begins = re.compile(rf"(?:^|{mark})[ \t]*{quote}")
+    return not any(begins.search(line) for record in sample.records for line in record.lines)
+
+
+def _find_decimal(sample: Sample, header: Header, start: int) -> DecimalMark:
     """The decimal mark of the sample's rows of data."""
     rows = [
         (record.line, record.cells)
