@@ -7,7 +7,9 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.dates import guess_format, moment_values
+from xrfm_cli.datasets.date_guesses import guess_format
+from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
+from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.values import (
@@ -54,7 +56,7 @@ def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
         if not any(number.unreadable.any() for number in numbers):
             return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
     if any(is_date(kind) for kind in kinds):
-        moments = [_moments(array) for array in arrays]
+        moments = [_moments(name, array, table) for array, table in zip(arrays, tables, strict=True)]
         if all(moment is not None for moment in moments):
             return pa.chunked_array(moments)
     return pa.chunked_array(
@@ -62,14 +64,16 @@ def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     )
 
 
-def _moments(array: pa.Array) -> pa.Array | None:
+def _moments(name: str, array: pa.Array, table: Table) -> pa.Array | None:
     """A column of dates as timestamps, or None where it holds none."""
     if is_date(array.type):
         moments = moment_values(array, "iso")
     else:
-        guess = guess_format(level_values(array).values) if is_text(array.type) else None
+        guess = guess_format(level_values(array).values, table.date_order) if is_text(array.type) else None
         if guess is None:
             return None
+        if guess.doubt:
+            raise SchemaError(f"{table.source}: column '{name}' {guess.doubt}{DATE_ORDER_HINT}")
         moments = moment_values(array, guess.date_format)
     return pa.array(moments.values, mask=~moments.valid).cast(pa.timestamp("us"))
 

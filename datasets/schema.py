@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, guess_format, moment_values
+from xrfm_cli.datasets.date_guesses import guess_format
+from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
+from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 from xrfm_cli.datasets.kinds import (
-    DATE_ORDER_HINT,
     KINDS,
     Kind,
     boolean_pair,

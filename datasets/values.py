@@ -37,6 +37,11 @@ _NUMBER = (
 )
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
 _EXACT_INTEGERS = 2.0**53
+# Signs of numbers and dates that are not ASCII. Arrow's expressions need their numbers.
+_ODD_BLANKS = r"[\x{00a0}\x{2007}\x{2009}\x{202f}\x{3000}]"
+_NO_WIDTH = r"[\x{200b}\x{200e}\x{200f}\x{2060}\x{feff}]"
+_WIDE_SIGNS = r"[\x{ff01}-\x{ff5e}]"  # the full width forms of ASCII
+_ODD_SIGNS = rf"{_ODD_BLANKS}|{_NO_WIDTH}|{_WIDE_SIGNS}|\x{{2212}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +125,20 @@ def to_mask(array: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
+def plain_signs(text: pa.Array) -> pa.Array:
+    """Text of numbers or dates with ASCII digits, blanks and minus; signs of no width are left out.
+
+    >>> plain_signs(pa.array(["３:05\u202fPM", "\u22125", "\u200e12"])).to_pylist()
+    ['3:05 PM', '-5', '12']
+    """
+    if not pc.any(pc.match_substring_regex(text, _ODD_SIGNS)).as_py():
+        return text
+    wide = pc.match_substring_regex(text, _WIDE_SIGNS)
+    text = pc.if_else(wide, pc.utf8_normalize(text, form="NFKC"), text)
+    text = pc.replace_substring_regex(text, _ODD_BLANKS, " ")
+    return pc.replace_substring(pc.replace_substring_regex(text, _NO_WIDTH, ""), "\u2212", "-")
+
+
 def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
     """Read tidy text as numbers; marks of groups are left out, and the unit where all are to have one.
 
@@ -143,7 +162,7 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
             pass
         else:
             return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
-    plain = _without_groups(pc.replace_substring(text, "\u2212", "-"))
+    plain = _without_groups(plain_signs(text))
     if decimal != ".":
         plain = _exchange_marks(plain)
     grouped = pc.match_substring_regex(plain, _GROUPED)

@@ -147,7 +147,7 @@ def test_a_few_unreadable_cells_do_not_make_a_category() -> None:
     cells[16] = "abc"
     decision = decide_kind("size", pa.array(cells))
     assert decision.kind == "numeric"
-    assert "1 unreadable cells such as 'abc' in row 17 count as missing" in decision.reason
+    assert "the unreadable cell 'abc' in row 17 counts as missing" in decision.reason
 
 
 def test_decimal_commas_are_numbers_where_the_table_says_so() -> None:
