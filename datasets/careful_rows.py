@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from xrfm_cli.datasets.decimals import forbidden_marks
+from xrfm_cli.datasets.decimals import contradiction, forbidden_marks
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
 from xrfm_cli.datasets.encodings import Utf8Stream
 from xrfm_cli.datasets.errors import FileReadError
@@ -51,10 +51,10 @@ def careful_batches(
         place = find_contradiction(batch, dialect, forbidden)
         if place is not None:
             row, column = rows[place[0]], dialect.names[place[1]]
+            fact = contradiction(row.cells[place[1]].strip(), dialect.decimal)
             raise FileReadError(
                 f"{path}: row {number + place[0] + 1} (line {row.line}), column '{column}': "
-                f"'{row.cells[place[1]].strip()}' does not fit the decimal mark '{dialect.decimal or '.'}' "
-                "of the rows before; give --decimal . or --decimal ,"
+                f"{fact}; give --decimal . or --decimal ,"
             )
         last.see(batch)
         number, last_line = number + len(rows), rows[-1].line

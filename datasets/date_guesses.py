@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dates import DATE_ORDERS, DateFormat, has_shape, parse_moments
 from xrfm_cli.datasets.dialect import DateOrder
-from xrfm_cli.datasets.values import PLACEHOLDER_WORDS, plain_signs, word_set
+from xrfm_cli.datasets.signs import plain_signs
+from xrfm_cli.datasets.values import PLACEHOLDER_WORDS, word_set
 
 _MIN_ORDERED = 6  # fewer dates may be in order by chance
 _SAMPLE = 50  # distinct texts that tell most columns of other things apart

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.signs import plain_signs
 from xrfm_cli.datasets.values import (
     is_date,
     is_placeholder,
@@ -30,7 +31,6 @@ from xrfm_cli.datasets.values import (
     level_values,
     number_values,
     plain_array,
-    plain_signs,
     to_mask,
     word_set,
 )

@@ -14,6 +14,7 @@ from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.records import Record
 
 _MOST_PREAMBLE_RECORDS = 30
+_COUNTED = re.compile(r"\(\d{1,2}\)")  # a name such as (1), not a negative number
 _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
 
@@ -174,6 +175,7 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
         for place, name in enumerate(names)
         if (
             is_number_like(name)
+            and not _COUNTED.fullmatch(name)
             and (place in numeric or len(data) == 1)
             and _has_unit_of(name, [row.cells[place] for row in data])
         )

@@ -18,7 +18,7 @@ from xrfm_cli.datasets.date_kinds import are_day_digits, decide_moments, decide_
 from xrfm_cli.datasets.dates import DateFormat, moment_values
 from xrfm_cli.datasets.decision import KINDS, Decision, Kind, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
-from xrfm_cli.datasets.units import unit_note, units_of
+from xrfm_cli.datasets.units import common_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
@@ -99,6 +99,8 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision
     counts = levels.counts()
     marks = numbers.unreadable & is_placeholder(levels.values)
     errors = numbers.unreadable & ~marks
+    if errors.any() and common_unit(levels.values.filter(pa.array(~is_placeholder(levels.values)))):
+        return None  # all are numbers of one notation, such as 1,200 and (300)
     few_errors = counts[errors].sum() <= _TOLERATED_SHARE * counts.sum() and readable.sum() >= 20
     if errors.any() and not few_errors:
         return None

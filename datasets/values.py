@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.durations import UNIT as DURATION
 from xrfm_cli.datasets.durations import duration_seconds
+from xrfm_cli.datasets.signs import plain_signs
 from xrfm_cli.datasets.units import without_unit
 
 # The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
@@ -36,12 +37,9 @@ _NUMBER = (
     r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
 )
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
+_LAKHS = r"^[+-]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$"  # as India groups digits
 _EXACT_INTEGERS = 2.0**53
-# Signs of numbers and dates that are not ASCII. Arrow's expressions need their numbers.
-_ODD_BLANKS = r"[\x{00a0}\x{2007}\x{2009}\x{202f}\x{3000}]"
-_NO_WIDTH = r"[\x{200b}\x{200e}\x{200f}\x{2060}\x{feff}]"
-_WIDE_SIGNS = r"[\x{ff01}-\x{ff5e}]"  # the full width forms of ASCII
-_ODD_SIGNS = rf"{_ODD_BLANKS}|{_NO_WIDTH}|{_WIDE_SIGNS}|\x{{2212}}"
+_SCALED_DECIMALS = 6  # of 1.2M and the like, so that 4.35K is 4350 and not 4349.999999999999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +123,6 @@ def to_mask(array: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def plain_signs(text: pa.Array) -> pa.Array:
-    """Text of numbers or dates with ASCII digits, blanks and minus; signs of no width are left out.
-
-    >>> plain_signs(pa.array(["３:05\u202fPM", "\u22125", "\u200e12"])).to_pylist()
-    ['3:05 PM', '-5', '12']
-    """
-    if not pc.any(pc.match_substring_regex(text, _ODD_SIGNS)).as_py():
-        return text
-    wide = pc.match_substring_regex(text, _WIDE_SIGNS)
-    text = pc.if_else(wide, pc.utf8_normalize(text, form="NFKC"), text)
-    text = pc.replace_substring_regex(text, _ODD_BLANKS, " ")
-    return pc.replace_substring(pc.replace_substring_regex(text, _NO_WIDTH, ""), "\u2212", "-")
-
-
 def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
     """Read tidy text as numbers; marks of groups are left out, and the unit where all are to have one.
 
@@ -151,10 +135,10 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
         seconds = duration_seconds(text)
         return Numbers(values=seconds, unreadable=to_mask(pc.is_valid(text)) & np.isnan(seconds))
     if unit:
-        numbers = parse_numbers(without_unit(text, unit), decimal)
-        return Numbers(
-            values=numbers.values, unreadable=to_mask(pc.is_valid(text)) & np.isnan(numbers.values)
-        )
+        plain, scales = without_unit(text, unit)
+        values = parse_numbers(plain, decimal).values
+        values = np.where(scales == 1.0, values, np.round(values * scales, _SCALED_DECIMALS))
+        return Numbers(values=values, unreadable=to_mask(pc.is_valid(text)) & np.isnan(values))
     if decimal == ".":
         try:
             values = pc.cast(text, pa.float64())
@@ -165,7 +149,7 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
     plain = _without_groups(plain_signs(text))
     if decimal != ".":
         plain = _exchange_marks(plain)
-    grouped = pc.match_substring_regex(plain, _GROUPED)
+    grouped = pc.match_substring_regex(plain, f"{_GROUPED}|{_LAKHS}" if decimal == "." else _GROUPED)
     plain = pc.if_else(grouped, pc.replace_substring(plain, ",", ""), plain)
     readable = pc.match_substring_regex(plain, _NUMBER)
     plain = pc.if_else(readable, plain, pa.scalar(None, pa.string()))
