@@ -8,12 +8,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xrfm_cli.datasets.column_names import tidy_name
 from xrfm_cli.datasets.decimals import is_missing_word, is_number_like
 from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.records import Record
 
 _MOST_PREAMBLE_RECORDS = 30
+_LEAST_LEVEL_ROWS = 10  # fewer rows may lack a level
 _COUNTED = re.compile(r"\(\d{1,2}\)")  # a name such as (1), not a negative number
 _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
@@ -96,7 +98,7 @@ def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
     joined = []
     for place in range(width):
         parts = dict.fromkeys(
-            " ".join(row[place].split()) if len(rows) > 1 else row[place].strip() for row in filled
+            " ".join(row[place].split()) if len(rows) > 1 else tidy_name(row[place]) for row in filled
         )
         joined.append(" ".join(part for part in parts if part) or f"Unnamed: {place}")
     return tuple(joined)
@@ -183,10 +185,29 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
     ]
     if odd and not _is_series([names[place] for place in odd], [row.cells[odd[0]] for row in data]):
         yield f"it has '{names[odd[0]]}' in column {odd[0] + 1}"
-    for place, name in enumerate(names):
-        below = [row for row in data if row.cells[place].strip() == name and _stripped(row) != names]
-        if name and below and not is_number_like(name):
-            yield f"'{name}' is a value of its own column in line {below[0].line} too"
+    again = [place for place, name in enumerate(names) if name and _line_with(header, data, place)]
+    again = [place for place in again if not is_number_like(names[place])]
+    if len(again) > sum(_is_apart(names[place], data, place, numeric) for place in range(len(names))):
+        line = _line_with(header, data, again[0])
+        yield f"'{names[again[0]]}' is a value of its own column in line {line} too"
+
+
+def _line_with(header: Record, data: Sequence[Record], place: int) -> int:
+    """The line of the first row that has the header's cell in this column; 0 where none has."""
+    names = _stripped(header)
+    rows = (row for row in data if row.cells[place].strip() == names[place] and _stripped(row) != names)
+    return next((row.line for row in rows), 0)
+
+
+def _is_apart(name: str, data: Sequence[Record], place: int, numeric: Sequence[int]) -> bool:
+    """Whether a name shows that it is none of the cells below: a word over
+    numbers, or over levels that repeat."""
+    if not name or is_missing_word(name):
+        return False
+    if place in numeric:
+        return not is_number_like(name)
+    levels = {row.cells[place].strip() for row in data}
+    return name not in levels and len(data) >= _LEAST_LEVEL_ROWS and len(levels) <= 0.5 * len(data)
 
 
 def _has_unit_of(name: str, below: Sequence[str]) -> bool:

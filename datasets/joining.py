@@ -12,10 +12,13 @@ from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import (
+    Numbers,
     as_text,
     is_date,
     is_number,
+    is_placeholder,
     is_text,
     level_values,
     number_values,
@@ -36,7 +39,7 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
     tables = (first, *others)
     for table in others:
         for name in first.column_names:
-            if name not in table.data.column_names:
+            if not table.has_column(name):
                 hint = did_you_mean(name, table.column_names)
                 raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
     columns = {name: _joined(name, tables) for name in first.column_names}
@@ -45,14 +48,14 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
 
 def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     """One column of all tables, of one type."""
-    arrays = [plain_array(table.data.column(name)) for table in tables]
+    arrays = [plain_array(table.column(name)) for table in tables]
     marks = {table.decimal for table in tables}
     kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
     if len(kinds) <= 1 and (len(marks) == 1 or not any(is_text(kind) for kind in kinds)):
         kind = next(iter(kinds), pa.null())
         return pa.chunked_array([array.cast(kind) for array in arrays])
     if all(is_number(kind) or is_text(kind) for kind in kinds):
-        numbers = [number_values(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
+        numbers = [_numbers(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
         if not any(number.unreadable.any() for number in numbers):
             return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
     if any(is_date(kind) for kind in kinds):
@@ -62,6 +65,14 @@ def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     return pa.chunked_array(
         [_text(array, table.decimal, tables[0].decimal) for array, table in zip(arrays, tables, strict=True)]
     )
+
+
+def _numbers(array: pa.Array, decimal: str) -> Numbers:
+    """A column as numbers; text may have a unit."""
+    if not is_text(array.type):
+        return number_values(array)
+    words = level_values(array, decimal).values
+    return number_values(array, decimal, common_unit(words.filter(pa.array(~is_placeholder(words)))))
 
 
 def _moments(name: str, array: pa.Array, table: Table) -> pa.Array | None:
