@@ -49,7 +49,7 @@ _CLOCK = (
     r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
 )
 _TIME_OF_DAY = "^" + _CLOCK.replace("(?::?(?P<minute>[0-9]{2}))?", ":(?P<minute>[0-9]{2})") + "$"
-_AFTER_DAY = rf"(?:(?:[T,]\s*|\s+){_CLOCK})?$"
+_AFTER_DAY = rf"(?:(?:[T,:]\s*|\s+){_CLOCK})?$"
 _YEAR_FIRST = (
     rf"^(?P<year>[0-9]{{4}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}}){_AFTER_DAY}",
     rf"^(?P<year>[0-9]{{4}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}}){_AFTER_DAY}",
@@ -71,6 +71,7 @@ _MONTH_NAME = (
     rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3,9}})\.?[-/ ]+(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?,?[-/ ]+"
     rf"(?P<year>[0-9]{{4}}){_AFTER_DAY}",
     r"^(?P<name>[A-Za-z]{3,9})\.?,?[-/ ]*(?P<year>[0-9]{4})$",
+    rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3}})\s+(?P<day>[0-9]{{1,2}})\s+{_CLOCK}\s+(?P<year>[0-9]{{4}})$",
 )
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "iso": _YEAR_FIRST,
@@ -192,7 +193,8 @@ def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     if "hour" in names:
         hour, micro = _clock_details(parts, hour)
     good = matched & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
-    good &= (hour < 24) & (minute < 60) & (second < 61) & (hour >= 0)
+    is_end = (hour == 24) & (minute == 0) & (second == 0) & ("year" in names)  # 24:00 ends a day
+    good &= ((hour < 24) | is_end) & (minute < 60) & (second < 61) & (hour >= 0)
     month, year = np.where(good, month, 1), np.where(good, year, 1970)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     good &= day <= np.where((month == 2) & ~leap, 28, _MONTH_DAYS[month])

@@ -141,7 +141,7 @@ def contradiction(cell: str, decimal: str) -> str:
 
 def _two_meanings(cell: str) -> str:
     number = re.sub(r"^\D+|\D+$", "", cell)
-    part = re.sub(r"0+$", "", number.replace(",", "."))
+    part = re.sub(r"[.]?0+$", "", number.replace(",", "."))
     return f"may be {part} or {re.sub(r'[.,]', '', number)}"
 
 

@@ -16,6 +16,7 @@ from xrfm_cli.datasets.records import Record
 
 _MOST_PREAMBLE_RECORDS = 30
 _LEAST_LEVEL_ROWS = 10  # fewer rows may lack a level
+_RULER = re.compile(r"(?=.*(?:-{3}|={3}))[-=+|:,;\s]+")
 _COUNTED = re.compile(r"\(\d{1,2}\)")  # a name such as (1), not a negative number
 _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
@@ -27,6 +28,7 @@ class Header:
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]  # as they stand in the file, without blanks around cells
     last_line: int
+    has_ruler: bool = False  # a line of dashes stands under the names
 
 
 def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
@@ -72,7 +74,7 @@ def find_header(
     Raises `FileReadError` where the first row may be data, or the rows after it more names, unless the
     options say how many rows of names there are. ``after_blank`` are lines that an empty one precedes.
     """
-    rows = [record for record in records if _is_row(record, width)]
+    rows = [record for record in records if _is_row(record, width) and not _is_ruler(record)]
     if not rows:
         raise FileReadError(f"{path}: line {records[0].line}: {records[0].fault}")
     if options.header_rows is not None:
@@ -84,7 +86,19 @@ def find_header(
     names = _joined_names([row.cells for row in rows[:count]], width)
     check_names(str(path), names)
     last_line = rows[count - 1].line + len(rows[count - 1].lines) - 1 if count else 0
-    return Header(names=names, rows=tuple(tuple(_stripped(row)) for row in rows[:count]), last_line=last_line)
+    below = next((record for record in records if record.line > last_line), None)
+    has_ruler = count > 0 and below is not None and _is_ruler(below)
+    return Header(
+        names=names,
+        rows=tuple(tuple(_stripped(row)) for row in rows[:count]),
+        last_line=below.line if has_ruler and below is not None else last_line,
+        has_ruler=has_ruler,
+    )
+
+
+def _is_ruler(record: Record) -> bool:
+    """Whether a record is a line of dashes, as databases print it under the names."""
+    return len(record.lines) == 1 and _RULER.fullmatch(record.lines[0].strip()) is not None
 
 
 def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:

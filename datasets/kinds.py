@@ -18,6 +18,7 @@ from xrfm_cli.datasets.date_kinds import are_day_digits, decide_moments, decide_
 from xrfm_cli.datasets.dates import DateFormat, moment_values
 from xrfm_cli.datasets.decision import KINDS, Decision, Kind, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.near_misses import near_miss_note
 from xrfm_cli.datasets.units import common_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
@@ -86,8 +87,12 @@ def decide_kind(
         _decide_text_as_numbers(name, levels, decimal)
         or decide_text_as_moments(array, levels, date_order)
         or _decide_numbers_with_unit(name, levels, decimal)
-        or _decide_words(name, levels)
+        or _with_note(_decide_words(name, levels), near_miss_note(levels, decimal))
     )
+
+
+def _with_note(decision: Decision, note: str) -> Decision:
+    return replace(decision, reason=decision.reason + note)
 
 
 def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision | None:

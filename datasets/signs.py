@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 _ODD_BLANKS = r"[\x{00a0}\x{2007}\x{2009}\x{202f}\x{3000}]"
 _NO_WIDTH = r"[\x{200b}\x{200e}\x{200f}\x{2060}\x{feff}]"
 _WIDE_SIGNS = r"[\x{ff01}-\x{ff5e}]"  # the full width forms of ASCII
-_ODD_SIGNS = rf"{_ODD_BLANKS}|{_NO_WIDTH}|{_WIDE_SIGNS}|\x{{2212}}"
+_DASH = r"^\x{2013}([0-9.,])"  # an en dash before a number is a minus
+_ODD_SIGNS = rf"{_ODD_BLANKS}|{_NO_WIDTH}|{_WIDE_SIGNS}|\x{{2212}}|{_DASH}"
 
 
 def plain_signs(text: pa.Array) -> pa.Array:
@@ -23,4 +24,5 @@ def plain_signs(text: pa.Array) -> pa.Array:
     wide = pc.match_substring_regex(text, _WIDE_SIGNS)
     text = pc.if_else(wide, pc.utf8_normalize(text, form="NFKC"), text)
     text = pc.replace_substring_regex(text, _ODD_BLANKS, " ")
-    return pc.replace_substring(pc.replace_substring_regex(text, _NO_WIDTH, ""), "\u2212", "-")
+    text = pc.replace_substring_regex(pc.replace_substring_regex(text, _NO_WIDTH, ""), _DASH, r"-\1")
+    return pc.replace_substring(text, "\u2212", "-")

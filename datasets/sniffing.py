@@ -104,6 +104,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
         skip_lines=header.last_line if header.rows else first - 1,
         preamble_lines=first - 1,
         header=header.rows,
+        has_ruler=header.has_ruler,
         decimal=options.decimal or decimal.mark,
         doubt="" if options.decimal else decimal.doubt,
         numeric_places=() if options.decimal else decimal.numeric_places,

@@ -22,7 +22,7 @@ from xrfm_cli.datasets.durations import duration_seconds
 from xrfm_cli.datasets.signs import plain_signs
 
 SCALED, ACCOUNTING = "scaled", "accounting"
-SIGN = "[+\u2212-]?"
+SIGN = "[+\u2212\u2013-]?"  # an en dash before a digit is a minus as well
 CURRENCY = "(?:[A-Z]{0,3}[$]|[€£¥₹₩₽₺₴₫₱฿₪₦])"
 # Names of currencies before a number, and a blank after them.
 CURRENCY_NAMES = (

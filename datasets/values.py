@@ -146,7 +146,7 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
             pass
         else:
             return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
-    plain = _without_groups(plain_signs(text))
+    plain = _without_groups(pc.replace_substring(plain_signs(text), "1.#INF", "inf"))
     if decimal != ".":
         plain = _exchange_marks(plain)
     grouped = pc.match_substring_regex(plain, f"{_GROUPED}|{_LAKHS}" if decimal == "." else _GROUPED)

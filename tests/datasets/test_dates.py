@@ -212,6 +212,9 @@ def test_in_any_order_only_dates_of_one_meaning_are_read() -> None:
 @pytest.mark.parametrize(
     ("date_format", "cell", "iso"),
     [
+        ("month name", "Sun Jan  5 10:00:00 2014", "2014-01-05T10:00:00"),  # as C writes it
+        ("month name", "05/Jan/2014:10:00:00 +0100", "2014-01-05T09:00:00"),  # as web servers write it
+        ("iso", "2014-01-31 24:00:00", "2014-02-01T00:00:00"),
         ("time", "3:05\u202fPM", "1970-01-01T15:05:00"),  # as newer Java and JavaScript write it
         ("time", "3:05 p.\u00a0m.", "1970-01-01T15:05:00"),
         ("month first", "1/2/2014, 3:05:06\u202fPM", "2014-01-02T15:05:06"),
@@ -221,7 +224,7 @@ def test_in_any_order_only_dates_of_one_meaning_are_read() -> None:
         ("month name", "2\u00a0Jan\u00a02014", "2014-01-02T00:00:00"),
     ],
 )
-def test_signs_that_are_not_ascii(date_format: DateFormat, cell: str, iso: str) -> None:
+def test_rarer_spellings(date_format: DateFormat, cell: str, iso: str) -> None:
     moments = parse_moments(pa.array([cell]), date_format)
     assert str(moments.values.astype("datetime64[us]")[0]).removesuffix(".000000") == iso
     assert guess_format(pa.array([cell])) is not None

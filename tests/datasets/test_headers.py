@@ -76,3 +76,33 @@ def test_a_name_is_found_as_it_is_before_another_spelling() -> None:
     assert find_name(" a", table.column_names) is None  # two are alike
     with pytest.raises(SchemaError, match="no column 'b'"):
         table.column("b")
+
+
+RULED = {
+    "commas": ("a,b,y\n---,----,-\n", "{a},{b},{y}\n", "\n(9 rows affected)\n"),
+    "tabs": ("a\tb\ty\n---\t----\t-\n", "{a}\t{b}\t{y}\n", ""),
+    "psql": (" a | b | y \n---+----+----\n", " {a} | {b} | {y}\n", "(9 rows)\n\n"),
+    "mysql": (
+        "+---+----+---+\n| a | b | y |\n+---+----+---+\n",
+        "| {a} | {b} | {y} |\n",
+        "+---+----+---+\n9 rows in set (0.00 sec)\n",
+    ),
+    "Markdown": ("| a | b | y |\n|---|:--|--:|\n", "| {a} | {b} | {y} |\n", ""),
+}
+
+
+@pytest.mark.parametrize("name", RULED)
+def test_a_line_of_dashes_under_the_names_is_no_row(name: str, tmp_path: Path) -> None:
+    before, line, after = RULED[name]
+    path = tmp_path / "data.csv"
+    path.write_text(before + "".join(line.format(a=n, b=f"x{n % 3}", y=n % 4) for n in range(9)) + after)
+    table = read_table(path)
+    assert [cell.strip() for cell in table.column("a").to_pylist()] == [str(n) for n in range(9)]
+    assert {cell.strip() for cell in table.column("b").to_pylist()} == {"x0", "x1", "x2"}
+    assert "the line of dashes under the names left out" in table.notes[0]
+
+
+def test_a_row_of_missing_cells_is_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,y\n-,-,-\n" + rows(COUNTS, CAPS, COUNTS))
+    assert read_table(path).n_rows == 41
