@@ -16,16 +16,8 @@ from xrfm_cli.datasets.encodings import Utf8Stream
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.datasets.opening import open_bytes
-from xrfm_cli.datasets.records import (
-    AFTER_QUOTE,
-    OPEN_QUOTE,
-    QUOTE_AMID,
-    Record,
-    Style,
-    misses_delimiter,
-    quote_options,
-    read_records,
-)
+from xrfm_cli.datasets.quoting import QUOTE_AMID, misses_delimiter, quote_options
+from xrfm_cli.datasets.records import AFTER_QUOTE, OPEN_QUOTE, Record, Style, read_records
 from xrfm_cli.datasets.rejects import RejectsFile
 from xrfm_cli.datasets.repairs import Repair
 from xrfm_cli.datasets.row_checks import FOOTER, LastRow, find_contradiction

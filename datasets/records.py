@@ -13,19 +13,6 @@ _MOST_LINES = 5000  # of one record; more come from a quote that is not closed
 
 OPEN_QUOTE = "a quote is opened and not closed; close it, double it, or say --quote none if nothing is quoted"
 AFTER_QUOTE = "text follows a closing quote; double the quotes inside a cell, or give --quote or --escape"
-QUOTE_AMID = (
-    "a cell has a quote amid its text, so a delimiter may be missing before it; mend the row, or give"
-)
-
-
-def quote_options(quote: str) -> str:
-    """The options that settle whether a sign quotes cells or belongs to their text.
-
-    >>> quote_options("'")
-    '--quote none or --quote "\\'"'
-    """
-    around = '"' if quote == "'" else "'"
-    return f"--quote none or --quote {around}{quote}{around}"
 
 
 class Record(NamedTuple):
@@ -80,33 +67,6 @@ def read_records(lines: Iterable[str], style: Style, *, first_line: int = 1) -> 
             yield Record(start, [], (taken[0],), OPEN_QUOTE if is_open else AFTER_QUOTE)
         except StopIteration:
             return
-
-
-def misses_delimiter(record: Record, style: Style) -> bool:
-    """Whether a quote amid an unquoted cell may open a quoted cell whose delimiter is missing.
-
-    Such a row may have the right number of cells: the delimiters in the quoted cell make up for it. The
-    quote that opens stands before text, the one that closes ends a later cell.
-
-    >>> style = Style(",")
-    >>> [misses_delimiter(record, style) for record in read_records(['7"a, b",x', '7" a,x"'], style)]
-    [True, False]
-    """
-    if not style.quote:
-        return False
-    text = "".join(record.lines)
-    mark, quote = re.escape(style.delimiter), re.escape(style.quote)
-    inner = rf"[^{mark}{quote}\r\n]{quote}[^\s{mark}{quote}]"
-    if re.search(inner, text) is None:
-        return False
-    if style.escape:
-        text = re.sub(rf"{re.escape(style.escape)}.", "", text)
-    end = rf"(?={mark}|[\r\n]|$)"
-    text = re.sub(
-        rf"(?:^|{mark})[ \t]*{quote}(?:[^{quote}]|{quote}{quote})*{quote}{end}", style.delimiter, text
-    )
-    cells = re.finditer(rf"{inner}(?:[^{quote}]|{quote}{quote})*{quote}{end}", text)
-    return any(style.delimiter in cell.group() for cell in cells)
 
 
 def _csv_reader(source: Iterable[str], style: Style) -> Iterator[list[str]]:

@@ -18,15 +18,14 @@ from xrfm_cli.datasets.encodings import SAMPLE_BYTES, decode_head, sniff_encodin
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.headers import Header, find_header, find_table_start
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats
-from xrfm_cli.datasets.records import (
-    OPEN_QUOTE,
+from xrfm_cli.datasets.quoting import (
     QUOTE_AMID,
-    Record,
-    Style,
-    misses_delimiter,
+    doubtful_lines,
+    find_quoted_lines,
+    never_quotes,
     quote_options,
-    read_records,
 )
+from xrfm_cli.datasets.records import OPEN_QUOTE, Record, Style, read_records
 
 __all__ = ["Dialect", "ReadOptions", "sniff"]
 
@@ -76,11 +75,16 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     if options.comment is None:
         style = sample.style._replace(comment=_find_comment(path, sample))
         sample = _split(lines, style, first_line, is_complete=is_complete)
-    doubtful = _doubtful_lines(sample) if options.quote is None else frozenset()
-    if len(doubtful) >= _LEAST_INNER_QUOTES and _never_quotes(sample):
+    doubtful = doubtful_lines(sample.records, sample.style) if options.quote is None else frozenset()
+    if len(doubtful) >= _LEAST_INNER_QUOTES and never_quotes(sample.records, sample.style):
         sample, doubtful = (
             _split(lines, sample.style._replace(quote=""), first_line, is_complete=is_complete),
             frozenset(),
+        )
+    if delimiter is None and (line := find_quoted_lines(sample.records, sample.style, _USUAL_DELIMITERS)):
+        raise FileReadError(
+            f"{path}: whole lines are between quotes (line {line}); take the outer quotes off, or give "
+            "--delimiter if each is one cell"
         )
     if not sample.records:
         raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
@@ -263,18 +267,6 @@ def _escapes(text: str, options: ReadOptions, delimiter: str, quote: str) -> Ite
         yield ""
     if before_quote or re.search(rf"\\(?:{mark}|[\r\n])", text) or (quote and f"\\{quote}" in text):
         yield "\\"
-
-
-def _doubtful_lines(sample: Sample) -> frozenset[int]:
-    """Lines of records in which a delimiter may be missing before a quote."""
-    return frozenset(record.line for record in sample.records if misses_delimiter(record, sample.style))
-
-
-def _never_quotes(sample: Sample) -> bool:
-    """Whether no cell begins with a quote: then quotes belong to the text."""
-    mark, quote = re.escape(sample.style.delimiter), re.escape(sample.style.quote)
-    begins = re.compile(rf"(?:^|{mark})[ \t]*{quote}")
-    return not any(begins.search(line) for record in sample.records for line in record.lines)
 
 
 def _find_decimal(sample: Sample, header: Header, start: int) -> DecimalMark:

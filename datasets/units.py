@@ -33,6 +33,7 @@ CURRENCY_NAMES = (
 _CLOSE_UNITS = (
     "kg|mg|µg|lbs?|oz|km|cm|mm|µm|nm|ft|mi|yd|ml|dl|cl|ms|min|kWh|MWh|kW|MW|Wh|px|GB|MB|kB|KB|TB|GiB|MiB|KiB"
     "|Hz|kHz|MHz|GHz|rpm|bar|mbar|hPa|kPa|Pa|ppm|ppb|mph|km/h|m/s|°C|°F|°|%|‰|USD|EUR|GBP|CHF|JPY|m²|m³|km²|g|m|l|s|h"
+    '|["″′]'
 )
 SCALES = {
     **dict.fromkeys(("k", "tsd", "thousand"), 1e3),

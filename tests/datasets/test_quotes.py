@@ -74,3 +74,13 @@ def test_the_option_settles_it(quote: str, cell: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(PLAIN + '7"a, b",2\n')
     assert read_table(path, ReadOptions(quote=quote)).data.to_pylist()[-1]["size"] == cell
+
+
+@pytest.mark.parametrize("names", ["a,b,y", '"a,b,y"', '"a,""b"",y"'])
+def test_whole_lines_between_quotes_are_refused(names: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(names + "\n" + "".join(f'"{n},x,{n % 3}"\n' for n in range(9)))
+    with pytest.raises(FileReadError, match="whole lines are between quotes"):
+        read_table(path)
+    path.write_text('name\n"Smith, John"\n"Doe, Jane"\n"Roe, Jim"\n')
+    assert read_table(path).data.to_pylist()[1] == {"name": "Doe, Jane"}

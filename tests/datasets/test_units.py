@@ -35,6 +35,7 @@ NUMBERS: dict[str, tuple[list[str], list[float], str]] = {
     "scales in German": (["5 Mio. €", "7,5 Mio. €", "1,2 Mrd. €"], [5e6, 7.5e6, 1.2e9], "€ scaled"),
     "scales in words": (["5 million", "1.2 billion"], [5e6, 1.2e9], "scaled"),
     "meters": (["5m", "7.5 m"], [5, 7.5], "m"),
+    "inches": (['5"', '7.5"'], [5, 7.5], '"'),
     "kelvin": (["300 K", "273.15 K"], [300, 273.15], "K"),
     "percent": (["5%", "7.5 %", "12\u202f%"], [5, 7.5, 12], "%"),
     "Swiss": (["1'234.50", "2’345.60", "5.00"], [1234.5, 2345.6, 5], ""),
