@@ -19,7 +19,7 @@ from xrfm_cli.datasets.dates import DateFormat, moment_values
 from xrfm_cli.datasets.decision import KINDS, Decision, Kind, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.near_misses import near_miss_note
-from xrfm_cli.datasets.units import common_unit, unit_note, units_of
+from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
@@ -49,6 +49,7 @@ _ORDER_NAME = re.compile(
 )
 _MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
 _TEXT_WORDS = 3.0  # words in the average cell of free text
+_MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of numbers, if a unit is looked for
 _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
 
 
@@ -95,21 +96,21 @@ def _with_note(decision: Decision, note: str) -> Decision:
     return replace(decision, reason=decision.reason + note)
 
 
-def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision | None:
+def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str = "") -> Decision | None:
     """Numbers that are spelled as text, but for marks of missing cells and a few errors."""
-    numbers = parse_numbers(levels.values, decimal)
+    numbers = parse_numbers(levels.values, decimal, unit)
     readable = ~np.isnan(numbers.values)
     if readable.sum() < 2:
         return None
     counts = levels.counts()
     marks = numbers.unreadable & is_placeholder(levels.values)
     errors = numbers.unreadable & ~marks
-    if errors.any() and common_unit(levels.values.filter(pa.array(~is_placeholder(levels.values)))):
+    if errors.any() and not unit and common_unit(levels.values.filter(pa.array(~marks))):
         return None  # all are numbers of one notation, such as 1,200 and (300)
     few_errors = counts[errors].sum() <= _TOLERATED_SHARE * counts.sum() and readable.sum() >= 20
     if errors.any() and not few_errors:
         return None
-    reason = ""
+    reason = unit_note(unit)
     if marks.any():
         reason += f"; {_quote_words(levels.values, marks)} counts as missing"
     if errors.any():
@@ -119,13 +120,16 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision
         reason += unreadable_note(int(counts[errors].sum()), some)
     values = np.append(numbers.values, np.nan)[levels.codes]
     plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
-    return _decide_numbers(name, plain, reason)
+    return replace(_decide_numbers(name, plain, reason), unit=unit)
 
 
 def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
     words = levels.values.filter(pa.array(~is_placeholder(levels.values)))
     units = units_of(words)
+    if not units and len(words):
+        shaped = may_have_unit(words)
+        units = units_of(words.filter(pa.array(shaped))) if shaped.mean() > 1 - _MOST_ODD_SHARE else ()
     if not any(units):
         return None
     if len(units) > 1:
@@ -134,15 +138,7 @@ def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decisi
         return replace(
             decision, reason=f"{decision.reason}; numbers with different units, {shown}, are words"
         )
-    numbers = parse_numbers(levels.values, decimal, units[0])
-    if np.isfinite(numbers.values).sum() < 2 or np.isnan(numbers.values).sum() > len(levels.values) - len(
-        words
-    ):
-        return None
-    values = np.append(numbers.values, np.nan)[levels.codes]
-    plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
-    decision = _decide_numbers(name, plain, unit_note(units[0]))
-    return replace(decision, unit=units[0])
+    return _decide_text_as_numbers(name, levels, decimal, units[0])
 
 
 def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:

@@ -99,6 +99,16 @@ def units_of(words: pa.Array) -> tuple[str, ...]:
     return tuple(sorted(" ".join([unit, *flags]).strip() for unit in units))
 
 
+def may_have_unit(words: pa.Array) -> np.ndarray:
+    """Which texts look like a number with a unit or without, bool (n,).
+
+    >>> may_have_unit(pa.array(["$5", "5", "soon"])).tolist()
+    [True, True, False]
+    """
+    matches = pc.match_substring_regex(_plain(words), _PARTS)
+    return np.asarray(pc.fill_null(matches, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
 def _is_scaled(affixes: Sequence[_Affix], scaled: Sequence[str]) -> bool:
     """Whether words such as K and million scale the numbers of a column, which has one unit beside.
 

@@ -137,3 +137,13 @@ def test_names_in_brackets_are_names(tmp_path: Path) -> None:
 
 def test_no_units() -> None:
     assert units_of(pa.array([], pa.string())) == ()
+
+
+@pytest.mark.parametrize("spell", ["${}", "{} kg", "{}.5K"])
+def test_a_few_unreadable_cells_are_counted_beside_units_too(spell: str, tmp_path: Path) -> None:
+    cells = [*(spell.format(n) for n in range(50)), "soon", "-"]
+    path = tmp_path / "data.csv"
+    path.write_text("v;y\n" + "".join(f"{cell};1\n" for cell in [*cells, *cells[:50] * 2]))
+    column = infer_schema(read_table(path)).column("v")
+    assert column.kind == "numeric"
+    assert "'-' counts as missing; the unreadable cell 'soon' in row 51 counts as missing" in column.reason
