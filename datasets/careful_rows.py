@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from xrfm_cli.datasets.decimals import forbidden_marks
+from xrfm_cli.datasets.decimals import contradiction, forbidden_marks
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
 from xrfm_cli.datasets.encodings import Utf8Stream
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.events import Event, OnEvent
 from xrfm_cli.datasets.opening import open_bytes
+from xrfm_cli.datasets.quoting import QUOTE_AMID, misses_delimiter, quote_options
 from xrfm_cli.datasets.records import AFTER_QUOTE, OPEN_QUOTE, Record, Style, read_records
 from xrfm_cli.datasets.rejects import RejectsFile
 from xrfm_cli.datasets.repairs import Repair
@@ -42,10 +43,10 @@ def careful_batches(
         place = find_contradiction(batch, dialect, forbidden)
         if place is not None:
             row, column = rows[place[0]], dialect.names[place[1]]
+            fact = contradiction(row.cells[place[1]].strip(), dialect.decimal)
             raise FileReadError(
                 f"{path}: row {number + place[0] + 1} (line {row.line}), column '{column}': "
-                f"'{row.cells[place[1]].strip()}' does not fit the decimal mark '{dialect.decimal or '.'}' "
-                "of the rows before; give --decimal . or --decimal ,"
+                f"{fact}; give --decimal . or --decimal ,"
             )
         last.see(batch)
         number, last_line = number + len(rows), rows[-1].line
@@ -84,7 +85,7 @@ def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: 
             if record.is_blank and dialect.width > 1:
                 after_blank = True
                 continue
-            fault = _fault(record, dialect)
+            fault = _fault(record, dialect, style)
             if not fault:
                 for odd, reason in held:
                     _leave_out(path, odd, reason, number, options, rejects)
@@ -108,7 +109,7 @@ def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: 
             on_event(Event(kind="repair", message=message, count=count, repair=repair))
 
 
-def _fault(record: Record, dialect: Dialect) -> str:
+def _fault(record: Record, dialect: Dialect, style: Style) -> str:
     """Why a record is no row of the table, or an empty text."""
     if record.fault:
         return record.fault
@@ -116,6 +117,8 @@ def _fault(record: Record, dialect: Dialect) -> str:
         return (
             "is empty; in a table of one column it may be a missing cell: write NA there, or remove the line"
         )
+    if not dialect.trusts_quotes and misses_delimiter(record, style):
+        return f"{QUOTE_AMID} {quote_options(dialect.quote)}"
     found = len(record.cells)
     if found != dialect.width:
         return (
@@ -131,7 +134,7 @@ def _fault(record: Record, dialect: Dialect) -> str:
         if counts == {dialect.width - 1}:
             return (
                 f"holds {len(record.lines)} lines between quotes that look like rows of their own; mend the "
-                f"quotes, or give --quote none or --quote '{dialect.quote}'"
+                f"quotes, or give {quote_options(dialect.quote)}"
             )
     if dialect.quote and not dialect.pads_quotes:
         for cell in record.cells:
@@ -160,7 +163,7 @@ def _leave_out(
     if options.bad_rows == "skip":
         rejects.add(record.line, reason.partition("; ")[0], "".join(record.lines).rstrip("\r\n"))
         return
-    verb = ": " if reason in (OPEN_QUOTE, AFTER_QUOTE) else " "
+    verb = ": " if reason.startswith((OPEN_QUOTE, AFTER_QUOTE, QUOTE_AMID)) else " "
     raise FileReadError(f"{path}: row {number + 1} (line {record.line}){verb}{reason}")
 
 

@@ -6,6 +6,7 @@ A format is a family of spellings, decided once for a column and stored in its s
     day first    13.10.2014, 13/10/14 9:30 pm
     month first  10/13/2014
     year first   14/10/13
+    any order    05/05/2014, 13.10.2014, if all orders in which such a date exists give the same day
     month name   13 Oct 2014, October 13, 2014, Oct 2014
     time         09:30, 9:30:15 pm          (on 1 January 1970)
     digits       20141013 as a whole number
@@ -22,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.signs import plain_signs
 from xrfm_cli.datasets.values import (
-    PLACEHOLDER_WORDS,
     is_date,
     is_placeholder,
     is_text,
@@ -35,7 +36,7 @@ from xrfm_cli.datasets.values import (
 )
 
 DateFormat = Literal[
-    "iso", "day first", "month first", "year first", "month name", "time", "digits",
+    "iso", "day first", "month first", "year first", "any order", "month name", "time", "digits",
     "epoch s", "epoch ms", "epoch us", "epoch ns",
 ]  # fmt: skip
 DATE_FORMATS: tuple[str, ...] = get_args(DateFormat)
@@ -45,10 +46,10 @@ _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
-    r"\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
+    r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
 )
 _TIME_OF_DAY = "^" + _CLOCK.replace("(?::?(?P<minute>[0-9]{2}))?", ":(?P<minute>[0-9]{2})") + "$"
-_AFTER_DAY = rf"(?:(?:[T,]\s*|\s+){_CLOCK})?$"
+_AFTER_DAY = rf"(?:(?:[T,:]\s*|\s+){_CLOCK})?$"
 _YEAR_FIRST = (
     rf"^(?P<year>[0-9]{{4}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}}){_AFTER_DAY}",
     rf"^(?P<year>[0-9]{{4}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}}){_AFTER_DAY}",
@@ -70,12 +71,14 @@ _MONTH_NAME = (
     rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3,9}})\.?[-/ ]+(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?,?[-/ ]+"
     rf"(?P<year>[0-9]{{4}}){_AFTER_DAY}",
     r"^(?P<name>[A-Za-z]{3,9})\.?,?[-/ ]*(?P<year>[0-9]{4})$",
+    rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3}})\s+(?P<day>[0-9]{{1,2}})\s+{_CLOCK}\s+(?P<year>[0-9]{{4}})$",
 )
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "iso": _YEAR_FIRST,
     "day first": _DAY_FIRST,
     "month first": _MONTH_FIRST,
     "year first": (*_YEAR_FIRST, *_SHORT_YEAR_FIRST),
+    "any order": (*_DAY_FIRST, *_SHORT_YEAR_FIRST),
     "month name": _MONTH_NAME,
     "time": (_TIME_OF_DAY,),
     "digits": (_YEAR_FIRST[1],),
@@ -86,7 +89,6 @@ _FULL_MONTHS = (
     "^(?i)(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
     "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)$"
 )
-_MIN_ORDERED = 6  # fewer dates may be in order by chance
 _MONTH_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
@@ -113,6 +115,9 @@ def parse_moments(text: pa.Array, date_format: DateFormat) -> Moments:
             return Moments(values=quick, valid=present, unreadable=np.zeros(len(text), dtype=bool))
     if date_format in _EPOCH_SCALE:
         return _from_epoch(number_values(text).values, date_format, present)
+    if date_format == "any order":
+        return _in_any_order(text)
+    text = plain_signs(text)
     values = np.zeros(len(text), dtype=np.int64)
     valid = np.zeros(len(text), dtype=bool)
     for pattern in _PATTERNS[date_format]:
@@ -124,6 +129,30 @@ def parse_moments(text: pa.Array, date_format: DateFormat) -> Moments:
         values[open_rows[good]] = moments[good]
         valid[open_rows[good]] = True
     return Moments(values=values, valid=valid, unreadable=present & ~valid)
+
+
+def _in_any_order(text: pa.Array) -> Moments:
+    """Dates that exist in one order of day, month and year alone, or are the same in each."""
+    readings = [parse_moments(text, order) for order in DATE_ORDERS.values()]
+    valid = np.stack([reading.valid for reading in readings])
+    values = np.stack([reading.values for reading in readings])
+    latest = np.where(valid, values, np.iinfo(np.int64).min).max(axis=0)
+    agree = valid.any(axis=0) & (~valid | (values == latest)).all(axis=0)
+    return Moments(
+        values=np.where(agree, latest, 0), valid=agree, unreadable=to_mask(pc.is_valid(text)) & ~agree
+    )
+
+
+def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
+    """Which texts are spelled like dates of this format, whether these exist or not, bool (n,).
+
+    >>> has_shape(pa.array(["2023-02-30", "x"]), "iso").tolist()
+    [True, False]
+    """
+    text, found = plain_signs(text), np.zeros(len(text), dtype=bool)
+    for pattern in _PATTERNS[date_format]:
+        found |= to_mask(pc.match_substring_regex(text, pattern))
+    return found
 
 
 def _cast_iso(text: pa.Array) -> np.ndarray | None:
@@ -164,7 +193,8 @@ def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     if "hour" in names:
         hour, micro = _clock_details(parts, hour)
     good = matched & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
-    good &= (hour < 24) & (minute < 60) & (second < 61) & (hour >= 0)
+    is_end = (hour == 24) & (minute == 0) & (second == 0) & ("year" in names)  # 24:00 ends a day
+    good &= ((hour < 24) | is_end) & (minute < 60) & (second < 61) & (hour >= 0)
     month, year = np.where(good, month, 1), np.where(good, year, 1970)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     good &= day <= np.where((month == 2) & ~leap, 28, _MONTH_DAYS[month])
@@ -242,79 +272,3 @@ def _typed_moments(array: pa.Array) -> Moments:
     scale = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(unit)
     values = np.floor_divide(integers, 1_000) if scale is None else integers * scale
     return Moments(values=values, valid=valid, unreadable=np.zeros(len(array), dtype=bool))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormatGuess:
-    """The family of spellings that a column was found to use, with the evidence."""
-
-    date_format: DateFormat
-    evidence: str
-    doubt: str = ""  # the date that can be read in two ways, where nothing tells which
-
-
-def guess_format(text: pa.Array, date_order: DateOrder | None = None) -> FormatGuess | None:
-    """Which family all of the distinct ``text`` belongs to; None where there is no such family.
-
-    ``date_order`` is what the user said of dates in digits. Without it, they must tell themselves.
-
-    >>> guess_format(pa.array(["02-10-2012 09:00", "28-10-2012 10:00"])).evidence
-    'day first: the first number goes up to 28'
-    """
-    words = text.drop_null()
-    words = words.filter(pc.invert(pc.is_in(words, value_set=word_set(PLACEHOLDER_WORDS))))
-    if not len(words) or not pc.any(pc.match_substring_regex(words, "[0-9]")).as_py():
-        return None
-    sample = words.slice(0, 50)
-    for family in ("iso", "month name", "time"):
-        found: DateFormat = family
-        if _reads_all(sample, found) and _reads_all(words, found):
-            return FormatGuess(date_format=found, evidence="")
-    if not to_mask(pc.match_substring_regex(sample, _DAY_FIRST[0])).all():
-        return None
-    if date_order is not None:
-        order = DATE_ORDERS[date_order]
-        return (
-            FormatGuess(date_format=order, evidence=f"--date-order {date_order}")
-            if _reads_all(words, order)
-            else None
-        )
-    return _order_of(words)
-
-
-def _reads_all(text: pa.Array, date_format: DateFormat) -> bool:
-    """Whether at least 99 % of the distinct texts are dates in this format."""
-    moments = parse_moments(text, date_format)
-    return bool(moments.valid.sum() >= 0.99 * len(text))
-
-
-def _order_of(words: pa.Array) -> FormatGuess | None:
-    """Whether 02-10-12 is in October, in February or in 2002, from all values of the column."""
-    possible = [order for order in DATE_ORDERS.values() if _reads_all(words, order)]
-    if not possible:
-        return None
-    if len(possible) > 1 and len(words) >= _MIN_ORDERED:
-        ordered = [order for order in possible if (np.diff(parse_moments(words, order).values) >= 0).all()]
-        if len(ordered) == 1:
-            return FormatGuess(date_format=ordered[0], evidence=f"{ordered[0]}: so the rows are in order")
-    if len(possible) == 1:
-        return FormatGuess(date_format=possible[0], evidence=_evidence(words, possible[0]))
-    days = [_show_day(words, order) for order in possible]
-    doubt = f"has '{words[0].as_py()}', which may be {', '.join(days[:-1])} or {days[-1]}"
-    return FormatGuess(date_format=possible[0], evidence="", doubt=doubt)
-
-
-def _evidence(words: pa.Array, order: DateFormat) -> str:
-    """What told the only order in which all dates exist."""
-    if order != "day first":
-        return "month first: the second number exceeds 12" if order == "month first" else order
-    parts = pc.extract_regex(words, _DAY_FIRST[0])
-    first = pc.max(parts.field("day").cast(pa.int64(), safe=False)).as_py() if parts.null_count == 0 else None
-    return f"day first: the first number {'is above 12' if first is None else f'goes up to {first}'}"
-
-
-def _show_day(words: pa.Array, order: DateFormat) -> str:
-    """The first date in one order, as yyyy-mm-dd."""
-    return str(
-        parse_moments(words.slice(0, 1), order).values.astype("datetime64[us]").astype("datetime64[D]")[0]
-    )

@@ -10,19 +10,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xrfm_cli.datasets.units import CURRENCY, CURRENCY_NAMES, SCALES, SIGN
 from xrfm_cli.datasets.values import GROUP_SIGNS, MISSING_WORDS, PLACEHOLDER_WORDS
 
-_BEFORE, _AFTER = "^[+\u2212-]?(?:[$€£¥]\\s?)?[+\u2212-]?", r"(?:\s?[^\s\d.,;:/+-][^\s\d.,;:]{0,5})?$"
+_BEFORE = rf"^\(?{SIGN}(?:(?:{CURRENCY}|{CURRENCY_NAMES}\s)\s?)?\(?{SIGN}"
+_AFTER = "[\u2212-]?" + r"(?:\s?[^\s\d.,;:/+-][^\s\d.,;:]{0,5}[.]?)?" + rf"(?:\s?{CURRENCY})?\)?$"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 
 def _marked(mark: str, groups: str) -> str:
     """Numbers in which ``mark`` can only be the decimal mark, or ``groups`` only mark thousands."""
+    lakhs = r"|\d{1,2}(?:,\d\d)+,\d{3}(?:[.]\d+)?" if groups == "," else ""  # as in India
     mark, groups = re.escape(mark), re.escape(groups)
     return (
         rf"{_BEFORE}(?:\d*{mark}(?:\d{{1,2}}|\d{{4,}}){_EXPONENT}|(?:0\d*|\d{{4,}})?{mark}\d+{_EXPONENT}"
         rf"|\d+{mark}\d+[eE][+-]?\d+|\d{{1,3}}(?:{groups}\d{{3}})+{mark}\d+|\d{{1,3}}(?:{groups}\d{{3}}){{2,}}"
-        rf"|\d{{1,3}}(?:[{GROUP_SIGNS}]\d{{3}})+{mark}\d+){_AFTER}"
+        rf"|\d{{1,3}}(?:[{GROUP_SIGNS}]\d{{3}})+{mark}\d+{lakhs}){_AFTER}"
     )
 
 
@@ -37,7 +40,7 @@ UNSURE = {",": _either(","), ".": _either(".")}
 _SURE = {mark: re.compile(pattern) for mark, pattern in SURE.items()}
 _UNSURE = {mark: re.compile(pattern) for mark, pattern in UNSURE.items()}
 _NUMBER = re.compile(
-    rf"{_BEFORE}(?:\d+|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+|\d*[.,]\d+|\d+[.,]"
+    rf"{_BEFORE}(?:\d+|\d{{1,2}}(?:,\d\d)+,\d{{3}}(?:[.]\d+)?|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+|\d*[.,]\d+|\d+[.,]"
     rf"|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+[.,]\d+){_EXPONENT}{_AFTER}"
 )
 _LETTERS = re.compile(r"[\W\d_]+")  # all but letters
@@ -106,11 +109,8 @@ def find_decimal(rows: Sequence[tuple[int, Sequence[str]]], width: int, delimite
         return DecimalMark(mark="." if unsure else "", numeric_places=numeric)
     if unsure:
         line, cell = next(iter(unsure.values()))
-        whole = re.sub(r"[.,]", "", cell)
-        part = re.sub(r"0+$", "", cell.replace(",", "."))
-        return DecimalMark(
-            mark="", doubt=f"line {line} has '{cell}', which may be {part} or {whole}", numeric_places=numeric
-        )
+        doubt = f"line {line} has '{cell}', which {_two_meanings(cell)}"
+        return DecimalMark(mark="", doubt=doubt, numeric_places=numeric)
     return DecimalMark(mark="", numeric_places=numeric)
 
 
@@ -126,9 +126,29 @@ def forbidden_marks(decimal: str, delimiter: str) -> str:
     return "|".join(patterns)
 
 
+def contradiction(cell: str, decimal: str) -> str:
+    """What is wrong with a cell that `forbidden_marks` found after the beginning of a table.
+
+    >>> contradiction("1.234", ""), contradiction("1,5", ".")
+    ("'1.234' may be 1.234 or 1234", "'1,5' does not fit the decimal mark '.' of the rows before")
+    """
+    if decimal:
+        return f"'{cell}' does not fit the decimal mark '{decimal}' of the rows before"
+    if any(pattern.match(cell) for pattern in _UNSURE.values()):
+        return f"'{cell}' {_two_meanings(cell)}"
+    return f"'{cell}' has a decimal comma, and no row before has a fraction"
+
+
+def _two_meanings(cell: str) -> str:
+    number = re.sub(r"^\D+|\D+$", "", cell)
+    part = re.sub(r"[.]?0+$", "", number.replace(",", "."))
+    return f"may be {part} or {re.sub(r'[.,]', '', number)}"
+
+
 def _is_numeric(rows: Sequence[tuple[int, Sequence[str]]], place: int) -> bool:
     """Whether nine in ten cells of a column that are not missing are numbers, and with the same letters."""
     cells = [cell for cell in (row[place].strip() for _, row in rows) if cell not in _MISSING]
     numbers = [cell for cell in cells if _NUMBER.match(cell)]
     units = {_LETTERS.sub("", cell) for cell in numbers} - {"", "e", "E"}
+    units -= {unit for unit in units if unit.lower() in SCALES and len(units) > 1}  # of one column: K, M
     return bool(cells) and len(numbers) >= 0.9 * len(cells) and len(units) <= 1

@@ -77,6 +77,7 @@ class Dialect:
     decimal: str = ""  # empty where no number with a fraction tells
     doubt: str = ""  # why the decimal mark cannot be told
     numeric_places: tuple[int, ...] = ()  # columns that hold only numbers in the beginning
+    has_ruler: bool = False  # a line of dashes stands under the names and is left out
     trusts_quotes: bool = False  # the user named the quote
 
     @property
@@ -100,6 +101,8 @@ class Dialect:
         if self.preamble_lines:
             lines = "line" if self.preamble_lines == 1 else "lines"
             facts.append(f"{self.preamble_lines} {lines} before the table left out")
+        if self.has_ruler:
+            facts.append("the line of dashes under the names left out")
         if len(self.header) != 1:
             facts.append(f"{len(self.header)} rows of names")
         return f"{source}: {', '.join(facts)}"

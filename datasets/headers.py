@@ -8,12 +8,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xrfm_cli.datasets.column_names import tidy_name
 from xrfm_cli.datasets.decimals import is_missing_word, is_number_like
 from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.records import Record
 
 _MOST_PREAMBLE_RECORDS = 30
+_LEAST_LEVEL_ROWS = 10  # fewer rows may lack a level
+_RULER = re.compile(r"(?=.*(?:-{3}|={3}))[-=+|:,;\s]+")
+_COUNTED = re.compile(r"\(\d{1,2}\)")  # a name such as (1), not a negative number
 _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
 
@@ -24,6 +28,7 @@ class Header:
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]  # as they stand in the file, without blanks around cells
     last_line: int
+    has_ruler: bool = False  # a line of dashes stands under the names
 
 
 def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
@@ -69,7 +74,7 @@ def find_header(
     Raises `FileReadError` where the first row may be data, or the rows after it more names, unless the
     options say how many rows of names there are. ``after_blank`` are lines that an empty one precedes.
     """
-    rows = [record for record in records if _is_row(record, width)]
+    rows = [record for record in records if _is_row(record, width) and not _is_ruler(record)]
     if not rows:
         raise FileReadError(f"{path}: line {records[0].line}: {records[0].fault}")
     if options.header_rows is not None:
@@ -81,7 +86,19 @@ def find_header(
     names = _joined_names([row.cells for row in rows[:count]], width)
     check_names(str(path), names)
     last_line = rows[count - 1].line + len(rows[count - 1].lines) - 1 if count else 0
-    return Header(names=names, rows=tuple(tuple(_stripped(row)) for row in rows[:count]), last_line=last_line)
+    below = next((record for record in records if record.line > last_line), None)
+    has_ruler = count > 0 and below is not None and _is_ruler(below)
+    return Header(
+        names=names,
+        rows=tuple(tuple(_stripped(row)) for row in rows[:count]),
+        last_line=below.line if has_ruler and below is not None else last_line,
+        has_ruler=has_ruler,
+    )
+
+
+def _is_ruler(record: Record) -> bool:
+    """Whether a record is a line of dashes, as databases print it under the names."""
+    return len(record.lines) == 1 and _RULER.fullmatch(record.lines[0].strip()) is not None
 
 
 def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
@@ -95,7 +112,7 @@ def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
     joined = []
     for place in range(width):
         parts = dict.fromkeys(
-            " ".join(row[place].split()) if len(rows) > 1 else row[place].strip() for row in filled
+            " ".join(row[place].split()) if len(rows) > 1 else tidy_name(row[place]) for row in filled
         )
         joined.append(" ".join(part for part in parts if part) or f"Unnamed: {place}")
     return tuple(joined)
@@ -174,6 +191,7 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
         for place, name in enumerate(names)
         if (
             is_number_like(name)
+            and not _COUNTED.fullmatch(name)
             and (place in numeric or len(data) == 1)
             and _has_unit_of(name, [row.cells[place] for row in data])
         )
@@ -181,10 +199,29 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
     ]
     if odd and not _is_series([names[place] for place in odd], [row.cells[odd[0]] for row in data]):
         yield f"it has '{names[odd[0]]}' in column {odd[0] + 1}"
-    for place, name in enumerate(names):
-        below = [row for row in data if row.cells[place].strip() == name and _stripped(row) != names]
-        if name and below and not is_number_like(name):
-            yield f"'{name}' is a value of its own column in line {below[0].line} too"
+    again = [place for place, name in enumerate(names) if name and _line_with(header, data, place)]
+    again = [place for place in again if not is_number_like(names[place])]
+    if len(again) > sum(_is_apart(names[place], data, place, numeric) for place in range(len(names))):
+        line = _line_with(header, data, again[0])
+        yield f"'{names[again[0]]}' is a value of its own column in line {line} too"
+
+
+def _line_with(header: Record, data: Sequence[Record], place: int) -> int:
+    """The line of the first row that has the header's cell in this column; 0 where none has."""
+    names = _stripped(header)
+    rows = (row for row in data if row.cells[place].strip() == names[place] and _stripped(row) != names)
+    return next((row.line for row in rows), 0)
+
+
+def _is_apart(name: str, data: Sequence[Record], place: int, numeric: Sequence[int]) -> bool:
+    """Whether a name shows that it is none of the cells below: a word over
+    numbers, or over levels that repeat."""
+    if not name or is_missing_word(name):
+        return False
+    if place in numeric:
+        return not is_number_like(name)
+    levels = {row.cells[place].strip() for row in data}
+    return name not in levels and len(data) >= _LEAST_LEVEL_ROWS and len(levels) <= 0.5 * len(data)
 
 
 def _has_unit_of(name: str, below: Sequence[str]) -> bool:

@@ -7,13 +7,18 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.dates import guess_format, moment_values
+from xrfm_cli.datasets.date_guesses import guess_format
+from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
+from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import (
+    Numbers,
     as_text,
     is_date,
     is_number,
+    is_placeholder,
     is_text,
     level_values,
     number_values,
@@ -34,7 +39,7 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
     tables = (first, *others)
     for table in others:
         for name in first.column_names:
-            if name not in table.data.column_names:
+            if not table.has_column(name):
                 hint = did_you_mean(name, table.column_names)
                 raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
     columns = {name: _joined(name, tables) for name in first.column_names}
@@ -43,18 +48,18 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
 
 def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     """One column of all tables, of one type."""
-    arrays = [plain_array(table.data.column(name)) for table in tables]
+    arrays = [plain_array(table.column(name)) for table in tables]
     marks = {table.decimal for table in tables}
     kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
     if len(kinds) <= 1 and (len(marks) == 1 or not any(is_text(kind) for kind in kinds)):
         kind = next(iter(kinds), pa.null())
         return pa.chunked_array([array.cast(kind) for array in arrays])
     if all(is_number(kind) or is_text(kind) for kind in kinds):
-        numbers = [number_values(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
+        numbers = [_numbers(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
         if not any(number.unreadable.any() for number in numbers):
             return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
     if any(is_date(kind) for kind in kinds):
-        moments = [_moments(array) for array in arrays]
+        moments = [_moments(name, array, table) for array, table in zip(arrays, tables, strict=True)]
         if all(moment is not None for moment in moments):
             return pa.chunked_array(moments)
     return pa.chunked_array(
@@ -62,14 +67,24 @@ def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     )
 
 
-def _moments(array: pa.Array) -> pa.Array | None:
+def _numbers(array: pa.Array, decimal: str) -> Numbers:
+    """A column as numbers; text may have a unit."""
+    if not is_text(array.type):
+        return number_values(array)
+    words = level_values(array, decimal).values
+    return number_values(array, decimal, common_unit(words.filter(pa.array(~is_placeholder(words)))))
+
+
+def _moments(name: str, array: pa.Array, table: Table) -> pa.Array | None:
     """A column of dates as timestamps, or None where it holds none."""
     if is_date(array.type):
         moments = moment_values(array, "iso")
     else:
-        guess = guess_format(level_values(array).values) if is_text(array.type) else None
+        guess = guess_format(level_values(array).values, table.date_order) if is_text(array.type) else None
         if guess is None:
             return None
+        if guess.doubt:
+            raise SchemaError(f"{table.source}: column '{name}' {guess.doubt}{DATE_ORDER_HINT}")
         moments = moment_values(array, guess.date_format)
     return pa.array(moments.values, mask=~moments.valid).cast(pa.timestamp("us"))
 

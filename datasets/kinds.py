@@ -8,16 +8,18 @@ category) were called categories by whoever wrote them, and stay so.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.dates import DateFormat, Moments, guess_format, moment_values, parse_moments
+from xrfm_cli.datasets.date_kinds import are_day_digits, decide_moments, decide_text_as_moments
+from xrfm_cli.datasets.dates import DateFormat, moment_values
+from xrfm_cli.datasets.decision import KINDS, Decision, Kind, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
-from xrfm_cli.datasets.units import unit_note, units_of
+from xrfm_cli.datasets.near_misses import near_miss_note
+from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
@@ -33,12 +35,8 @@ from xrfm_cli.datasets.values import (
     to_mask,
 )
 
-Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "identifier", "constant"]
-KINDS: tuple[str, ...] = get_args(Kind)
+__all__ = ["KINDS", "Decision", "Kind", "decide_kind", "find_unreadable", "is_missing"]
 
-DATE_ORDER_HINT = (
-    "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop"
-)
 # Pairs of words that mean no and yes, in that order.
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
 
@@ -51,19 +49,8 @@ _ORDER_NAME = re.compile(
 )
 _MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
 _TEXT_WORDS = 3.0  # words in the average cell of free text
+_MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of numbers, if a unit is looked for
 _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The kind of a column with its reason and what reading it needs."""
-
-    kind: Kind
-    reason: str
-    datetime_format: DateFormat | None = None
-    levels_count: int = 0
-    unit: str = ""  # of numbers that are text
-    doubt: str = ""  # why the cells cannot be read in one way, and the way out
 
 
 def decide_kind(
@@ -90,7 +77,7 @@ def decide_kind(
     if is_number(array.type):
         return _decide_numbers(name, number_values(array))
     if is_date(array.type):
-        return _decide_moments(moment_values(array, "iso"), "iso", "")
+        return decide_moments(array, "iso", "")
     if not is_text(array.type):
         return _decide_words(name, level_values(array))
     numbers = parse_numbers(tidy_text(array), decimal)
@@ -99,41 +86,50 @@ def decide_kind(
     levels = level_values(array, decimal)
     return (
         _decide_text_as_numbers(name, levels, decimal)
-        or _decide_text_as_moments(array, levels, date_order)
+        or decide_text_as_moments(array, levels, date_order)
         or _decide_numbers_with_unit(name, levels, decimal)
-        or _decide_words(name, levels)
+        or _with_note(_decide_words(name, levels), near_miss_note(levels, decimal))
     )
 
 
-def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision | None:
+def _with_note(decision: Decision, note: str) -> Decision:
+    return replace(decision, reason=decision.reason + note)
+
+
+def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str = "") -> Decision | None:
     """Numbers that are spelled as text, but for marks of missing cells and a few errors."""
-    numbers = parse_numbers(levels.values, decimal)
+    numbers = parse_numbers(levels.values, decimal, unit)
     readable = ~np.isnan(numbers.values)
     if readable.sum() < 2:
         return None
     counts = levels.counts()
     marks = numbers.unreadable & is_placeholder(levels.values)
     errors = numbers.unreadable & ~marks
+    if errors.any() and not unit and common_unit(levels.values.filter(pa.array(~marks))):
+        return None  # all are numbers of one notation, such as 1,200 and (300)
     few_errors = counts[errors].sum() <= _TOLERATED_SHARE * counts.sum() and readable.sum() >= 20
     if errors.any() and not few_errors:
         return None
-    reason = ""
+    reason = unit_note(unit)
     if marks.any():
         reason += f"; {_quote_words(levels.values, marks)} counts as missing"
     if errors.any():
         example = int(np.flatnonzero(errors)[0])
         row = int(np.flatnonzero(levels.codes == example)[0]) + 1
         some = f"'{levels.values[example].as_py()}' in row {row}"
-        reason += f"; {int(counts[errors].sum())} unreadable cells such as {some} count as missing"
+        reason += unreadable_note(int(counts[errors].sum()), some)
     values = np.append(numbers.values, np.nan)[levels.codes]
     plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
-    return _decide_numbers(name, plain, reason)
+    return replace(_decide_numbers(name, plain, reason), unit=unit)
 
 
 def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
     words = levels.values.filter(pa.array(~is_placeholder(levels.values)))
     units = units_of(words)
+    if not units and len(words):
+        shaped = may_have_unit(words)
+        units = units_of(words.filter(pa.array(shaped))) if shaped.mean() > 1 - _MOST_ODD_SHARE else ()
     if not any(units):
         return None
     if len(units) > 1:
@@ -142,15 +138,7 @@ def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decisi
         return replace(
             decision, reason=f"{decision.reason}; numbers with different units, {shown}, are words"
         )
-    numbers = parse_numbers(levels.values, decimal, units[0])
-    if np.isfinite(numbers.values).sum() < 2 or np.isnan(numbers.values).sum() > len(levels.values) - len(
-        words
-    ):
-        return None
-    values = np.append(numbers.values, np.nan)[levels.codes]
-    plain = Numbers(values=values, unreadable=np.zeros(len(values), dtype=bool))
-    decision = _decide_numbers(name, plain, unit_note(units[0]))
-    return replace(decision, unit=units[0])
+    return _decide_text_as_numbers(name, levels, decimal, units[0])
 
 
 def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
@@ -164,8 +152,8 @@ def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
     if len(distinct) == 1 and not missing.any():
         return Decision(kind="constant", reason=f"the same number in every row: {_show(distinct[0])}")
     whole = bool(np.isfinite(distinct).all() and (np.trunc(distinct) == distinct).all())
-    if whole and _are_day_digits(distinct):
-        return _decide_moments(moment_values(pa.array(values, from_pandas=True), "digits"), "digits", "")
+    if whole and are_day_digits(distinct):
+        return decide_moments(pa.array(values, from_pandas=True), "digits", "")
     if whole:
         reason = _identifier_reason(name, present, distinct, len(values))
         if reason:
@@ -175,17 +163,9 @@ def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
     span = f" from {_show(finite[0])} to {_show(finite[-1])}" if len(finite) else ""
     return Decision(
         kind="numeric",
-        reason=f"{what}{span}, {len(distinct):,} distinct{_missing_note(int(missing.sum()))}{extra}",
+        reason=f"{what}{span}, {len(distinct):,} distinct{missing_note(int(missing.sum()))}{extra}",
         levels_count=len(distinct),
     )
-
-
-def _are_day_digits(distinct: np.ndarray) -> bool:
-    """Whether whole numbers such as 20141013 are all days between 1900 and 2100."""
-    if len(distinct) < 3 or distinct[0] < 19000101 or distinct[-1] > 21001231:
-        return False
-    text = pa.array(distinct.astype(np.int64)).cast(pa.string())
-    return bool(parse_moments(text, "digits").valid.all())
 
 
 def _identifier_reason(name: str, present: np.ndarray, distinct: np.ndarray, n_rows: int) -> str:
@@ -200,36 +180,6 @@ def _identifier_reason(name: str, present: np.ndarray, distinct: np.ndarray, n_r
     return ""
 
 
-def _decide_text_as_moments(array: pa.Array, levels: Levels, date_order: DateOrder | None) -> Decision | None:
-    """Dates that are spelled as text."""
-    guess = guess_format(levels.values, date_order)
-    if guess is None:
-        return None
-    if guess.doubt:
-        return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)
-    return _decide_moments(moment_values(array, guess.date_format), guess.date_format, guess.evidence)
-
-
-def _decide_moments(moments: Moments, date_format: DateFormat, evidence: str) -> Decision:
-    """Kinds that a column of dates can be."""
-    present = moments.values[moments.valid]
-    if not len(present):
-        return Decision(kind="constant", reason="every cell is missing")
-    low, high = (_show_moment(int(value)) for value in (present.min(), present.max()))
-    missing = int((~moments.valid).sum())
-    if low == high and not missing and present.min() == present.max():
-        return Decision(kind="constant", reason=f"the same date in every row: {low}")
-    what = "times of day" if date_format == "time" else "dates"
-    if date_format == "time":
-        low, high = low.split(" ")[-1], high.split(" ")[-1]
-    detail = f", {evidence}" if evidence else ""
-    return Decision(
-        kind="datetime",
-        reason=f"{what} from {low} to {high}{detail}{_missing_note(missing)}",
-        datetime_format=date_format,
-    )
-
-
 def _decide_words(name: str, levels: Levels) -> Decision:
     """Kinds that a column of words can be."""
     count, n_rows = len(levels.values), len(levels.codes)
@@ -238,7 +188,7 @@ def _decide_words(name: str, levels: Levels) -> Decision:
         return Decision(kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'")
     if count == 2 and boolean_pair(levels.values) is not None:
         words = " and ".join(f"'{word}'" for word in sorted(levels.values.to_pylist()))
-        return Decision(kind="boolean", reason=f"two values, {words}{_missing_note(missing)}", levels_count=2)
+        return Decision(kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2)
     if count == 0:
         return Decision(kind="constant", reason="every cell is missing")
     present = n_rows - missing
@@ -259,7 +209,7 @@ def _decide_words(name: str, levels: Levels) -> Decision:
             )
     return Decision(
         kind="categorical",
-        reason=f"text with {count:,} levels{_missing_note(missing)}",
+        reason=f"text with {count:,} levels{missing_note(missing)}",
         levels_count=count,
     )
 
@@ -278,20 +228,11 @@ def _quote_words(values: pa.Array, mask: np.ndarray) -> str:
     return " and ".join(f"'{word}'" for word in values.filter(pa.array(mask)).to_pylist()[:3])
 
 
-def _missing_note(count: int) -> str:
-    return f"; {count:,} missing" if count else ""
-
-
 def _show(value: float) -> str:
     """A number as people write it: whole ones in full, others with six digits."""
     if np.isfinite(value) and value == np.trunc(value) and abs(value) < 1e15:
         return f"{int(value)}"
     return f"{value:.6g}"
-
-
-def _show_moment(micro: int) -> str:
-    text = str(np.datetime64(micro, "us").astype("datetime64[s]")).replace("T", " ")
-    return text.removesuffix(" 00:00:00")
 
 
 def find_unreadable(

@@ -17,7 +17,7 @@ _TOTAL = r"(?i)^\s*(?:grand\s+)?(?:totals?|sum|summe|gesamt|insgesamt|average|me
 # Lines under a table that say what they are.
 FOOTER = (
     r"(?i)^[\W_]*(?:totals?|sum|sources?|notes?|end|eof|generated|exported|created|report|copyright|©|page"
-    r"|\(?\d+\s+(?:rows?|records?|lines?))\b|^[#*]|^-{3,}\s*$"
+    r"|\(?\d+\s+(?:rows?|records?|lines?))\b|^[#*]|^[-+|=]{3,}\s*$"
 )
 _OVERLAP = 64  # bytes of the block before that a pattern may need
 

@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, guess_format, moment_values
+from xrfm_cli.datasets.date_guesses import guess_format
+from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
+from xrfm_cli.datasets.dates import DATE_FORMATS, DATE_ORDERS, DateFormat, moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 from xrfm_cli.datasets.kinds import (
-    DATE_ORDER_HINT,
     KINDS,
     Kind,
     boolean_pair,
@@ -167,7 +168,8 @@ def _assign(table: Table, pairs: Iterable[tuple[str, Any]], what: str) -> dict[s
     """Names with what the user gave them, each name known and given once."""
     given: dict[str, Any] = {}
     for name, value in pairs:
-        table.column(name)
+        if name not in table.column_names:  # as it is spelled: outputs and the model have it so
+            raise SchemaError(f"{table.source}: no column '{name}'.{did_you_mean(name, table.column_names)}")
         if given.get(name, value) != value:
             raise SchemaError(
                 f"{table.source}: column '{name}' was given two {what}, {given[name]} and {value}; keep one"
@@ -328,7 +330,7 @@ def check_columns(table: Table, schema: TableSchema, *, needed: Iterable[Role] =
     names = [column.name for column in schema.columns if column.role in wanted and column.role != "feature"]
     if "feature" in wanted:
         names += [column.name for column in schema.features]
-    missing = [name for name in names if name not in table.data.column_names]
+    missing = [name for name in names if not table.has_column(name)]
     if missing:
         hint = did_you_mean(missing[0], table.column_names)
         others = f" ({len(missing) - 1} more are missing)" if len(missing) > 1 else ""

@@ -18,12 +18,20 @@ from xrfm_cli.datasets.encodings import SAMPLE_BYTES, decode_head, sniff_encodin
 from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.headers import Header, find_header, find_table_start
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats
+from xrfm_cli.datasets.quoting import (
+    QUOTE_AMID,
+    doubtful_lines,
+    find_quoted_lines,
+    never_quotes,
+    quote_options,
+)
 from xrfm_cli.datasets.records import OPEN_QUOTE, Record, Style, read_records
 
 __all__ = ["Dialect", "ReadOptions", "sniff"]
 
 _SAMPLE_RECORDS = 1000
 _MOST_MISFITS = 0.3  # share of the records of a sample that may be read
+_LEAST_INNER_QUOTES = 2  # rows; a single one may be damaged
 _USUAL_DELIMITERS = (",", ";", "\t", "|")
 _RARE_DELIMITERS = (":", "^", "~", "\x1f", "\x01", " ")
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
@@ -67,13 +75,28 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     if options.comment is None:
         style = sample.style._replace(comment=_find_comment(path, sample))
         sample = _split(lines, style, first_line, is_complete=is_complete)
+    doubtful = doubtful_lines(sample.records, sample.style) if options.quote is None else frozenset()
+    if len(doubtful) >= _LEAST_INNER_QUOTES and never_quotes(sample.records, sample.style):
+        sample, doubtful = (
+            _split(lines, sample.style._replace(quote=""), first_line, is_complete=is_complete),
+            frozenset(),
+        )
+    if delimiter is None and (line := find_quoted_lines(sample.records, sample.style, _USUAL_DELIMITERS)):
+        raise FileReadError(
+            f"{path}: whole lines are between quotes (line {line}); take the outer quotes off, or give "
+            "--delimiter if each is one cell"
+        )
     if not sample.records:
         raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
     start = 0 if options.skip_rows is not None else find_table_start(path, sample.records, sample.width)
     width = sample.width if options.skip_rows is None else len(sample.records[0].cells)
-    header = find_header(path, sample.records[start:], width, options, sample.after_blank)
-    decimal = _find_decimal(sample, header, start, options)
     first = sample.records[start].line
+    if first in doubtful and options.header_rows != 0:
+        choices = quote_options(sample.style.quote)
+        raise FileReadError(f"{path}: the names of the columns (line {first}): {QUOTE_AMID} {choices}")
+    records = [record for record in sample.records[start:] if record.line not in doubtful]
+    header = find_header(path, records or sample.records, width, options, sample.after_blank)
+    decimal = _find_decimal(sample, header, start)
     return Dialect(
         delimiter=sample.style.delimiter,
         encoding=encoding,
@@ -85,6 +108,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
         skip_lines=header.last_line if header.rows else first - 1,
         preamble_lines=first - 1,
         header=header.rows,
+        has_ruler=header.has_ruler,
         decimal=options.decimal or decimal.mark,
         doubt="" if options.decimal else decimal.doubt,
         numeric_places=() if options.decimal else decimal.numeric_places,
@@ -245,7 +269,7 @@ def _escapes(text: str, options: ReadOptions, delimiter: str, quote: str) -> Ite
         yield "\\"
 
 
-def _find_decimal(sample: Sample, header: Header, start: int, options: ReadOptions) -> DecimalMark:
+def _find_decimal(sample: Sample, header: Header, start: int) -> DecimalMark:
     """The decimal mark of the sample's rows of data."""
     rows = [
         (record.line, record.cells)

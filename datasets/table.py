@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
 from xrfm_cli.datasets.repairs import Repair
@@ -44,12 +45,27 @@ class Table:
         """How many rows there are."""
         return int(self.data.num_rows)
 
+    def has_column(self, name: str) -> bool:
+        """Whether there is a column of that name; blanks around names and forms of Unicode do not count.
+
+        >>> Table(pa.table({" price": [1.0]})).has_column("price")
+        True
+        """
+        return self._find(name) is not None
+
     def column(self, name: str) -> pa.ChunkedArray:
         """One column; a name that does not exist raises `SchemaError` with the nearest one."""
-        if name not in self.data.column_names:
+        found = self._find(name)
+        if found is None:
             hint = did_you_mean(name, self.column_names)
             raise SchemaError(f"{self.source}: no column '{name}'.{hint}")
-        return self.data.column(name)
+        return self.data.column(found)
+
+    def _find(self, name: str) -> str | None:
+        """The name of a column as the table spells it."""
+        if self.data.schema.get_field_index(name) >= 0:
+            return name
+        return find_name(name, self.column_names)
 
     def take(self, indices: np.ndarray) -> Table:
         """The rows at ``indices`` (int64, shape (k,)), in that order."""
@@ -60,8 +76,6 @@ class Table:
         return replace(self, data=self.data.slice(start, max(stop - start, 0)))
 
     def select(self, names: Iterable[str]) -> Table:
-        """The named columns only, in the order given."""
+        """The named columns only, in the order given and with the names given."""
         wanted = list(names)
-        for name in wanted:
-            self.column(name)
-        return replace(self, data=self.data.select(wanted))
+        return replace(self, data=pa.table([self.column(name) for name in wanted], names=wanted))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.durations import UNIT as DURATION
 from xrfm_cli.datasets.durations import duration_seconds
+from xrfm_cli.datasets.signs import plain_signs
 from xrfm_cli.datasets.units import without_unit
 
 # The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
@@ -36,7 +37,9 @@ _NUMBER = (
     r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
 )
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
+_LAKHS = r"^[+-]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$"  # as India groups digits
 _EXACT_INTEGERS = 2.0**53
+_SCALED_DECIMALS = 6  # of 1.2M and the like, so that 4.35K is 4350 and not 4349.999999999999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +135,10 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
         seconds = duration_seconds(text)
         return Numbers(values=seconds, unreadable=to_mask(pc.is_valid(text)) & np.isnan(seconds))
     if unit:
-        numbers = parse_numbers(without_unit(text, unit), decimal)
-        return Numbers(
-            values=numbers.values, unreadable=to_mask(pc.is_valid(text)) & np.isnan(numbers.values)
-        )
+        plain, scales = without_unit(text, unit)
+        values = parse_numbers(plain, decimal).values
+        values = np.where(scales == 1.0, values, np.round(values * scales, _SCALED_DECIMALS))
+        return Numbers(values=values, unreadable=to_mask(pc.is_valid(text)) & np.isnan(values))
     if decimal == ".":
         try:
             values = pc.cast(text, pa.float64())
@@ -143,10 +146,10 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
             pass
         else:
             return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
-    plain = _without_groups(pc.replace_substring(text, "\u2212", "-"))
+    plain = _without_groups(pc.replace_substring(plain_signs(text), "1.#INF", "inf"))
     if decimal != ".":
         plain = _exchange_marks(plain)
-    grouped = pc.match_substring_regex(plain, _GROUPED)
+    grouped = pc.match_substring_regex(plain, f"{_GROUPED}|{_LAKHS}" if decimal == "." else _GROUPED)
     plain = pc.if_else(grouped, pc.replace_substring(plain, ",", ""), plain)
     readable = pc.match_substring_regex(plain, _NUMBER)
     plain = pc.if_else(readable, plain, pa.scalar(None, pa.string()))

@@ -269,6 +269,11 @@ def row_faults() -> Iterator[Fault]:
         ("an empty cell more", lambda line, sheet: line + sheet.delimiter),
         ("a delimiter first", lambda line, sheet: sheet.delimiter + line),
         ("another delimiter", lambda line, sheet: line.replace(sheet.delimiter, "\t")),
+        ("no delimiter before quotes", lambda line, sheet: line.replace(sheet.delimiter + '"', '"')),
+        (
+            "a blank for a delimiter before quotes",
+            lambda line, sheet: line.replace(sheet.delimiter + '"', ' "'),
+        ),
         ("cut off", lambda line, sheet: line[: len(line) // 2]),
         ("joined to the next", lambda line, sheet: line + sheet.delimiter + line),
     )

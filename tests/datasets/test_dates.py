@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from xrfm_cli.datasets.dates import DateFormat, guess_format, moment_values, parse_moments
+from xrfm_cli.datasets.date_guesses import guess_format
+from xrfm_cli.datasets.dates import DateFormat, moment_values, parse_moments
+from xrfm_cli.datasets.kinds import decide_kind
 
 READABLE: list[tuple[DateFormat, str, str]] = [
     ("iso", "2014-10-13", "2014-10-13T00:00:00"),
@@ -97,6 +99,15 @@ def test_unreadable_dates(date_format: DateFormat, text: str) -> None:
         (["31-12-98", "01-02-99"], "day first", "goes up to 31"),
         (["13 Oct 2014", "2 Nov 2014"], "month name", ""),
         (["09:30", "10:45"], "time", ""),
+        (["05/05/2023", "06/06/2023"], "any order", "the same in every order"),
+        (["05.05.05", "06.06.06"], "any order", "the same in every order"),
+        ([f"01/01/{year}" for year in range(2000, 2020)], "any order", "the same in every order"),
+        ([*(f"2023-01-{day:02}" for day in range(10, 31)), "2023-02-30"], "iso", ""),
+        ([*(f"{day}.01.2023" for day in range(10, 31)), "30.02.2023"], "day first", "goes up to 30"),
+        ([*(f"01/{day}/2023" for day in range(10, 31)), "02/30/2023"], "month first", "exceeds 12"),
+        ([*(f"{hour}:30" for hour in range(24)), "24:61"], "time", ""),
+        ([*(f"{day} Jan 2023" for day in range(1, 32)), "30 Feb 2023"], "month name", ""),
+        (["x", *(f"2{year:03}-01-01" for year in range(200))], "iso", ""),  # the place does not matter
     ],
 )
 def test_found_format(cells: list[str], date_format: str, evidence: str) -> None:
@@ -114,6 +125,9 @@ def test_found_format(cells: list[str], date_format: str, evidence: str) -> None
         ["2014-10-13", "13 Oct 2014"],
         ["1.2", "1.3"],
         ["1-2", "3-4"],
+        [*(f"{day}.01.2023" for day in range(10, 31)), "01.30.2023"],  # it exists, in another order
+        [*(f"{day}.01.2023" for day in range(10, 31)), "soon"],
+        ["2023-01-01", "2023-02-30"],
         [None],
     ],
 )
@@ -167,6 +181,8 @@ def test_a_date_means_the_same_beside_any_other_cell() -> None:
         (["02/01/2014", "01/02/2014"], "has '02/01/2014', which may be 2014-01-02 or 2014-02-01"),
         (["02.01.14"], "may be 2014-01-02, 2014-02-01 or 2002-01-14"),
         (["25.01.14", "26.01.14"], "may be 2014-01-25 or 2025-01-14"),
+        (["01/01/2024", "01/06/2024"], "has '01/06/2024', which may be 2024-06-01 or 2024-01-06"),
+        (["05.05.05", "01.01.05", "02.02.05"], "has '01.01.05', which may be 2005-01-01 or 2001-01-05"),
     ],
 )
 def test_dates_of_several_meanings_are_in_doubt(cells: list[str], doubt: str) -> None:
@@ -183,3 +199,41 @@ def test_a_given_order_settles_them(order: Any, day: str) -> None:
     assert guess is not None
     moments = parse_moments(pa.array(["02.01.14"]), guess.date_format)
     assert str(moments.values.astype("datetime64[us]")[0])[:10] == day
+
+
+def test_in_any_order_only_dates_of_one_meaning_are_read() -> None:
+    cells = pa.array(["05/05/2023", "13/05/2023", "05/13/2023", "05/06/2023", "30/02/2023"])
+    moments = moment_values(cells, "any order")
+    days = moments.values.astype("datetime64[us]").astype("datetime64[D]").astype(str)
+    assert days[:3].tolist() == ["2023-05-05", "2023-05-13", "2023-05-13"]
+    assert moments.unreadable.tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("date_format", "cell", "iso"),
+    [
+        ("month name", "Sun Jan  5 10:00:00 2014", "2014-01-05T10:00:00"),  # as C writes it
+        ("month name", "05/Jan/2014:10:00:00 +0100", "2014-01-05T09:00:00"),  # as web servers write it
+        ("iso", "2014-01-31 24:00:00", "2014-02-01T00:00:00"),
+        ("time", "3:05\u202fPM", "1970-01-01T15:05:00"),  # as newer Java and JavaScript write it
+        ("time", "3:05 p.\u00a0m.", "1970-01-01T15:05:00"),
+        ("month first", "1/2/2014, 3:05:06\u202fPM", "2014-01-02T15:05:06"),
+        ("month first", "\u200e1/\u200e2/\u200e2014", "2014-01-02T00:00:00"),  # as older Windows wrote it
+        ("iso", "2014-01-02\u00a003:05", "2014-01-02T03:05:00"),
+        ("iso", "２０１４-０１-０２", "2014-01-02T00:00:00"),
+        ("month name", "2\u00a0Jan\u00a02014", "2014-01-02T00:00:00"),
+    ],
+)
+def test_rarer_spellings(date_format: DateFormat, cell: str, iso: str) -> None:
+    moments = parse_moments(pa.array([cell]), date_format)
+    assert str(moments.values.astype("datetime64[us]")[0]).removesuffix(".000000") == iso
+    assert guess_format(pa.array([cell])) is not None
+
+
+@pytest.mark.parametrize("spelling", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d"])
+def test_a_date_that_does_not_exist_is_counted_with_its_row(spelling: str) -> None:
+    days = [(dt.date(2022, 1, 1) + dt.timedelta(37 * step % 700)).strftime(spelling) for step in range(30)]
+    odd = spelling.replace("%Y", "2023").replace("%m", "02").replace("%d", "30")
+    decision = decide_kind("day", pa.array([*days, odd]))
+    assert decision.kind == "datetime"
+    assert f"the unreadable cell '{odd}' in row 31 counts as missing" in decision.reason

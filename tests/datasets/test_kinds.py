@@ -147,7 +147,7 @@ def test_a_few_unreadable_cells_do_not_make_a_category() -> None:
     cells[16] = "abc"
     decision = decide_kind("size", pa.array(cells))
     assert decision.kind == "numeric"
-    assert "1 unreadable cells such as 'abc' in row 17 count as missing" in decision.reason
+    assert "the unreadable cell 'abc' in row 17 counts as missing" in decision.reason
 
 
 def test_decimal_commas_are_numbers_where_the_table_says_so() -> None:
@@ -194,3 +194,27 @@ def test_numbers_with_different_units_are_words() -> None:
     decision = decide_kind("price", pa.array(["$5", "€6", "$7"]))
     assert decision.kind == "categorical"
     assert "numbers with different units, '$' and '€', are words" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        (["1.5", "<0.5", *map(str, range(20))], "most values are numbers, but '<0.5' in row 2 does not fit"),
+        (["5*", *map(str, range(20))], "most values are numbers, but '5*' in row 1 does not fit"),
+        (
+            [*(f"{day}.01.2023" for day in range(10, 31)), "01.30.2023"],
+            "most values are dates, but '01.30.2023' in row 22 does not fit",
+        ),
+        (["Graz", "Linz", "5"], ""),
+    ],
+)
+def test_words_that_are_nearly_numbers_or_dates_are_said(cells: list[str], note: str) -> None:
+    decision = decide_kind("value", pa.array(cells))
+    assert decision.kind in ("categorical", "identifier")
+    assert note in decision.reason if note else "does not fit" not in decision.reason
+
+
+def test_dashes_and_infinity_of_older_programs() -> None:
+    values = number_values(pa.array(["\u20135.5", "1.#INF", "-1.#INF", "10\u201320"]))
+    assert values.values.tolist()[:3] == [-5.5, np.inf, -np.inf]
+    assert values.unreadable.tolist() == [False, False, False, True]

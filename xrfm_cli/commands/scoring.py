@@ -74,7 +74,7 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
     say_repairs(merge_repairs(item for part in parts for item in part.repairs), session)
     weighted = [item.name for item in model.schema.columns if item.role == "weight"]
     weights = None
-    if weighted and weighted[0] in table.column_names:
+    if weighted and table.has_column(weighted[0]):
         weights = read_weights(table, model.schema)
         session.renderer.note(f"rows weighted by '{weighted[0]}', as in training")
     prediction = np.concatenate([_answer(part) for part in parts])

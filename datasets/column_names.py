@@ -1,0 +1,31 @@
+"""Names of columns, which are the same whether blanks or invisible signs stand around them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_AROUND = re.compile(r"^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$")
+
+
+def tidy_name(name: str) -> str:
+    """A name without blanks, byte order marks and signs of no width around it, in one form of Unicode.
+
+    >>> tidy_name("\\ufeff price "), tidy_name("prix payé") == tidy_name("prix paye\\u0301")
+    ('price', True)
+    """
+    return unicodedata.normalize("NFC", _AROUND.sub("", name))
+
+
+def find_name(name: str, names: Sequence[str]) -> str | None:
+    """The one of ``names`` that is ``name``, or else the only one that is the same but for its spelling.
+
+    >>> find_name("price", [" price", "fee"]), find_name("price", [" price", "price "])
+    (' price', None)
+    """
+    if name in names:
+        return name
+    wanted = tidy_name(name)
+    alike = [other for other in names if tidy_name(other) == wanted]
+    return alike[0] if len(alike) == 1 else None

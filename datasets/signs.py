@@ -1,0 +1,28 @@
+"""Signs of numbers and dates that are not ASCII."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Arrow's expressions name characters by their numbers.
+_ODD_BLANKS = r"[\x{00a0}\x{2007}\x{2009}\x{202f}\x{3000}]"
+_NO_WIDTH = r"[\x{200b}\x{200e}\x{200f}\x{2060}\x{feff}]"
+_WIDE_SIGNS = r"[\x{ff01}-\x{ff5e}]"  # the full width forms of ASCII
+_DASH = r"^\x{2013}([0-9.,])"  # an en dash before a number is a minus
+_ODD_SIGNS = rf"{_ODD_BLANKS}|{_NO_WIDTH}|{_WIDE_SIGNS}|\x{{2212}}|{_DASH}"
+
+
+def plain_signs(text: pa.Array) -> pa.Array:
+    """Text of numbers or dates with ASCII digits, blanks and minus; signs of no width are left out.
+
+    >>> plain_signs(pa.array(["３:05\u202fPM", "\u22125", "\u200e12"])).to_pylist()
+    ['3:05 PM', '-5', '12']
+    """
+    if not pc.any(pc.match_substring_regex(text, _ODD_SIGNS)).as_py():
+        return text
+    wide = pc.match_substring_regex(text, _WIDE_SIGNS)
+    text = pc.if_else(wide, pc.utf8_normalize(text, form="NFKC"), text)
+    text = pc.replace_substring_regex(text, _ODD_BLANKS, " ")
+    text = pc.replace_substring_regex(pc.replace_substring_regex(text, _NO_WIDTH, ""), _DASH, r"-\1")
+    return pc.replace_substring(text, "\u2212", "-")
