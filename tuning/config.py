@@ -51,8 +51,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise OptionError(f"--preset {self.preset}: must be one of {', '.join(PRESETS)}.")
-        if self.time_limit_s is not None and not self.time_limit_s > 0:
-            raise OptionError(f"--time-limit {self.time_limit_s:g}: must be above 0 seconds.")
+        if self.time_limit_s is not None and not 0 < self.time_limit_s < float("inf"):
+            raise OptionError(f"--time-limit {self.time_limit_s:g}: must be above 0 seconds and finite.")
         if self.trials is not None and self.trials < 0:
             raise OptionError(f"--trials {self.trials}: must be 0 or more.")
         if self.folds is not None and self.folds < 2:

@@ -8,6 +8,18 @@ from typing import Any
 
 import pytest
 
+CODECS = ("hex", "rot13", "undefined", "zlib", "punycode", "nosuch")  # of bytes, of names, and of nothing
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -> Path:
+    """A folder with a small table and its model."""
+    folder = tmp_path_factory.mktemp("edges")
+    rows = [f"{k % 17},{k % 17 * 2 + k % 3}" for k in range(40)]
+    (folder / "t.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    assert xrfm("fit", "t.csv", "--target", "y", "--trials", "0", folder=folder).status == 0
+    return folder
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -47,3 +59,81 @@ def test_one_line_and_status_2(
     assert outcome.out == ""
     assert len(outcome.err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *((f"predict t.csv --encoding {name}", f"there is no text encoding '{name}'") for name in CODECS),
+        ("predict t.csv --threads 100000", "--threads: '100000' is more than"),
+        ("fit t.csv --target y --memory 9999999TiB", "--memory: '9999999TiB' is more than"),
+        (f"fit t.csv --target y --memory {'9' * 400}", "more than a computer can address"),
+        (f"fit t.csv --target y --time-limit {'9' * 400}", "is longer than 100 years"),
+        ("fit t.csv --target y --time-limit nan", "--time-limit: 'nan' is not a duration"),
+        ("fit t.csv --target y --time-limit 0", "--time-limit: '0' is not a duration above zero"),
+        ("fit t.csv --target y --folds 1", "--folds: '1' is not a whole number of at least 2"),
+        ("fit t.csv --target y --seed -1", "--seed: '-1' is not a whole number of at least 0"),
+        (f"fit t.csv --target y --set ridge={'9' * 30}", "must be a number above 0 and at most 1e+15"),
+        ("fit t.csv --target y --set ridge=nan", "ridge='nan': must be a number"),
+        ("fit t.csv --target y --set agop_rows=1e300", "agop_rows=1e+300: must be a number"),
+        ("evaluate t.csv --fail-under r2=nan", "--fail-under: 'r2=nan' is not a threshold"),
+        ("predict t.csv --interval 1", "--interval: '1' is not a level"),
+        ("predict t.csv --check-drift inf", "--check-drift: 'inf' is not a number above 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(
+    arguments: str, message: str, xrfm: Callable[..., Any], fitted: Path
+) -> None:
+    outcome = xrfm(*arguments.split(), folder=fitted)
+    assert outcome.status == 2
+    assert message in outcome.error
+
+
+@pytest.mark.parametrize("rows", ["1", "9223372036854775807", "9" * 30])
+def test_any_number_of_rows_to_hold_gives_the_same(rows: str, xrfm: Callable[..., Any], fitted: Path) -> None:
+    plain, outcome = (xrfm("predict", "t.csv", *more, folder=fitted) for more in ((), ("--chunk-rows", rows)))
+    assert outcome.status == 0
+    assert outcome.out == plain.out
+
+
+def test_a_seed_may_have_any_size(xrfm: Callable[..., Any], fitted: Path) -> None:
+    models = []
+    for seed in (2**32, 2**64, 10**40, 10**40):
+        fit = ("fit", "t.csv", "--target", "y", "--trials", "1", "--seed", seed, "--model", "seed.xrfm")
+        assert xrfm(*fit, folder=fitted).status == 0
+        models.append((fitted / "seed.xrfm").read_bytes())
+    assert models[2] == models[3]
+    assert len(set(models)) == 3
+    assert xrfm("explain", "--model", "seed.xrfm", "--seed", 10**40, folder=fitted).status == 0
+
+
+@pytest.mark.parametrize(("name", "text"), [("empty", "1,\n2,\n"), ("infinite", "1,inf\n2,-inf\n")])
+def test_a_table_without_targets_cannot_be_evaluated(
+    name: str, text: str, xrfm: Callable[..., Any], fitted: Path
+) -> None:
+    (fitted / f"{name}.csv").write_text(f"a,y\n{text}")
+    outcome = xrfm("evaluate", f"{name}.csv", folder=fitted)
+    assert outcome.status == 2
+    assert f"{name}.csv: target 'y' is missing in every row" in outcome.error
+
+
+def test_two_classes_are_binary_however_asked_for(xrfm: Callable[..., Any], fitted: Path) -> None:
+    rows = [f"{k % 17},{'yes' if k % 17 > 8 else 'no'}" for k in range(40)]
+    (fitted / "c.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    fit = (
+        "fit",
+        "c.csv",
+        "--target",
+        "y",
+        "--trials",
+        "0",
+        "--task",
+        "multiclass",
+        "--model",
+        "c.xrfm",
+        "--json",
+    )
+    outcome = xrfm(*fit, folder=fitted)
+    assert outcome.status == 0
+    assert (outcome.document["task"], outcome.document["metric"]) == ("binary", "auc")
+    assert outcome.document["score"] > 0.99
