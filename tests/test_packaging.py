@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("datasets", "leaf_models", "trees", "tuning", "xrfm_cli")
@@ -19,11 +19,7 @@ JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "*.so")
 
 def build(kind: str, tree: Path) -> Path:
     code = f"from setuptools import build_meta; print(build_meta.build_{kind}('dist'))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tree, check=False, capture_output=True, text=True, encoding="utf-8"
-    )
-    assert done.returncode == 0, done.stderr
-    return tree / "dist" / done.stdout.split()[-1]
+    return tree / "dist" / run_python(code, folder=tree, limit_s=600).split()[-1]
 
 
 def contents(wheel: Path) -> set[str]:
@@ -96,14 +92,6 @@ def test_the_wheel_works_from_anywhere(wheel: Path, tmp_path: Path) -> None:
         "assert xrfm_cli.trees.__file__.startswith(sys.argv[1]); "
         "print(sample_path('autos.csv'))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "site")],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).is_file()
-    assert Path(done.stdout.strip()).is_relative_to(tmp_path)
+    sample = Path(run_python(code, tmp_path / "site", folder=tmp_path).strip())
+    assert sample.is_file()
+    assert sample.is_relative_to(tmp_path)
