@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import pickletools
-import subprocess
-import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import read_table
 from xrfm_cli.datasets.errors import InputError, ModelFileError
@@ -211,8 +210,7 @@ def zones() -> tuple[pd.DataFrame, pd.Series]:
 
 
 def run_command(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "xrfm_cli", *arguments, "--quiet"]
-    subprocess.run(command, cwd=folder, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    run_process([*XRFM, *arguments, "--quiet"], folder=folder).check_returncode()
 
 
 @pytest.mark.parametrize("way", ["positive", "valid", "schema", "id"])
@@ -310,8 +308,9 @@ def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
     np.testing.assert_array_equal(loaded.feature_names_in_, regressor.feature_names_in_)
     np.testing.assert_array_equal(loaded.predict(frame[frame.columns[::-1]].assign(more=1)), expected)
     frame.to_parquet(tmp_path / "new.parquet")
-    command = [sys.executable, "-m", "xrfm_cli", "predict", "new.parquet", "--model", "rent.xrfm", "--quiet"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    command = [*XRFM, "predict", "new.parquet", "--model", "rent.xrfm", "--quiet"]
+    done = run_process(command, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal([float(line) for line in done.stdout.split()[1:]], expected)
     with pytest.raises(ValueError, match="load it with XRFMRegressor"):
         XRFMClassifier.load(tmp_path / "rent.xrfm")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("datasets", "leaf_models", "trees", "tuning", "xrfm_cli")
@@ -66,4 +66,4 @@ def test_the_links_tie_the_folders_together(folder: str) -> None:
 
 def test_tables_are_read_without_torch() -> None:
     code = "import sys, xrfm_cli.datasets; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    run_python(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tarfile
 import tomllib
@@ -12,23 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run_process, run_python
+
 ROOT = Path(__file__).parents[1]
 PARTS = ("datasets", "leaf_models", "trees", "tuning", "xrfm_cli")
 FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt")
 JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "*.so")
 
 
-def run_build(kind: str, tree: Path) -> subprocess.CompletedProcess[str]:
-    code = f"from setuptools import build_meta; print(build_meta.build_{kind}('dist'))"
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=tree, check=False, capture_output=True, text=True, encoding="utf-8"
-    )
+BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, f'build_{sys.argv[1]}')('dist'))"
 
 
 def build(kind: str, tree: Path) -> Path:
-    done = run_build(kind, tree)
-    assert done.returncode == 0, done.stderr
-    return tree / "dist" / done.stdout.split()[-1]
+    return tree / "dist" / run_python(BUILD, kind, folder=tree, limit_s=600).split()[-1]
 
 
 def contents(wheel: Path) -> set[str]:
@@ -113,7 +108,7 @@ def test_a_checkout_without_links_builds_the_same_wheel(tree_without_links: Path
 def test_a_missing_folder_fails_the_build(tmp_path: Path) -> None:
     tree = copy_sources(tmp_path)
     shutil.rmtree(tree / "trees")
-    done = run_build("wheel", tree)
+    done = run_process([sys.executable, "-c", BUILD, "wheel"], folder=tree, limit_s=600)
     assert done.returncode != 0
     assert "'trees' does not exist" in done.stderr
 
@@ -146,14 +141,6 @@ def test_the_wheel_works_from_anywhere(wheel: Path, tmp_path: Path) -> None:
         "assert xrfm_cli.trees.__file__.startswith(sys.argv[1]); "
         "print(sample_path('autos.csv'))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "site")],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).is_file()
-    assert Path(done.stdout.strip()).is_relative_to(tmp_path)
+    sample = Path(run_python(code, tmp_path / "site", folder=tmp_path).strip())
+    assert sample.is_file()
+    assert sample.is_relative_to(tmp_path)

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from tests.processes import XRFM, run_process
 from xrfm_cli.main import run
 
 TINY = ("--trials", "1", "--folds", "2", "--preset", "quick", "--device", "cpu")
@@ -62,14 +62,7 @@ def run_here(*arguments: object, folder: Path | None = None) -> Outcome:
 
 def run_apart(*arguments: object, folder: Path | None = None, **environment: str) -> Outcome:
     """Run the command in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "xrfm_cli", *map(str, arguments)],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_process([*XRFM, *arguments], folder=folder, environment=environment)
     return Outcome(status=done.returncode, out=done.stdout, err=done.stderr)
 
 

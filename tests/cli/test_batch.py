@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.processes import run_process
 from xrfm_cli.datasets import sample_path
 
 PAGE = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
@@ -40,16 +41,10 @@ def drifted(path: Path, column: str = "curb-weight") -> None:
     cars.to_csv(path, index=False)
 
 
-def shell(script: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def shell(script: str, folder: Path, environment: dict[str, str]) -> CompletedProcess[str]:
     """Run a script as GitHub runs a step."""
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    return run_process(command, folder=folder, environment=environment, limit_s=300)
 
 
 @pytest.mark.slow

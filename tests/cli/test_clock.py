@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.processes import run_python
 
 
 def test_the_start_of_a_process_is_before_its_first_line() -> None:
@@ -12,7 +11,4 @@ def test_the_start_of_a_process_is_before_its_first_line() -> None:
         "from xrfm_cli.commands.clock import process_start\n"
         "print(first - process_start())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert -0.02 <= float(done.stdout) < 5.0
+    assert -0.02 <= float(run_python(program)) < 5.0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_process
 
 COMPLETE = """
 source <(xrfm --show-completion)
@@ -31,8 +32,6 @@ def test_bash_completes(
 ) -> None:
     script = tmp_path / "complete.sh"
     script.write_text(COMPLETE.format(words=words, last=last))
-    done = subprocess.run(
-        ["bash", str(script)], capture_output=True, text=True, timeout=60, env=shell_environment
-    )
+    done = run_process(["bash", script], environment=shell_environment)
     assert done.stderr == ""
     assert sorted(done.stdout.splitlines()) == sorted(expected)

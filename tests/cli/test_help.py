@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import runpy
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes import run_process, run_python
 from xrfm_cli.commands.registry import COMMANDS, KNOWN
 
 ROOT = Path(__file__).parents[2]
@@ -67,9 +67,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         "import json, sys; from xrfm_cli.main import run; run(sys.argv[1:]); "
         "sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = run_process([sys.executable, "-c", program, *arguments])
     modules = json.loads(done.stderr.splitlines()[-1])
     assert not [name for name in HEAVY if name in modules]
 
@@ -78,7 +76,4 @@ def test_importing_the_package_is_instant() -> None:
     program = (
         "import sys, xrfm_cli; print([name for name in sys.modules if name in ('numpy', 'torch', 'sklearn')])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout == "[]\n"
+    assert run_python(program) == "[]\n"

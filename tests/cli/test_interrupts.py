@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
+from tests.processes import XRFM, started
 from xrfm_cli.tuning.storage import load_model
 
+ENDLESS = ("--trials", "100000", "--time-limit", "5m")  # the limit, for where nobody is left to end it
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+
+def start(folder: Path, *arguments: str) -> AbstractContextManager[Popen[str]]:
     """The command in a process of its own, its messages in a pipe."""
-    command = [sys.executable, "-m", "xrfm_cli", *arguments]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return started([*XRFM, *arguments], folder=folder, environment={"PYTHONUNBUFFERED": "1"})
 
 
-def wait_for(process: subprocess.Popen[str], text: str) -> str:
+def wait_for(process: Popen[str], text: str) -> str:
     """Read messages until one has the text."""
     seen = ""
     assert process.stderr is not None
@@ -38,13 +36,12 @@ def wait_for(process: subprocess.Popen[str], text: str) -> str:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_the_best_so_far(folder: Path, number: signal.Signals) -> None:
     name = f"stopped-{number.name}.xrfm"
-    process = start(
-        folder, "fit", "train.csv", "--target", "price", "--trials", "100000", "--folds", "2", "--model", name
-    )
-    wait_for(process, "searching")
-    time.sleep(2.5)  # a trial on this table takes a few hundredths of a second
-    process.send_signal(number)
-    _, messages = process.communicate(timeout=60)
+    words = ("fit", "train.csv", "--target", "price", *ENDLESS, "--folds", "2", "--model", name)
+    with start(folder, *words) as process:
+        wait_for(process, "searching")
+        time.sleep(2.5)  # a trial on this table takes a few hundredths of a second
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=60)
     assert process.returncode == 130, messages
     assert "Traceback" not in messages
     assert "best model so far" in messages
@@ -54,10 +51,10 @@ def test_an_interrupt_saves_the_best_so_far(folder: Path, number: signal.Signals
 
 
 def test_an_interrupt_before_any_model_saves_nothing(tmp_path: Path, folder: Path) -> None:
-    process = start(tmp_path, "fit", str(folder / "train.csv"), "--target", "price")
-    wait_for(process, "reading")
-    process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    with start(tmp_path, "fit", str(folder / "train.csv"), "--target", "price") as process:
+        wait_for(process, "reading")
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=60)
     assert process.returncode == 130, messages
     assert messages.rstrip().splitlines()[-1].startswith("error: interrupted")
     assert "nothing was saved" in messages

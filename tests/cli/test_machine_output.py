@@ -25,7 +25,7 @@ def printed(encoding: str, folder: Path, *words: str) -> bytes:
         status = run(words)
     out.flush()
     assert status == 0, said.getvalue()
-    return out.buffer.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return out.buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

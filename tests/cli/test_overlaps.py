@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import TINY, houses
+from tests.processes import XRFM, run_process
 from xrfm_cli.commands.places import report_paths
 
 Command = Callable[..., Any]
@@ -207,8 +206,7 @@ def test_outputs_do_not_replace_each_other(words: str, place: Path, xrfm: Comman
 @pytest.mark.parametrize("redirect", ["- < t.csv --output t.csv", "t.csv >> t.csv", "t.csv 2>> t.csv"])
 def test_streams_are_files_too(redirect: str, place: Path) -> None:
     before = (place / "t.csv").read_text()
-    script = f"{sys.executable} -m xrfm_cli predict {redirect}"
-    done = subprocess.run(["bash", "-c", script], cwd=place, capture_output=True, text=True, timeout=60)
+    done = run_process(["bash", "-c", f"{' '.join(XRFM)} predict {redirect}"], folder=place)
     assert done.returncode == 2
     said = (place / "t.csv").read_text().removeprefix(before) if "2>>" in redirect else done.stderr
     assert said.startswith("error: ")

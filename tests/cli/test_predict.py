@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+
+from tests.processes import run_process
 
 
 def predict(xrfm: Callable[..., Any], folder: Path, *arguments: object) -> bytes:
@@ -193,7 +194,7 @@ def test_a_failed_prediction_leaves_no_file(
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, regression: Path) -> None:
     command = f"{sys.executable} -m xrfm_cli predict new.csv --model {regression} --quiet"
     script = f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60)
+    done = run_process(["bash", "-c", script], folder=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "prediction\n", "")
 
 

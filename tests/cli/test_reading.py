@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import XRFM, run_process
 
 DIRTY = (
     "Report of the year\r\n\r\narea;rooms;town\r\n"
@@ -23,14 +22,7 @@ DIRTY = (
 
 def piped(data: bytes, *arguments: object, folder: Path) -> tuple[int, bytes, str]:
     """Run the command in a process of its own with ``data`` on its standard input."""
-    done = subprocess.run(
-        [sys.executable, "-m", "xrfm_cli", *map(str, arguments)],
-        cwd=folder,
-        env=os.environ,
-        input=data,
-        capture_output=True,
-        timeout=120,
-    )
+    done = run_process([*XRFM, *arguments], folder=folder, data=data, text=False)
     return done.returncode, done.stdout, done.stderr.decode()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from tests.cli.test_interrupts import start
+from tests.cli.test_interrupts import ENDLESS, start
 from xrfm_cli.tuning.storage import load_model
 
 Command = Callable[..., Any]
@@ -41,22 +40,23 @@ def whole(place: Path, xrfm: Command) -> bytes:
     return (place / "whole.xrfm").read_bytes()
 
 
-def stop(place: Path, number: signal.Signals, steps: int, *arguments: str) -> subprocess.Popen[str]:
-    """Begin a fit whose model is stopped.xrfm, and send it a signal when so many steps are kept."""
-    process = start(place, *arguments, "--model", "stopped.xrfm", "--resume")
-    until = time.monotonic() + 60
-    while len(list((place / "stopped.run").glob("*.step"))) < steps:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    process.send_signal(number)
-    return process
+def stop(
+    place: Path, number: signal.Signals, steps: int, *arguments: str, name: str = "stopped"
+) -> tuple[int, str]:
+    """Begin a fit, and send it a signal when so many steps are kept; its status and its messages."""
+    with start(place, *arguments, "--model", f"{name}.xrfm", "--resume") as process:
+        until = time.monotonic() + 60
+        while len(list((place / f"{name}.run").glob("*.step"))) < steps:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=60)
+    return process.returncode, messages
 
 
 def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm: Command) -> None:
-    process = stop(place, signal.SIGKILL, 5, *FIT)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    assert stop(place, signal.SIGKILL, 5, *FIT)[0] == -signal.SIGKILL
     assert not (place / "stopped.xrfm").exists()
     outcome = xrfm(*FIT, "--model", "stopped.xrfm", "--resume", folder=place)
     assert outcome.status == 0, outcome.err
@@ -66,9 +66,8 @@ def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm:
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm: Command) -> None:
-    process = stop(place, signal.SIGINT, 40, *FIT, "--trials", "100000")
-    _, messages = process.communicate(timeout=60)
-    assert process.returncode == 130, messages
+    status, messages = stop(place, signal.SIGINT, 40, *FIT, *ENDLESS)
+    assert status == 130, messages
     assert "the same command goes on from stopped.run" in messages
     assert load_model(place / "stopped.xrfm").report.stopped_by == "interrupt"
     outcome = xrfm(*FIT, "--model", "stopped.xrfm", "--resume", folder=place)
@@ -84,8 +83,7 @@ def test_a_fit_in_stages_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command
         pyarrow.csv.write_csv(pa.table({"a": x[:, 0], "b": x[:, 1], "y": y}), tmp_path / f"{name}.csv")
     pin = ("--set", "kernel=linear")  # quick, whatever the number of rows
     arguments = ("fit", "train.csv", "--target", "y", "--valid", "valid.csv", "--trials", "12", *pin)
-    process = stop(tmp_path, signal.SIGKILL, 4, *arguments)
-    process.communicate(timeout=60)
+    stop(tmp_path, signal.SIGKILL, 4, *arguments)
     models = []
     for name, more in (("stopped", ["--resume"]), ("whole", [])):
         outcome = xrfm(*arguments, "--model", f"{name}.xrfm", *more, folder=tmp_path)
@@ -95,23 +93,19 @@ def test_a_fit_in_stages_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command
 
 
 @pytest.fixture(scope="module")
-def unreported(place: Path, tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
-    """A folder with the tables and the record of a fit that ended badly: its report could not be written."""
+def unfinished(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tables and the record of a fit that was killed."""
     folder = tmp_path_factory.mktemp("begun")
     for name in ("train.csv", "test.csv"):
         shutil.copy(place / name, folder)
-    (folder / "model.report.json").mkdir()
-    outcome = xrfm(*FIT, "--resume", folder=folder)
-    assert outcome.status == 2, outcome.err
-    assert list((folder / "model.run").glob("*.step"))
-    (folder / "model.report.json").rmdir()
+    stop(folder, signal.SIGKILL, 5, *FIT, name="model")
     return folder
 
 
 @pytest.fixture
-def begun(unreported: Path, tmp_path: Path) -> Path:
+def begun(unfinished: Path, tmp_path: Path) -> Path:
     """A copy of that folder: a record can be moved."""
-    return Path(shutil.copytree(unreported, tmp_path / "copy"))
+    return Path(shutil.copytree(unfinished, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ def test_two_processes_tune_together(folder: Path, tmp_path: Path, storage: str)
     shutil.copy(folder / "train.csv", tmp_path)
     names = ("one", "two")
     fit = (*FIT, "--storage", storage, "--threads", "1")
-    processes = [start(tmp_path, *fit, "--model", f"{name}.xrfm") for name in names]
-    for process in processes:
-        _, messages = process.communicate(timeout=120)
-        assert process.returncode == 0, messages
-        assert "study xrfm-" in messages
+    with ExitStack() as both:
+        fits = [start(tmp_path, *fit, "--model", f"{name}.xrfm") for name in names]
+        for process in [both.enter_context(item) for item in fits]:
+            _, messages = process.communicate(timeout=120)
+            assert process.returncode == 0, messages
+            assert "study xrfm-" in messages
     reports = [json.loads((tmp_path / f"{name}.report.json").read_text()) for name in names]
     best = [min(t["score"] for t in report["trials"] if t["state"] == "complete") for report in reports]
     numbers = [{trial["number"] for trial in report["trials"]} for report in reports]

@@ -6,7 +6,6 @@ import io
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, TextIO
 import pytest
 
 from tests.cli.conftest import TINY
+from tests.processes import XRFM, run_process, started
 from xrfm_cli.commands.outputs import open_output
 from xrfm_cli.datasets.errors import InputError
 from xrfm_cli.main import run
@@ -191,24 +191,20 @@ def test_a_folder_that_cannot_be_written_is_refused_before_predicting(
 def test_a_process_that_is_ended_leaves_nothing_partial(
     command: str, number: signal.Signals, folder: Path, regression: Path, tmp_path: Path
 ) -> None:
-    if signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip(f"{number.name} is ignored here (nohup?), and so by every process that is started")
     model = tmp_path / "m.xrfm"
     model.write_bytes(regression.read_bytes())
     (tmp_path / "out.csv").write_text("old")
     header, *lines = (folder / "new.csv").read_text().splitlines()
     (tmp_path / "many.csv").write_text("\n".join([header, *lines * 100]))  # enough for many seconds
     words = [command, "many.csv", "--model", "m.xrfm", "--output", "out.csv"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xrfm_cli", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while not any(item.name.startswith(".out.csv.") for item in tmp_path.iterdir()):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, messages = process.communicate(timeout=60)
+    with started([*XRFM, *words], folder=tmp_path) as process:
+        deadline = time.monotonic() + 60
+        while not any(item.name.startswith(".out.csv.") for item in tmp_path.iterdir()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=60)
     assert process.returncode == 130, messages
     assert messages.splitlines()[-1].startswith("error: interrupted")
     assert "Traceback" not in messages
@@ -220,7 +216,7 @@ def test_a_process_that_is_ended_leaves_nothing_partial(
 def test_streams_that_are_closed_get_no_ones_words(folder: Path, regression: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m xrfm_cli predict {folder / 'test.csv'} --model {regression}"
     script = f"{command} --output out.csv 0<&- 2>&-; echo $?; {command} --quiet >&-; echo $?"
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = run_process(["bash", "-c", script], folder=tmp_path)
     assert done.stdout == "0\n2\n"
     assert done.stderr.startswith("error: standard output: cannot be written")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 91

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.processes import run_python
 
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
         "import sys, xrfm_cli.datasets; print(*({'torch', 'sklearn', 'pandas', 'scipy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert run_python(code).strip() == ""

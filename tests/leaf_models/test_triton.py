@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.leaf_models.triton_cases import LEAVES, SHAPES, TERMS, Errors
+from tests.processes import run_process
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -22,14 +22,8 @@ CLOSE = 1e-6  # of the largest value; one rounding of float32 is 6e-8
 @pytest.fixture(scope="module")
 def errors() -> dict[str, Errors]:
     """The errors of every case, by the interpreter in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.leaf_models.triton_cases"],
-        cwd=ROOT,
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "tests.leaf_models.triton_cases"]
+    done = run_process(command, folder=ROOT, environment={"TRITON_INTERPRET": "1"}, limit_s=900)
     assert done.returncode == 0, done.stderr
     found: dict[str, Errors] = json.loads(done.stdout)
     return found

@@ -1,0 +1,73 @@
+"""What tests start hears signals and ends with its test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.processes import run_process, run_python, started
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def ignored(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that this process ignores, as under nohup or in a background job."""
+    before = signal.signal(request.param, signal.SIG_IGN)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_a_signal_that_is_ignored_here_is_heard_there(ignored: signal.Signals) -> None:
+    with started(["sleep", "100"]) as process:
+        process.send_signal(ignored)
+        assert process.wait(timeout=10) == -ignored
+    assert signal.getsignal(ignored) is signal.SIG_IGN
+
+
+def test_nothing_outlives_its_test() -> None:
+    with suppress(RuntimeError), started(["bash", "-c", "sleep 100 & echo $!; wait"]) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        raise RuntimeError
+    assert process.returncode == -signal.SIGKILL
+    assert has_ended(child)
+
+
+def test_a_process_that_takes_too_long_is_ended_with_its_children() -> None:
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        run_process(["bash", "-c", "sleep 100 & echo $!; wait"], limit_s=0.5)
+    assert has_ended(int(caught.value.stdout or 0))
+
+
+def test_what_a_process_says_comes_back() -> None:
+    done = run_process(["bash", "-c", "cat; echo ü >&2; exit 3"], data="größe")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "größe", "ü\n")
+    assert run_python("import sys; print(sys.argv[1:])", 1, "x") == "['1', 'x']\n"
+
+
+def test_all_tests_start_processes_this_way() -> None:
+    own = {Path(__file__).name, "processes.py"}
+    users = [path for path in TESTS.rglob("*.py") if "import subprocess" in path.read_text(encoding="utf-8")]
+    assert {path.name for path in users} == own, "use tests/processes.py"
+
+
+def has_ended(number: int, *, patience_s: float = 20.0) -> bool:
+    """Whether a process that is not ours to wait for ends soon; one that nobody waited for has ended."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            os.kill(number, 0)
+            if " Z " in Path(f"/proc/{number}/stat").read_text():
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.02)
+    return False
