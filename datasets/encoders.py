@@ -171,7 +171,7 @@ class Encoder:
 
 
 def _needed_column(table: Table, name: str) -> pa.ChunkedArray:
-    if name not in table.data.column_names:
+    if not table.has_column(name):
         hint = did_you_mean(name, table.column_names)
         raise SchemaError(f"{table.source}: no column '{name}', which the model needs.{hint}")
     return table.data.column(name)

@@ -34,7 +34,7 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
     tables = (first, *others)
     for table in others:
         for name in first.column_names:
-            if name not in table.data.column_names:
+            if not table.has_column(name):
                 hint = did_you_mean(name, table.column_names)
                 raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
     columns = {name: _joined(name, tables) for name in first.column_names}

@@ -180,7 +180,7 @@ def _described_columns(table: Table, described: TableSchema) -> dict[str, Column
     """The columns of a schema file, which must be those of the table."""
     known = {column.name: column for column in described.columns}
     for name, column in known.items():
-        if name not in table.column_names:
+        if not table.has_column(name):
             hint = did_you_mean(name, table.column_names)
             raise SchemaError(f"{table.source}: no column '{name}', which {column.reason} has.{hint}")
     for name in table.column_names:
@@ -328,7 +328,7 @@ def check_columns(table: Table, schema: TableSchema, *, needed: Iterable[Role] =
     names = [column.name for column in schema.columns if column.role in wanted and column.role != "feature"]
     if "feature" in wanted:
         names += [column.name for column in schema.features]
-    missing = [name for name in names if name not in table.data.column_names]
+    missing = [name for name in names if not table.has_column(name)]
     if missing:
         hint = did_you_mean(missing[0], table.column_names)
         others = f" ({len(missing) - 1} more are missing)" if len(missing) > 1 else ""

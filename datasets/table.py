@@ -44,9 +44,13 @@ class Table:
         """How many rows there are."""
         return int(self.data.num_rows)
 
+    def has_column(self, name: str) -> bool:
+        """Whether there is a column of that name; takes the same time however many there are."""
+        return bool(self.data.schema.get_field_index(name) >= 0)
+
     def column(self, name: str) -> pa.ChunkedArray:
         """One column; a name that does not exist raises `SchemaError` with the nearest one."""
-        if name not in self.data.column_names:
+        if not self.has_column(name):
             hint = did_you_mean(name, self.column_names)
             raise SchemaError(f"{self.source}: no column '{name}'.{hint}")
         return self.data.column(name)

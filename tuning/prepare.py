@@ -85,7 +85,8 @@ def prepare_problem(
                 f"({len(unseen):,} such rows). Drop them."
             )
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
-        read = [c.name for c in schema.columns if c in schema.features or c.role in ("target", "weight")]
+        features = {column.name for column in schema.features}
+        read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
         truth = np.concatenate([truth, judging])
     metric = find_metric(config.metric, target.task)

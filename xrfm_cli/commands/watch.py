@@ -125,7 +125,7 @@ def absent_columns(table: Table, needed: Sequence[str], *, allowed: bool) -> tup
     >>> absent_columns(Table(pa.table({"fee": [1.0]}), "a.csv"), ["fee", "town"], allowed=True)
     ('town',)
     """
-    absent = tuple(name for name in needed if name not in table.column_names)
+    absent = tuple(name for name in needed if not table.has_column(name))
     if absent and len(absent) == len(needed):
         raise SchemaError(
             f"{table.source}: has none of the columns that the model needs, such as '{absent[0]}'"
