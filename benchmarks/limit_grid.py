@@ -3,9 +3,9 @@
     python benchmarks/limit_grid.py                          # all shapes, limits of 5 and 10 s
     python benchmarks/limit_grid.py --shape columns --limits 10
 
-Every run appends a line to benchmarks/results/limit_grid.jsonl and the worst overrun is printed. A limit holds
-if the command ends within 5 % or 5 s of it, whichever is larger. Run it on a machine with nothing beside it:
-``load`` is the load average before the run, ``cpu_s`` the processor time that the run took.
+Every run appends a line to benchmarks/results/limit_grid.jsonl, and the worst overrun is printed. A limit
+holds if the command ends within 5 % or 5 s of it, whichever is larger. Run it on a quiet machine: ``load`` is
+the load average before the run, ``cpu_s`` the processor time that the run took.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from xrfm_cli.datasets.errors import NumericalError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.finish import Finished, estimate_finish, finish_ensemble
@@ -109,8 +110,35 @@ def fit_model(
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
     """
-    started = clock() if started is None else started
     listener = Listener(on_event, clock)
+    with compute_threads(rows=table.n_rows):
+        return _fit_model(
+            table,
+            schema,
+            target,
+            config,
+            valid=valid,
+            listener=listener,
+            started=clock() if started is None else started,
+            record=record,
+            place=place,
+        )
+
+
+def _fit_model(
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    *,
+    valid: Table | None,
+    listener: Listener,
+    started: float,
+    record: Record | None,
+    place: StudyPlace | None,
+) -> FittedModel:
+    """The stages of a fit, one after the other."""
+    clock = listener.clock
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
