@@ -16,6 +16,7 @@ from xrfm_cli.tuning.trials import SearchResult
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 # Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 20.0
+LEAST_FOLDS = 2  # that judge, where so many were planned
 FOLDING_SHARE, FOLDING_S = 0.25, 1.0  # of the time left, and at least, for encoding the folds
 CHOOSING_SHARE, CHOOSING_S = 0.04, 2.0  # of a time limit, and at most, for weighing hundreds of trials
 
@@ -25,16 +26,16 @@ def fold_in_time(
 ) -> Problem:
     """The problem with its folds encoded: all, or the first ones that a share of the time is enough for.
 
-    Candidates are then judged by these alone. One fold is encoded in any case.
+    Candidates are then judged by these alone. Two folds judge in any case.
     """
     folds = problem.plan.folds
-    if deadline is None or len(folds) == 1:
+    if deadline is None or len(folds) <= LEAST_FOLDS:
         return problem
     began = clock()
     last = began + max(FOLDING_SHARE * (deadline - began), FOLDING_S)
     for number in range(1, len(folds)):
         since = clock()
-        if number > 1 and since + (since - began) / (number - 1) > last:
+        if number >= LEAST_FOLDS and since + (since - began) / (number - 1) > last:
             message = f"the time limit left room for {number} of {len(folds)} folds"
             on_event(Event(kind="fallback", message=message, count=len(folds) - number))
             return replace(problem, plan=replace(problem.plan, folds=folds[:number]))
