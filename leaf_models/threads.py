@@ -30,7 +30,9 @@ _own = threading.local()  # the number of threads that this thread's innermost c
 
 
 @contextmanager
-def compute_threads(count: int | None = None, *, rows: int | None = None) -> Iterator[None]:
+def compute_threads(
+    count: int | None = None, *, rows: int | None = None, most: int | None = None
+) -> Iterator[None]:
     """Compute with ``count`` threads, or one for few ``rows``, and leave the process as it was.
 
     NumPy's BLAS has one thread meanwhile: it gets small matrices alone, for which its threads spin.
@@ -39,6 +41,7 @@ def compute_threads(count: int | None = None, *, rows: int | None = None) -> Ite
     Args:
         count: threads of torch; None for those that it has.
         rows: of the largest matrices; None where they may be large.
+        most: threads where no ``count`` is given.
 
     >>> before = torch.get_num_threads()
     >>> with compute_threads(rows=100):
@@ -56,7 +59,7 @@ def compute_threads(count: int | None = None, *, rows: int | None = None) -> Ite
         _pools.running += 1
         before = _pools.threads if outer is None else outer
     is_small = rows is not None and rows <= SMALL_ROWS
-    _own.count = 1 if is_small else count or before
+    _own.count = 1 if is_small else count or min(before, most or before)
     torch.set_num_threads(_own.count)
     try:
         yield

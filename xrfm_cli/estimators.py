@@ -23,6 +23,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from xrfm_cli.cores import usable_cores
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.kinds import Kind
@@ -109,7 +110,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         if features.n_rows < 2:
             raise ValueError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
-        with _as_value_error(), compute_threads(self.threads):
+        with _as_value_error(), compute_threads(self.threads, most=usable_cores()):
             table, target_name, weight = training_table(features, target_values, sample_weight)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
             target = self._target_schema(target_name, target_values, target_values[is_counted])
@@ -189,7 +190,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
             raise ValueError("Found array with 0 sample(s): there is nothing to predict")
         if not getattr(self, "_is_loaded", False):  # a file's model finds its columns itself, by name
             validate_data(self, X, reset=False, skip_check_array=True)
-        with _as_value_error(), compute_threads(self.threads):
+        with _as_value_error(), compute_threads(self.threads, most=usable_cores()):
             return [self.model_.predict(block, interval=interval) for block in in_blocks([table])]
 
     def _input_names(self) -> list[str]:

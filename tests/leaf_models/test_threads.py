@@ -39,6 +39,15 @@ def test_few_rows_have_one_thread(count: int | None, rows: int | None, expected:
     assert numpy_threads() == pools
 
 
+def test_a_most_holds_where_no_count_is_given() -> None:
+    with compute_threads(most=2):
+        assert torch.get_num_threads() == 2
+    with compute_threads(most=8):
+        assert torch.get_num_threads() == 3
+    with compute_threads(4, most=2):
+        assert torch.get_num_threads() == 4
+
+
 def test_an_inner_computation_leaves_the_outer_one_its_threads() -> None:
     with compute_threads(2):
         with compute_threads(rows=10):

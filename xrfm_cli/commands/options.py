@@ -76,7 +76,7 @@ class MachineOptions(ModelOptions):
         help="Threads to compute with.",
         section="Machine",
         parse=whole_number(least=1),
-        default_text="all cores",
+        default_text="all usable cores",
     )
 
 
