@@ -107,7 +107,7 @@ def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None)
         raise FileReadError(f"{path}: has no columns")
     check_names(str(path), tuple(schema.names))
     for name in columns or ():
-        if name not in schema.names:
+        if schema.get_field_index(name) < 0:
             raise SchemaError(f"{path}: no column '{name}'.{did_you_mean(name, schema.names)}")
 
 

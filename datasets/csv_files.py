@@ -49,10 +49,11 @@ def _wanted_places(path: Path, dialect: Dialect, columns: Sequence[str] | None) 
     """Where the wanted columns are."""
     if columns is None:
         return list(range(dialect.width))
+    places = {name: place for place, name in enumerate(dialect.names)}
     for name in columns:
-        if name not in dialect.names:
+        if name not in places:
             raise SchemaError(f"{path}: no column '{name}'.{did_you_mean(name, dialect.names)}")
-    return [dialect.names.index(name) for name in columns]
+    return [places[name] for name in columns]
 
 
 def _batches(

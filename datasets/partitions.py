@@ -53,6 +53,6 @@ def with_partitions(piece: Table, file: Path, partitions: Partitions) -> Table:
     """A piece of ``file`` with its partition columns, as text, behind its own; one that it has stays."""
     data = piece.data
     for name, values in partitions.items():
-        if name not in data.column_names:
+        if not piece.has_column(name):
             data = data.append_column(name, pa.array([values[file]] * data.num_rows, pa.string()))
     return replace(piece, data=data)

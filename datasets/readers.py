@@ -223,5 +223,6 @@ def _common_schema(files: Sequence[Path], columns: Sequence[str] | None) -> pa.S
         common = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise FileReadError(f"{files[0]}: files differ in type: {str(error).splitlines()[0]}") from None
-    names = common.names if columns is None else [name for name in columns if name in common.names]
-    return pa.schema([common.field(name) for name in names])
+    wanted = common.names if columns is None else columns
+    known = [name for name in wanted if common.get_field_index(name) >= 0]
+    return pa.schema([common.field(name) for name in known])

@@ -182,7 +182,7 @@ def _described_columns(table: Table, described: TableSchema) -> dict[str, Column
     """The columns of a schema file, which must be those of the table."""
     known = {column.name: column for column in described.columns}
     for name, column in known.items():
-        if name not in table.column_names:
+        if not table.has_column(name):
             hint = did_you_mean(name, table.column_names)
             raise SchemaError(f"{table.source}: no column '{name}', which {column.reason} has.{hint}")
     for name in table.column_names:

@@ -23,14 +23,14 @@ def typed_table(table: Table, schema: TableSchema) -> Table:
     >>> typed_table(table, infer_schema(table)).column("age").type
     DataType(double)
     """
-    data = table.data
-    for column in schema.features:
-        if column.name in data.column_names and is_text(
-            plain_array(data.column(column.name).slice(0, 1)).type
-        ):
-            position = data.column_names.index(column.name)
-            data = data.set_column(position, column.name, _typed(table, column))
-    return replace(table, data=data)
+    typed = {
+        column.name: _typed(table, column)
+        for column in schema.features
+        if table.has_column(column.name) and is_text(plain_array(table.column(column.name).slice(0, 1)).type)
+    }
+    names = table.column_names
+    cells = [typed.get(name, old) for name, old in zip(names, table.data.columns, strict=True)]
+    return replace(table, data=pa.table(cells, names=names))
 
 
 def _typed(table: Table, column: ColumnSchema) -> pa.Array:

@@ -18,6 +18,10 @@ MOST_STEPS, MOST_HALVINGS = 50, 30  # of the fit of a calibrator
 TOLERANCE = 1e-9  # of its gradient, whose unit is log loss
 DESCENT = 1e-4  # of the slope that a step must be worth
 FOLDS = 5  # that judge whether a temperature helps
+# Classes that get an offset each. The work of a step grows with their square, and of more classes few rows of
+# each are judged.
+MOST_OFFSETS = 30
+MOST_CELLS = 500_000  # rows times classes that a few slopes are learned from: more rows change them little
 SLOPES = (0.1, 10.0)  # one over the temperatures that are tried
 
 
@@ -107,10 +111,14 @@ def fit_calibrator(
             where other scores get a linear slope and a logarithmic one for all classes.
 
     Slopes are kept from going negative, which would turn the ranking around, and everything is shrunk
-    towards leaving the scores as they are, with the strength of about one row.
+    towards leaving the scores as they are, with the strength of about one row. More than ``MOST_OFFSETS``
+    classes get no offsets, and of very many rows and classes some rows, evenly spread, are used.
     """
+    rows = _spread_rows(*scores.shape)
+    scores, codes = scores[rows], codes[rows]
     n, classes = scores.shape
-    w = np.ones(n) if weights is None else weights
+    offsets = classes if classes <= MOST_OFFSETS else 0
+    w = np.ones(n) if weights is None else weights[rows]
     floor = ODDS_FLOOR if odds else SCORE_FLOOR
     logs = np.log(np.maximum(scores, floor))
     slopes = ODDS_SLOPES if odds else SCORE_SLOPES
@@ -118,11 +126,11 @@ def fit_calibrator(
         terms=(logs * [1.0, 0.0], logs * [0.0, 1.0]) if odds else (scores, logs),
         truth=np.eye(classes)[codes],
         weights=w / w.sum(),
-        prior=np.array([*slopes.prior] + [1.0] * classes) / n,  # worth about one row
-        center=np.array([*slopes.center] + [0.0] * classes),
+        prior=np.array([*slopes.prior] + [1.0] * offsets) / n,  # worth about one row
+        center=np.array([*slopes.center] + [0.0] * offsets),
     )
-    low = np.array([0.0, 0.0] + [-MOST_OFFSET] * classes)
-    high = np.array([*slopes.most] + [MOST_OFFSET] * classes)
+    low = np.array([0.0, 0.0] + [-MOST_OFFSET] * offsets)
+    high = np.array([*slopes.most] + [MOST_OFFSET] * offsets)
     theta = [float(value) for value in _minimise(objective, objective.center, low, high)]
     return Calibrator(
         linear=0.0 if odds else theta[0],
@@ -136,40 +144,45 @@ def fit_calibrator(
 class _Objective:
     """Log loss of ``softmax(theta[0] * terms[0] + theta[1] * terms[1] + theta[2:])`` with a quadratic prior.
 
-    It is convex. Sums go over rows by ``einsum``, whose order, unlike that of matrix products, does not
+    Without offsets ``theta`` has the two slopes alone. It is convex.
+
+    Sums go over rows by ``einsum``, whose order, unlike that of matrix products, does not
     follow the number of threads.
     """
 
     terms: tuple[Array, Array]  # (n, classes) each, that the slopes multiply
     truth: Array  # (n, classes), one in the place of the true class
     weights: Array  # (n,), adding to one
-    prior: Array  # (2 + classes,)
-    center: Array  # (2 + classes,), where the prior is zero
+    prior: Array  # (2 + offsets,)
+    center: Array  # (2 + offsets,), where the prior is zero
 
     def value(self, theta: Array) -> float:
         """The objective."""
         return self._value(theta, self._log_p(theta))
 
     def expand(self, theta: Array) -> tuple[float, Array, Array]:
-        """The objective, its gradient ``(2 + classes,)`` and its Hessian."""
+        """The objective, its gradient ``(2 + offsets,)`` and its Hessian."""
         log_p = self._log_p(theta)
         p = np.exp(log_p)
         miss = (p - self.truth) * self.weights[:, None]
         wp = p * self.weights[:, None]
         # Each feature less its mean over the classes, under the probabilities.
         s, g = (term - (p * term).sum(1, keepdims=True) for term in self.terms)
-        slope = np.concatenate([[(miss * term).sum() for term in self.terms], miss.sum(0)])
+        slope = np.array([(miss * term).sum() for term in self.terms])
         curvature = np.empty((len(theta), len(theta)))
         curvature[0, 0], curvature[1, 1] = (wp * s * s).sum(), (wp * g * g).sum()
         curvature[0, 1] = curvature[1, 0] = (wp * s * g).sum()
-        curvature[0, 2:] = curvature[2:, 0] = (wp * s).sum(0)
-        curvature[1, 2:] = curvature[2:, 1] = (wp * g).sum(0)
-        curvature[2:, 2:] = np.diag(wp.sum(0)) - np.einsum("ik,ij->kj", wp, p)
-        slope += self.prior * (theta - self.center)
+        if len(theta) > 2:
+            slope = np.concatenate([slope, miss.sum(0)])
+            curvature[0, 2:] = curvature[2:, 0] = (wp * s).sum(0)
+            curvature[1, 2:] = curvature[2:, 1] = (wp * g).sum(0)
+            curvature[2:, 2:] = np.diag(wp.sum(0)) - np.einsum("ik,ij->kj", wp, p)
+        slope = slope + self.prior * (theta - self.center)
         return self._value(theta, log_p), slope, curvature + np.diag(self.prior)
 
     def _log_p(self, theta: Array) -> Array:
-        return _log_softmax(theta[0] * self.terms[0] + theta[1] * self.terms[1] + theta[2:])
+        logits = theta[0] * self.terms[0] + theta[1] * self.terms[1]
+        return _log_softmax(logits + theta[2:] if len(theta) > 2 else logits)
 
     def _value(self, theta: Array, log_p: Array) -> float:
         surprise = -float((self.weights[:, None] * self.truth * log_p).sum())
@@ -228,8 +241,9 @@ def fit_temperature(
     [[1.0, 0.0]]
     """
     rows = np.arange(len(codes)) if weights is None else np.flatnonzero(weights > 0)
+    floor = 1.0 / max(len(rows) * probabilities.shape[1], 1)
+    rows = rows[_spread_rows(len(rows), probabilities.shape[1])]
     w = np.ones(len(rows)) if weights is None else weights[rows]
-    floor = 1.0 / (len(rows) * probabilities.shape[1])
     logs, codes = np.log(np.maximum(probabilities[rows], floor)), codes[rows]
     unchanged = _surprises(logs, codes)
     held_out = unchanged.copy()
@@ -239,6 +253,11 @@ def fit_temperature(
         held_out[left_out] = _surprises(slope * logs[left_out], codes[left_out])
     helps = rounded(float(w @ held_out)) < rounded(float(w @ unchanged))
     return Calibrator(logarithmic=(_fit_slope(logs, codes, w) if helps else 1.0,), floor=floor)
+
+
+def _spread_rows(n: int, classes: int) -> NDArray[np.int64]:
+    """Places of all of ``n`` rows, or of as many as ``MOST_CELLS`` allows, evenly spread."""
+    return np.arange(0, n, max(1, -(-n * classes // MOST_CELLS)))
 
 
 def _fit_slope(logs: Array, codes: NDArray[np.int64], w: Array) -> float:

@@ -90,7 +90,7 @@ def finish_ensemble(
         calibration=calibration,
         decision=problem.decide(predictions),
         intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
-        repairs=members[0].encoder.encode(problem.table.take(problem.plan.refit_rows))[1],
+        repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
     )
 

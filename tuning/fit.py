@@ -17,14 +17,15 @@ from xrfm_cli.datasets.errors import NumericalError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.finish import Finished, estimate_finish, finish_ensemble
+from xrfm_cli.tuning.finish import Finished, finish_ensemble
 from xrfm_cli.tuning.importances import tell_importances
+from xrfm_cli.tuning.limits import afford_check, fold_in_time
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.optuna_study import StudyPlace
-from xrfm_cli.tuning.pool import estimate_refit
 from xrfm_cli.tuning.portfolio import first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
@@ -41,10 +42,6 @@ from xrfm_cli.tuning.report import (
 from xrfm_cli.tuning.study import search
 from xrfm_cli.tuning.trials import Budget, SearchResult
 
-REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
-# Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
-ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 20.0
-CHOOSING_SHARE, CHOOSING_S = 0.04, 2.0  # of a time limit, and at most, for weighing hundreds of trials
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -109,8 +106,36 @@ def fit_model(
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
     """
-    started = clock() if started is None else started
     listener = Listener(on_event, clock)
+    with compute_threads(rows=table.n_rows):
+        return _fit_model(
+            table,
+            schema,
+            target,
+            config,
+            valid=valid,
+            listener=listener,
+            started=clock() if started is None else started,
+            record=record,
+            place=place,
+        )
+
+
+def _fit_model(
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    *,
+    valid: Table | None,
+    listener: Listener,
+    started: float,
+    record: Record | None,
+    place: StudyPlace | None,
+) -> FittedModel:
+    """The stages of a fit, one after the other."""
+    clock, limit = listener.clock, config.effective_time_limit_s
+    deadline = None if limit is None else started + limit
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
@@ -141,17 +166,19 @@ def fit_model(
         if problem.compared_by != problem.metric.name:
             judged += f"; trials are compared by {problem.compared_by}"
         listener(Event(kind="note", message=judged))
-        baselines = score_baselines(problem)
+        problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
+        baselines = score_baselines(problem, limit)
+        if len(baselines) < 2:
+            message = "the time limit left no room for ridge regression among the baselines"
+            listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
-    limit = config.effective_time_limit_s
-    deadline = None if limit is None else started + limit
     with listener.stage("search", "searching"):
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
             length=float("inf") if deadline is None else max(deadline - clock(), 0.0),
             clock=clock,
-            affords=_affords(problem, config),
+            affords=afford_check(problem, config),
         )
         result = search(
             problem, space, first_candidates(space), budget, on_event=listener, record=record, place=place
@@ -182,29 +209,6 @@ def training_rows(problem: Problem) -> Table:
     """The rows that the final models learn from."""
     rows = problem.plan.refit_rows
     return problem.table if len(rows) == problem.table.n_rows else problem.table.take(rows)
-
-
-def _affords(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
-    """Whether what follows the search fits into some seconds: final fits, the model file and the report."""
-    limit = config.effective_time_limit_s or float("inf")
-    reserve = max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit)
-    choosing = min(CHOOSING_SHARE * limit, CHOOSING_S)
-    known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of judged trials
-
-    def affords(result: SearchResult, seconds: float) -> bool:
-        best = min(result.judgements, key=lambda item: item[1].loss)[1]
-        once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
-        left, most = seconds - result.report_s - choosing, config.ensemble_size * once
-        if most <= left or left < once:
-            return most <= left
-        # Few ensembles are of the largest size, but it takes a while to know.
-        judged = len(result.judgements)
-        if judged not in known:
-            known[judged] = estimate_finish(problem, result, max_members=config.ensemble_size)
-        needed = max(once, min(known[judged], REFIT_SHARE * limit))
-        return needed + reserve <= left
-
-    return affords
 
 
 def _assemble(

@@ -17,12 +17,14 @@ CROSS_VALIDATION_ROWS = (
 SHORT_LIMIT_S = 20.0  # below, there is time for few fits: these are the numbers then
 SHORT_CROSS_VALIDATION_ROWS = 2_000
 SHORT_STAGE_SIZES = (1_000,)
-SMALL_TABLE_ROWS = 300  # below, ten folds leave the training sets large enough
+SMALL_TABLE_ROWS, MOST_FOLDS = 300, 10  # below, so many folds leave the training sets large enough
 RARE_ROWS = 100  # where a hold-out has fewer rows of all rare classes together, chance chooses the model
 RARE_FOLDS = 3  # which judge every row then
 RARE_FOLDS_ROWS = 20_000  # of tables up to this size: larger ones leave time for few fits
 HOLDOUT_SHARE, MAX_HOLDOUT_ROWS = 0.2, 10_000
 EARLY_JUDGES = 2_500  # rows that judge a trial before its last stage
+# Of a time limit, for each second: columns times folds. Each fold encodes every column by itself.
+FOLD_COLUMNS_A_SECOND = 600
 STAGE_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
 STAGE_GROWTH = 1.6  # a stage must have this many times the rows of the one before
 
@@ -67,6 +69,7 @@ def make_plan(
     time: NDArray[np.generic] | None = None,
     given: Rows | None = None,
     time_limit_s: float | None = None,
+    columns: int = 1,
 ) -> Plan:
     """Choose the scheme that suits the table, unless the user has chosen.
 
@@ -79,22 +82,26 @@ def make_plan(
         time: later rows judge.
         given: rows that the user set aside for judging; they are never trained on.
         time_limit_s: of the whole fit; a short one leaves no time for five folds of a larger table.
+        columns: of the table; thousands leave no time for many folds.
     """
     every = np.arange(n)
     short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
     most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
-    has_time_for_rare = not short and time is None and most < n <= RARE_FOLDS_ROWS
+    room = MOST_FOLDS if time_limit_s is None else int(FOLD_COLUMNS_A_SECOND * time_limit_s / max(columns, 1))
+    has_time_for_rare = not short and room >= RARE_FOLDS and time is None and most < n <= RARE_FOLDS_ROWS
     rare = rare_rows(strata) if strata is not None and has_time_for_rare else 0
     if given is not None:
         train = np.setdiff1d(every, given)
         pairs, scheme, refit = [(train, given)], "given rows", train
         reason = f"{len(given):,} rows given for validation"
-    elif folds is not None or n <= most or rare:
+    elif folds is not None or (n <= most and room >= 2) or rare:
         if folds is not None:
             count, why = folds, ""
         elif n <= most:
-            count = 10 if n < SMALL_TABLE_ROWS else 5
+            count = MOST_FOLDS if n < SMALL_TABLE_ROWS else 5
             why = f", as the table has at most {most:,} rows"
+            if room < count:
+                count, why = room, f", as the time limit is short for {columns:,} columns"
         else:
             count, why = RARE_FOLDS, f", as only {rare:,} rows are of rare classes"
         pairs = make_folds(n, folds=count, seed=seed, strata=strata, groups=groups, time=time)
@@ -104,9 +111,11 @@ def make_plan(
         share = min(HOLDOUT_SHARE, MAX_HOLDOUT_ROWS / n)
         pairs = [make_holdout(n, share=share, seed=seed, strata=strata, groups=groups, time=time)]
         scheme, refit = "hold-out", every
-        reason = f"{len(pairs[0][1]):,} rows held out, as the table has more than {most:,} rows"
-        if short:
-            reason += " and the time limit is short"
+        reason = f"{len(pairs[0][1]):,} rows held out, as the "
+        if n <= most:
+            reason += f"time limit is short for {columns:,} columns"
+        else:
+            reason += f"table has more than {most:,} rows" + " and the time limit is short" * short
     if time is not None:
         reason += "; later rows judge"
     elif groups is not None:

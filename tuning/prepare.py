@@ -18,6 +18,7 @@ from xrfm_cli.datasets import (
     read_groups,
     read_time,
     read_weights,
+    typed_table,
 )
 from xrfm_cli.datasets.errors import OptionError, TargetError
 from xrfm_cli.datasets.pieces import PIECES
@@ -36,6 +37,9 @@ LARGEST_LEAF = 10_000
 ROWS_A_SECOND, CELLS_A_SECOND = 2_000, 80_000
 MANY_CLASSES = 10  # for which gradients and predictions cost about as much as the kernels
 LEAST_ROWS = 10_000
+# Even these take too long with thousands of columns or hundreds of classes: every cell is parsed and encoded
+# for several folds, and every class has a probability for each row that judges.
+LEAST_CELLS_A_SECOND, HUNDREDS_OF_CLASSES = 300_000, 200
 ROWS_OF_A_CLASS = 50  # that are drawn in any case
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
 LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
@@ -91,7 +95,8 @@ def prepare_problem(
                 f"({len(unseen):,} such rows). Drop them."
             )
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
-        read = [c.name for c in schema.columns if c in schema.features or c.role in ("target", "weight")]
+        features = {column.name for column in schema.features}
+        read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
         truth = np.concatenate([truth, judging])
         of_valid = read_weights(valid, schema)
@@ -113,9 +118,11 @@ def prepare_problem(
         time=None if valid is not None else read_time(table, schema),
         given=given,
         time_limit_s=config.effective_time_limit_s,
+        columns=len(schema.features),
     )
     problem = Problem(
         table=table,
+        typed=typed_table(table, schema),
         schema=schema,
         target=target,
         truth=truth,
@@ -137,11 +144,14 @@ def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> 
     (None, 20000)
     >>> room_for_rows(60.0, columns=5, classes=10), room_for_rows(60.0, columns=80, classes=10)
     (60000, 30000)
+    >>> room_for_rows(10.0, columns=5_000, classes=0), room_for_rows(10.0, columns=10, classes=600)
+    (600, 2500)
     """
     if time_limit_s is None:
         return None
     a_second = min(ROWS_A_SECOND, CELLS_A_SECOND / max(columns, 1)) / (1 + classes / MANY_CLASSES)
-    return max(LEAST_ROWS, int(time_limit_s * a_second))
+    least = min(LEAST_ROWS, time_limit_s * LEAST_CELLS_A_SECOND / max(columns, 1))
+    return int(max(least / (1 + classes / HUNDREDS_OF_CLASSES), time_limit_s * a_second))
 
 
 def draw_training_rows(
@@ -156,7 +166,8 @@ def draw_training_rows(
     order = np.random.default_rng([seed, 2]).permutation(len(truth))
     first = order[:most]
     if target.classes:
-        rare = [order[truth[order] == code][:ROWS_OF_A_CLASS] for code in range(len(target.classes))]
+        each = max(1, min(ROWS_OF_A_CLASS, most // len(target.classes)))
+        rare = [order[truth[order] == code][:each] for code in range(len(target.classes))]
         first = np.concatenate([first, *rare])
     return np.unique(first)
 

@@ -100,6 +100,7 @@ class Problem:
     """Everything that candidates share."""
 
     table: Table
+    typed: Table  # the same rows, their text parsed once: folds encode them many times
     schema: TableSchema
     target: TargetSchema
     truth: NDArray[Any]  # (n,) float64 values or int64 class codes
@@ -161,13 +162,13 @@ class Problem:
     ) -> FoldMatrices:
         rows, coding = self.plan.folds[fold], self.coding(fold, transform)
         try:
-            encoded = self.encode(rows.train, encoding, coding)
+            encoded = self.encode(rows.train, encoding, coding, self.typed)
         except SchemaError:
             # No column varies here: those that vary elsewhere are constants, and so is the model.
-            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
+            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding, self.typed)
             routed = None if encoded.routed is None else encoded.routed[rows.train]
             encoded = replace(encoded, x=encoded.x[rows.train], routed=routed)
-        x_valid, _ = encoded.encoder.encode(self.table.take(rows.valid))
+        x_valid, _ = encoded.encoder.encode(self.typed.take(rows.valid))
         return FoldMatrices(
             encoder=encoded.encoder,
             x_train=encoded.x,
@@ -177,11 +178,13 @@ class Problem:
             weights=self.weight_tensor(rows.train),
         )
 
-    def encode(self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding) -> EncodedRows:
-        """Fit an encoder on some rows."""
+    def encode(
+        self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding, table: Table | None = None
+    ) -> EncodedRows:
+        """Fit an encoder on some rows of the table as it was read, which counts repairs, or of another."""
         truth = self.truth[rows]
         return EncodedRows.fit(
-            self.table.take(rows),
+            (table or self.table).take(rows),
             self.schema,
             encoding,
             target=np.eye(self.n_classes)[truth] if self.n_classes else coding.encode(truth),

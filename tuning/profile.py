@@ -128,10 +128,13 @@ class ColumnProfile:
         return {"column": self.column, **own}
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any], schema: TableSchema) -> ColumnProfile:
-        """Build again what :meth:`to_json` described; raises ValueError for what no table can have given."""
+    def from_json(cls, facts: Mapping[str, Any], columns: Mapping[str, ColumnSchema]) -> ColumnProfile:
+        """Build the profile that :meth:`to_json` described.
+
+        Raises ValueError or KeyError for facts that no table can have given.
+        """
         profile = cls(
-            schema=schema.column(facts["column"]),
+            schema=columns[facts["column"]],
             edges=tuple(float(edge) for edge in facts["edges"]),
             levels=tuple(str(level) for level in facts["levels"]),
             counts=tuple(int(count) for count in facts["counts"]),

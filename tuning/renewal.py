@@ -23,6 +23,7 @@ from xrfm_cli.datasets import (
 from xrfm_cli.datasets.errors import TargetError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.coding import CodingName, LogCoding, TargetCoding, fit_coding
 from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model import FittedModel, Member
@@ -54,6 +55,29 @@ def refit_model(
     Raises InputError where a needed column is missing, a class is new, or a target has no logarithm and the
     model learned those.
     """
+    with compute_threads(rows=table.n_rows):
+        return _refit_model(
+            model,
+            table,
+            seed=seed,
+            device=device,
+            memory_bytes=memory_bytes or DEFAULT_MEMORY_BYTES,
+            on_event=on_event,
+            clock=clock,
+        )
+
+
+def _refit_model(
+    model: FittedModel,
+    table: Table,
+    *,
+    seed: int,
+    device: str,
+    memory_bytes: int,
+    on_event: OnEvent,
+    clock: Callable[[], float],
+) -> FittedModel:
+    """Encoders and members of the new rows, and their report."""
     began = clock()
     check_columns(table, model.schema, needed=("feature", "target", "weight"))
     table, dropped = drop_rows_without_target(table, model.target)
@@ -86,7 +110,7 @@ def refit_model(
             metric,
             iterations=min(1, int(member.params["iterations"])),
             generator=trial_generator(seed, member.trial, REFIT_FOLD, 0),
-            memory_bytes=memory_bytes or DEFAULT_MEMORY_BYTES,
+            memory_bytes=memory_bytes,
             on_event=on_event,
         ).with_temperature(float(member.params["temperature"]))
         members.append(replace(member, encoder=encoder, tree=tree, coding=coding))

@@ -188,7 +188,8 @@ def _decision_from_json(manifest: Mapping[str, Any]) -> Decision:
 
 def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, ...] | None:
     """The profile of the training rows; None for files from before it was kept."""
-    return None if facts is None else tuple(ColumnProfile.from_json(column, schema) for column in facts)
+    columns = {column.name: column for column in schema.columns}
+    return None if facts is None else tuple(ColumnProfile.from_json(column, columns) for column in facts)
 
 
 def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:

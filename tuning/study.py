@@ -53,7 +53,7 @@ def search(
     """
     # Without a deadline nobody asks what a fit takes, so the machine need not be timed.
     rate = float("inf") if budget.deadline is None else product_rate(problem.device)
-    result = SearchResult(costs=CostModel(product_rate=rate))
+    result = SearchResult(costs=CostModel(product_rate=rate), columns=len(problem.schema.features))
     with quiet_optuna():
         study = open_study(
             space,

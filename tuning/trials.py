@@ -17,6 +17,7 @@ from xrfm_cli.tuning.space import Candidate
 # Seconds kept for saving the model and writing the report, and for each trial that it tells of: of 413 to
 # 5,968 trials, measured, mostly for Optuna's importances.
 REPORT_S, TRIAL_REPORT_S = 2.2, 0.0012
+COLUMN_REPORT_S = 0.0006  # and for each column, whose encoder is written and whose importance is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +58,12 @@ class SearchResult:
     records: list[TrialRecord] = field(default_factory=list)
     costs: CostModel
     stopped_by: str = "trials"
+    columns: int = 0  # of the table
 
     @property
     def report_s(self) -> float:
         """Expected seconds of saving the model and writing the report."""
-        return REPORT_S + TRIAL_REPORT_S * len(self.records)
+        return REPORT_S + TRIAL_REPORT_S * len(self.records) + COLUMN_REPORT_S * self.columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

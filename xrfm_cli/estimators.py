@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from xrfm_cli.cores import usable_cores
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.kinds import Kind
@@ -31,6 +31,7 @@ from xrfm_cli.datasets.schema import ColumnSchema
 from xrfm_cli.datasets.schema_file import read_schema_file
 from xrfm_cli.durations import parse_duration
 from xrfm_cli.frames import ColumnLike, TableLike, as_arrow, checked_target, table_of, training_table
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import FitConfig, PresetName
@@ -109,7 +110,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         if features.n_rows < 2:
             raise ValueError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
-        with _as_value_error(), _threads(self.threads):
+        with _as_value_error(), compute_threads(self.threads, most=usable_cores()):
             table, target_name, weight = training_table(features, target_values, sample_weight)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
             target = self._target_schema(target_name, target_values, target_values[is_counted])
@@ -189,7 +190,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
             raise ValueError("Found array with 0 sample(s): there is nothing to predict")
         if not getattr(self, "_is_loaded", False):  # a file's model finds its columns itself, by name
             validate_data(self, X, reset=False, skip_check_array=True)
-        with _as_value_error(), _threads(self.threads):
+        with _as_value_error(), compute_threads(self.threads, most=usable_cores()):
             return [self.model_.predict(block, interval=interval) for block in in_blocks([table])]
 
     def _input_names(self) -> list[str]:
@@ -360,14 +361,3 @@ def _as_value_error() -> Iterator[None]:
         yield
     except InputError as fault:
         raise ValueError(str(fault)) from fault
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute with ``count`` threads, and leave the process as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if count is None else count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,10 +11,20 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.special import softmax
 
 from tests.tuning.tables import same_bits
-from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR, Calibrator, fit_calibrator, fit_temperature
+from xrfm_cli.tuning.calibration import (
+    MOST_CELLS,
+    MOST_OFFSETS,
+    ODDS_FLOOR,
+    SCORE_FLOOR,
+    Calibrator,
+    fit_calibrator,
+    fit_temperature,
+)
 
 CLASSES = pytest.mark.parametrize("classes", [2, 3, 7])
-SHAPES = pytest.mark.parametrize(("classes", "odds"), [(2, False), (3, False), (7, False), (2, True)])
+SHAPES = pytest.mark.parametrize(
+    ("classes", "odds"), [(2, False), (3, False), (7, False), (2, True), (MOST_OFFSETS + 1, False)]
+)
 
 
 def drawn(
@@ -104,10 +114,11 @@ def test_no_other_minimiser_finds_less(
     rows: Callable[[int], tuple[np.ndarray, np.ndarray]], classes: int, odds: bool
 ) -> None:
     scores, codes = rows(classes)
-    bounds = [(0.0, 10.0 if odds else 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * classes
     theta = parameters(fit_calibrator(scores, codes, odds=odds))
+    offsets = classes if classes <= MOST_OFFSETS else 0
+    bounds = [(0.0, 10.0 if odds else 100.0), (0.0, 10.0)] + [(-5.0, 5.0)] * offsets
     assert all(low <= value <= high for value, (low, high) in zip(theta, bounds, strict=True))
-    starts = [np.array([float(odds), 1.0] + [0.0] * classes), theta]
+    starts = [np.array([float(odds), 1.0] + [0.0] * offsets), theta]
     known = (scores, codes, None, odds)
     least = min(minimize(penalised, start, known, "L-BFGS-B", bounds=bounds).fun for start in starts)
     assert penalised(theta, *known) <= least + 1e-7
@@ -119,6 +130,13 @@ def test_a_known_temperature_is_recovered(temperature: float) -> None:
     found = fit_calibrator(scores, codes).probabilities(scores)
     expected = softmax(np.log(np.maximum(scores, SCORE_FLOOR)) / temperature, axis=1)
     assert np.abs(found - expected).mean() < 0.02
+
+
+def test_many_rows_of_many_classes_are_calibrated_by_some_of_them() -> None:
+    scores, codes = drawn(200, MOST_CELLS // 200 + 1)
+    assert fit_calibrator(scores, codes) == fit_calibrator(scores[::2], codes[::2])
+    temperatures = [fit_temperature(scores[k:], codes[k:]).logarithmic for k in (0, 1)]
+    assert temperatures[0] == pytest.approx(temperatures[1], rel=0.1)
 
 
 def test_offsets_recover_a_class_that_was_drawn_too_rarely() -> None:

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from tests.tuning.tables import answers, fit, law, same_bits, table_of, task_table
@@ -93,3 +94,15 @@ def test_the_torch_thread_count_and_default_type_are_left_alone() -> None:
     before = torch.get_num_threads(), torch.get_default_dtype()
     fit(law(40), folds=2)
     assert (torch.get_num_threads(), torch.get_default_dtype()) == before
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(60, 1), (700, 2)])
+def test_a_small_table_is_fitted_by_one_thread(rows: int, expected: int) -> None:
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        fit(law(rows), trials=0, folds=2, on_event=lambda event: seen.add(torch.get_num_threads()))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {expected}

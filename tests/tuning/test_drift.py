@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from tests.tuning.tables import task_table
-from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema
+from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema
 from xrfm_cli.datasets.errors import ModelFileError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
@@ -62,10 +62,10 @@ def test_every_row_is_in_one_bin_of_every_column() -> None:
     for item in profiles:
         assert sum(item.counts) == 500
         assert len(item.counts) == len(item.bin_names)
-    age, schema = profiles[0], TableSchema(columns=(profiles[0].schema,))
+    age = profiles[0]
     assert age.counts[-1] == 39
     assert max(age.counts[:-1]) <= 1.1 * min(age.counts[:-1])  # deciles
-    assert ColumnProfile.from_json(json.loads(json.dumps(age.to_json())), schema) == age
+    assert ColumnProfile.from_json(json.loads(json.dumps(age.to_json())), {"age": age.schema}) == age
 
 
 def test_few_numbers_have_a_bin_each_and_rare_levels_share_one() -> None:

@@ -238,7 +238,10 @@ REGRESSION = TargetSchema(name="y", task="regression", reason="")
 def test_a_limit_leaves_room_for_more_rows_the_longer_it_is_and_for_fewer_the_wider_they_are() -> None:
     assert room_for_rows(None, columns=3, classes=0) is None
     assert room_for_rows(1.0, columns=3, classes=0) == LEAST_ROWS
-    assert room_for_rows(10.0, columns=10_000, classes=0) == LEAST_ROWS
+    assert room_for_rows(10.0, columns=300, classes=0) == LEAST_ROWS
+    assert room_for_rows(10.0, columns=10_000, classes=0) == 300
+    assert room_for_rows(60.0, columns=10_000, classes=0) == 1_800
+    assert room_for_rows(10.0, columns=10, classes=600) == LEAST_ROWS // 4
     rooms = [room_for_rows(seconds, columns=80, classes=0) for seconds in (10.0, 60.0, 600.0)]
     assert rooms == [int(s * CELLS_A_SECOND / 80) for s in (10, 60, 600)]
     assert room_for_rows(60.0, columns=3, classes=0) == room_for_rows(60.0, columns=40, classes=0) == 120_000
@@ -272,3 +275,25 @@ def test_rare_classes_are_drawn_in_any_case() -> None:
     counts = np.bincount(truth[drawn].astype(int))
     assert counts[1] == 40
     assert counts[2] >= ROWS_OF_A_CLASS
+
+
+@pytest.mark.parametrize(
+    ("columns", "limit", "folds"),
+    [(10, 10.0, 10), (1_000, 10.0, 6), (5_000, 10.0, 1), (5_000, 60.0, 7), (5_000, None, 10)],
+)
+def test_a_limit_leaves_room_for_fewer_folds_of_more_columns(
+    columns: int, limit: float | None, folds: int
+) -> None:
+    plan = make_plan(100, seed=0, time_limit_s=limit, columns=columns)
+    assert len(plan.folds) == folds
+    assert (f"short for {columns:,} columns" in plan.reason) == (folds < 10)
+    assert len(make_plan(100, seed=0, folds=5, time_limit_s=limit, columns=columns).folds) == 5
+
+
+def test_many_classes_share_the_rows_that_a_limit_leaves_room_for() -> None:
+    truth = np.arange(100_000.0) % 1_000
+    target = TargetSchema(name="y", task="multiclass", classes=tuple(map(str, range(1_000))), reason="")
+    drawn = draw_training_rows(truth, target, most=3_000, seed=0)
+    assert drawn is not None
+    assert len(drawn) <= 2 * 3_000
+    assert np.bincount(truth[drawn].astype(int), minlength=1_000).min() >= 3

@@ -6,6 +6,7 @@ import re
 
 import torch
 
+from xrfm_cli.cores import usable_cores
 from xrfm_cli.datasets.errors import OptionError
 
 
@@ -18,8 +19,7 @@ def prepare_device(device: str, *, threads: int | None) -> str:
     >>> prepare_device("cpu", threads=None)
     'cpu'
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(default_threads() if threads is None else threads)
     torch.set_float32_matmul_precision("highest")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise OptionError(f"--device: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
@@ -30,6 +30,11 @@ def prepare_device(device: str, *, threads: int | None) -> str:
     if device == "mps" and not torch.backends.mps.is_available():
         raise OptionError("--device: mps is not available here; use cpu")
     return device
+
+
+def default_threads() -> int:
+    """Threads without ``--threads``: torch's number, but no more than the cores that may be used."""
+    return min(torch.get_num_threads(), usable_cores())
 
 
 def _check_cuda(device: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from xrfm_cli.commands.options import DoctorOptions
 from xrfm_cli.commands.session import THREAD_VARIABLES, Session
 from xrfm_cli.commands.tables import facts_table
+from xrfm_cli.cores import usable_cores
 
 LIBRARIES = (
     "xrfm-cli",
@@ -102,11 +103,11 @@ def _memory() -> dict[str, int]:
 
 def _threads() -> dict[str, object]:
     """Cores, those this process may use, and what limits the libraries' threads."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = usable_cores()
     threads: dict[str, object] = {"cores": os.cpu_count(), "usable_cores": usable}
     torch = sys.modules.get("torch")
     if torch is not None:
-        threads["torch"] = torch.get_num_threads()
+        threads["torch"] = min(torch.get_num_threads(), usable)  # as the other commands have it
     return threads | {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
 
 

@@ -85,7 +85,7 @@ class MachineOptions(ModelOptions):
         help="Threads to compute with.",
         section="Machine",
         parse=whole_number(least=1, most=most_threads()),
-        default_text="all cores",
+        default_text="all usable cores",
     )
 
 

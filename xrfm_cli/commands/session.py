@@ -12,6 +12,7 @@ from xrfm_cli import __version__
 from xrfm_cli.commands.log_file import open_log
 from xrfm_cli.commands.options import CommonOptions, MachineOptions
 from xrfm_cli.commands.rendering import Renderer
+from xrfm_cli.cores import cpu_quota, usable_cores
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # How often torch's waiting threads look for work before they sleep. By default they keep the cores busy for
@@ -31,9 +32,12 @@ class Session:
 @contextmanager
 def open_session(command: str, options: CommonOptions, *, started: float | None) -> Iterator[Session]:
     """A session whose progress bar is taken down whatever happens."""
+    # Thread pools read these once, when their library is first imported.
     if isinstance(options, MachineOptions) and options.threads is not None:
-        # Thread pools read these once, when their library is first imported.
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
+    elif cpu_quota() is not None:
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, str(usable_cores()))
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
     from xrfm_cli.commands.overlaps import check_places  # whose libraries read the variables above
 

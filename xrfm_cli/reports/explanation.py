@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets.seeds import small_seed
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.reports.columns import feature_columns, in_float64
 from xrfm_cli.reports.effort import GRADIENT_BUDGET_NS, affordable_rows, gradient_ns
 from xrfm_cli.reports.importances import Importance, column_agop, measure_importances
@@ -61,7 +62,13 @@ def explain_model(model: FittedModel, *, rows: int = 1000, seed: int = 0) -> Exp
     units of its own deviation, summed over the coordinates of a column. They measure sensitivity of the
     model, not cause. Radhakrishnan et al., Science 383 (2024).
     """
-    model = in_float64(model)
+    centers = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
+    with compute_threads(rows=max(centers)):
+        return _explain(in_float64(model), rows=rows, seed=seed)
+
+
+def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
+    """The explanation of a model in float64."""
     columns = feature_columns(model.schema)
     generator = torch.Generator().manual_seed(small_seed(seed))
     mass = sum(member.weight for member in model.members)

@@ -1,0 +1,72 @@
+"""The threads of a computation: one where matrices are small, set for its duration alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+# Matrices of so many rows take well under a millisecond an operation. A second thread then saves little, and
+# beside other processes each operation waits for it, with both of them spinning.
+SMALL_ROWS = 600
+
+
+@dataclass(slots=True, eq=False)
+class _Pools:
+    """The computations that run now, in any thread of the process, and what the process had before them."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    running: int = 0
+    threads: int = 1  # of torch, before the first of them
+    numpy_limit: ExitStack = field(default_factory=ExitStack)
+
+
+_pools = _Pools()
+_own = threading.local()  # the number of threads that this thread's innermost computation uses
+
+
+@contextmanager
+def compute_threads(
+    count: int | None = None, *, rows: int | None = None, most: int | None = None
+) -> Iterator[None]:
+    """Compute with ``count`` threads, or one for few ``rows``, and leave the process as it was.
+
+    NumPy's BLAS has one thread meanwhile: it gets small matrices alone, for which its threads spin.
+    Computations may be nested and may run in several threads at once.
+
+    Args:
+        count: threads of torch; None for those that it has.
+        rows: of the largest matrices; None where they may be large.
+        most: threads where no ``count`` is given.
+
+    >>> before = torch.get_num_threads()
+    >>> with compute_threads(rows=100):
+    ...     torch.get_num_threads()
+    1
+    >>> torch.get_num_threads() == before
+    True
+    """
+    outer: int | None = getattr(_own, "count", None)
+    with _pools.lock:
+        if not _pools.running:
+            _pools.threads = torch.get_num_threads()
+            blas = ThreadpoolController().select(internal_api="openblas")
+            _pools.numpy_limit.enter_context(blas.limit(limits=1))
+        _pools.running += 1
+        before = _pools.threads if outer is None else outer
+    is_small = rows is not None and rows <= SMALL_ROWS
+    _own.count = 1 if is_small else count or min(before, most or before)
+    torch.set_num_threads(_own.count)
+    try:
+        yield
+    finally:
+        _own.count = outer
+        torch.set_num_threads(before)
+        with _pools.lock:
+            _pools.running -= 1
+            if not _pools.running:
+                _pools.numpy_limit.close()
