@@ -73,6 +73,7 @@ class Dialect:
     doubt: str = ""  # why the decimal mark cannot be told
     numeric_places: tuple[int, ...] = ()  # columns that hold only numbers in the beginning
     trusts_quotes: bool = False  # the user named the quote
+    has_rows: bool = True  # beside the names of the columns
 
     @property
     def width(self) -> int:

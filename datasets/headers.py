@@ -113,14 +113,17 @@ def check_names(source: str, names: tuple[str, ...]) -> None:
 
 def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collection[int]) -> int:
     """How many rows of names there are; 1 or, where the names of the first span columns, 2."""
-    header, data = rows[0], rows[1:]
+    header = rows[0]
+    data = [
+        row for row in rows[1:] if _stripped(row) != _stripped(header)
+    ]  # the names again are refused later
     if not data:
         return 1
     numeric = _numeric_places(data)
     labels = next((place for place, row in enumerate(data) if not _is_label_row(row, numeric)), len(data))
     for row in data[labels:]:
         stands_out = len(numeric) > 1 or row.line in after_blank
-        if stands_out and _is_label_row(row, numeric) and _stripped(row) != _stripped(header):
+        if stands_out and _is_label_row(row, numeric):
             raise FileReadError(
                 f"{path}: line {row.line} looks like names of columns amid the data; if the table begins "
                 f"there, give --skip-rows {row.line - 1}, if it is data, --header-rows 1"
@@ -182,7 +185,7 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
     if odd and not _is_series([names[place] for place in odd], [row.cells[odd[0]] for row in data]):
         yield f"it has '{names[odd[0]]}' in column {odd[0] + 1}"
     for place, name in enumerate(names):
-        below = [row for row in data if row.cells[place].strip() == name and _stripped(row) != names]
+        below = [row for row in data if row.cells[place].strip() == name]
         if name and below and not is_number_like(name):
             yield f"'{name}' is a value of its own column in line {below[0].line} too"
 

@@ -37,13 +37,17 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
             if name not in table.data.column_names:
                 hint = did_you_mean(name, table.column_names)
                 raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
-    columns = {name: _joined(name, tables) for name in first.column_names}
-    return replace(first, data=pa.table(columns))
+    faults = {name: fault for table in tables for name, fault in table.faults.items()}
+    n_rows = sum(table.n_rows for table in tables)
+    columns = {
+        name: pa.nulls(n_rows) if name in faults else _joined(name, tables) for name in first.column_names
+    }
+    return replace(first, data=pa.table(columns), faults=faults)
 
 
 def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     """One column of all tables, of one type."""
-    arrays = [plain_array(table.data.column(name)) for table in tables]
+    arrays = [plain_array(table.column(name)) for table in tables]
     marks = {table.decimal for table in tables}
     kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
     if len(kinds) <= 1 and (len(marks) == 1 or not any(is_text(kind) for kind in kinds)):

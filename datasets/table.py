@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,8 @@ class Table:
     decimal: str = "."  # the decimal mark of numbers that are text
     repairs: tuple[Repair, ...] = ()  # rows that were left out when the whole table was read
     date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
+    # Columns that cannot be read, with the reason: their cells are empty, and only who needs them must stop.
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -45,11 +47,17 @@ class Table:
         return int(self.data.num_rows)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column; a name that does not exist raises `SchemaError` with the nearest one."""
+        """One column; a name that does not exist, or cannot be read, raises `SchemaError`."""
+        self.check_name(name)
+        if name in self.faults:
+            raise SchemaError(self.faults[name])
+        return self.data.column(name)
+
+    def check_name(self, name: str) -> None:
+        """Raise `SchemaError` with the nearest name where there is no such column."""
         if name not in self.data.column_names:
             hint = did_you_mean(name, self.column_names)
             raise SchemaError(f"{self.source}: no column '{name}'.{hint}")
-        return self.data.column(name)
 
     def take(self, indices: np.ndarray) -> Table:
         """The rows at ``indices`` (int64, shape (k,)), in that order."""
@@ -63,5 +71,5 @@ class Table:
         """The named columns only, in the order given."""
         wanted = list(names)
         for name in wanted:
-            self.column(name)
+            self.check_name(name)
         return replace(self, data=self.data.select(wanted))
