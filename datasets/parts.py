@@ -156,17 +156,16 @@ def _agree(name: str, parts: Sequence[Part]) -> pa.DataType | str:
             return kind
         odd = next(part for own, part in firsts.items() if own != misfit.type_of(name)), misfit
     one, other = odd
-    why = "and no type holds all values; " if kinds else ""
-    return (
-        f"{other.path}: column '{name}' is {_shown(other, name)}, but {_shown(one, name)} in {one.path}; "
-        f"{why}write it with one type"
-    )
+    why = ", and no type holds the values of both" if kinds else ""
+    own, earlier = _shown(other, name), _shown(one, name)
+    fact = f"{other.path}: column '{name}' is {own}, but {earlier} in {one.path}{why}"
+    return f"{fact}; write it with one type"
 
 
 def _unlike(firsts: Mapping[pa.DataType, Part]) -> tuple[Part, Part]:
     """Two files whose types of a column have nothing in common, or the first and the last."""
     kinds = list(firsts)
-    pairs = ((one, other) for other in kinds for one in kinds if not common_types([one, other]))
+    pairs = ((one, other) for one in kinds for other in kinds if not common_types([one, other]))
     one, other = next(pairs, (kinds[0], kinds[-1]))
     return firsts[one], firsts[other]
 

@@ -33,7 +33,7 @@ def cells(value: object, kind: pa.DataType) -> pa.Array:
 
 
 # Two columns, and the values that they have together.
-SHARED = {
+SHARED: dict[str, tuple[pa.Array, pa.Array, list[object]]] = {
     "int32 and int64": (cells(1, pa.int32()), cells(2**40, pa.int64()), [1, 2**40]),
     "uint8 and int8": (cells(200, pa.uint8()), cells(-1, pa.int8()), [200, -1]),
     "uint64 and int64": (cells(2**64 - 1, pa.uint64()), cells(-1, pa.int64()), [2**64 - 1, -1]),
