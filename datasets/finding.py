@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,9 +32,9 @@ class Found:
 def find_files(path: str | Path) -> Found:
     """The files that a path, a glob pattern or a folder stands for, sorted by name.
 
-    A folder stands for its Parquet files. As Spark does, names that begin with ``.`` or ``_`` are left out,
-    but not folders such as ``_year=2020``. A pattern matches as in a shell, but finds a folder that begins
-    with ``_`` only where it says so. Two names of one file count once.
+    A folder stands for its Parquet files, one that a pattern matches too. As Spark does, names that begin
+    with ``.`` or ``_`` are left out, but not folders such as ``_year=2020``. A pattern matches as in a shell,
+    but finds a folder that begins with ``_`` only where it says so. Two names of one file count once.
     """
     text = str(path)
     place = Path(path)
@@ -77,7 +77,7 @@ def _found(files: Sequence[Path], root: Path) -> Found:
 def _files_in_folder(folder: Path) -> list[Path]:
     """The Parquet files in a folder and below."""
     files = list(_walk(folder, ()))
-    found = [file for file in files if split_compression(file)[1] in PARQUET_ENDINGS]
+    found = _parquet_files(files)
     if not found:
         endings = Counter(_ending(file) for file in files)
         ending = next((ending for ending, _ in endings.most_common(1)), ".csv")
@@ -85,6 +85,10 @@ def _files_in_folder(folder: Path) -> list[Path]:
             f"{folder}: the folder holds no Parquet file; quote a pattern such as '{folder}/*{ending}'"
         )
     return found
+
+
+def _parquet_files(files: Iterable[Path]) -> list[Path]:
+    return [file for file in files if split_compression(file)[1] in PARQUET_ENDINGS]
 
 
 def _ending(file: Path) -> str:
@@ -131,17 +135,22 @@ def _matches(text: str, base: Path, pattern: tuple[str, ...]) -> list[Path]:
     """The files that a pattern below ``base`` matches, all of one format."""
     try:
         matched = [
-            item for item in base.glob("/".join(pattern)) if _is_meant(item.relative_to(base), pattern)
+            item
+            for item in base.glob("/".join(pattern))
+            if _is_meant(item.relative_to(base), pattern, is_folder=item.is_dir())
         ]
     except (ValueError, NotImplementedError) as error:
         raise FileReadError(f"{text}: is no pattern: {error}") from None
+    folders = [item for item in matched if item.is_dir()]
+    below = [file for folder in folders for file in _parquet_files(_walk(folder, ()))]
     found = [item for item in matched if item.is_file() or (item.is_symlink() and not item.is_dir())]
     if not pattern[-1].endswith(REJECTS_ENDING):
         found = [item for item in found if not item.name.endswith(REJECTS_ENDING)]
-    if not found and any(item.is_dir() for item in matched):
+    found = list(dict.fromkeys(found + below))
+    if not found and folders:
         raise FileReadError(
-            f"{text}: the pattern matches folders, but no file; end it with a pattern of files, such as "
-            f"'{text.rstrip('/')}/*.parquet'"
+            f"{text}: the pattern matches folders without a Parquet file; end it with a pattern of files, "
+            f"such as '{text.rstrip('/')}/*.csv'"
         )
     if not found:
         raise FileReadError(
@@ -157,9 +166,9 @@ def _matches(text: str, base: Path, pattern: tuple[str, ...]) -> list[Path]:
     return found
 
 
-def _is_meant(place: Path, pattern: tuple[str, ...]) -> bool:
+def _is_meant(place: Path, pattern: tuple[str, ...], *, is_folder: bool) -> bool:
     """Whether a pattern may mean a place: hidden names only where a part of it begins as they do."""
-    *folders, name = place.parts
+    *folders, name = (*place.parts, "") if is_folder else place.parts
     hidden = [folder for folder in folders if not _is_data_folder(folder)]
     hidden += [name] if name.startswith(".") else []
     return all(any(part[0] == name[0] and fnmatchcase(name, part) for part in pattern) for name in hidden)

@@ -90,7 +90,7 @@ def test_a_pattern_means_what_it_says(pattern: str, expected: list[str], tmp_pat
     [
         ("*.tsv", "no file matches the pattern"),
         ("[x].csv", r"no file matches the pattern; '\[\[\]' stands for a bracket in a name"),
-        ("su*", r"matches folders, but no file; .* such as '.*/su\*/\*.parquet'"),
+        ("su*", r"matches folders without a Parquet file; .* such as '.*/su\*/\*.csv'"),
         ("*", r"matches CSV and other files, such as .*a.csv and .*p.parquet; match one format"),
         ("a**.csv", "is no pattern"),
     ],
@@ -99,6 +99,21 @@ def test_patterns_that_mean_nothing(pattern: str, message: str, tmp_path: Path) 
     put(tmp_path, "a.csv", "p.parquet", "sub/e.csv")
     with pytest.raises(FileReadError, match=message):
         find_files(f"{tmp_path}/{pattern}")
+
+
+def test_folders_that_a_pattern_matches(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "year=2020/0.parquet",
+        "year=2021/sub/0.parquet",
+        "year=2021/_tmp/0.parquet",
+        "x.parquet/0.parquet",
+    )
+    put(tmp_path, "_old/0.parquet", "y.parquet")
+    assert found(tmp_path, "year=*") == ["year=2020/0.parquet", "year=2021/sub/0.parquet"]
+    assert read_table(f"{tmp_path}/year=*").column("year").to_pylist() == ["2020", "2021"]
+    assert found(tmp_path, "*.parquet") == ["x.parquet/0.parquet", "y.parquet"]
+    assert found(tmp_path, "**/*") == found(tmp_path, "*") == found(tmp_path)
 
 
 def test_brackets_in_real_names(tmp_path: Path) -> None:
