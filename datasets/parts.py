@@ -38,6 +38,10 @@ class Part:
         """Its own columns, and behind them those of its folders."""
         return tuple(dict.fromkeys((*self.types, *self.folders)))
 
+    def has(self, name: str) -> bool:
+        """Whether it has a column of this name."""
+        return name in self.types or name in self.folders
+
     def type_of(self, name: str) -> pa.DataType:
         """The type of one of its columns."""
         return self.types.get(name, pa.string())
@@ -141,8 +145,8 @@ def _dialect_notes(parts: Sequence[Part]) -> list[str]:
 
 def _agree(name: str, parts: Sequence[Part]) -> pa.DataType | str:
     """The type that a column can have in all files, or why there is none."""
-    has = next(part for part in parts if name in part.names)
-    lacks = next((part for part in parts if name not in part.names), None)
+    has = next(part for part in parts if part.has(name))
+    lacks = next((part for part in parts if not part.has(name)), None)
     if lacks is not None:
         return f"{lacks.path}: no column '{name}', which {has.path} has; give files with the same columns"
     firsts: dict[pa.DataType, Part] = {}
