@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean, why_absent
+from xrfm_cli.datasets.common_types import common_types, convert
+from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean, why_absent
 from xrfm_cli.datasets.headers import check_names
-from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats, seekable_path, split_compression
+from xrfm_cli.datasets.opening import (
+    is_stream,
+    open_bytes,
+    refuse_other_formats,
+    seekable_path,
+    split_compression,
+)
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.views import without_views
 
@@ -47,32 +54,55 @@ def _explained(path: Path, what: str) -> Iterator[None]:
         ) from None
 
 
-def arrow_schema(path: Path) -> pa.Schema:
-    """The columns of a Parquet or Arrow file, from its metadata alone where it has them."""
+def is_arrow(path: Path) -> bool:
+    """Whether a file is Parquet or Arrow: by its ending, or where that says nothing by its first bytes."""
+    codec, ending = split_compression(path)
+    if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
+        return True
+    if not is_stream(path) and (
+        ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
+    ):
+        return False
+    with open_bytes(path) as file:
+        return file.read(6).startswith((b"PAR1", b"ARROW1"))
+
+
+def arrow_types(path: Path) -> dict[str, pa.DataType]:
+    """The columns of a Parquet or Arrow file; raises `EmptyFileError` where it has no row."""
     with seekable_path(path) as plain:
         _refuse_by_head(path, plain)
         if _is_parquet(path):
-            with _explained(path, "Parquet"):
-                return pq.read_schema(plain)
-        with _explained(path, "Arrow"):
-            return _open_ipc(_mapped(plain)).schema
+            with _explained(path, "Parquet"), pq.ParquetFile(plain) as file:
+                schema, has_rows = file.schema_arrow, file.metadata.num_rows > 0
+        else:
+            with _explained(path, "Arrow"):
+                reader = _open_ipc(_mapped(plain))
+                schema, has_rows = reader.schema, any(batch.num_rows for batch in _stored_batches(reader))
+    if not has_rows:
+        raise EmptyFileError(f"{path}: has names of columns but no rows")
+    _check_columns(path, schema, None)
+    return {field.name: field.type for field in schema}
 
 
 def arrow_tables(
-    path: Path, columns: Sequence[str] | None, schema: pa.Schema | None = None, batch_rows: int = _BATCH_ROWS
+    path: Path,
+    columns: Sequence[str] | None,
+    types: Mapping[str, pa.DataType] | None = None,
+    batch_rows: int = _BATCH_ROWS,
 ) -> Iterator[Table]:
-    """The file in pieces of at most ``batch_rows`` rows, cast to ``schema`` where one is given."""
-    n_rows = 0
+    """The file in pieces of at most ``batch_rows`` rows, with the ``types`` that it shares with others."""
     with seekable_path(path) as plain:
         _refuse_by_head(path, plain)
-        batches = _parquet_batches if _is_parquet(path) else _ipc_batches
+        is_parquet = _is_parquet(path)
+        batches = _parquet_batches if is_parquet else _ipc_batches
         for batch in batches(path, plain, columns, batch_rows):
-            n_rows += batch.num_rows
-            table = pa.Table.from_batches([batch])
-            aligned = table if schema is None else table.select(schema.names).cast(schema)
-            yield Table(without_views(aligned), str(path))
-    if n_rows == 0:
-        raise FileReadError(f"{path}: has columns but no rows")
+            with _explained(path, "Parquet" if is_parquet else "Arrow"):
+                arrays = [
+                    convert(batch.column(place), (types or {}).get(field.name, common_types([field.type])[0]))
+                    for place, field in enumerate(batch.schema)
+                ]
+            table = pa.Table.from_arrays(arrays, names=batch.schema.names)
+            yield Table(without_views(table), str(path))
 
 
 def _is_parquet(path: Path) -> bool:
@@ -93,7 +123,7 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
     except OSError as error:
         raise FileReadError(f"{path}: cannot be read: {error.strerror}") from None
     if not head:
-        raise FileReadError(f"{path}: the file is empty")
+        raise EmptyFileError(f"{path}: the file is empty")
     parquet = _is_parquet(path)
     expected = "Parquet" if parquet else "Arrow"
     magic = b"PAR1" if parquet else (b"ARROW1", b"\xff\xff\xff\xff")
@@ -137,6 +167,11 @@ def _open_ipc(mapped: mmap.mmap) -> Any:
     return (pa.ipc.open_file if mapped[:6] == b"ARROW1" else pa.ipc.open_stream)(source)
 
 
+def _stored_batches(reader: Any) -> Iterator[pa.RecordBatch]:
+    count = getattr(reader, "num_record_batches", None)
+    yield from reader if count is None else (reader.get_batch(place) for place in range(count))
+
+
 def _ipc_batches(
     path: Path, plain: Path, columns: Sequence[str] | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
@@ -144,9 +179,7 @@ def _ipc_batches(
         mapped = _mapped(plain)
         reader = _open_ipc(mapped)
         _check_columns(path, reader.schema, columns)
-        count = getattr(reader, "num_record_batches", None)
-        batches = reader if count is None else (reader.get_batch(i) for i in range(count))
-        for batch in batches:
+        for batch in _stored_batches(reader):
             batch.validate()
             kept = batch if columns is None else batch.select(list(columns))
             for start in range(0, kept.num_rows, batch_rows):

@@ -20,9 +20,11 @@ from xrfm_cli.datasets.quoting import QUOTE_AMID, misses_delimiter, quote_option
 from xrfm_cli.datasets.records import AFTER_QUOTE, OPEN_QUOTE, Record, Style, read_records
 from xrfm_cli.datasets.rejects import RejectsFile
 from xrfm_cli.datasets.repairs import Repair
-from xrfm_cli.datasets.row_checks import FOOTER, LastRow, find_contradiction
+from xrfm_cli.datasets.row_checks import FOOTER, LastRow, find_contradiction, is_names
 
 _BATCH_ROWS = 8192
+# The rows below are in that order too, so that leaving out the one row does not help.
+REORDERED = "holds the names of the columns in another order; split the file there"
 
 
 class _Row(NamedTuple):
@@ -125,8 +127,11 @@ def _fault(record: Record, dialect: Dialect, style: Style) -> str:
             f"has {found} cells, but there are {dialect.width} columns (delimiter {dialect.delimiter!r}); "
             "mend the row, give --delimiter, or leave such rows out with --bad-rows skip"
         )
-    if tuple(cell.strip() for cell in record.cells) in dialect.header:
+    cells = [cell.strip() for cell in record.cells]
+    if tuple(cells) in dialect.header:
         return "repeats the names of the columns; remove it, or leave it out with --bad-rows skip"
+    if any(is_names(cells, names) for names in dialect.header):
+        return REORDERED
     if not dialect.comment and dialect.comment is None and record.lines[0].startswith("#"):
         return "may be a row or a comment; give --comment '#' or --comment none"
     if len(record.lines) > 1 and dialect.width > 2 and not dialect.trusts_quotes:
@@ -160,7 +165,7 @@ def _leave_out(
     path: Path, record: Record, reason: str, number: int, options: ReadOptions, rejects: RejectsFile
 ) -> None:
     """Reject a record, or stop at it."""
-    if options.bad_rows == "skip":
+    if options.bad_rows == "skip" and reason != REORDERED:
         rejects.add(record.line, reason.partition("; ")[0], "".join(record.lines).rstrip("\r\n"))
         return
     verb = ": " if reason.startswith((OPEN_QUOTE, AFTER_QUOTE, QUOTE_AMID)) else " "

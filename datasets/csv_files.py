@@ -15,11 +15,10 @@ import pyarrow.csv as pacsv
 from xrfm_cli.datasets.careful_rows import careful_batches
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
 from xrfm_cli.datasets.encodings import Utf8Stream
-from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean
+from xrfm_cli.datasets.errors import FileReadError
 from xrfm_cli.datasets.events import OnEvent
 from xrfm_cli.datasets.opening import open_bytes
 from xrfm_cli.datasets.row_checks import Watch
-from xrfm_cli.datasets.sniffing import sniff
 from xrfm_cli.datasets.table import Table
 
 # Arrow reads up to 32 blocks ahead; those of a few columns are small, so that they fill little memory.
@@ -27,33 +26,17 @@ _LEAST_BLOCK, _MOST_BLOCK, _BLOCK_COLUMN = 1 << 18, 1 << 20, 1 << 13
 
 
 def csv_tables(
-    path: Path, options: ReadOptions, columns: Sequence[str] | None, on_event: OnEvent
+    path: Path, dialect: Dialect, options: ReadOptions, columns: Sequence[str] | None, on_event: OnEvent
 ) -> Iterator[Table]:
-    """The file in pieces as they are parsed; at least one row in total, or `FileReadError`."""
-    dialect = sniff(path, options)
+    """The file in pieces as they are parsed."""
     if dialect.doubt:
         raise FileReadError(f"{path}: {dialect.doubt}; give --decimal . or --decimal ,")
-    wanted = _wanted_places(path, dialect, columns)
-    notes = (dialect.describe(str(path)),)
-    names = [dialect.names[place] for place in wanted]
-    n_rows = 0
-    for batch in _batches(path, dialect, options, on_event):
-        n_rows += batch.num_rows
-        named = pa.Table.from_batches([batch.select(wanted)]).rename_columns(names)
-        yield Table(named, str(path), notes, dialect.decimal or ".", (), options.date_order)
-    if n_rows == 0:
-        raise FileReadError(f"{path}: has names of columns but no rows")
-
-
-def _wanted_places(path: Path, dialect: Dialect, columns: Sequence[str] | None) -> list[int]:
-    """Where the wanted columns are."""
-    if columns is None:
-        return list(range(dialect.width))
+    names = list(dialect.names if columns is None else columns)
     places = {name: place for place, name in enumerate(dialect.names)}
-    for name in columns:
-        if name not in places:
-            raise SchemaError(f"{path}: no column '{name}'.{did_you_mean(name, dialect.names)}")
-    return [places[name] for name in columns]
+    wanted = [places[name] for name in names]
+    for batch in _batches(path, dialect, options, on_event):
+        named = pa.Table.from_batches([batch.select(wanted)]).rename_columns(names)
+        yield Table(named, str(path), (), dialect.decimal or ".", (), options.date_order)
 
 
 def _batches(

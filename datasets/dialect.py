@@ -79,6 +79,7 @@ class Dialect:
     numeric_places: tuple[int, ...] = ()  # columns that hold only numbers in the beginning
     has_ruler: bool = False  # a line of dashes stands under the names and is left out
     trusts_quotes: bool = False  # the user named the quote
+    has_rows: bool = True  # beside the names of the columns
 
     @property
     def width(self) -> int:

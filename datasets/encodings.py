@@ -20,6 +20,11 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MARK = codecs.BOM_UTF8
+# Files that were put behind each other bring their byte order marks along, each at the beginning of a line.
+_INNER_MARK = re.compile(rb"([\r\n])(?:\xef\xbb\xbf)+")
+_MISREAD_MARK = re.compile("[\r\n]ï»¿".encode())  # the mark, where the lines before are cp1252 or Latin-1
+_MAY_BE_MARK = re.compile(rb"[\r\n](?:\xef\xbb\xbf)*(?:\xef\xbb?)?\Z")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
 # What Windows' Western European never looks like: three accented letters in a row, a capital one inside a
 # word or ending it, or a sign inside a word. Text of another 8-bit encoding does, unless all its letters are
@@ -135,11 +140,11 @@ def decode_head(path: Path, head: bytes, encoding: str) -> str:
     text = text if is_whole else text.rstrip("\x00")  # more may follow, which tells when it is read
     if "\x00" in text:
         raise zero_bytes(path, text.encode(), is_end=is_whole)
-    return text
+    return re.sub("([\r\n])\ufeff+", r"\1", text)
 
 
 class Utf8Stream(io.RawIOBase):
-    """The bytes of a file as UTF-8, without its first ``skip_lines`` lines.
+    """The bytes of a file as UTF-8, without its first ``skip_lines`` lines and without byte order marks.
 
     UTF-8 passes as it is, unless it ``is_checked``: Arrow checks what it parses.
     """
@@ -151,7 +156,7 @@ class Utf8Stream(io.RawIOBase):
         self._decoder = None
         if is_checked or codecs.lookup(encoding).name != "utf-8":
             self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._ready, self._lines, self._ended = b"", 1, False
+        self._ready, self._held, self._lines, self._ended = b"", b"", 1, False
         self._skip(skip_lines)
 
     def readable(self) -> bool:
@@ -193,16 +198,35 @@ class Utf8Stream(io.RawIOBase):
     def _next_block(self) -> bytes:
         block: bytes = self._raw.read(_RAW_BYTES)
         self._ended = not block
-        first = self._lines == 1
+        is_first = self._lines == 1
         try:
-            if self._decoder is None:
-                text_bytes = block
-            else:
-                text = self._decoder.decode(block, self._ended)
-                text_bytes = (text.lstrip("\ufeff") if first else text).encode("utf-8")
+            data = (
+                block if self._decoder is None else self._decoder.decode(block, self._ended).encode("utf-8")
+            )
         except UnicodeDecodeError:
             raise undecodable(self._path, block, self._encoding, self._lines) from None
-        if b"\x00" in text_bytes:
-            raise zero_bytes(self._path, text_bytes, self._lines, is_end=self._ends_in_zeros())
-        self._lines += text_bytes.count(b"\n")
-        return text_bytes
+        if b"\x00" in data:
+            raise zero_bytes(self._path, data, self._lines, is_end=self._ends_in_zeros())
+        if is_first:
+            data = data.removeprefix(_MARK)
+        self._refuse_other_mark(data)
+        self._lines += data.count(b"\n")
+        return self._without_marks(data)
+
+    def _without_marks(self, data: bytes) -> bytes:
+        """What is known to hold no mark; an end that may be the beginning of one waits for more."""
+        data, self._held = self._held + data, b""
+        if not self._ended and (match := _MAY_BE_MARK.search(data[-16:])):
+            self._held = match.group()
+            data = data[: -len(self._held)]
+        return _INNER_MARK.sub(rb"\1", data) if _MARK in data else data
+
+    def _refuse_other_mark(self, data: bytes) -> None:
+        """Raise `FileReadError` where a file in UTF-8 was put behind one in another encoding."""
+        match = _MISREAD_MARK.search(data)
+        if match is not None:
+            line = self._lines + data.count(b"\n", 0, match.end())
+            raise FileReadError(
+                f"{self._path}: line {line} begins with the byte order mark of UTF-8, but the lines before "
+                f"are {self._encoding}; convert both parts to one encoding before they are put together"
+            )

@@ -2,7 +2,8 @@
 
     XRFMError
     ├── InputError            bad data or usage: exit status 2, one line
-    │   ├── FileReadError     a file that is missing, truncated, empty or of another format
+    │   ├── FileReadError     a file that is missing, truncated or of another format
+    │   │   └── EmptyFileError    a file without a row
     │   ├── SchemaError       columns that are missing, unusable or of another kind
     │   ├── TargetError       a target that is absent, constant or does not fit the task
     │   ├── OptionError       an option or hyperparameter that does not exist or is out of range
@@ -29,6 +30,10 @@ class InputError(XRFMError):
 
 class FileReadError(InputError):
     """A data file cannot be read as a table."""
+
+
+class EmptyFileError(FileReadError):
+    """A data file holds no row; beside files that do, it is left out."""
 
 
 class SchemaError(InputError):

@@ -20,6 +20,9 @@ def hash_table(table: Table) -> str:
     """
     digest = hashlib.sha256(table.decimal.encode())
     for name in table.column_names:
+        if name in table.faults:
+            digest.update(table.faults[name].encode())
+            continue
         column = table.column(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)

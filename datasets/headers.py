@@ -130,14 +130,17 @@ def check_names(source: str, names: tuple[str, ...]) -> None:
 
 def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collection[int]) -> int:
     """How many rows of names there are; 1 or, where the names of the first span columns, 2."""
-    header, data = rows[0], rows[1:]
+    header = rows[0]
+    data = [
+        row for row in rows[1:] if _stripped(row) != _stripped(header)
+    ]  # the names again are refused later
     if not data:
         return 1
     numeric = _numeric_places(data)
     labels = next((place for place, row in enumerate(data) if not _is_label_row(row, numeric)), len(data))
     for row in data[labels:]:
         stands_out = len(numeric) > 1 or row.line in after_blank
-        if stands_out and _is_label_row(row, numeric) and _stripped(row) != _stripped(header):
+        if stands_out and _is_label_row(row, numeric):
             raise FileReadError(
                 f"{path}: line {row.line} looks like names of columns amid the data; if the table begins "
                 f"there, give --skip-rows {row.line - 1}, if it is data, --header-rows 1"

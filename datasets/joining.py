@@ -42,8 +42,12 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
             if not table.has_column(name):
                 hint = did_you_mean(name, table.column_names)
                 raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
-    columns = {name: _joined(name, tables) for name in first.column_names}
-    return replace(first, data=pa.table(columns))
+    faults = {name: fault for table in tables for name, fault in table.faults.items()}
+    n_rows = sum(table.n_rows for table in tables)
+    columns = {
+        name: pa.nulls(n_rows) if name in faults else _joined(name, tables) for name in first.column_names
+    }
+    return replace(first, data=pa.table(columns), faults=faults)
 
 
 def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:

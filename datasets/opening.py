@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from xrfm_cli.datasets.errors import FileReadError, why_absent
+from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, why_absent
 from xrfm_cli.datasets.streams import is_stream, open_stream
 
 __all__ = ["is_stream", "open_bytes", "refuse_other_formats", "seekable_path", "split_compression"]
@@ -111,7 +111,7 @@ def _check_codec(path: Path, file: IO[bytes], codec: str) -> None:
     head = file.read(6)
     file.seek(0)
     if not head:
-        raise FileReadError(f"{path}: the file is empty")
+        raise EmptyFileError(f"{path}: the file is empty")
     if not head.startswith(_CODEC_MAGIC[codec]):
         raise FileReadError(f"{path}: is not {codec}-compressed; rename it without {_ENDINGS[codec]}")
 

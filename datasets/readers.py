@@ -9,21 +9,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS, PARQUET_ENDINGS, arrow_schema, arrow_tables
-from xrfm_cli.datasets.csv_files import csv_tables
 from xrfm_cli.datasets.dialect import ReadOptions
-from xrfm_cli.datasets.errors import FileReadError, OptionError
+from xrfm_cli.datasets.errors import EmptyFileError, OptionError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.datasets.opening import is_stream, open_bytes, split_compression
-from xrfm_cli.datasets.partitions import read_partitions, with_partitions
-from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
+from xrfm_cli.datasets.finding import find_files
+from xrfm_cli.datasets.parts import part_tables, plan_parts
 from xrfm_cli.datasets.repairs import Repair, merge_repairs
-from xrfm_cli.datasets.sniffing import sniff
 from xrfm_cli.datasets.table import Table
 
 __all__ = ["ReadOptions", "read_chunks", "read_table"]
 
 _DEFAULTS = ReadOptions()
+_BATCH_ROWS = 65_536
 
 
 def read_table(
@@ -37,8 +34,9 @@ def read_table(
 
     ``path`` is a CSV, TSV, Parquet or Arrow file, with ``.gz``, ``.zst``, ``.bz2`` or ``.xz`` if
     compressed, a glob pattern, or a folder of Parquet files; several files are joined in order of their
-    names. ``-`` is standard input. CSV cells stay text until a schema says what they are. What is wrong with
-    a file raises `FileReadError`, one line; rows that are left out are counted in an event.
+    names. ``-`` is standard input. CSV cells stay text until a schema says what they are. A column that the
+    files do not share is among `Table.faults`. What is wrong with a file raises `FileReadError`, one line;
+    rows that are left out are counted in an event.
 
     >>> from xrfm_cli.datasets.sample_tables import sample_path
     >>> read_table(sample_path("autos.csv"), columns=["make", "price"]).column_names
@@ -52,12 +50,10 @@ def read_table(
 
     pieces = list(_pieces(path, options, columns, hear))
     data = pa.concat_tables([piece.data for piece in pieces])
-    notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
     return replace(
         pieces[0],
         data=data.combine_chunks(),
         source=str(path),
-        notes=notes,
         repairs=merge_repairs(repairs),
     )
 
@@ -100,129 +96,18 @@ def _pieces(
     options: ReadOptions,
     columns: Sequence[str] | None,
     on_event: OnEvent,
-    chunk_rows: int = 65_536,
+    chunk_rows: int = _BATCH_ROWS,
 ) -> Iterator[Table]:
-    """The pieces of all files in order, with the same columns, types and decimal mark."""
-    files = find_files(path)
-    partitions = read_partitions(Path(path), files)
-    wanted: Sequence[str] | None = None
-    if columns is not None:
-        wanted, columns = columns, [name for name in columns if name not in partitions]
-    schema = _common_schema(files, columns)
-    if len(files) > 1 and schema is None:
-        options = _common_decimal(files, options)
-    first: Table | None = None
-    for file in files:
-        if _is_arrow(file):
-            pieces = arrow_tables(file, columns, schema, min(chunk_rows, 65_536))
-        else:
-            pieces = csv_tables(file, options, columns, on_event)
-        for piece in pieces:
-            piece = with_partitions(piece, file, partitions)
-            if first is not None:
-                piece = _aligned(piece, first)
-            first = first or piece
-            if wanted is not None:
-                piece = piece.select(wanted)
-            yield piece
-
-
-def _aligned(piece: Table, first: Table) -> Table:
-    """A piece with the columns of the first file, or `FileReadError` where they differ."""
-    if piece.source == first.source:
-        return piece
-    if set(piece.column_names) != set(first.column_names):
-        odd = sorted(set(piece.column_names) ^ set(first.column_names))[0]
-        has, lacks = (piece, first) if odd in piece.column_names else (first, piece)
-        raise FileReadError(
-            f"{lacks.source}: no column '{odd}', which {has.source} has; give files with the same columns"
-        )
-    return piece.select(first.column_names)
-
-
-def find_files(path: str | Path) -> tuple[Path, ...]:
-    """The files that a path, a glob pattern or a folder stands for, sorted by name."""
-    text = str(path)
-    place = Path(path)
-    if is_stream(place):
-        return (place,)
-    if place.is_dir():
-        found = sorted(
-            file
-            for file in place.rglob("*")
-            if file.suffix.lower() in PARQUET_ENDINGS and not file.name.startswith(("_", "."))
-        )
-        if not found:
-            raise FileReadError(
-                f"{text}: the folder holds no Parquet file; quote a pattern such as '{text}/*.csv'"
-            )
-        return tuple(found)
-    if any(mark in text for mark in "*?[") and not place.exists():
-        found = sorted(
-            file for file in _expand(place) if file.is_file() and not file.name.endswith(REJECTS_ENDING)
-        )
-        if not found:
-            raise FileReadError(f"{text}: no file matches the pattern")
-        kinds = {_is_arrow(file) for file in found}
-        if len(kinds) > 1:
-            raise FileReadError(f"{text}: the pattern matches CSV and other files; match one format")
-        return tuple(found)
-    return (place,)
-
-
-def _expand(pattern: Path) -> Iterator[Path]:
-    """The files that a glob pattern matches."""
-    parts = pattern.parts
-    first = next(place for place, part in enumerate(parts) if any(mark in part for mark in "*?["))
-    return Path(*parts[:first]).glob(str(Path(*parts[first:])))
-
-
-def _is_arrow(path: Path) -> bool:
-    """Whether a file is Parquet or Arrow: by its ending, or where that says nothing by its first bytes."""
-    codec, ending = split_compression(path)
-    if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
-        return True
-    if not is_stream(path) and (
-        ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
-    ):
-        return False
-    with open_bytes(path) as file:
-        return file.read(6).startswith((b"PAR1", b"ARROW1"))
-
-
-def _common_decimal(files: Sequence[Path], options: ReadOptions) -> ReadOptions:
-    """Options with the decimal mark that all CSV files share."""
-    marks: dict[str, Path] = {}
-    for file in files:
-        dialect = sniff(file, options)
-        if dialect.decimal or not dialect.doubt:
-            marks.setdefault(dialect.decimal, file)
-    marks.pop("", None)
-    if len(marks) > 1:
-        raise FileReadError(
-            f"{marks[',']}: has the decimal mark ',', but {marks['.']} has '.'; give --decimal"
-        )
-    return replace(options, decimal=next(iter(marks), None))
-
-
-def _common_schema(files: Sequence[Path], columns: Sequence[str] | None) -> pa.Schema | None:
-    """The types that all Arrow files share, widened where they differ; None for CSV."""
-    if not _is_arrow(files[0]) or len(files) == 1:
-        return None
-    schemas: list[pa.Schema] = []
-    for file in files:
-        schema = arrow_schema(file)
-        missing = set(schema.names) ^ set(schemas[0].names) if schemas else set()
-        if missing:
-            raise FileReadError(
-                f"{file}: column '{sorted(missing)[0]}' is not in this and the first file {files[0]}; "
-                "give files with the same columns"
-            )
-        schemas.append(schema.remove_metadata())
-    try:
-        common = pa.unify_schemas(schemas, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise FileReadError(f"{files[0]}: files differ in type: {str(error).splitlines()[0]}") from None
-    wanted = common.names if columns is None else columns
-    known = [name for name in wanted if common.get_field_index(name) >= 0]
-    return pa.schema([common.field(name) for name in known])
+    """The pieces of all files in order, with the same columns, types and decimal mark; none is empty."""
+    found = find_files(path)
+    for line in found.warnings:
+        on_event(Event(kind="fallback", message=line))
+    parts = plan_parts(found, str(path), options, columns)
+    n_rows = 0
+    for part in parts.files:
+        for piece in part_tables(parts, part, options, columns, on_event, min(chunk_rows, _BATCH_ROWS)):
+            if piece.n_rows:
+                n_rows += piece.n_rows
+                yield piece if columns is None else piece.select(columns)
+    if not n_rows:
+        raise EmptyFileError(f"{path}: has names of columns but no rows")

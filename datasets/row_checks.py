@@ -46,7 +46,7 @@ class Watch:
 
     def doubts(self, batch: pa.RecordBatch) -> bool:
         """Whether a batch holds something that the rules of CSV do not settle."""
-        if self._has_odd_quotes or any(_holds_row(batch, row) for row in self._dialect.header):
+        if self._has_odd_quotes or any(_holds_names(batch, row) for row in self._dialect.header):
             return True
         if self._quotes and not self._dialect.trusts_quotes and _has_rows_in_cells(batch, self._dialect):
             return True
@@ -120,14 +120,28 @@ def _odd_quotes(dialect: Dialect) -> re.Pattern[bytes]:
     )  # fmt: skip
 
 
-def _holds_row(batch: pa.RecordBatch, wanted: Sequence[str]) -> bool:
-    """Whether a row has these cells: the names of the columns again."""
-    same = pc.equal(pc.utf8_trim_whitespace(batch.column(0)), wanted[0])
-    for place in range(1, len(wanted)):
-        if not pc.any(same).as_py():
+def _holds_names(batch: pa.RecordBatch, names: Sequence[str]) -> bool:
+    """Whether a row holds the names of the columns again, in any order."""
+    known = pa.array(names, pa.string())
+    rows = pa.array(range(0))
+    for place in range(len(names)):
+        cells = batch.column(place) if place == 0 else batch.column(place).take(rows)
+        found = pc.indices_nonzero(pc.is_in(pc.utf8_trim_whitespace(cells), value_set=known))
+        rows = found if place == 0 else rows.take(found)
+        if not len(rows):
             return False
-        same = pc.and_(same, pc.equal(pc.utf8_trim_whitespace(batch.column(place)), wanted[place]))
-    return bool(pc.any(same).as_py())
+    return any(
+        is_names([cell.strip() for cell in row.values()], names) for row in batch.take(rows).to_pylist()
+    )
+
+
+def is_names(cells: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the cells of a row are the names of the columns, in any order.
+
+    >>> is_names(["b", "a"], ["a", "b"]), is_names(["a", "a"], ["a", "b"])
+    (True, False)
+    """
+    return sorted(cells) == sorted(names)
 
 
 def _has_rows_in_cells(batch: pa.RecordBatch, dialect: Dialect) -> bool:

@@ -199,9 +199,14 @@ def _column_schema(
     table: Table, name: str, role: Role | None, kind: Kind | None, known: ColumnSchema | None
 ) -> ColumnSchema:
     """One column, inferred where neither the user nor a schema file says what it is."""
-    column = table.column(name)
     if known is not None:
         role = role or known.role
+    if name in table.faults and role == "dropped":
+        return ColumnSchema(name=name, kind="constant", role="dropped", reason="dropped as asked")
+    if name in table.faults and role == "id":
+        return ColumnSchema(name=name, kind="identifier", role="id", reason=table.faults[name])
+    if name in table.faults:
+        raise SchemaError(f"{table.faults[name]}, or leave the column out with --drop")
     if kind is not None:
         schema = _declared(table, ColumnSchema(name=name, kind=kind, reason=f"--{kind}"))
     elif known is not None and role not in ("dropped", "id"):
@@ -211,7 +216,7 @@ def _column_schema(
     elif role == "dropped":
         schema = ColumnSchema(name=name, kind="constant", reason="")
     else:
-        decision = decide_kind(name, column, table.decimal, table.date_order)
+        decision = decide_kind(name, table.column(name), table.decimal, table.date_order)
         if decision.doubt and role not in ("id", "group"):
             raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")
         schema = ColumnSchema(

@@ -15,7 +15,7 @@ from pathlib import Path
 from xrfm_cli.datasets.decimals import DecimalMark, find_decimal, is_number_like
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
 from xrfm_cli.datasets.encodings import SAMPLE_BYTES, decode_head, sniff_encoding
-from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.datasets.errors import EmptyFileError, FileReadError
 from xrfm_cli.datasets.headers import Header, find_header, find_table_start
 from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats
 from xrfm_cli.datasets.quoting import (
@@ -58,12 +58,12 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     with open_bytes(path) as stream:
         head: bytes = stream.read(SAMPLE_BYTES)
     if not head.strip():
-        raise FileReadError(f"{path}: the file is empty")
+        raise EmptyFileError(f"{path}: the file is empty")
     refuse_other_formats(path, head, expected="CSV")
     encoding = options.encoding or sniff_encoding(path, head)
     text = decode_head(path, head, encoding)
     if not text.strip():
-        raise FileReadError(f"{path}: the file is empty")
+        raise EmptyFileError(f"{path}: the file is empty")
     lines = _sample_lines(text, is_complete=len(head) < SAMPLE_BYTES)
     skipped = options.skip_rows or 0
     delimiter = options.delimiter
@@ -97,6 +97,8 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     records = [record for record in sample.records[start:] if record.line not in doubtful]
     header = find_header(path, records or sample.records, width, options, sample.after_blank)
     decimal = _find_decimal(sample, header, start)
+    n_names = len(header.rows) + header.has_ruler
+    has_rows = len(sample.records) > start + n_names or not sample.is_complete
     return Dialect(
         delimiter=sample.style.delimiter,
         encoding=encoding,
@@ -113,6 +115,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
         doubt="" if options.decimal else decimal.doubt,
         numeric_places=() if options.decimal else decimal.numeric_places,
         trusts_quotes=options.quote is not None,
+        has_rows=has_rows,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,8 @@ class Table:
     decimal: str = "."  # the decimal mark of numbers that are text
     repairs: tuple[Repair, ...] = ()  # rows that were left out when the whole table was read
     date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
+    # Columns that cannot be read, with the reason: their cells are empty, and only who needs them must stop.
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -54,12 +56,19 @@ class Table:
         return self._find(name) is not None
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column; a name that does not exist raises `SchemaError` with the nearest one."""
+        """One column; a name that does not exist, or cannot be read, raises `SchemaError`."""
+        found = self.check_name(name)
+        if found in self.faults:
+            raise SchemaError(self.faults[found])
+        return self.data.column(found)
+
+    def check_name(self, name: str) -> str:
+        """The name of a column as the table spells it; raises `SchemaError` with the nearest name for none."""
         found = self._find(name)
         if found is None:
             hint = did_you_mean(name, self.column_names)
             raise SchemaError(f"{self.source}: no column '{name}'.{hint}")
-        return self.data.column(found)
+        return found
 
     def _find(self, name: str) -> str | None:
         """The name of a column as the table spells it."""
@@ -78,4 +87,9 @@ class Table:
     def select(self, names: Iterable[str]) -> Table:
         """The named columns only, in the order given and with the names given."""
         wanted = list(names)
-        return replace(self, data=pa.table([self.column(name) for name in wanted], names=wanted))
+        found = [self.check_name(name) for name in wanted]
+        faults = {
+            name: self.faults[own] for name, own in zip(wanted, found, strict=True) if own in self.faults
+        }
+        data = pa.table([self.data.column(own) for own in found], names=wanted)
+        return replace(self, data=data, faults=faults)

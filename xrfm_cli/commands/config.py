@@ -48,7 +48,10 @@ def gather(
     settings of every command: a file may hold the options of all of them.
     """
     found: dict[str, Given] = {}
-    file = typed.get("config") or environment.get(f"{PREFIX}CONFIG")
+    file = typed.get("config")
+    if file is not None:
+        _refuse_blank(file, "--config")
+    file = file or environment.get(f"{PREFIX}CONFIG")
     in_file = read_config(file, command=command, known=known) if file else {}
     for name, setting in settings.items():
         text = typed.get(name)
@@ -123,10 +126,19 @@ def _parse(setting: Setting, text: Any, place: str) -> Any:
     """The value of a text (or of each text of a repeatable option), errors naming the place."""
     if setting.is_flag:
         return bool(text)
+    for item in text if setting.is_repeatable else [text]:
+        if setting.parse is str:
+            _refuse_blank(item, place or setting.metavar.strip("[]"))
     try:
         return tuple(setting.parse(item) for item in text) if setting.is_repeatable else setting.parse(text)
     except OptionError as fault:
         raise OptionError(f"{place}: {fault}" if place else str(fault)) from fault
+
+
+def _refuse_blank(text: str, place: str) -> None:
+    """Raise `OptionError` for a text without a letter, as a variable that is not set leaves it."""
+    if not text.strip():
+        raise OptionError(f"{place}: is empty; if a variable stands there, it is not set")
 
 
 def _from_variable(setting: Setting, text: str, variable: str) -> str | bool | list[str]:

@@ -1,0 +1,240 @@
+"""The files of one data set put together: which columns they share, in which types and decimal mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from xrfm_cli.datasets.arrow_files import arrow_tables, arrow_types, is_arrow
+from xrfm_cli.datasets.common_types import common_types, convert
+from xrfm_cli.datasets.csv_files import csv_tables
+from xrfm_cli.datasets.dialect import Dialect, ReadOptions
+from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
+from xrfm_cli.datasets.events import OnEvent
+from xrfm_cli.datasets.finding import Found
+from xrfm_cli.datasets.partitions import folder_values
+from xrfm_cli.datasets.sniffing import sniff
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.values import is_text
+
+_MOST_NAMED = 3  # files in one note
+_EXACT_BITS = 32  # of integers that a double holds, all of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of a data set."""
+
+    path: Path
+    folders: Mapping[str, str | None]  # columns that the names of its folders hold
+    dialect: Dialect | None = None  # of text
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of its own columns
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own columns, and behind them those of its folders."""
+        return tuple(dict.fromkeys((*self.types, *self.folders)))
+
+    def has(self, name: str) -> bool:
+        """Whether it has a column of this name."""
+        return name in self.types or name in self.folders
+
+    def type_of(self, name: str) -> pa.DataType:
+        """The type of one of its columns."""
+        return self.types.get(name, pa.string())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The files of a data set that hold rows, and the columns that they have together."""
+
+    files: tuple[Part, ...]
+    names: tuple[str, ...] | None = None  # of all columns; None for a lone Arrow file, which has its own
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # that all files can have
+    faults: Mapping[str, str] = field(default_factory=dict)  # columns that they do not share, and why
+    notes: tuple[str, ...] = ()
+
+
+def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequence[str] | None) -> Parts:
+    """Look at the beginnings of all files; columns that are not among ``columns`` do not matter.
+
+    Files without rows are left out. Raises `FileReadError` where all are, or where decimal marks differ.
+    """
+    parts: list[Part] = []
+    empty: list[EmptyFileError] = []
+    for file in found.files:
+        try:
+            parts.append(_look(file, found, options))
+        except EmptyFileError as error:
+            empty.append(error)
+    if not parts and len(empty) == 1:
+        raise empty[0]
+    if not parts:
+        raise FileReadError(f"{source}: none of its {len(empty)} files holds a row, such as {empty[0]}")
+    parts = _with_one_decimal(parts)
+    notes = (*found.notes, *_empty_notes(source, empty), *_dialect_notes(parts))
+    if len(found.files) == 1 and parts[0].dialect is None:
+        return Parts(files=tuple(parts), notes=notes)
+    known = dict.fromkeys(name for part in parts for name in part.names)
+    for name in columns or ():
+        if name not in known:
+            raise SchemaError(f"{source}: no column '{name}'.{did_you_mean(name, known)}")
+    names = tuple(name for name in known if columns is None or name in columns)
+    agreed = {name: _agree(name, parts) for name in names}
+    return Parts(
+        files=tuple(parts),
+        names=names,
+        types={name: kind for name, kind in agreed.items() if not isinstance(kind, str)},
+        faults={name: fault for name, fault in agreed.items() if isinstance(fault, str)},
+        notes=notes,
+    )
+
+
+def _look(file: Path, found: Found, options: ReadOptions) -> Part:
+    """What the beginning of a file tells; raises `EmptyFileError` where it has no row."""
+    folders = folder_values(file, found.root)
+    if is_arrow(file):
+        types = arrow_types(file) if len(found.files) > 1 else {}
+        return Part(path=file, folders=folders, types=types)
+    dialect = sniff(file, options)
+    if not dialect.has_rows:
+        raise EmptyFileError(f"{file}: has names of columns but no rows")
+    types = dict.fromkeys(dialect.names, pa.string())
+    return Part(path=file, folders=folders, dialect=dialect, types=types)
+
+
+def _with_one_decimal(parts: list[Part]) -> list[Part]:
+    """The files, those of text with the decimal mark that all share."""
+    texts = [(part.path, part.dialect) for part in parts if part.dialect is not None]
+    marks = {dialect.decimal: path for path, dialect in reversed(texts) if dialect.decimal}
+    if len(marks) > 1:
+        raise FileReadError(
+            f"{marks[',']}: has the decimal mark ',', but {marks['.']} has '.'; write both with one mark"
+        )
+    mark = next(iter(marks), "")
+    return [
+        replace(part, dialect=replace(part.dialect, decimal=mark, doubt=""))
+        if mark and part.dialect is not None
+        else part
+        for part in parts
+    ]
+
+
+def _empty_notes(source: str, empty: Sequence[EmptyFileError]) -> list[str]:
+    if not empty:
+        return []
+    more = "; ..." if len(empty) > _MOST_NAMED else ""
+    shown = "; ".join(str(error) for error in empty[:_MOST_NAMED]) + more
+    return [f"{source}: files without rows left out ({len(empty):,}): {shown}"]
+
+
+def _dialect_notes(parts: Sequence[Part]) -> list[str]:
+    """How text files are written, said once of all that are written alike."""
+    alike: dict[str, list[Path]] = {}
+    for part in parts:
+        if part.dialect is not None:
+            alike.setdefault(part.dialect.describe(""), []).append(part.path)
+    return [
+        str(paths[0]) + (f" and {len(paths) - 1:,} more" if len(paths) > 1 else "") + facts
+        for facts, paths in alike.items()
+    ]
+
+
+def _agree(name: str, parts: Sequence[Part]) -> pa.DataType | str:
+    """The type that a column can have in all files, or why there is none."""
+    has = next(part for part in parts if part.has(name))
+    lacks = next((part for part in parts if not part.has(name)), None)
+    if lacks is not None:
+        return f"{lacks.path}: no column '{name}', which {has.path} has; give files with the same columns"
+    firsts: dict[pa.DataType, Part] = {}
+    for part in parts:
+        firsts.setdefault(part.type_of(name), part)
+    kinds = common_types(list(firsts))
+    odd = _unlike(firsts)
+    for kind in kinds:
+        misfit = next((part for part in parts if not _fits(part, name, kind)), None)
+        if misfit is None:
+            return kind
+        odd = next(part for own, part in firsts.items() if own != misfit.type_of(name)), misfit
+    one, other = odd
+    why = ", and no type holds the values of both" if kinds else ""
+    own, earlier = _shown(other, name), _shown(one, name)
+    fact = f"{other.path}: column '{name}' is {own}, but {earlier} in {one.path}{why}"
+    return f"{fact}; write it with one type"
+
+
+def _unlike(firsts: Mapping[pa.DataType, Part]) -> tuple[Part, Part]:
+    """Two files whose types of a column have nothing in common, or the first and the last."""
+    kinds = list(firsts)
+    pairs = ((one, other) for one in kinds for other in kinds if not common_types([one, other]))
+    one, other = next(pairs, (kinds[0], kinds[-1]))
+    return firsts[one], firsts[other]
+
+
+def _shown(part: Part, name: str) -> str:
+    return str(part.types[name]) if name in part.types else "text in the name of its folder"
+
+
+def _fits(part: Part, name: str, kind: pa.DataType) -> bool:
+    """Whether a column's values can be had in a type; they are read where its own type does not tell."""
+    if name not in part.types or part.dialect is not None or _is_wider(part.types[name], kind):
+        return True
+    try:
+        for piece in arrow_tables(part.path, [name]):
+            for chunk in piece.data.column(name).chunks:
+                convert(chunk, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_wider(own: pa.DataType, kind: pa.DataType) -> bool:
+    """Whether ``kind``, one of the `common_types`, holds every value of the type ``own``."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _is_wider(own, kind.value_type)
+    if types.is_dictionary(own):
+        return _is_wider(own.value_type, kind)
+    if own == kind or types.is_null(own) or is_text(own):
+        return True
+    if types.is_floating(kind):
+        return bool(types.is_floating(own) or (types.is_integer(own) and own.bit_width <= _EXACT_BITS))
+    return bool(types.is_integer(kind) or types.is_decimal(kind))
+
+
+def part_tables(
+    parts: Parts,
+    part: Part,
+    options: ReadOptions,
+    columns: Sequence[str] | None,
+    on_event: OnEvent,
+    rows: int,
+) -> Iterator[Table]:
+    """The pieces of one file, with the columns that all files have together, in their order."""
+    if parts.names is None:
+        own = None if columns is None else [name for name in columns if name not in part.folders]
+    else:
+        own = [name for name in parts.names if name in part.types and name not in parts.faults]
+        own = own or list(part.types)[:1]  # for the number of rows
+    if part.dialect is None:
+        pieces = arrow_tables(part.path, own, parts.types, rows)
+    else:
+        pieces = csv_tables(part.path, part.dialect, options, own, on_event)
+    for piece in pieces:
+        yield _completed(piece, part, parts)
+
+
+def _completed(piece: Table, part: Part, parts: Parts) -> Table:
+    """A piece with the columns of its folders, where it has none of that name, and empty ones for faults."""
+    columns = dict(zip(piece.column_names, piece.data.columns, strict=True))
+    for name, value in part.folders.items():
+        if not piece.has_column(name):
+            cells = pa.array([value] * piece.n_rows, pa.string())
+            columns[name] = convert(cells, parts.types.get(name, pa.string()))
+    columns |= {name: pa.nulls(piece.n_rows) for name in parts.faults}
+    names = columns if parts.names is None else parts.names
+    data = pa.table({name: columns[name] for name in names})
+    return replace(piece, data=data, faults=parts.faults, notes=parts.notes)
