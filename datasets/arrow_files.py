@@ -70,7 +70,7 @@ def arrow_tables(
             n_rows += batch.num_rows
             table = pa.Table.from_batches([batch])
             aligned = table if schema is None else table.select(schema.names).cast(schema)
-            yield Table(without_views(aligned), str(path))
+            yield Table(without_views(aligned), str(path), is_typed=True)
     if n_rows == 0:
         raise FileReadError(f"{path}: has columns but no rows")
 

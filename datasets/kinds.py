@@ -8,7 +8,9 @@ category) were called categories by whoever wrote them, and stay so.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,6 +23,7 @@ from xrfm_cli.datasets.units import unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
+    canonical_text,
     is_date,
     is_number,
     is_placeholder,
@@ -32,6 +35,7 @@ from xrfm_cli.datasets.values import (
     tidy_text,
     to_mask,
 )
+from xrfm_cli.datasets.words import word_levels
 
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "identifier", "constant"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -67,9 +71,17 @@ class Decision:
 
 
 def decide_kind(
-    name: str, column: pa.ChunkedArray | pa.Array, decimal: str = ".", date_order: DateOrder | None = None
+    name: str,
+    column: pa.ChunkedArray | pa.Array,
+    decimal: str = ".",
+    date_order: DateOrder | None = None,
+    *,
+    is_typed: bool = False,
 ) -> Decision:
     """The kind of one column and the reason, from its values and its name.
+
+    With ``is_typed``, text is taken as it is: among words, a spelling of missing cells is a word. Among
+    numbers and dates it is a missing cell in any carrier.
 
     >>> decide_kind("stock", pa.array(["12", "?", "7.5"])).reason
     'numbers from 7.5 to 12, 2 distinct; 1 missing'
@@ -80,8 +92,9 @@ def decide_kind(
     """
     marked_category = pa.types.is_dictionary(column.type) and is_number(column.type.value_type)
     array = plain_array(column)
+    words = partial(word_levels, array, decimal, is_typed=is_typed)
     if marked_category:
-        return _decide_words(name, level_values(array, decimal))
+        return _decide_words(name, words())
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
     if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
@@ -92,16 +105,16 @@ def decide_kind(
     if is_date(array.type):
         return _decide_moments(moment_values(array, "iso"), "iso", "")
     if not is_text(array.type):
-        return _decide_words(name, level_values(array))
+        return _decide_words(name, words())
     numbers = parse_numbers(tidy_text(array), decimal)
-    if not numbers.unreadable.any():
+    if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
         return _decide_numbers(name, numbers)  # the usual case, without looking for levels
     levels = level_values(array, decimal)
     return (
         _decide_text_as_numbers(name, levels, decimal)
         or _decide_text_as_moments(array, levels, date_order)
-        or _decide_numbers_with_unit(name, levels, decimal)
-        or _decide_words(name, levels)
+        or _decide_numbers_with_unit(name, levels, decimal, words)
+        or _decide_words(name, words())
     )
 
 
@@ -130,21 +143,23 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision
     return _decide_numbers(name, plain, reason)
 
 
-def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decision | None:
+def _decide_numbers_with_unit(
+    name: str, levels: Levels, decimal: str, words: Callable[[], Levels]
+) -> Decision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
-    words = levels.values.filter(pa.array(~is_placeholder(levels.values)))
-    units = units_of(words)
+    measured = levels.values.filter(pa.array(~is_placeholder(levels.values)))
+    units = units_of(measured)
     if not any(units):
         return None
     if len(units) > 1:
         shown = " and ".join(f"'{unit}'" if unit else "none" for unit in units[:3])
-        decision = _decide_words(name, levels)
+        decision = _decide_words(name, words())
         return replace(
             decision, reason=f"{decision.reason}; numbers with different units, {shown}, are words"
         )
     numbers = parse_numbers(levels.values, decimal, units[0])
     if np.isfinite(numbers.values).sum() < 2 or np.isnan(numbers.values).sum() > len(levels.values) - len(
-        words
+        measured
     ):
         return None
     values = np.append(numbers.values, np.nan)[levels.codes]
@@ -236,8 +251,9 @@ def _decide_words(name: str, levels: Levels) -> Decision:
     missing = int((levels.codes < 0).sum())
     if count == 1 and not missing:
         return Decision(kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'")
-    if count == 2 and boolean_pair(levels.values) is not None:
-        words = " and ".join(f"'{word}'" for word in sorted(levels.values.to_pylist()))
+    canonical = pc.unique(canonical_text(levels.values))
+    if len(canonical) == 2 and boolean_pair(canonical) is not None:
+        words = " and ".join(f"'{word}'" for word in sorted(canonical.to_pylist()))
         return Decision(kind="boolean", reason=f"two values, {words}{_missing_note(missing)}", levels_count=2)
     if count == 0:
         return Decision(kind="constant", reason="every cell is missing")
@@ -259,7 +275,7 @@ def _decide_words(name: str, levels: Levels) -> Decision:
             )
     return Decision(
         kind="categorical",
-        reason=f"text with {count:,} levels{_missing_note(missing)}",
+        reason=f"text with {count:,} levels{_spelling_note(levels.values)}{_missing_note(missing)}",
         levels_count=count,
     )
 
@@ -276,6 +292,12 @@ def boolean_pair(values: pa.Array) -> tuple[str, str] | None:
 
 def _quote_words(values: pa.Array, mask: np.ndarray) -> str:
     return " and ".join(f"'{word}'" for word in values.filter(pa.array(mask)).to_pylist()[:3])
+
+
+def _spelling_note(words: pa.Array) -> str:
+    """Which levels would be missing cells in a text file."""
+    spelling = to_mask(pc.is_null(tidy_text(words)))
+    return f"; {_quote_words(words, spelling)} counts as a level" if spelling.any() else ""
 
 
 def _missing_note(count: int) -> str:

@@ -33,6 +33,7 @@ class Table:
     decimal: str = "."  # the decimal mark of numbers that are text
     repairs: tuple[Repair, ...] = ()  # rows that were left out when the whole table was read
     date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
+    is_typed: bool = False  # whether missing cells are null and text is as it is, unlike in text files
 
     @property
     def column_names(self) -> tuple[str, ...]:

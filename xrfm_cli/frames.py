@@ -49,7 +49,7 @@ def table_of(frame: TableLike) -> Table:
     """
     frame = as_arrow(frame)
     if isinstance(frame, pa.Table):
-        return Table(frame)
+        return Table(frame, is_typed=True)
     if isinstance(frame, pd.DataFrame):
         named = frame.set_axis([str(name) for name in frame.columns], axis=1)
         return Table(pa.Table.from_pandas(named, preserve_index=False).replace_schema_metadata(None))
