@@ -297,7 +297,7 @@ def _quote_words(values: pa.Array, mask: np.ndarray) -> str:
 def _spelling_note(words: pa.Array) -> str:
     """Which levels would be missing cells in a text file."""
     spelling = to_mask(pc.is_null(tidy_text(words)))
-    return f"; {_quote_words(words, spelling)} counts as a level" if spelling.any() else ""
+    return f", {_quote_words(words, spelling)} among them" if spelling.any() else ""
 
 
 def _missing_note(count: int) -> str:
