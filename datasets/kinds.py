@@ -2,7 +2,7 @@
 
 The decision looks at values, never at how they are stored, so that a CSV file and a Parquet file of the same
 table are understood alike. The one exception: numbers that were stored as an Arrow dictionary (a pandas
-category) were called categories by whoever wrote them, and stay so.
+category), as text or not, were called categories by whoever wrote them, and stay so.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def decide_kind(
     >>> decide_kind("day", pa.array(["13.10.2014", "02.10.2014"])).datetime_format
     'day first'
     """
-    marked_category = pa.types.is_dictionary(column.type) and is_number(column.type.value_type)
+    is_marked = pa.types.is_dictionary(column.type)  # numbers in it are names of categories
     array = plain_array(column)
     words = partial(word_levels, array, decimal, is_typed=is_typed)
-    if marked_category:
+    if is_marked and is_number(array.type):
         return _decide_words(name, words())
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
@@ -106,6 +106,9 @@ def decide_kind(
         return _decide_moments(moment_values(array, "iso"), "iso", "")
     if not is_text(array.type):
         return _decide_words(name, words())
+    if is_marked:
+        levels = level_values(array, decimal)
+        return _decide_text_as_moments(array, levels, date_order) or _decide_words(name, words())
     numbers = parse_numbers(tidy_text(array), decimal)
     if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
         return _decide_numbers(name, numbers)  # the usual case, without looking for levels

@@ -211,7 +211,7 @@ def _column_schema(
         schema = ColumnSchema(name=name, kind="constant", reason="")
     else:
         decision = decide_kind(name, column, table.decimal, table.date_order, is_typed=table.is_typed)
-        if decision.doubt and role not in ("id", "group"):
+        if decision.doubt and role not in ("id", "group", "target"):  # these are read as words, dates or not
             raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")
         schema = ColumnSchema(
             name=name,

@@ -105,9 +105,13 @@ def _object_column(name: str, values: NDArray[Any]) -> pa.Array:
     if not present:
         return pa.nulls(len(values))
     convert = _converter(name, present)
-    cells = np.full(len(values), None, dtype=object)
-    cells[~missing] = np.fromiter(convert(present), dtype=object, count=len(present))
-    return _named(name, lambda: pa.array(cells.tolist()))
+
+    def converted() -> pa.Array:
+        cells = np.full(len(values), None, dtype=object)
+        cells[~missing] = np.fromiter(convert(present), dtype=object, count=len(present))
+        return pa.array(cells.tolist())
+
+    return _named(name, converted)
 
 
 def _converter(name: str, present: list[Any]) -> Callable[[list[Any]], Iterable[Any]]:

@@ -205,10 +205,10 @@ class _XRFMEstimator(BaseEstimator, ABC):
         if not len(frame):
             raise ValueError("Found array with 0 sample(s): there is nothing to predict")
         names = column_names(frame)
-        # A file's model finds the columns of a frame by name. Otherwise they are where they were in fit.
-        if not self._is_loaded or (not is_named(frame) and len(names) == self.n_features_in_):
+        if not self._is_loaded:  # a file's model finds the columns of a frame by name, in any order
             validate_data(self, frame, reset=False, skip_check_array=True)
-            names = self._input_names()
+        if not self._is_loaded or (not is_named(frame) and len(names) == self.n_features_in_):
+            names = self._input_names()  # the columns are where they were in fit
         needed = {column.name for column in self.model_.schema.features}
         table = table_of(frame, names=names, unread=set(names) - needed)
         with _as_value_error(self), _threads(self.threads):
