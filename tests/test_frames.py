@@ -18,7 +18,7 @@ from sklearn.exceptions import DataConversionWarning
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import encode_target, fit_encoder, infer_schema
 from xrfm_cli.datasets.target import TargetSchema
-from xrfm_cli.frames import as_frame, table_of
+from xrfm_cli.frames import as_frame, table_of, training_table
 
 ROWS = 24
 NUMBERS = np.random.default_rng(0).normal(size=ROWS).round(2)
@@ -339,6 +339,31 @@ def test_labels_that_cannot_be_are_refused(y: Any, fact: str) -> None:
 def test_numbers_that_cannot_be_are_refused(y: Any, fact: str) -> None:
     with pytest.raises(ValueError, match=fact):
         quick().fit(matrix(), y)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pd.Series(WHOLE + 2, dtype="Float64"),
+        (WHOLE + 2).astype(">i4"),
+        pa.array(WHOLE + 2),
+        Capsule(pa.chunked_array([WHOLE + 2])),
+        pd.Series([Decimal(int(item)) for item in WHOLE + 2], dtype=object),
+    ],
+)
+def test_weights_of_any_type(weights: Any) -> None:
+    table, _, name = training_table(table_of(matrix()), NUMBERS, weights)
+    assert name == "weight"
+    assert table.column("weight").to_pylist() == (WHOLE + 2).tolist()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [pd.Series([1, None] * 12, dtype="Int64"), np.ma.MaskedArray(WHOLE, WHOLE == 0), DAYS, NUMBERS[:3]],
+)
+def test_weights_that_cannot_be_are_refused(weights: Any) -> None:
+    with pytest.raises(ValueError, match="sample_weight"):
+        training_table(table_of(matrix()), NUMBERS, weights)
 
 
 def test_a_label_that_spells_a_missing_cell_is_a_class() -> None:

@@ -53,7 +53,7 @@ def series_column(name: str, series: pd.Series) -> pa.Array | pa.ChunkedArray:
 
 def _category_column(name: str, series: pd.Series) -> pa.Array:
     """A categorical column: a dictionary of numbers or text, which marks it as a category; others plain."""
-    levels = series_column(name, pd.Series(series.dtype.categories))  # type: ignore[union-attr]
+    levels = series_column(name, pd.Series(series.dtype.categories))
     codes = np.asarray(series.cat.codes, dtype=np.int32)
     indices = pa.array(codes, mask=codes < 0)
     if isinstance(levels, pa.ChunkedArray):
@@ -70,7 +70,7 @@ def array_column(name: str, values: NDArray[Any]) -> pa.Array:
     [1.5, nan]
     """
     if isinstance(values, np.ma.MaskedArray):
-        values = np.where(np.ma.getmaskarray(values), None, values.data.astype(object))
+        values = without_mask(values)
     kind = values.dtype.kind
     if kind == "O":
         return _object_column(name, values)
@@ -83,6 +83,20 @@ def array_column(name: str, values: NDArray[Any]) -> pa.Array:
     if kind in "UT":
         return _named(name, lambda: pa.array(values.tolist(), pa.string()))
     return _named(name, lambda: pa.array(np.ascontiguousarray(values.astype(_arrow_dtype(values.dtype)))))
+
+
+def without_mask(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+    """A masked array as a plain one, of objects with None where values are masked.
+
+    >>> without_mask(np.ma.MaskedArray([1, 2], [False, True]))
+    array([1, None], dtype=object)
+    """
+    mask = np.ma.getmaskarray(values)
+    if not mask.any():
+        return values.data
+    cells = values.data.astype(object)
+    cells[mask] = None
+    return cells
 
 
 def _arrow_dtype(kind: np.dtype[Any]) -> np.dtype[Any]:
@@ -122,7 +136,9 @@ def _converter(name: str, present: list[Any]) -> Callable[[list[Any]], Iterable[
     if _are(present, _BOOLEANS):
         return lambda items: map(bool, items)
     if _are(present, _NUMBERS) and not any(isinstance(item, bool) for item in present):
-        are_whole = all(isinstance(item, int | np.integer) and abs(item) < 2**63 for item in present)
+        are_whole = all(
+            isinstance(item, int | np.integer) and -(2**63) <= int(item) < 2**63 for item in present
+        )
         return lambda items: map(int if are_whole else float, items)
     if _are(present, _DURATIONS):
         return lambda items: (pd.Timedelta(item).to_pytimedelta() for item in items)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, check_array, column_or_1d
 
-from xrfm_cli.columns import array_column, series_column
+from xrfm_cli.columns import array_column, series_column, without_mask
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.values import plain_array
 from xrfm_cli.datasets.views import without_views
@@ -114,7 +114,10 @@ def training_table(
     if sample_weight is None:
         return replace(features, data=data), target, None
     weight = free_name("weight", features)
-    weights = _check_sample_weight(sample_weight, np.empty((features.n_rows, 1)), dtype=np.float64)
+    given = _one_column(sample_weight)
+    if np.asarray(given).dtype.kind in "mM":
+        raise ValueError(f"sample_weight is of dtype {given.dtype}; give numbers of 0 or more")
+    weights = _check_sample_weight(given, np.empty((features.n_rows, 1)), dtype=np.float64)
     return replace(features, data=data.append_column(weight, pa.array(weights))), target, weight
 
 
@@ -123,7 +126,7 @@ def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) ->
     if y is None:
         name = type(estimator).__name__
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    found = column_or_1d(_target_array(y), warn=True)
+    found = column_or_1d(_one_column(y), warn=True)
     if len(found) != rows:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: {[rows, len(found)]}")
     missing = np.asarray(pd.isna(found), dtype=bool)
@@ -137,10 +140,10 @@ def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) ->
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
-def _target_array(y: Any) -> Any:
-    """The target of any library as an array; masked values become None."""
+def _one_column(y: Any) -> Any:
+    """One column of any library as an array; masked values become None."""
     if isinstance(y, np.ma.MaskedArray):
-        return np.where(np.ma.getmaskarray(y), None, y.astype(object)) if np.ma.is_masked(y) else y.data
+        return without_mask(y)
     if isinstance(y, np.ndarray) and y.dtype.kind == "T":
         return y.astype(object)
     if isinstance(y, pa.Table) and y.num_columns == 1:
@@ -152,9 +155,9 @@ def _target_array(y: Any) -> Any:
     if hasattr(y, "to_numpy"):
         return y.to_numpy()
     if hasattr(y, "__arrow_c_stream__"):
-        return _target_array(pa.chunked_array(y))
+        return _one_column(pa.chunked_array(y))
     if hasattr(y, "__arrow_c_array__"):
-        return _target_array(pa.array(y))
+        return _one_column(pa.array(y))
     return y
 
 
