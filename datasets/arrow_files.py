@@ -102,7 +102,7 @@ def arrow_tables(
                     for place, field in enumerate(batch.schema)
                 ]
             table = pa.Table.from_arrays(arrays, names=batch.schema.names)
-            yield Table(without_views(table), str(path))
+            yield Table(without_views(table), str(path), is_typed=True)
 
 
 def _is_parquet(path: Path) -> bool:

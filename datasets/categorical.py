@@ -7,28 +7,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from xrfm_cli.datasets.kinds import BOOLEAN_WORDS
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.values import level_values
+from xrfm_cli.datasets.words import find_words, word_levels
 
 
-def look_up_levels(cells: pa.ChunkedArray, decimal: str, known: tuple[str, ...]) -> np.ndarray:
-    """Codes into ``known``, int64 (n,): -1 where missing, -2 where the level is not known.
-
-    >>> look_up_levels(pa.chunked_array([["b", "", "c"]]), ".", ("a", "b")).tolist()
-    [1, -1, -2]
-    """
-    levels = level_values(cells, decimal)
-    places = pc.index_in(levels.values, value_set=pa.array(known, pa.string()))
-    codes = pc.fill_null(places, -2).to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.append(codes, -1)[levels.codes]
-
-
-def level_counts(cells: pa.ChunkedArray, decimal: str) -> tuple[list[str], np.ndarray, int]:
-    """Levels sorted by text, their counts, and how many cells are missing."""
-    levels = level_values(cells, decimal)
+def level_counts(table: Table, name: str) -> tuple[list[str], np.ndarray, int]:
+    """Levels of a column sorted by text, their counts, and how many cells are missing."""
+    levels = word_levels(table.column(name), table.decimal, is_typed=table.is_typed)
     texts = levels.values.to_pylist()
     order = sorted(range(len(texts)), key=texts.__getitem__)
     return [texts[i] for i in order], levels.counts()[order], int((levels.codes < 0).sum())
@@ -64,7 +53,7 @@ class OneHotEncoder:
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
         """Write zeros and ones into ``out`` (n, k) float32 and count what was mended."""
-        codes = look_up_levels(cells, decimal, (*self.levels, *self.rare))
+        codes = find_words(cells, decimal, (*self.levels, *self.rare))
         missing, unseen = codes == -1, codes == -2
         if self.is_single:
             out[:, 0] = np.where(codes >= 0, codes, 0.5)
@@ -159,9 +148,9 @@ def fit_boolean(name: str, cells: pa.ChunkedArray, decimal: str) -> BooleanEncod
     )
 
 
-def fit_one_hot(name: str, cells: pa.ChunkedArray, decimal: str, min_level_count: int) -> OneHotEncoder:
+def fit_one_hot(table: Table, name: str, min_level_count: int) -> OneHotEncoder:
     """Learn the levels that are frequent enough for a column of their own."""
-    texts, counts, n_missing = level_counts(cells, decimal)
+    texts, counts, n_missing = level_counts(table, name)
     pairs = list(zip(texts, counts, strict=True))
     return OneHotEncoder(
         column=name,

@@ -23,6 +23,7 @@ from xrfm_cli.datasets.values import (
     level_values,
     number_values,
     plain_array,
+    tidy_text,
 )
 
 
@@ -44,15 +45,22 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
                 raise SchemaError(f"{table.source}: no column '{name}', which {first.source} has.{hint}")
     faults = {name: fault for table in tables for name, fault in table.faults.items()}
     n_rows = sum(table.n_rows for table in tables)
+    is_typed = any(table.is_typed for table in tables)
     columns = {
-        name: pa.nulls(n_rows) if name in faults else _joined(name, tables) for name in first.column_names
+        name: pa.nulls(n_rows) if name in faults else _joined(name, tables, is_typed=is_typed)
+        for name in first.column_names
     }
-    return replace(first, data=pa.table(columns), faults=faults)
+    return replace(first, data=pa.table(columns), faults=faults, is_typed=is_typed)
 
 
-def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
+def _joined(name: str, tables: tuple[Table, ...], *, is_typed: bool) -> pa.ChunkedArray:
     """One column of all tables, of one type."""
     arrays = [plain_array(table.column(name)) for table in tables]
+    if is_typed:  # text is a word from here on: spellings of missing cells in text files become null
+        arrays = [
+            tidy_text(array) if is_text(array.type) and not table.is_typed else array
+            for array, table in zip(arrays, tables, strict=True)
+        ]
     marks = {table.decimal for table in tables}
     kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
     if len(kinds) <= 1 and (len(marks) == 1 or not any(is_text(kind) for kind in kinds)):

@@ -2,13 +2,15 @@
 
 The decision looks at values, never at how they are stored, so that a CSV file and a Parquet file of the same
 table are understood alike. The one exception: numbers that were stored as an Arrow dictionary (a pandas
-category) were called categories by whoever wrote them, and stay so.
+category), as text or not, were called categories by whoever wrote them, and stay so.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,7 @@ from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
+    canonical_text,
     is_date,
     is_number,
     is_placeholder,
@@ -34,6 +37,7 @@ from xrfm_cli.datasets.values import (
     tidy_text,
     to_mask,
 )
+from xrfm_cli.datasets.words import word_levels
 
 __all__ = ["KINDS", "Decision", "Kind", "decide_kind", "find_unreadable", "is_missing"]
 
@@ -54,9 +58,17 @@ _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
 
 
 def decide_kind(
-    name: str, column: pa.ChunkedArray | pa.Array, decimal: str = ".", date_order: DateOrder | None = None
+    name: str,
+    column: pa.ChunkedArray | pa.Array,
+    decimal: str = ".",
+    date_order: DateOrder | None = None,
+    *,
+    is_typed: bool = False,
 ) -> Decision:
     """The kind of one column and the reason, from its values and its name.
+
+    With ``is_typed``, text is taken as it is: among words, a spelling of missing cells is a word. Among
+    numbers and dates it is a missing cell in any carrier.
 
     >>> decide_kind("stock", pa.array(["12", "?", "7.5"])).reason
     'numbers from 7.5 to 12, 2 distinct; 1 missing'
@@ -65,10 +77,11 @@ def decide_kind(
     >>> decide_kind("day", pa.array(["13.10.2014", "02.10.2014"])).datetime_format
     'day first'
     """
-    marked_category = pa.types.is_dictionary(column.type) and is_number(column.type.value_type)
+    is_marked = pa.types.is_dictionary(column.type)  # numbers in it are names of categories
     array = plain_array(column)
-    if marked_category:
-        return _decide_words(name, level_values(array, decimal))
+    words = partial(word_levels, array, decimal, is_typed=is_typed)
+    if is_marked and is_number(array.type):
+        return _decide_words(name, words())
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
     if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
@@ -79,16 +92,19 @@ def decide_kind(
     if is_date(array.type):
         return decide_moments(array, "iso", "")
     if not is_text(array.type):
-        return _decide_words(name, level_values(array))
+        return _decide_words(name, words())
+    if is_marked:
+        levels = level_values(array, decimal)
+        return decide_text_as_moments(array, levels, date_order) or _decide_words(name, words())
     numbers = parse_numbers(tidy_text(array), decimal)
-    if not numbers.unreadable.any():
+    if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
         return _decide_numbers(name, numbers)  # the usual case, without looking for levels
     levels = level_values(array, decimal)
     return (
         _decide_text_as_numbers(name, levels, decimal)
         or decide_text_as_moments(array, levels, date_order)
-        or _decide_numbers_with_unit(name, levels, decimal)
-        or _with_note(_decide_words(name, levels), near_miss_note(levels, decimal))
+        or _decide_numbers_with_unit(name, levels, decimal, words)
+        or _with_note(_decide_words(name, words()), near_miss_note(levels, decimal))
     )
 
 
@@ -123,18 +139,20 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str =
     return replace(_decide_numbers(name, plain, reason), unit=unit)
 
 
-def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decision | None:
+def _decide_numbers_with_unit(
+    name: str, levels: Levels, decimal: str, words: Callable[[], Levels]
+) -> Decision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
-    words = levels.values.filter(pa.array(~is_placeholder(levels.values)))
-    units = units_of(words)
-    if not units and len(words):
-        shaped = may_have_unit(words)
-        units = units_of(words.filter(pa.array(shaped))) if shaped.mean() > 1 - _MOST_ODD_SHARE else ()
+    measured = levels.values.filter(pa.array(~is_placeholder(levels.values)))
+    units = units_of(measured)
+    if not units and len(measured):
+        shaped = may_have_unit(measured)
+        units = units_of(measured.filter(pa.array(shaped))) if shaped.mean() > 1 - _MOST_ODD_SHARE else ()
     if not any(units):
         return None
     if len(units) > 1:
         shown = " and ".join(f"'{unit}'" if unit else "none" for unit in units[:3])
-        decision = _decide_words(name, levels)
+        decision = _decide_words(name, words())
         return replace(
             decision, reason=f"{decision.reason}; numbers with different units, {shown}, are words"
         )
@@ -186,8 +204,9 @@ def _decide_words(name: str, levels: Levels) -> Decision:
     missing = int((levels.codes < 0).sum())
     if count == 1 and not missing:
         return Decision(kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'")
-    if count == 2 and boolean_pair(levels.values) is not None:
-        words = " and ".join(f"'{word}'" for word in sorted(levels.values.to_pylist()))
+    canonical = pc.unique(canonical_text(levels.values))
+    if len(canonical) == 2 and boolean_pair(canonical) is not None:
+        words = " and ".join(f"'{word}'" for word in sorted(canonical.to_pylist()))
         return Decision(kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2)
     if count == 0:
         return Decision(kind="constant", reason="every cell is missing")
@@ -209,7 +228,7 @@ def _decide_words(name: str, levels: Levels) -> Decision:
             )
     return Decision(
         kind="categorical",
-        reason=f"text with {count:,} levels{missing_note(missing)}",
+        reason=f"text with {count:,} levels{_spelling_note(levels.values)}{missing_note(missing)}",
         levels_count=count,
     )
 
@@ -226,6 +245,12 @@ def boolean_pair(values: pa.Array) -> tuple[str, str] | None:
 
 def _quote_words(values: pa.Array, mask: np.ndarray) -> str:
     return " and ".join(f"'{word}'" for word in values.filter(pa.array(mask)).to_pylist()[:3])
+
+
+def _spelling_note(words: pa.Array) -> str:
+    """Which levels would be missing cells in a text file."""
+    spelling = to_mask(pc.is_null(tidy_text(words)))
+    return f", {_quote_words(words, spelling)} among them" if spelling.any() else ""
 
 
 def _show(value: float) -> str:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets.schema import TableSchema
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.values import level_values, number_values
+from xrfm_cli.datasets.values import number_values
+from xrfm_cli.datasets.words import word_levels
 
 LEAST_ROWS = 50  # fewer agree by chance
 LEAST_DISTINCT = 20  # values of a numeric target: fewer are easily ordered by another column
@@ -55,7 +56,7 @@ def _tells_value(table: Table, name: str, unit: str, truth: NDArray[np.float64])
 
 def _tells_class(table: Table, name: str, unit: str, truth: NDArray[np.float64]) -> bool:
     """Whether every level of a column has one class."""
-    levels = level_values(table.column(name), table.decimal)
+    levels = word_levels(table.column(name), table.decimal, is_typed=table.is_typed)
     known = (levels.codes >= 0) & (truth >= 0)
     codes, classes = levels.codes[known], truth[known].astype(np.int64)
     if len(codes) < LEAST_ROWS or len(codes) < LEVEL_ROWS * len(np.unique(codes)):

@@ -23,6 +23,7 @@ from xrfm_cli.datasets.kinds import (
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import is_date, is_number, level_values, number_values, plain_array
+from xrfm_cli.datasets.words import word_levels
 
 Role = Literal["feature", "target", "weight", "group", "time", "id", "dropped"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -216,8 +217,10 @@ def _column_schema(
     elif role == "dropped":
         schema = ColumnSchema(name=name, kind="constant", reason="")
     else:
-        decision = decide_kind(name, table.column(name), table.decimal, table.date_order)
-        if decision.doubt and role not in ("id", "group"):
+        decision = decide_kind(
+            name, table.column(name), table.decimal, table.date_order, is_typed=table.is_typed
+        )
+        if decision.doubt and role not in ("id", "group", "target"):  # these are read as words, dates or not
             raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")
         schema = ColumnSchema(
             name=name,
@@ -243,8 +246,10 @@ def _declared(table: Table, told: ColumnSchema) -> ColumnSchema:
             f"{told.reason}: column '{name}' is a feature, but nothing is learned from kind \"{kind}\"; give "
             'it another kind, or the role "dropped"'
         )
-    counted = kind in ("numeric", "boolean", "categorical")
-    levels = level_values(column, table.decimal).values if counted else pa.array([], pa.string())
+    levels = pa.array([], pa.string())
+    if kind in ("numeric", "boolean", "categorical"):
+        keeps_words = table.is_typed and kind == "categorical"
+        levels = word_levels(column, table.decimal, is_typed=keeps_words).values
     if kind == "boolean" and boolean_pair(levels) is None:
         raise SchemaError(
             f"{table.source}: column '{name}' has not two values that mean no and yes; {way_out}"

@@ -36,6 +36,7 @@ class Table:
     date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
     # Columns that cannot be read, with the reason: their cells are empty, and only who needs them must stop.
     faults: Mapping[str, str] = field(default_factory=dict)
+    is_typed: bool = False  # whether missing cells are null and text is as it is, unlike in text files
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ class Table:
         return self.data.column(found)
 
     def check_name(self, name: str) -> str:
-        """The name of a column as the table spells it; raises `SchemaError` with the nearest name for none."""
+        """The name of a column as the table spells it, or `SchemaError` with the nearest name."""
         found = self._find(name)
         if found is None:
             hint = did_you_mean(name, self.column_names)

@@ -79,7 +79,7 @@ def infer_target(
     place = f"{table.source}: target '{name}'"
     if is_date(array.type) or pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
         raise TargetError(f"{place} holds {array.type}, which cannot be predicted; choose numbers or classes")
-    levels = _label_levels(array, table.decimal)
+    levels = _label_levels(array, table.decimal, is_typed=table.is_typed)
     present = int((levels.codes >= 0).sum())
     if present == 0:
         raise TargetError(f"{place} is missing in every row; choose another column")
@@ -189,11 +189,14 @@ def _target_array(table: Table, name: str) -> pa.Array:
         raise TargetError(str(error)) from None
 
 
-def _label_levels(array: pa.Array, decimal: str) -> Levels:
+def _label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
     """Labels as levels keyed by canonical text; text that is no number or boolean keeps its spelling."""
     levels = level_values(array, decimal)
-    if not is_text(array.type) or not len(levels.values):
+    if not is_text(array.type):
         return levels
+    spelled = array if is_typed else tidy_text(array)
+    if not len(levels.values):
+        return _spelled_levels(spelled)
     numbers = parse_numbers(levels.values, decimal)
     marks = numbers.unreadable & is_placeholder(levels.values)
     if marks.any() and not (numbers.unreadable & ~marks).any() and (~numbers.unreadable).sum() > 1:
@@ -202,10 +205,15 @@ def _label_levels(array: pa.Array, decimal: str) -> Levels:
         numbers.unreadable.any()
         or pc.any(pc.match_substring_regex(tidy_text(array), r"^[+-]?0[0-9]")).as_py()
     ):
-        raw = tidy_text(array).dictionary_encode()
-        codes = pc.fill_null(raw.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return Levels(values=raw.dictionary, codes=codes)
+        return _spelled_levels(spelled)
     return levels
+
+
+def _spelled_levels(text: pa.Array) -> Levels:
+    """Text as levels, each spelling one of its own."""
+    encoded = text.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return Levels(values=encoded.dictionary, codes=codes)
 
 
 def _without(levels: Levels, marks: np.ndarray) -> Levels:
@@ -262,12 +270,17 @@ def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
     levels = level_values(array, table.decimal)
     keys = {_lookup_key(label): code for code, label in enumerate(target.classes)}
     exact = {label: code for code, label in enumerate(target.classes) if isinstance(label, str)}
+    tidy = levels.values
     if is_text(array.type) and exact:
-        raw = tidy_text(array).dictionary_encode()
-        codes = pc.fill_null(raw.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        levels = Levels(values=raw.dictionary, codes=codes)
-    texts = levels.values.to_pylist()
-    found = [exact.get(text, keys.get(_lookup_key(text), _absent(text, exact))) for text in texts]
+        levels = _spelled_levels(array)
+        tidy = tidy_text(levels.values)
+    found = []
+    for spelled, text in zip(levels.values.to_pylist(), tidy.to_pylist(), strict=True):
+        # A label letter by letter is that class; anything else is read as in a text file.
+        known = exact.get(spelled, exact.get(text))
+        if known is None:
+            known = -1 if text is None else keys.get(_lookup_key(text), _absent(text, exact))
+        found.append(known)
     return np.append(np.array(found, dtype=np.int64), -1)[levels.codes]
 
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.datasets.categorical import level_counts, look_up_levels
+from xrfm_cli.datasets.categorical import level_counts
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.words import find_words
 
 _FOLDS = 5
 _MAX_OUTPUTS = 10
@@ -45,8 +47,8 @@ class TargetEncoder:
         return (*means, f"{self.column} frequency")
 
     def codes(self, cells: pa.ChunkedArray, decimal: str) -> np.ndarray:
-        """Rows of ``table`` for each cell, int64 (n,), with -1 and -2 as `look_up_levels` gives them."""
-        return look_up_levels(cells, decimal, self.levels)
+        """Rows of ``table`` for each cell, int64 (n,), with -1 and -2 as `find_words` gives them."""
+        return find_words(cells, decimal, self.levels)
 
     def rows(self, codes: np.ndarray) -> np.ndarray:
         """Rows of ``table``: missing cells have their own if training had any, else that of unseen levels."""
@@ -80,20 +82,19 @@ class TargetEncoder:
 
 
 def fit_target_encoder(
+    table: Table,
     name: str,
-    cells: pa.ChunkedArray,
-    decimal: str,
     target: np.ndarray,  # float64 (n, c)
     weights: np.ndarray | None,
     generator: np.random.Generator,
 ) -> tuple[TargetEncoder, np.ndarray]:
     """Learn the encoder; the second value is the cross-fitted encoding of these rows, float32 (n, k)."""
-    texts, counts, n_missing = level_counts(cells, decimal)
+    texts, counts, n_missing = level_counts(table, name)
     outputs = _independent_outputs(target)
     weight = (
         np.ones(len(outputs)) if weights is None else weights * (np.count_nonzero(weights) / weights.sum())
     )
-    codes = look_up_levels(cells, decimal, tuple(texts))
+    codes = find_words(table.column(name), table.decimal, tuple(texts))
     has_missing = n_missing > 0
     n_levels = len(texts) + has_missing
     codes = np.where(codes == -1, len(texts), codes)
@@ -112,8 +113,8 @@ def fit_target_encoder(
     all_counts = np.append(counts, n_missing) if has_missing else counts
     frequency = np.array([math.log(max(int(count), 1)) for count in [*all_counts, 1]])
     frequency = _scaled(frequency, frequency[codes], weight)
-    table = np.column_stack([scaled, frequency]).astype(np.float32)
-    encoder = TargetEncoder(column=name, levels=tuple(texts), has_missing=has_missing, table=table)
+    means = np.column_stack([scaled, frequency]).astype(np.float32)
+    encoder = TargetEncoder(column=name, levels=tuple(texts), has_missing=has_missing, table=means)
     x = np.column_stack([crossed, frequency[codes]]).astype(np.float32)
     return encoder, x
 

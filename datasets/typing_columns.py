@@ -9,7 +9,8 @@ import pyarrow as pa
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.schema import ColumnSchema, TableSchema
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.values import is_text, level_values, number_values, plain_array
+from xrfm_cli.datasets.values import is_text, number_values, plain_array
+from xrfm_cli.datasets.words import word_levels
 
 
 def typed_table(table: Table, schema: TableSchema) -> Table:
@@ -42,7 +43,7 @@ def _typed(table: Table, column: ColumnSchema) -> pa.Array:
         moments = moment_values(cells, column.datetime_format or "iso")
         return pa.array(moments.values, mask=~moments.valid).cast(pa.timestamp("us"))
     if column.kind in ("categorical", "boolean"):
-        levels = level_values(cells, table.decimal)
+        levels = word_levels(cells, table.decimal, is_typed=table.is_typed)
         codes = pa.array(levels.codes, mask=levels.codes < 0).cast(pa.int32())
         return pa.DictionaryArray.from_arrays(codes, levels.values)
     return plain_array(cells)

@@ -9,7 +9,8 @@ from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.datasets.scale import to_order_one
 from xrfm_cli.datasets.schema import TableSchema
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.values import level_values, number_values
+from xrfm_cli.datasets.values import number_values
+from xrfm_cli.datasets.words import word_levels
 
 LEAST_MEAN = 1e-6  # below, and above its inverse, a weight cannot be meant as a number of rows
 LEAST_SHARE = 1e-12  # of the largest weight; sums of 32 bits have seven digits
@@ -58,7 +59,7 @@ def read_groups(table: Table, schema: TableSchema) -> np.ndarray | None:
     if not columns:
         return None
     name = columns[0].name
-    codes = level_values(table.column(name), table.decimal).codes
+    codes = word_levels(table.column(name), table.decimal, is_typed=table.is_typed).codes
     _refuse_missing(table, name, "group", codes < 0)
     return codes
 

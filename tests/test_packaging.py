@@ -19,7 +19,11 @@ FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md"
 JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "*.so")
 
 
-BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, f'build_{sys.argv[1]}')('dist'))"
+BUILD = """
+import sys
+from setuptools import build_meta
+print(getattr(build_meta, f"build_{sys.argv[1]}")("dist"))
+"""
 
 
 def build(kind: str, tree: Path) -> Path:

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import ColumnSchema, Kind, Table, TableSchema, typed_table
-from xrfm_cli.datasets.categorical import boolean_values, level_counts, look_up_levels
+from xrfm_cli.datasets.categorical import boolean_values, level_counts
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.values import as_text, is_text, number_values, plain_array, tidy_text
+from xrfm_cli.datasets.words import find_words
 
 BINS = 10  # of numbers: the usual number of a population stability index
 # Levels of categories that have a bin, the others share one: at most so many, and none so rare that its count
@@ -118,7 +119,7 @@ class ColumnProfile:
         if self.kind == "boolean":
             codes = boolean_values(cells, table.decimal)
         else:
-            codes = look_up_levels(cells, table.decimal, self.levels)
+            codes = find_words(cells, table.decimal, self.levels)
         others = len(self.levels)
         return np.where(codes == -1, others + 1, np.where(codes < 0, others, codes))
 
@@ -180,7 +181,7 @@ def _levels(table: Table, column: ColumnSchema) -> tuple[str, ...]:
         return BOOLEANS
     if column.kind != "categorical":
         return ()
-    texts, counts, _ = level_counts(table.column(column.name), table.decimal)
+    texts, counts, _ = level_counts(table, column.name)
     first = np.sort(np.argsort(-counts, kind="stable")[:MAX_LEVELS])
     least = max(LEAST_ROWS, LEAST_SHARE * table.n_rows)
     return tuple(texts[place] for place in first if counts[place] >= least)

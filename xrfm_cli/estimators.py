@@ -9,20 +9,23 @@ same as from the command.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
+from xrfm_cli.columns import array_column
 from xrfm_cli.cores import usable_cores
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
 from xrfm_cli.datasets.errors import InputError, OptionError
@@ -30,7 +33,17 @@ from xrfm_cli.datasets.kinds import Kind
 from xrfm_cli.datasets.schema import ColumnSchema
 from xrfm_cli.datasets.schema_file import read_schema_file
 from xrfm_cli.durations import parse_duration
-from xrfm_cli.frames import ColumnLike, TableLike, as_arrow, checked_target, table_of, training_table
+from xrfm_cli.frames import (
+    ColumnLike,
+    TableLike,
+    as_frame,
+    checked_target,
+    column_names,
+    is_named,
+    plain_labels,
+    table_of,
+    training_table,
+)
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
@@ -44,7 +57,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
     """What the two estimators share."""
 
     model_: FittedModel
-    _is_loaded: bool
+    _is_loaded: bool = False
 
     def __init__(
         self,
@@ -103,14 +116,17 @@ class _XRFMEstimator(BaseEstimator, ABC):
         them by a split of ``X``. Raises ValueError, in the words of the command, for data that cannot be
         learned from.
         """
-        X = as_arrow(X)  # noqa: N806
-        features = table_of(X)
+        frame = as_frame(X)
+        with _as_value_error(self):
+            described = self._described_columns()
+        unread = {*self.drop, *(column.name for column in described if column.role == "dropped")}
+        features = table_of(frame, unread=unread)
         self._is_loaded = False
-        validate_data(self, X, skip_check_array=True)
+        validate_data(self, frame, skip_check_array=True)
         if features.n_rows < 2:
             raise ValueError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
-        with _as_value_error(), compute_threads(self.threads, most=usable_cores()):
+        with _as_value_error(self), compute_threads(self.threads, most=usable_cores()):
             table, target_name, weight = training_table(features, target_values, sample_weight)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
             target = self._target_schema(target_name, target_values, target_values[is_counted])
@@ -122,11 +138,13 @@ class _XRFMEstimator(BaseEstimator, ABC):
                 ids=tuple(self.id),
                 drop=tuple(self.drop),
                 categorical=tuple(self.categorical),
-                numeric=(*self.numeric, *self._plain_numbers(X, features)),
+                numeric=(*self.numeric, *self._plain_numbers(frame, features)),
                 datetime=tuple(self.datetime),
             )
-            schema = infer_schema(table, overrides, self._described(target, weight))
-            judging = None if valid is None else self._judging_table(*valid, is_weighted=weight is not None)
+            schema = infer_schema(table, overrides, self._described_schema(described, target, weight))
+            judging = None
+            if valid is not None:
+                judging = self._judging_table(*valid, unread=unread, is_weighted=weight is not None)
             self.model_ = fit_model(table, schema, target, self._config(), valid=judging)
         self.__dict__.pop("_importances", None)
         return self
@@ -157,7 +175,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
 
         It takes tables with the model's columns in any order and ignores others, as ``xrfm predict`` does.
         """
-        with _as_value_error():
+        with _as_value_error(cls()):
             model = load_model(Path(path), device=device)
         estimator = cls(device=device)
         estimator._adopt(model.target, path)
@@ -184,44 +202,62 @@ class _XRFMEstimator(BaseEstimator, ABC):
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predictions in the same fixed blocks as the command's, so that both give the same numbers."""
         check_is_fitted(self)
-        X = as_arrow(X)  # noqa: N806
-        table = table_of(X)
-        if not table.n_rows:
+        frame = as_frame(X)
+        if not len(frame):
             raise ValueError("Found array with 0 sample(s): there is nothing to predict")
-        if not getattr(self, "_is_loaded", False):  # a file's model finds its columns itself, by name
-            validate_data(self, X, reset=False, skip_check_array=True)
-        with _as_value_error(), compute_threads(self.threads, most=usable_cores()):
+        names = column_names(frame)
+        if not self._is_loaded:  # a file's model finds the columns of a frame by name, in any order
+            validate_data(self, frame, reset=False, skip_check_array=True)
+        if not self._is_loaded or (not is_named(frame) and len(names) == self.n_features_in_):
+            names = self._input_names()  # the columns are where they were in fit
+        needed = {column.name for column in self.model_.schema.features}
+        table = table_of(frame, names=names, unread=set(names) - needed)
+        with _as_value_error(self), compute_threads(self.threads, most=usable_cores()):
             return [self.model_.predict(block, interval=interval) for block in in_blocks([table])]
 
     def _input_names(self) -> list[str]:
         return [item.name for item in self.model_.schema.columns if item.role not in ("target", "weight")]
 
-    def _described(self, target: TargetSchema, weight: str | None) -> TableSchema | None:
-        """The columns as the file ``schema`` has them; its target and weight are those given to ``fit``."""
+    def _described_columns(self) -> tuple[ColumnSchema, ...]:
+        """The columns as the file ``schema`` has them; none without one."""
         if self.schema is None:
-            return None
+            return ()
         found = read_schema_file(Path(self.schema))
         if found is None:
             raise OptionError(f"--schema {self.schema}: there is no such file; xrfm fit --schema writes one")
-        kept = [column for column in found.columns if column.role not in ("target", "weight")]
+        return found.columns
+
+    def _described_schema(
+        self, described: Sequence[ColumnSchema], target: TargetSchema, weight: str | None
+    ) -> TableSchema | None:
+        """The schema of a file, with the target and the weight that are given to ``fit``."""
+        if self.schema is None:
+            return None
+        kept = [column for column in described if column.role not in ("target", "weight")]
         kind: Kind = "categorical" if target.classes else "numeric"
         kept.append(ColumnSchema(name=target.name, kind=kind, role="target", reason=str(self.schema)))
         if weight is not None:
             kept.append(ColumnSchema(name=weight, kind="numeric", role="weight", reason=str(self.schema)))
         return TableSchema(columns=tuple(kept))
 
-    def _judging_table(self, X: TableLike, y: ColumnLike, *, is_weighted: bool) -> Table:  # noqa: N803
+    def _judging_table(
+        self,
+        X: TableLike,  # noqa: N803
+        y: ColumnLike,
+        *,
+        unread: Container[str],
+        is_weighted: bool,
+    ) -> Table:
         """Rows that judge, with their targets; each counts once where the training rows have weights."""
-        X = as_arrow(X)  # noqa: N806
-        features = table_of(X)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        frame = as_frame(X)
+        validate_data(self, frame, reset=False, skip_check_array=True)
+        features = table_of(frame, unread=unread)
         weights = np.ones(features.n_rows) if is_weighted else None
         return training_table(features, self._checked_target(y, features.n_rows), weights)[0]
 
-    def _plain_numbers(self, X: Any, features: Table) -> tuple[str, ...]:  # noqa: N803
+    def _plain_numbers(self, frame: Any, features: Table) -> tuple[str, ...]:
         """The columns of an array of numbers: nothing in them is a category or an identifier."""
-        is_frame = hasattr(X, "columns") or hasattr(X, "column_names")
-        if self.schema is not None or is_frame or np.asarray(X).dtype.kind not in "iuf":
+        if self.schema is not None or is_named(frame) or frame.dtype.kind not in "iuf":
             return ()
         told = (*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id)
         named = {*told, self.group, self.time}
@@ -289,7 +325,13 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
         return TargetSchema(name=name, task="regression", reason="a regressor was asked for")
 
     def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
-        return checked_target(self, y, rows).astype(np.float64)
+        found = checked_target(self, y, rows)
+        try:
+            found = found.astype(np.float64)
+        except TypeError as fault:
+            raise ValueError(f"y holds {type(found[0]).__name__}, and a regressor needs numbers") from fault
+        assert_all_finite(found, input_name="y")
+        return found
 
     def _adopt(self, target: TargetSchema, path: str | Path) -> None:
         if target.task != "regression":
@@ -329,7 +371,7 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
         if len(np.unique(counted)) < 2:
             raise ValueError(f"the target has one class only, {y[0]!r}; a classifier needs two")
         self.classes_ = np.unique(y)
-        classes = self.classes_.tolist()
+        classes = array_column(name, self.classes_).to_pylist()  # as values of Python, which a file can hold
         if self.positive is not None:
             if len(classes) != 2 or self.positive not in classes:
                 raise ValueError(f"positive={self.positive!r}: must be one of two classes, not of {classes}")
@@ -344,7 +386,7 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
         )
 
     def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
-        found = checked_target(self, y, rows)
+        found = plain_labels(checked_target(self, y, rows))
         check_classification_targets(found)
         return found
 
@@ -355,9 +397,15 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
 
 
 @contextmanager
-def _as_value_error() -> Iterator[None]:
-    """Let bad input raise what scikit-learn's callers expect, with our message."""
+def _as_value_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Let bad input raise what scikit-learn's callers expect, with our message; options become arguments."""
     try:
         yield
     except InputError as fault:
-        raise ValueError(str(fault)) from fault
+        message = str(fault)
+        for name in estimator.get_params():
+            message = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", name, message)
+        raise ValueError(message) from fault
+    except pa.ArrowException as fault:
+        fact = str(fault).splitlines()[0]
+        raise ValueError(f"a column has a type that cannot be read ({fact}); convert or drop it") from fault

@@ -5,6 +5,8 @@ Whatever speaks Arrow's PyCapsule interface (polars, DuckDB, ibis, pyarrow itsel
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
@@ -15,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, check_array, column_or_1d
 
+from xrfm_cli.columns import array_column, series_column, without_mask
 from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.values import plain_array
 from xrfm_cli.datasets.views import without_views
 
 
@@ -30,31 +34,75 @@ TableLike: TypeAlias = pd.DataFrame | pa.Table | ArrowStream | ArrayLike
 ColumnLike: TypeAlias = pd.Series | pa.ChunkedArray | pa.Array | ArrayLike
 
 
-def as_arrow(frame: TableLike) -> Any:
-    """Frames of other libraries as a pyarrow Table; DataFrames of pandas and arrays as they are.
+def as_frame(data: TableLike) -> Any:
+    """A DataFrame of pandas as it is, records as one, frames of other libraries as a pyarrow Table.
 
-    >>> as_arrow(pa.table({"age": [41]}).to_reader()).column_names
+    Everything else is an array with two dimensions; what is not raises scikit-learn's errors.
+
+    >>> as_frame(pa.table({"age": [41]}).to_reader()).column_names
     ['age']
     """
-    if isinstance(frame, pd.DataFrame) or not hasattr(frame, "__arrow_c_stream__"):
-        return frame
-    return without_views(pa.table(frame))
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, np.ndarray) and data.dtype.names is not None and data.ndim == 1:
+        return pd.DataFrame({name: pd.Series(data[name]) for name in data.dtype.names})
+    if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series | pa.ChunkedArray):
+        return without_views(pa.table(data))
+    found = check_array(data, dtype=None, ensure_all_finite=False)
+    if isinstance(data, np.ma.MaskedArray):  # scikit-learn would take what lies under the mask
+        return np.ma.MaskedArray(found, mask=np.ma.getmaskarray(data))
+    return found
 
 
-def table_of(frame: TableLike) -> Table:
+def table_of(data: TableLike, *, names: Sequence[str] | None = None, unread: Container[str] = ()) -> Table:
     """The columns of a data frame or of a two-dimensional array.
+
+    ``names`` are given to the columns by their place. The columns in ``unread`` become empty, so they may
+    hold anything.
 
     >>> table_of(np.zeros((2, 3))).column_names
     ('x0', 'x1', 'x2')
     """
-    frame = as_arrow(frame)
+    frame = as_frame(data)
+    names = column_names(frame) if names is None else names
+    _check_names(names)
+    columns = [
+        pa.nulls(len(frame)) if name in unread else _column(frame, place, name)
+        for place, name in enumerate(names)
+    ]
+    return Table(pa.Table.from_arrays(columns, names=list(names)), is_typed=True)
+
+
+def column_names(frame: Any) -> list[str]:
+    """The names of the columns of what `as_frame` returned; an array's are ``x0 x1 ...``."""
     if isinstance(frame, pa.Table):
-        return Table(frame)
+        return list(frame.column_names)
     if isinstance(frame, pd.DataFrame):
-        named = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        return Table(pa.Table.from_pandas(named, preserve_index=False).replace_schema_metadata(None))
-    matrix = check_array(frame, dtype=None, ensure_all_finite=False)
-    return Table(pa.table({f"x{place}": arrow_column(matrix[:, place]) for place in range(matrix.shape[1])}))
+        return [str(name) for name in frame.columns]
+    return [f"x{place}" for place in range(frame.shape[1])]
+
+
+def _column(frame: Any, place: int, name: str) -> pa.Array | pa.ChunkedArray:
+    """One column of what `as_frame` returned."""
+    if isinstance(frame, pa.Table):
+        return frame.column(place)
+    if isinstance(frame, pd.DataFrame):
+        return series_column(name, frame.iloc[:, place])
+    return array_column(name, frame[:, place])
+
+
+def is_named(frame: Any) -> bool:
+    """Whether the columns of what `as_frame` returned have names of their own."""
+    return isinstance(frame, pa.Table | pd.DataFrame)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse a frame without columns, and one with two columns of a name."""
+    if not names:
+        raise ValueError("Found array with 0 feature(s): there is no column to learn from")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"{count} columns are named '{name}'; rename them or leave all but one out")
 
 
 def training_table(
@@ -62,11 +110,14 @@ def training_table(
 ) -> tuple[Table, str, str | None]:
     """The features with the target and the weights as columns of their own; their names as well."""
     target = free_name("target", features)
-    data = features.data.append_column(target, arrow_column(y))
+    data = features.data.append_column(target, array_column(target, y))
     if sample_weight is None:
         return replace(features, data=data), target, None
     weight = free_name("weight", features)
-    weights = _check_sample_weight(sample_weight, np.empty((features.n_rows, 1)), dtype=np.float64)
+    given = _one_column(sample_weight)
+    if np.asarray(given).dtype.kind in "mM":
+        raise ValueError(f"sample_weight is of dtype {given.dtype}; give numbers of 0 or more")
+    weights = _check_sample_weight(given, np.empty((features.n_rows, 1)), dtype=np.float64)
     return replace(features, data=data.append_column(weight, pa.array(weights))), target, weight
 
 
@@ -75,13 +126,71 @@ def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) ->
     if y is None:
         name = type(estimator).__name__
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    if isinstance(y, pa.Array):
-        y = pa.chunked_array([y])  # whose to_numpy copies what it must
-    found = column_or_1d(y.to_numpy() if hasattr(y, "to_numpy") else y, warn=True)
-    assert_all_finite(found, input_name="y")
+    found = column_or_1d(_one_column(y), warn=True)
     if len(found) != rows:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: {[rows, len(found)]}")
-    return found
+    missing = np.asarray(pd.isna(found), dtype=bool)
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0]) + 1
+        raise ValueError(f"Input y contains NaN: row {row} has no value; leave out the rows without one")
+    if found.dtype.kind in "mMcV":
+        fact = "Complex data not supported" if found.dtype.kind == "c" else "Unknown label type"
+        raise ValueError(f"{fact}: y is of dtype {found.dtype}; give numbers, booleans or text")
+    assert_all_finite(found, input_name="y")
+    return found.astype(found.dtype.newbyteorder("="), copy=False)
+
+
+def _one_column(y: Any) -> Any:
+    """One column of any library as an array; masked values become None."""
+    if isinstance(y, np.ma.MaskedArray):
+        return without_mask(y)
+    if isinstance(y, np.ndarray) and y.dtype.kind == "T":
+        return y.astype(object)
+    if isinstance(y, pa.Table) and y.num_columns == 1:
+        y = y.column(0)
+    if isinstance(y, pa.Array | pa.ChunkedArray):
+        return plain_array(y).to_numpy(zero_copy_only=False)
+    if isinstance(y, pd.Series | pd.DataFrame):
+        return np.asarray(y)
+    if hasattr(y, "to_numpy"):
+        return y.to_numpy()
+    if hasattr(y, "__arrow_c_stream__"):
+        return _one_column(pa.chunked_array(y))
+    if hasattr(y, "__arrow_c_array__"):
+        return _one_column(pa.array(y))
+    return y
+
+
+def plain_labels(y: NDArray[Any]) -> NDArray[Any]:
+    """Labels (n,) that are objects of Python as an array of booleans, numbers or text.
+
+    Raises ValueError where they are none of these, or of several types.
+
+    >>> plain_labels(np.array([True, False], dtype=object))
+    array([ True, False])
+    """
+    if y.dtype.kind != "O":
+        return y
+    kinds = {_label_kind(item) for item in y}
+    if len(kinds) > 1:
+        shown = " and ".join(sorted(kinds))
+        raise ValueError(f"Unknown label type: y holds {shown}; give one type, as astype(str) does")
+    return y if kinds == {"text"} else np.array(y.tolist())
+
+
+def _label_kind(label: Any) -> str:
+    """The type of a label in words."""
+    for kinds, words in (
+        ((bool, np.bool_), "booleans"),
+        ((int, float, np.integer, np.floating), "numbers"),
+        ((str,), "text"),
+    ):
+        if isinstance(label, kinds):
+            return words
+    name = type(label).__name__
+    raise ValueError(
+        f"Unknown label type: y holds {name}; give numbers, booleans or text, as astype(str) does"
+    )
 
 
 def free_name(wish: str, table: Table) -> str:
@@ -94,18 +203,3 @@ def free_name(wish: str, table: Table) -> str:
     while name in table.column_names:
         name += "_"
     return name
-
-
-def arrow_column(values: NDArray[Any]) -> pa.Array:
-    """A column of an array; objects that are neither numbers nor text are refused."""
-    if values.dtype.kind in "US":
-        return pa.array(values.astype(str).tolist())
-    if values.dtype.kind != "O":
-        return pa.array(np.ascontiguousarray(values))
-    strange = [item for item in values if not isinstance(item, str | int | float | bool | np.generic | None)]
-    if strange:
-        raise TypeError(f"argument must be a string or a number, not {type(strange[0]).__name__}")
-    try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers and texts in one column: as texts
-        return pa.array([None if item is None else str(item) for item in values])

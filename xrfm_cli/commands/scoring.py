@@ -12,7 +12,7 @@ from xrfm_cli.commands.reading import say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Table, encode_target, merge_repairs, read_weights
 from xrfm_cli.datasets.errors import OptionError, TargetError
-from xrfm_cli.datasets.values import level_values
+from xrfm_cli.datasets.words import word_levels
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel, Prediction
@@ -88,7 +88,7 @@ def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:
     """
     groups = []
     for column in columns:
-        levels = level_values(table.column(column), table.decimal)
+        levels = word_levels(table.column(column), table.decimal, is_typed=table.is_typed)
         texts = [*levels.values.to_pylist(), None]  # code -1 takes the last
         if len(texts) > MOST_GROUPS:
             raise OptionError(
