@@ -11,6 +11,7 @@ from xrfm_cli.datasets.values import is_text
 
 _UNITS = ("s", "ms", "us", "ns")  # coarse to fine
 _READ_UNIT = "us"  # dates are read in microseconds
+_EXACT_INTEGERS = 2.0**53  # up to which every integer has a double of its own
 _EXACT_DIGITS = 15  # every decimal number of so many digits has a double of its own
 _INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}  # of the largest integer, by bits
 
@@ -47,11 +48,13 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _join_numbers(kinds: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
-    """Doubles where there are floats, else decimals of enough digits, else integers of enough bits."""
-    if any(pa.types.is_floating(kind) for kind in kinds):
-        return (pa.float64(),)
+    """Decimals of enough digits, integers of enough bits, or with floats doubles, unless all are whole."""
     integers = [kind for kind in kinds if pa.types.is_integer(kind)]
     decimals = [kind for kind in kinds if pa.types.is_decimal(kind)]
+    if len(integers) + len(decimals) < len(kinds):
+        # pandas stores whole numbers with a missing one as doubles: numbers that name rows stay exact so.
+        may_be_whole = bool(integers) and not decimals and pa.uint64() not in integers
+        return (pa.int64(), pa.float64()) if may_be_whole else (pa.float64(),)
     signed = [kind.bit_width for kind in integers if pa.types.is_signed_integer(kind)]
     unsigned = [kind.bit_width for kind in integers if pa.types.is_unsigned_integer(kind)]
     if not decimals:
@@ -134,12 +137,23 @@ def convert(cells: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.DictionaryArray.from_arrays(cells.indices.cast(kind.index_type), levels)
     if pa.types.is_dictionary(cells.type):
         cells = convert(cells.dictionary, kind).take(cells.indices)
+    if pa.types.is_integer(kind) and pa.types.is_floating(cells.type):
+        return _whole_numbers(cells).cast(kind)
     if pa.types.is_floating(kind) and (pa.types.is_float32(cells.type) or pa.types.is_decimal(cells.type)):
         text = cells.cast(pa.string())
         if pa.types.is_decimal(cells.type):
             _check_digits(text)
         return text.cast(kind)
     return cells.cast(kind)
+
+
+def _whole_numbers(cells: pa.Array) -> pa.Array:
+    """Floats without NaN, which is missing; raises `ArrowInvalid` where one may be several integers."""
+    doubles = cells.cast(pa.float64())
+    doubles = pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
+    if (pc.max(pc.abs(doubles)).as_py() or 0) > _EXACT_INTEGERS:
+        raise pa.ArrowInvalid("a double beyond 2^53 tells no integer")
+    return doubles
 
 
 def _check_digits(text: pa.Array) -> None:

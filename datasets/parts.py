@@ -200,8 +200,10 @@ def _is_wider(own: pa.DataType, kind: pa.DataType) -> bool:
         return _is_wider(own.value_type, kind)
     if own == kind or types.is_null(own) or is_text(own):
         return True
+    if types.is_floating(own):
+        return bool(types.is_floating(kind))
     if types.is_floating(kind):
-        return bool(types.is_floating(own) or (types.is_integer(own) and own.bit_width <= _EXACT_BITS))
+        return bool(types.is_integer(own) and own.bit_width <= _EXACT_BITS)
     return bool(types.is_integer(kind) or types.is_decimal(kind))
 
 
