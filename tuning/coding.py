@@ -181,7 +181,7 @@ class ClassCoding:
         scores = np.tile(np.array(self.prior), (len(outputs), 1))
         # Column by column: a matrix product would round a row differently among other rows.
         for k, column in enumerate(self.contrasts().T):
-            scores += outputs[:, k, None] * column
+            scores[:, : k + 2] += outputs[:, k, None] * column[: k + 2]  # the rest is zero
         return scores
 
     def rates(self, start: Array, end: Array) -> Array:

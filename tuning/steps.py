@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,7 @@ class Step:
     iterations: int = 0  # metric updates, at most
     early: bool = False  # judged by some of the rows that judge the last stage
     stop_early: bool = False  # no more updates where they are not worth their time
+    is_late: Callable[[], bool] | None = None  # asked between updates: no more where the time limit is near
 
     @property
     def is_refinement(self) -> bool:
@@ -167,6 +169,8 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
             losses.append(path_merit(problem, step, path[-1]).loss)
             if _is_settled(losses, LATER_PATIENCE if step.start is not None else PATIENCE):
                 break
+        if step.is_late is not None and len(path) <= step.iterations and step.is_late():
+            break
     return path
 
 

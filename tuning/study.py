@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
 BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
 REFINEMENT_SHARE = 0.15  # and for refining the better half of them
+FIRST_SHARE = 0.5  # after which metric updates end until a first model is judged
 
 
 def search(
@@ -296,6 +297,8 @@ class _Search:
         """A step from the record; or take it, unless so many like it cannot end in time."""
         size, costs = size_of(self.problem, step), self.result.costs
         taken = None if self.record is None else self.record.find(step, self.problem)
+        if self.budget.deadline is not None and "iterations" not in self.problem.pinned:
+            step = replace(step, is_late=self._is_late)
         self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
         if taken is None:
             taken = take_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
@@ -308,6 +311,15 @@ class _Search:
         fitted = taken.result()
         costs.record(size, seconds=taken.seconds, solves=fitted.solves)
         return fitted
+
+    def _is_late(self) -> bool:
+        """Whether metric updates must end: the first model leaves half of the time for its other folds."""
+        deadline, now = self.budget.deadline, self.budget.clock()
+        if deadline is None:
+            return False
+        if self.result.judgements:
+            return not self.budget.affords(self.result, deadline - now)
+        return now - self.began > FIRST_SHARE * self.budget.length
 
     def _check_time(self, needed_s: float) -> None:
         """Refuse what cannot end in time, with what follows the search."""

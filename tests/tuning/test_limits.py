@@ -1,0 +1,102 @@
+"""A time limit on tables of odd shapes: fewer folds, no ridge baseline, fewer metric updates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.tuning.tables import Ticks, described, fit, law, table_of
+from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.events import Event, ignore_event
+from xrfm_cli.datasets.table import SchemaError
+from xrfm_cli.tuning import FitConfig
+from xrfm_cli.tuning.baselines import score_baselines
+from xrfm_cli.tuning.limits import fold_in_time
+from xrfm_cli.tuning.plan import make_plan
+from xrfm_cli.tuning.prepare import make_space, prepare_problem
+from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.steps import Step, take_step
+from xrfm_cli.tuning.trials import COLUMN_REPORT_S, REPORT_S, SearchResult
+
+
+def problem_of(config: FitConfig) -> Problem:
+    return prepare_problem(*described(table_of(law(60))), config).problem
+
+
+@pytest.mark.parametrize(("step_s", "limit_s", "folds"), [(0.001, 10.0, 8), (0.4, 10.0, 5), (9.0, 10.0, 2)])
+def test_folds_that_would_take_too_long_are_left_out(step_s: float, limit_s: float, folds: int) -> None:
+    clock, heard = Ticks(step_s), list[Event]()
+    problem = problem_of(FitConfig(folds=8, time_limit_s=limit_s))
+    found = fold_in_time(problem, clock.now + limit_s, on_event=heard.append, clock=clock)
+    assert found.plan.folds == problem.plan.folds[:folds]
+    told = [(event.kind, event.message, event.count) for event in heard]
+    left_out = [("fallback", f"the time limit left room for {folds} of 8 folds", 8 - folds)]
+    assert told == (left_out if folds < 8 else [])
+
+
+def test_a_fit_by_fewer_folds_judges_their_rows_alone() -> None:
+    model = fit(law(60), folds=8, time_limit_s=20.0, clock=Ticks(2.0), pinned={"iterations": 0})
+    validation = model.report.validation
+    folds = validation["folds"]
+    assert 2 <= folds < 8
+    assert validation["judged_rows"] == sum(len(rows) for rows in np.array_split(range(60), 8)[:folds])
+    assert {"message": f"the time limit left room for {folds} of 8 folds", "count": 8 - folds} in (
+        model.report.fallbacks
+    )
+
+
+@pytest.mark.parametrize(("limit_s", "names"), [(None, ["mean", "ridge"]), (1e-9, ["mean"])])
+def test_ridge_regression_is_left_out_where_it_takes_too_long(
+    limit_s: float | None, names: list[str]
+) -> None:
+    problem = problem_of(FitConfig(folds=2, trials=1))
+    assert [baseline.name for baseline in score_baselines(problem, limit_s)] == names
+
+
+def test_metric_updates_end_where_the_limit_is_near() -> None:
+    config = FitConfig(folds=2, trials=1)
+    problem = problem_of(config)
+    candidate = make_space(problem, config).complete({})
+    step = Step(trial=0, fold=0, stage=0, candidate=candidate, rows=None, start=None, iterations=3)
+    asked = iter([False, True])
+    assert len(take_step(problem, step, ignore_event).path) == 4
+    late = replace(step, is_late=lambda: next(asked))
+    path = take_step(problem, late, ignore_event).path
+    assert len(path) == 2
+    whole = take_step(problem, step, ignore_event).path
+    assert all((ours.codes == theirs.codes).all() for ours, theirs in zip(path, whole[:2], strict=True))
+
+
+def test_columns_take_seconds_of_the_report() -> None:
+    result = SearchResult(costs=None, columns=5_000)  # type: ignore[arg-type]
+    assert result.report_s == pytest.approx(REPORT_S + 5_000 * COLUMN_REPORT_S)
+
+
+def test_the_typed_rows_of_the_folds_give_the_matrices_of_the_rows_as_read() -> None:
+    config = FitConfig(folds=2, trials=1)
+    problem = problem_of(config)
+    as_read = replace(problem, typed=problem.table, _matrices={})
+    space = make_space(problem, config)
+    for name in ("standard", "quantile"):
+        encoding = replace(space.complete({}).encoding, numeric=name)
+        for fold in range(2):
+            ours, theirs = problem.fold(fold, encoding), as_read.fold(fold, encoding)
+            assert ours.encoder.feature_names == theirs.encoder.feature_names
+            assert ours.x_train.equal(theirs.x_train)
+            assert ours.x_valid.equal(theirs.x_valid)
+
+
+def test_a_column_is_found_by_its_name_among_thousands() -> None:
+    table = Table(pa.table({f"x{place}": [place] for place in range(3_000)}))
+    assert table.column("x2999").to_pylist() == [2999]
+    assert table.has_column("x0")
+    assert not table.has_column("x3000")
+    with pytest.raises(SchemaError, match="no column 'x3000'"):
+        table.column("x3000")
+
+
+def test_the_users_folds_are_planned_whatever_the_width() -> None:
+    assert len(make_plan(50, seed=0, folds=5, time_limit_s=5.0, columns=50_000).folds) == 5
