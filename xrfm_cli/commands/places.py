@@ -132,7 +132,7 @@ def record_folder(model: str) -> Path:
 def _table_files(given: str) -> tuple[Path, ...]:
     """The files of a table; the path itself where it stands for none, which its reader says better."""
     try:
-        return find_files(given)
+        return find_files(given).files
     except (InputError, OSError):
         return (Path(given),)
 
