@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from xrfm_cli.datasets.printable import printable_json
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.files import write_text
@@ -237,4 +238,4 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
