@@ -134,7 +134,7 @@ def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
     created = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     try:
         check_manifest(manifest)
-        model = _build(manifest, tensors, created)
+        model = _build(manifest, tensors, created, str(path))
         check_model(model)
     except _MISFITS as fault:
         raise ModelFileError(
@@ -144,7 +144,7 @@ def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
     return model.to(device)
 
 
-def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -> FittedModel:
+def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
     if not set(parts) <= {"encoder", "member", "spread"}:
         raise ValueError("tensors of no part of the model")
@@ -165,6 +165,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -
             calibrator=None if facts["calibrator"] is None else Calibrator.from_json(facts["calibrator"]),
             params=dict(facts["params"]),
             score=float(facts["score"]),
+            source=source,
         )
         for own, facts in zip(of_members, manifest["members"], strict=True)
     )
