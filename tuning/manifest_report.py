@@ -29,7 +29,7 @@ class Document(Struct, kw_only=True, forbid_unknown_fields=True):
 
 def _options(name: str, *, known: Mapping[str, Any], needed: tuple[str, ...]) -> type[Struct]:
     """A record of hyperparameters, typed as their dataclasses are; only some must be there."""
-    listed = [(item, known[item]) for item in needed]
+    listed: list[Any] = [(item, known[item]) for item in needed]
     listed += [(item, kind, None) for item, kind in known.items() if item not in needed]
     return defstruct(name, listed, bases=(Document,))
 

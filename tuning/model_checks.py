@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from xrfm_cli.datasets import Encoder, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets.schema import Role
 from xrfm_cli.tuning.drift import observe
 from xrfm_cli.tuning.metrics import METRICS
 from xrfm_cli.tuning.model import FittedModel
@@ -25,7 +26,7 @@ ENCODERS_OF_KIND = {
     "datetime": ("DatetimeEncoder",),
     "text": ("TextEncoder",),
 }
-SINGLE_ROLES = ("target", "weight", "group", "time")
+SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
 
 
 def check_model(model: FittedModel) -> None:

@@ -26,6 +26,8 @@ from xrfm_cli.tuning.model_checks import check_model
 from xrfm_cli.tuning.profile import ColumnProfile
 from xrfm_cli.tuning.report import FitReport
 
+STORED = "the stored model"  # in messages about bytes that are no file
+LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: a file may be dated later, but no calendar is
 _MISFITS = (
     ArithmeticError,
     AttributeError,
@@ -92,9 +94,9 @@ def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
         path = Path(folder) / "model.xrfm"
         path.write_bytes(content)
         try:
-            return load_model(path, device=device)
+            return load_model(path, device=device, source=STORED)
         except ModelFileError as fault:
-            raise ModelFileError(str(fault).replace(str(path), "the stored model")) from fault
+            raise ModelFileError(str(fault).replace(str(path), STORED)) from fault
 
 
 def _encoders_to_json(
@@ -128,13 +130,17 @@ def _intervals_to_json(
     }
 
 
-def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
-    """Read a model file; raises ModelFileError in one line for anything that is not one."""
+def load_model(path: Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
+    """Read a model file; raises ModelFileError in one line for anything that is not one.
+
+    ``source`` is what later messages call the file, its path unless given.
+    """
     manifest, tensors = read_model_file(path)
-    created = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    moment = min(max(path.stat().st_mtime, 0), LAST_MOMENT_S)
+    created = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
     try:
         check_manifest(manifest)
-        model = _build(manifest, tensors, created, str(path))
+        model = _build(manifest, tensors, created, source or str(path))
         check_model(model)
     except _MISFITS as fault:
         raise ModelFileError(
