@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from xrfm_cli.datasets.kinds import BOOLEAN_WORDS
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.stored_arrays import check_levels, check_vectors
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.values import level_values
 from xrfm_cli.datasets.words import find_words, word_levels
@@ -82,6 +83,8 @@ class OneHotEncoder:
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> OneHotEncoder:
         """The encoder that `state` described."""
+        check_vectors(plain["column"], arrays)
+        check_levels(plain["column"], (*plain["levels"], *plain["rare"]))
         return cls(
             column=plain["column"],
             levels=tuple(plain["levels"]),
@@ -123,6 +126,7 @@ class BooleanEncoder:
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> BooleanEncoder:
         """The encoder that `state` described."""
+        check_vectors(plain["column"], arrays)
         return cls(**plain)
 
 

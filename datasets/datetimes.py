@@ -12,6 +12,7 @@ import pyarrow as pa
 from xrfm_cli.datasets.dates import DateFormat, Moments, moment_values
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.stored_arrays import check_vectors
 
 # Each part with its period, the first value it takes, and whether every value gets a column of its own.
 _PARTS: dict[str, tuple[int, int, bool]] = {
@@ -103,6 +104,8 @@ class DatetimeEncoder:
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> DatetimeEncoder:
         """The encoder that `state` described."""
         scaling = plain["scaling"]
+        check_vectors(plain["column"], arrays)
+        _check_parts(plain["column"], plain["parts"])
         return cls(
             column=plain["column"],
             date_format=plain["date_format"],
@@ -112,6 +115,16 @@ class DatetimeEncoder:
             parts=tuple((part, tuple(values)) for part, values in plain["parts"]),
             has_missing=plain["has_missing"],
         )
+
+
+def _check_parts(column: str, parts: list[tuple[str, list[int]]]) -> None:
+    """Refuse with ValueError parts of the calendar or values of them that are there twice or do not exist."""
+    for part, values in parts:
+        period, first, _ = _PARTS[part]
+        if len(set(values)) != len(values) or not set(values) <= set(range(first, first + period)):
+            raise ValueError(f"'{column}': its encoder has values that no {part} has")
+    if len({part for part, _ in parts}) != len(parts):
+        raise ValueError(f"'{column}': its encoder has a part of the date twice")
 
 
 def _part_table(part: str, values: tuple[int, ...]) -> np.ndarray:

@@ -23,7 +23,7 @@ from xrfm_cli.datasets.datetimes import DatetimeEncoder, fit_datetime
 from xrfm_cli.datasets.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.datasets.free_text import TextEncoder, fit_text
 from xrfm_cli.datasets.kinds import Kind
-from xrfm_cli.datasets.naming import by_first_part
+from xrfm_cli.datasets.naming import numbered
 from xrfm_cli.datasets.numeric import NumericEncoder, fit_numeric
 from xrfm_cli.datasets.pieces import PiecewiseEncoder, fit_pieces
 from xrfm_cli.datasets.repairs import Repair, merge_repairs
@@ -157,10 +157,9 @@ class Encoder:
     def from_state(cls, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Encoder:
         """The encoder that `state` described."""
         columns: list[ColumnEncoder] = []
-        of_columns = by_first_part(arrays)
-        for place, described in enumerate(document["columns"]):
+        of_columns = numbered(arrays, len(document["columns"]))
+        for own, described in zip(of_columns, document["columns"], strict=True):
             plain = {name: value for name, value in described.items() if name not in ("type", "kind")}
-            own = of_columns.get(str(place), {})
             columns.append(_ENCODERS[described["type"]].from_state(plain, own))
         return cls(
             config=EncodingConfig(**document["config"]),

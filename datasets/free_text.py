@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.stored_arrays import check_vectors
 from xrfm_cli.datasets.values import is_text, plain_array, tidy_text
 
 HASHED_COLUMNS = 32
@@ -72,6 +73,8 @@ class TextEncoder:
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> TextEncoder:
         """The encoder that `state` described."""
+
+        check_vectors(plain["column"], arrays)
 
         def scaling(numbers: list[float] | None) -> Scaling | None:
             return None if numbers is None else Scaling(unit=numbers[0], center=numbers[1], spread=numbers[2])

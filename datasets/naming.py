@@ -19,3 +19,16 @@ def by_first_part(values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
         first, _, rest = name.partition(".")
         parts.setdefault(first, {})[rest] = value
     return parts
+
+
+def numbered(values: Mapping[str, Value], count: int) -> list[dict[str, Value]]:
+    """Values by the number that their names begin with, for ``count`` parts; ValueError for any other name.
+
+    >>> numbered({"1.centers": 2}, 2)
+    [{}, {'centers': 2}]
+    """
+    parts = by_first_part(values)
+    unknown = set(parts) - {str(number) for number in range(count)}
+    if unknown:
+        raise ValueError(f"a tensor of '{min(unknown)}', of which there are {count:,}")
+    return [parts.get(str(number), {}) for number in range(count)]

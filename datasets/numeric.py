@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.stored_arrays import check_increasing, check_vectors
 from xrfm_cli.datasets.values import Numbers, number_values
 
 _FARTHEST = 1e4  # deviations; farther values are cut, so that float32 squares stay finite
@@ -101,6 +102,11 @@ class NumericEncoder:
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> NumericEncoder:
         """The encoder that `state` described."""
         scaling = plain["scaling"]
+        check_vectors(plain["column"], arrays, *(("knots", "scores") if arrays else ()))
+        if arrays:
+            check_increasing(plain["column"], arrays["knots"])
+            if len(arrays["scores"]) != len(arrays["knots"]) or scaling is not None:
+                raise ValueError(f"'{plain['column']}': its encoder has normal scores that do not fit")
         return cls(
             column=plain["column"],
             scaling=None

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from xrfm_cli.datasets.numeric import number_repairs, share_between
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.stored_arrays import check_increasing, check_vectors
 from xrfm_cli.datasets.values import number_values
 
 PIECES = 12
@@ -61,9 +62,12 @@ class PiecewiseEncoder:
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> PiecewiseEncoder:
         """The encoder that `state` described."""
-        knots, centers, spreads = (arrays[name] for name in ("knots", "centers", "spreads"))
-        if not len(knots) - 1 == len(centers) == len(spreads) > 0:
-            raise ValueError(f"{plain['column']}: pieces that do not fit together")
+        names = ("knots", "centers", "spreads")
+        check_vectors(plain["column"], arrays, *names)
+        knots, centers, spreads = (arrays[name] for name in names)
+        check_increasing(plain["column"], knots)
+        if not len(knots) - 1 == len(centers) == len(spreads) or not (spreads > 0).all():
+            raise ValueError(f"'{plain['column']}': its encoder has pieces that do not fit together")
         return cls(
             column=plain["column"],
             knots=knots,

@@ -18,6 +18,7 @@ import pyarrow as pa
 from xrfm_cli.datasets.categorical import level_counts
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.stored_arrays import check_levels
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.words import find_words
 
@@ -73,11 +74,17 @@ class TargetEncoder:
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> TargetEncoder:
         """The encoder that `state` described."""
+        levels, rows = tuple(plain["levels"]), len(plain["levels"]) + plain["has_missing"] + 1
+        check_levels(plain["column"], levels)
+        table = arrays.get("table", np.empty(0))
+        shape_fits = table.ndim == 2 and len(table) == rows and table.shape[1] >= 2
+        if len(arrays) != 1 or table.dtype != np.float32 or not shape_fits:
+            raise ValueError(f"'{plain['column']}': its encoder has no table of float32 for its levels")
         return cls(
             column=plain["column"],
-            levels=tuple(plain["levels"]),
+            levels=levels,
             has_missing=plain["has_missing"],
-            table=np.ascontiguousarray(arrays["table"], dtype=np.float32),
+            table=np.ascontiguousarray(table),
         )
 
 

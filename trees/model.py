@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import ModelFileError
-from xrfm_cli.datasets.naming import by_first_part
+from xrfm_cli.datasets.naming import by_first_part, numbered
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 from xrfm_cli.leaf_models.leaf import MISFIT
 from xrfm_cli.leaf_models.precision import wide_dtype
@@ -145,11 +145,13 @@ class TreeModel:
             for number, node in enumerate(facts["splits"])
         )
         check_tree(splits, len(facts["leaves"]))
-        of_leaves = by_first_part(by_first_part(tensors).get("leaf", {}))
-        leaves = tuple(
-            leaf_from_state(leaf_facts, of_leaves.get(str(number), {}))
-            for number, leaf_facts in enumerate(facts["leaves"])
-        )
+        parts = by_first_part(tensors)
+        if set(parts) != ({"leaf", "directions"} if splits else {"leaf"}):
+            raise ModelFileError(MISFIT)
+        if splits and len(tensors["directions"]) != len(splits):
+            raise ModelFileError(MISFIT)
+        of_leaves = numbered(parts["leaf"], len(facts["leaves"]))
+        leaves = tuple(map(leaf_from_state, facts["leaves"], of_leaves))
         check_shapes(splits, leaves)
         return cls(config=TreeConfig.from_dict(facts["config"]), splits=splits, leaves=leaves)
 

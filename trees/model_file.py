@@ -17,7 +17,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from xrfm_cli.datasets.errors import InputError, ModelFileError, why_absent
+from xrfm_cli.datasets.printable import printable
 from xrfm_cli.datasets.whole_files import open_whole
+from xrfm_cli.trees.zip_layout import layout_fault
 
 FORMAT_VERSION = 2  # 1 had no floor of its own for each calibration
 READABLE_VERSIONS = (1, 2)
@@ -26,6 +28,8 @@ MAX_MANIFEST_BYTES = 256 << 20
 MAX_HEADER_BYTES = 100_000_000  # of the tensors' names, types and shapes; safetensors reads no more either
 TYPES = ("F32", "F64", "I64")
 MAX_SIDES = 2  # of a tensor: numbers in a row, or a matrix
+MOST_SHOWN = 60  # characters of a value in a message
+WHOLE_NUMBERS = range(-(2**63), 2**63)  # that other programs can read, and that numpy and torch hold
 # What reading a container raises where its bytes make no sense.
 _BROKEN = (
     zipfile.BadZipFile,
@@ -70,7 +74,8 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read and verify a model file; ``(manifest, tensors)``.
 
     Raises ModelFileError, in one line, for a file that is absent, truncated, altered, of an unknown
-    version or no model file at all.
+    version or no model file at all. The manifest is JSON as the program writes it; its fields are not
+    looked at here.
     """
     if not path.is_file():
         why = "." if path.exists() else why_absent(path)
@@ -79,29 +84,40 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     try:
         with path.open("rb") as stream:
-            manifest, blob = _members(path, stream)
+            text, manifest, blob = _members(path, stream)
     except PermissionError as fault:
         raise ModelFileError(f"{path}: cannot be read ({fault.strerror}). Check its permissions.") from None
     except _BROKEN as fault:
         reason = str(fault) or type(fault).__name__
         raise _refused(path, f"is truncated or not a model file ({reason})") from None
     hashes = manifest.get("sha256")
-    own = hashes.pop(MANIFEST, None) if isinstance(hashes, dict) else None
-    if hashes != {TENSORS: _digest(blob)} or own != _manifest_digest(manifest):
+    if not isinstance(hashes, dict) or set(hashes) != {MANIFEST, TENSORS}:
+        raise _refused(path, "was altered or damaged: it has no hashes of its members")
+    own = hashes[MANIFEST]
+    # The manifest's hash is that of its text without the line that holds it.
+    hashed = text.replace(f'  "{MANIFEST}": "{own}",\n'.encode(errors="replace"), b"", 1)
+    if hashes[TENSORS] != _digest(blob) or own != _digest(hashed) or not _is_canonical(text, manifest):
         raise _refused(path, "was altered or damaged: its hashes do not match")
     return manifest, _tensors(path, blob)
 
 
-def _members(path: Path, stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
-    """The manifest, of a version that is known, and the tensors' bytes; no hash is looked at yet."""
+def _members(path: Path, stream: BinaryIO) -> tuple[bytes, dict[str, Any], bytes]:
+    """The manifest as text and read, and the tensors' bytes; the version is known, no hash is looked at."""
     with zipfile.ZipFile(stream) as container:
-        manifest = _manifest(path, _stored(path, container, MANIFEST, at_most=MAX_MANIFEST_BYTES))
-        if len(container.infolist()) != 2:
+        size = path.stat().st_size
+        text = _stored(path, container, MANIFEST, size, at_most=MAX_MANIFEST_BYTES)
+        manifest = _manifest(path, text)
+        if [info.filename for info in container.infolist()] != [MANIFEST, TENSORS]:
             raise _refused(path, "has members that no model file has")
-        return manifest, _stored(path, container, TENSORS)
+        fault = layout_fault(stream, container, size=size)
+        if fault:
+            raise _refused(path, fault)
+        return text, manifest, _stored(path, container, TENSORS, size)
 
 
-def _stored(path: Path, container: zipfile.ZipFile, name: str, *, at_most: int | None = None) -> bytes:
+def _stored(
+    path: Path, container: zipfile.ZipFile, name: str, size: int, *, at_most: int | None = None
+) -> bytes:
     """A member, which must be there once and must not become larger by reading it."""
     found = [info for info in container.infolist() if info.filename == name]
     if len(found) != 1:
@@ -109,7 +125,7 @@ def _stored(path: Path, container: zipfile.ZipFile, name: str, *, at_most: int |
     info = found[0]
     if info.compress_type != zipfile.ZIP_STORED:
         raise _refused(path, "has a compressed member, which no model file has")
-    if info.file_size > path.stat().st_size:
+    if info.file_size > size:
         raise _refused(path, "claims to be larger than it is")
     if at_most is not None and info.file_size > at_most:
         raise _refused(path, f"has a '{name}' of unreasonable size")
@@ -118,27 +134,39 @@ def _stored(path: Path, container: zipfile.ZipFile, name: str, *, at_most: int |
 
 def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _refused(path, "has a manifest that is not JSON") from None
+        manifest = json.loads(text, parse_int=_whole_number, parse_constant=_no_number)
+    except (ValueError, RecursionError) as fault:
+        reason = str(fault) if isinstance(fault, ValueError) else "it is nested too deeply"
+        raise _refused(path, f"has a manifest that is not JSON ({reason})") from None
     if not isinstance(manifest, dict):
         raise _refused(path, "has a manifest that is not a JSON object")
     version = manifest.get("format_version")
     if type(version) is not int or version not in READABLE_VERSIONS:
         raise ModelFileError(
-            f"{path}: has format version {version!r}, but this program reads "
+            f"{path}: has format version {_shortened(repr(version))}, but this program reads "
             f"{' and '.join(map(str, READABLE_VERSIONS))}. "
             "Use the version of xrfm that wrote it, or fit again."
         )
     return manifest
 
 
-def _manifest_digest(manifest: Mapping[str, Any]) -> str | None:
-    """None for what this program cannot have written, such as numbers that are not finite."""
+def _whole_number(text: str) -> int:
+    value = int(text)
+    if value not in WHOLE_NUMBERS:
+        raise ValueError(f"{_shortened(text)} is beyond 64 bits")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _is_canonical(text: bytes, manifest: Mapping[str, Any]) -> bool:
+    """Whether the program writes this manifest so: no name twice, every number finite, no other spelling."""
     try:
-        return _digest(_canonical(manifest))
+        return _canonical(manifest) == text
     except (ValueError, RecursionError):
-        return None
+        return False
 
 
 def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
@@ -176,9 +204,13 @@ def _header_fault(blob: bytes) -> str | None:
     return None
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
+
+
 def _refused(path: Path, fact: str) -> ModelFileError:
     return ModelFileError(
-        f"{path}: {fact}. Copy the file again or fit again with: xrfm fit DATA --target COLUMN"
+        f"{path}: {printable(fact)}. Copy the file again or fit again with: xrfm fit DATA --target COLUMN"
     )
 
 

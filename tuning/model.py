@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.calibration import Calibrator, outcomes
@@ -37,10 +37,22 @@ class Member:
     calibrator: Calibrator | None  # of its scores, for classes
     params: dict[str, Any]
     score: float  # its own out-of-fold score
+    source: str = "the model"  # the file that it was read from, for messages
 
     def scores(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
-        return self.coding.decode(self.tree.predict(x).cpu().double().numpy())
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+            scores = self.coding.decode(self.tree.predict(x).cpu().double().numpy())
+        self.require_finite(scores)
+        return scores
+
+    def require_finite(self, *values: Array) -> None:
+        """Refuse with ModelFileError figures that no model gives whose numbers are a fit's."""
+        if not all(np.isfinite(part).all() for part in values):
+            raise ModelFileError(
+                f"{self.source}: its tensors give values that are not finite. "
+                "Copy the file again or fit again."
+            )
 
     def prediction(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Values ``(n,)`` or probabilities ``(n, classes)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import Repair
 from xrfm_cli.datasets.scale import exponent_of
 from xrfm_cli.tuning.metrics import compute_metric, evaluate_metrics
-from xrfm_cli.tuning.report_facts import check_fact
 
 if TYPE_CHECKING:  # a report is read without what made it
     from xrfm_cli.tuning.baselines import Baseline
@@ -66,11 +65,8 @@ class FitReport:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:
-        """Build again what :meth:`to_json` described; TypeError where a fact has another type."""
-        known = [f for f in fields(cls) if f.name in facts or f.default_factory is MISSING]
-        for item in known:
-            check_fact(item.name, facts[item.name], str(item.type))
-        return cls(**{item.name: facts[item.name] for item in known})
+        """Build again what :meth:`to_json` described."""
+        return cls(**facts)
 
 
 def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:

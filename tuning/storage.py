@@ -8,23 +8,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets import Encoder, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
 from xrfm_cli.datasets.errors import InputError, ModelFileError
-from xrfm_cli.datasets.naming import by_first_part
+from xrfm_cli.datasets.naming import by_first_part, numbered
+from xrfm_cli.datasets.printable import printable
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.calibration import Calibrator
 from xrfm_cli.tuning.coding import coding_from_json
 from xrfm_cli.tuning.decision import Decision
-from xrfm_cli.tuning.drift import observe
 from xrfm_cli.tuning.intervals import Intervals, Spread
+from xrfm_cli.tuning.manifest import check_manifest
 from xrfm_cli.tuning.model import FittedModel, Member
+from xrfm_cli.tuning.model_checks import check_model
 from xrfm_cli.tuning.profile import ColumnProfile
 from xrfm_cli.tuning.report import FitReport
 
+STORED = "the stored model"  # in messages about bytes that are no file
+LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: a file may be dated later, but no calendar is
 _MISFITS = (
     ArithmeticError,
     AttributeError,
@@ -91,9 +94,9 @@ def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
         path = Path(folder) / "model.xrfm"
         path.write_bytes(content)
         try:
-            return load_model(path, device=device)
+            return load_model(path, device=device, source=STORED)
         except ModelFileError as fault:
-            raise ModelFileError(str(fault).replace(str(path), "the stored model")) from fault
+            raise ModelFileError(str(fault).replace(str(path), STORED)) from fault
 
 
 def _encoders_to_json(
@@ -127,40 +130,50 @@ def _intervals_to_json(
     }
 
 
-def load_model(path: Path, *, device: str = "cpu") -> FittedModel:
-    """Read a model file; raises ModelFileError in one line for anything that is not one."""
+def load_model(path: Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
+    """Read a model file; raises ModelFileError in one line for anything that is not one.
+
+    ``source`` is what later messages call the file, its path unless given.
+    """
     manifest, tensors = read_model_file(path)
-    created = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    moment = min(max(path.stat().st_mtime, 0), LAST_MOMENT_S)
+    created = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
     try:
-        model = _build(manifest, tensors, created)
-        _check_parts(model)
+        check_manifest(manifest)
+        model = _build(manifest, tensors, created, source or str(path))
+        check_model(model)
     except _MISFITS as fault:
         raise ModelFileError(
-            f"{path}: its contents do not fit together ({type(fault).__name__}: {fault}). "
-            "Fit the model again."
+            f"{path}: is no model that xrfm has written ({_reason(fault)}). Copy the file again, use the "
+            "version of xrfm that wrote it, or fit again."
         ) from fault
     return model.to(device)
 
 
-def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str) -> FittedModel:
+def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
-    of_encoders, of_members = (by_first_part(parts.get(name, {})) for name in ("encoder", "member"))
+    if not set(parts) <= {"encoder", "member", "spread"}:
+        raise ValueError("tensors of no part of the model")
+    of_encoders, of_members = (
+        numbered(parts.get(part, {}), len(manifest[f"{part}s"])) for part in ("encoder", "member")
+    )
     encoders = [
-        Encoder.from_state(facts, {k: v.numpy() for k, v in of_encoders.get(str(number), {}).items()})
-        for number, facts in enumerate(manifest["encoders"])
+        Encoder.from_state(facts, {name: tensor.numpy() for name, tensor in own.items()})
+        for own, facts in zip(of_encoders, manifest["encoders"], strict=True)
     ]
     members = tuple(
         Member(
             trial=int(facts["trial"]),
             weight=float(facts["weight"]),
             encoder=encoders[_place(facts["encoder"], len(encoders))],
-            tree=TreeModel.from_state(facts["tree"], of_members.get(str(number), {})),
+            tree=TreeModel.from_state(facts["tree"], own),
             coding=coding_from_json(facts["coding"]),
             calibrator=None if facts["calibrator"] is None else Calibrator.from_json(facts["calibrator"]),
             params=dict(facts["params"]),
             score=float(facts["score"]),
+            source=source,
         )
-        for number, facts in enumerate(manifest["members"])
+        for own, facts in zip(of_members, manifest["members"], strict=True)
     )
     calibration, schema = manifest["calibration"], TableSchema.from_json(manifest["schema"])
     return FittedModel(
@@ -193,45 +206,22 @@ def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, 
 
 
 def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:
+    adapts = isinstance(facts, dict)
+    if tensors and not adapts:
+        raise ValueError("tensors of intervals that do not adapt")
     if facts is None:
         return None
-    if not isinstance(facts, dict):
+    if not adapts:
         return Intervals(scores=tuple(float(score) for score in facts))
     encoder = encoders[_place(facts["spread"]["encoder"], len(encoders))]
     spread = Spread.from_state(facts["spread"], tensors, encoder)
     return Intervals(scores=tuple(float(score) for score in facts["scores"]), spread=spread)
 
 
-def _check_parts(model: FittedModel) -> None:
-    """Refuse parts that each can be read but do not fit together."""
-    if not model.members:
-        raise ValueError("no members")
-    classes = len(model.target.classes)
-    calibrators = [model.calibration, *(member.calibrator for member in model.members)]
-    if any((calibrator is None) != (classes == 0) for calibrator in calibrators):
-        raise ValueError("calibration does not fit the task")
-    for calibrator in calibrators:
-        if calibrator is None:
-            continue
-        if len(calibrator.offsets) not in (0, classes) or len(calibrator.logarithmic) not in (1, classes):
-            raise ValueError("calibration does not fit the classes")
-        if not 0 < calibrator.floor <= 1:
-            raise ValueError("a calibration would take the logarithm of nothing")
-    model.decision.check(classes)
-    for member in model.members:
-        decoded, coded = member.coding.sizes
-        shape = (member.encoder.n_features, coded, decoded)
-        if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
-            raise ValueError("encoder, tree and target have other sizes")
-    if model.intervals is not None:
-        model.intervals.check()
-    for cell in (None, "0"):  # encoders that cannot work are found on a row of each
-        cells = pa.array([cell], pa.string())
-        row = Table(pa.table({column.name: cells for column in model.schema.columns}))
-        model.encode(row)
-        observe(model.profile or (), row)
-        if model.intervals is not None and model.intervals.spread is not None:
-            model.intervals.spread.encoder.encode(row)
+def _reason(fault: Exception) -> str:
+    """What is wrong, with the name of the exception where its message alone would be a riddle."""
+    text = str(fault) if isinstance(fault, ValueError | InputError) else f"{type(fault).__name__}: {fault}"
+    return printable(text)
 
 
 def _place(value: Any, count: int) -> int:

@@ -26,6 +26,7 @@ from xrfm_cli.commands.clock import process_start
 from xrfm_cli.commands.config import YES
 from xrfm_cli.commands.registry import KNOWN, build_app
 from xrfm_cli.datasets.errors import InputError, did_you_mean
+from xrfm_cli.datasets.printable import printable
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
@@ -125,7 +126,7 @@ def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
 
 def _fail(message: str, status: int) -> int:
     """Say in one line why it ended, whatever line breaks the message has."""
-    streams.messages().write(f"error: {' '.join(message.split())}\n")
+    streams.messages().write(f"error: {printable(' '.join(message.split()))}\n")
     return status
 
 

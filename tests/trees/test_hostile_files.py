@@ -257,6 +257,91 @@ def test_an_offset_beyond_any_file_is_refused(path: Path, offset: int) -> None:
     refusal(path)
 
 
+def with_descriptor(own: dict[str, bytes]) -> bytes:
+    """As a stream that cannot be sought is written: each member followed by its sizes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(Unseekable(stream), "w") as container:
+        for name, content in own.items():
+            container.writestr(zipfile.ZipInfo(name), content)
+    return stream.getvalue()
+
+
+class Unseekable(io.RawIOBase):
+    """A stream like a pipe."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        self.stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self.stream.write(data)
+
+
+def with_info(own: dict[str, bytes], **properties: Any) -> bytes:
+    """A container whose first member has other properties."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as container:
+        for name, content in own.items():
+            info = zipfile.ZipInfo(name)
+            for key, value in properties.items() if name == MANIFEST else ():
+                setattr(info, key, value)
+            container.writestr(info, content)
+    return stream.getvalue()
+
+
+def with_comment(content: bytes, comment: bytes) -> bytes:
+    return content[:-2] + struct.pack("<H", len(comment)) + comment
+
+
+def with_gap(own: dict[str, bytes], gap: bytes) -> bytes:
+    """Bytes between the members, which the directory knows to skip."""
+    content = bytearray(archive(list(own.items())))
+    second = 30 + len(MANIFEST) + len(own[MANIFEST])
+    with zipfile.ZipFile(io.BytesIO(content)) as container:
+        start = container.start_dir
+    entry = start + 46 + len(MANIFEST)
+    struct.pack_into("<L", content, entry + 42, second + len(gap))
+    struct.pack_into("<L", content, len(content) - 22 + 16, start + len(gap))
+    return bytes(content[:second]) + gap + bytes(content[second:])
+
+
+ADDED: dict[str, Any] = {
+    "a byte after the end": lambda own: archive(list(own.items())) + b"\0",
+    "many bytes after the end": lambda own: archive(list(own.items())) + bytes(70_000),
+    "another archive after the end": lambda own: archive(list(own.items())) + archive([("a", b"b")]),
+    "bytes before the start": lambda own: b"#!/bin/sh\n" + archive(list(own.items())),
+    "a comment": lambda own: with_comment(archive(list(own.items())), b"rm -rf"),
+    "an empty comment with bytes": lambda own: archive(list(own.items())) + b"rm -rf",
+    "bytes between the members": lambda own: with_gap(own, b"#!/bin/sh\n"),
+    "a comment of a member": lambda own: with_info(own, comment=b"x"),
+    "an extra field": lambda own: with_info(own, extra=struct.pack("<2H4s", 0x9999, 4, b"abcd")),
+    "sizes after the members": with_descriptor,
+    "another order": lambda own: archive([(TENSORS, own[TENSORS]), (MANIFEST, own[MANIFEST])]),
+    "a third member": lambda own: archive([*own.items(), ("README", b"")]),
+}
+
+
+@pytest.mark.parametrize("addition", ADDED)
+def test_a_byte_that_belongs_to_no_member_is_refused(path: Path, addition: str) -> None:
+    own = members(path)
+    path.write_bytes(archive(list(own.items())))
+    read_model_file(path)
+    path.write_bytes(ADDED[addition](own))
+    refusal(path)
+
+
+def test_an_encrypted_member_is_refused(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as container:
+        start = container.start_dir
+    for place in (6, start + 8):  # flags of the first member, beside its bytes and in the directory
+        struct.pack_into("<H", content, place, 1)
+    path.write_bytes(bytes(content))
+    refusal(path)
+
+
 # Manifests.
 
 
@@ -269,14 +354,39 @@ def test_another_version_is_named_whatever_else_its_container_has(path: Path, ve
 
 @pytest.mark.parametrize(
     "text",
-    ['"x": NaN', '"x": Infinity', '"x": -1e999', '"x": "\\ud800"', '"x": ' + "[" * 900 + "]" * 900],
-    ids=["NaN", "Infinity", "overflow", "half a character", "deep"],
+    [
+        '"x": NaN',
+        '"x": Infinity',
+        '"x": -1e999',
+        '"x": 9223372036854775808',
+        '"x": -9223372036854775809',
+        '"x": "\\ud800"',
+        '"x": ' + "[" * 900 + "]" * 900,
+    ],
+    ids=["NaN", "Infinity", "overflow", "beyond 64 bits", "below 64 bits", "half a character", "deep"],
 )
 def test_what_no_manifest_can_say_is_refused(path: Path, text: str) -> None:
     own = members(path)
     changed = b"{" + text.encode() + b"," + own[MANIFEST].strip()[1:]
     path.write_bytes(archive([(MANIFEST, changed), (TENSORS, own[TENSORS])]))
     refusal(path)
+
+
+@pytest.mark.parametrize("name", ["format_version", "members", "report"])
+def test_a_name_that_is_there_twice_is_refused_though_the_hashes_are_right(path: Path, name: str) -> None:
+    """The last of equal names is the one that is read: the hashes of that document are right."""
+    own = members(path)
+    changed = b'{"%s": 1,' % name.encode() + own[MANIFEST].strip()[1:]
+    assert json.loads(changed) == json.loads(own[MANIFEST])
+    path.write_bytes(archive([(MANIFEST, changed), (TENSORS, own[TENSORS])]))
+    assert "hashes" in refusal(path)
+
+
+def test_another_spelling_of_the_same_manifest_is_refused(path: Path) -> None:
+    own = members(path)
+    for text in (b" " + own[MANIFEST], own[MANIFEST] + b"\n", json.dumps(json.loads(own[MANIFEST])).encode()):
+        path.write_bytes(archive([(MANIFEST, text), (TENSORS, own[TENSORS])]))
+        assert "hashes" in refusal(path)
 
 
 @pytest.mark.parametrize("text", ["1" * 10_000, "[" * 100_000, '{"a":' * 100_000, "\x00", "nul"])

@@ -194,7 +194,8 @@ def test_a_hostile_tensor_header_is_refused(path: Path, claimed: int) -> None:
     plain["sha256"] = {"tensors.safetensors": hashlib.sha256(blob).hexdigest()}
     text = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False).encode()
     plain["sha256"]["manifest.json"] = hashlib.sha256(text).hexdigest()
-    rewrite(path, manifest=json.dumps(plain).encode(), blob=blob)
+    text = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False).encode()
+    rewrite(path, manifest=text, blob=blob)
     assert "tensors" in refusal(path)
 
 

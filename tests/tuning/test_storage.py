@@ -246,7 +246,7 @@ def test_facts_of_another_type_in_the_report_are_refused(wrong: Any, plain: Path
         if type(wrong) is type(value):
             continue
         changed = {**manifest, "report": {**manifest["report"], name: wrong}}
-        assert f"'{name}'" in refused(write(tmp_path / "bad.xrfm", (changed, tensors)))
+        assert f"report.{name}" in refused(write(tmp_path / "bad.xrfm", (changed, tensors)))
 
 
 def test_a_wide_category_without_tensors_to_match_is_refused_before_room_is_made(tmp_path: Path) -> None:

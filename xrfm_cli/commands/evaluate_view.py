@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import RenderableType
-from rich.table import Table as Grid
 
 from xrfm_cli.commands.scoring import Group
-from xrfm_cli.commands.tables import grid, heading, number, shortened
+from xrfm_cli.commands.tables import Grid, grid, heading, number, shortened
 from xrfm_cli.datasets import TargetSchema
 
 MOST_CLASSES = 6  # that stand side by side in 80 columns; of more, the pairs that are confused most are shown

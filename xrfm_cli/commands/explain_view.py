@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table as Grid
 
-from xrfm_cli.commands.tables import grid, heading, importances_table, number, shortened
+from xrfm_cli.commands.tables import Grid, grid, heading, importances_table, number, shortened
 
 MOST_DIRECTIONS = 3
 MOST_PAIRS = 5

@@ -21,6 +21,7 @@ from xrfm_cli.commands.tables import (
     scores_table,
 )
 from xrfm_cli.datasets import TableSchema, TargetSchema
+from xrfm_cli.datasets.printable import printable
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.planning import FitPlan
 
@@ -54,9 +55,9 @@ def show_fit(
         heading("What matters most"),
         importances_table(document["importances"]),
         heading("Written"),
-        Text("\n".join(f"  {path}" for path in files), no_wrap=True),
+        Text("\n".join(f"  {printable(str(path))}" for path in files), no_wrap=True),
         *([heading("Next")] if commands else []),
-        *(Text(f"  {line}", no_wrap=True) for line in commands),
+        *(Text(f"  {printable(line)}", no_wrap=True) for line in commands),
     )
 
 
@@ -107,7 +108,7 @@ def dry_run_document(plan: FitPlan, schema: TableSchema, target: TargetSchema) -
 
 def target_line(target: TargetSchema) -> str:
     """The target, its task and why."""
-    return f"target '{target.name}': {target.task}, {target.reason}"
+    return printable(f"target '{target.name}': {target.task}, {target.reason}")
 
 
 def next_commands(model: Path, data: str) -> list[str]:

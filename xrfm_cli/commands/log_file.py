@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xrfm_cli.commands import streams
 from xrfm_cli.datasets.errors import InputError, OptionError
+from xrfm_cli.datasets.printable import printable
 
 LINE, TIME = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
 
@@ -52,7 +53,7 @@ def open_log(path: str | None) -> Iterator[logging.Logger | None]:
     try:
         yield logger
     except InputError as fault:
-        logger.error("%s", fault)
+        logger.error("%s", printable(str(fault)))
         raise
     except KeyboardInterrupt as interrupt:
         logger.error("%s", str(interrupt) or "interrupted: nothing was saved")

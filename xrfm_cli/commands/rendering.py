@@ -1,6 +1,7 @@
 """All that is said: progress and messages on standard error, results on standard output.
 
-The library below never prints; it sends events here.
+The library below never prints; it sends events here. Names, levels and reasons come from strangers' files, so
+nothing leaves this module with a character that could steer a terminal: it is shown by its code.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.text import Text
 
 from xrfm_cli.commands import streams
 from xrfm_cli.datasets.events import Event
+from xrfm_cli.datasets.printable import printable, printable_json
 
 SCHEMA_VERSION = 1
 WIDTH = 80
@@ -61,7 +65,7 @@ class Renderer:
 
     def note(self, message: str, *, kind: str = "note") -> None:
         """Say one thing in one line, however long, on standard error and in the log."""
-        line = PREFIXES.get(kind, "") + message
+        line = printable(PREFIXES.get(kind, "") + message)
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:
@@ -70,12 +74,12 @@ class Renderer:
     def message(self, renderable: RenderableType) -> None:
         """Draw something on standard error that is not the result itself."""
         if not self.is_quiet:
-            self._messages.print(renderable)
+            self._messages.print(_Printable(renderable))
 
     def log(self, message: str) -> None:
         """Say one thing in the log file alone, if there is one."""
         if self._log is not None:
-            self._log.info("%s", message)
+            self._log.info("%s", printable(message))
 
     def result(self, *renderables: RenderableType) -> None:
         """Draw results on standard output, unless it belongs to the JSON document."""
@@ -83,7 +87,7 @@ class Renderer:
         if not self.is_json:
             for renderable in renderables:
                 is_for_pasting = isinstance(renderable, Text) and renderable.no_wrap
-                self._results.print(renderable, soft_wrap=bool(is_for_pasting))
+                self._results.print(_Printable(renderable), soft_wrap=bool(is_for_pasting))
 
     def document(self, command: str, content: Mapping[str, Any]) -> None:
         """Print the one JSON document of ``--json``."""
@@ -100,6 +104,7 @@ class Renderer:
         self._progress = self._task = None
 
     def _begin(self, stage: str) -> None:
+        stage = printable(stage)
         self._stage, self._logged = stage, time.monotonic()
         if self.is_quiet or not self._messages.is_terminal:
             self.note(stage, kind="stage")
@@ -121,19 +126,31 @@ class Renderer:
         self._task = self._progress.add_task(stage, total=None, detail="")
 
     def _move(self, event: Event) -> None:
+        message = printable(event.message)
         has_bar = self._progress is not None and self._task is not None
         if self._progress is not None and self._task is not None:
             total = None if event.done is None else 1.0
-            self._progress.update(self._task, total=total, completed=event.done or 0, detail=event.message)
+            self._progress.update(self._task, total=total, completed=event.done or 0, detail=message)
         if time.monotonic() - self._logged >= LOG_INTERVAL_S:
             # A log has no bar: a line from time to time says that it lives.
             share = "" if event.done is None else f" {event.done:.0%}"
             self._logged = time.monotonic()
-            line = f"{self._stage}{share} {event.message}".rstrip()
+            line = f"{self._stage}{share} {message}".rstrip()
             if has_bar:
                 self.log(line)
             else:
                 self.note(line, kind="stage")
+
+
+@dataclass(frozen=True, slots=True)
+class _Printable:
+    """What is drawn, with characters that could steer a terminal shown by their codes; line breaks stay."""
+
+    content: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self.content, options):
+            yield segment if segment.control else Segment(printable(segment.text, keep="\n"), segment.style)
 
 
 def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = False) -> str:
@@ -152,7 +169,8 @@ def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = Fa
     from xrfm_cli import __version__
 
     head = {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
-    return json.dumps(head | dict(content), indent=2, ensure_ascii=is_ascii, allow_nan=False) + "\n"
+    text = json.dumps(head | dict(content), indent=2, ensure_ascii=is_ascii, allow_nan=False)
+    return printable_json(text) + "\n"
 
 
 def _count_text(event: Event) -> str:

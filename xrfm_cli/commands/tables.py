@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import RenderableType
 from rich.padding import Padding
-from rich.table import Table as Grid
+from rich.table import Table
 from rich.text import Text
 
 from xrfm_cli.commands.promises import Promise
 from xrfm_cli.commands.thresholds import Verdict
 from xrfm_cli.datasets import ColumnSchema, TableSchema, TargetSchema
+from xrfm_cli.datasets.printable import printable
 from xrfm_cli.tuning.drift import ColumnDrift
 
 BAR_WIDTH = 28
@@ -22,9 +24,21 @@ MOST_IMPORTANCES = 10
 LEAST_DRIFTS, MOST_DRIFTS = 5, 20
 
 
+class Grid(Table):
+    """A table whose texts are each one line: names and levels in it may hold anything."""
+
+    def add_row(self, *cells: RenderableType | None, **style: Any) -> None:
+        """Append a row."""
+        super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **style)
+
+    def add_column(self, header: RenderableType = "", *more: Any, **style: Any) -> None:
+        """Append a column."""
+        super().add_column(printable(header) if isinstance(header, str) else header, *more, **style)
+
+
 def heading(text: str) -> Padding:
     """A title over a table."""
-    return Padding(Text(text, style="bold"), (1, 0, 0, 0), expand=False)
+    return Padding(Text(printable(text), style="bold"), (1, 0, 0, 0), expand=False)
 
 
 def bar(share: float, *, width: int = BAR_WIDTH) -> str:

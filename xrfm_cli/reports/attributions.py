@@ -101,6 +101,7 @@ def _attribute_member(
     x = torch.from_numpy(matrix).to(known.rows.device)
     reference = known.mean.to(x.dtype)
     at_reference = tree.predict(reference[None]).double().cpu().numpy()
+    member.require_finite(at_reference)
     values = np.zeros((len(x), len(columns)))
     outputs = np.zeros((len(x), tree.n_outputs))
     step = max(1, BLOCK_BYTES // (8 * tree.n_outputs * tree.n_features))
@@ -113,6 +114,7 @@ def _attribute_member(
             parts = _slopes(member, x[rows]) * (x[rows] - reference).double()[:, None]
             predicted = tree.predict(x[rows]).double()
         outputs[rows] = predicted.cpu().numpy()
+        member.require_finite(outputs[rows], parts.cpu().numpy())
         begin = at_reference if method == "path" else outputs[rows]
         # What a unit of each output of the tree adds to the explained score.
         rates = member.coding.rates(begin, outputs[rows])[np.arange(len(parts)), explained[rows]]

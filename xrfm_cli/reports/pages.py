@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from xrfm_cli.datasets.printable import printable, printable_json
 from xrfm_cli.datasets.whole_files import utf8, write_whole
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation
@@ -118,9 +119,15 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters.update(FILTERS)
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """A value that a page names: text without characters that steer what is shown, all else as it is."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value, keep="\n")
 
 
 def _frame(model: FittedModel, title: str) -> dict[str, Any]:
@@ -237,4 +244,4 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return utf8(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return utf8(printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")

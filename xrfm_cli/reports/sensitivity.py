@@ -75,6 +75,7 @@ def measure_member(
         squares[block] = column_map.summed(squared)
         flat = scaled[:, :, kept].reshape(-1, len(kept))
         matrix += flat.T @ flat / len(x)
+    member.require_finite(squares.sum().cpu().numpy(), matrix.cpu().numpy())
     return Sensitivity(
         member=member,
         number=number,

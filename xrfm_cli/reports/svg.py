@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from xrfm_cli.datasets.printable import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -103,13 +105,13 @@ def to_svg(figure: Figure, label: str) -> Markup:
     width = float(view_box.group(1).split()[2])
     opening = (
         f'<svg viewBox="{view_box.group(1)}" style="max-width:{width * 1.6:.0f}px" role="img" '
-        f'aria-label="{escape(label)}">'
+        f'aria-label="{escape(printable(label))}">'
     )
     return Markup(opening + body.strip())
 
 
 def short_label(text: object, length: int = 24) -> str:
-    """A name in one short line without control characters.
+    """A name in one short line without characters that steer what is shown.
 
     >>> short_label("average_monthly_hours_worked", 16), short_label("a\\nb")
     ('average_monthly…', 'a b')
@@ -117,4 +119,5 @@ def short_label(text: object, length: int = 24) -> str:
     clean = "".join(
         " " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in str(text)
     ).strip()
+    clean = printable(clean)
     return clean if len(clean) <= length else clean[: length - 1].rstrip() + "…"
