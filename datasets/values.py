@@ -210,6 +210,18 @@ def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: 
 
 def _numbers_from_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
     """Raw text as numbers; marks such as "-" are missing, not unreadable."""
+    if unit:  # each distinct text once: units take long to find
+        encoded = text.dictionary_encode()
+        distinct = _parse_text(encoded.dictionary, decimal, unit)
+        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)  # -1: the appended entry
+        return Numbers(
+            values=np.append(distinct.values, np.nan)[codes],
+            unreadable=np.append(distinct.unreadable, False)[codes],
+        )
+    return _parse_text(text, decimal, unit)
+
+
+def _parse_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
     tidy = tidy_text(text)
     numbers = parse_numbers(tidy, decimal, unit)
     if not numbers.unreadable.any():

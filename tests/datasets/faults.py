@@ -188,6 +188,7 @@ HEADERS: tuple[Fault, ...] = (
             names=("town", "measured size", "measured count", "noted day", "noted note"),
         ),
     ),
+    right("a line of dashes under the names", "names", header(NAMES, ("----",) * len(NAMES))),
     refused("names twice", "names", header(("size", *NAMES[1:]))),
     refused("units under names", "names", header(NAMES, ("-", "kg", "pieces", "date", "text"))),
     refused("two rows of names", "names", header(NAMES, GERMAN)),
@@ -238,6 +239,7 @@ CELLS: tuple[Fault, ...] = (
     right("Jan 31, 2023", "dates", with_(spell_day=spelled("{name} {d}, {y}"))),
     right("2023/01/31", "dates", with_(spell_day=spelled("{y}/{m}/{d}"))),
     right("20230131", "dates", with_(spell_day=spelled("{y}{m}{d}"))),
+    right("2023-01-31 12:00 AM", "dates", with_(spell_day=spelled("{y}-{m}-{d} 12:00\u202fAM"))),
     right("2023-01-31T00:00:00Z", "dates", with_(spell_day=spelled("{y}-{m}-{d}T00:00:00Z"))),
     right("2023-01-31 01:00+01:00", "dates", with_(spell_day=spelled("{y}-{m}-{d} 01:00:00+01:00"))),
     refused(
@@ -253,6 +255,17 @@ CELLS: tuple[Fault, ...] = (
         ReadOptions(date_order="ymd"),
     ),
     right("$5", "units", with_(spell_number=lambda number: f"${number}")),
+    right("R$ 5", "units", with_(spell_number=lambda number: f"R$ {number}")),
+    right(
+        "negative numbers in brackets",
+        "units",
+        with_(spell_number=lambda number: f"({number[1:]})" if number.startswith("-") else number),
+    ),
+    right(
+        "a minus after the number",
+        "units",
+        with_(spell_number=lambda number: f"{number[1:]}-" if number.startswith("-") else number),
+    ),
     right("5 €", "units", with_(spell_number=lambda number: f"{number} €")),
     right("5kg", "units", with_(spell_number=lambda number: f"{number}kg")),
     right("5 %", "units", with_(spell_number=lambda number: f"{number} %")),
