@@ -56,7 +56,7 @@ def test_a_task_that_is_asked_for() -> None:
     numbers = make_table(["3", "1", "2", "10"])
     assert infer_target(numbers, "y", task="multiclass").classes == (1, 2, 3, 10)
     assert infer_target(make_table([0, 1, 1]), "y", task="regression").task == "regression"
-    assert infer_target(make_table(["0", "1", "1"]), "y", task="multiclass").task == "multiclass"
+    assert infer_target(make_table(["0", "1", "1"]), "y", task="multiclass").task == "binary"
 
 
 @pytest.mark.parametrize(
