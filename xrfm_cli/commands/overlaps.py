@@ -45,7 +45,7 @@ def check_places(options: CommonOptions) -> None:
         if one.path == other.path or identity(one.path) == identity(other.path) is not None:
             raise OptionError(f"{other.subject} is written by {one.option} too; give each a name of its own")
     for written in writes:
-        if written.is_whole:
+        if written.is_tried:
             check_writable(written.path)
 
 

@@ -38,7 +38,7 @@ class Written:
     option: str  # with its value: how messages begin
     path: Path
     part: str = ""  # "its report ..." for a file that is named after the option's value
-    is_whole: bool = True  # replaced as a whole, not appended to
+    is_tried: bool = True  # before the command begins; not what is opened then anyway, or may never come
 
     @property
     def subject(self) -> str:
@@ -70,7 +70,7 @@ def find_writes(options: CommonOptions) -> Iterator[Written]:
     for name in OUTPUTS:
         given = getattr(options, name, None)
         if given is not None:
-            yield _written(options, name, Path(given), is_whole=name != "log_file")
+            yield _written(options, name, Path(given), is_tried=name != "log_file")
     if isinstance(options, FitOptions):
         yield from _fit_writes(options)
     if isinstance(options, ExplainOptions):
@@ -80,7 +80,9 @@ def find_writes(options: CommonOptions) -> Iterator[Written]:
         tables = [getattr(options, name, None) for name in TABLES]
         texts = [given for given in tables if given is not None and not Path(given).is_dir()]
         for file in dict.fromkeys(file for given in texts for file in _table_files(given)):
-            yield _written(options, "bad_rows", rejects_path(file), part="the file of rejected rows")
+            yield _written(
+                options, "bad_rows", rejects_path(file), part="the file of rejected rows", is_tried=False
+            )
 
 
 def _fit_writes(options: FitOptions) -> Iterator[Written]:
@@ -92,10 +94,10 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
     for path in report_paths(options.model):
         yield _written(options, "model", path, part="its report")
     if options.resume:
-        yield _written(options, "model", record_folder(options.model), part="its record", is_whole=False)
+        yield _written(options, "model", record_folder(options.model), part="its record", is_tried=False)
     storage = None if options.storage is None else _storage_file(options.storage)
     if storage is not None:
-        yield _written(options, "storage", storage, is_whole=False)
+        yield _written(options, "storage", storage, is_tried=False)
 
 
 def beside(model: str, ending: str) -> Path:
@@ -156,10 +158,10 @@ def _flag(options: CommonOptions, name: str) -> str:
 
 
 def _written(
-    options: CommonOptions, name: str, path: Path, *, part: str = "", is_whole: bool = True
+    options: CommonOptions, name: str, path: Path, *, part: str = "", is_tried: bool = True
 ) -> Written:
     option = f"{_flag(options, name)} {getattr(options, name)}"
-    return Written(name=name, option=option, path=path, part=part, is_whole=is_whole)
+    return Written(name=name, option=option, path=path, part=part, is_tried=is_tried)
 
 
 def check_names(options: CommonOptions) -> None:
