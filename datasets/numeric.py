@@ -177,8 +177,10 @@ def share_between(values: np.ndarray, low: np.ndarray | float, high: np.ndarray 
     >>> share_between(np.array([0.0, 1.5, 9.0]), 1.0, 2.0).tolist()
     [0.0, 0.5, 1.0]
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # halves, since a difference may be infinite
-        return np.clip((values / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
+    # Halves of large numbers, since a difference may be infinite; half of the smallest number is 0.
+    part = np.where(np.maximum(np.abs(low), np.abs(high)) > 1, 0.5, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.clip((values * part - low * part) / (high * part - low * part), 0.0, 1.0)
 
 
 def number_repairs(column: str, numbers: Numbers) -> tuple[Repair, ...]:

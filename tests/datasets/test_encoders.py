@@ -26,6 +26,7 @@ from xrfm_cli.datasets import (
     sample_path,
 )
 from xrfm_cli.datasets.errors import OptionError, SchemaError
+from xrfm_cli.datasets.numeric import share_between
 
 CONFIGS = [
     EncodingConfig(),
@@ -313,3 +314,10 @@ def test_errors() -> None:
         EncodingConfig(numeric="quantil")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="max_one_hot=1"):
         EncodingConfig(max_one_hot=1)
+
+
+@pytest.mark.parametrize("unit", [5e-324, 2.0**-1000, 1.0, 2.0**1019])
+def test_shares_between_numbers_of_any_size(unit: float) -> None:
+    values = np.array([-9.0, 0.0, 1.0, 2.0, 3.0, 4.0, 9.0]) * unit
+    assert share_between(values, 0.0, 4 * unit).tolist() == [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    assert share_between(values, -4 * unit, 4 * unit).tolist() == [0.0, 0.5, 0.625, 0.75, 0.875, 1.0, 1.0]
