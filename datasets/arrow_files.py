@@ -13,9 +13,16 @@ import pyarrow.parquet as pq
 
 from xrfm_cli.datasets.errors import FileReadError, SchemaError, did_you_mean
 from xrfm_cli.datasets.headers import check_names
-from xrfm_cli.datasets.opening import open_bytes, refuse_other_formats, seekable_path, split_compression
+from xrfm_cli.datasets.opening import (
+    ARROW_MAGIC,
+    PARQUET_MAGIC,
+    open_bytes,
+    refuse_other_formats,
+    seekable_path,
+    split_compression,
+)
+from xrfm_cli.datasets.plain_types import plain_columns
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.views import without_views
 
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
@@ -70,7 +77,7 @@ def arrow_tables(
             n_rows += batch.num_rows
             table = pa.Table.from_batches([batch])
             aligned = table if schema is None else table.select(schema.names).cast(schema)
-            yield Table(without_views(aligned), str(path))
+            yield Table(plain_columns(aligned), str(path))
     if n_rows == 0:
         raise FileReadError(f"{path}: has columns but no rows")
 
@@ -80,7 +87,7 @@ def _is_parquet(path: Path) -> bool:
     if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
         return ending in PARQUET_ENDINGS
     with open_bytes(path) as file:
-        return bool(file.read(4) == b"PAR1")
+        return bool(file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC)
 
 
 def _refuse_by_head(path: Path, plain: Path) -> None:
@@ -96,7 +103,7 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
         raise FileReadError(f"{path}: the file is empty")
     parquet = _is_parquet(path)
     expected = "Parquet" if parquet else "Arrow"
-    magic = b"PAR1" if parquet else (b"ARROW1", b"\xff\xff\xff\xff")
+    magic = PARQUET_MAGIC if parquet else ARROW_MAGIC
     if not head.startswith(magic):
         refuse_other_formats(path, head, expected=expected)
         raise FileReadError(f"{path}: is no {expected} file; if it is CSV, rename it to end in .csv")

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.kinds import BOOLEAN_WORDS
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.spellings import canonical_text
 from xrfm_cli.datasets.values import level_values
 
 
@@ -21,7 +22,8 @@ def look_up_levels(cells: pa.ChunkedArray, decimal: str, known: tuple[str, ...])
     [1, -1, -2]
     """
     levels = level_values(cells, decimal)
-    places = pc.index_in(levels.values, value_set=pa.array(known, pa.string()))
+    values = canonical_text(pa.array(known, pa.string()))  # older models know other spellings
+    places = pc.index_in(levels.values, value_set=values)
     codes = pc.fill_null(places, -2).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.append(codes, -1)[levels.codes]
 

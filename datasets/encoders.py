@@ -174,7 +174,7 @@ def _needed_column(table: Table, name: str) -> pa.ChunkedArray:
     if name not in table.data.column_names:
         hint = did_you_mean(name, table.column_names)
         raise SchemaError(f"{table.source}: no column '{name}', which the model needs.{hint}")
-    return table.data.column(name)
+    return table.column(name)
 
 
 def fit_encoder(

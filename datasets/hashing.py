@@ -20,7 +20,7 @@ def hash_table(table: Table) -> str:
     """
     digest = hashlib.sha256(table.decimal.encode())
     for name in table.column_names:
-        column = table.column(name)
+        column = table.stored(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         digest.update(repr((name, str(column.type), len(column))).encode())

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dates import guess_format, moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.kinds import EXACT_INTEGERS
+from xrfm_cli.datasets.plain_types import is_date, is_number, is_text, plain_array
+from xrfm_cli.datasets.spellings import as_text
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.values import (
-    as_text,
-    is_date,
-    is_number,
-    is_text,
-    level_values,
-    number_values,
-    plain_array,
-)
+from xrfm_cli.datasets.values import level_values, number_values
 
 
 def concatenate_tables(first: Table, *others: Table) -> Table:
@@ -43,7 +39,7 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
 
 def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     """One column of all tables, of one type."""
-    arrays = [plain_array(table.data.column(name)) for table in tables]
+    arrays = [plain_array(table.column(name)) for table in tables]
     marks = {table.decimal for table in tables}
     kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
     if len(kinds) <= 1 and (len(marks) == 1 or not any(is_text(kind) for kind in kinds)):
@@ -51,10 +47,13 @@ def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
         return pa.chunked_array([array.cast(kind) for array in arrays])
     if all(is_number(kind) or is_text(kind) for kind in kinds):
         numbers = [number_values(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
-        if not any(number.unreadable.any() for number in numbers):
+        largest = max((np.nanmax(np.abs(number.values), initial=0.0) for number in numbers), default=0.0)
+        # Beyond 2^53, floats would make one of several whole numbers.
+        if not any(number.unreadable.any() for number in numbers) and largest <= EXACT_INTEGERS:
             return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
     if any(is_date(kind) for kind in kinds):
-        moments = [_moments(array) for array in arrays]
+        are_times = all(pa.types.is_time(kind) or is_text(kind) for kind in kinds)
+        moments = [_moments(array, are_times=are_times) for array in arrays]
         if all(moment is not None for moment in moments):
             return pa.chunked_array(moments)
     return pa.chunked_array(
@@ -62,8 +61,11 @@ def _joined(name: str, tables: tuple[Table, ...]) -> pa.ChunkedArray:
     )
 
 
-def _moments(array: pa.Array) -> pa.Array | None:
-    """A column of dates as timestamps, or None where it holds none."""
+def _moments(array: pa.Array, *, are_times: bool) -> pa.Array | None:
+    """A column of dates as timestamps, one of times as times, or None where it holds none."""
+    if are_times:
+        times = moment_values(array, "time")
+        return pa.array(times.values, mask=~times.valid).cast(pa.time64("us"))
     if is_date(array.type):
         moments = moment_values(array, "iso")
     else:

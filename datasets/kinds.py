@@ -17,18 +17,16 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dates import DateFormat, Moments, guess_format, moment_values, parse_moments
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.durations import UNIT as DURATION
+from xrfm_cli.datasets.plain_types import is_date, is_number, is_readable, is_text, plain_array
 from xrfm_cli.datasets.units import unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
-    is_date,
-    is_number,
     is_placeholder,
-    is_text,
     level_values,
     number_values,
     parse_numbers,
-    plain_array,
     tidy_text,
     to_mask,
 )
@@ -51,6 +49,7 @@ _ORDER_NAME = re.compile(
 )
 _MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
 _TEXT_WORDS = 3.0  # words in the average cell of free text
+EXACT_INTEGERS = 2.0**53  # beyond it, floats skip whole numbers
 _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
 
 
@@ -84,18 +83,22 @@ def decide_kind(
         return _decide_words(name, level_values(array, decimal))
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
-    if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
+    if not is_readable(array.type):
         doubt = f"holds {array.type}, which is no number, date or text; leave the column out with --drop"
         return Decision(kind="constant", reason=doubt, doubt=doubt)
+    if pa.types.is_duration(array.type):
+        decision = _decide_numbers(name, number_values(array), unit_note(DURATION))
+        return replace(decision, unit=DURATION)
     if is_number(array.type):
-        return _decide_numbers(name, number_values(array))
+        return _decide_numbers(name, number_values(array), exact=array)
     if is_date(array.type):
-        return _decide_moments(moment_values(array, "iso"), "iso", "")
+        date_format: DateFormat = "time" if pa.types.is_time(array.type) else "iso"
+        return _decide_moments(moment_values(array, date_format), date_format, "")
     if not is_text(array.type):
         return _decide_words(name, level_values(array))
     numbers = parse_numbers(tidy_text(array), decimal)
     if not numbers.unreadable.any():
-        return _decide_numbers(name, numbers)  # the usual case, without looking for levels
+        return _decide_numbers(name, numbers, exact=array)  # the usual case, without looking for levels
     levels = level_values(array, decimal)
     return (
         _decide_text_as_numbers(name, levels, decimal)
@@ -132,7 +135,7 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str) -> Decision
 
 def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
-    words = levels.values.filter(pa.array(~is_placeholder(levels.values)))
+    words = _words(levels)
     units = units_of(words)
     if not any(units):
         return None
@@ -153,8 +156,18 @@ def _decide_numbers_with_unit(name: str, levels: Levels, decimal: str) -> Decisi
     return replace(decision, unit=units[0])
 
 
-def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
-    """Kinds that a column of numbers can be."""
+def _words(levels: Levels) -> pa.Array:
+    """The levels that are no marks of missing cells."""
+    return levels.values.filter(pa.array(~is_placeholder(levels.values)))
+
+
+def _are_durations(array: pa.Array, levels: Levels) -> bool:
+    """Whether cells of which most are times of day, but not 25:00:00, are durations without exception."""
+    return bool(moment_values(array, "time").unreadable.any()) and units_of(_words(levels)) == (DURATION,)
+
+
+def _decide_numbers(name: str, numbers: Numbers, extra: str = "", exact: pa.Array | None = None) -> Decision:
+    """Kinds that a column of numbers can be; ``exact`` holds the cells from which the numbers came."""
     values = numbers.values
     missing = np.isnan(values)
     present = values[~missing]
@@ -167,9 +180,13 @@ def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
     if whole and _are_day_digits(distinct):
         return _decide_moments(moment_values(pa.array(values, from_pandas=True), "digits"), "digits", "")
     if whole:
-        reason = _identifier_reason(name, present, distinct, len(values))
+        n_distinct = len(distinct)
+        if max(-distinct[0], distinct[-1]) > EXACT_INTEGERS:
+            extra += "; beyond 2^53, numbers are rounded to about 16 digits"
+            n_distinct = n_distinct if exact is None else len(level_values(exact).values)
+        reason = _identifier_reason(name, present, n_distinct, len(values))
         if reason:
-            return Decision(kind="identifier", reason=reason, levels_count=len(distinct))
+            return Decision(kind="identifier", reason=reason, levels_count=n_distinct)
     what = "whole numbers" if whole else "numbers"
     finite = distinct[np.isfinite(distinct)]
     span = f" from {_show(finite[0])} to {_show(finite[-1])}" if len(finite) else ""
@@ -188,13 +205,13 @@ def _are_day_digits(distinct: np.ndarray) -> bool:
     return bool(parse_moments(text, "digits").valid.all())
 
 
-def _identifier_reason(name: str, present: np.ndarray, distinct: np.ndarray, n_rows: int) -> str:
+def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: int) -> str:
     """Why whole numbers name rows rather than measure something, or an empty string."""
     if n_rows < _MIN_ROWS_FOR_NAMES or len(present) < n_rows:
         return ""
-    if _ID_NAME.search(name) and len(distinct) >= 0.9 * n_rows:
-        return f"named like an identifier, {len(distinct):,} distinct whole numbers in {n_rows:,} rows"
-    counts_up = present[0] in (0, 1) and len(distinct) == n_rows and bool((np.diff(present) == 1).all())
+    if _ID_NAME.search(name) and n_distinct >= 0.9 * n_rows:
+        return f"named like an identifier, {n_distinct:,} distinct whole numbers in {n_rows:,} rows"
+    counts_up = present[0] in (0, 1) and n_distinct == n_rows and bool((np.diff(present) == 1).all())
     if counts_up and n_rows >= 50 and not _ORDER_NAME.match(name):
         return f"counts the rows from {_show(present[0])} to {_show(present[-1])}"
     return ""
@@ -203,7 +220,7 @@ def _identifier_reason(name: str, present: np.ndarray, distinct: np.ndarray, n_r
 def _decide_text_as_moments(array: pa.Array, levels: Levels, date_order: DateOrder | None) -> Decision | None:
     """Dates that are spelled as text."""
     guess = guess_format(levels.values, date_order)
-    if guess is None:
+    if guess is None or (guess.date_format == "time" and _are_durations(array, levels)):
         return None
     if guess.doubt:
         return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)

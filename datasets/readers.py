@@ -13,7 +13,13 @@ from xrfm_cli.datasets.csv_files import csv_tables
 from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.errors import FileReadError, OptionError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.datasets.opening import is_stream, open_bytes, split_compression
+from xrfm_cli.datasets.opening import (
+    ARROW_MAGIC,
+    PARQUET_MAGIC,
+    is_stream,
+    open_bytes,
+    split_compression,
+)
 from xrfm_cli.datasets.partitions import read_partitions, with_partitions
 from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.datasets.repairs import Repair, merge_repairs
@@ -185,7 +191,7 @@ def _is_arrow(path: Path) -> bool:
     ):
         return False
     with open_bytes(path) as file:
-        return file.read(6).startswith((b"PAR1", b"ARROW1"))
+        return file.read(6).startswith((PARQUET_MAGIC, *ARROW_MAGIC))
 
 
 def _common_decimal(files: Sequence[Path], options: ReadOptions) -> ReadOptions:

@@ -19,9 +19,10 @@ from xrfm_cli.datasets.kinds import (
     decide_kind,
     find_unreadable,
 )
+from xrfm_cli.datasets.plain_types import is_date, is_number, plain_array
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
-from xrfm_cli.datasets.values import is_date, is_number, level_values, number_values, plain_array
+from xrfm_cli.datasets.values import level_values, number_values
 
 Role = Literal["feature", "target", "weight", "group", "time", "id", "dropped"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -167,7 +168,7 @@ def _assign(table: Table, pairs: Iterable[tuple[str, Any]], what: str) -> dict[s
     """Names with what the user gave them, each name known and given once."""
     given: dict[str, Any] = {}
     for name, value in pairs:
-        table.column(name)
+        table.stored(name)
         if given.get(name, value) != value:
             raise SchemaError(
                 f"{table.source}: column '{name}' was given two {what}, {given[name]} and {value}; keep one"
@@ -197,7 +198,7 @@ def _column_schema(
     table: Table, name: str, role: Role | None, kind: Kind | None, known: ColumnSchema | None
 ) -> ColumnSchema:
     """One column, inferred where neither the user nor a schema file says what it is."""
-    column = table.column(name)
+    column = table.stored(name)
     if known is not None:
         role = role or known.role
     if kind is not None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.plain_types import is_readable
 from xrfm_cli.datasets.repairs import Repair
 
 
@@ -45,7 +46,21 @@ class Table:
         return int(self.data.num_rows)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column; a name that does not exist raises `SchemaError` with the nearest one."""
+        """One column to be read as numbers, dates or text.
+
+        A name that does not exist raises `SchemaError` with the nearest one, and so does a column whose type
+        cannot be read.
+        """
+        column = self.stored(name)
+        if not is_readable(column.type):
+            raise SchemaError(
+                f"{self.source}: column '{name}' holds {column.type}, which is no number, date or text; "
+                "convert it before"
+            )
+        return column
+
+    def stored(self, name: str) -> pa.ChunkedArray:
+        """One column of any type, to be passed on; a name that does not exist raises `SchemaError`."""
         if name not in self.data.column_names:
             hint = did_you_mean(name, self.column_names)
             raise SchemaError(f"{self.source}: no column '{name}'.{hint}")
@@ -63,5 +78,5 @@ class Table:
         """The named columns only, in the order given."""
         wanted = list(names)
         for name in wanted:
-            self.column(name)
+            self.stored(name)
         return replace(self, data=self.data.select(wanted))

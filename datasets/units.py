@@ -25,17 +25,21 @@ _PARTS = (
 def units_of(words: pa.Array) -> tuple[str, ...]:
     """The distinct units of texts that are numbers with a unit or without; empty where one is no number.
 
-    Durations of several parts, such as 1h 30min, have one unit together.
+    Durations of several parts or units, such as 1h 30min, have one unit together. So do whole days, which
+    pandas and DuckDB write beside "1 days 02:00:00".
 
     >>> units_of(pa.array(["12 kg", "7 kg"])), units_of(pa.array(["$5", "€6"])), units_of(pa.array(["x"]))
     (('kg',), ('$', '€'), ())
+    >>> units_of(pa.array(["1 day", "2 days"])), units_of(pa.array(["5 min", "7 min"]))
+    (('duration',), ('min',))
     """
     parts = pc.extract_regex(words.drop_null(), _PARTS)
-    if parts.null_count and not np.isnan(duration_seconds(words.drop_null())).any():
+    units = () if parts.null_count else tuple(sorted(pc.unique(_unit(parts)).to_pylist()))
+    if len(units) == 1 and units[0] not in ("day", "days"):
+        return units
+    if len(parts) and not np.isnan(duration_seconds(words.drop_null())).any():
         return (DURATION,)
-    if parts.null_count or not len(parts):
-        return ()
-    return tuple(sorted(pc.unique(_unit(parts)).to_pylist()))
+    return units
 
 
 def common_unit(words: pa.Array) -> str:

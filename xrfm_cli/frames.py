@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, check_array, column_or_1d
 
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.views import without_views
+from xrfm_cli.datasets.plain_types import plain_columns
 
 
 class ArrowStream(Protocol):
@@ -38,7 +38,7 @@ def as_arrow(frame: TableLike) -> Any:
     """
     if isinstance(frame, pd.DataFrame) or not hasattr(frame, "__arrow_c_stream__"):
         return frame
-    return without_views(pa.table(frame))
+    return plain_columns(pa.table(frame))
 
 
 def table_of(frame: TableLike) -> Table:
