@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xrfm_cli.datasets.durations import duration_seconds
 from xrfm_cli.datasets.kinds import BOOLEAN_WORDS
 from xrfm_cli.datasets.repairs import Repair
-from xrfm_cli.datasets.spellings import canonical_text
+from xrfm_cli.datasets.spellings import canonical_text, float_text
 from xrfm_cli.datasets.values import level_values
 
 
@@ -24,6 +25,9 @@ def look_up_levels(cells: pa.ChunkedArray, decimal: str, known: tuple[str, ...])
     levels = level_values(cells, decimal)
     values = canonical_text(pa.array(known, pa.string()))  # older models know other spellings
     places = pc.index_in(levels.values, value_set=values)
+    if pa.types.is_duration(cells.type):  # of which older models know the seconds
+        in_seconds = float_text(pa.array(duration_seconds(levels.values)))
+        places = pc.coalesce(places, pc.index_in(in_seconds, value_set=values))
     codes = pc.fill_null(places, -2).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.append(codes, -1)[levels.codes]
 

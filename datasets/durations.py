@@ -27,7 +27,7 @@ def _piece(name: str, letter: str = "", *, signed: bool = True) -> str:
     return rf"{sign}(?P<{name}>[0-9]{{1,{most}}})(?:[.](?P<{name}_fraction>[0-9]+))?{letter}"
 
 
-_TIME = r":(?P<minutes>[0-9]{2}):(?P<seconds>[0-9]{2})(?:[.](?P<seconds_fraction>[0-9]+))?"
+_TIME = r":(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])(?:[.](?P<seconds_fraction>[0-9]+))?"
 _CLOCK = rf"(?P<clock_sign>[+-]?)(?P<hours>[0-9]{{1,7}}){_TIME}"
 # The leading sign counts for all parts, the sign of one part for that part: pandas, Python and PostgreSQL
 # write minus one hour as '-1 days +23:00:00'. Months and years have no length: such texts are no durations.
