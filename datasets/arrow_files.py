@@ -28,6 +28,7 @@ PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # of each column: a row group may be as large as the file, and columns are many
+_INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds end in 2262
 # What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
@@ -59,8 +60,8 @@ def arrow_schema(path: Path) -> pa.Schema:
     with seekable_path(path) as plain:
         _refuse_by_head(path, plain)
         if _is_parquet(path):
-            with _explained(path, "Parquet"):
-                return pq.read_schema(plain)
+            with _explained(path, "Parquet"), pq.ParquetFile(plain, **_INT96) as file:
+                return file.schema_arrow
         with _explained(path, "Arrow"):
             return _open_ipc(_mapped(plain)).schema
 
@@ -123,7 +124,7 @@ def _parquet_batches(
 ) -> Iterator[pa.RecordBatch]:
     with (
         _explained(path, "Parquet"),
-        pq.ParquetFile(plain, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
+        pq.ParquetFile(plain, buffer_size=_BUFFER_BYTES, pre_buffer=False, **_INT96) as file,
     ):
         _check_columns(path, file.schema_arrow, columns)
         wanted = None if columns is None else list(columns)

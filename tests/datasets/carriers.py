@@ -27,6 +27,8 @@ class Values:
 
 
 UTC = dt.UTC
+# Older versions of Arrow have no decimals of 32 and 64 bits.
+_SMALL_DECIMALS = [getattr(pa, name)(7, 2) for name in ("decimal32", "decimal64") if hasattr(pa, name)]
 
 
 def _hours(*hours: float | None) -> list[dt.timedelta | None]:
@@ -35,6 +37,12 @@ def _hours(*hours: float | None) -> list[dt.timedelta | None]:
 
 def _as_types(cells: Sequence[Any], *types: pa.DataType) -> tuple[pa.Array, ...]:
     return tuple(pa.array(cells, kind) for kind in types)
+
+
+def _extension(name: str, storage: pa.Array) -> tuple[pa.Array, ...]:
+    """An array of an extension type of Arrow; older versions do not have all of them."""
+    make = getattr(pa, name, None)
+    return () if make is None else (pa.ExtensionArray.from_storage(make(), storage),)
 
 
 def _stored_otherwise(array: pa.Array) -> tuple[pa.Array, ...]:
@@ -52,7 +60,7 @@ def _text_types(cells: list[str | None]) -> tuple[pa.Array, ...]:
         view,
         pa.DictionaryArray.from_arrays(places, pa.array([cell or "" for cell in cells], pa.string_view())),
         pa.RunEndEncodedArray.from_arrays(pa.array(range(1, len(cells) + 1), pa.int64()), view),
-        pa.ExtensionArray.from_storage(pa.json_(), pa.array(cells)),
+        *_extension("json_", pa.array(cells)),
     )
 
 
@@ -166,7 +174,7 @@ VALUES: dict[str, Values] = {
     "decimals": Values(
         arrays=_as_types(
             [Decimal("1.50"), None, Decimal("-2.25"), Decimal("100.00")],
-            pa.decimal32(7, 2), pa.decimal64(12, 2), pa.decimal128(30, 4), pa.decimal256(60, 2)),
+            *_SMALL_DECIMALS, pa.decimal128(30, 4), pa.decimal256(60, 2)),
         spellings={"DuckDB": ["1.50", "", "-2.25", "100.00"], "Excel": ["1.5", "", "-2.25", "100"]},
     ),
     "integers": Values(
@@ -187,7 +195,7 @@ VALUES: dict[str, Values] = {
     "truth values": Values(
         arrays=(
             *_stored_otherwise(pa.array(_FLAGS)),
-            pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None, 0, 1], pa.int8())),
+            *_extension("bool8", pa.array([1, None, 0, 1], pa.int8())),
         ),
         spellings={"pandas": ["True", "", "False", "True"], "polars": ["true", "", "false", "true"]},
     ),
@@ -200,7 +208,10 @@ VALUES: dict[str, Values] = {
         arrays=_text_types(["red", None, "blue", "None"]), spellings={"all": ["red", "", "blue", "None"]}
     ),
     "UUIDs": Values(
-        arrays=(pa.array([None if cell is None else cell.bytes for cell in _IDS], pa.uuid()),),
+        arrays=(
+            pa.array([None if cell is None else str(cell) for cell in _IDS]),
+            *_extension("uuid", pa.array([cell and cell.bytes for cell in _IDS], pa.binary(16))),
+        ),
         spellings={"all": ["" if cell is None else str(cell) for cell in _IDS]},
     ),
 }  # fmt: skip
@@ -237,5 +248,4 @@ def unreadable_arrays() -> dict[str, pa.Array]:
         "tensor": pa.ExtensionArray.from_storage(
             pa.fixed_shape_tensor(pa.int64(), [2]), pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2))
         ),
-        "opaque": pa.ExtensionArray.from_storage(pa.opaque(pa.binary(), "x", "y"), pa.array(data)),
     }

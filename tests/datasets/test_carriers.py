@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,17 @@ def test_times_and_durations_in_units_of_older_models() -> None:
     cells = pa.array([86_400, 43_200], pa.duration("s"))
     assert number_values(cells, unit="days").values.tolist() == [1.0, 0.5]
     assert number_values(cells, unit="duration").values.tolist() == [86_400.0, 43_200.0]
+
+
+def test_timestamps_of_96_bits_reach_the_year_9999(tmp_path: Path) -> None:
+    """Spark writes them, and as nanoseconds they would end in 2262."""
+    stamps = pa.array([dt.datetime(9999, 12, 31), dt.datetime(2024, 5, 1, 8, 30)], pa.timestamp("us"))
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"q": stamps}), path, use_deprecated_int96_timestamps=True, store_schema=False)
+    assert level_values(read_table(path).column("q")).values.to_pylist() == [
+        "9999-12-31",
+        "2024-05-01 08:30:00",
+    ]
 
 
 @pytest.mark.parametrize("text", [False, True])

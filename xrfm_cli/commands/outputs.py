@@ -255,8 +255,8 @@ def _as_text(name: str, column: pa.Array) -> pa.Array:
     """The cells of a column as CSV text."""
     if not is_readable(column.type):
         raise OptionError(
-            f"column '{name}' holds {column.type}, which cannot be written as CSV; give --output a name that "
-            "ends in .parquet or .arrow"
+            f"column '{name}' holds {column.type}, which cannot be written as CSV; "
+            "write .parquet or .arrow with --output"
         )
     if pa.types.is_boolean(column.type):
         return pc.if_else(column, "True", "False")  # as Python spells them, and probability_True does
