@@ -15,19 +15,22 @@ from xrfm_cli.datasets.common_types import common_types, convert
 from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean, why_absent
 from xrfm_cli.datasets.headers import check_names
 from xrfm_cli.datasets.opening import (
+    ARROW_MAGIC,
+    PARQUET_MAGIC,
     is_stream,
     open_bytes,
     refuse_other_formats,
     seekable_path,
     split_compression,
 )
+from xrfm_cli.datasets.plain_types import plain_columns
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.views import without_views
 
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # of each column: a row group may be as large as the file, and columns are many
+_INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds end in 2262
 # What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
@@ -72,7 +75,7 @@ def arrow_types(path: Path) -> dict[str, pa.DataType]:
     with seekable_path(path) as plain:
         _refuse_by_head(path, plain)
         if _is_parquet(path):
-            with _explained(path, "Parquet"), pq.ParquetFile(plain) as file:
+            with _explained(path, "Parquet"), pq.ParquetFile(plain, **_INT96) as file:
                 schema, has_rows = file.schema_arrow, file.metadata.num_rows > 0
         else:
             with _explained(path, "Arrow"):
@@ -81,7 +84,7 @@ def arrow_types(path: Path) -> dict[str, pa.DataType]:
     if not has_rows:
         raise EmptyFileError(f"{path}: has names of columns but no rows")
     _check_columns(path, schema, None)
-    return {field.name: field.type for field in schema}
+    return {field.name: field.type for field in plain_columns(schema.empty_table()).schema}
 
 
 def arrow_tables(
@@ -97,12 +100,12 @@ def arrow_tables(
         batches = _parquet_batches if is_parquet else _ipc_batches
         for batch in batches(path, plain, columns, batch_rows):
             with _explained(path, "Parquet" if is_parquet else "Arrow"):
+                table = plain_columns(pa.Table.from_batches([batch]))
                 arrays = [
-                    convert(batch.column(place), (types or {}).get(field.name, common_types([field.type])[0]))
-                    for place, field in enumerate(batch.schema)
+                    convert(column.combine_chunks(), (types or {}).get(name, common_types([column.type])[0]))
+                    for name, column in zip(table.column_names, table.columns, strict=True)
                 ]
-            table = pa.Table.from_arrays(arrays, names=batch.schema.names)
-            yield Table(without_views(table), str(path), is_typed=True)
+            yield Table(pa.table(arrays, names=table.column_names), str(path), is_typed=True)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -110,7 +113,7 @@ def _is_parquet(path: Path) -> bool:
     if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
         return ending in PARQUET_ENDINGS
     with open_bytes(path) as file:
-        return bool(file.read(4) == b"PAR1")
+        return bool(file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC)
 
 
 def _refuse_by_head(path: Path, plain: Path) -> None:
@@ -126,7 +129,7 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
         raise EmptyFileError(f"{path}: the file is empty")
     parquet = _is_parquet(path)
     expected = "Parquet" if parquet else "Arrow"
-    magic = b"PAR1" if parquet else (b"ARROW1", b"\xff\xff\xff\xff")
+    magic = PARQUET_MAGIC if parquet else ARROW_MAGIC
     if not head.startswith(magic):
         refuse_other_formats(path, head, expected=expected)
         raise FileReadError(f"{path}: is no {expected} file; if it is CSV, rename it to end in .csv")
@@ -146,7 +149,7 @@ def _parquet_batches(
 ) -> Iterator[pa.RecordBatch]:
     with (
         _explained(path, "Parquet"),
-        pq.ParquetFile(plain, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
+        pq.ParquetFile(plain, buffer_size=_BUFFER_BYTES, pre_buffer=False, **_INT96) as file,
     ):
         _check_columns(path, file.schema_arrow, columns)
         wanted = None if columns is None else list(columns)

@@ -9,7 +9,9 @@ from xrfm_cli.datasets.date_guesses import EXISTING_SHARE, guess_format
 from xrfm_cli.datasets.dates import DateFormat, moment_values, parse_moments
 from xrfm_cli.datasets.decision import Decision, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
-from xrfm_cli.datasets.values import Levels
+from xrfm_cli.datasets.durations import UNIT as DURATION
+from xrfm_cli.datasets.units import units_of
+from xrfm_cli.datasets.values import Levels, is_placeholder
 
 DATE_ORDER_HINT = (
     "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop"
@@ -19,11 +21,21 @@ DATE_ORDER_HINT = (
 def decide_text_as_moments(array: pa.Array, levels: Levels, date_order: DateOrder | None) -> Decision | None:
     """Dates that are spelled as text; None where the column holds something else."""
     guess = guess_format(levels.values, date_order)
-    if guess is None:
+    if guess is None or (guess.date_format == "time" and _are_durations(array, levels)):
         return None
     if guess.doubt:
         return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)
     return decide_moments(array, guess.date_format, guess.evidence)
+
+
+def words_of(levels: Levels) -> pa.Array:
+    """The levels that are not marks of missing cells."""
+    return levels.values.filter(pa.array(~is_placeholder(levels.values)))
+
+
+def _are_durations(array: pa.Array, levels: Levels) -> bool:
+    """Whether cells of which most are times of day, but not 25:00:00, are durations without exception."""
+    return bool(moment_values(array, "time").unreadable.any()) and units_of(words_of(levels)) == (DURATION,)
 
 
 def decide_moments(cells: pa.Array, date_format: DateFormat, evidence: str) -> Decision:

@@ -23,14 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.plain_types import is_date, is_text, plain_array
 from xrfm_cli.datasets.signs import plain_signs
 from xrfm_cli.datasets.values import (
-    is_date,
     is_placeholder,
-    is_text,
     level_values,
     number_values,
-    plain_array,
     to_mask,
     word_set,
 )
@@ -243,7 +241,11 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
     """
     array = plain_array(column)
     if is_date(array.type):
-        return _typed_moments(array)
+        moments = _typed_moments(array)
+        if date_format == "time" and not pa.types.is_time(array.type):  # as the text of a date is no time
+            none = np.zeros_like(moments.valid)
+            return Moments(values=np.zeros_like(moments.values), valid=none, unreadable=moments.valid)
+        return moments
     if date_format in _EPOCH_SCALE and not is_text(array.type):
         values = number_values(array).values
         return _from_epoch(values, date_format, ~np.isnan(values))

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
+from xrfm_cli.datasets.plain_types import is_text, plain_array
 from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.datasets.spellings import as_text
 from xrfm_cli.datasets.stored_arrays import check_vectors
-from xrfm_cli.datasets.values import is_text, plain_array, tidy_text
+from xrfm_cli.datasets.values import tidy_text
 
 HASHED_COLUMNS = 32
 _LONGEST = 1 << 16
@@ -89,7 +91,7 @@ class TextEncoder:
 
 def _tidy(cells: pa.ChunkedArray) -> pa.Array:
     array = plain_array(cells)
-    return tidy_text(array if is_text(array.type) else array.cast(pa.string()))
+    return tidy_text(array if is_text(array.type) else as_text(array))
 
 
 def _sizes(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:

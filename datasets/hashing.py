@@ -23,7 +23,7 @@ def hash_table(table: Table) -> str:
         if name in table.faults:
             digest.update(table.faults[name].encode())
             continue
-        column = table.column(name)
+        column = table.stored(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         digest.update(repr((name, str(column.type), len(column))).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,18 +12,16 @@ from xrfm_cli.datasets.date_guesses import guess_format
 from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.kinds import EXACT_INTEGERS
+from xrfm_cli.datasets.plain_types import is_date, is_number, is_text, plain_array
+from xrfm_cli.datasets.spellings import as_text
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import (
     Numbers,
-    as_text,
-    is_date,
-    is_number,
     is_placeholder,
-    is_text,
     level_values,
     number_values,
-    plain_array,
     tidy_text,
 )
 
@@ -68,10 +67,16 @@ def _joined(name: str, tables: tuple[Table, ...], *, is_typed: bool) -> pa.Chunk
         return pa.chunked_array([array.cast(kind) for array in arrays])
     if all(is_number(kind) or is_text(kind) for kind in kinds):
         numbers = [_numbers(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
-        if not any(number.unreadable.any() for number in numbers):
+        largest = max((np.nanmax(np.abs(number.values), initial=0.0) for number in numbers), default=0.0)
+        # Beyond 2^53, floats would make one of several whole numbers.
+        if not any(number.unreadable.any() for number in numbers) and largest <= EXACT_INTEGERS:
             return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
     if any(is_date(kind) for kind in kinds):
-        moments = [_moments(name, array, table) for array, table in zip(arrays, tables, strict=True)]
+        are_times = all(pa.types.is_time(kind) or is_text(kind) for kind in kinds)
+        moments = [
+            _moments(name, array, table, are_times=are_times)
+            for array, table in zip(arrays, tables, strict=True)
+        ]
         if all(moment is not None for moment in moments):
             return pa.chunked_array(moments)
     return pa.chunked_array(
@@ -87,8 +92,11 @@ def _numbers(array: pa.Array, decimal: str) -> Numbers:
     return number_values(array, decimal, common_unit(words.filter(pa.array(~is_placeholder(words)))))
 
 
-def _moments(name: str, array: pa.Array, table: Table) -> pa.Array | None:
-    """A column of dates as timestamps, or None where it holds none."""
+def _moments(name: str, array: pa.Array, table: Table, *, are_times: bool) -> pa.Array | None:
+    """A column of dates as timestamps, one of times as times, or None where it holds none."""
+    if are_times:
+        times = moment_values(array, "time")
+        return pa.array(times.values, mask=~times.valid).cast(pa.time64("us"))
     if is_date(array.type):
         moments = moment_values(array, "iso")
     else:

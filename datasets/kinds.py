@@ -16,24 +16,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.date_kinds import are_day_digits, decide_moments, decide_text_as_moments
+from xrfm_cli.datasets.date_kinds import are_day_digits, decide_moments, decide_text_as_moments, words_of
 from xrfm_cli.datasets.dates import DateFormat, moment_values
 from xrfm_cli.datasets.decision import KINDS, Decision, Kind, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.durations import UNIT as DURATION
 from xrfm_cli.datasets.near_misses import near_miss_note
+from xrfm_cli.datasets.plain_types import is_date, is_number, is_readable, is_text, plain_array
+from xrfm_cli.datasets.spellings import canonical_text
 from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
     Numbers,
-    canonical_text,
-    is_date,
-    is_number,
     is_placeholder,
-    is_text,
     level_values,
     number_values,
     parse_numbers,
-    plain_array,
     tidy_text,
     to_mask,
 )
@@ -54,6 +52,7 @@ _ORDER_NAME = re.compile(
 _MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
 _TEXT_WORDS = 3.0  # words in the average cell of free text
 _MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of numbers, if a unit is looked for
+EXACT_INTEGERS = 2.0**53  # beyond it, floats skip whole numbers
 _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
 
 
@@ -84,13 +83,16 @@ def decide_kind(
         return _decide_words(name, words())
     if pa.types.is_null(array.type):
         return Decision(kind="constant", reason="every cell is missing")
-    if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
+    if not is_readable(array.type):
         doubt = f"holds {array.type}, which is no number, date or text; leave the column out with --drop"
         return Decision(kind="constant", reason=doubt, doubt=doubt)
+    if pa.types.is_duration(array.type):
+        decision = _decide_numbers(name, number_values(array), unit_note(DURATION))
+        return replace(decision, unit=DURATION)
     if is_number(array.type):
-        return _decide_numbers(name, number_values(array))
+        return _decide_numbers(name, number_values(array), exact=array)
     if is_date(array.type):
-        return decide_moments(array, "iso", "")
+        return decide_moments(array, "time" if pa.types.is_time(array.type) else "iso", "")
     if not is_text(array.type):
         return _decide_words(name, words())
     if is_marked:
@@ -98,7 +100,7 @@ def decide_kind(
         return decide_text_as_moments(array, levels, date_order) or _decide_words(name, words())
     numbers = parse_numbers(tidy_text(array), decimal)
     if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
-        return _decide_numbers(name, numbers)  # the usual case, without looking for levels
+        return _decide_numbers(name, numbers, exact=array)  # the usual case, without looking for levels
     levels = level_values(array, decimal)
     return (
         _decide_text_as_numbers(name, levels, decimal)
@@ -143,7 +145,7 @@ def _decide_numbers_with_unit(
     name: str, levels: Levels, decimal: str, words: Callable[[], Levels]
 ) -> Decision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
-    measured = levels.values.filter(pa.array(~is_placeholder(levels.values)))
+    measured = words_of(levels)
     units = units_of(measured)
     if not units and len(measured):
         shaped = may_have_unit(measured)
@@ -159,8 +161,8 @@ def _decide_numbers_with_unit(
     return _decide_text_as_numbers(name, levels, decimal, units[0])
 
 
-def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
-    """Kinds that a column of numbers can be."""
+def _decide_numbers(name: str, numbers: Numbers, extra: str = "", exact: pa.Array | None = None) -> Decision:
+    """Kinds that a column of numbers can be; ``exact`` holds the cells from which the numbers came."""
     values = numbers.values
     missing = np.isnan(values)
     present = values[~missing]
@@ -173,9 +175,13 @@ def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
     if whole and are_day_digits(distinct):
         return decide_moments(pa.array(values, from_pandas=True), "digits", "")
     if whole:
-        reason = _identifier_reason(name, present, distinct, len(values))
+        n_distinct = len(distinct)
+        if max(-distinct[0], distinct[-1]) > EXACT_INTEGERS:
+            extra += "; beyond 2^53, numbers are rounded to about 16 digits"
+            n_distinct = n_distinct if exact is None else len(level_values(exact).values)
+        reason = _identifier_reason(name, present, n_distinct, len(values))
         if reason:
-            return Decision(kind="identifier", reason=reason, levels_count=len(distinct))
+            return Decision(kind="identifier", reason=reason, levels_count=n_distinct)
     what = "whole numbers" if whole else "numbers"
     finite = distinct[np.isfinite(distinct)]
     span = f" from {_show(finite[0])} to {_show(finite[-1])}" if len(finite) else ""
@@ -186,13 +192,13 @@ def _decide_numbers(name: str, numbers: Numbers, extra: str = "") -> Decision:
     )
 
 
-def _identifier_reason(name: str, present: np.ndarray, distinct: np.ndarray, n_rows: int) -> str:
+def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: int) -> str:
     """Why whole numbers name rows rather than measure something, or an empty string."""
     if n_rows < _MIN_ROWS_FOR_NAMES or len(present) < n_rows:
         return ""
-    if _ID_NAME.search(name) and len(distinct) >= 0.9 * n_rows:
-        return f"named like an identifier, {len(distinct):,} distinct whole numbers in {n_rows:,} rows"
-    counts_up = present[0] in (0, 1) and len(distinct) == n_rows and bool((np.diff(present) == 1).all())
+    if _ID_NAME.search(name) and n_distinct >= 0.9 * n_rows:
+        return f"named like an identifier, {n_distinct:,} distinct whole numbers in {n_rows:,} rows"
+    counts_up = present[0] in (0, 1) and n_distinct == n_rows and bool((np.diff(present) == 1).all())
     if counts_up and n_rows >= 50 and not _ORDER_NAME.match(name):
         return f"counts the rows from {_show(present[0])} to {_show(present[-1])}"
     return ""

@@ -15,7 +15,15 @@ import pyarrow as pa
 from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, why_absent
 from xrfm_cli.datasets.streams import is_stream, open_stream
 
-__all__ = ["is_stream", "open_bytes", "refuse_other_formats", "seekable_path", "split_compression"]
+__all__ = [
+    "ARROW_MAGIC",
+    "PARQUET_MAGIC",
+    "is_stream",
+    "open_bytes",
+    "refuse_other_formats",
+    "seekable_path",
+    "split_compression",
+]
 
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CODEC_MAGIC = {
@@ -25,10 +33,13 @@ _CODEC_MAGIC = {
     "xz": b"\xfd7zXZ\x00",
 }
 _ENDINGS = {codec: ending for ending, codec in _CODECS.items()}
+PARQUET_MAGIC = b"PAR1"
+ARROW_MAGIC = (b"ARROW1", b"\xff\xff\xff\xff")  # of the file format and of the stream format
 # The first bytes of files that people pass by mistake, with what they are and the way out.
 _OTHER_FORMATS: tuple[tuple[bytes, str, str], ...] = (
-    (b"PAR1", "a Parquet file", "rename it to end in .parquet"),
-    (b"ARROW1", "an Arrow file", "rename it to end in .arrow"),
+    (PARQUET_MAGIC, "a Parquet file", "rename it to end in .parquet"),
+    (ARROW_MAGIC[0], "an Arrow file", "rename it to end in .arrow"),
+    (ARROW_MAGIC[1], "an Arrow stream", "rename it to end in .arrow"),
     (b"\x89PNG", "a PNG picture", "give a CSV, Parquet or Arrow file"),
     (b"\xff\xd8\xff", "a JPEG picture", "give a CSV, Parquet or Arrow file"),
     (b"GIF8", "a GIF picture", "give a CSV, Parquet or Arrow file"),

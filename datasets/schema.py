@@ -20,9 +20,10 @@ from xrfm_cli.datasets.kinds import (
     decide_kind,
     find_unreadable,
 )
+from xrfm_cli.datasets.plain_types import is_date, is_number, plain_array
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
-from xrfm_cli.datasets.values import is_date, is_number, level_values, number_values, plain_array
+from xrfm_cli.datasets.values import level_values, number_values
 from xrfm_cli.datasets.words import word_levels
 
 Role = Literal["feature", "target", "weight", "group", "time", "id", "dropped"]
@@ -218,7 +219,7 @@ def _column_schema(
         schema = ColumnSchema(name=name, kind="constant", reason="")
     else:
         decision = decide_kind(
-            name, table.column(name), table.decimal, table.date_order, is_typed=table.is_typed
+            name, table.stored(name), table.decimal, table.date_order, is_typed=table.is_typed
         )
         if decision.doubt and role not in ("id", "group", "target"):  # these are read as words, dates or not
             raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
+from xrfm_cli.datasets.plain_types import is_readable
 from xrfm_cli.datasets.repairs import Repair
 
 
@@ -57,11 +58,25 @@ class Table:
         return self._find(name) is not None
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column; a name that does not exist, or cannot be read, raises `SchemaError`."""
+        """One column to be read as numbers, dates or text.
+
+        A name that does not exist raises `SchemaError` with the nearest one, and so does a column whose type
+        cannot be read or that the files of the table do not share.
+        """
         found = self.check_name(name)
         if found in self.faults:
             raise SchemaError(self.faults[found])
-        return self.data.column(found)
+        column = self.data.column(found)
+        if not is_readable(column.type):
+            raise SchemaError(
+                f"{self.source}: column '{name}' holds {column.type}, which is no number, date or text; "
+                "convert it before"
+            )
+        return column
+
+    def stored(self, name: str) -> pa.ChunkedArray:
+        """One column of any type, to be passed on; a name that does not exist raises `SchemaError`."""
+        return self.data.column(self.check_name(name))
 
     def check_name(self, name: str) -> str:
         """The name of a column as the table spells it, or `SchemaError` with the nearest name."""

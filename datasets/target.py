@@ -11,17 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.errors import SchemaError, TargetError, did_you_mean
+from xrfm_cli.datasets.plain_types import is_date, is_readable, is_text, plain_array
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit, unit_note
 from xrfm_cli.datasets.values import (
     Levels,
-    is_date,
     is_placeholder,
-    is_text,
     level_values,
     number_values,
     parse_numbers,
-    plain_array,
     tidy_text,
 )
 
@@ -77,8 +75,8 @@ def infer_target(
     """
     array = _target_array(table, name)
     place = f"{table.source}: target '{name}'"
-    if is_date(array.type) or pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
-        raise TargetError(f"{place} holds {array.type}, which cannot be predicted; choose numbers or classes")
+    if is_date(array.type):
+        raise _not_predictable(table, name, array.type)
     levels = _label_levels(array, table.decimal, is_typed=table.is_typed)
     present = int((levels.codes >= 0).sum())
     if present == 0:
@@ -86,7 +84,7 @@ def infer_target(
     if present < 2:
         raise TargetError(f"{place} has a value in one row only; at least two are needed")
     numeric = _numeric_labels(array, levels, table.decimal)
-    unit = common_unit(levels.values) if is_text(array.type) and numeric is None else ""
+    unit = common_unit(levels.values) if numeric is None and not pa.types.is_boolean(array.type) else ""
     is_regression = task == "regression" or (
         task == "auto" and (numeric is not None or bool(unit)) and len(levels.values) > 2
     )
@@ -184,9 +182,18 @@ def _key(text: str) -> str:
 def _target_array(table: Table, name: str) -> pa.Array:
     """The target column as one plain array."""
     try:
-        return plain_array(table.column(name))
+        column = table.stored(name)
     except SchemaError as error:
         raise TargetError(str(error)) from None
+    if not is_readable(column.type):
+        raise _not_predictable(table, name, column.type)
+    return plain_array(column)
+
+
+def _not_predictable(table: Table, name: str, kind: pa.DataType) -> TargetError:
+    return TargetError(
+        f"{table.source}: target '{name}' holds {kind}, which cannot be predicted; choose numbers or classes"
+    )
 
 
 def _label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
@@ -226,7 +233,7 @@ def _without(levels: Levels, marks: np.ndarray) -> Levels:
 
 def _numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Label, ...] | None:
     """The distinct values as int or float labels, or None where they are text or booleans."""
-    if pa.types.is_boolean(array.type):
+    if pa.types.is_boolean(array.type) or pa.types.is_duration(array.type):
         return None
     texts: list[str] = levels.values.to_pylist()
     if is_text(array.type):

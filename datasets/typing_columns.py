@@ -7,9 +7,10 @@ from dataclasses import replace
 import pyarrow as pa
 
 from xrfm_cli.datasets.dates import moment_values
+from xrfm_cli.datasets.plain_types import is_text, plain_array
 from xrfm_cli.datasets.schema import ColumnSchema, TableSchema
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.values import is_text, number_values, plain_array
+from xrfm_cli.datasets.values import number_values
 from xrfm_cli.datasets.words import word_levels
 
 
@@ -41,7 +42,8 @@ def _typed(table: Table, column: ColumnSchema) -> pa.Array:
         return pa.array(number_values(cells, table.decimal, column.unit).values, from_pandas=True)
     if column.kind == "datetime":
         moments = moment_values(cells, column.datetime_format or "iso")
-        return pa.array(moments.values, mask=~moments.valid).cast(pa.timestamp("us"))
+        kind = pa.time64("us") if column.datetime_format == "time" else pa.timestamp("us")
+        return pa.array(moments.values, mask=~moments.valid).cast(kind)
     if column.kind in ("categorical", "boolean"):
         levels = word_levels(cells, table.decimal, is_typed=table.is_typed)
         codes = pa.array(levels.codes, mask=levels.codes < 0).cast(pa.int32())

@@ -71,17 +71,27 @@ _NO_NUMBER = _Affix("\x00", base="\x00")
 def units_of(words: pa.Array) -> tuple[str, ...]:
     """The distinct units of texts that are numbers with a unit or without; empty where one is no number.
 
-    Durations of several parts, such as 1h 30min, have one unit together.
+    Durations of several parts or units, such as 1h 30min, have one unit together. So do whole days, which
+    pandas and DuckDB write beside "1 days 02:00:00".
 
     >>> units_of(pa.array(["12 kg", "7 kg"])), units_of(pa.array(["$5", "€6"])), units_of(pa.array(["x"]))
     (('kg',), ('$', '€'), ())
     >>> units_of(pa.array(["$1.2M", "($300K)"])), units_of(pa.array(["5K", "7M"]))
     (('$ scaled accounting',), ())
+    >>> units_of(pa.array(["1 day", "2 days"])), units_of(pa.array(["5 min", "7 min"]))
+    (('duration',), ('min',))
     """
     words = _plain(words.drop_null())
-    parts = pc.extract_regex(words, _PARTS)
-    if parts.null_count and not np.isnan(duration_seconds(words)).any():
+    units = _affix_units(words)
+    may_be_durations = len(units) != 1 or units[0] in ("day", "days")
+    if may_be_durations and len(words) and not np.isnan(duration_seconds(words)).any():
         return (DURATION,)
+    return units
+
+
+def _affix_units(words: pa.Array) -> tuple[str, ...]:
+    """The units beside the numbers; none where a word is not a number with a unit."""
+    parts = pc.extract_regex(words, _PARTS)
     if parts.null_count or not len(parts):
         return ()
     affixes, codes = _affixes(parts)

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.durations import UNIT as DURATION
-from xrfm_cli.datasets.durations import duration_seconds
+from xrfm_cli.datasets.durations import UNIT_SECONDS, duration_seconds
+from xrfm_cli.datasets.plain_types import is_number, is_text, plain_array
 from xrfm_cli.datasets.signs import plain_signs
+from xrfm_cli.datasets.spellings import as_text, canonical_text
 from xrfm_cli.datasets.units import without_unit
 
 # The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
@@ -38,7 +40,6 @@ _NUMBER = (
 )
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
 _LAKHS = r"^[+-]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$"  # as India groups digits
-_EXACT_INTEGERS = 2.0**53
 _SCALED_DECIMALS = 6  # of 1.2M and the like, so that 4.35K is 4350 and not 4349.999999999999
 
 
@@ -60,39 +61,6 @@ class Levels:
     def counts(self) -> np.ndarray:
         """How many rows hold each level, int64 (k,)."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
-
-
-def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One contiguous array of a plain type: dictionaries decoded, text as ``string``."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if is_text(array.type) and not pa.types.is_string(array.type):
-        array = array.cast(pa.string())
-    return array
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is one of the types of text."""
-    view = getattr(pa.types, "is_string_view", lambda _: False)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or view(kind))
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds numbers (durations count as seconds)."""
-    types = pa.types
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_duration(kind)
-    )
-
-
-def is_date(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds dates or times."""
-    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
 
 
 @cache
@@ -185,6 +153,7 @@ def _float64(array: pa.Array) -> np.ndarray:
 def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: str = "") -> Numbers:
     """A column of any type as numbers, float64 (n,); ``unit`` is what every text has beside its number.
 
+    Durations are seconds, or counted in ``unit`` where that is a unit of time.
     32-bit floats are read through their shortest text, so that 0.1 means 0.1 and not 0.10000000149, as in
     the CSV file of the same table; so are decimals, which Arrow converts without correct rounding.
 
@@ -194,8 +163,9 @@ def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: 
     array = plain_array(column)
     kind = array.type
     if pa.types.is_duration(kind):
-        array = pc.divide(array.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
-    elif pa.types.is_boolean(kind):
+        seconds = duration_seconds(array) / UNIT_SECONDS.get(unit, 1.0)
+        return Numbers(values=seconds, unreadable=np.zeros(len(array), dtype=bool))
+    if pa.types.is_boolean(kind):
         array = array.cast(pa.int8())
     elif pa.types.is_null(kind):
         array = array.cast(pa.float64())
@@ -209,7 +179,7 @@ def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: 
 
 
 def _numbers_from_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
-    """Raw text as numbers; marks such as "-" are missing, not unreadable."""
+    """Raw text as numbers; marks such as "-" are missing, not unreadable, and truth values are 1 and 0."""
     if unit:  # each distinct text once: units take long to find
         encoded = text.dictionary_encode()
         distinct = _parse_text(encoded.dictionary, decimal, unit)
@@ -226,7 +196,12 @@ def _parse_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
     numbers = parse_numbers(tidy, decimal, unit)
     if not numbers.unreadable.any():
         return numbers
-    return Numbers(values=numbers.values, unreadable=numbers.unreadable & ~is_placeholder(tidy))
+    words = pc.utf8_lower(tidy)
+    is_true, is_false = to_mask(pc.equal(words, "true")), to_mask(pc.equal(words, "false"))
+    values = np.where(is_true, 1.0, np.where(is_false, 0.0, numbers.values))
+    return Numbers(
+        values=values, unreadable=numbers.unreadable & ~is_placeholder(tidy) & ~is_true & ~is_false
+    )
 
 
 def level_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Levels:
@@ -244,42 +219,3 @@ def level_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Leve
     mapping = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     mapping = np.append(mapping, -1)  # the last entry serves code -1
     return Levels(values=again.dictionary, codes=mapping[codes])
-
-
-def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
-    """One spelling for each value: 3.0 is "3", 2.50 is "2.5", True is "true"; "007" stays.
-
-    >>> canonical_text(pa.array(["3.0", "2.50", "TRUE", "007", "-0"])).to_pylist()
-    ['3', '2.5', 'true', '007', '0']
-    """
-    if decimal != ".":
-        comma = pc.match_substring_regex(text, r"^-?[0-9]+,[0-9]+$")
-        text = pc.if_else(comma, pc.replace_substring(text, ",", "."), text)
-    text = pc.replace_substring_regex(text, r"^(-?(?:0|[1-9][0-9]*))\.0*$", r"\1")
-    text = pc.replace_substring_regex(text, r"^(-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])0+$", r"\1")
-    text = pc.if_else(pc.equal(text, "-0"), "0", text)
-    word = pc.match_substring_regex(text, r"^(?i)(?:true|false)$")
-    return pc.if_else(word, pc.ascii_lower(text), text)
-
-
-def as_text(array: pa.Array) -> pa.Array:
-    """Typed values as the text that a CSV file of the same table would hold."""
-    kind = array.type
-    if pa.types.is_floating(kind):
-        return _float_text(array)
-    if pa.types.is_timestamp(kind):
-        text = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.string())
-        return pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1")
-    if pa.types.is_duration(kind):
-        return _float_text(pa.array(number_values(array).values, from_pandas=True))
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_nested(kind):
-        return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
-    return array.cast(pa.string())
-
-
-def _float_text(array: pa.Array) -> pa.Array:
-    """Floats as text, whole ones without a point or an exponent."""
-    values = _float64(array)
-    whole = np.isfinite(values) & (np.trunc(values) == values) & (np.abs(values) < _EXACT_INTEGERS)
-    integers = pa.array(np.where(whole, values, 0.0).astype(np.int64)).cast(pa.string())
-    return pc.if_else(pa.array(whole), integers, array.cast(pa.string()))

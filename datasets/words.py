@@ -10,7 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.values import Levels, as_text, canonical_text, is_text, plain_array, tidy_text, to_mask
+from xrfm_cli.datasets.durations import duration_seconds
+from xrfm_cli.datasets.plain_types import is_text, plain_array
+from xrfm_cli.datasets.spellings import as_text, canonical_text, float_text
+from xrfm_cli.datasets.values import Levels, tidy_text, to_mask
 
 MISSING, UNKNOWN = -1, -2  # codes of cells that are no known word
 
@@ -50,6 +53,10 @@ def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[st
     tidy = tidy_text(distinct)
     levels = pa.array(known, pa.string())
     found = _codes(pc.index_in(canonical_text(tidy, decimal), value_set=canonical_text(levels)), UNKNOWN)
+    if pa.types.is_duration(column.type):  # of which older models know the seconds
+        in_seconds = float_text(pa.array(duration_seconds(tidy)))
+        old = _codes(pc.index_in(in_seconds, value_set=canonical_text(levels)), UNKNOWN)
+        found = np.where(found >= 0, found, old)
     for spelling in (tidy, distinct):  # the closest spelling comes last and wins
         exact = _codes(pc.index_in(spelling, value_set=levels), UNKNOWN)
         found = np.where(exact >= 0, exact, found)

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import ColumnSchema, Kind, Table, TableSchema, typed_table
 from xrfm_cli.datasets.categorical import boolean_values, level_counts
 from xrfm_cli.datasets.dates import moment_values
-from xrfm_cli.datasets.values import as_text, is_text, number_values, plain_array, tidy_text
+from xrfm_cli.datasets.plain_types import is_text, plain_array
+from xrfm_cli.datasets.spellings import as_text
+from xrfm_cli.datasets.values import number_values, tidy_text
 from xrfm_cli.datasets.words import find_words
 
 BINS = 10  # of numbers: the usual number of a population stability index
@@ -105,7 +107,7 @@ class ColumnProfile:
             array = plain_array(cells)
             lengths = pc.utf8_length(tidy_text(array if is_text(array.type) else as_text(array)))
             return np.asarray(lengths.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-        numbers = number_values(cells, table.decimal).values
+        numbers = number_values(cells, table.decimal, self.schema.unit).values
         return np.where(np.isfinite(numbers), numbers, np.nan)
 
     def bins_of_values(self, values: Values) -> Codes:

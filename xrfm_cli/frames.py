@@ -19,8 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, assert_all_finite, ch
 
 from xrfm_cli.columns import array_column, series_column, without_mask
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.values import plain_array
-from xrfm_cli.datasets.views import without_views
+from xrfm_cli.datasets.plain_types import plain_array, plain_columns
 
 
 class ArrowStream(Protocol):
@@ -47,7 +46,7 @@ def as_frame(data: TableLike) -> Any:
     if isinstance(data, np.ndarray) and data.dtype.names is not None and data.ndim == 1:
         return pd.DataFrame({name: pd.Series(data[name]) for name in data.dtype.names})
     if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series | pa.ChunkedArray):
-        return without_views(pa.table(data))
+        return plain_columns(pa.table(data))
     found = check_array(data, dtype=None, ensure_all_finite=False)
     if isinstance(data, np.ma.MaskedArray):  # scikit-learn would take what lies under the mask
         return np.ma.MaskedArray(found, mask=np.ma.getmaskarray(data))

@@ -52,7 +52,7 @@ def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: 
         for block in read_blocks(
             data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
         ):
-            copied = {name: block.column(name) for name in options.ids}
+            copied = {name: block.stored(name) for name in options.ids}
             attributions = attribute_rows(model, block, method=options.method)
             if rows == 0:
                 pass_through(options.ids, attributions.column_names)

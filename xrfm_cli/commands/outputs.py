@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from xrfm_cli.commands import streams
 from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.plain_types import is_readable
+from xrfm_cli.datasets.spellings import as_text
 from xrfm_cli.datasets.whole_files import open_whole, utf8
 
 GROUP_BLOCKS = 8  # of a row group
@@ -68,12 +70,12 @@ class CsvWriter:
 
     def write(self, block: pa.Table) -> None:
         """Append rows, the header before the first."""
+        cells = [_as_text(name, _decoded(block.column(name))) for name in block.column_names]
         if not self._has_header:
             header = io.StringIO()
             csv.writer(header, lineterminator="\n").writerow(block.column_names)
             self._stream.write(utf8(header.getvalue()))
             self._has_header = True
-        cells = [_as_text(_decoded(column)) for column in block.columns]
         lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
         text = "\n".join(lines.to_pylist())
         self._stream.write(f"{text}\n".encode())
@@ -90,7 +92,7 @@ class ParquetWriter:
     def write(self, block: pa.Table) -> None:
         """Append rows."""
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._stream, block.schema)
+            self._writer = _open_parquet(self._stream, block.schema)
         self._waiting.append(block)
         if len(self._waiting) == GROUP_BLOCKS:
             self._flush()
@@ -105,6 +107,18 @@ class ParquetWriter:
         if self._waiting and self._writer is not None:
             self._writer.write_table(pa.concat_tables(self._waiting))
         self._waiting = []
+
+
+def _open_parquet(stream: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of Parquet, which has no unions and no intervals."""
+    try:
+        return pq.ParquetWriter(stream, schema)
+    except pa.ArrowNotImplementedError as fault:
+        odd = next((field for field in schema if not is_readable(field.type)), schema[0])
+        raise OptionError(
+            f"column '{odd.name}' holds {odd.type}, which cannot be written as Parquet; give --output a name "
+            "that ends in .arrow"
+        ) from fault
 
 
 class ArrowWriter:
@@ -165,14 +179,17 @@ def _decoded(column: pa.ChunkedArray) -> pa.Array:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
-def _as_text(column: pa.Array) -> pa.Array:
+def _as_text(name: str, column: pa.Array) -> pa.Array:
     """The cells of a column as CSV text."""
+    if not is_readable(column.type):
+        raise OptionError(
+            f"column '{name}' holds {column.type}, which cannot be written as CSV; "
+            "write .parquet or .arrow with --output"
+        )
     if pa.types.is_boolean(column.type):
         return pc.if_else(column, "True", "False")  # as Python spells them, and probability_True does
-    try:
-        text = pc.cast(column, pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as fault:
-        raise OptionError(f"a column of {column.type} cannot be written as CSV; write .parquet") from fault
+    # Floats keep a short exponent; all other types are spelled as where cells are compared.
+    text = pc.cast(column, pa.string()) if pa.types.is_floating(column.type) else as_text(column)
     needs_quotes = pc.match_substring_regex(text, QUOTED)
     if not pc.any(needs_quotes).as_py():
         return text

@@ -43,7 +43,7 @@ def run(options: PredictOptions, session: Session) -> int:
         for block in read_blocks(
             options.data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
         ):
-            copied = {name: block.column(name) for name in options.ids}
+            copied = {name: block.stored(name) for name in options.ids}
             prediction = model.predict(watch.look(block), interval=options.interval)
             writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
             rows += block.n_rows
