@@ -130,10 +130,8 @@ def check_names(source: str, names: tuple[str, ...]) -> None:
 
 def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collection[int]) -> int:
     """How many rows of names there are; 1 or, where the names of the first span columns, 2."""
-    header = rows[0]
-    data = [
-        row for row in rows[1:] if _stripped(row) != _stripped(header)
-    ]  # the names again are refused later
+    header, names = rows[0], _stripped(rows[0])
+    data = [row for row in rows[1:] if _stripped(row) != names]  # the names again are refused later
     if not data:
         return 1
     numeric = _numeric_places(data)
@@ -147,14 +145,14 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
             )
     if 0 < labels < len(data):
         spans = 2 <= header.filled < len(header.cells) or _has_repeats(header.cells)
-        names = _joined_names([header.cells, data[0].cells], len(header.cells))
-        if labels == 1 and spans and len(set(names)) == len(names):
+        joined = _joined_names([header.cells, data[0].cells], len(header.cells))
+        if labels == 1 and spans and len(set(joined)) == len(joined):
             return 2
         raise FileReadError(
             f"{path}: line {data[0].line} may be names or units of the columns, not data; give --header-rows "
             f"{labels + 1} if it is, 1 if it is data (or --skip-rows if the table begins later)"
         )
-    for fact in _data_in_header(header, data, numeric):
+    for fact in _data_in_header(names, data, frozenset(numeric)):
         raise FileReadError(
             f"{path}: line {header.line} may be data, not names of columns: {fact}; give --header-rows 0 if "
             "it is data, 1 if it holds the names"
@@ -186,9 +184,8 @@ def _has_repeats(cells: Sequence[str]) -> bool:
     return len(set(present)) < len(present)
 
 
-def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[int]) -> Iterator[str]:
+def _data_in_header(names: Sequence[str], data: Sequence[Record], numeric: Collection[int]) -> Iterator[str]:
     """What speaks against a row of names: a number over numbers, a date, a value of its own column."""
-    names = _stripped(header)
     odd = [
         place
         for place, name in enumerate(names)
@@ -202,23 +199,20 @@ def _data_in_header(header: Record, data: Sequence[Record], numeric: Sequence[in
     ]
     if odd and not _is_series([names[place] for place in odd], [row.cells[odd[0]] for row in data]):
         yield f"it has '{names[odd[0]]}' in column {odd[0] + 1}"
-    again = [place for place, name in enumerate(names) if name and _line_with(header, data, place)]
+    again = [place for place, name in enumerate(names) if name and _line_with(name, data, place)]
     again = [place for place in again if not is_number_like(names[place])]
     if len(again) > sum(_is_apart(names[place], data, place, numeric) for place in range(len(names))):
-        line = _line_with(header, data, again[0])
+        line = _line_with(names[again[0]], data, again[0])
         yield f"'{names[again[0]]}' is a value of its own column in line {line} too"
 
 
-def _line_with(header: Record, data: Sequence[Record], place: int) -> int:
-    """The line of the first row that has the header's cell in this column; 0 where none has."""
-    names = _stripped(header)
-    rows = (row for row in data if row.cells[place].strip() == names[place] and _stripped(row) != names)
-    return next((row.line for row in rows), 0)
+def _line_with(name: str, data: Sequence[Record], place: int) -> int:
+    """The line of the first row that has a name in its own column; 0 where none has."""
+    return next((row.line for row in data if row.cells[place].strip() == name), 0)
 
 
-def _is_apart(name: str, data: Sequence[Record], place: int, numeric: Sequence[int]) -> bool:
-    """Whether a name shows that it is none of the cells below: a word over
-    numbers, or over levels that repeat."""
+def _is_apart(name: str, data: Sequence[Record], place: int, numeric: Collection[int]) -> bool:
+    """Whether a name differs in kind from the cells below: a word over numbers or over levels that repeat."""
     if not name or is_missing_word(name):
         return False
     if place in numeric:
