@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -44,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # an old terminal shows ? where it has no bar
         status = run(sys.argv[1:], started=started)
-        if status == INTERRUPTED:
-            # Threads of the libraries may be at work still; waiting for them could hang or abort.
-            streams.results().flush()
-            streams.messages().flush()
+        if status not in (DONE, MISSED):
+            # After an error or an interrupt, threads of the libraries may be at work still: waiting for them
+            # could hang or abort.
+            for flush in (streams.results().flush, streams.messages().flush):
+                with contextlib.suppress(OSError, ValueError):  # the status tells enough
+                    flush()
             os._exit(status)
         sys.exit(status)
     sys.exit(run(arguments))
