@@ -67,7 +67,7 @@ def is_arrow(path: Path) -> bool:
     ):
         return False
     with open_bytes(path) as file:
-        return file.read(6).startswith((b"PAR1", b"ARROW1"))
+        return file.read(6).startswith((PARQUET_MAGIC, *ARROW_MAGIC))
 
 
 def arrow_types(path: Path) -> dict[str, pa.DataType]:
