@@ -42,8 +42,9 @@ class Member:
     def scores(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-            scores = self.coding.decode(self.tree.predict(x).cpu().double().numpy())
-        self.require_finite(scores)
+            codes = self.tree.predict(x).cpu().double().numpy()
+            scores = self.coding.decode(codes)
+        self.require_finite(codes, scores)
         return scores
 
     def require_finite(self, *values: Array) -> None:
