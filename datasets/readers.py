@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +71,6 @@ def read_chunks(
     """
     if chunk_rows < 1:
         raise OptionError(f"chunk_rows {chunk_rows} is not positive")
-    chunk_rows = min(chunk_rows, sys.maxsize)  # Arrow counts rows in 64 bits
     waiting: list[pa.Table] = []
     n_waiting = 0
     model: Table | None = None

@@ -20,7 +20,7 @@ from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.padding import DrawnRows, LeafRows, PaddedRows
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.rfm import check_rows, starting_metric
-from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, check_placed, tell_jitter
+from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, check_bandwidth, check_placed, tell_jitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,6 +98,8 @@ def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: D
     if config.bandwidth_mode == "adaptive":
         typical = typical_distances(config, scale_rows.of(u), scale_rows.weights)
         bandwidths = [config.bandwidth * (own / scale) for own, scale in zip(typical, scales, strict=True)]
+        for own in bandwidths:
+            check_bandwidth(own)
     in_kernel = tuple(own * scale for own, scale in zip(bandwidths, scales, strict=True))
     return PlacedBatch(
         u=u,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -63,6 +64,7 @@ def place_rows(
         row_weights = None if weights is None else weights[scale_rows]
         typical = make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights)
         bandwidth *= typical / transform.scale
+        check_bandwidth(bandwidth)
     return PlacedRows(metric=metric, transform=transform, u=u, bandwidth=bandwidth)
 
 
@@ -70,6 +72,12 @@ def check_placed(u: Tensor) -> None:
     """Refuse rows that have left the range of their numbers on the way into a metric's coordinates."""
     if not bool(torch.isfinite(u).all()):
         raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
+
+
+def check_bandwidth(bandwidth: float) -> None:
+    """Refuse an adaptive bandwidth that overflowed, as ``sum ** (1 / p)`` does for a tiny ``p``."""
+    if not math.isfinite(bandwidth):
+        raise NumericalError("the distances between rows overflow. Raise kernel_p or scale the columns.")
 
 
 def solve_directly(

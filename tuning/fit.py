@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
-from xrfm_cli.datasets.errors import NumericalError, SchemaError
+from xrfm_cli.datasets.errors import OptionError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
@@ -186,7 +186,7 @@ def _fit_model(
     if not result.judgements:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
-        raise NumericalError("no trial could be judged to its end. Raise the ridge: --set ridge=0.1.")
+        raise OptionError(_why_no_model(listener))
     with listener.stage("refit", "fitting the chosen models on all rows"):
         finished = finish_ensemble(
             problem,
@@ -197,6 +197,12 @@ def _fit_model(
         )
     listener.seconds["total"] = clock() - started
     return _assemble(problem, config, dropped, baselines, profile, result, finished, listener)
+
+
+def _why_no_model(listener: Listener) -> str:
+    """The first failure of a trial, and the way out."""
+    failure = next((text for text in listener.fallbacks if " failed: " in text), "each ended too early")
+    return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
 
 
 def copy_message(column: str, target: str) -> str:

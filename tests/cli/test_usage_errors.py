@@ -89,22 +89,30 @@ def test_values_out_of_range_are_refused(
     assert message in outcome.error
 
 
-@pytest.mark.parametrize("rows", ["1", "9223372036854775807", "9" * 30])
+@pytest.mark.parametrize("rows", ["1", "9223372036854775807"])
 def test_any_number_of_rows_to_hold_gives_the_same(rows: str, xrfm: Callable[..., Any], fitted: Path) -> None:
     plain, outcome = (xrfm("predict", "t.csv", *more, folder=fitted) for more in ((), ("--chunk-rows", rows)))
     assert outcome.status == 0
     assert outcome.out == plain.out
 
 
-def test_a_seed_may_have_any_size(xrfm: Callable[..., Any], fitted: Path) -> None:
+@pytest.mark.parametrize("option", ["--seed", "--trials", "--folds", "--threads"])
+def test_a_number_beyond_64_bits_is_refused(option: str, xrfm: Callable[..., Any], fitted: Path) -> None:
+    outcome = xrfm("fit", "t.csv", "--target", "y", option, 2**63, folder=fitted)
+    assert outcome.status == 2
+    assert f"{option}: '{2**63}' is more than" in outcome.error
+    assert xrfm("predict", "t.csv", "--chunk-rows", 2**63, folder=fitted).status == 2
+
+
+def test_a_seed_may_have_64_bits(xrfm: Callable[..., Any], fitted: Path) -> None:
     models = []
-    for seed in (2**32, 2**64, 10**40, 10**40):
+    for seed in (2**32, 2**33, 2**63 - 1, 2**63 - 1):
         fit = ("fit", "t.csv", "--target", "y", "--trials", "1", "--seed", seed, "--model", "seed.xrfm")
         assert xrfm(*fit, folder=fitted).status == 0
         models.append((fitted / "seed.xrfm").read_bytes())
     assert models[2] == models[3]
     assert len(set(models)) == 3
-    assert xrfm("explain", "--model", "seed.xrfm", "--seed", 10**40, folder=fitted).status == 0
+    assert xrfm("explain", "--model", "seed.xrfm", "--seed", 2**63 - 1, folder=fitted).status == 0
 
 
 @pytest.mark.parametrize(("name", "text"), [("empty", "1,\n2,\n"), ("infinite", "1,inf\n2,-inf\n")])

@@ -83,7 +83,7 @@ def test_rows_beyond_float32_are_a_named_error(config: LeafConfig) -> None:
         fit(x, y, config)
 
 
-@pytest.mark.parametrize("bandwidth", [1e-30, 1e-6, 1e6, 1e30])
+@pytest.mark.parametrize("bandwidth", [1e-30, 1e-6, 1e6, 1e15])
 @each_variant
 def test_any_bandwidth_ends_in_finite_predictions(config: LeafConfig, bandwidth: float) -> None:
     x, y = sample(30, dtype=torch.float32)

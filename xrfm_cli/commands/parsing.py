@@ -130,7 +130,10 @@ def parse_prefix(text: str) -> str:
     return "" if text == "none" else text
 
 
-def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]:
+LARGEST_INTEGER = 2**63 - 1  # of Arrow, of torch and of programs that read JSON
+
+
+def whole_number(*, least: int, most: int = LARGEST_INTEGER) -> Callable[[str], int]:
     """A reader of whole numbers from ``least`` on, up to ``most``.
 
     >>> whole_number(least=0)("20")
@@ -141,7 +144,7 @@ def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]
         number = _number(text)
         if not isinstance(number, int) or number < least:
             raise OptionError(f"'{text}' is not a whole number of at least {least}")
-        if most is not None and number > most:
+        if number > most:
             raise OptionError(f"'{text}' is more than {most:,}, the most that can be used here")
         return number
 
