@@ -63,7 +63,7 @@ def search(
             place=place,
             setting=f"{problem.compared_by} {problem.plan.scheme} {stage_sizes(problem)}",
             on_event=on_event,
-            seconds_left=float("inf") if budget.deadline is None else budget.deadline - budget.clock(),
+            seconds_left=budget.length,
         )
         has_few_rows = len(stage_sizes(problem)) > 1
         search = _Search(
