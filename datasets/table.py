@@ -63,10 +63,7 @@ class Table:
         A name that does not exist raises `SchemaError` with the nearest one, and so does a column whose type
         cannot be read or that the files of the table do not share.
         """
-        found = self.check_name(name)
-        if found in self.faults:
-            raise SchemaError(self.faults[found])
-        column = self.data.column(found)
+        column = self.stored(name)
         if not is_readable(column.type):
             raise SchemaError(
                 f"{self.source}: column '{name}' holds {column.type}, which is no number, date or text; "
@@ -75,8 +72,14 @@ class Table:
         return column
 
     def stored(self, name: str) -> pa.ChunkedArray:
-        """One column of any type, to be passed on; a name that does not exist raises `SchemaError`."""
-        return self.data.column(self.check_name(name))
+        """One column of any type, to be passed on.
+
+        Raises `SchemaError` for a name that does not exist and a column that the files do not share.
+        """
+        found = self.check_name(name)
+        if found in self.faults:
+            raise SchemaError(self.faults[found])
+        return self.data.column(found)
 
     def check_name(self, name: str) -> str:
         """The name of a column as the table spells it, or `SchemaError` with the nearest name."""
