@@ -79,7 +79,7 @@ def arrow_types(path: Path) -> dict[str, pa.DataType]:
                 schema, has_rows = file.schema_arrow, file.metadata.num_rows > 0
         else:
             with _explained(path, "Arrow"):
-                reader = _open_ipc(_mapped(plain))
+                reader = _open_ipc(_source(_mapped(plain)))
                 schema, has_rows = reader.schema, any(batch.num_rows for batch in _stored_batches(reader))
     if not has_rows:
         raise EmptyFileError(f"{path}: has names of columns but no rows")
@@ -164,10 +164,15 @@ def _mapped(plain: Path) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _open_ipc(mapped: mmap.mmap) -> Any:
+def _source(mapped: mmap.mmap) -> pa.BufferReader:
+    return pa.BufferReader(pa.py_buffer(mapped))
+
+
+def _open_ipc(source: pa.BufferReader) -> Any:
     """A reader of the IPC file format, or of the IPC stream format."""
-    source = pa.BufferReader(pa.py_buffer(mapped))
-    return (pa.ipc.open_file if mapped[:6] == b"ARROW1" else pa.ipc.open_stream)(source)
+    is_file = source.read(len(ARROW_MAGIC[0])) == ARROW_MAGIC[0]
+    source.seek(0)
+    return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source)
 
 
 def _stored_batches(reader: Any) -> Iterator[pa.RecordBatch]:
@@ -180,7 +185,8 @@ def _ipc_batches(
 ) -> Iterator[pa.RecordBatch]:
     with _explained(path, "Arrow"):
         mapped = _mapped(plain)
-        reader = _open_ipc(mapped)
+        source = _source(mapped)
+        reader = _open_ipc(source)
         _check_columns(path, reader.schema, columns)
         for batch in _stored_batches(reader):
             batch.validate()
@@ -191,6 +197,11 @@ def _ipc_batches(
                 rows.validate(full=True)
                 yield rows
                 _forget(mapped)
+        if isinstance(reader, pa.RecordBatchStreamReader) and source.tell() < source.size():
+            raise FileReadError(
+                f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
+                "which may hold more rows; write one stream, or give a quoted pattern of several files"
+            )
 
 
 def _forget(mapped: mmap.mmap) -> None:

@@ -29,3 +29,24 @@ def find_name(name: str, names: Sequence[str]) -> str | None:
     wanted = tidy_name(name)
     alike = [other for other in names if tidy_name(other) == wanted]
     return alike[0] if len(alike) == 1 else None
+
+
+def common_names(tables: Sequence[Sequence[str]]) -> dict[str, str]:
+    """One spelling for each name of several tables, the first that a table has.
+
+    A name keeps its own spelling where a table tells columns apart by spelling alone.
+
+    >>> common_names([("price", "fee"), (" price", "fee ")])
+    {'price': 'price', 'fee': 'fee', ' price': 'price', 'fee ': 'fee'}
+    >>> common_names([("price", " price"), ("price ",)])
+    {'price': 'price', ' price': ' price', 'price ': 'price '}
+    """
+    tidy = {name: tidy_name(name) for name in dict.fromkeys(name for names in tables for name in names)}
+    alike: dict[str, list[str]] = {}
+    for name, wanted in tidy.items():
+        alike.setdefault(wanted, []).append(name)
+    shared = {name: name for name in tidy}
+    for names in alike.values():
+        if len(names) > 1 and all(len(set(names).intersection(table)) <= 1 for table in tables):
+            shared |= dict.fromkeys(names, names[0])
+    return shared

@@ -18,6 +18,11 @@ _MOST_PREAMBLE_RECORDS = 30
 _LEAST_LEVEL_ROWS = 10  # fewer rows may lack a level
 _RULER = re.compile(r"(?=.*(?:-{3}|={3}))[-=+|:,;\s]+")
 _COUNTED = re.compile(r"\(\d{1,2}\)")  # a name such as (1), not a negative number
+# R leaves out the name over the row names; other programs end all lines but the first with a delimiter.
+_NAME_HINT = (
+    "if it holds the names, add the one that is missing, or take the delimiter off the ends of the other "
+    "lines; if not, "
+)
 _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
 
@@ -54,9 +59,12 @@ def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
     if len(remarks) < len(before) or len(before) > min(_MOST_PREAMBLE_RECORDS, len(records) - len(before)):
         odd = next((record for record in before if record not in remarks), before[0])
         if len(before) <= 0.5 * len(records):
+            lacks_name = odd is before[-1] and len(odd.cells) == width - 1
             raise FileReadError(
-                f"{path}: line {odd.line} has {len(odd.cells)} cells, most have {width}; --skip-rows says "
-                "how many lines to leave out before the names of the columns, 0 that there are none"
+                f"{path}: line {odd.line} has {len(odd.cells)} cells, most have {width}; "
+                + (_NAME_HINT if lacks_name else "")
+                + "--skip-rows says how many lines to leave out before the names of the columns, 0 that "
+                "there are none"
             )
         return 0
     return first

@@ -46,6 +46,7 @@ _ID_NAME = re.compile(
     r"(?:^|[^A-Za-z])(?i:id|ids|uid|uuid|guid|key|index|idx|rowid|row|rownum|instant|unnamed.*)$"
     r"|[a-z](?:ID|Id|UUID|Key)$|^__index_level_\d+__$"
 )
+_INDEX_NAME = re.compile(r"^(?:__index_level_\d+__|Unnamed: 0)$")  # as pandas writes an index without a name
 _ORDER_NAME = re.compile(
     r"(?i)^(?:.|x\d*|t\d*|.*(?:time|day|date|week|month|year|hour|step|period|age|rank|seq|position|pos|dist).*)$"
 )
@@ -198,7 +199,11 @@ def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: 
         return ""
     if _ID_NAME.search(name) and n_distinct >= 0.9 * n_rows:
         return f"named like an identifier, {n_distinct:,} distinct whole numbers in {n_rows:,} rows"
-    counts_up = present[0] in (0, 1) and n_distinct == n_rows and bool((np.diff(present) == 1).all())
+    steps = np.diff(present)
+    begins = np.append(present[0], present[1:][steps != 1])  # of the frames that were put together
+    if _INDEX_NAME.match(name) and present[0] in (0, 1) and (begins == present[0]).all():
+        return f"counts the rows of {len(begins):,} tables put together"
+    counts_up = present[0] in (0, 1) and n_distinct == n_rows and bool((steps == 1).all())
     if counts_up and n_rows >= 50 and not _ORDER_NAME.match(name):
         return f"counts the rows from {_show(present[0])} to {_show(present[-1])}"
     return ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from xrfm_cli.datasets.arrow_files import arrow_tables, arrow_types, is_arrow
+from xrfm_cli.datasets.column_names import common_names
 from xrfm_cli.datasets.common_types import common_types, convert
 from xrfm_cli.datasets.csv_files import csv_tables
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
@@ -32,6 +33,7 @@ class Part:
     folders: Mapping[str, str | None]  # columns that the names of its folders hold
     dialect: Dialect | None = None  # of text
     types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of its own columns
+    spellings: Mapping[str, str] = field(default_factory=dict)  # how the file spells other names of columns
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,6 +47,19 @@ class Part:
     def type_of(self, name: str) -> pa.DataType:
         """The type of one of its columns."""
         return self.types.get(name, pa.string())
+
+    def own_name(self, name: str) -> str:
+        """The name of a column as the file spells it."""
+        return self.spellings.get(name, name)
+
+    def renamed(self, shared: Mapping[str, str]) -> Part:
+        """The same file with the spellings of names that all files share."""
+        return replace(
+            self,
+            folders={shared[name]: value for name, value in self.folders.items()},
+            types={shared[name]: kind for name, kind in self.types.items()},
+            spellings={shared[name]: name for name in self.types},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +91,10 @@ def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequenc
         raise FileReadError(f"{source}: none of its {len(empty)} files holds a row, such as {empty[0]}")
     parts = _with_one_decimal(parts)
     notes = (*found.notes, *_empty_notes(source, empty), *_dialect_notes(parts))
-    if len(found.files) == 1 and parts[0].dialect is None:
+    if len(found.files) == 1 and parts[0].dialect is None and not parts[0].folders:
         return Parts(files=tuple(parts), notes=notes)
+    shared = common_names([tuple(names) for part in parts for names in (part.types, part.folders)])
+    parts = [part.renamed(shared) for part in parts]
     known = dict.fromkeys(name for part in parts for name in part.names)
     for name in columns or ():
         if name not in known:
@@ -97,7 +114,7 @@ def _look(file: Path, found: Found, options: ReadOptions) -> Part:
     """What the beginning of a file tells; raises `EmptyFileError` where it has no row."""
     folders = folder_values(file, found.root)
     if is_arrow(file):
-        types = arrow_types(file) if len(found.files) > 1 else {}
+        types = arrow_types(file) if folders or len(found.files) > 1 else {}
         return Part(path=file, folders=folders, types=types)
     dialect = sniff(file, options)
     if not dialect.has_rows:
@@ -183,8 +200,8 @@ def _fits(part: Part, name: str, kind: pa.DataType) -> bool:
     if name not in part.types or part.dialect is not None or _is_wider(part.types[name], kind):
         return True
     try:
-        for piece in arrow_tables(part.path, [name]):
-            for chunk in piece.data.column(name).chunks:
+        for piece in arrow_tables(part.path, [part.own_name(name)]):
+            for chunk in piece.data.column(0).chunks:
                 convert(chunk, kind)
     except pa.ArrowInvalid:
         return False
@@ -217,26 +234,27 @@ def part_tables(
 ) -> Iterator[Table]:
     """The pieces of one file, with the columns that all files have together, in their order."""
     if parts.names is None:
-        own = None if columns is None else [name for name in columns if name not in part.folders]
+        kept = columns
     else:
-        own = [name for name in parts.names if name in part.types and name not in parts.faults]
-        own = own or list(part.types)[:1]  # for the number of rows
+        kept = [name for name in parts.names if name in part.types and name not in parts.faults]
+        kept = kept or list(part.types)[:1]  # for the number of rows
+    own = None if kept is None else [part.own_name(name) for name in kept]
+    types = {part.own_name(name): kind for name, kind in parts.types.items()}
     if part.dialect is None:
-        pieces = arrow_tables(part.path, own, parts.types, rows)
+        pieces = arrow_tables(part.path, own, types, rows)
     else:
         pieces = csv_tables(part.path, part.dialect, options, own, on_event)
     for piece in pieces:
-        yield _completed(piece, part, parts)
+        yield _completed(piece, piece.column_names if kept is None else kept, part, parts)
 
 
-def _completed(piece: Table, part: Part, parts: Parts) -> Table:
-    """A piece with the columns of its folders, where it has none of that name, and empty ones for faults."""
-    columns = dict(zip(piece.column_names, piece.data.columns, strict=True))
+def _completed(piece: Table, names: Sequence[str], part: Part, parts: Parts) -> Table:
+    """A piece with ``names`` for its columns, those of its folders and empty ones for faults."""
+    columns = dict(zip(names, piece.data.columns, strict=True))
     for name, value in part.folders.items():
-        if not piece.has_column(name):
+        if name not in part.types:
             cells = pa.array([value] * piece.n_rows, pa.string())
             columns[name] = convert(cells, parts.types.get(name, pa.string()))
     columns |= {name: pa.nulls(piece.n_rows) for name in parts.faults}
-    names = columns if parts.names is None else parts.names
-    data = pa.table({name: columns[name] for name in names})
+    data = pa.table({name: columns[name] for name in parts.names or columns})
     return replace(piece, data=data, faults=parts.faults, notes=parts.notes)

@@ -142,6 +142,26 @@ def test_what_has_two_meanings_is_refused_with_the_option_that_settles_it(
     assert settled.status == 0, settled.err
 
 
+@pytest.mark.parametrize(
+    ("content", "mended"),
+    [
+        ("a,b,y\n1,5,2,\n2,4,4,\n3,3,6,\n", "a,b,y,\n1,5,2,\n2,4,4,\n3,3,6,\n"),
+        ("a,b,y\nr1,1,5,2\nr2,2,4,4\nr3,3,3,6\n", "row,a,b,y\nr1,1,5,2\nr2,2,4,4\nr3,3,3,6\n"),
+    ],
+    ids=["a delimiter ends the rows", "row names of R"],
+)
+def test_a_name_that_is_missing_is_asked_for(
+    content: str, mended: str, tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    (tmp_path / "data.csv").write_text(content)
+    outcome = xrfm("fit", "data.csv", "--target", "y", "--dry-run", folder=tmp_path)
+    assert outcome.status == 2
+    assert "line 1 has 3 cells, most have 4" in outcome.error
+    assert "add the one that is missing" in outcome.error
+    (tmp_path / "data.csv").write_text(mended)
+    assert xrfm("fit", "data.csv", "--target", "y", "--dry-run", folder=tmp_path).status == 0
+
+
 def test_a_unit_is_left_out_and_another_one_counted(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     (tmp_path / "data.csv").write_text("w,y\n" + "".join(f"{n}.5 kg,${n * 3}\n" for n in range(30)))
     outcome = xrfm("fit", "data.csv", "--target", "y", "--trials", "0", folder=tmp_path)

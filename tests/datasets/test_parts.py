@@ -332,3 +332,44 @@ def test_a_file_of_another_encoding_behind(tmp_path: Path) -> None:
     with pytest.raises(FileReadError, match=r"cp1252|UTF-8") as refused:
         read_table(path)
     assert "line" in str(refused.value)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("other", ["p ", "\u00a0p", "\ufeffp"])
+def test_names_that_differ_in_blanks_are_one_column(other: str, form: str, tmp_path: Path) -> None:
+    for place, name in enumerate(("p", other)):
+        path = tmp_path / f"part-{place}.{form}"
+        table = pa.table({"z": [0.5, 1.5], name: [place, place + 10]})
+        if form == "parquet":
+            pq.write_table(table, path)
+        else:
+            path.write_text(f"z,{name}\n0.5,{place}\n1.5,{place + 10}\n")
+    table = read_table(f"{tmp_path}/part-*.{form}")
+    assert table.column_names == ("z", "p")
+    assert [float(cell) for cell in table.column("p").to_pylist()] == [0, 10, 1, 11]
+
+
+def test_names_that_one_file_tells_apart_stay_apart(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"p": [1], "p ": [2]}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"p ": [4], "p": [3]}), tmp_path / "1.parquet")
+    assert read_table(tmp_path).data.to_pydict() == {"p": [1, 3], "p ": [2, 4]}
+
+
+@pytest.mark.parametrize("years", [(2020,), (2020, 2021)])
+@pytest.mark.parametrize("columns", [None, ("z", " year")])
+def test_a_column_wins_over_a_folder_whatever_blanks_stand_around_its_name(
+    years: tuple[int, ...], columns: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    for year in years:
+        (tmp_path / f"year={year}").mkdir()
+        table = pa.table({"z": [0.5], " year": [year - 100]})
+        pq.write_table(table, tmp_path / f"year={year}" / "0.parquet")
+    table = read_table(tmp_path, columns=columns)
+    assert table.column_names == ("z", " year")
+    assert table.column("year").to_pylist() == [year - 100 for year in years]
+
+
+def test_a_column_wins_over_a_folder_where_columns_are_chosen(tmp_path: Path) -> None:
+    (tmp_path / "year=2020").mkdir()
+    pq.write_table(pa.table({"z": [0.5], "year": [1920]}), tmp_path / "year=2020" / "0.parquet")
+    assert read_table(tmp_path, columns=["year"]).column("year").to_pylist() == [1920]

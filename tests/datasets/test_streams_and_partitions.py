@@ -124,3 +124,23 @@ def test_nested_columns_are_refused_by_name(cells: list[object], tmp_path: Path)
         infer_schema(table)
     schema = infer_schema(table, SchemaOverrides(drop=("odd",)))
     check_columns(table, schema)
+
+
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_rows_after_the_end_of_an_arrow_stream_are_not_lost(
+    is_piped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, pa.schema([("a", pa.int64())])) as writer:
+        writer.write_table(pa.table({"a": [1, 2, 3]}))
+    path = "-" if is_piped else str(tmp_path / "t.arrow")
+    for copies in (1, 2):  # as with cat
+        if is_piped:
+            as_input(monkeypatch, sink.getvalue() * copies)
+        else:
+            Path(path).write_bytes(sink.getvalue() * copies)
+        if copies == 1:
+            assert read_table(path).n_rows == 3
+        else:
+            with pytest.raises(FileReadError, match="bytes after the end of its Arrow stream"):
+                read_table(path)
