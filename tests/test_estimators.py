@@ -123,7 +123,9 @@ def test_polars_is_the_same_as_the_frame(regressor: XRFMRegressor) -> None:
     assert set(classifier.predict(other)) == {"dear", "cheap"}
 
 
-def test_views_as_polars_writes_them_are_text_and_categories(regressor: XRFMRegressor, tmp_path: Path) -> None:
+def test_views_as_polars_writes_them_are_text_and_categories(
+    regressor: XRFMRegressor, tmp_path: Path
+) -> None:
     if not hasattr(pa, "string_view"):
         pytest.skip("this Arrow has no views")
     frame, _ = flats()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.tuning.config import MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
     unit + ending: base**power
@@ -130,7 +131,7 @@ def parse_prefix(text: str) -> str:
     return "" if text == "none" else text
 
 
-def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]:
+def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
     """A reader of whole numbers from ``least`` on, up to ``most``.
 
     >>> whole_number(least=0)("20")
@@ -141,7 +142,7 @@ def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]
         number = _number(text)
         if not isinstance(number, int) or number < least:
             raise OptionError(f"'{text}' is not a whole number of at least {least}")
-        if most is not None and number > most:
+        if number > most:
             raise OptionError(f"'{text}' is more than {most:,}, the most that can be used here")
         return number
 
