@@ -56,7 +56,7 @@ def check_arguments(estimator: BaseEstimator) -> None:
 
 def check_level(level: Any) -> None:
     """Refuse what is not the level of an interval."""
-    if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
+    if isinstance(level, bool) or not isinstance(level, Real) or not 0 < float(level) < 1:
         raise _refusal("level", level, "a number between 0 and 1, such as 0.9")
 
 
@@ -70,7 +70,7 @@ def whole(value: Any) -> int | None:
 
 
 def _is_whole(value: Any, least: int, most: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and least <= value <= most
+    return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 def _is_list_of_texts(value: Any) -> bool:
