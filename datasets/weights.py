@@ -23,8 +23,8 @@ def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
     A weight of 2 counts like two rows, unless all weights are below 1 or their mean is above a million: then
     weights are divided by their mean, as they cannot be numbers of rows. Taken as such, weights that add to
     one would leave all rows together less to say than the prior. A weight of less than a trillionth of the
-    largest is 0. A weight that is missing, negative, infinite or no number raises `SchemaError` naming the row, and
-    so do weights that are all zero.
+    largest is 0. A weight that is missing, negative, infinite or no number raises `SchemaError` naming the
+    row, and so do weights that are all zero.
     """
     columns = schema.with_role("weight")
     if not columns:

@@ -47,8 +47,14 @@ def test_a_level_out_of_range_is_refused_by_its_name(regressor: XRFMRegressor, l
 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     path = tmp_path / "m.xrfm"
-    whole: dict[str, Any] = {name: np.int64(value) for name, value in {"trials": 0, "folds": 2, "threads": 1}.items()}
-    more: dict[str, Any] = {"random_state": np.int32(3), "memory": np.int64(1 << 30), "time_limit": np.int64(60)}
+    whole: dict[str, Any] = {
+        name: np.int64(value) for name, value in {"trials": 0, "folds": 2, "threads": 1}.items()
+    }
+    more: dict[str, Any] = {
+        "random_state": np.int32(3),
+        "memory": np.int64(1 << 30),
+        "time_limit": np.int64(60),
+    }
     fitted = XRFMRegressor(**whole, **more).fit(X, X[:, 0])
     fitted.save(path)
     same = XRFMRegressor(trials=0, folds=2, random_state=3).fit(X, X[:, 0])

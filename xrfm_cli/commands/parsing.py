@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
-from xrfm_cli.tuning.config import MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
     unit + ending: base**power
@@ -131,7 +130,7 @@ def parse_prefix(text: str) -> str:
     return "" if text == "none" else text
 
 
-def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
+def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]:
     """A reader of whole numbers from ``least`` on, up to ``most``.
 
     >>> whole_number(least=0)("20")
@@ -142,7 +141,7 @@ def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
         number = _number(text)
         if not isinstance(number, int) or number < least:
             raise OptionError(f"'{text}' is not a whole number of at least {least}")
-        if number > most:
+        if most is not None and number > most:
             raise OptionError(f"'{text}' is more than {most:,}, the most that can be used here")
         return number
 
