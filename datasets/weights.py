@@ -12,17 +12,19 @@ from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.values import number_values
 from xrfm_cli.datasets.words import word_levels
 
-LEAST_MEAN = 1e-6  # below, and above its inverse, a weight cannot be meant as a number of rows
+ONE_ROW = 1.0  # where no weight is as large, as of weights that add to one, none is a number of rows
+MOST_MEAN = 1e6  # above, a weight cannot be meant as a number of rows either
 LEAST_SHARE = 1e-12  # of the largest weight; sums of 32 bits have seven digits
 
 
 def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
     """The weights of the rows, float64 (n,), or None where no column has that role.
 
-    A weight of 2 counts like two rows, unless the mean weight is below a millionth or above a million: then
-    weights are divided by it. A weight of less than a trillionth of the largest
-    is 0. A weight that is missing, negative, infinite or no number raises `SchemaError` naming the row, and
-    so do weights that are all zero.
+    A weight of 2 counts like two rows, unless all weights are below 1 or their mean is above a million: then
+    weights are divided by their mean, as they cannot be numbers of rows. Taken as such, weights that add to
+    one would leave all rows together less to say than the prior. A weight of less than a trillionth of the
+    largest is 0. A weight that is missing, negative, infinite or no number raises `SchemaError` naming the
+    row, and so do weights that are all zero.
     """
     columns = schema.with_role("weight")
     if not columns:
@@ -46,7 +48,7 @@ def _in_range(weights: np.ndarray) -> np.ndarray:
     scaled, exponent = to_order_one(weights)
     scaled = np.where(scaled < LEAST_SHARE * scaled.max(), 0.0, scaled)
     mean = float(scaled.mean())
-    is_ordinary = LEAST_MEAN <= np.ldexp(mean, exponent) <= 1 / LEAST_MEAN
+    is_ordinary = np.ldexp(scaled.max(), exponent) >= ONE_ROW and np.ldexp(mean, exponent) <= MOST_MEAN
     return np.ldexp(scaled, exponent) if is_ordinary else scaled / mean
 
 

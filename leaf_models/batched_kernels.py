@@ -22,6 +22,7 @@ from xrfm_cli.leaf_models.kernels import (
     make_kernel,
     noise_of_squares,
     power_sums,
+    root_of_sum,
 )
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.terms import power_
@@ -105,8 +106,9 @@ def typical_distances(config: LeafConfig, u: Tensor, weights: Tensor) -> list[fl
         return _medians_of_pairs(_squares(u, u).sqrt_(), weights)
     p = config.kernel_p if config.kernel == "norm" else 1.0
     sums = torch.stack([power_sums(rows, plain_centers(rows), p) for rows in u])
-    distances = power_(sums, 1 / p) if config.kernel == "norm" else sums / u.shape[2]
-    return _medians_of_pairs(distances, weights)
+    if config.kernel == "norm":
+        return [root_of_sum(total, p, u.dtype) for total in _medians_of_pairs(sums, weights)]
+    return _medians_of_pairs(sums / u.shape[2], weights)
 
 
 def _squares(u: Tensor, a: Tensor) -> Tensor:  # (b, m, d), (b, n, d) -> (b, m, n)

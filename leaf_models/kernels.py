@@ -28,6 +28,8 @@ from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 
 LARGEST_LOG = 88.0  # of what float32 holds
+MOST_LOG_ROOT = 300.0  # of a distance: its products with bandwidths and scales stay within float64
+SMALLEST_PLAIN_P = 1 / 32  # whole powers are made of as many products, which must not become millions
 # Products with few columns round a row by its place in the block; with so many they do not.
 FEW_CENTERS = 16
 WEIGHTED_CENTERS = 1 << 22  # numbers: 32 MiB
@@ -119,7 +121,7 @@ class NormKernel:
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
         """Median p-norm distance between different rows of ``a``."""
-        return _median_of_pairs(power_(power_sums(a, a, self.p), 1 / self.p), weights)
+        return root_of_sum(_median_of_pairs(power_sums(a, a, self.p), weights), self.p, a.dtype)
 
     @property
     def rate(self) -> float:
@@ -211,6 +213,21 @@ def _expanded_squares(u: Tensor, a: Tensor) -> Tensor:
 def noise_of_squares(dtype: torch.dtype, wide: torch.dtype) -> float:
     """The share of the squared norms below which squared distances, expanded in ``wide``, are rounding."""
     return 8 * max(torch.finfo(dtype).eps ** 2, torch.finfo(wide).eps)
+
+
+def root_of_sum(total: float, p: float, dtype: torch.dtype = torch.float32) -> float:
+    """``total ** (1 / p)`` of a sum of p-th powers, above 0 and finite however small ``p`` is.
+
+    A power grows with its base, so that the root of the median sum is the median distance.
+
+    >>> root_of_sum(25.0, 2.0), root_of_sum(2.0, 1e-9) == root_of_sum(3.0, 1e-9)
+    (5.0, True)
+    """
+    if p >= SMALLEST_PLAIN_P:
+        root = float(power_(torch.tensor([total], dtype=dtype), 1 / p))
+        if 0 < root < math.inf:
+            return root
+    return math.exp(max(-MOST_LOG_ROOT, min(math.log(total) / p, MOST_LOG_ROOT)))
 
 
 def is_zero(

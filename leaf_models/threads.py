@@ -59,9 +59,9 @@ def compute_threads(
         _pools.running += 1
         before = _pools.threads if outer is None else outer
     is_small = rows is not None and rows <= SMALL_ROWS
-    _own.count = 1 if is_small else count or min(before, most or before)
-    torch.set_num_threads(_own.count)
     try:
+        _own.count = 1 if is_small else count or min(before, most or before)
+        torch.set_num_threads(_own.count)
         yield
     finally:
         _own.count = outer

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from xrfm_cli.datasets.errors import OptionError
 
+LEAST_MEMORY_BYTES = 1 << 24
+MOST_WHOLE = 2**63 - 1  # of an option: model files hold whole numbers of 64 bits
 PresetName = Literal["quick", "balanced", "best"]
 
 
@@ -55,9 +57,14 @@ class FitConfig:
             raise OptionError(f"--time-limit {self.time_limit_s:g}: must be above 0 seconds and finite.")
         if self.trials is not None and self.trials < 0:
             raise OptionError(f"--trials {self.trials}: must be 0 or more.")
+        for name, value in (("trials", self.trials), ("folds", self.folds), ("seed", self.seed)):
+            if value is not None and value > MOST_WHOLE:
+                raise OptionError(f"--{name} {value}: must be at most {MOST_WHOLE}.")
         if self.folds is not None and self.folds < 2:
             raise OptionError(f"--folds {self.folds}: must be at least 2.")
-        if self.memory_bytes is not None and self.memory_bytes < 1 << 24:
+        if self.seed < 0:
+            raise OptionError(f"--seed {self.seed}: must be 0 or more.")
+        if self.memory_bytes is not None and self.memory_bytes < LEAST_MEMORY_BYTES:
             raise OptionError(f"--memory {self.memory_bytes}: must be at least 16 MiB.")
 
     @property

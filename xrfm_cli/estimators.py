@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
+from xrfm_cli.arguments import check_arguments, check_level, whole
 from xrfm_cli.columns import array_column
 from xrfm_cli.cores import usable_cores
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
@@ -32,6 +34,7 @@ from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.kinds import Kind
 from xrfm_cli.datasets.schema import ColumnSchema
 from xrfm_cli.datasets.schema_file import read_schema_file
+from xrfm_cli.devices import find_device
 from xrfm_cli.durations import parse_duration
 from xrfm_cli.frames import (
     ColumnLike,
@@ -51,6 +54,8 @@ from xrfm_cli.tuning.config import FitConfig, PresetName
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model import FittedModel, Prediction
 from xrfm_cli.tuning.storage import load_model, model_from_bytes, model_to_bytes, save_model
+
+RENAMED = {"interval": "level", "seed": "random_state"}  # options with arguments of another name
 
 
 class _XRFMEstimator(BaseEstimator, ABC):
@@ -118,6 +123,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         """
         frame = as_frame(X)
         with _as_value_error(self):
+            check_arguments(self)
             described = self._described_columns()
         unread = {*self.drop, *(column.name for column in described if column.role == "dropped")}
         features = table_of(frame, unread=unread)
@@ -175,9 +181,10 @@ class _XRFMEstimator(BaseEstimator, ABC):
 
         It takes tables with the model's columns in any order and ignores others, as ``xrfm predict`` does.
         """
-        with _as_value_error(cls()):
-            model = load_model(Path(path), device=device)
         estimator = cls(device=device)
+        with _as_value_error(estimator):
+            check_arguments(estimator)
+            model = load_model(Path(path), device=find_device(device))
         estimator._adopt(model.target, path)
         estimator.model_ = model
         estimator._is_loaded = True
@@ -202,6 +209,8 @@ class _XRFMEstimator(BaseEstimator, ABC):
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predictions in the same fixed blocks as the command's, so that both give the same numbers."""
         check_is_fitted(self)
+        with _as_value_error(self):
+            check_arguments(self)
         frame = as_frame(X)
         if not len(frame):
             raise ValueError("Found array with 0 sample(s): there is nothing to predict")
@@ -264,20 +273,21 @@ class _XRFMEstimator(BaseEstimator, ABC):
         return tuple(name for name in features.column_names if name not in named)
 
     def _config(self) -> FitConfig:
-        state = self.random_state
-        seed = state if isinstance(state, int) else int(check_random_state(state).randint(2**31 - 1))
+        seed = whole(self.random_state) if isinstance(self.random_state, Integral) else None
+        if seed is None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         limit = self.time_limit
         return FitConfig(
             metric=self.metric,
-            time_limit_s=parse_duration(limit) if isinstance(limit, str) else limit,
-            trials=self.trials,
+            time_limit_s=limit if limit is None else _seconds(limit),
+            trials=whole(self.trials),
             preset=self.preset,
             pinned=dict(self.set or {}),
-            folds=self.folds,
+            folds=whole(self.folds),
             seed=seed,
-            device=self.device,
-            threads=self.threads,
-            memory_bytes=self.memory,
+            device=find_device(self.device),
+            threads=whole(self.threads),
+            memory_bytes=whole(self.memory),
         )
 
     @abstractmethod
@@ -315,7 +325,8 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
 
     def predict_interval(self, X: TableLike, level: float = 0.9) -> NDArray[np.float64]:  # noqa: N803
         """Bounds (n, 2) that hold the truth with probability ``level``, wider where errors are larger."""
-        parts = self._predictions(X, interval=level)
+        check_level(level)
+        parts = self._predictions(X, interval=float(level))
         bounds = [(part.lower, part.upper) for part in parts]
         return np.concatenate([np.column_stack([np.asarray(low), np.asarray(up)]) for low, up in bounds])
 
@@ -396,6 +407,10 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
         self.classes_ = np.unique(np.array(target.classes))
 
 
+def _seconds(limit: float | str) -> float:
+    return parse_duration(limit) if isinstance(limit, str) else float(limit)
+
+
 @contextmanager
 def _as_value_error(estimator: BaseEstimator) -> Iterator[None]:
     """Let bad input raise what scikit-learn's callers expect, with our message; options become arguments."""
@@ -403,8 +418,9 @@ def _as_value_error(estimator: BaseEstimator) -> Iterator[None]:
         yield
     except InputError as fault:
         message = str(fault)
-        for name in estimator.get_params():
-            message = re.sub(rf"--{name.replace('_', '-')}\b(?!-)", name, message)
+        names = {name.replace("_", "-"): name for name in estimator.get_params()} | RENAMED
+        for option, name in names.items():
+            message = re.sub(rf"--{option}\b(?!-)", name, message)
         raise ValueError(message) from fault
     except pa.ArrowException as fault:
         fact = str(fault).splitlines()[0]

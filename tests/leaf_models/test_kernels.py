@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tests.leaf_variants import (
     sample,
 )
 from xrfm_cli.leaf_models import LeafConfig, compiled, make_kernel
+from xrfm_cli.leaf_models.batched_kernels import typical_distances
 from xrfm_cli.leaf_models.coordinates import expanded_sums, has_loops, prepare_centers
 from xrfm_cli.leaf_models.kernels import power_sums
 from xrfm_cli.leaf_models.terms import cache_blocks
@@ -174,6 +176,16 @@ def test_typical_distance_of_rows_without_spread_is_usable(config: LeafConfig) -
     assert kernel.typical_distance(torch.ones(5, 2)) > 0
     mostly_equal = torch.cat([torch.zeros(9, 2), torch.ones(1, 2)])
     assert kernel.typical_distance(mostly_equal) > 0
+
+
+@pytest.mark.parametrize("p", [2**-40, 1e-9, 1e-6, 0.01, 0.04, 0.125])
+def test_typical_distance_of_any_exponent_is_finite_and_quick(p: float) -> None:
+    """Roots of sums leave the range of float32, and whole ones are not made of a million products."""
+    config = LeafConfig(kernel_p=p, kernel_q=p, bandwidth_mode="adaptive")
+    u = torch.tensor([[0.0] * 90, [1.0] * 90, [3.0] * 90])
+    one = make_kernel(config, 1.0).typical_distance(u)
+    assert typical_distances(config, u[None], torch.ones(1, 3, dtype=torch.float64)) == [one]
+    assert math.log(one) == pytest.approx(min(math.log(90 * 2.0**p) / p, 300.0), rel=1e-5)
 
 
 @each_kernel

@@ -56,6 +56,16 @@ def test_an_inner_computation_leaves_the_outer_one_its_threads() -> None:
         assert set(numpy_threads()) <= {1}
 
 
+def test_a_count_that_torch_refuses_leaves_nothing_set() -> None:
+    pools = numpy_threads()
+    with pytest.raises(RuntimeError), compute_threads(-1):
+        pass
+    assert numpy_threads() == pools
+    with compute_threads(2):
+        pass
+    assert torch.get_num_threads() == 3
+
+
 def test_a_failed_computation_leaves_nothing_set() -> None:
     pools = numpy_threads()
     with pytest.raises(ValueError, match="no"), compute_threads(rows=10):

@@ -70,6 +70,18 @@ def test_judging_rows_are_weighted_too() -> None:
     assert weighted.report.metrics == pytest.approx(copied.report.metrics, rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [0.5, 1 / 90, 1e-5, 1e-30])
+def test_weights_below_one_row_are_relative(factor: float) -> None:
+    """Weights that add to one say which rows count more, not that all rows together count as one."""
+    columns, probe = columns_of("regression"), table_of(law(40, seed=5))
+    weights = 1 + np.arange(60) % 3 / 2
+    relative = fit(columns | {"w": weights / weights.mean()}, WEIGHTED)
+    scaled = fit(columns | {"w": weights / weights.max() * 0.99 * factor}, WEIGHTED)
+    expected = answers(relative, probe)
+    np.testing.assert_allclose(answers(scaled, probe), expected, atol=0.01 * expected.std())
+    assert scaled.report.score == pytest.approx(relative.report.score, rel=0.01)
+
+
 def test_equal_weights_change_nothing(task: str) -> None:
     columns = columns_of(task)
     plain, weighted = fit(columns, trials=2), fit(columns | {"w": [1.0] * 60}, WEIGHTED, trials=2)

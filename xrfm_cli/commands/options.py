@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,14 +17,7 @@ from xrfm_cli.commands.parsing import (
     whole_number,
 )
 from xrfm_cli.commands.settings import argument, flag, option, repeatable
-
-THREADS_OF_A_CORE, FEW_THREADS = 4, 64  # more gain nothing, and a system refuses to start thousands
-
-
-def most_threads() -> int:
-    """Threads that a command may use at most; any machine may use a few, to repeat another machine's fit."""
-    return max(FEW_THREADS, THREADS_OF_A_CORE * (os.cpu_count() or 1))
-
+from xrfm_cli.cores import most_threads
 
 DATA_HELP = (
     "CSV, TSV, Parquet or Arrow file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of Parquet, "
