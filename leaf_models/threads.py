@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,6 @@ class _Pools:
     lock: threading.Lock = field(default_factory=threading.Lock)
     running: int = 0
     threads: int = 1  # of torch, before the first of them
-    numpy_limit: ExitStack = field(default_factory=ExitStack)
 
 
 _pools = _Pools()
@@ -36,7 +35,8 @@ def compute_threads(
     """Compute with ``count`` threads, or one for few ``rows``, and leave the process as it was.
 
     NumPy's BLAS has one thread meanwhile: it gets small matrices alone, for which its threads spin.
-    Computations may be nested and may run in several threads at once.
+    Computations may be nested and may run in several threads at once. NumPy's threads are set by the main
+    thread alone, since OpenBLAS ignores the request of any other.
 
     Args:
         count: threads of torch; None for those that it has.
@@ -54,19 +54,24 @@ def compute_threads(
     with _pools.lock:
         if not _pools.running:
             _pools.threads = torch.get_num_threads()
-            blas = ThreadpoolController().select(internal_api="openblas")
-            _pools.numpy_limit.enter_context(blas.limit(limits=1))
         _pools.running += 1
         before = _pools.threads if outer is None else outer
     is_small = rows is not None and rows <= SMALL_ROWS
+    may_set_numpy = outer is None and threading.current_thread() is threading.main_thread()
     try:
         _own.count = 1 if is_small else count or min(before, most or before)
         torch.set_num_threads(_own.count)
-        yield
+        with _one_numpy_thread() if may_set_numpy else nullcontext():
+            yield
     finally:
         _own.count = outer
         torch.set_num_threads(before)
         with _pools.lock:
             _pools.running -= 1
-            if not _pools.running:
-                _pools.numpy_limit.close()
+
+
+@contextmanager
+def _one_numpy_thread() -> Iterator[None]:
+    """Limit NumPy's BLAS to one thread."""
+    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+        yield
