@@ -23,7 +23,7 @@ from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.durations import UNIT as DURATION
 from xrfm_cli.datasets.near_misses import near_miss_note
 from xrfm_cli.datasets.plain_types import is_date, is_number, is_readable, is_text, plain_array
-from xrfm_cli.datasets.spellings import canonical_text
+from xrfm_cli.datasets.spellings import canonical_text, has_digits
 from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     Levels,
@@ -103,6 +103,8 @@ def decide_kind(
     if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
         return _decide_numbers(name, numbers, exact=array)  # the usual case, without looking for levels
     levels = level_values(array, decimal)
+    if not has_digits(levels.values):  # the usual column of words, which nothing below can read
+        return _decide_words(name, words())
     return (
         _decide_text_as_numbers(name, levels, decimal)
         or decide_text_as_moments(array, levels, date_order)

@@ -19,6 +19,7 @@ _LARGEST_WHOLE = 2.0**63  # beyond it, whole floats keep their exponent
 _FLOAT = (
     r"^-?(?:[1-9](?:\.[0-9]+)?[eE][+-]?(?:[0-9]{1,2}|[12][0-9]{2})|0\.0{4,}[0-9]{1,17}|(?i)inf(?:inity)?)$"
 )
+_TRUTH = r"^(?i)(?:true|false)$"
 _HAS_CLOCK = r"^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ])?[0-9]{2}:[0-9]{2}:[0-9]{2}(?:$|[.Z+ -])"
 _FRACTION = r"^([0-9T: -]{8,19})(\.[0-9]*?)0+([^0-9].*)?$"
 _ZONED = (
@@ -35,6 +36,9 @@ def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
     >>> canonical_text(pa.array(["2024-05-01T08:30:00.000", "2024-05-01T00:30:00+02:00"])).to_pylist()
     ['2024-05-01 08:30:00', '2024-04-30 22:30:00Z']
     """
+    if not has_digits(text):  # only words such as TRUE and Infinity have another spelling
+        text = _where(text, _FLOAT, lambda cells: float_text(cells.cast(pa.float64())))
+        return _where(text, _TRUTH, pc.ascii_lower)
     if decimal != ".":
         comma = pc.match_substring_regex(text, r"^-?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?$")
         text = pc.if_else(comma, pc.replace_substring(text, ",", "."), text)
@@ -43,9 +47,17 @@ def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
     text = pc.replace_substring_regex(text, r"^(-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])0+$", r"\1")
     text = pc.if_else(pc.equal(text, "-0"), "0", text)
     text = _where(text, _FLOAT, lambda cells: float_text(cells.cast(pa.float64())))
-    word = pc.match_substring_regex(text, r"^(?i)(?:true|false)$")
-    text = pc.if_else(word, pc.ascii_lower(text), text)
+    text = _where(text, _TRUTH, pc.ascii_lower)
     return spell_durations(_where(text, _HAS_CLOCK, _canonical_dates))
+
+
+def has_digits(text: pa.Array) -> bool:
+    """Whether any cell holds a digit, as every number, date and duration does.
+
+    >>> has_digits(pa.array(["red", "May"])), has_digits(pa.array(["x1", None]))
+    (False, True)
+    """
+    return bool(pc.any(pc.match_substring_regex(text, r"\p{Nd}")).as_py())
 
 
 def _where(text: pa.Array, pattern: str, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
