@@ -1,6 +1,6 @@
 """Leaves: matrices become a machine with a learned metric, of kernels or linear. Pure tensors, no tables."""
 
-from xrfm_cli.leaf_models.agop import agop, agop_diagonal
+from xrfm_cli.leaf_models.agop import agop, agop_diagonal, agop_rows
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.kernels import Kernel, NormKernel, SumPowerKernel, make_kernel
 from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf, leaf_from_state
@@ -22,6 +22,7 @@ __all__ = [
     "SumPowerKernel",
     "agop",
     "agop_diagonal",
+    "agop_rows",
     "fit_leaf",
     "iterate_leaf",
     "iterate_leaves",

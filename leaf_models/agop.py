@@ -27,6 +27,16 @@ def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, 
     return flat.T @ (flat * row_weights[:, None])
 
 
+def agop_rows(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (n * c, d)
+    """Rows whose products with themselves add to :func:`agop`: ``agop == rows.T @ rows``.
+
+    >>> agop_rows(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]])).square().sum(0)
+    tensor([4.5000, 8.0000], dtype=torch.float64)
+    """
+    flat, shares = _weighted_rows(gradients, weights)
+    return flat * shares.sqrt()[:, None]
+
+
 def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d,)
     """The diagonal of :func:`agop`: the mean squared sensitivity to each feature.
 

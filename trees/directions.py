@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models import LeafConfig, agop, fit_leaf
+from xrfm_cli.leaf_models import LeafConfig, agop, agop_rows, fit_leaf
 from xrfm_cli.leaf_models.precision import in_float64, wide_dtype
 
 # The model whose AGOP gives the direction, as in the reference: a plain Laplace kernel machine.
@@ -39,9 +39,16 @@ def agop_directions(
     if len(inputs) < 2:
         return []
     leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
-    metric = in_float64(agop(leaf.gradients(inputs), row_weights))
-    covariance = torch.cov(in_float64(inputs).T).reshape(metric.shape)
-    return [vector.to(x.device, wide_dtype(x.device)) for vector in _leading(metric) + _leading(covariance)]
+    gradients, (n, d) = leaf.gradients(inputs), inputs.shape
+    if n * gradients.shape[1] < d:
+        found = _leading_of_rows(in_float64(agop_rows(gradients, row_weights)))
+    else:
+        found = _leading(in_float64(agop(gradients, row_weights)))
+    if n < d:
+        found += _leading_of_rows(in_float64(inputs) - in_float64(inputs).mean(0))
+    else:
+        found += _leading(torch.cov(in_float64(inputs).T).reshape(d, d))
+    return [vector.to(x.device, wide_dtype(x.device)) for vector in found]
 
 
 def _leading(matrix: Tensor) -> list[Tensor]:
@@ -49,6 +56,18 @@ def _leading(matrix: Tensor) -> list[Tensor]:
     values, vectors = torch.linalg.eigh(matrix)
     strongest = values.argsort(descending=True, stable=True)[:CANDIDATES]
     return [_fixed_sign(vectors[:, k]) for k in strongest.tolist() if float(values[k]) > 0]
+
+
+def _leading_of_rows(rows: Tensor) -> list[Tensor]:  # (r, d) with r < d
+    """The same of ``rows.T @ rows``, which is never formed: it has thousands of columns in a wide table.
+
+    Its eigenvectors are those of ``rows @ rows.T``, multiplied by ``rows.T``.
+    """
+    values, vectors = torch.linalg.eigh(rows @ rows.T)
+    strongest = values.argsort(descending=True, stable=True)[:CANDIDATES]
+    least = float(values.max()) * len(rows) * torch.finfo(values.dtype).eps  # below, it is rounding
+    wide = [rows.T @ vectors[:, k] for k in strongest.tolist() if float(values[k]) > least]
+    return [_fixed_sign(vector / vector.norm()) for vector in wide]
 
 
 def _fixed_sign(vector: Tensor) -> Tensor:
