@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileSymlinkLock
 
+from tests.processes import run_process
 from tests.tuning.tables import one_line
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.events import Event
@@ -71,7 +71,7 @@ def lock_of(path: Path) -> Path:
 
 def kill_while_locked(path: Path) -> None:
     """Let a process end that holds the lock of a journal."""
-    done = subprocess.run([sys.executable, "-c", HOLD, str(path)], check=False, timeout=60)
+    done = run_process([sys.executable, "-c", HOLD, path])
     assert done.returncode == 9
     assert lock_of(path).exists()
 
