@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.values import is_text
+from xrfm_cli.datasets.plain_types import is_text
+from xrfm_cli.datasets.values import EXACT_INTEGERS
 
 _UNITS = ("s", "ms", "us", "ns")  # coarse to fine
 _READ_UNIT = "us"  # dates are read in microseconds
-_EXACT_INTEGERS = 2.0**53  # up to which every integer has a double of its own
 _EXACT_DIGITS = 15  # every decimal number of so many digits has a double of its own
 _INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}  # of the largest integer, by bits
 
@@ -151,7 +151,7 @@ def _whole_numbers(cells: pa.Array) -> pa.Array:
     """Floats without NaN, which is missing; raises `ArrowInvalid` where one may be several integers."""
     doubles = cells.cast(pa.float64())
     doubles = pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
-    if (pc.max(pc.abs(doubles)).as_py() or 0) > _EXACT_INTEGERS:
+    if (pc.max(pc.abs(doubles)).as_py() or 0) > EXACT_INTEGERS:
         raise pa.ArrowInvalid("a double beyond 2^53 tells no integer")
     return doubles
 

@@ -12,12 +12,12 @@ from xrfm_cli.datasets.date_guesses import guess_format
 from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.kinds import EXACT_INTEGERS
 from xrfm_cli.datasets.plain_types import is_date, is_number, is_text, plain_array
 from xrfm_cli.datasets.spellings import as_text
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit
 from xrfm_cli.datasets.values import (
+    EXACT_INTEGERS,
     Numbers,
     is_placeholder,
     level_values,

@@ -26,6 +26,7 @@ from xrfm_cli.datasets.plain_types import is_date, is_number, is_readable, is_te
 from xrfm_cli.datasets.spellings import canonical_text, has_digits
 from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
+    EXACT_INTEGERS,
     Levels,
     Numbers,
     is_placeholder,
@@ -53,7 +54,6 @@ _ORDER_NAME = re.compile(
 _MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
 _TEXT_WORDS = 3.0  # words in the average cell of free text
 _MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of numbers, if a unit is looked for
-EXACT_INTEGERS = 2.0**53  # beyond it, floats skip whole numbers
 _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
 
 

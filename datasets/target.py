@@ -15,6 +15,7 @@ from xrfm_cli.datasets.plain_types import is_date, is_readable, is_text, plain_a
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.units import common_unit, unit_note
 from xrfm_cli.datasets.values import (
+    EXACT_INTEGERS,
     Levels,
     is_placeholder,
     level_values,
@@ -299,7 +300,7 @@ def _absent(text: str, exact: Mapping[str, int]) -> int:
 
 def _lookup_key(label: Label) -> str:
     """The canonical text that identifies a label across types."""
-    if isinstance(label, float) and label.is_integer() and abs(label) < 2.0**53:
+    if isinstance(label, float) and label.is_integer() and abs(label) < EXACT_INTEGERS:
         return str(int(label))
     return _key(str(label))
 

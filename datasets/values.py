@@ -38,6 +38,7 @@ GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, besid
 _NUMBER = (
     r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
 )
+EXACT_INTEGERS = 2.0**53  # beyond it, floats skip whole numbers
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
 _LAKHS = r"^[+-]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$"  # as India groups digits
 _SCALED_DECIMALS = 6  # of 1.2M and the like, so that 4.35K is 4350 and not 4349.999999999999

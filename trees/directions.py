@@ -40,14 +40,15 @@ def agop_directions(
         return []
     leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
     gradients, (n, d) = leaf.gradients(inputs), inputs.shape
+    wide_inputs = in_float64(inputs)
     if n * gradients.shape[1] < d:
         found = _leading_of_rows(in_float64(agop_rows(gradients, row_weights)))
     else:
         found = _leading(in_float64(agop(gradients, row_weights)))
     if n < d:
-        found += _leading_of_rows(in_float64(inputs) - in_float64(inputs).mean(0))
+        found += _leading_of_rows(wide_inputs - wide_inputs.mean(0))
     else:
-        found += _leading(torch.cov(in_float64(inputs).T).reshape(d, d))
+        found += _leading(torch.cov(wide_inputs.T).reshape(d, d))
     return [vector.to(x.device, wide_dtype(x.device)) for vector in found]
 
 

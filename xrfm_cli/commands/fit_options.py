@@ -14,7 +14,6 @@ from xrfm_cli.commands.parsing import (
 )
 from xrfm_cli.commands.settings import argument, flag, option, repeatable
 from xrfm_cli.durations import parse_duration
-from xrfm_cli.tuning.config import MOST_WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +93,7 @@ class FitOptions(ReadingOptions):
         metavar="N",
         help="Stop after N trials; 0 fits once without a search.",
         section="Search",
-        parse=whole_number(least=0, most=MOST_WHOLE),
+        parse=whole_number(least=0),
     )
     preset: Literal["quick", "balanced", "best"] = option(
         "--preset",
@@ -123,7 +122,7 @@ class FitOptions(ReadingOptions):
         metavar="K",
         help="Score on K folds of DATA.",
         section="Search",
-        parse=whole_number(least=2, most=MOST_WHOLE),
+        parse=whole_number(least=2),
     )
     group: str | None = option(
         "--group", metavar="COL", help="Keep rows of one group on one side of a split.", section="Search"
@@ -173,6 +172,6 @@ class FitOptions(ReadingOptions):
         metavar="N",
         help="Seed of everything random.",
         section="Machine",
-        parse=whole_number(least=0, most=MOST_WHOLE),
+        parse=whole_number(least=0),
         default=0,
     )

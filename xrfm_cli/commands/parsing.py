@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.tuning.config import MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
     unit + ending: base**power
@@ -130,10 +131,7 @@ def parse_prefix(text: str) -> str:
     return "" if text == "none" else text
 
 
-LARGEST_INTEGER = 2**63 - 1  # of Arrow, of torch and of programs that read JSON
-
-
-def whole_number(*, least: int, most: int = LARGEST_INTEGER) -> Callable[[str], int]:
+def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
     """A reader of whole numbers from ``least`` on, up to ``most``.
 
     >>> whole_number(least=0)("20")
