@@ -12,7 +12,7 @@ from xrfm_cli.datasets.values import EXACT_INTEGERS
 
 _UNITS = ("s", "ms", "us", "ns")  # coarse to fine
 _READ_UNIT = "us"  # dates are read in microseconds
-_EXACT_DIGITS = 15  # every decimal number of so many digits has a double of its own
+_EXACT_DIGITS = 15  # a double holds every decimal number of up to 15 digits
 _INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}  # of the largest integer, by bits
 
 

@@ -103,7 +103,7 @@ def _order_of(words: pa.Array) -> FormatGuess | None:
 
 
 def _evidence(words: pa.Array, order: DateFormat) -> str:
-    """What told the only order in which all dates exist."""
+    """Say why only this order fits all dates."""
     if order == "day first":
         parts = pc.extract_regex(words.filter(pa.array(has_shape(words, order))), r"^(?P<day>[0-9]{1,2})")
         return f"day first: the first number goes up to {pc.max(parts.field('day').cast(pa.int64())).as_py()}"

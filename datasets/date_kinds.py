@@ -34,7 +34,7 @@ def words_of(levels: Levels) -> pa.Array:
 
 
 def _are_durations(array: pa.Array, levels: Levels) -> bool:
-    """Whether cells of which most are times of day, but not 25:00:00, are durations without exception."""
+    """Whether the cells are all durations, though most could be times of day (25:00:00 could not)."""
     return bool(moment_values(array, "time").unreadable.any()) and units_of(words_of(levels)) == (DURATION,)
 
 

@@ -24,12 +24,12 @@ class Decision:
 
 
 def missing_note(count: int) -> str:
-    """What a reason says of missing cells."""
+    """The part of a reason that counts missing cells."""
     return f"; {count:,} missing" if count else ""
 
 
 def unreadable_note(count: int, example: str) -> str:
-    """What a reason says of cells that do not fit."""
+    """The part of a reason that counts cells that do not fit."""
     if count == 1:
         return f"; the unreadable cell {example} counts as missing"
     return f"; {count:,} unreadable cells such as {example} count as missing"

@@ -214,7 +214,7 @@ class Utf8Stream(io.RawIOBase):
         return self._without_marks(data)
 
     def _without_marks(self, data: bytes) -> bytes:
-        """What is known to hold no mark; an end that may be the beginning of one waits for more."""
+        """The bytes without marks; an end that may begin a mark is held back until more bytes come."""
         data, self._held = self._held + data, b""
         if not self._ended and (match := _MAY_BE_MARK.search(data[-16:])):
             self._held = match.group()

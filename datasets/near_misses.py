@@ -14,7 +14,7 @@ _DATES: tuple[DateFormat, ...] = ("iso", "day first", "month first", "month name
 
 
 def near_miss_note(levels: Levels, decimal: str) -> str:
-    """What the reason of a column of words says of its numbers or dates; empty where most cells are words.
+    """A note for a column of words that are mostly numbers or dates; empty where most cells are words.
 
     >>> import pyarrow as pa
     >>> from xrfm_cli.datasets.values import level_values

@@ -111,7 +111,7 @@ def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequenc
 
 
 def _look(file: Path, found: Found, options: ReadOptions) -> Part:
-    """What the beginning of a file tells; raises `EmptyFileError` where it has no row."""
+    """Read the columns and the dialect of a file; raises `EmptyFileError` where it has no row."""
     folders = folder_values(file, found.root)
     if is_arrow(file):
         types = arrow_types(file) if folders or len(found.files) > 1 else {}

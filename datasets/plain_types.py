@@ -145,7 +145,7 @@ def _half_floats(array: pa.Array) -> pa.Array:
 
 
 def _without_views(kind: pa.DataType) -> pa.DataType:
-    """The type with ordinary text and bytes in place of views, of which Arrow can take no rows."""
+    """The type with ordinary text and bytes in place of views: Arrow cannot take rows of a view."""
     types = pa.types
     if _is_view(kind, "string"):
         return pa.string()

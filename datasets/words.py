@@ -53,7 +53,7 @@ def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[st
     tidy = tidy_text(distinct)
     levels = pa.array(known, pa.string())
     found = _codes(pc.index_in(canonical_text(tidy, decimal), value_set=canonical_text(levels)), UNKNOWN)
-    if pa.types.is_duration(column.type):  # of which older models know the seconds
+    if pa.types.is_duration(column.type):  # older models store durations as seconds
         in_seconds = float_text(pa.array(duration_seconds(tidy)))
         old = _codes(pc.index_in(in_seconds, value_set=canonical_text(levels)), UNKNOWN)
         found = np.where(found >= 0, found, old)
