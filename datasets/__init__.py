@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         encode_target,
         infer_target,
     )
-    from xrfm_cli.datasets.typing_columns import typed_table
+    from xrfm_cli.datasets.typing_columns import TypedRows, type_rows, typed_table
     from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "Table",
     "TableSchema",
     "TargetSchema",
+    "TypedRows",
     "check_columns",
     "concatenate_tables",
     "drop_rows_without_target",
@@ -74,6 +75,7 @@ __all__ = [
     "read_time",
     "read_weights",
     "sample_path",
+    "type_rows",
     "typed_table",
 ]
 
@@ -107,6 +109,8 @@ _PLACES = {
     "read_time": "weights",
     "read_weights": "weights",
     "sample_path": "sample_tables",
+    "TypedRows": "typing_columns",
+    "type_rows": "typing_columns",
     "typed_table": "typing_columns",
 }
 

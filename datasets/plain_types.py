@@ -14,6 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+HASHED_COLUMNS = 32  # of the words of a text
+# A text as its encoder needs it. It is made within the package alone, so no file holds it.
+MEASURED_TEXT = pa.struct(
+    [
+        ("missing", pa.bool_()),
+        ("characters", pa.int32()),
+        ("words", pa.int32()),
+        ("hashed", pa.list_(pa.float32(), HASHED_COLUMNS)),
+    ]
+)
+
 
 def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """One contiguous array of a plain type: dictionaries decoded, text as ``string``.
