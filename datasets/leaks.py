@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets.schema import ColumnSchema, TableSchema
@@ -45,7 +46,10 @@ def find_copies(
 
 def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
     """Whether a column of numbers orders the rows as the target does."""
-    numbers = number_values(table.column(column.name), table.decimal, column.unit)
+    cells = table.column(column.name)
+    if column.kind == "categorical" and len(pc.unique(cells)) < LEAST_DISTINCT:
+        return False
+    numbers = number_values(cells, table.decimal, column.unit)
     known = np.isfinite(numbers.values) & np.isfinite(truth)
     if known.sum() < max(LEAST_ROWS, 0.5 * len(truth)):
         return False
