@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.results import OURS, read, select
+from benchmarks.measurements import OURS, read, select
 from benchmarks.tables import latest, markdown, names_in, number, value_of
 
 REFERENCE = "xrfm_ref"
@@ -19,7 +19,8 @@ def leaf_table() -> str:
             cells = []
             for metric in ("fit_s", "peak_mb"):
                 pair = [
-                    latest(rows, table=table, setting=setting, metric=metric, method=m) for m in (OURS, REFERENCE)
+                    latest(rows, table=table, setting=setting, metric=metric, method=m)
+                    for m in (OURS, REFERENCE)
                 ]
                 ours, reference = (value_of(row) for row in pair)
                 times = reference / ours if ours and reference else None
@@ -76,7 +77,12 @@ def predict_table() -> str:
     keys = dict.fromkeys((row.method, row.setting) for row in rows)
     found = [latest(rows, method=method, setting=setting) for method, setting in keys]
     lines = [
-        (f"{names[row.method]}, {row.setting}", number(row.seconds, 2), number(row.value, 0), row.commit or "-")
+        (
+            f"{names[row.method]}, {row.setting}",
+            number(row.seconds, 2),
+            number(row.value, 0),
+            row.commit or "-",
+        )
         for row in found
         if row
     ]
@@ -94,7 +100,7 @@ def memory_table() -> str:
         commit = found[-1].commit if found[-1] else None
         cells = [number(value_of(row), 0) for row in found]
         lines.append((str(setting), *cells, number(max(peaks) / min(peaks), 2), commit or "-"))
-    return markdown(("file", *tables, "most to least", "commit"), lines)
+    return markdown(("peak MiB of predicting from", *tables, "most to least", "commit"), lines)
 
 
 def calibration_summary() -> str:
@@ -120,7 +126,16 @@ def calibration_summary() -> str:
                 ", ".join(names_in(of_split, "commit")),
             )
         )
-    head = ("split", "tables", "log loss before", "after", "no higher on", "mean excess", "largest excess", "commit")
+    head = (
+        "split",
+        "tables",
+        "log loss before",
+        "after",
+        "no higher on",
+        "mean excess",
+        "largest excess",
+        "commit",
+    )
     return markdown(head, lines)
 
 
@@ -153,11 +168,11 @@ def intervals_text() -> str:
         means[metric, setting] = float(np.mean([row.value for row in found if row]))
     adaptive, constant = (
         f"{means['coverage', kind]:.3f} ({means['coverage_easy', kind]:.3f} and "
-        f"{means['coverage_hard', kind]:.3f} on rows with narrow and wide intervals)"
+        f"{means['coverage_hard', kind]:.3f} where intervals are narrow and wide)"
         for kind in ("adaptive", "constant")
     )
     return (
-        f"`--interval 0.9` covers {adaptive}; a constant width covers {constant}.\n"
+        f"`--interval 0.9` covers {adaptive}, a constant width {constant}.\n"
         f"Its interval score is {means['score_ratio', 'adaptive']:.3f} of that of a constant width "
         f"(means over {len(names_in(rows))} tables; lower is better)."
     )
@@ -217,7 +232,9 @@ def log_odds_table() -> str:
     rows = read("log_odds")
     lines = []
     for table in names_in(rows):
-        kernels = dict.fromkeys(str(s).rsplit(", ", 1)[0] for s in names_in(select(rows, table=table), "setting"))
+        kernels = dict.fromkeys(
+            str(s).rsplit(", ", 1)[0] for s in names_in(select(rows, table=table), "setting")
+        )
         for kernel in kernels:
             cells = [
                 number(_value(rows, table, metric, f"{kernel}, {loss}"))
@@ -225,7 +242,14 @@ def log_odds_table() -> str:
                 for loss in ("squared", "logistic")
             ]
             lines.append((table, kernel, *cells))
-    head = ("table", "kernel", "1 - AUC, squared", "1 - AUC, logistic", "log loss, squared", "log loss, logistic")
+    head = (
+        "table",
+        "kernel",
+        "1 - AUC, squared",
+        "1 - AUC, logistic",
+        "log loss, squared",
+        "log loss, logistic",
+    )
     return markdown(head, lines)
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import more_tables, tables
-from benchmarks.charts import CHARTS
-from benchmarks.results import ROOT
+from benchmarks.measurements import ROOT
+from benchmarks.svg import CHARTS
 
 CHART_FOLDER = Path("benchmarks/charts")
 PAGE = Path("benchmarks/README.md")
@@ -34,72 +34,13 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "limits": more_tables.limit_table,
     },
 }
-TEMPLATE = """\
-<!-- Made by `python -m benchmarks.page` from benchmarks/results. Do not edit it by hand. -->
-# Benchmarks
-
-Every figure here is a line of `results/*.jsonl` with its commit, split, limit and machine (2 cores of an AMD EPYC, no GPU, unless it says otherwise).
-`error` is RMSE over the standard deviation of the test target (regression), 1 - AUC (two classes) or log loss (more classes); lower is better.
-[What was measured before, and per table](../docs/benchmark-history.md).
-
-## Accuracy
-
-{standings}
-
-![Mean rank of the methods](charts/mean_rank.svg)
-![Error against time](charts/error_time.svg)
-
-Every core table on split 0 with at most 10,000 training rows.
-CatBoost, LightGBM and XGBoost run with fixed settings; AutoGluon has 60 s.
-Bold is the lowest error; 10 s and 10 min (`--preset best`, one thread) do not compete.
-
-{core}
-
-{efforts}
-Among the published results of methods that were tuned for hours (TALENT), with 120 s on two splits:
-
-{published}
-
-Large tables with all their rows:
-
-{big}
-
-## Speed and memory
-
-{leaf}
-
-{predict}
-
-Largest resident memory of `xrfm predict` in MiB, by the rows of the file:
-
-{memory}
-
-## Calibration
-
-{calibration}
-
-Calibration error is measured in 15 bins; `excess` is what it has above that of a perfect forecaster on as many rows.
-{intervals}
-
-## How to run them
-
-SUITE is a folder with `suite.json`, `data/*.parquet` and `run.py`. Each command appends to its file in `results`, or to `--results FILE`; then run `python -m benchmarks.page`.
-
-    python -m benchmarks.accuracy SUITE --group core --time-limit 60   # and: big, --tables, --seed, -- --preset best
-    python -m benchmarks.calibration SUITE                             # and: decisions, intervals, log_odds, comparison,
-                                                                       # first_configurations
-    python -m benchmarks.leaf_speed --reference-python PYTHON          # and: predict_speed, search_speed, gpu_leaf (CUDA)
-    python -m benchmarks.predict_memory                                # and: many_rows, limit_grid, theory, polluted_files
-    python -m benchmarks.portfolio SUITE --out losses.jsonl            # chooses what a search starts with
-    python -m benchmarks.same_models before                            # compares models before and after a change
-    python benchmarks/fuzz/run.py reader --minutes 10                  # needs `pip install atheris`
-"""
+TEMPLATE = Path(__file__).with_name("page_template.md")
 
 
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Return what each file should hold, by its path under the root."""
     made = {CHART_FOLDER / name: draw() for name, draw in CHARTS.items()}
-    made[PAGE] = TEMPLATE.format(
+    made[PAGE] = TEMPLATE.read_text(encoding="utf-8").format(
         standings=tables.standings_text(),
         core=tables.core_table(),
         efforts=tables.effort_text(),

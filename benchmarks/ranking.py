@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.results import OURS, Measurement, read
+from benchmarks.measurements import OURS, Measurement, read
 
 NAMES = {
     OURS: "xrfm-cli",

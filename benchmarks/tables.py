@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from benchmarks.measurements import OURS, Measurement, read, select
 from benchmarks.ranking import (
     COMPARED,
     EFFORTS,
@@ -17,7 +18,6 @@ from benchmarks.ranking import (
     core_errors,
     mean_ratio,
 )
-from benchmarks.results import OURS, Measurement, read, select
 
 MISSING = "-"
 
@@ -67,8 +67,10 @@ def front_page() -> str:
         for s in standings
     ]
     text = (
-        f"Test errors on {len(tables)} public tables of 800 to 10,000 training rows, with the same rows on two cores.\n"
-        f"xrfm-cli and AutoGluon have {LIMIT_S:.0f} seconds each; the boosting libraries run with fixed settings.\n"
+        f"Test errors on {len(tables)} public tables of 800 to 10,000 training rows: "
+        "the same rows for every method, on two cores.\n"
+        f"xrfm-cli and AutoGluon have {LIMIT_S:.0f} seconds each; "
+        "the boosting libraries run with fixed settings.\n"
     )
     head = ("method", "mean rank", "lowest error on", "mean error above the lowest", "median time to fit")
     return text + "\n" + markdown(head, rows)
@@ -80,8 +82,8 @@ def standings_text() -> str:
     ours = next(s for s in standings if s.method == OURS)
     errors = core_errors()
     all_methods = (
-        f"Over the {len(tables)} tables that all {len(COMPARED)} methods have, xrfm-cli has the lowest error on "
-        f"{ours.best_on}, a mean rank of {ours.mean_rank:.2f},\n"
+        f"Over the {len(tables)} tables that all {len(COMPARED)} methods have, xrfm-cli has the lowest "
+        f"error on {ours.best_on}, a mean rank of {ours.mean_rank:.2f} "
         f"and an error {ours.mean_gap_percent:.1f} % above the lowest on average.\n"
     )
     pairs = []
@@ -112,7 +114,9 @@ def core_table() -> str:
             number(current.extra.get("predict_s"), 1),
             number(current.extra.get("peak_mb"), 0).replace(",", ""),
         )
-        rows.append((table, number(ten), shown[0], number(long), *shown[1:], *facts, current.commit or MISSING))
+        rows.append(
+            (table, number(ten), shown[0], number(long), *shown[1:], *facts, current.commit or MISSING)
+        )
     names = [NAMES[method].split(" best")[0].replace(" reference, defaults", "") for method in others]
     head = ("table", "10 s", "60 s", "10 min", *names, "fit s", "predict s", "peak MB", "commit")
     return markdown(head, rows)
@@ -124,7 +128,9 @@ def effort_text() -> str:
     tables = list(minute)
     base = [float(minute[table].value or 0) for table in tables]
     parts = []
-    for (limit_s, setting), name in zip(EFFORTS, ("10 s", "`--preset quick`", "", "`--preset best`"), strict=True):
+    for (limit_s, setting), name in zip(
+        EFFORTS, ("10 s", "`--preset quick`", "", "`--preset best`"), strict=True
+    ):
         if name:
             errors = core_errors(limit_s, setting)[OURS]
             ratio = mean_ratio([float(errors[table].value or 0) for table in tables], base)
@@ -144,7 +150,9 @@ def big_table() -> str:
             seconds, commit = (row.seconds, row.commit) if row else (None, None)
             cells += [number(value_of(row)), number(seconds, 1), commit or MISSING]
         lines.append((*cells, number(value_of(other))))
-    return markdown(("table", "rows", "10 s", "fit s", "commit", "60 s", "fit s", "commit", "LightGBM"), lines)
+    return markdown(
+        ("large table", "all rows", "10 s", "fit s", "commit", "60 s", "fit s", "commit", "LightGBM"), lines
+    )
 
 
 def published_ranks() -> list[tuple[str, str, list[Measurement], dict[str, float]]]:
@@ -166,17 +174,17 @@ def rank_among(metric: str, value: float, means: dict[str, float]) -> int:
 
 def published_text() -> str:
     """Return our mean rank among published methods, for each metric."""
-    lines = []
-    for metric, kind in (("rmse", "Regression (RMSE)"), ("accuracy", "Classification (accuracy)")):
+    parts = []
+    for metric, kind in (("rmse", "regression"), ("accuracy", "classification")):
         entries = [entry for entry in published_ranks() if entry[1] == metric]
         ranks = [rank_among(metric, _mean(ours), means) for _, _, ours, means in entries]
-        most = max(len(means) for *_, means in entries)
+        most = 1 + max(len(means) for *_, means in entries)
         first = sum(rank == 1 for rank in ranks)
-        lines.append(
-            f"- {kind}: mean rank {np.mean(ranks):.2f} among up to {most + 1} methods over {len(ranks)} tables; "
-            f"first on {first}."
-        )
-    return "\n".join(lines)
+        parts.append(f"{np.mean(ranks):.2f} of {most} in {kind} ({len(ranks)} tables, first on {first})")
+    return (
+        "Mean rank among published results of methods tuned for hours (TALENT), with 120 s on two splits: "
+        + f"{' and '.join(parts)}."
+    )
 
 
 def published_table() -> str:
@@ -188,7 +196,9 @@ def published_table() -> str:
         seconds = [row.seconds for row in ours if row.seconds is not None]
         rank = f"{rank_among(metric, _mean(ours), means)} of {len(means) + 1}"
         commits = ", ".join(dict.fromkeys(row.commit or row.extra.get("commits", MISSING) for row in ours))
-        figures = [f"{value:.6g}" if value is not None else MISSING for value in (values.get(0), values.get(1))]
+        figures = [
+            f"{value:.6g}" if value is not None else MISSING for value in (values.get(0), values.get(1))
+        ]
         catboost = f"{means['catboost']:.6g}" if "catboost" in means else MISSING
         best_text = f"{best} {means[best]:.6g}"
         shown_seconds = number(seconds[-1] if seconds else None, 0)

@@ -6,10 +6,11 @@ Each chart brings its own background and follows the reader's light or dark colo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from benchmarks.measurements import OURS, Measurement
 from benchmarks.ranking import (
     COMPARED,
     EFFORTS,
@@ -21,10 +22,10 @@ from benchmarks.ranking import (
     core_errors,
     mean_ratio,
 )
-from benchmarks.results import OURS
 
 STYLE = """<style>
-text { font: 13px system-ui, sans-serif; fill: #1f2328 } .title { font-weight: 600 } .small { font-size: 12px }
+text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.title { font-weight: 600 } .small { font-size: 12px }
 .background { fill: #ffffff; stroke: #d0d7de } .grid { stroke: #d8dee4 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .background { fill: #0d1117; stroke: #30363d } .grid { stroke: #30363d }
@@ -68,7 +69,11 @@ def accuracy_chart() -> str:
         parts += [_text(left - 16, y + 4, table, "small", "end"), _line(left, y, right, y)]
         order = sorted(FRONT_PAGE, key=lambda method: -ratios[table][method])  # the best mark lies on top
         parts += [_mark(method, place(ratios[table][method]), y) for method in order]
-    parts.append(_text((left + right) / 2, bottom + 32, "times the smallest error (lower is better)", "small", "middle"))
+    parts.append(
+        _text(
+            (left + right) / 2, bottom + 32, "times the smallest error (lower is better)", "small", "middle"
+        )
+    )
     return _document("Error of five methods, table by table", bottom + 46, parts)
 
 
@@ -95,7 +100,7 @@ def time_chart() -> str:
     tables = common_tables(errors, FRONT_PAGE)
     base = [float(errors["catboost"][table].value or 0) for table in tables]
 
-    def over_catboost(method_errors: dict, method: str) -> float:
+    def over_catboost(method_errors: dict[str, dict[str, Measurement]], method: str) -> float:
         return mean_ratio([float(method_errors[method][table].value or 0) for table in tables], base)
 
     points = [
@@ -108,17 +113,27 @@ def time_chart() -> str:
     left, right, top, bottom = 70, WIDTH_PX - 40, 56, 330
     across = _scale(min(times) / 1.3, max(times) * 1.3, left, right, logarithmic=True)
     up = _scale(min(ratios) - 0.05, max(ratios) + 0.05, bottom, top)
-    parts = [_text(20, 28, f"Error over CatBoost's against time, geometric mean of {len(tables)} tables", "title")]
+    parts = [
+        _text(20, 28, f"Error over CatBoost's against time, geometric mean of {len(tables)} tables", "title")
+    ]
     for tick in _ticks(min(ratios) - 0.05, max(ratios) + 0.05, 0.1):
-        parts += [_line(left, up(tick), right, up(tick)), _text(left - 8, up(tick) + 4, f"{tick:.1f}", "small", "end")]
-    for tick in (tick for tick in (1, 2, 5, 10, 30, 60, 120, 600) if min(times) / 1.3 <= tick <= max(times) * 1.3):
+        parts += [
+            _line(left, up(tick), right, up(tick)),
+            _text(left - 8, up(tick) + 4, f"{tick:.1f}", "small", "end"),
+        ]
+    for tick in (
+        tick for tick in (1, 2, 5, 10, 30, 60, 120, 600) if min(times) / 1.3 <= tick <= max(times) * 1.3
+    ):
         parts += [_line(across(tick), top, across(tick), bottom)]
         parts += [_text(across(tick), bottom + 18, f"{tick} s", "small", "middle")]
     path = " ".join(f"{across(limit_s):.1f},{up(ratio):.1f}" for limit_s, ratio in ours)
     parts.append(f'<polyline points="{path}" fill="none" stroke="{COLORS[OURS]}" stroke-width="2"/>')
     for limit_s, ratio in ours:
         label = f"{NAMES[OURS]}, " * (limit_s == LIMIT_S) + f"{limit_s:g} s"
-        parts += [_mark(OURS, across(limit_s), up(ratio)), _text(across(limit_s), up(ratio) + 22, label, "small", "middle")]
+        parts += [
+            _mark(OURS, across(limit_s), up(ratio)),
+            _text(across(limit_s), up(ratio) + 22, label, "small", "middle"),
+        ]
     for method, seconds, ratio in points:
         parts += [_mark(method, across(seconds), up(ratio))]
         parts += [_text(across(seconds), up(ratio) - 12, NAMES[method].split()[0], "small", "middle")]
@@ -130,13 +145,17 @@ def time_chart() -> str:
 def _document(label: str, height: float, parts: Iterable[str]) -> str:
     size = f'width="{WIDTH_PX}" height="{height:g}" viewBox="0 0 {WIDTH_PX} {height:g}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}">'
-    frame = f'<rect class="background" x="0.5" y="0.5" width="{WIDTH_PX - 1}" height="{height - 1:g}" rx="6"/>'
+    frame = (
+        f'<rect class="background" x="0.5" y="0.5" width="{WIDTH_PX - 1}" height="{height - 1:g}" rx="6"/>'
+    )
     return "\n".join([head, f"<title>{label}</title>", STYLE, frame, *parts, "</svg>"]) + "\n"
 
 
-def _scale(low: float, high: float, start: float, end: float, *, logarithmic: bool = False):
+def _scale(
+    low: float, high: float, start: float, end: float, *, logarithmic: bool = False
+) -> Callable[[float], float]:
     """Return the function from values to pixels."""
-    turn = math.log if logarithmic else float
+    turn: Callable[[float], float] = math.log if logarithmic else float
 
     def place(value: float) -> float:
         return start + (turn(value) - turn(low)) / (turn(high) - turn(low)) * (end - start)

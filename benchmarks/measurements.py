@@ -80,14 +80,18 @@ class Recorder:
         return row
 
 
-def add_results_option(parser: argparse.ArgumentParser, suite: str) -> None:
-    """Add the option that names the file which measurements are appended to."""
+def benchmark_parser(description: str | None, suite: str) -> argparse.ArgumentParser:
+    """Return a parser with the option that names the file which measurements are appended to."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--results",
         type=Path,
         default=RESULTS / f"{suite}.jsonl",
         help="the file to append measurements to (default: %(default)s)",
     )
+    return parser
 
 
 def describe_commit() -> str | None:
@@ -98,7 +102,7 @@ def describe_commit() -> str | None:
 
 
 def describe_machine() -> str:
-    """Describe the processor, the cores that this process may use, the memory and the GPU if torch sees one."""
+    """Describe the processor, the cores that this process may use, the memory and the GPU."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
