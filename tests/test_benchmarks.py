@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -96,10 +95,12 @@ def test_a_line_of_the_harness_becomes_a_measurement(tmp_path: Path) -> None:
         '"peak_mb": 475, "error": 0.03, "rmse": 0.4, "d": 6}'
     )
     recorder = Recorder("core", tmp_path / "core.jsonl")
-    row = recorder.add("yacht", "error", **accuracy.to_facts(document, "--preset quick"))
+    row = recorder.add("yacht", "error", **accuracy.to_facts(document, "error", "--preset quick"))
     assert (row.value, row.seconds, row.seed, row.time_limit_s) == (0.03, 58.6, 1, 60.0)
     assert row.extra == {"predict_s": 2.9, "peak_mb": 475, "rmse": 0.4}
-    failed = accuracy.to_facts({"peer": "catboost", "budget": 60.0, "seed": 0, "failed": "no end"}, None)
+    failed = accuracy.to_facts(
+        {"peer": "catboost", "budget": 60.0, "seed": 0, "failed": "no end"}, "error", None
+    )
     row = recorder.add("yacht", "error", **failed)
     assert (row.value, row.time_limit_s, row.extra) == (None, None, {"failed": "no end"})
 
