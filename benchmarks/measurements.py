@@ -97,7 +97,10 @@ def benchmark_parser(description: str | None, suite: str) -> argparse.ArgumentPa
 def describe_commit() -> str | None:
     """Name the commit of this checkout, with a plus where files differ from it."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git here
+        return None
     return done.stdout.strip() or None
 
 

@@ -43,8 +43,8 @@ def main() -> None:
                 print(f"wrong: {' + '.join(names)}: {found}")
     if every == 1:  # a sample of the pairs is no measurement of all files
         recorder = Recorder("polluted_files", args.results)
-        for verdict in ("right", "refused", "wrong"):
-            recorder.add("all files", f"read_{verdict}" * (verdict != "refused") or verdict, total[verdict])
+        for verdict, metric in (("right", "read_right"), ("refused", "refused"), ("wrong", "read_wrong")):
+            recorder.add("all files", metric, total[verdict])
     print(f"{'fault':40} {'right':>7} {'refused':>8} {'wrong':>6}")
     for name, counts in [*by_fault.items(), ("all files", total)]:
         print(f"{name:40} {counts['right']:7} {counts['refused']:8} {counts['wrong']:6}")
