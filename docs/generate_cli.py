@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from xrfm_cli.commands.registry import COMMANDS, build_app
+from xrfm_cli.commands.registry import COMMANDS, KNOWN, build_app
 
 PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """\
@@ -45,13 +45,13 @@ def page() -> str:
     for name in COMMANDS:
         command = application.commands[name]  # type: ignore[attr-defined]
         parent = application.make_context("xrfm", [name])
-        context = command.make_context(name, ["data.csv"][: _takes_data(name)], parent=parent)
+        context = command.make_context(name, ["data.csv"][: _needs_data(name)], parent=parent)
         parts.append(_section(f"xrfm {name}", command.get_help(context)))
     return "\n".join(parts)
 
 
-def _takes_data(name: str) -> int:
-    return int(name not in ("info", "doctor"))
+def _needs_data(name: str) -> int:
+    return int(any(setting.is_required for setting in KNOWN[name].values()))
 
 
 def _section(title: str, text: str) -> str:

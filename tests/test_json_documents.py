@@ -22,6 +22,8 @@ COMMANDS = {
     "predict": ("--output", "predictions.csv"),
     "info": (),
     "doctor": (),
+    "sample": ("wine",),
+    "demo": ("--output", "demo"),
 }
 WITH_DATA = {"fit", "evaluate", "predict"}
 

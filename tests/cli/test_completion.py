@@ -20,7 +20,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 @pytest.mark.parametrize(
     ("words", "last", "expected"),
     [
-        ("xrfm", "", ["fit", "predict", "explain", "evaluate", "info", "doctor"]),
+        ("xrfm", "", ["fit", "predict", "explain", "evaluate", "info", "doctor", "sample", "demo"]),
         ("xrfm", "pre", ["predict"]),
         ("xrfm fit", "--tim", ["--time-limit", "--time"]),
         ("xrfm fit data.csv --preset", "b", ["balanced", "best"]),

@@ -149,6 +149,8 @@ TYPED = {
     "evaluate": ("--fail-under", "r2=0.5", "--fail-over", "rmse=10", "--by", "town"),
     "info": ("--model", "night.xrfm"),
     "doctor": ("--quiet",),
+    "sample": ("--output", "cars.csv"),
+    "demo": ("--output", "demo", "--no-open"),
 }
 
 

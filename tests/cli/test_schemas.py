@@ -59,6 +59,9 @@ def documents(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]
     keep("evaluate", "train.parquet", "--model", "price.xrfm", *limits)
     keep("predict", "train.parquet", "--model", "price.xrfm", "--output", "out.csv")
     keep("doctor")
+    keep("sample", "wine")
+    keep("sample")
+    keep("demo", "--output", "demo")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.fit_options import FitOptions
@@ -30,6 +31,13 @@ INTERRUPTED = 130
 
 def run(options: FitOptions, session: Session) -> int:
     """Fit a model and write it with its report; returns 130 if the search was interrupted."""
+    status, document = fit_table(options, session)
+    session.renderer.document("fit", document)
+    return status
+
+
+def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any]]:
+    """What ``xrfm fit`` does but for the JSON document of ``--json``: the exit status and that document."""
     check_options(options)
     device = prepare_device(options.device, threads=options.threads)
     table = read_whole(options.data, options, session)
@@ -44,8 +52,7 @@ def run(options: FitOptions, session: Session) -> int:
         if options.dry_run:
             plan = plan_fit(table, schema, target, config, valid=valid)
             show_plan(plan, schema, target, session)
-            session.renderer.document("fit", dry_run_document(plan, schema, target))
-            return 0
+            return 0, dry_run_document(plan, schema, target)
         with resumable(options, table, valid, schema, session, device=device) as record:
             model = fit_model(
                 table,
@@ -58,10 +65,10 @@ def run(options: FitOptions, session: Session) -> int:
                 record=record,
                 place=shared_place(options, table, valid, schema),
             )
-            status = _finish(model, options, session)
+            status, document = _finish(model, options, session)
             if record is not None and status == 0:
                 record.remove()
-        return status
+        return status, document
     return _finish(model, options, session)
 
 
@@ -145,7 +152,7 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
     )
 
 
-def _finish(model: FittedModel, options: FitOptions, session: Session) -> int:
+def _finish(model: FittedModel, options: FitOptions, session: Session) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
     html, json = report_paths(options.model)
@@ -159,10 +166,9 @@ def _finish(model: FittedModel, options: FitOptions, session: Session) -> int:
         raise InputError(f"{fault} The model is saved in {options.model}.") from fault
     document = fit_document(model, explanation)
     show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
-    session.renderer.document("fit", document)
     if model.report.stopped_by == "interrupt":
         way_on = f"; the same command goes on from {record_folder(options.model)}" if options.resume else ""
         saved = f"interrupted: the best model so far is saved in {options.model}"
         session.renderer.note(saved + way_on, kind="fallback")
-        return INTERRUPTED
-    return 0
+        return INTERRUPTED, document
+    return 0, document

@@ -312,3 +312,37 @@ class InfoOptions(ModelOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOptions(CommonOptions):
     """Options of ``xrfm doctor``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleOptions(CommonOptions):
+    """Options of ``xrfm sample``."""
+
+    name: str | None = argument(
+        "[NAME]",
+        help="autos, bikes, credit, soybean or wine; without NAME, list them.",
+        is_required=False,
+    )
+    output: str | None = option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write here. A file that exists is not replaced.",
+        section="Output",
+        default_text="the sample's own name in this folder",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions(CommonOptions):
+    """Options of ``xrfm demo``."""
+
+    folder: str = option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder to write table, model and report into; created if missing.",
+        section="Output",
+        default=".",
+    )
+    no_open: bool = flag("--no-open", help="Do not open the report in a browser.", section="Output")

@@ -166,7 +166,7 @@ def _written(
 
 def check_names(options: CommonOptions) -> None:
     """Refuse texts that cannot be names of files."""
-    for name in (*TABLES, *INPUTS, *OUTPUTS, "model", "schema", "storage"):
+    for name in (*TABLES, *INPUTS, *OUTPUTS, "model", "schema", "storage", "folder"):
         value = getattr(options, name, None)
         if value is not None:
             _check_name(_flag(options, name), name, value)

@@ -21,11 +21,13 @@ from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.help import WIDTH, PlainCommand, PlainGroup
 from xrfm_cli.commands.options import (
     CommonOptions,
+    DemoOptions,
     DoctorOptions,
     EvaluateOptions,
     ExplainOptions,
     InfoOptions,
     PredictOptions,
+    SampleOptions,
 )
 from xrfm_cli.commands.settings import Setting, settings_of
 from xrfm_cli.datasets.errors import OptionError
@@ -82,6 +84,16 @@ COMMANDS = {
         options=DoctorOptions,
         help="Show versions, devices, memory and threads: what a bug report needs.",
         examples=("xrfm doctor --json",),
+    ),
+    "sample": Command(
+        options=SampleOptions,
+        help="Write a sample table that ships with the package.",
+        examples=("xrfm sample autos", "xrfm sample bikes --output rentals.parquet"),
+    ),
+    "demo": Command(
+        options=DemoOptions,
+        help="Fit a model to a sample table in seconds, and open its report.",
+        examples=("xrfm demo", "xrfm demo --output demo --no-open"),
     ),
 }
 KNOWN = {name: settings_of(command.options) for name, command in COMMANDS.items()}
