@@ -84,6 +84,7 @@ def test_the_wheel_holds_every_file_under_one_name(tree: Path, wheel: Path) -> N
     assert expected - found == set()
     assert found - expected == set()
     assert "xrfm_cli/datasets/samples/autos.csv" in found
+    assert "xrfm_cli/schemas/fit.schema.json" in found
     assert "xrfm_cli/py.typed" in found
 
 
@@ -123,7 +124,8 @@ def test_the_wheel_takes_no_top_level_name_but_its_own(wheel: Path) -> None:
         assert archive.read(top).decode().split() == ["xrfm_cli"]
         entry = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
         assert "xrfm = xrfm_cli.main:main" in archive.read(entry).decode()
-        assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
+        for name in ("LICENSE", "datasets/samples/README.md"):
+            assert any(item.endswith(f"licenses/{name}") for item in archive.namelist())
 
 
 def test_the_source_archive_builds_the_same_wheel(source_archive: Path, wheel: Path, tmp_path: Path) -> None:

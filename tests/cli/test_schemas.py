@@ -1,4 +1,4 @@
-"""The JSON documents of every command against their JSON Schemas in ``docs/schemas``."""
+"""The JSON documents of every command against their JSON Schemas in ``xrfm_cli/schemas``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from tests.cli.conftest import houses
 from xrfm_cli.commands.registry import COMMANDS
 
-FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
+FOLDER = Path(__file__).parents[2] / "xrfm_cli" / "schemas"
 SCHEMAS = {name: json.loads((FOLDER / f"{name}.schema.json").read_text()) for name in COMMANDS}
 QUICK = ("--trials", "2", "--folds", "3", "--device", "cpu")
 FITS: dict[str, tuple[str, ...]] = {
