@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -18,6 +18,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REPOSITORY = re.escape(PROJECT["urls"]["Repository"].removeprefix("https://github.com/"))
+OWN_FILE = re.compile(
+    rf"https://(?:github\.com/{REPOSITORY}/(?:blob|tree)|raw\.githubusercontent\.com/{REPOSITORY})/main/"
+)
+MOST_LINES = 150  # of README
+OTHERS = re.compile(
+    r"^(?: {4})?(?:uv|uvx|pipx|pip|docker) .*$", flags=re.MULTILINE
+)  # commands of other programs
 
 COMMANDS = (
     "pip install -c constraints.txt . && xrfm fit datasets/samples/autos.csv --target price",
@@ -49,22 +57,37 @@ def test_the_two_commands_stand_word_for_word(command: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-        if not target.startswith(("http://", "https://")):
+        if OWN_FILE.match(target):
+            assert (ROOT / OWN_FILE.sub("", target)).exists(), target
+        elif not target.startswith(("http://", "https://")):
             assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("name", re.findall(r"`(datasets/[\w/.]+|docs/[\w/.]+|tests/[\w/.]+)`", README))
-def test_paths_in_the_readme_exist(name: str) -> None:
-    assert (ROOT / name).exists()
+def test_the_readme_is_short_and_its_links_work_on_pypi() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
+    assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", README))
 
 
-def test_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+def test_the_site_has_every_page() -> None:
+    def pages(part: Any) -> list[str]:
+        if isinstance(part, str):
+            return [part]
+        return [page for item in (part.values() if isinstance(part, dict) else part) for page in pages(item)]
+
+    named = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert sorted(named) == sorted(
+        path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")
+    )
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
+def test_python_in_the_documents_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert blocks
-    shutil.copytree(ROOT / "datasets" / "samples", tmp_path / "datasets" / "samples")
     monkeypatch.chdir(tmp_path)
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+    names: dict[str, Any] = {}
+    for block in blocks:  # the later ones go on from the first
+        exec(compile(block, name, "exec"), names)
 
 
 def test_options_in_the_readme_exist() -> None:
@@ -73,7 +96,7 @@ def test_options_in_the_readme_exist() -> None:
     root = (ROOT / "docs" / "cli.md").read_text().partition("## xrfm fit")[0]
     known = set(re.findall(r"^  (--[a-z-]+) ", root, flags=re.MULTILINE))
     known |= {flag for settings in KNOWN.values() for setting in settings.values() for flag in setting.flags}
-    prose = re.sub(r"^    pip .*$", "", README, flags=re.MULTILINE)
+    prose = OTHERS.sub("", README)
     for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose):
         assert flag in known, flag
 
