@@ -1,5 +1,5 @@
 # Every target works in a clone with a virtual environment active; `make install` fills it.
-.PHONY: install test lint types layers check ci lower-bounds constraints coverage wheel docs clean
+.PHONY: install test lint types layers check ci lower-bounds constraints coverage wheel docs site images clean
 
 PYTHON ?= python3.11
 SCRATCH := $(shell mktemp -u -d)
@@ -35,6 +35,14 @@ wheel:
 docs:
 	python docs/generate_cli.py
 
+site:
+	pip install -q -e '.[docs]'
+	mkdocs build --strict
+
+# The pictures of README.md; the report's needs Chromium.
+images:
+	python docs/make_images.py
+
 # The oldest versions that pyproject.toml admits, on the default suite; docs/decisions/lower-bounds.md tells what it found.
 # torch keeps its pin unless TORCH is given: other versions of its CUDA build are gigabytes.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
@@ -57,5 +65,5 @@ constraints:
 	rm -rf $(SCRATCH)
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf build dist site *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

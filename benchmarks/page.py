@@ -2,9 +2,9 @@
 
     python -m benchmarks.page
 
-``benchmarks/README.md`` and ``benchmarks/charts`` are made as a whole. In README.md and
-docs/benchmark-history.md only the blocks between two HTML comments are made. A test checks that all of them
-equal what this command makes.
+``benchmarks/README.md`` and ``benchmarks/charts`` are made as a whole. In README.md,
+docs/benchmarks.md and docs/benchmark-history.md only the blocks between two HTML comments are made. A test
+checks that all of them equal what this command makes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ CHART_FOLDER = Path("benchmarks/charts")
 PAGE = Path("benchmarks/README.md")
 BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
     Path("README.md"): {"accuracy": tables.front_page},
+    Path("docs/benchmarks.md"): {"accuracy": tables.front_page},
     Path("docs/benchmark-history.md"): {
         "published": tables.published_table,
         "calibration": more_tables.calibration_table,
