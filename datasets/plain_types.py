@@ -26,6 +26,9 @@ MEASURED_TEXT = pa.struct(
 )
 
 
+_PLAIN_TYPES = frozenset({pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.timestamp("us")})
+
+
 def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """One contiguous array of a plain type: dictionaries decoded, text as ``string``.
 
@@ -34,9 +37,14 @@ def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     >>> plain_array(pa.array(["Graz", None], pa.string_view()).dictionary_encode()).type
     DataType(string)
     """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column, pa.ChunkedArray):
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    else:
+        array = column
     if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if array.type in _PLAIN_TYPES:
+        return array  # nearly every column
     array = _plain(array)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary.take(array.indices)
