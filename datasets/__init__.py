@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         infer_target,
     )
     from xrfm_cli.datasets.typing_columns import typed_table
+    from xrfm_cli.datasets.unread import UnreadColumns
     from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Table",
     "TableSchema",
     "TargetSchema",
+    "UnreadColumns",
     "check_columns",
     "concatenate_tables",
     "drop_rows_without_target",
@@ -90,6 +92,7 @@ _PLACES = {
     "Table": "table",
     "TableSchema": "schema",
     "TargetSchema": "target",
+    "UnreadColumns": "unread",
     "check_columns": "schema",
     "concatenate_tables": "joining",
     "drop_rows_without_target": "target",

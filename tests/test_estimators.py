@@ -6,6 +6,7 @@ import copy
 import pickle
 import pickletools
 import typing
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,16 @@ def test_a_frame_with_text_dates_categories_and_gaps(regressor: XRFMRegressor) -
     assert importances.shape == (5,)
     assert importances.sum() == pytest.approx(1.0)
     assert importances[0] == importances.max()
+
+
+def test_a_column_in_another_notation_is_warned_of(regressor: XRFMRegressor) -> None:
+    frame, _ = flats()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regressor.predict(frame)
+    with pytest.warns(UserWarning, match="built: no cell is a date as in training: '.* AD'") as caught:
+        regressor.predict(frame.assign(built=[f"{day:%d %B} AD" for day in frame["built"]]))
+    assert caught[0].filename == __file__
 
 
 def test_an_arrow_table_is_the_same_as_the_frame(regressor: XRFMRegressor) -> None:

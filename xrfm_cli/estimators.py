@@ -10,6 +10,7 @@ same as from the command.
 from __future__ import annotations
 
 import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,14 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 from xrfm_cli.arguments import check_arguments, check_level, whole
 from xrfm_cli.columns import array_column
 from xrfm_cli.cores import usable_cores
-from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
+from xrfm_cli.datasets import (
+    SchemaOverrides,
+    Table,
+    TableSchema,
+    TargetSchema,
+    UnreadColumns,
+    infer_schema,
+)
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.kinds import Kind
 from xrfm_cli.datasets.schema import ColumnSchema
@@ -222,7 +230,13 @@ class _XRFMEstimator(BaseEstimator, ABC):
         needed = {column.name for column in self.model_.schema.features}
         table = table_of(frame, names=names, unread=set(names) - needed)
         with _as_value_error(self), compute_threads(self.threads, most=usable_cores()):
-            return [self.model_.predict(block, interval=interval) for block in in_blocks([table])]
+            parts, unread = list[Prediction](), UnreadColumns(self.model_.schema)
+            for block in in_blocks([table]):
+                parts.append(self.model_.predict(block, interval=interval))
+                unread.look(block, parts[-1].repairs)
+        for line in unread.lines():
+            warnings.warn(line, stacklevel=3)
+        return parts
 
     def _input_names(self) -> list[str]:
         return [item.name for item in self.model_.schema.columns if item.role not in ("target", "weight")]
