@@ -94,8 +94,8 @@ class UnreadColumns:
             right = "0 days 01:30:00" if unit == DURATION else f"1234.5 {unit}".strip()
             right = right.replace(".", self._decimal)
         return (
-            f"{column}: no cell is a {what.split()[-1]} as in training: '{example}' and the like; write {right}, "
-            "or fit again on a table that writes it so"
+            f"{column}: no cell is a {what.split()[-1]} as in training: '{example}' and the like; "
+            f"write {right}, or fit again on a table that writes it so"
         )
 
 

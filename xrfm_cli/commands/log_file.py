@@ -84,6 +84,6 @@ def _refuse_other_files(path: str) -> None:
         return  # a log may be for writing alone; whoever opens it says what else is the matter
     if content.strip() and not _LINE_START.search(content):
         raise OptionError(
-            f"--log-file {path}: holds something else than a log of xrfm, and lines would be added to it; give "
-            "the name of a new file or of such a log"
+            f"--log-file {path}: holds something else than a log of xrfm, and lines would be added to it; "
+            "give the name of a new file or of such a log"
         )
