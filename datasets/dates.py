@@ -43,9 +43,11 @@ DATE_ORDERS: dict[DateOrder, DateFormat] = {"dmy": "day first", "mdy": "month fi
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
+# Java writes the zone's name behind its offset.
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
-    r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
+    r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*"
+    r"(?:(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)(?:\[[A-Za-z0-9_/+-]+\])?)?"
 )
 _TIME_OF_DAY = "^" + _CLOCK.replace("(?::?(?P<minute>[0-9]{2}))?", ":(?P<minute>[0-9]{2})") + "$"
 _AFTER_DAY = rf"(?:(?:[T,:]\s*|\s+){_CLOCK})?$"
