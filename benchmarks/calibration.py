@@ -12,12 +12,14 @@ rows.
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.measurements import Recorder
 from benchmarks.suite import Split, fit_split, read_split, suite_parser
 from xrfm_cli.datasets import Table, encode_target
 from xrfm_cli.tuning.calibration import Calibrator
@@ -38,19 +40,27 @@ TABLES = (
     "dry_bean",
     "letter",
 )
+METRICS = ("log_loss", "calibration_error", "calibration_error_by_chance", "calibration_excess")
 BINS, DRAWS = 15, 200
 
 
 def main() -> None:
     """Measure table by table."""
-    parser = suite_parser(__doc__, TABLES)
+    parser = suite_parser(__doc__, "calibration", TABLES)
     parser.add_argument("--time-limit", type=float, default=30.0)
     args = parser.parse_args()
     torch.set_num_threads(2)
+    recorder = Recorder("calibration", args.results)
     print("| table | test rows | log loss before | after | calibration error | chance | excess |")
     print("|---|---|---|---|---|---|---|")
     for name in args.tables:
+        began = time.monotonic()
         figures = measure(read_split(args.suite, name, seed=args.seed), args)
+        facts = {"seed": args.seed, "time_limit_s": args.time_limit, "extra": {"test_rows": figures[0]}}
+        facts["seconds"] = round(time.monotonic() - began, 2)
+        recorder.add(name, "log_loss", figures[1], setting="not calibrated", **facts)
+        for metric, value in zip(METRICS, figures[2:], strict=True):
+            recorder.add(name, metric, value, **facts)
         print(
             f"| {name} | {figures[0]:.0f} | " + " | ".join(f"{v:.4f}" for v in figures[1:]) + " |", flush=True
         )

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.calibration import log_loss
+from benchmarks.measurements import Recorder
 from benchmarks.suite import Split, read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infer_target
 from xrfm_cli.datasets.errors import NumericalError
@@ -69,12 +70,13 @@ class Pool(NamedTuple):
 
 def main() -> None:
     """Measure table by table."""
-    parser = suite_parser(__doc__, TABLES)
+    parser = suite_parser(__doc__, "comparison", TABLES)
     parser.add_argument("--metrics", nargs="*", default=["accuracy", "balanced_accuracy", "f1", "auc"])
     parser.add_argument("--draws", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(2)
     print("| metric | table | " + " | ".join(CRITERIA) + " |\n|---|---|" + "---|" * len(CRITERIA))
+    recorder = Recorder("comparison", args.results)
     found: dict[str, list[Array]] = {name: [] for name in args.metrics}
     for table in args.tables:
         pool = judge_all(read_split(args.suite, table, seed=args.seed), seed=args.seed)
@@ -82,6 +84,8 @@ def main() -> None:
             if name == "auc" and pool.judged[0].shape[1] > 2:
                 continue
             found[name].append(np.mean(list(test_losses(pool, METRICS[name], args.draws, args.seed)), axis=0))
+            for criterion, loss in zip(CRITERIA, found[name][-1], strict=True):
+                recorder.add(table, f"1 - {name}", float(loss), setting=criterion, seed=args.seed)
             show(name, table, found[name][-1])
     for name, rows in found.items():
         show(name, "mean ratio", np.exp(np.log(np.array(rows) / np.array(rows)[:, :1]).mean(axis=0)))

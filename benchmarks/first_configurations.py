@@ -14,6 +14,7 @@ import time
 import torch
 
 from benchmarks.comparison import judgements
+from benchmarks.measurements import Recorder
 from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
@@ -35,8 +36,9 @@ TABLES = (
 
 def main() -> None:
     """Measure table by table."""
-    args = suite_parser(__doc__, TABLES).parse_args()
+    args = suite_parser(__doc__, "first_configurations", TABLES).parse_args()
     torch.set_num_threads(2)
+    recorder = Recorder("first_configurations", args.results)
     print("| table | configuration | loss | s |\n|---|---|---|---|")
     for name in args.tables:
         table, _, target, task = read_split(args.suite, name, seed=args.seed)
@@ -50,6 +52,8 @@ def main() -> None:
             shown = (
                 f"{number}: {candidate.family}, {candidate.encoding.numeric}, {candidate.encoding.category}"
             )
+            facts = {"setting": shown, "seed": args.seed, "seconds": round(seconds, 2)}
+            recorder.add(name, "loss", judgement.loss, **facts)
             print(f"| {name} | {shown} | {judgement.loss:.6g} | {seconds:.1f} |", flush=True)
             began = time.monotonic()
 

@@ -1,6 +1,6 @@
 """One leaf on a CUDA device, over the floor that its matrix products set; or a tree of many small leaves.
 
-    python benchmarks/gpu_leaf.py --reference-python REFENV/bin/python --tf32 --out gpu_leaf.jsonl
+    python benchmarks/gpu_leaf.py --reference-python REFENV/bin/python --tf32
 
 Fits 60,000 rows of 50 columns with ``T = 3`` metric updates over 4,096 AGOP rows, for ``p = 2`` and ``p
 = 1``, and predicts new rows. The floor is that of the ``T + 1`` factorisations, ``n^3 / 3`` operations
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from leaf_speed import KERNELS, Case, rows
+from measurements import Recorder, benchmark_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,9 +212,7 @@ def compare_trees(case: Case, args: argparse.Namespace, folder: Path) -> dict[st
 
 def main() -> int:
     """Read the arguments; compare, or be one side of a comparison."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "gpu_leaf")
     parser.add_argument("--worker", nargs=2, metavar=("SIDE", "OUT"), help=argparse.SUPPRESS)
     parser.add_argument("--n", type=int, default=60_000, help="rows")
     parser.add_argument("--d", type=int, default=50, help="columns")
@@ -224,7 +223,6 @@ def main() -> int:
     parser.add_argument("--small-leaves", type=int, help="fit a tree of so many leaves instead of one leaf")
     parser.add_argument("--leaf-rows", type=int, default=1_000, help="rows of each of them")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a fit may take")
-    parser.add_argument("--out", type=Path, default=Path("gpu_leaf.jsonl"))
     args = parser.parse_args()
     if args.worker:
         side, out = args.worker
@@ -242,7 +240,8 @@ def main() -> int:
         return 2
     device, rate = torch.cuda.get_device_name(), product_rate()
     print(f"{device}: float32 matrix products at {rate / 1e12:.1f} TFLOP/s, TF32 off", flush=True)
-    with tempfile.TemporaryDirectory() as folder, args.out.open("a") as lines:
+    recorder = Recorder("gpu_leaf", args.results)
+    with tempfile.TemporaryDirectory() as folder:
         for kernel in args.kernels:
             if args.small_leaves:
                 case = Case(kernel, args.small_leaves * args.leaf_rows, args.d, "diagonal", 1)
@@ -250,7 +249,14 @@ def main() -> int:
             else:
                 found = compare(Case(kernel, args.n, args.d, "diagonal", 1), rate, args, Path(folder))
             record = {"device": device, "rate": rate, **found}
-            print(json.dumps(record), file=lines, flush=True)
+            table = f"{case.n:,} rows, {case.d} columns"
+            for side, answer in found.items():
+                if isinstance(answer, dict):
+                    seconds = answer.get("fit_s", answer.get("leaves_s"))
+                    setting = f"{kernel}, {side.replace('_', ' ')}"
+                    method = "xrfm_ref" if side == "reference" else "xrfm"
+                    facts = {"setting": setting, "method": method, "seconds": seconds, "extra": answer}
+                    recorder.add(table, "fit_s" if "fit_s" in answer else "leaves_s", seconds, **facts)
             print(json.dumps(record), flush=True)
     return 0
 

@@ -11,9 +11,7 @@ the interval score (the width, and 2 / (1 - level) times the distance of each mi
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +19,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.suite import read_entries
+from benchmarks.measurements import Recorder
+from benchmarks.suite import read_entries, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
@@ -53,16 +52,22 @@ COLUMNS = (
     "score / one",
     "adapts",
 )
+FIGURES = (  # metric and setting of the columns but the last
+    ("coverage", "adaptive"),
+    ("coverage", "constant"),
+    ("coverage_easy", "adaptive"),
+    ("coverage_hard", "adaptive"),
+    ("coverage_easy", "constant"),
+    ("coverage_hard", "constant"),
+    ("width_ratio", "adaptive"),
+    ("score_ratio", "adaptive"),
+)
 
 
 def main() -> None:
     """Measure table by table and print the means over seeds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--tables", nargs="*", default=list(TABLES))
+    parser = suite_parser(__doc__, "intervals", TABLES)
+    parser.add_argument("--seeds", type=int, default=20, help="draws, from --seed on")
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -70,17 +75,22 @@ def main() -> None:
     entries = read_entries(args.suite)
     print("| table | " + " | ".join(COLUMNS) + " |")
     print("|---|" + "---|" * len(COLUMNS))
+    recorder = Recorder("intervals", args.results)
     rows = []
     for name in args.tables:
         data = pq.read_table(args.suite / "data" / f"{name}.parquet")
-        rows.append(np.mean(list(measure(data, entries[name]["target"], args.seeds, args.trials)), axis=0))
+        seeds = range(args.seed, args.seed + args.seeds)
+        rows.append(np.mean(list(measure(data, entries[name]["target"], seeds, args.trials)), axis=0))
+        extra = {"level": LEVEL, "seeds": args.seeds, "trials": args.trials}
+        for (metric, setting), value in zip(FIGURES, rows[-1][: len(FIGURES)], strict=True):
+            recorder.add(name, metric, float(value), setting=setting, extra=extra)
         show(name, rows[-1])
     show("mean", np.mean(rows, axis=0))
 
 
-def measure(data: pa.Table, target: str, seeds: int, trials: int) -> Iterator[list[float]]:
+def measure(data: pa.Table, target: str, seeds: range, trials: int) -> Iterator[list[float]]:
     """The figures of :data:`COLUMNS` for each seed."""
-    for seed in range(seeds):
+    for seed in seeds:
         order = np.random.default_rng(seed).permutation(data.num_rows)[:ROWS]
         cut = round(TEST_SHARE * len(order))
         train, test = (Table(data.take(pa.array(part)), source="rows") for part in (order[cut:], order[:cut]))

@@ -1,6 +1,6 @@
 """One leaf in this project and in the reference package, side by side: time, memory, closeness to float64.
 
-    python benchmarks/leaf_speed.py --reference-python REFENV/bin/python --group large --out leaf_speed.jsonl
+    python benchmarks/leaf_speed.py --reference-python REFENV/bin/python --group large
 
 Both fit the same rows with the same pinned hyperparameters, ``T = 5`` metric updates without early stopping
 over the same AGOP rows (all of them), and predict the same new rows. Every fit is a process of its own, so
@@ -24,6 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from measurements import (  # by path: the reference's environment runs this file, too
+    Recorder,
+    benchmark_parser,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,6 +213,22 @@ def compare(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, obj
     return record
 
 
+def add_measurements(recorder: Recorder, case: Case, record: dict[str, object]) -> None:
+    """Record seconds, memory and distance from float64 of both sides."""
+    table = f"{case.n:,} rows, {case.d} columns"
+    kernel = case.kernel.replace("=", " = ")
+    setting = f"{kernel}, {case.shape}, {case.outputs} output{'s' if case.outputs > 1 else ''}"
+    for side, method in (("ours", "xrfm"), ("reference", "xrfm_ref")):
+        answer: dict = record[side]  # type: ignore[assignment]
+        facts = {"method": method, "setting": setting, "seconds": answer.get("seconds")}
+        extra = {"failed": answer["failed"]} if "failed" in answer else {}
+        recorder.add(table, "fit_s", answer.get("seconds"), extra=extra, **facts)
+        if "peak_bytes" in answer:
+            recorder.add(table, "peak_mb", answer["peak_bytes"] / 1e6, **facts)
+        if "error" in answer:
+            recorder.add(table, "distance_from_float64", answer["error"], **facts)
+
+
 def leaf_agop(leaf: RFMLeaf, x: Tensor) -> Tensor:
     """The full average gradient outer product over all rows."""
     from xrfm_cli.leaf_models.agop import agop
@@ -216,7 +236,7 @@ def leaf_agop(leaf: RFMLeaf, x: Tensor) -> Tensor:
     return agop(leaf.gradients(x))
 
 
-def stages(n: int, d: int) -> None:
+def stages(n: int, d: int, recorder: Recorder) -> None:
     """Time of each stage over the floor that this machine's matrix products set."""
     import torch
 
@@ -254,13 +274,15 @@ def stages(n: int, d: int) -> None:
         timed = {
             # Half of the pairs, two operations for each of their coordinates.
             "distances and kernel": (best(symmetric_kernel, kernel, x), n * n * d),
-            "gradients and AGOP": (best(leaf_agop, leaf, x, times=2), gradient_flops),
+            "gradients and full AGOP": (best(leaf_agop, leaf, x, times=2), gradient_flops),
         }
         if name == "p=2":
             matrix.diagonal().add_(1e-2)
             timed["factorisation"] = (best(factorise_, matrix, times=1), n**3 // 3)
         for stage, (seconds, flops) in timed.items():
             floor = flops / rate
+            facts = {"setting": name, "seconds": seconds, "extra": {"floor_s": floor}}
+            recorder.add(f"{n:,} rows, {d} columns", f"{stage.replace(' ', '_')}_s", seconds, **facts)
             print(
                 f"{name:10s} {stage:22s} {seconds:8.3f} s  floor {floor:7.3f} s  {seconds / floor:6.1f} times"
             )
@@ -268,7 +290,7 @@ def stages(n: int, d: int) -> None:
 
 def main() -> None:
     """Read the arguments; compare, or be one side of a comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__, "leaf_speed")
     parser.add_argument("--worker", nargs=3, metavar=("SIDE", "CASE", "OUT"), help=argparse.SUPPRESS)
     parser.add_argument("--reference-python", help="the Python of an environment with xrfm 0.4.5")
     parser.add_argument("--group", choices=["small", "large"], default="large")
@@ -279,24 +301,23 @@ def main() -> None:
     parser.add_argument(
         "--exact-up-to", type=int, default=10_000, help="rows up to which float64 is fitted too"
     )
-    parser.add_argument("--out", type=Path, default=Path("leaf_speed.jsonl"))
     parser.add_argument("--stages", action="store_true", help="time the stages of this project's leaf alone")
     args = parser.parse_args()
     if args.worker:
         side, case, out = args.worker
         work(side, Case(**json.loads(case)), Path(out))
     elif args.stages:
-        stages(10_000, 50)
+        stages(10_000, 50, Recorder("leaf_speed", args.results))
     else:
-        with tempfile.TemporaryDirectory() as folder, args.out.open("a") as lines:
+        recorder = Recorder("leaf_speed", args.results)
+        with tempfile.TemporaryDirectory() as folder:
             for case in cases(args.group):
                 if case.kernel not in args.kernels or case.n not in (args.rows or [case.n]):
                     continue
                 if case.d not in (args.columns or [case.d]):
                     continue
                 record = compare(case, args, Path(folder))
-                lines.write(json.dumps(record) + "\n")
-                lines.flush()
+                add_measurements(recorder, case, record)
                 print(json.dumps(record), flush=True)
 
 

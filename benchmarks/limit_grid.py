@@ -1,31 +1,31 @@
 """Whether `xrfm fit --time-limit` holds on tables of odd shapes: each is fitted by the command.
 
-    python benchmarks/limit_grid.py                          # all shapes, limits of 5 and 10 s
-    python benchmarks/limit_grid.py --shape columns --limits 10
+    python -m benchmarks.limit_grid                          # all shapes, limits of 5 and 10 s
+    python -m benchmarks.limit_grid --shape columns --limits 10
 
-Every run appends a line to benchmarks/results/limit_grid.jsonl, and the worst overrun is printed. A limit
-holds if the command ends within 5 % or 5 s of it, whichever is larger. Run it on a quiet machine: ``load`` is
-the load average before the run, ``cpu_s`` the processor time that the run took.
+Every run appends a line to the results, and the worst overrun is printed. A limit holds if the command ends
+within 5 % or 5 s of it, whichever is larger. Run it on a quiet machine: ``load`` is the load average before
+the run, ``cpu_s`` the processor time that the run took.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-RESULTS = Path(__file__).parent / "results" / "limit_grid.jsonl"
+from benchmarks.measurements import Recorder, benchmark_parser
+from benchmarks.more_tables import limit_holds
+
 LIMITS_S = (5.0, 10.0)
 STUCK_S = 120.0  # beyond the limit, after which a run is stopped
 WORDS = np.array([f"word{number:03}" for number in range(500)])
@@ -113,21 +113,14 @@ def run_fit(path: Path, limit_s: float) -> tuple[int | None, float, float]:
     return status, seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def commit() -> str:
-    """The commit of this checkout, with a plus where files differ from it."""
-    told = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    return subprocess.run(told, capture_output=True, text=True, check=False).stdout.strip()
-
-
 def main() -> None:
     """Fit every shape under every limit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = benchmark_parser(__doc__, "limit_grid")
     parser.add_argument("--shape", default="", help="run the shapes whose names contain this")
     parser.add_argument("--limits", type=float, nargs="+", default=LIMITS_S, help="seconds")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the file to append to")
     args = parser.parse_args()
     worst = (-float("inf"), "")
-    args.results.parent.mkdir(exist_ok=True)
+    recorder = Recorder("limit_grid", args.results)
     with tempfile.TemporaryDirectory() as folder:
         for shape in (shape for shape in SHAPES if args.shape in shape.name):
             path = Path(folder) / "table.csv"
@@ -136,12 +129,10 @@ def main() -> None:
                 load = os.getloadavg()[0]
                 status, seconds, cpu_s = run_fit(path, limit_s)
                 over = seconds - limit_s
-                holds = status == 0 and over <= max(5.0, 0.05 * limit_s)
-                facts = {"shape": asdict(shape), "limit_s": limit_s, "seconds": round(seconds, 2)}
-                facts |= {"overrun_s": round(over, 2), "status": status, "holds": holds}
-                facts |= {"cpu_s": round(cpu_s, 2), "load": round(load, 2), "commit": commit()}
-                with args.results.open("a") as file:
-                    file.write(json.dumps(facts) + "\n")
+                holds = limit_holds(over, limit_s, status)
+                extra = {"status": status, "cpu_s": round(cpu_s, 2), "load": round(load, 2)}
+                facts = {"seed": 0, "time_limit_s": limit_s, "seconds": round(seconds, 2), "extra": extra}
+                recorder.add(shape.name, "overrun_s", round(over, 2), **facts)
                 print(
                     f"{shape.name:24} limit {limit_s:5g} s  took {seconds:7.2f} s  cpu {cpu_s:7.2f} s  "
                     f"status {status}  {'holds' if holds else 'BROKEN'}",

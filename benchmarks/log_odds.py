@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.calibration import probabilities_of
+from benchmarks.measurements import Recorder
 from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
@@ -61,10 +62,11 @@ KERNELS = {
 
 def main() -> None:
     """Measure table by table and kernel by kernel."""
-    parser = suite_parser(__doc__, TABLES)
+    parser = suite_parser(__doc__, "log_odds", TABLES)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    recorder = Recorder("log_odds", args.results)
     print("| table | kernel | 1 - AUC: squares | log odds | log loss: squares | log odds | s | s |")
     print("|---|---|---|---|---|---|---|---|")
     for name in args.tables:
@@ -84,6 +86,9 @@ def main() -> None:
                 p = probabilities_of(model, judge)
                 errors.append(1 - compute_metric(METRICS["auc"], codes, p))
                 losses.append(compute_metric(METRICS["log_loss"], codes, p))
+                facts = {"setting": f"{kernel}, {loss}", "seed": args.seed, "seconds": round(seconds[-1], 2)}
+                recorder.add(name, "error", errors[-1], **facts)
+                recorder.add(name, "log_loss", losses[-1], **facts)
             figures = [f"{value:.4f}" for value in (*errors, *losses)] + [f"{value:.1f}" for value in seconds]
             print(f"| {name} | {kernel} | {' | '.join(figures)} |", flush=True)
 

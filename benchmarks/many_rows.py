@@ -1,6 +1,6 @@
 """One leaf of more rows than a direct solve can take: fewer centers against the direct solve of a subsample.
 
-    python benchmarks/many_rows.py [--rows 200000] [--direct 10000]
+    python -m benchmarks.many_rows [--rows 200000] [--direct 10000]
 
 The target is a smooth function of three of ten coordinates with noise. A direct solve on a subsample, an
 iterative one on the same subsample with fewer centers, and an iterative one on all rows predict the same new
@@ -9,13 +9,13 @@ rows.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
 
 import torch
 from torch import Tensor
 
+from benchmarks.measurements import Recorder, benchmark_parser
 from xrfm_cli.leaf_models import LeafConfig, fit_leaf
 
 NOISE, FEATURES, NEW_ROWS = 0.3, 10, 20_000
@@ -29,7 +29,7 @@ def rows(n: int) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     """Fit each and print one line for it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__, "many_rows")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--direct", type=int, default=10_000, help="rows that a direct solve takes")
     parser.add_argument("--iterations", type=int, default=2)
@@ -39,6 +39,7 @@ def main() -> None:
     new, wanted = rows(NEW_ROWS)
     cases = [(args.direct, None)]
     cases += [(n, args.direct // share) for n in (args.direct, args.rows) for share in (8, 4, 2)]
+    recorder = Recorder("many_rows", args.results)
     for n, centers in cases:
         config = LeafConfig(
             bandwidth=5.0, ridge=1.0, iterations=args.iterations, agop_rows=2_000, max_centers=centers
@@ -49,6 +50,9 @@ def main() -> None:
         seconds = time.perf_counter() - start
         error = (leaf.predict(new) - wanted).square().mean().sqrt() / wanted.std()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        setting = f"{centers:,} centers" if centers else "direct"
+        facts = {"seconds": round(seconds, 2), "extra": {"peak_so_far_gib": round(peak, 2)}}
+        recorder.add(f"{n:,} rows", "error", float(error), setting=setting, **facts)
         print(
             f"{n:8,} rows  {len(leaf.centers):7,} centers  error {float(error):.4f}  {seconds:7.1f} s  "
             f"peak so far {peak:.1f} GiB",

@@ -7,11 +7,11 @@ The files are those of `tests/datasets/faults.py`; ``--every N`` takes each Nth 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from benchmarks.measurements import Recorder, benchmark_parser
 from tests.datasets import faults
 from tests.datasets.corpus import Fault, can_render, judge, pairs, polluted
 
@@ -20,9 +20,10 @@ Counts = Counter[str]
 
 def main() -> None:
     """Read every file and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__, "polluted_files")
     parser.add_argument("--every", type=int, default=1, help="take each Nth pair")
-    every = parser.parse_args().every
+    args = parser.parse_args()
+    every = args.every
     combinations: list[tuple[Fault, ...]] = [(fault,) for fault in faults.FAULTS]
     combinations += [(fault,) for fault in faults.row_faults()]
     combinations += list(pairs(faults.FAULTS))[::every]
@@ -40,6 +41,10 @@ def main() -> None:
                 by_fault[name][verdict] += 1
             if verdict == "wrong":
                 print(f"wrong: {' + '.join(names)}: {found}")
+    if every == 1:  # a sample of the pairs is no measurement of all files
+        recorder = Recorder("polluted_files", args.results)
+        for verdict, metric in (("right", "read_right"), ("refused", "refused"), ("wrong", "read_wrong")):
+            recorder.add("all files", metric, total[verdict])
     print(f"{'fault':40} {'right':>7} {'refused':>8} {'wrong':>6}")
     for name, counts in [*by_fault.items(), ("all files", total)]:
         print(f"{name:40} {counts['right']:7} {counts['refused']:8} {counts['wrong']:6}")

@@ -1,6 +1,6 @@
 """Largest resident memory of ``xrfm predict`` by the number of rows: it must not grow with them.
 
-    python benchmarks/predict_memory.py --rows 60000 600000 2400000
+    python -m benchmarks.predict_memory --rows 60000 600000 2400000
 
 One table of 20 numeric columns and a category from a seed, a model of 2,000 of its rows, and for every format
 the same rows from a file to a file. Memory is what the system says of the process that ended (``ru_maxrss``),
@@ -9,7 +9,6 @@ which counts what its parent held when it was started: tables are therefore made
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import os
 import shutil
@@ -25,8 +24,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from benchmarks.measurements import Recorder, benchmark_parser
+
 TRAINING_ROWS, COLUMNS, LEVELS = 2_000, 20, 50
-FORMATS = ("csv", "csv.gz", "parquet", "arrow")
+FORMATS = {"csv": "CSV", "csv.gz": "CSV, gzip", "parquet": "Parquet, one row group", "arrow": "Arrow"}
 
 
 def make_table(n: int, seed: int) -> pa.Table:
@@ -95,14 +96,15 @@ def measure(folder: Path, sizes: list[int]) -> Iterator[tuple[str, list[float]]]
 
 def main() -> None:
     """Print a line for every format as it is measured."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "predict_memory")
     parser.add_argument("--rows", type=int, nargs="+", default=[60_000, 600_000, 2_400_000])
     args = parser.parse_args()
     print("| format | " + " | ".join(f"{rows:,}" for rows in args.rows) + " | most to least |", flush=True)
+    recorder = Recorder("predict_memory", args.results)
     with tempfile.TemporaryDirectory() as name:
         for ending, peaks in measure(Path(name), args.rows):
+            for rows, peak in zip(args.rows, peaks, strict=True):
+                recorder.add(f"{rows:,} rows", "peak_mib", round(peak, 1), setting=FORMATS[ending])
             cells = " | ".join(f"{peak:.0f}" for peak in peaks)
             print(f"| {ending} | {cells} | {max(peaks) / min(peaks):.3f} |", flush=True)
 

@@ -3,7 +3,7 @@
     python benchmarks/predict_speed.py --others-python REFENV/bin/python
 
 One table of 20 columns from a seed. ``xrfm predict`` runs as a user calls it, from a file to a file, and so
-its seconds hold the start of the process, reading and writing. ``arithmetic`` is what the same rows take in
+its seconds hold the start of the process, reading and writing. ``in memory`` is what the same rows take in
 memory, kernel values and their weighted sums alone. The others (an environment with catboost and xrfm 0.4.5)
 predict the same rows in memory, read beforehand, each fitted on the same 10,000 rows.
 """
@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from measurements import Recorder, benchmark_parser  # by path: the others' environment runs this file, too
 
 CENTERS, COLUMNS = 10_000, 20
 PINNED = ["leaf_size=20000", "kernel=norm", "kernel_p=2", "kernel_q=1", "bandwidth=1.4", "iterations=1"]
@@ -39,7 +40,7 @@ def as_table(x: np.ndarray, y: np.ndarray | None = None) -> pa.Table:
     return pa.table(columns if y is None else columns | {"y": y})
 
 
-def ours(folder: Path, x: np.ndarray) -> dict[str, float]:
+def ours(folder: Path, x: np.ndarray) -> dict[tuple[str, str], float]:
     """Seconds of the whole command for each kind of file, and of the arithmetic."""
     import torch
 
@@ -51,7 +52,7 @@ def ours(folder: Path, x: np.ndarray) -> dict[str, float]:
         fit += ["--set", pin]
     subprocess.run(fit, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     seconds = {}
-    for ending in ("csv", "parquet"):
+    for ending, name in (("csv", "CSV"), ("parquet", "Parquet")):
         began = time.perf_counter()
         predict = [
             *command,
@@ -64,7 +65,7 @@ def ours(folder: Path, x: np.ndarray) -> dict[str, float]:
             "--quiet",
         ]
         subprocess.run([*predict, "--quiet"], cwd=folder, check=True)
-        seconds[f"xrfm predict, {ending} to {ending}"] = time.perf_counter() - began
+        seconds["xrfm", f"{name} to {name}"] = time.perf_counter() - began
     torch.set_num_threads(2)
     (member,) = load_model(folder / "model.xrfm").members
     assert sum(leaf.n_rows for leaf in member.tree.leaves) == CENTERS
@@ -72,11 +73,11 @@ def ours(folder: Path, x: np.ndarray) -> dict[str, float]:
     began = time.perf_counter()
     for block in rows.split(2_048):
         member.tree.predict(block)
-    seconds["arithmetic"] = time.perf_counter() - began
+    seconds["xrfm", "in memory"] = time.perf_counter() - began
     return seconds
 
 
-def theirs(folder: Path) -> dict[str, float]:
+def theirs(folder: Path) -> dict[tuple[str, str], float]:
     """Seconds that the other packages take for the same rows in memory; run in their own environment."""
     import torch
     from catboost import CatBoostRegressor
@@ -87,7 +88,7 @@ def theirs(folder: Path) -> dict[str, float]:
     boosted = CatBoostRegressor(verbose=0, thread_count=2, allow_writing_files=False).fit(x, y)
     began = time.perf_counter()
     boosted.predict(new, thread_count=2)
-    seconds = {"catboost, in memory": time.perf_counter() - began}
+    seconds = {("catboost", "in memory"): time.perf_counter() - began}
     torch.set_num_threads(2)
     machine = RFM(kernel="l2", bandwidth=7.0, exponent=1.0, iters=1, diag=True, device="cpu", verbose=False)
     train = (torch.from_numpy(x), torch.from_numpy(y)[:, None])
@@ -95,21 +96,23 @@ def theirs(folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     for block in torch.from_numpy(new).split(2_048):
         machine.predict(block)
-    seconds["xrfm 0.4.5, in memory"] = time.perf_counter() - began
+    seconds["xrfm_ref", "in memory"] = time.perf_counter() - began
     return seconds
 
 
 def main() -> None:
     """Write the rows, time both sides, print rows a second."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "predict_speed")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--others-python", help="the Python of an environment with catboost and xrfm 0.4.5")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        print("\n".join(f"{name}\t{seconds}" for name, seconds in theirs(args.worker).items()))
+        print(
+            "\n".join(
+                f"{method}\t{setting}\t{took}" for (method, setting), took in theirs(args.worker).items()
+            )
+        )
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -123,9 +126,14 @@ def main() -> None:
         if args.others_python:
             command = [args.others_python, __file__, "--worker", str(folder)]
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            seconds |= {k: float(v) for k, v in (line.split("\t") for line in told.splitlines())}
-    for way, took in seconds.items():
-        print(f"{way:36s} {took:8.2f} s  {args.rows / took:12,.0f} rows a second")
+            for method, setting, took in (line.split("\t") for line in told.splitlines()):
+                seconds[method, setting] = float(took)
+    recorder = Recorder("predict_speed", args.results)
+    table = f"{args.rows:,} rows, {CENTERS:,} centers"
+    for (method, setting), took in seconds.items():
+        facts = {"method": method, "setting": setting, "seconds": round(took, 2)}
+        recorder.add(table, "rows_a_second", round(args.rows / took), **facts)
+        print(f"{f'{method}, {setting}':36s} {took:8.2f} s  {args.rows / took:12,.0f} rows a second")
 
 
 if __name__ == "__main__":

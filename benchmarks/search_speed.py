@@ -1,6 +1,6 @@
 """Trials a minute of this project's search and of the reference's, on the same rows.
 
-    python benchmarks/search_speed.py --reference-python REFENV/bin/python [--rows 2000 10000]
+    python -m benchmarks.search_speed --reference-python REFENV/bin/python [--rows 2000 10000]
 
 The reference's search is that of pytabkit (``XRFM_HPO_Regressor``, 30 random configurations of its
 ``only_l2`` space judged on a hold-out of 20 %), without a time limit, since it does not keep one. This
@@ -10,7 +10,6 @@ started, not as finished.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.measurements import Recorder, benchmark_parser
 
 FEATURES, STEPS = 20, 30
 
@@ -71,7 +72,7 @@ def ours(folder: Path, x: np.ndarray, y: np.ndarray) -> tuple[Counter[str], floa
 
 def main() -> None:
     """Run both searches for each number of rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__, "search_speed")
     parser.add_argument(
         "--reference-python", required=True, help="the Python of an environment with pytabkit"
     )
@@ -80,14 +81,20 @@ def main() -> None:
         "--limit", type=float, default=600.0, help="seconds that the reference's search may take"
     )
     args = parser.parse_args()
+    recorder = Recorder("search_speed", args.results)
     for n in args.rows:
         x, y = rows(n)
         with tempfile.TemporaryDirectory() as folder:
             states, seconds = ours(Path(folder), x, y)
             slow = reference(args.reference_python, Path(folder), x, y, args.limit)
-        rate = 60 / seconds
+        rate, started = 60 / seconds, sum(states.values())
+        facts = {"time_limit_s": 60.0, "seconds": round(seconds, 2), "extra": {"started": started, **states}}
+        recorder.add(f"{n:,} rows", "trials_a_minute", started * rate, **facts)
+        extra = {} if slow else {"failed": f"{STEPS} trials took more than {args.limit:g} s"}
+        facts = {"method": "xrfm_ref_hpo", "seconds": slow and round(slow, 2), "extra": extra}
+        recorder.add(f"{n:,} rows", "trials_a_minute", STEPS / slow * 60 if slow else None, **facts)
         print(
-            f"{n:,} rows: {sum(states.values()) * rate:.1f} trials a minute started, {dict(states)}, "
+            f"{n:,} rows: {started * rate:.1f} trials a minute started, {dict(states)}, "
             f"search {seconds:.1f} s"
         )
         theirs = (

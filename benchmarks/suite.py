@@ -7,12 +7,13 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.measurements import benchmark_parser
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
@@ -21,11 +22,12 @@ from xrfm_cli.tuning.model import FittedModel
 MOST_TRAIN, MOST_TEST = 10_000, 20_000
 
 
-def suite_parser(description: str | None, tables: Sequence[str]) -> argparse.ArgumentParser:
-    """Arguments of every command over tables of the folder; ``tables`` are those it takes unless asked."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def suite_parser(description: str | None, suite: str, tables: Sequence[str]) -> argparse.ArgumentParser:
+    """Arguments of every command over tables of the folder; ``tables`` are those it takes unless asked.
+
+    ``suite`` names the file of results.
+    """
+    parser = benchmark_parser(description, suite)
     parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
     parser.add_argument("--tables", nargs="*", default=list(tables))
     parser.add_argument("--seed", type=int, default=0)
@@ -43,7 +45,7 @@ class Split(NamedTuple):
     train: Table
     test: Table
     target: str
-    task: str
+    task: Literal["regression", "binary", "multiclass"]
 
 
 def read_split(suite: Path, name: str, *, seed: int) -> Split:

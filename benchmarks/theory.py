@@ -1,6 +1,6 @@
 """Targets with known answers at the size of the papers: what the learned metric adds to a plain kernel.
 
-    OMP_NUM_THREADS=2 python -m benchmarks.theory --seeds 3 --out theory.jsonl
+    OMP_NUM_THREADS=2 python -m benchmarks.theory --seeds 3
 
 From the repository's root. ``--only modular`` (or ``staircase``, ``subspace``, ``quadratic``) does a part;
 ``modular`` takes about five minutes a seed, the others one together. The tests in tests/theory assert the
@@ -18,14 +18,12 @@ same on smaller tables, and explain the settings.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from benchmarks.measurements import Recorder, benchmark_parser
 from tests.leaf_variants import generator
 from tests.theory.tasks import (
     Operation,
@@ -45,6 +43,7 @@ from tests.theory.tasks import (
 from xrfm_cli.leaf_models import LeafConfig, iterate_leaf
 
 Row = dict[str, Any]
+DESCRIBING = ("seed", "target", "gradients", "rows", "seconds")  # columns that are no figures
 P, STEPS = 61, 30
 MODULAR = LeafConfig(  # the paper's Gaussian of bandwidth 2.5, and its square root of the AGOP
     kernel_p=2.0,
@@ -139,13 +138,11 @@ PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
 
 def main() -> None:
     """Measure and print, a row at a time."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "theory")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=1, help="how many draws of everything random")
-    parser.add_argument("--out", type=Path, help="JSON lines, appended")
     args = parser.parse_args()
+    recorder = Recorder("theory", args.results)
     for name in args.only:
         print(f"\n## {name}\n", flush=True)
         for number, row in enumerate(row for seed in range(args.seeds) for row in seeded(name, seed)):
@@ -155,9 +152,10 @@ def main() -> None:
                 f"| {' | '.join('-' if value is None else str(value) for value in row.values())} |",
                 flush=True,
             )
-            if args.out:
-                with args.out.open("a") as file:
-                    file.write(json.dumps({"part": name, **row}) + "\n")
+            settings = [f"{key} = {row[key]}" for key in ("target", "gradients", "rows") if key in row]
+            for metric in (key for key in row if key not in DESCRIBING):
+                facts = {"setting": ", ".join(settings), "seed": row["seed"], "seconds": row.get("seconds")}
+                recorder.add(name, metric, row[metric], **facts)
 
 
 def seeded(name: str, seed: int) -> Iterator[Row]:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         encode_target,
         infer_target,
     )
-    from xrfm_cli.datasets.typing_columns import typed_table
+    from xrfm_cli.datasets.typing_columns import TypedRows, type_rows, typed_table
     from xrfm_cli.datasets.unread import UnreadColumns
     from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
 
@@ -58,6 +58,7 @@ __all__ = [
     "Table",
     "TableSchema",
     "TargetSchema",
+    "TypedRows",
     "UnreadColumns",
     "check_columns",
     "concatenate_tables",
@@ -76,6 +77,7 @@ __all__ = [
     "read_time",
     "read_weights",
     "sample_path",
+    "type_rows",
     "typed_table",
 ]
 
@@ -110,6 +112,8 @@ _PLACES = {
     "read_time": "weights",
     "read_weights": "weights",
     "sample_path": "sample_tables",
+    "TypedRows": "typing_columns",
+    "type_rows": "typing_columns",
     "typed_table": "typing_columns",
 }
 

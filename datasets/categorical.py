@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,21 @@ from xrfm_cli.datasets.values import level_values
 from xrfm_cli.datasets.words import find_words, word_levels
 
 
-def level_counts(table: Table, name: str) -> tuple[list[str], np.ndarray, int]:
+class LevelCounts(NamedTuple):
+    """The levels of a column."""
+
+    texts: list[str]  # sorted
+    counts: np.ndarray  # int64 (levels,)
+    n_missing: int  # cells
+
+
+def level_counts(table: Table, name: str) -> LevelCounts:
     """Levels of a column sorted by text, their counts, and how many cells are missing."""
     levels = word_levels(table.column(name), table.decimal, is_typed=table.is_typed)
     texts = levels.values.to_pylist()
     order = sorted(range(len(texts)), key=texts.__getitem__)
-    return [texts[i] for i in order], levels.counts()[order], int((levels.codes < 0).sum())
+    missing = int((levels.codes < 0).sum())
+    return LevelCounts([texts[i] for i in order], levels.counts()[order], missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +161,9 @@ def fit_boolean(name: str, cells: pa.ChunkedArray, decimal: str) -> BooleanEncod
     )
 
 
-def fit_one_hot(table: Table, name: str, min_level_count: int) -> OneHotEncoder:
+def fit_one_hot(name: str, levels: LevelCounts, min_level_count: int) -> OneHotEncoder:
     """Learn the levels that are frequent enough for a column of their own."""
-    texts, counts, n_missing = level_counts(table, name)
+    texts, counts, n_missing = levels
     pairs = list(zip(texts, counts, strict=True))
     return OneHotEncoder(
         column=name,

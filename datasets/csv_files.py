@@ -21,8 +21,9 @@ from xrfm_cli.datasets.opening import open_bytes
 from xrfm_cli.datasets.row_checks import Watch
 from xrfm_cli.datasets.table import Table
 
-# Arrow reads up to 32 blocks ahead; those of a few columns are small, so that they fill little memory.
-_LEAST_BLOCK, _MOST_BLOCK, _BLOCK_COLUMN = 1 << 18, 1 << 20, 1 << 13
+# Bytes of a block. Arrow reads up to 32 of them ahead; those of a few columns are small, so that they fill
+# little memory, and those of thousands are large, since each costs time for every column.
+_LEAST_BLOCK, _MOST_BLOCK, _BLOCK_COLUMN = 1 << 18, 1 << 22, 1 << 13
 
 
 def csv_tables(

@@ -30,6 +30,7 @@ from xrfm_cli.datasets.values import (
     is_placeholder,
     level_values,
     number_values,
+    tidy_text,
     to_mask,
     word_set,
 )
@@ -164,6 +165,15 @@ def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
     return found
 
 
+def is_iso(text: pa.Array) -> bool:
+    """Whether tidy text is dates of ISO 8601 alone, as Arrow reads them.
+
+    >>> is_iso(pa.array(["2024-05-01", None])), is_iso(pa.array(["2024-05-01", "soon"]))
+    (True, False)
+    """
+    return text.null_count < len(text) and _cast_iso(text) is not None
+
+
 def _cast_iso(text: pa.Array) -> np.ndarray | None:
     """Arrow's fast reader of ISO 8601, or None where a cell needs the patterns."""
     try:
@@ -267,6 +277,12 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
     if date_format in _EPOCH_SCALE and not is_text(array.type):
         values = number_values(array).values
         return _from_epoch(values, date_format, ~np.isnan(values))
+    if date_format == "iso" and is_text(array.type):
+        tidy = tidy_text(array)
+        quick = _cast_iso(tidy)
+        if quick is not None:
+            none = np.zeros(len(array), dtype=bool)
+            return Moments(values=quick, valid=to_mask(pc.is_valid(tidy)), unreadable=none)
     levels = level_values(array)
     moments = parse_moments(levels.values, date_format)
     unreadable = moments.unreadable & ~is_placeholder(levels.values)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from xrfm_cli.datasets.categorical import (
     BooleanEncoder,
+    LevelCounts,
     OneHotEncoder,
     fit_boolean,
     fit_one_hot,
@@ -262,15 +263,16 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
         return fit_datetime(name, cells, date_format, fit.weights, with_elapsed=elapsed), None
     if column.kind == "text":
         return fit_text(name, cells, fit.weights), None
-    if _wants_target_encoding(fit.table, name, fit.config):
+    levels = level_counts(fit.table, name)
+    if _wants_target_encoding(levels, fit.config):
         generator = np.random.default_rng([fit.seed, place])
-        return fit_target_encoder(fit.table, name, fit.target, fit.weights, generator)
-    return fit_one_hot(fit.table, name, fit.config.min_level_count), None
+        return fit_target_encoder(fit.table, name, levels, fit.target, fit.weights, generator)
+    return fit_one_hot(name, levels, fit.config.min_level_count), None
 
 
-def _wants_target_encoding(table: Table, name: str, config: EncodingConfig) -> bool:
+def _wants_target_encoding(levels: LevelCounts, config: EncodingConfig) -> bool:
     """Whether a category has too many levels for a column each, or all with more than two are to be so."""
-    texts, counts, _ = level_counts(table, name)
+    texts, counts, _ = levels
     if config.category == "target":
         return len(texts) > 2
     kept = int((counts >= config.min_level_count).sum())

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
-from xrfm_cli.datasets.plain_types import is_text, plain_array
+from xrfm_cli.datasets.plain_types import HASHED_COLUMNS, MEASURED_TEXT, is_text, plain_array
 from xrfm_cli.datasets.repairs import Repair
 from xrfm_cli.datasets.spellings import as_text
 from xrfm_cli.datasets.stored_arrays import check_vectors
 from xrfm_cli.datasets.values import tidy_text
 
-HASHED_COLUMNS = 32
 _LONGEST = 1 << 16
 # Logarithms come from a table and not from the rows, so that a row is encoded alike in any chunk.
 _LOGARITHMS = np.array([math.log1p(count) for count in range(_LONGEST + 1)])
@@ -47,14 +46,15 @@ class TextEncoder:
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
         """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
-        text = _tidy(cells)
-        missing = np.asarray(pc.is_null(text).to_numpy(zero_copy_only=False), dtype=bool)
-        characters, words = _sizes(text)
+        measured = measure_texts(cells)
+        missing = _missing(measured)
+        characters, words = _log_sizes(measured)
         out[:, 0] = (
             0.0 if self.characters is None else np.where(missing, 0.0, self.characters.apply(characters))
         )
         out[:, 1] = 0.0 if self.words is None else np.where(missing, 0.0, self.words.apply(words))
-        out[:, 2 : 2 + HASHED_COLUMNS] = hash_words(text)
+        hashed = measured.field("hashed").flatten().to_numpy(zero_copy_only=False)
+        out[:, 2 : 2 + HASHED_COLUMNS] = hashed.reshape(-1, HASHED_COLUMNS)
         if self.has_missing:
             out[:, -1] = missing
         return (Repair(self.column, "missing", int(missing.sum())),)
@@ -89,16 +89,42 @@ class TextEncoder:
         )
 
 
-def _tidy(cells: pa.ChunkedArray) -> pa.Array:
+def measure_texts(cells: pa.ChunkedArray | pa.Array) -> pa.StructArray:
+    """Numbers of characters and of words and the hashed words of each text; texts measured before stay.
+
+    >>> measure_texts(pa.array(["red wine", " ", None])).field("words").to_pylist()
+    [2, 0, 0]
+    """
     array = plain_array(cells)
-    return tidy_text(array if is_text(array.type) else as_text(array))
+    if array.type == MEASURED_TEXT:
+        return array
+    text = tidy_text(array if is_text(array.type) else as_text(array))
+    characters = pc.fill_null(pc.utf8_length(text), 0)
+    words = pc.fill_null(pc.add(pc.count_substring_regex(text, r"\s+"), 1), 0)
+    hashed = pa.FixedSizeListArray.from_arrays(pa.array(hash_words(text).ravel()), HASHED_COLUMNS)
+    fields = [pc.is_null(text), characters.cast(pa.int32()), words.cast(pa.int32()), hashed]
+    return pa.StructArray.from_arrays(fields, fields=list(MEASURED_TEXT))
 
 
-def _sizes(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def text_lengths(cells: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Characters of each text, float64 (n,), NaN where missing.
+
+    >>> text_lengths(pa.array(["red wine", None])).tolist()
+    [8.0, nan]
+    """
+    measured = measure_texts(cells)
+    return np.where(_missing(measured), np.nan, measured.field("characters").to_numpy(zero_copy_only=False))
+
+
+def _missing(measured: pa.StructArray) -> np.ndarray:
+    return np.asarray(measured.field("missing").to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _log_sizes(measured: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of the numbers of characters and of words, float64 (n,) each."""
-    characters = pc.fill_null(pc.utf8_length(text), 0).to_numpy(zero_copy_only=False)
-    spaces = pc.fill_null(pc.count_substring_regex(text, r"\s+"), 0).to_numpy(zero_copy_only=False)
-    return _LOGARITHMS[np.minimum(characters, _LONGEST)], _LOGARITHMS[np.minimum(spaces + 1, _LONGEST)]
+    counts = (measured.field(name).to_numpy(zero_copy_only=False) for name in ("characters", "words"))
+    characters, words = (_LOGARITHMS[np.minimum(count, _LONGEST)] for count in counts)
+    return characters, words
 
 
 def hash_words(text: pa.Array) -> np.ndarray:
@@ -124,9 +150,9 @@ def hash_words(text: pa.Array) -> np.ndarray:
 
 def fit_text(name: str, cells: pa.ChunkedArray, weights: np.ndarray | None) -> TextEncoder:
     """Learn how long the texts are."""
-    text = _tidy(cells)
-    present = np.asarray(pc.is_valid(text).to_numpy(zero_copy_only=False), dtype=bool)
-    characters, words = _sizes(text)
+    measured = measure_texts(cells)
+    present = ~_missing(measured)
+    characters, words = _log_sizes(measured)
     kept = None if weights is None else weights[present]
     return TextEncoder(
         column=name,

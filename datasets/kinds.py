@@ -17,18 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xrfm_cli.datasets.date_kinds import are_day_digits, decide_moments, decide_text_as_moments, words_of
-from xrfm_cli.datasets.dates import DateFormat, moment_values
+from xrfm_cli.datasets.dates import DateFormat, is_iso, moment_values
 from xrfm_cli.datasets.decision import KINDS, Decision, Kind, missing_note, unreadable_note
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.durations import UNIT as DURATION
 from xrfm_cli.datasets.near_misses import near_miss_note
 from xrfm_cli.datasets.plain_types import is_date, is_number, is_readable, is_text, plain_array
+from xrfm_cli.datasets.prose import looks_like_words
 from xrfm_cli.datasets.spellings import canonical_text, has_digits
 from xrfm_cli.datasets.units import common_unit, may_have_unit, unit_note, units_of
 from xrfm_cli.datasets.values import (
     EXACT_INTEGERS,
     Levels,
     Numbers,
+    cast_numbers,
     is_placeholder,
     level_values,
     number_values,
@@ -51,6 +53,7 @@ _INDEX_NAME = re.compile(r"^(?:__index_level_\d+__|Unnamed: 0)$")  # as pandas w
 _ORDER_NAME = re.compile(
     r"(?i)^(?:.|x\d*|t\d*|.*(?:time|day|date|week|month|year|hour|step|period|age|rank|seq|position|pos|dist).*)$"
 )
+_MOST_BOOLEAN_SPELLINGS = 63  # more than "true" and "false" have in any mix of cases, which is 48
 _MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
 _TEXT_WORDS = 3.0  # words in the average cell of free text
 _MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of numbers, if a unit is looked for
@@ -99,7 +102,14 @@ def decide_kind(
     if is_marked:
         levels = level_values(array, decimal)
         return decide_text_as_moments(array, levels, date_order) or _decide_words(name, words())
-    numbers = parse_numbers(tidy_text(array), decimal)
+    tidy = tidy_text(array)
+    numbers = cast_numbers(tidy) if decimal == "." else None
+    if numbers is None:
+        if is_iso(tidy):
+            return decide_moments(array, "iso", "")
+        if looks_like_words(tidy):
+            return _decide_words(name, words())
+        numbers = parse_numbers(tidy, decimal)
     if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
         return _decide_numbers(name, numbers, exact=array)  # the usual case, without looking for levels
     levels = level_values(array, decimal)
@@ -217,8 +227,9 @@ def _decide_words(name: str, levels: Levels) -> Decision:
     missing = int((levels.codes < 0).sum())
     if count == 1 and not missing:
         return Decision(kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'")
-    canonical = pc.unique(canonical_text(levels.values))
-    if len(canonical) == 2 and boolean_pair(canonical) is not None:
+    few = levels.values.slice(0, _MOST_BOOLEAN_SPELLINGS + 1)
+    canonical = pc.unique(canonical_text(few))
+    if count == len(few) and len(canonical) == 2 and boolean_pair(canonical) is not None:
         words = " and ".join(f"'{word}'" for word in sorted(canonical.to_pylist()))
         return Decision(kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2)
     if count == 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets.schema import TableSchema
+from xrfm_cli.datasets.schema import ColumnSchema, TableSchema
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.values import number_values
 from xrfm_cli.datasets.words import word_levels
@@ -38,12 +39,17 @@ def find_copies(
     ('fee', 'with_tax')
     """
     tells = _tells_class if classes else _tells_value
-    return tuple(column.name for column in schema.features if tells(table, column.name, column.unit, truth))
+    # Free text is left out: nearly every row has its own.
+    features = (column for column in schema.features if column.kind != "text")
+    return tuple(column.name for column in features if tells(table, column, truth))
 
 
-def _tells_value(table: Table, name: str, unit: str, truth: NDArray[np.float64]) -> bool:
+def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
     """Whether a column of numbers orders the rows as the target does."""
-    numbers = number_values(table.column(name), table.decimal, unit)
+    cells = table.column(column.name)
+    if column.kind == "categorical" and len(pc.unique(cells)) < LEAST_DISTINCT:
+        return False
+    numbers = number_values(cells, table.decimal, column.unit)
     known = np.isfinite(numbers.values) & np.isfinite(truth)
     if known.sum() < max(LEAST_ROWS, 0.5 * len(truth)):
         return False
@@ -54,12 +60,22 @@ def _tells_value(table: Table, name: str, unit: str, truth: NDArray[np.float64])
     return bool((places == wanted).all() or (places.max() - places == wanted).all())
 
 
-def _tells_class(table: Table, name: str, unit: str, truth: NDArray[np.float64]) -> bool:
+def _tells_class(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
     """Whether every level of a column has one class."""
-    levels = word_levels(table.column(name), table.decimal, is_typed=table.is_typed)
-    known = (levels.codes >= 0) & (truth >= 0)
-    codes, classes = levels.codes[known], truth[known].astype(np.int64)
+    codes = _level_codes(table, column)
+    known = (codes >= 0) & (truth >= 0)
+    codes, classes = codes[known], truth[known].astype(np.int64)
     if len(codes) < LEAST_ROWS or len(codes) < LEVEL_ROWS * len(np.unique(codes)):
         return False
     pairs = np.unique(codes * (classes.max() + 1) + classes)
     return len(pairs) == len(np.unique(codes)) and len(np.unique(classes)) > 1
+
+
+def _level_codes(table: Table, column: ColumnSchema) -> NDArray[np.int64]:
+    """Which distinct value each cell holds, int64 (n,), -1 where it is missing."""
+    cells = table.column(column.name)
+    if column.kind != "numeric":
+        return word_levels(cells, table.decimal, is_typed=table.is_typed).codes
+    values = number_values(cells, table.decimal, column.unit).values
+    distinct, codes = np.unique(values, return_inverse=True)  # NaN comes last
+    return np.where(np.isnan(values), -1, codes) if len(distinct) else np.empty(0, dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -156,12 +157,19 @@ def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kept = np.unique(np.clip(places, 0, len(distinct) - 1))
     else:
         kept = np.arange(len(distinct))
-    normal = NormalDist()
-    scores = np.array([normal.inv_cdf(float(p)) for p in np.clip(middle[kept], _TAIL, 1 - _TAIL)])
+    scores = np.array(_normal_quantiles(middle[kept].tobytes()))
     at_rows = np.interp(middle, middle[kept], scores)
     center = np.average(at_rows, weights=counts)
     spread = np.sqrt(np.average((at_rows - center) ** 2, weights=counts))
     return distinct[kept], (scores - center) / spread
+
+
+@lru_cache(maxsize=16)  # columns without ties have the same ranks
+def _normal_quantiles(probabilities: bytes) -> tuple[float, ...]:
+    """Quantiles of the normal distribution at probabilities (k,) float64."""
+    normal = NormalDist()
+    within = np.clip(np.frombuffer(probabilities), _TAIL, 1 - _TAIL)
+    return tuple(normal.inv_cdf(float(p)) for p in within)
 
 
 def _interpolate(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -16,6 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 PANDAS_PERIOD = "pandas.period"  # a whole number, counted from 1970
+HASHED_COLUMNS = 32  # of the words of a text
+# A text as its encoder needs it. It is made within the package alone, so no file holds it.
+MEASURED_TEXT = pa.struct(
+    [
+        ("missing", pa.bool_()),
+        ("characters", pa.int32()),
+        ("words", pa.int32()),
+        ("hashed", pa.list_(pa.float32(), HASHED_COLUMNS)),
+    ]
+)
 
 
 def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -7,6 +7,7 @@ Where cells are compared (categories, groups, labels), both sides take the spell
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ import pyarrow.compute as pc
 
 from xrfm_cli.datasets.durations import spell_durations
 
+_LONGEST_BYTES = 64  # longer cells are prose, which has one spelling
+_FEW_CELLS = 64
 _LARGEST_WHOLE = 2.0**63  # beyond it, whole floats keep their exponent
 # Cells that programs write for floats: 1e+16, 1.5E-05, 0.000001, inf, Infinity. Codes such as 12e4 are none.
 _FLOAT = (
@@ -36,6 +39,22 @@ def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
     >>> canonical_text(pa.array(["2024-05-01T08:30:00.000", "2024-05-01T00:30:00+02:00"])).to_pylist()
     ['2024-05-01 08:30:00', '2024-04-30 22:30:00Z']
     """
+    lengths = pc.binary_length(text)
+    if (pc.max(lengths).as_py() or 0) > _LONGEST_BYTES:
+        short = np.flatnonzero(pc.fill_null(pc.less_equal(lengths, _LONGEST_BYTES), False))
+        return _change_rows(text, short, lambda cells: canonical_text(cells, decimal))
+    if len(text) <= _FEW_CELLS:
+        return _canonical_few(tuple(text.to_pylist()), decimal)
+    return _canonical(text, decimal)
+
+
+@lru_cache(maxsize=1024)
+def _canonical_few(text: tuple[str | None, ...], decimal: str) -> pa.Array:
+    """The same for few cells: the levels of a category come up again and again."""
+    return _canonical(pa.array(text, pa.string()), decimal)
+
+
+def _canonical(text: pa.Array, decimal: str) -> pa.Array:
     if not has_digits(text):  # only words such as TRUE and Infinity have another spelling
         text = _where(text, _FLOAT, lambda cells: float_text(cells.cast(pa.float64())))
         return _where(text, _TRUTH, pc.ascii_lower)
@@ -63,6 +82,11 @@ def has_digits(text: pa.Array) -> bool:
 def _where(text: pa.Array, pattern: str, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Text with the cells that match a pattern changed, the others as they are."""
     rows = np.flatnonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
+    return _change_rows(text, rows, change)
+
+
+def _change_rows(text: pa.Array, rows: np.ndarray, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Text with the cells of some rows changed, the others as they are."""
     if not len(rows):
         return text
     places = np.full(len(text), -1)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.plain_types import is_readable
+from xrfm_cli.datasets.plain_types import MEASURED_TEXT, is_readable
 from xrfm_cli.datasets.repairs import Repair
 
 
@@ -64,7 +64,7 @@ class Table:
         files of the table do not share or whose type cannot be read.
         """
         column = self.stored(name)
-        if not is_readable(column.type):
+        if not is_readable(column.type) and column.type != MEASURED_TEXT:
             raise SchemaError(
                 f"{self.source}: column '{name}' holds {column.type}, which is no number, date or text; "
                 "convert it before"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.datasets.categorical import level_counts
+from xrfm_cli.datasets.categorical import LevelCounts
 from xrfm_cli.datasets.numeric import Scaling, fit_scaling
 from xrfm_cli.datasets.repairs import Repair
 from xrfm_cli.datasets.stored_arrays import check_levels
@@ -91,12 +91,13 @@ class TargetEncoder:
 def fit_target_encoder(
     table: Table,
     name: str,
+    levels: LevelCounts,
     target: np.ndarray,  # float64 (n, c)
     weights: np.ndarray | None,
     generator: np.random.Generator,
 ) -> tuple[TargetEncoder, np.ndarray]:
     """Learn the encoder; the second value is the cross-fitted encoding of these rows, float32 (n, k)."""
-    texts, counts, n_missing = level_counts(table, name)
+    texts, counts, n_missing = levels
     outputs = _independent_outputs(target)
     weight = (
         np.ones(len(outputs)) if weights is None else weights * (np.count_nonzero(weights) / weights.sum())

@@ -109,12 +109,9 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
         values = np.where(scales == 1.0, values, np.round(values * scales, _SCALED_DECIMALS))
         return Numbers(values=values, unreadable=to_mask(pc.is_valid(text)) & np.isnan(values))
     if decimal == ".":
-        try:
-            values = pc.cast(text, pa.float64())
-        except pa.ArrowInvalid:
-            pass
-        else:
-            return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
+        plainly = cast_numbers(text)
+        if plainly is not None:
+            return plainly
     plain = _without_groups(pc.replace_substring(plain_signs(text), "1.#INF", "inf"))
     if decimal != ".":
         plain = _exchange_marks(plain)
@@ -125,6 +122,15 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
     unreadable = pc.invert(pc.fill_null(readable, True))
     values = pc.cast(pc.utf8_ltrim(plain, "+"), pa.float64())
     return Numbers(values=_float64(values), unreadable=to_mask(unreadable))
+
+
+def cast_numbers(text: pa.Array) -> Numbers | None:
+    """Tidy text as Arrow reads numbers, or None where a cell is no number or has another notation."""
+    try:
+        values = pc.cast(text, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
 
 
 def _without_groups(text: pa.Array) -> pa.Array:

@@ -66,12 +66,29 @@ def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[st
 
 def _distinct(column: pa.ChunkedArray | pa.Array, *, is_typed: bool) -> tuple[pa.Array, np.ndarray]:
     """The distinct cells as text (k,), and the place of each cell among them, -1 where it is null (n,)."""
-    array = plain_array(column)
-    is_plain = is_text(array.type)
-    encoded = (array if is_plain else as_text(array)).dictionary_encode()
+    encoded = _words_of_dictionary(column)
+    is_plain = encoded is not None
+    if encoded is None:
+        array = plain_array(column)
+        is_plain = is_text(array.type)
+        encoded = (array if is_plain else as_text(array)).dictionary_encode()
     # NaN has become text here, which is missing and no word.
     distinct = encoded.dictionary if is_plain and is_typed else tidy_text(encoded.dictionary)
     return distinct, _codes(encoded.indices, MISSING)
+
+
+def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray | None:
+    """A dictionary of text with the words alone that occur, in order of appearance; None for other types."""
+    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+        return None
+    if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks != 1:
+            return None
+        column = column.chunk(0)
+    if column.dictionary.null_count or len(pc.unique(column.dictionary)) < len(column.dictionary):
+        return None
+    encoded = column.indices.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, column.dictionary.take(encoded.dictionary))
 
 
 def _codes(indices: pa.Array, null: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -58,6 +58,10 @@ class LeafModel(Protocol):
 
     def gradients(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c, d)
         """Derivatives of the predictions by the inputs."""
+        ...
+
+    def mixed(self, mixture: Tensor) -> LeafModel:  # (c, m)
+        """The leaf whose outputs are mixtures of this one's outputs."""
         ...
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -141,6 +145,10 @@ class RFMLeaf:
         for block in blocks:
             sums = kernel.gradient_sums(transform(block), a, self.coefficients).mul_(transform.scale)
             yield sums * root if root.ndim == 1 else sums @ root
+
+    def mixed(self, mixture: Tensor) -> RFMLeaf:  # (c, m)
+        """The leaf whose outputs are mixtures of this one's outputs; many outputs have no intercept."""
+        return replace(self, coefficients=self.coefficients @ mixture.to(self.coefficients))
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """JSON facts and tensors."""
@@ -227,6 +235,11 @@ class LinearLeaf:
     def gradients(self, x: Tensor) -> Tensor:
         """Derivatives ``(n, c, d)`` at rows ``x (n, d)``: the coefficients, wherever the rows are."""
         return self.coefficients.T.to(x.dtype).expand(len(x), -1, -1).contiguous()
+
+    def mixed(self, mixture: Tensor) -> LinearLeaf:  # (c, m)
+        """The leaf whose outputs are mixtures of this one's outputs."""
+        mixture = mixture.to(self.coefficients)
+        return replace(self, coefficients=self.coefficients @ mixture, intercept=self.intercept @ mixture)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """JSON facts and tensors."""

@@ -18,6 +18,7 @@ from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_metric
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
+from xrfm_cli.leaf_models.mixing import output_mixture
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.steps import (
     DISTANCE_ROWS,
@@ -122,6 +123,9 @@ def _updated_metric(
     """The normalised AGOP of a leaf over rows drawn at random, accumulated in float64."""
     config = leaf.config
     drawn = draw_rows(len(x), config.agop_rows, generator)
+    mixture = output_mixture(leaf.coefficients.shape[1], like=leaf.coefficients, generator=generator)
+    if mixture is not None:
+        leaf = leaf.mixed(mixture)
     d, outputs = x.shape[1], leaf.coefficients.shape[1]
     bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     near = max(64, GRADIENT_PAIRS // len(leaf.centers))

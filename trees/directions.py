@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models import LeafConfig, agop, agop_rows, fit_leaf
+from xrfm_cli.leaf_models.mixing import output_mixture
 from xrfm_cli.leaf_models.precision import in_float64, wide_dtype
 
 # The model whose AGOP gives the direction, as in the reference: a plain Laplace kernel machine.
@@ -39,6 +40,9 @@ def agop_directions(
     if len(inputs) < 2:
         return []
     leaf = fit_leaf(inputs, targets, SPLIT_MODEL, weights=row_weights, generator=generator)
+    mixture = output_mixture(targets.shape[1], like=leaf.coefficients, generator=generator)
+    if mixture is not None:
+        leaf = leaf.mixed(mixture)
     gradients, (n, d) = leaf.gradients(inputs), inputs.shape
     wide_inputs = in_float64(inputs)
     if n * gradients.shape[1] < d:

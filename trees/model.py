@@ -54,6 +54,10 @@ class TreeModel:
         """The same splits and leaves, routed more or less softly."""
         return replace(self, config=self.config.with_temperature(temperature))
 
+    def mixed(self, mixture: Tensor) -> TreeModel:  # (c, m)
+        """The tree whose outputs are mixtures of this one's outputs, for gradients."""
+        return replace(self, leaves=tuple(leaf.mixed(mixture) for leaf in self.leaves))
+
     def route(self, x: Tensor) -> Tensor:  # (n, d) -> (n,)
         """The leaf of each row under hard routing."""
         return route(x, self.splits)

@@ -21,6 +21,7 @@ GRADIENT_PAIRS = 2  # pairs of the kernel that a pair of a metric update costs a
 VOTING_LEAVES = 4  # leaves that are asked for a row, when softness is chosen
 LOGISTIC_SOLVES = 2  # factorisations of a solve for log odds, as a rule
 LINEAR_PAIRS = 100  # pairs that a row of a linear leaf counts as
+WORTHWHILE = 0.8  # of the seconds of a fit, that one with smaller leaves takes at most
 SMALLEST_LEAF = 500  # rows of a leaf, to which a time limit may bring it
 
 
@@ -131,13 +132,16 @@ def leaf_count(rows: int, leaf_size: int) -> int:
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
-    """A candidate with its leaves halved until it ends in the seconds left, or as near as that comes."""
+    """A candidate with its leaves halved until it ends in the seconds left, or as near as that comes.
+
+    Leaves stay as they are where halving them saves little: finding a split takes time too.
+    """
     found = tried = candidate
     seconds = seconds_of(found)
     while seconds > left and tried.tree.leaf_size // 2 >= SMALLEST_LEAF:
         tried = tried.with_leaf_size(tried.tree.leaf_size // 2)
         tried_seconds = seconds_of(tried)
-        if tried_seconds < seconds:  # or all rows are one leaf still
+        if tried_seconds < WORTHWHILE * seconds:  # or all rows are one leaf still
             found, seconds = tried, tried_seconds
     return found
 

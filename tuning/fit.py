@@ -26,7 +26,7 @@ from xrfm_cli.tuning.limits import afford_check, fold_in_time
 from xrfm_cli.tuning.metrics import evaluate_metrics
 from xrfm_cli.tuning.model import FittedModel
 from xrfm_cli.tuning.optuna_study import StudyPlace
-from xrfm_cli.tuning.portfolio import first_candidates
+from xrfm_cli.tuning.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.prepare import make_space, prepare_problem
 from xrfm_cli.tuning.problem import Problem
 from xrfm_cli.tuning.profile import ColumnProfile, profile_table
@@ -42,6 +42,7 @@ from xrfm_cli.tuning.report import (
 from xrfm_cli.tuning.study import search
 from xrfm_cli.tuning.trials import Budget, SearchResult
 
+LATE_SHARE = 0.4  # of the time limit that is gone when the search begins: no time to encode rows once more
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -153,7 +154,8 @@ def _fit_model(
         if left_out:
             message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
             listener(Event(kind="fallback", message=message, count=left_out))
-        for name in find_copies(problem.table, problem.schema, problem.truth, classes=problem.n_classes):
+        rows, truth = problem.typed.table, problem.truth
+        for name in find_copies(rows, problem.schema, truth, classes=problem.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
@@ -178,6 +180,9 @@ def _fit_model(
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
     with listener.stage("search", "searching"):
+        first = first_candidates(space)
+        if limit is not None and clock() - started > LATE_SHARE * limit:
+            first = encoded_first(first)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
@@ -185,9 +190,7 @@ def _fit_model(
             clock=clock,
             affords=afford_check(problem, config),
         )
-        result = search(
-            problem, space, first_candidates(space), budget, on_event=listener, record=record, place=place
-        )
+        result = search(problem, space, first, budget, on_event=listener, record=record, place=place)
     if not result.judgements:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
@@ -217,9 +220,9 @@ def copy_message(column: str, target: str) -> str:
 
 
 def training_rows(problem: Problem) -> Table:
-    """The rows that the final models learn from."""
-    rows = problem.plan.refit_rows
-    return problem.table if len(rows) == problem.table.n_rows else problem.table.take(rows)
+    """The rows that the final models learn from, their text parsed."""
+    rows, table = problem.plan.refit_rows, problem.typed.table
+    return table if len(rows) == table.n_rows else table.take(rows)
 
 
 def _assemble(

@@ -62,5 +62,5 @@ def plan_fit(
         time_limit_s=limit,
         estimate_s=round(estimate, 1),
         memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
-        copies=find_copies(problem.table, problem.schema, problem.truth, classes=problem.n_classes),
+        copies=find_copies(problem.typed.table, problem.schema, problem.truth, classes=problem.n_classes),
     )

@@ -102,7 +102,7 @@ def estimate_refit(
     rows = len(problem.plan.refit_rows)
     alone = rows <= candidate.tree.leaf_size
     solves = 1 if alone else last_iterations + 1
-    return costs.estimate(fit_size(candidate, rows, judged=0), solves=solves)
+    return problem.encoding_s + costs.estimate(fit_size(candidate, rows, judged=0), solves=solves)
 
 
 def _entry(problem: Problem, number: int, judgement: Judgement) -> Entry:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xrfm_cli.leaf_models import LINEAR_FAMILIES
 from xrfm_cli.tuning.space import SearchSpace
 
 _NAMES = (
@@ -67,3 +68,18 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
         candidates.append({name: value for name, value in params.items() if value is not None})
     return candidates + ([{"family": "constant"}] if space.tries_constant else [])
+
+
+def encoded_first(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same configurations, kernel machines on the encoding of the baselines first: its rows are there.
+
+    >>> standard = {"family": "l2", "numeric_transform": "standard", "category_encoding": "one_hot"}
+    >>> encoded_first([standard | {"numeric_transform": "quantile"}, standard])[0] == standard
+    True
+    """
+
+    def is_encoded(params: dict[str, Any]) -> bool:
+        encoding = (params.get("numeric_transform"), params.get("category_encoding"))
+        return encoding == ("standard", "one_hot") and params["family"] not in LINEAR_FAMILIES
+
+    return sorted(candidates, key=lambda params: not is_encoded(params))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -11,7 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.datasets import Encoder, EncodingConfig, Table, TableSchema, TargetSchema, fit_encoder
+from xrfm_cli.datasets import (
+    Encoder,
+    EncodingConfig,
+    Table,
+    TableSchema,
+    TargetSchema,
+    TypedRows,
+    fit_encoder,
+)
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.tuning.calibration import Calibrator, fit_calibrator, outcomes
 from xrfm_cli.tuning.coding import CodingName, LogCoding, TargetCoding, fit_coding
@@ -93,6 +102,7 @@ class FoldMatrices:
     y_train: Tensor  # (n_train, outputs) float32
     x_valid: Tensor  # (n_valid, d)
     weights: Tensor | None  # (n_train,)
+    encoding_s: float  # that encoding the rows took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,7 +110,7 @@ class Problem:
     """Everything that candidates share."""
 
     table: Table
-    typed: Table  # the same rows, their text parsed once: folds encode them many times
+    typed: TypedRows  # the same rows, their text parsed once: they are encoded many times
     schema: TableSchema
     target: TargetSchema
     truth: NDArray[Any]  # (n,) float64 values or int64 class codes
@@ -160,15 +170,15 @@ class Problem:
     def _encode_fold(
         self, fold: int, encoding: EncodingConfig, transform: CodingName, y_train: Tensor
     ) -> FoldMatrices:
-        rows, coding = self.plan.folds[fold], self.coding(fold, transform)
+        rows, coding, began = self.plan.folds[fold], self.coding(fold, transform), time.monotonic()
         try:
-            encoded = self.encode(rows.train, encoding, coding, self.typed)
+            encoded = self.encode(rows.train, encoding, coding)
         except SchemaError:
             # No column varies here: those that vary elsewhere are constants, and so is the model.
-            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding, self.typed)
+            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
             routed = None if encoded.routed is None else encoded.routed[rows.train]
             encoded = replace(encoded, x=encoded.x[rows.train], routed=routed)
-        x_valid, _ = encoded.encoder.encode(self.typed.take(rows.valid))
+        x_valid, _ = encoded.encoder.encode(self.typed.table.take(rows.valid))
         return FoldMatrices(
             encoder=encoded.encoder,
             x_train=encoded.x,
@@ -176,15 +186,19 @@ class Problem:
             y_train=y_train,
             x_valid=torch.from_numpy(x_valid).to(self.device),
             weights=self.weight_tensor(rows.train),
+            encoding_s=time.monotonic() - began,
         )
 
-    def encode(
-        self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding, table: Table | None = None
-    ) -> EncodedRows:
-        """Fit an encoder on some rows of the table as it was read, which counts repairs, or of another."""
-        truth = self.truth[rows]
-        return EncodedRows.fit(
-            (table or self.table).take(rows),
+    @property
+    def encoding_s(self) -> float:
+        """The longest that the rows of a fold took to be encoded, 0 where none have been."""
+        return max((matrices.encoding_s for matrices in self._matrices.values()), default=0.0)
+
+    def encode(self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding) -> EncodedRows:
+        """Fit an encoder on some rows of the table."""
+        truth, typed = self.truth[rows], self.typed.take(rows)
+        encoded = EncodedRows.fit(
+            typed.table,
             self.schema,
             encoding,
             target=np.eye(self.n_classes)[truth] if self.n_classes else coding.encode(truth),
@@ -192,6 +206,9 @@ class Problem:
             seed=self.seed,
             device=self.device,
         )
+        encoder = encoded.encoder
+        told = typed.told(encoder.training_repairs)
+        return replace(encoded, encoder=replace(encoder, training_repairs=told))
 
     def coded(self, rows: Rows, coding: TargetCoding) -> Tensor:
         """Coded targets of some rows ``(n, outputs)`` float32, on the device."""

@@ -12,16 +12,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import ColumnSchema, Kind, Table, TableSchema, typed_table
 from xrfm_cli.datasets.categorical import boolean_values, level_counts
 from xrfm_cli.datasets.dates import moment_values
-from xrfm_cli.datasets.plain_types import is_text, plain_array
-from xrfm_cli.datasets.spellings import as_text
-from xrfm_cli.datasets.values import number_values, tidy_text
+from xrfm_cli.datasets.free_text import text_lengths
+from xrfm_cli.datasets.values import number_values
 from xrfm_cli.datasets.words import find_words
 
 BINS = 10  # of numbers: the usual number of a population stability index
@@ -104,9 +101,7 @@ class ColumnProfile:
             moments = moment_values(cells, self.schema.datetime_format or "iso")
             return np.where(moments.valid, moments.values.astype(np.float64), np.nan)
         if self.kind == "text":
-            array = plain_array(cells)
-            lengths = pc.utf8_length(tidy_text(array if is_text(array.type) else as_text(array)))
-            return np.asarray(lengths.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+            return text_lengths(cells)
         numbers = number_values(cells, table.decimal, self.schema.unit).values
         return np.where(np.isfinite(numbers), numbers, np.nan)
 

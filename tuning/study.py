@@ -301,6 +301,8 @@ class _Search:
             step = replace(step, is_late=self._is_late)
         self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
         if taken is None:
+            # What encoding takes depends on the columns, not on the kernel: it is no part of the step.
+            self.problem.fold(step.fold, step.candidate.encoding, step.candidate.coding)
             taken = take_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
             if self.record is not None:
                 self.record.keep(step, self.problem, taken)

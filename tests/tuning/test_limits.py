@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.tuning.tables import Ticks, described, fit, law, table_of
-from xrfm_cli.datasets import Table
+from xrfm_cli.datasets import Table, TypedRows
 from xrfm_cli.datasets.events import Event, ignore_event
 from xrfm_cli.datasets.table import SchemaError
 from xrfm_cli.tuning import FitConfig
@@ -78,7 +78,7 @@ def test_columns_take_seconds_of_the_report() -> None:
 def test_the_typed_rows_of_the_folds_give_the_matrices_of_the_rows_as_read() -> None:
     config = FitConfig(folds=2, trials=1)
     problem = problem_of(config)
-    as_read = replace(problem, typed=problem.table, _matrices={})
+    as_read = replace(problem, typed=TypedRows(table=problem.table), _matrices={})
     space = make_space(problem, config)
     for name in ("standard", "quantile"):
         encoding = replace(space.complete({}).encoding, numeric=name)

@@ -100,7 +100,7 @@ def _interactions(
     parts = [sensitivity.columns.coordinates(names.index(column)).to(x.device) for column in columns]
     variants = [x, *(_swapped(x, partner, part) for part in parts)]
     variants += [_swapped(x, partner, torch.cat([parts[a], parts[b]])) for a, b in pairs]
-    values = sensitivity.member.tree.predict(torch.cat(variants)).double()
+    values = sensitivity.tree.predict(torch.cat(variants)).double()
     plain, *others = values.split(len(x))
     one, both = others[: len(parts)], others[len(parts) :]
     deviation = float(plain.var(0, correction=0).sum()) ** 0.5

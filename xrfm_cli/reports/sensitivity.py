@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xrfm_cli.leaf_models.mixing import output_mixture
 from xrfm_cli.reports.columns import ColumnMap, map_columns
+from xrfm_cli.trees import TreeModel
 from xrfm_cli.trees.explanation import gradient_blocks, sample_rows, summarise_rows
 from xrfm_cli.tuning.model import Member
 
@@ -23,6 +25,7 @@ class Sensitivity:
     """
 
     member: Member
+    tree: TreeModel  # the member's, or random mixtures of its outputs where these are many
     number: int  # place of the member in the ensemble
     columns: ColumnMap
     x: Tensor  # (n, d) sampled rows
@@ -55,7 +58,7 @@ def measure_member(
         member: the member.
         number: its place in the ensemble.
         columns: the user's feature columns.
-        rows: rows to sample at most.
+        rows: rows to sample at most. Of models with many outputs, random mixtures are differentiated.
         generator: draws them.
     """
     tree = member.tree
@@ -64,6 +67,9 @@ def measure_member(
     x, deviations = sample_rows(known.rows, rows, generator=generator), known.deviations
     squares = torch.zeros(len(x), len(columns), dtype=torch.float64, device=x.device)
     kept = torch.arange(x.shape[1], device=x.device)
+    mixture = output_mixture(tree.n_outputs, like=x, generator=generator)
+    if mixture is not None:
+        tree = tree.mixed(mixture)
     matrix = torch.zeros(0, 0, dtype=torch.float64, device=x.device)
     for block, gradients in gradient_blocks(tree, x):
         scaled = gradients.double() * deviations
@@ -78,6 +84,7 @@ def measure_member(
     member.require_finite(squares.sum().cpu().numpy(), matrix.cpu().numpy())
     return Sensitivity(
         member=member,
+        tree=tree,
         number=number,
         columns=column_map,
         x=x,
