@@ -30,6 +30,7 @@ PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # of each column: a row group may be as large as the file, and columns are many
+_SEARCH_BYTES = 1 << 24  # looked through at a time: pages that were looked at count as memory
 _INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds end in 2262
 # What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
 _DAMAGE = (
@@ -79,8 +80,11 @@ def arrow_types(path: Path) -> dict[str, pa.DataType]:
                 schema, has_rows = file.schema_arrow, file.metadata.num_rows > 0
         else:
             with _explained(path, "Arrow"):
-                reader = _open_ipc(_source(_mapped(plain)))
+                source = _source(_mapped(plain))
+                reader = _open_ipc(source)
                 schema, has_rows = reader.schema, any(batch.num_rows for batch in _stored_batches(reader))
+                if not has_rows:
+                    _check_end(path, reader, source)
     if not has_rows:
         raise EmptyFileError(f"{path}: has names of columns but no rows")
     _check_columns(path, schema, None)
@@ -133,6 +137,23 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
     if not head.startswith(magic):
         refuse_other_formats(path, head, expected=expected)
         raise FileReadError(f"{path}: is no {expected} file; if it is CSV, rename it to end in .csv")
+    if not head.startswith(ARROW_MAGIC[1]):
+        _refuse_joined(path, plain, PARQUET_MAGIC if parquet else ARROW_MAGIC[0], expected)
+
+
+def _refuse_joined(path: Path, plain: Path, magic: bytes, what: str) -> None:
+    """Refuse files put behind each other: the last footer would be read, with the rows of the first file.
+
+    Such files end and begin with the same bytes, so these meet where two are joined.
+    """
+    with _mapped(plain) as mapped:
+        for start in range(0, len(mapped), _SEARCH_BYTES):
+            if mapped.find(magic * 2, start, start + _SEARCH_BYTES + len(magic) * 2) >= 0:
+                raise FileReadError(
+                    f"{path}: holds several {what} files put behind each other, of which one would be read; "
+                    "write them as one file, or give a folder or a quoted pattern of several files"
+                )
+            _forget(mapped)
 
 
 def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None) -> None:
@@ -197,11 +218,16 @@ def _ipc_batches(
                 rows.validate(full=True)
                 yield rows
                 _forget(mapped)
-        if isinstance(reader, pa.RecordBatchStreamReader) and source.tell() < source.size():
-            raise FileReadError(
-                f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
-                "which may hold more rows; write one stream, or give a quoted pattern of several files"
-            )
+        _check_end(path, reader, source)
+
+
+def _check_end(path: Path, reader: Any, source: pa.BufferReader) -> None:
+    """Refuse bytes after an Arrow stream that was read to its end."""
+    if isinstance(reader, pa.RecordBatchStreamReader) and source.tell() < source.size():
+        raise FileReadError(
+            f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
+            "which may hold more rows; write one stream, or give a quoted pattern of several files"
+        )
 
 
 def _forget(mapped: mmap.mmap) -> None:

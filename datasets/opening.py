@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import shutil
 import tempfile
@@ -127,11 +128,49 @@ def _check_codec(path: Path, file: IO[bytes], codec: str) -> None:
         raise FileReadError(f"{path}: is not {codec}-compressed; rename it without {_ENDINGS[codec]}")
 
 
+class _Xz(io.RawIOBase):
+    """One xz stream after another; `lzma.open` leaves out what follows them and is none."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while True:
+            if self._decoder.eof and not self._begin_next():
+                return 0
+            if self._decoder.needs_input:
+                block = self._waiting or self._file.read(1 << 16)
+                self._waiting = b""
+                if not block:
+                    raise EOFError
+            else:
+                block = b""
+            data = self._decoder.decompress(block, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _begin_next(self) -> bool:
+        """Go to the next stream, over zeros as the format allows; False at the end of the file."""
+        rest = self._decoder.unused_data
+        while not rest.lstrip(b"\0"):
+            rest = self._file.read(1 << 16)
+            if not rest:
+                return False
+        self._waiting = rest.lstrip(b"\0")
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        return True
+
+
 @contextmanager
 def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
-    if codec == "xz":
-        with lzma.open(file) as stream:
-            yield stream
+    if codec == "xz":  # which Arrow does not read
+        yield io.BufferedReader(_Xz(file), 1 << 16)
     else:
         with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
             yield stream

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
+from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.datasets.errors import OptionError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
@@ -62,7 +62,7 @@ class Listener:
             self.fallbacks[event.message] += event.count or 1
             if self.fallbacks[event.message] > (event.count or 1):
                 return  # said once, counted in the report
-        elif event.kind == "note":
+        elif event.kind in ("note", "warning"):
             self.notes.append(event.message)
         self.on_event(event)
 
@@ -164,6 +164,11 @@ def _fit_model(
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
         space = make_space(problem, config)
+        if valid is not None:
+            unread = UnreadColumns(schema)
+            unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
+            for line in unread.lines():
+                listener(Event(kind="warning", message=f"{valid.source}: {line}"))
         judged = f"judged by {problem.plan.scheme}: {problem.plan.reason}"
         if problem.compared_by != problem.metric.name:
             judged += f"; trials are compared by {problem.compared_by}"

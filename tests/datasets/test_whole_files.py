@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.processes import started
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.whole_files import open_whole, write_whole
 
@@ -91,3 +95,50 @@ def test_what_a_file_cannot_replace_is_refused(name: str, message: str, tmp_path
 def test_names_may_be_as_long_as_the_system_allows(name: str, tmp_path: Path) -> None:
     write_whole(tmp_path / name, b"new")
     assert (tmp_path / name).read_bytes() == b"new"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from xrfm_cli.datasets.whole_files import open_whole
+with open_whole(Path("out.csv")) as stream:
+    stream.write(b"half")
+    stream.flush()
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks, and leftovers stay")
+def test_what_killed_writers_left_is_swept_and_no_living_ones_file(tmp_path: Path) -> None:
+    others = [
+        tmp_path / name for name in (".out.csv.tmp", ".out.csv.0123456g.tmp", ".other.csv.01234567.tmp")
+    ]
+    for path in others:
+        path.write_bytes(b"not ours")
+    (tmp_path / ".out.csv.00000000.tmp").mkdir()
+    with started([sys.executable, "-c", WRITER], folder=tmp_path, stdin=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        (unfinished,) = (path for path in tmp_path.iterdir() if path.is_file() and path not in others)
+        age(unfinished, *others)
+        write_whole(tmp_path / "out.csv", b"second")
+        assert unfinished.exists()  # its writer lives, however slowly
+        writer.kill()
+        writer.wait()
+    write_whole(tmp_path / "other", b"another file")
+    assert unfinished.read_bytes() == b"half"
+    os.utime(unfinished)
+    write_whole(tmp_path / "out.csv", b"third")
+    assert unfinished.exists()  # too young to be sure
+    age(unfinished)
+    write_whole(tmp_path / "out.csv", b"fourth")
+    assert not unfinished.exists()
+    assert (tmp_path / "out.csv").read_bytes() == b"fourth"
+    assert all(path.exists() for path in (*others, tmp_path / ".out.csv.00000000.tmp"))
+
+
+def age(*paths: Path) -> None:
+    """Make files two hours old."""
+    for path in paths:
+        os.utime(path, (time.time() - 7200,) * 2)
