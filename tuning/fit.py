@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections import Counter
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+
+import psutil
 
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
 from xrfm_cli.datasets.errors import OptionError, SchemaError
@@ -299,6 +300,11 @@ def library_versions() -> dict[str, str]:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far; macOS counts in bytes, Linux in KiB."""
+    """The largest resident size of this process so far; the size now, where the system keeps no record."""
+    try:
+        import resource  # psutil tells the peak on Windows alone, where this module does not exist
+    except ImportError:
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
+    return int(peak if sys.platform == "darwin" else peak * 1024)  # macOS counts in bytes, Linux in KiB
