@@ -144,9 +144,7 @@ def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None)
             raise SchemaError(f"{path}: no column '{name}'.{did_you_mean(name, schema.names)}")
 
 
-def _parquet_batches(
-    path: Path, columns: Sequence[str] | None, batch_rows: int
-) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> Iterator[pa.RecordBatch]:
     with (
         seekable_path(path) as plain,
         _explained(path, "Parquet"),

@@ -155,7 +155,8 @@ def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> 
 def map_bytes(path: Path) -> mmap.mmap:
     """The bytes of a file that is not empty, in memory that the system fills as it is read.
 
-    Those of a compressed file or a stream come from a temporary copy, which is deleted when nothing refers to its map.
+    Those of a compressed file or a stream come from a temporary copy, which is deleted when nothing refers
+    to its map.
     """
     codec, _ = split_compression(path)
     if codec is None and not is_stream(path):

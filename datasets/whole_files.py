@@ -6,12 +6,14 @@ import io
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.windows_names import why_no_file
 
 WAY_OUT = "make room or choose another place"
 NAME_CHARACTERS = 40  # of the file's name in the temporary one: names have a limit of 255 bytes
@@ -71,6 +73,9 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
     Raises OSError or OptionError for anything that a file cannot replace.
     """
+    fault = why_no_file(path)
+    if fault is not None:
+        raise OptionError(f"{path}: {fault}")
     try:
         before = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -85,7 +90,12 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
 
 def _pass_on(before: os.stat_result, descriptor: int) -> None:
-    """Give a file the owner and the permissions of another, as far as the system allows it."""
+    """Give a file the owner and the permissions of another, as far as the system allows it.
+
+    On Windows a file has those of its folder.
+    """
+    if sys.platform == "win32" or not hasattr(os, "fchown"):
+        return
     for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         with suppress(OSError):
             os.fchown(descriptor, owner, group)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -301,10 +301,13 @@ def library_versions() -> dict[str, str]:
 
 def peak_memory_bytes() -> int:
     """The largest resident size of this process so far; the size now, where the system keeps no record."""
-    try:
-        import resource  # psutil tells the peak on Windows alone, where this module does not exist
-    except ImportError:
-        memory = psutil.Process().memory_info()
-        return int(getattr(memory, "peak_wset", memory.rss))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)  # macOS counts in bytes, Linux in KiB
+    if sys.platform != "win32":
+        with suppress(ImportError):
+            import resource  # psutil tells the peak on Windows alone
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return int(
+                peak if sys.platform == "darwin" else peak * 1024
+            )  # macOS counts in bytes, Linux in KiB
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))

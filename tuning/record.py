@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -245,10 +244,12 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         is_done = _own_files(folder) == {LOCK}
-        # Where the system allows it, while the lock is held: no other process takes a lock that is about to go.
+        # While the lock is held, where the system allows it: no other process takes one that is about to go.
         is_gone = is_done and _delete(folder / LOCK)
         lock.release()
-        if is_done and not is_gone:  # Windows deletes no file that is open, and so none that another process took
+        if (
+            is_done and not is_gone
+        ):  # Windows deletes no file that is open, and so none that another process took
             _delete(folder / LOCK)
         if is_done:
             with suppress(OSError):  # other files are there

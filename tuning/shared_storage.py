@@ -113,7 +113,7 @@ def _check_lines(path: Path) -> None:
             if line.endswith(b"\n") and not _is_operation(line):
                 raise OptionError(
                     f"--storage {path}: line {number:,} is damaged. Move the file away to begin a new study, "
-                    f"or keep the lines before it: head -n {number - 1} {path} > NEW."
+                    "or delete that line and all after it."
                 )
 
 
@@ -192,7 +192,8 @@ class JournalLock(JournalFileOpenLock):
             elif waited_s > self._wait_s:
                 shown = "another process" if holder is None else holder.shown
                 raise BusyStorageError(
-                    f"{self._lock} is held by {shown}. Try again, or delete that file if no such process is running."
+                    f"{self._lock} is held by {shown}. Try again, or delete that file if no such "
+                    "process is running."
                 )
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

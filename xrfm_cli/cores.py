@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,11 +27,11 @@ def most_threads() -> int:
 
 
 def _cores_by_affinity() -> int:
-    """Cores that the process may run on; all of them on macOS, which has no such choice."""
-    try:
-        return len(psutil.Process().cpu_affinity())
-    except (AttributeError, OSError, psutil.Error):
-        return os.cpu_count() or 1
+    """Cores that the process may run on; all of them on macOS, where nobody can choose."""
+    if sys.platform != "darwin":
+        with suppress(OSError, psutil.Error):
+            return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
 
 
 def cpu_quota(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> float | None:

@@ -149,6 +149,7 @@ def test_a_folder_of_other_files_names_the_pattern(names: list[str], hint: str, 
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.posix("links")
 def test_two_names_of_one_file_count_once(link: object, tmp_path: Path) -> None:
     put(tmp_path, "a.csv", "b.csv")
     assert callable(link)
@@ -158,6 +159,7 @@ def test_two_names_of_one_file_count_once(link: object, tmp_path: Path) -> None:
     assert "latest.csv: is the same file as" in table.notes[0]
 
 
+@pytest.mark.posix("symbolic links")
 def test_linked_folders_are_read_but_not_in_circles(tmp_path: Path) -> None:
     put(tmp_path / "store", "b.parquet")
     root = put(tmp_path / "data", "a.parquet")
@@ -166,6 +168,7 @@ def test_linked_folders_are_read_but_not_in_circles(tmp_path: Path) -> None:
     assert found(root) == ["a.parquet", "link/b.parquet"]
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_to_nowhere_is_no_silent_gap(tmp_path: Path) -> None:
     put(tmp_path, "a.csv")
     (tmp_path / "b.csv").symlink_to("nowhere")

@@ -13,7 +13,7 @@ def process_start() -> float:
     try:
         started = psutil.Process().create_time()
         if sys.platform == "linux":
-            # psutil adds the moment of the boot, which Linux tells in whole seconds: without it, hundredths are left.
+            # psutil adds the moment of the boot, which Linux tells in whole seconds; the rest is exact.
             age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - (started - psutil.boot_time())
         else:
             age_s = time.time() - started

@@ -126,10 +126,11 @@ def _shown(title: str, facts: object) -> dict[str, str]:
     if title == "memory":
         return {name.removesuffix("_bytes"): f"{value / 2**30:.1f} GiB" for name, value in pairs}
     if title == "compiled":
+        compiler = COMPILERS.get(sys.platform, "gcc or clang")
         says = {
             True: "yes",
-            False: f"no, so kernels are slower: get a C compiler ({COMPILERS.get(sys.platform, 'gcc or clang')}), "
-            "then install xrfm-cli again with pip's --force-reinstall --no-deps",
+            False: f"no, so kernels are slower: get a C compiler ({compiler}), then install xrfm-cli again "
+            "with pip's --force-reinstall --no-deps",
             None: "unknown",
         }
         return {name.replace("_", " "): says[value] for name, value in pairs}
