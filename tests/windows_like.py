@@ -1,7 +1,7 @@
 """The command without what Windows lacks, and where files that are open cannot be deleted or replaced.
 
-Run as ``python tests/windows_like.py ARGUMENTS OF XRFM``. How Windows writes paths, names errors and reads
-the console it cannot tell: Python itself still knows that it runs on Linux.
+Run as ``python tests/windows_like.py ARGUMENTS [+ ARGUMENTS ...]``, each a command of xrfm. How Windows
+writes paths, names errors and reads the console it cannot tell: Python still knows that it runs on Linux.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import errno
 import mmap
 
-# They have other parts on Windows; those for Linux need what is hidden below.
+# These have other parts on Windows; those for Linux need what is hidden below. psutil brings subprocess.
 import multiprocessing.connection  # noqa: F401
 import os
 import signal
 import stat
-import subprocess  # noqa: F401
 import sys
 import time
 from pathlib import Path
@@ -79,8 +78,24 @@ def open_files() -> set[int]:
     return numbers - {0}
 
 
+def commands(words: list[str]) -> list[list[str]]:
+    """Command lines that are separated by ``+``."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word == "+":
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
 if __name__ == "__main__":
     hide()
-    from xrfm_cli.main import main
+    from xrfm_cli.main import main, run
 
+    *first, sys.argv[1:] = commands(sys.argv[1:])
+    for words in first:
+        status = run(words)
+        if status:
+            sys.exit(status)
     main()

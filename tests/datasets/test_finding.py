@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 from xrfm_cli.datasets import infer_schema, read_chunks, read_table
 from xrfm_cli.datasets.errors import FileReadError, SchemaError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.datasets.finding import find_files
+from xrfm_cli.datasets.finding import _split_pattern, find_files
 
 
 def put(root: Path, *names: str, value: int = 1) -> Path:
@@ -157,6 +158,28 @@ def test_two_names_of_one_file_count_once(link: object, tmp_path: Path) -> None:
     table = read_table(f"{tmp_path}/*.csv")
     assert table.n_rows == 2
     assert "latest.csv: is the same file as" in table.notes[0]
+
+
+class WindowsPath(PureWindowsPath):
+    """A path of Windows, where only what is named here exists."""
+
+    def exists(self) -> bool:
+        return str(self) in ("C:\\", "C:\\data", "C:\\data\\a[1].csv", "\\\\?\\C:\\")
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "pattern"),
+    [
+        (r"C:\data\*.csv", "C:\\data", ("*.csv",)),
+        (r"C:\data\20??\**\part-*.csv", "C:\\data", ("20??", "**", "part-*.csv")),
+        (r"\\?\C:\*.csv", "\\\\?\\C:\\", ("*.csv",)),
+        (r"C:\data\a[1].csv", "C:\\data\\a[1].csv", ()),
+        ("data/*.csv", "data", ("*.csv",)),
+    ],
+)
+def test_patterns_of_windows(path: str, base: str, pattern: tuple[str, ...]) -> None:
+    found: Any = _split_pattern(cast("Path", WindowsPath(path)))
+    assert (str(found[0]), found[1]) == (base, pattern)
 
 
 @pytest.mark.posix("symbolic links")
