@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path, PureWindowsPath
 from typing import Any, cast
 
@@ -93,7 +94,12 @@ def test_a_pattern_means_what_it_says(pattern: str, expected: list[str], tmp_pat
         ("[x].csv", r"no file matches the pattern; '\[\[\]' stands for a bracket in a name"),
         ("su*", r"matches folders without a Parquet file; .* such as '.*/su\*/\*.csv'"),
         ("*", r"matches CSV and other files, such as .*a.csv and .*p.parquet; match one format"),
-        ("a**.csv", "is no pattern"),
+        # Python 3.13 takes ** within a name for *, and finds a.csv with it.
+        pytest.param(
+            "a**.csv",
+            "is no pattern",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is a pattern in this Python"),
+        ),
     ],
 )
 def test_patterns_that_mean_nothing(pattern: str, message: str, tmp_path: Path) -> None:
