@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import mmap
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,12 +21,14 @@ __all__ = [
     "ARROW_MAGIC",
     "PARQUET_MAGIC",
     "is_stream",
+    "map_bytes",
     "open_bytes",
     "refuse_other_formats",
     "seekable_path",
     "split_compression",
 ]
 
+COPIED_BYTES = 1 << 20  # at a time
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CODEC_MAGIC = {
     "gzip": b"\x1f\x8b",
@@ -188,6 +191,23 @@ def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> 
         raise FileReadError(f"{path}: is JSON, not {expected}; convert it to CSV or Parquet")
 
 
+def map_bytes(path: Path) -> mmap.mmap:
+    """The bytes of a file that is not empty, in memory that the system fills as it is read.
+
+    Those of a compressed file or a stream come from a temporary copy, which is deleted when nothing refers
+    to its map.
+    """
+    codec, _ = split_compression(path)
+    if codec is None and not is_stream(path):
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with tempfile.TemporaryFile(prefix="xrfm-") as copy:
+        with open_bytes(path) as stream:
+            shutil.copyfileobj(stream, copy, COPIED_BYTES)
+        copy.flush()
+        return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 @contextmanager
 def seekable_path(path: Path) -> Iterator[Path]:
     """A path whose bytes can be read at any place: itself, or a temporary decompressed copy."""
@@ -198,5 +218,5 @@ def seekable_path(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="xrfm-") as folder:
         copy = Path(folder) / "data"
         with open_bytes(path) as stream, copy.open("wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
+            shutil.copyfileobj(stream, file, COPIED_BYTES)
         yield copy

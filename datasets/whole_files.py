@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.windows_names import why_no_file
 
 WAY_OUT = "make room or choose another place"
 LEFT_AFTER_S = 3600.0  # without a change: time enough for clocks that differ and systems without locks
@@ -78,6 +80,9 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
     Raises OSError or OptionError for anything that a file cannot replace.
     """
+    fault = why_no_file(path)
+    if fault is not None:
+        raise OptionError(f"{path}: {fault}")
     try:
         before = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -92,7 +97,12 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
 
 def _pass_on(before: os.stat_result, descriptor: int) -> None:
-    """Give a file the owner and the permissions of another, as far as the system allows it."""
+    """Give a file the owner and the permissions of another, as far as the system allows it.
+
+    On Windows a file has those of its folder.
+    """
+    if sys.platform == "win32" or not hasattr(os, "fchown"):
+        return
     for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         with suppress(OSError):
             os.fchown(descriptor, owner, group)

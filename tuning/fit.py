@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+
+import psutil
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.datasets.errors import OptionError, SchemaError
@@ -307,6 +308,14 @@ def library_versions() -> dict[str, str]:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far; macOS counts in bytes, Linux in KiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
+    """The largest resident size of this process so far; the size now, where the system keeps no record."""
+    if sys.platform != "win32":
+        with suppress(ImportError):
+            import resource  # psutil tells the peak on Windows alone
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return int(
+                peak if sys.platform == "darwin" else peak * 1024
+            )  # macOS counts in bytes, Linux in KiB
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))

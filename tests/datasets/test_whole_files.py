@@ -15,7 +15,10 @@ from tests.processes import started
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.whole_files import open_whole, write_whole
 
+IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 
+
+@pytest.mark.posix("symbolic links")
 def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "link").symlink_to("second")
@@ -28,6 +31,7 @@ def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755, 0o4755])
+@pytest.mark.posix("permissions")
 def test_permissions_are_passed_on(mode: int, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -39,8 +43,10 @@ def test_permissions_are_passed_on(mode: int, tmp_path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mode & 0o7777) == (b"new", mode)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.skipif(not IS_ROOT, reason="only root may give files away")
 def test_the_owner_is_passed_on(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows gives no files away")
     path = tmp_path / "file"
     path.write_bytes(b"old")
     os.chown(path, 1234, 4321)
@@ -48,7 +54,8 @@ def test_the_owner_is_passed_on(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (1234, 4321)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every file")
+@pytest.mark.skipif(IS_ROOT, reason="root may write to every file")
+@pytest.mark.posix("permissions")
 def test_a_file_that_is_read_only_stays(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -80,6 +87,8 @@ def test_a_fault_leaves_the_old_file_alone(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_file_cannot_replace_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no named pipes")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "null").symlink_to("/dev/null")
