@@ -15,7 +15,9 @@ lint:
 	ruff format --check
 
 types:
-	mypy
+	mypy --platform linux
+	mypy --platform win32
+	mypy --platform darwin
 
 layers:
 	lint-imports

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         infer_target,
     )
     from xrfm_cli.datasets.typing_columns import TypedRows, type_rows, typed_table
+    from xrfm_cli.datasets.unread import UnreadColumns
     from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "TableSchema",
     "TargetSchema",
     "TypedRows",
+    "UnreadColumns",
     "check_columns",
     "concatenate_tables",
     "drop_rows_without_target",
@@ -92,6 +94,7 @@ _PLACES = {
     "Table": "table",
     "TableSchema": "schema",
     "TargetSchema": "target",
+    "UnreadColumns": "unread",
     "check_columns": "schema",
     "concatenate_tables": "joining",
     "drop_rows_without_target": "target",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xrfm_cli.datasets.common_types import common_types, convert
-from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean, why_absent
+from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
 from xrfm_cli.datasets.headers import check_names
 from xrfm_cli.datasets.opening import (
     ARROW_MAGIC,
     PARQUET_MAGIC,
     is_stream,
+    map_bytes,
     open_bytes,
     refuse_other_formats,
     seekable_path,
@@ -30,6 +32,7 @@ PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # of each column: a row group may be as large as the file, and columns are many
+_SEARCH_BYTES = 1 << 24  # looked through at a time: pages that were looked at count as memory
 _INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds end in 2262
 # What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
 _DAMAGE = (
@@ -72,15 +75,22 @@ def is_arrow(path: Path) -> bool:
 
 def arrow_types(path: Path) -> dict[str, pa.DataType]:
     """The columns of a Parquet or Arrow file; raises `EmptyFileError` where it has no row."""
-    with seekable_path(path) as plain:
-        _refuse_by_head(path, plain)
-        if _is_parquet(path):
-            with _explained(path, "Parquet"), pq.ParquetFile(plain, **_INT96) as file:
-                schema, has_rows = file.schema_arrow, file.metadata.num_rows > 0
-        else:
-            with _explained(path, "Arrow"):
-                reader = _open_ipc(_source(_mapped(plain)))
-                schema, has_rows = reader.schema, any(batch.num_rows for batch in _stored_batches(reader))
+    _refuse_by_head(path)
+    if _is_parquet(path):
+        with (
+            seekable_path(path) as plain,
+            _explained(path, "Parquet"),
+            pq.ParquetFile(plain, **_INT96) as file,
+        ):
+            schema, has_rows = file.schema_arrow, file.metadata.num_rows > 0
+    else:
+        mapped = map_bytes(path)
+        with _explained(path, "Arrow"):
+            source = _source(mapped)
+            reader = _open_ipc(source)
+            schema, has_rows = reader.schema, any(batch.num_rows for batch in _stored_batches(reader))
+            if not has_rows:
+                _check_end(path, reader, source)
     if not has_rows:
         raise EmptyFileError(f"{path}: has names of columns but no rows")
     _check_columns(path, schema, None)
@@ -94,18 +104,17 @@ def arrow_tables(
     batch_rows: int = _BATCH_ROWS,
 ) -> Iterator[Table]:
     """The file in pieces of at most ``batch_rows`` rows, with the ``types`` that it shares with others."""
-    with seekable_path(path) as plain:
-        _refuse_by_head(path, plain)
-        is_parquet = _is_parquet(path)
-        batches = _parquet_batches if is_parquet else _ipc_batches
-        for batch in batches(path, plain, columns, batch_rows):
-            with _explained(path, "Parquet" if is_parquet else "Arrow"):
-                table = plain_columns(pa.Table.from_batches([batch]))
-                arrays = [
-                    convert(column.combine_chunks(), (types or {}).get(name, common_types([column.type])[0]))
-                    for name, column in zip(table.column_names, table.columns, strict=True)
-                ]
-            yield Table(pa.table(arrays, names=table.column_names), str(path), is_typed=True)
+    _refuse_by_head(path)
+    is_parquet = _is_parquet(path)
+    batches = _parquet_batches if is_parquet else _ipc_batches
+    for batch in batches(path, columns, batch_rows):
+        with _explained(path, "Parquet" if is_parquet else "Arrow"):
+            table = plain_columns(pa.Table.from_batches([batch]))
+            arrays = [
+                convert(column.combine_chunks(), (types or {}).get(name, common_types([column.type])[0]))
+                for name, column in zip(table.column_names, table.columns, strict=True)
+            ]
+        yield Table(pa.table(arrays, names=table.column_names), str(path), is_typed=True)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -116,15 +125,10 @@ def _is_parquet(path: Path) -> bool:
         return bool(file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC)
 
 
-def _refuse_by_head(path: Path, plain: Path) -> None:
+def _refuse_by_head(path: Path) -> None:
     """Refuse files that are of another format, by their first bytes."""
-    try:
-        with plain.open("rb") as file:
-            head = file.read(256)
-    except FileNotFoundError:
-        raise FileReadError(f"{path}: there is no such file{why_absent(path)}") from None
-    except OSError as error:
-        raise FileReadError(f"{path}: cannot be read: {error.strerror}") from None
+    with open_bytes(path) as file:
+        head = file.read(256)
     if not head:
         raise EmptyFileError(f"{path}: the file is empty")
     parquet = _is_parquet(path)
@@ -133,6 +137,23 @@ def _refuse_by_head(path: Path, plain: Path) -> None:
     if not head.startswith(magic):
         refuse_other_formats(path, head, expected=expected)
         raise FileReadError(f"{path}: is no {expected} file; if it is CSV, rename it to end in .csv")
+    if not head.startswith(ARROW_MAGIC[1]):
+        _refuse_joined(path, PARQUET_MAGIC if parquet else ARROW_MAGIC[0], expected)
+
+
+def _refuse_joined(path: Path, magic: bytes, what: str) -> None:
+    """Refuse files put behind each other: the last footer would be read, with the rows of the first file.
+
+    Such files end and begin with the same bytes, so these meet where two are joined.
+    """
+    with map_bytes(path) as mapped:
+        for start in range(0, len(mapped), _SEARCH_BYTES):
+            if mapped.find(magic * 2, start, start + _SEARCH_BYTES + len(magic) * 2) >= 0:
+                raise FileReadError(
+                    f"{path}: holds several {what} files put behind each other, of which one would be read; "
+                    "write them as one file, or give a folder or a quoted pattern of several files"
+                )
+            _forget(mapped)
 
 
 def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None) -> None:
@@ -144,10 +165,9 @@ def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str] | None)
             raise SchemaError(f"{path}: no column '{name}'.{did_you_mean(name, schema.names)}")
 
 
-def _parquet_batches(
-    path: Path, plain: Path, columns: Sequence[str] | None, batch_rows: int
-) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> Iterator[pa.RecordBatch]:
     with (
+        seekable_path(path) as plain,
         _explained(path, "Parquet"),
         pq.ParquetFile(plain, buffer_size=_BUFFER_BYTES, pre_buffer=False, **_INT96) as file,
     ):
@@ -157,11 +177,6 @@ def _parquet_batches(
             pa.default_memory_pool().release_unused()  # each page leaves pieces behind
             batch.validate(full=True)
             yield batch if wanted is None else batch.select(wanted)
-
-
-def _mapped(plain: Path) -> mmap.mmap:
-    with plain.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _source(mapped: mmap.mmap) -> pa.BufferReader:
@@ -180,11 +195,9 @@ def _stored_batches(reader: Any) -> Iterator[pa.RecordBatch]:
     yield from reader if count is None else (reader.get_batch(place) for place in range(count))
 
 
-def _ipc_batches(
-    path: Path, plain: Path, columns: Sequence[str] | None, batch_rows: int
-) -> Iterator[pa.RecordBatch]:
+def _ipc_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    mapped = map_bytes(path)
     with _explained(path, "Arrow"):
-        mapped = _mapped(plain)
         source = _source(mapped)
         reader = _open_ipc(source)
         _check_columns(path, reader.schema, columns)
@@ -197,14 +210,19 @@ def _ipc_batches(
                 rows.validate(full=True)
                 yield rows
                 _forget(mapped)
-        if isinstance(reader, pa.RecordBatchStreamReader) and source.tell() < source.size():
-            raise FileReadError(
-                f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
-                "which may hold more rows; write one stream, or give a quoted pattern of several files"
-            )
+        _check_end(path, reader, source)
+
+
+def _check_end(path: Path, reader: Any, source: pa.BufferReader) -> None:
+    """Refuse bytes after an Arrow stream that was read to its end."""
+    if isinstance(reader, pa.RecordBatchStreamReader) and source.tell() < source.size():
+        raise FileReadError(
+            f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
+            "which may hold more rows; write one stream, or give a quoted pattern of several files"
+        )
 
 
 def _forget(mapped: mmap.mmap) -> None:
     """Let go of the pages that were read: they count as memory, and come again where they are needed."""
-    if hasattr(mmap, "MADV_DONTNEED"):
+    if sys.platform != "win32" and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

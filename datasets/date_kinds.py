@@ -14,7 +14,8 @@ from xrfm_cli.datasets.units import units_of
 from xrfm_cli.datasets.values import Levels, is_placeholder
 
 DATE_ORDER_HINT = (
-    "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop"
+    "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop; "
+    "--categorical takes it for words"
 )
 
 

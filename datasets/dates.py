@@ -2,7 +2,8 @@
 
 A format is a family of spellings, decided once for a column and stored in its schema:
 
-    iso          2014-10-13, 2014/10/13 09:30, 20141013T093000Z, 2014-10; and typed dates
+    iso          2014-10-13, 2014/10/13 09:30, 20141013T093000Z, 2014-10; and typed dates;
+                 the start of 2014Q4, Q4 2014, 2014M10, 2014-W42 and 2014-10-13/2014-10-19
     day first    13.10.2014, 13/10/14 9:30 pm
     month first  10/13/2014
     year first   14/10/13
@@ -43,9 +44,11 @@ DATE_ORDERS: dict[DateOrder, DateFormat] = {"dmy": "day first", "mdy": "month fi
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
+# Java writes the zone's name behind its offset.
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
-    r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?"
+    r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*"
+    r"(?:(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)(?:\[[A-Za-z0-9_/+-]+\])?)?"
 )
 _TIME_OF_DAY = "^" + _CLOCK.replace("(?::?(?P<minute>[0-9]{2}))?", ":(?P<minute>[0-9]{2})") + "$"
 _AFTER_DAY = rf"(?:(?:[T,:]\s*|\s+){_CLOCK})?$"
@@ -53,6 +56,14 @@ _YEAR_FIRST = (
     rf"^(?P<year>[0-9]{{4}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}}){_AFTER_DAY}",
     rf"^(?P<year>[0-9]{{4}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}}){_AFTER_DAY}",
     r"^(?P<year>[0-9]{4})-(?P<month>[0-9]{2})$",
+)
+_A_YEAR = "(?P<year>(?:1[89]|20)[0-9]{2})"  # other digits before Q4 may be a code
+_PERIODS = (
+    rf"^{_A_YEAR}[- /]?[Qq](?P<quarter>[1-4])$",
+    rf"^[Qq](?P<quarter>[1-4])[- /]?{_A_YEAR}$",
+    rf"^{_A_YEAR}-?M(?P<month>[0-9]{{1,2}})$",
+    rf"^{_A_YEAR}-?W(?P<week>[0-9]{{2}})$",
+    r"^(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})/[0-9]{4}-[0-9]{2}-[0-9]{2}$",
 )
 _DAY_FIRST = (
     rf"^(?P<day>[0-9]{{1,2}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<year>[0-9]{{4}}|[0-9]{{2}}){_AFTER_DAY}",
@@ -73,7 +84,7 @@ _MONTH_NAME = (
     rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3}})\s+(?P<day>[0-9]{{1,2}})\s+{_CLOCK}\s+(?P<year>[0-9]{{4}})$",
 )
 _PATTERNS: dict[str, tuple[str, ...]] = {
-    "iso": _YEAR_FIRST,
+    "iso": (*_YEAR_FIRST, *_PERIODS),
     "day first": _DAY_FIRST,
     "month first": _MONTH_FIRST,
     "year first": (*_YEAR_FIRST, *_SHORT_YEAR_FIRST),
@@ -196,6 +207,8 @@ def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
         known = pc.and_(pc.is_valid(number), pc.match_substring_regex(name, _FULL_MONTHS))
         month = pc.fill_null(number, 0).to_numpy(zero_copy_only=False).astype(np.int64) + 1
         matched &= to_mask(known)
+    if "quarter" in names:
+        month = 3 * part("quarter", 1) - 2
     hour, minute, second = part("hour", 0), part("minute", 0), part("second", 0)
     micro = np.zeros(len(parts), dtype=np.int64)
     if "hour" in names:
@@ -208,6 +221,11 @@ def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     good &= day <= np.where((month == 2) & ~leap, 28, _MONTH_DAYS[month])
     months = ((year - 1970) * 12 + (month - 1)).astype("datetime64[M]")
     days = months.astype("datetime64[D]").astype(np.int64) + day - 1
+    if "week" in names:  # the first week is that of 4 January
+        week, first = part("week", 1), days + 3
+        days = first - (first + 3) % 7 + 7 * (week - 1)
+        thursday = (days + 3).astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+        good &= (week >= 1) & (thursday == year)
     clock = (hour * 3600 + minute * 60 + second) * _SECOND + micro
     return np.where(good, days * _DAY + clock, 0), good
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from xrfm_cli.datasets.repairs import Repair
 
-EventKind = Literal["stage", "progress", "note", "fallback", "repair"]
+EventKind = Literal["stage", "progress", "note", "fallback", "repair", "warning"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,8 @@ class Event:
     """One thing that happened.
 
     ``stage`` names the work that begins, ``progress`` moves it on, ``note`` tells a decision,
-    ``fallback`` a second choice that was taken, and ``repair`` values that were mended.
+    ``fallback`` a second choice that was taken, ``repair`` values that were mended, and ``warning`` what is
+    most likely a mistake in the table.
     """
 
     kind: EventKind

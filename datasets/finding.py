@@ -60,7 +60,8 @@ def _found(files: Sequence[Path], root: Path) -> Found:
         except OSError:  # what is wrong with it is said when it is opened
             kept[file] = file
             continue
-        first = kept.setdefault((status.st_dev, status.st_ino), file)
+        # Some network drives of Windows number no files.
+        first = kept.setdefault((status.st_dev, status.st_ino) if status.st_ino else file.resolve(), file)
         if first is not file:
             notes.append(f"{file}: is the same file as {first}, and is read once")
     folders = {root} | {parent for file in files for parent in file.parents if parent.is_relative_to(root)}
@@ -126,8 +127,8 @@ def _split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder above the first wildcard and the parts from there on; a name with brackets may be real."""
     parts = path.parts
     for place, part in enumerate(parts):
-        if _is_pattern(part) and not Path(*parts[: place + 1]).exists():
-            return Path(*parts[:place]), parts[place:]
+        if _is_pattern(part) and not type(path)(*parts[: place + 1]).exists():
+            return type(path)(*parts[:place]), parts[place:]
     return path, ()
 
 

@@ -19,6 +19,7 @@ from xrfm_cli.datasets.stored_arrays import check_vectors
 from xrfm_cli.datasets.values import tidy_text
 
 _LONGEST = 1 << 16
+_BLOCK_BYTES = 1 << 21  # of text that is measured at once: its words fit a processor's cache
 # Logarithms come from a table and not from the rows, so that a row is encoded alike in any chunk.
 _LOGARITHMS = np.array([math.log1p(count) for count in range(_LONGEST + 1)])
 
@@ -99,11 +100,25 @@ def measure_texts(cells: pa.ChunkedArray | pa.Array) -> pa.StructArray:
     if array.type == MEASURED_TEXT:
         return array
     text = tidy_text(array if is_text(array.type) else as_text(array))
+    rows = max(1, len(text) * _BLOCK_BYTES // max(text.nbytes, 1))
+    blocks = [_measured(text.slice(start, rows)) for start in range(0, len(text), rows)]
+    return pa.concat_arrays(blocks or [_measured(text)])
+
+
+def _measured(text: pa.Array) -> pa.StructArray:
+    """What `measure_texts` gives for tidy text."""
     characters = pc.fill_null(pc.utf8_length(text), 0)
-    words = pc.fill_null(pc.add(pc.count_substring_regex(text, r"\s+"), 1), 0)
+    words = pc.fill_null(pc.add(_separators(text), 1), 0)
     hashed = pa.FixedSizeListArray.from_arrays(pa.array(hash_words(text).ravel()), HASHED_COLUMNS)
     fields = [pc.is_null(text), characters.cast(pa.int32()), words.cast(pa.int32()), hashed]
     return pa.StructArray.from_arrays(fields, fields=list(MEASURED_TEXT))
+
+
+def _separators(text: pa.Array) -> pa.Array:
+    """How many runs of blanks each text has. Single spaces are counted faster than a pattern finds them."""
+    if pc.any(pc.match_substring_regex(text, r"[\t\n\f\r]|  ")).as_py():
+        return pc.count_substring_regex(text, r"\s+")
+    return pc.count_substring(text, " ")
 
 
 def text_lengths(cells: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -53,8 +53,13 @@ def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64])
     known = np.isfinite(numbers.values) & np.isfinite(truth)
     if known.sum() < max(LEAST_ROWS, 0.5 * len(truth)):
         return False
-    places = np.unique(numbers.values[known], return_inverse=True)[1]
-    wanted = np.unique(truth[known], return_inverse=True)[1]
+    values, targets = numbers.values[known], truth[known]
+    steps, wanted_steps = values[1:] - values[:-1], targets[1:] - targets[:-1]
+    steps, wanted_steps = np.sign(steps), np.sign(wanted_steps)
+    if not ((steps == wanted_steps).all() or (steps == -wanted_steps).all()):
+        return False  # most columns end here, without being sorted
+    places = np.unique(values, return_inverse=True)[1]
+    wanted = np.unique(targets, return_inverse=True)[1]
     if wanted.max() + 1 < LEAST_DISTINCT or places.max() != wanted.max():
         return False
     return bool((places == wanted).all() or (places.max() - places == wanted).all())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import lzma
+import mmap
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +21,14 @@ __all__ = [
     "ARROW_MAGIC",
     "PARQUET_MAGIC",
     "is_stream",
+    "map_bytes",
     "open_bytes",
     "refuse_other_formats",
     "seekable_path",
     "split_compression",
 ]
 
+COPIED_BYTES = 1 << 20  # at a time
 _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CODEC_MAGIC = {
     "gzip": b"\x1f\x8b",
@@ -127,11 +131,49 @@ def _check_codec(path: Path, file: IO[bytes], codec: str) -> None:
         raise FileReadError(f"{path}: is not {codec}-compressed; rename it without {_ENDINGS[codec]}")
 
 
+class _Xz(io.RawIOBase):
+    """One xz stream after another; `lzma.open` leaves out what follows them and is none."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while True:
+            if self._decoder.eof and not self._begin_next():
+                return 0
+            if self._decoder.needs_input:
+                block = self._waiting or self._file.read(1 << 16)
+                self._waiting = b""
+                if not block:
+                    raise EOFError
+            else:
+                block = b""
+            data = self._decoder.decompress(block, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _begin_next(self) -> bool:
+        """Go to the next stream, over zeros as the format allows; False at the end of the file."""
+        rest = self._decoder.unused_data
+        while not rest.lstrip(b"\0"):
+            rest = self._file.read(1 << 16)
+            if not rest:
+                return False
+        self._waiting = rest.lstrip(b"\0")
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        return True
+
+
 @contextmanager
 def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
-    if codec == "xz":
-        with lzma.open(file) as stream:
-            yield stream
+    if codec == "xz":  # which Arrow does not read
+        yield io.BufferedReader(_Xz(file), 1 << 16)
     else:
         with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
             yield stream
@@ -149,6 +191,23 @@ def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> 
         raise FileReadError(f"{path}: is JSON, not {expected}; convert it to CSV or Parquet")
 
 
+def map_bytes(path: Path) -> mmap.mmap:
+    """The bytes of a file that is not empty, in memory that the system fills as it is read.
+
+    Those of a compressed file or a stream come from a temporary copy, which is deleted when nothing refers
+    to its map.
+    """
+    codec, _ = split_compression(path)
+    if codec is None and not is_stream(path):
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with tempfile.TemporaryFile(prefix="xrfm-") as copy:
+        with open_bytes(path) as stream:
+            shutil.copyfileobj(stream, copy, COPIED_BYTES)
+        copy.flush()
+        return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 @contextmanager
 def seekable_path(path: Path) -> Iterator[Path]:
     """A path whose bytes can be read at any place: itself, or a temporary decompressed copy."""
@@ -159,5 +218,5 @@ def seekable_path(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="xrfm-") as folder:
         copy = Path(folder) / "data"
         with open_bytes(path) as stream, copy.open("wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
+            shutil.copyfileobj(stream, file, COPIED_BYTES)
         yield copy

@@ -8,12 +8,14 @@ read.
 
 from __future__ import annotations
 
+import json
 from binascii import hexlify
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+PANDAS_PERIOD = "pandas.period"  # a whole number, counted from 1970
 HASHED_COLUMNS = 32  # of the words of a text
 # A text as its encoder needs it. It is made within the package alone, so no file holds it.
 MEASURED_TEXT = pa.struct(
@@ -26,6 +28,9 @@ MEASURED_TEXT = pa.struct(
 )
 
 
+_PLAIN_TYPES = frozenset({pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.timestamp("us")})
+
+
 def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """One contiguous array of a plain type: dictionaries decoded, text as ``string``.
 
@@ -34,9 +39,14 @@ def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     >>> plain_array(pa.array(["Graz", None], pa.string_view()).dictionary_encode()).type
     DataType(string)
     """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column, pa.ChunkedArray):
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    else:
+        array = column
     if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if array.type in _PLAIN_TYPES:
+        return array  # nearly every column
     array = _plain(array)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary.take(array.indices)
@@ -51,7 +61,11 @@ def plain_columns(data: pa.Table) -> pa.Table:
     DataType(string)
     """
     for place, field in enumerate(data.schema):
-        if _is_stored_otherwise(field.type):
+        period = _unregistered_period(field)
+        if period:
+            starts = pa.chunked_array([_period_starts(data.column(place).combine_chunks(), period)])
+            data = data.set_column(place, field.name, starts)
+        elif _is_stored_otherwise(field.type):
             chunks = [_plain(chunk) for chunk in data.column(place).chunks]
             plain = pa.chunked_array(chunks or [_plain(pa.array([], field.type))])
             data = data.set_column(place, field.name, plain)
@@ -135,7 +149,33 @@ def _plain_extension(array: pa.ExtensionArray) -> pa.Array:
         return _uuid_text(array.storage)
     if name == "arrow.bool8":
         return pc.not_equal(array.storage, pa.scalar(0, pa.int8()))
+    if name == PANDAS_PERIOD:
+        return _period_starts(array.storage, array.type.freq)
     return _plain(array.storage)
+
+
+def _unregistered_period(field: pa.Field) -> str:
+    """How long the periods of pandas in a column are, where pandas has not registered its types; else ""."""
+    metadata = field.metadata or {}
+    if metadata.get(b"ARROW:extension:name") != PANDAS_PERIOD.encode():
+        return ""
+    try:
+        return str(json.loads(metadata[b"ARROW:extension:metadata"])["freq"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def _period_starts(ordinals: pa.Array, freq: str) -> pa.Array:
+    """The moments at which periods of pandas begin, from their numbers; these as they are if that fails."""
+    import pandas as pd
+
+    present = ordinals.is_valid()
+    numbers = pc.fill_null(ordinals, 0).to_numpy(zero_copy_only=False)
+    try:
+        starts = pd.PeriodIndex.from_ordinals(numbers, freq=freq).to_timestamp().to_numpy()
+    except (ValueError, OverflowError):  # a length that this pandas does not know, or too early or late
+        return ordinals
+    return pc.if_else(present, pa.array(starts.astype("datetime64[us]")), pa.scalar(None, pa.timestamp("us")))
 
 
 def _uuid_text(storage: pa.FixedSizeBinaryArray) -> pa.Array:

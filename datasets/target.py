@@ -98,7 +98,7 @@ def infer_target(
 
 def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, asked: bool) -> TargetSchema:
     """A target of numbers."""
-    values = _regression_values(table, array, name, unit)
+    values = _regression_values(table, array, name, unit, way_out=", or use --task multiclass")
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
         shown = f"{distinct[0]:g}" if len(distinct) else "infinite"
@@ -305,7 +305,9 @@ def _lookup_key(label: Label) -> str:
     return _key(str(label))
 
 
-def _regression_values(table: Table, array: pa.Array, name: str, unit: str) -> np.ndarray:
+def _regression_values(
+    table: Table, array: pa.Array, name: str, unit: str, *, way_out: str = ""
+) -> np.ndarray:
     """The target as float64; an infinite value counts as missing.
 
     Text that is no number is an error, and so is a number so large that sums of rows overflow.
@@ -315,7 +317,7 @@ def _regression_values(table: Table, array: pa.Array, name: str, unit: str) -> n
         row = int(np.flatnonzero(numbers.unreadable)[0])
         raise TargetError(
             f"{table.source}: row {row + 1}, target '{name}': '{array[row].as_py()}' is no number; "
-            "mend or empty the cell, or use --task multiclass"
+            f"mend or empty the cell{way_out}"
         )
     values = np.where(np.isfinite(numbers.values), numbers.values, np.nan)
     too_large = np.flatnonzero(np.abs(values) > LARGEST)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import secrets
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.datasets.windows_names import why_no_file
 
 WAY_OUT = "make room or choose another place"
+LEFT_AFTER_S = 3600.0  # without a change: time enough for clocks that differ and systems without locks
 NAME_CHARACTERS = 40  # of the file's name in the temporary one: names have a limit of 255 bytes
 
 
@@ -23,7 +28,8 @@ def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -
 
     The bytes go to a temporary file beside it, which is renamed at the end. A file that is replaced passes on
     its permissions, and its owner where that is allowed; a new one has those of the umask. A symbolic link
-    stays, and the file that it leads to is written.
+    stays, and the file that it leads to is written. Temporary files of writers that were killed are deleted
+    by the next writer of the same file.
 
     Args:
         path: the file to write.
@@ -34,8 +40,11 @@ def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -
     """
     with _named(path, way_out):
         target, before = replaced_file(path)
+        if is_durable:  # others are many, in a folder that is cleared as a whole
+            _sweep(target)
         unfinished = target.with_name(f".{target.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
         raw = _UnfinishedFile(unfinished, path, way_out, mode=0o666 if before is None else 0o600)
+        _lock(raw.fileno())
     try:
         with io.BufferedWriter(raw) as stream:
             yield stream
@@ -71,6 +80,9 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
     Raises OSError or OptionError for anything that a file cannot replace.
     """
+    fault = why_no_file(path)
+    if fault is not None:
+        raise OptionError(f"{path}: {fault}")
     try:
         before = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -85,12 +97,53 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
 
 def _pass_on(before: os.stat_result, descriptor: int) -> None:
-    """Give a file the owner and the permissions of another, as far as the system allows it."""
+    """Give a file the owner and the permissions of another, as far as the system allows it.
+
+    On Windows a file has those of its folder.
+    """
+    if sys.platform == "win32" or not hasattr(os, "fchown"):
+        return
     for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         with suppress(OSError):
             os.fchown(descriptor, owner, group)
     with suppress(OSError):  # after the owner, whose change clears some permissions
         os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+
+
+def _sweep(target: Path) -> None:
+    """Delete the temporary files that killed writers of a file left behind.
+
+    A writer holds a lock on its file until it dies, and an hour has to pass, since some network file systems
+    do not share locks. Without locks, as on Windows, everything stays.
+    """
+    name = re.compile(rf"\.{re.escape(target.name[:NAME_CHARACTERS])}\.[0-9a-f]{{8}}\.tmp")
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                _delete_if_left(Path(entry))
+
+
+def _delete_if_left(unfinished: Path) -> None:
+    """Delete a temporary file that is old and that nobody holds."""
+    with suppress(OSError):
+        descriptor = os.open(unfinished, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            is_old = os.fstat(descriptor).st_mtime < time.time() - LEFT_AFTER_S
+            if is_old and _lock(descriptor):
+                unfinished.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Hold a file until it is closed, by whatever end of the process; False where that cannot be."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 class _UnfinishedFile(io.FileIO):

@@ -11,9 +11,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 LIMIT_S = 120.0
 XRFM = (sys.executable, "-m", "xrfm_cli")
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+HEARD = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+]
+KILLED: signal.Signals = getattr(
+    signal, "SIGKILL", signal.SIGTERM
+)  # on Windows SIGTERM cannot be heard either
 
 
 @contextmanager
@@ -48,8 +55,19 @@ def started(
         try:
             yield process
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """End a process and all that it started."""
+    if sys.platform == "win32":  # there are no groups of processes
+        with suppress(psutil.Error):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+        process.kill()
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, KILLED)
 
 
 def run_process(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -10,21 +9,24 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.processes import run_process, run_python, started
+from tests.processes import KILLED, run_process, run_python, started
 
 TESTS = Path(__file__).parent
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=["SIGINT", "SIGTERM", "SIGHUP"])
 def ignored(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     """A signal that this process ignores, as under nohup or in a background job."""
-    before = signal.signal(request.param, signal.SIG_IGN)
-    yield request.param
-    signal.signal(request.param, before)
+    number = getattr(signal, request.param)
+    before = signal.signal(number, signal.SIG_IGN)
+    yield number
+    signal.signal(number, before)
 
 
+@pytest.mark.posix("signals")
 def test_a_signal_that_is_ignored_here_is_heard_there(ignored: signal.Signals) -> None:
     with started(["sleep", "100"]) as process:
         process.send_signal(ignored)
@@ -32,21 +34,24 @@ def test_a_signal_that_is_ignored_here_is_heard_there(ignored: signal.Signals) -
     assert signal.getsignal(ignored) is signal.SIG_IGN
 
 
+@pytest.mark.posix("bash")
 def test_nothing_outlives_its_test() -> None:
     with suppress(RuntimeError), started(["bash", "-c", "sleep 100 & echo $!; wait"]) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         raise RuntimeError
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == -KILLED
     assert has_ended(child)
 
 
+@pytest.mark.posix("bash")
 def test_a_process_that_takes_too_long_is_ended_with_its_children() -> None:
     with pytest.raises(subprocess.TimeoutExpired) as caught:
         run_process(["bash", "-c", "sleep 100 & echo $!; wait"], limit_s=0.5)
     assert has_ended(int(caught.value.stdout or 0))
 
 
+@pytest.mark.posix("bash")
 def test_what_a_process_says_comes_back() -> None:
     done = run_process(["bash", "-c", "cat; echo ü >&2; exit 3"], data="größe")
     assert (done.returncode, done.stdout, done.stderr) == (3, "größe", "ü\n")
@@ -64,10 +69,9 @@ def has_ended(number: int, *, patience_s: float = 20.0) -> bool:
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
         try:
-            os.kill(number, 0)
-            if " Z " in Path(f"/proc/{number}/stat").read_text():
+            if psutil.Process(number).status() == psutil.STATUS_ZOMBIE:
                 return True
-        except (ProcessLookupError, FileNotFoundError):
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.02)
     return False

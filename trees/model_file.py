@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -216,7 +217,8 @@ def _refused(path: Path, fact: str) -> ModelFileError:
 
 def _canonical(document: Mapping[str, Any]) -> bytes:
     """One text for one document, the same after reading it back."""
-    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False).encode()
+    compact = json.dumps(document, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return msgspec.json.format(compact.encode(), indent=1)
 
 
 def _digest(content: bytes) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
+import psutil
+
+from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.datasets.errors import OptionError, SchemaError
 from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
@@ -62,7 +63,7 @@ class Listener:
             self.fallbacks[event.message] += event.count or 1
             if self.fallbacks[event.message] > (event.count or 1):
                 return  # said once, counted in the report
-        elif event.kind == "note":
+        elif event.kind in ("note", "warning"):
             self.notes.append(event.message)
         self.on_event(event)
 
@@ -164,6 +165,11 @@ def _fit_model(
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
         space = make_space(problem, config)
+        if valid is not None:
+            unread = UnreadColumns(schema)
+            unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
+            for line in unread.lines():
+                listener(Event(kind="warning", message=f"{valid.source}: {line}"))
         judged = f"judged by {problem.plan.scheme}: {problem.plan.reason}"
         if problem.compared_by != problem.metric.name:
             judged += f"; trials are compared by {problem.compared_by}"
@@ -302,6 +308,14 @@ def library_versions() -> dict[str, str]:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far; macOS counts in bytes, Linux in KiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
+    """The largest resident size of this process so far; the size now, where the system keeps no record."""
+    if sys.platform != "win32":
+        with suppress(ImportError):
+            import resource  # psutil tells the peak on Windows alone
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return int(
+                peak if sys.platform == "darwin" else peak * 1024
+            )  # macOS counts in bytes, Linux in KiB
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))

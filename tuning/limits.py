@@ -35,7 +35,7 @@ def fold_in_time(
     last = began + max(FOLDING_SHARE * (deadline - began), FOLDING_S)
     for number in range(1, len(folds)):
         since = clock()
-        if number >= LEAST_FOLDS and since + (since - began) / (number - 1) > last:
+        if number >= LEAST_FOLDS and (began >= deadline or since + (since - began) / (number - 1) > last):
             message = f"the time limit left room for {number} of {len(folds)} folds"
             on_event(Event(kind="fallback", message=message, count=len(folds) - number))
             return replace(problem, plan=replace(problem.plan, folds=folds[:number]))

@@ -18,6 +18,7 @@ from xrfm_cli.datasets import ColumnSchema, Kind, Table, TableSchema, typed_tabl
 from xrfm_cli.datasets.categorical import boolean_values, level_counts
 from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.free_text import text_lengths
+from xrfm_cli.datasets.plain_types import is_text, plain_array
 from xrfm_cli.datasets.values import number_values
 from xrfm_cli.datasets.words import find_words
 
@@ -94,9 +95,10 @@ class ColumnProfile:
 
     def values(self, table: Table) -> Values:
         """The column of a table as numbers, float64 (n,), NaN where missing; for columns with ``edges``."""
-        cells = typed_table(table.select([self.column]), TableSchema(columns=(self.schema,))).column(
-            self.column
-        )
+        cells = table.column(self.column)
+        if is_text(plain_array(cells.slice(0, 1)).type):
+            schema = TableSchema(columns=(self.schema,))
+            cells = typed_table(table.select([self.column]), schema).column(self.column)
         if self.kind == "datetime":
             moments = moment_values(cells, self.schema.datetime_format or "iso")
             return np.where(moments.valid, moments.values.astype(np.float64), np.nan)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -245,18 +244,25 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         is_done = _own_files(folder) == {LOCK}
-        if not is_done:
-            lock.release()
-        elif os.name == "nt":  # Windows deletes no file that is open
-            lock.release()
-            with suppress(OSError):  # another process has taken it
-                (folder / LOCK).unlink()
-        else:  # while it is held, so that no other process takes a lock that is about to go
-            (folder / LOCK).unlink()
-            lock.release()
+        # While the lock is held, where the system allows it: no other process takes one that is about to go.
+        is_gone = is_done and _delete(folder / LOCK)
+        lock.release()
+        if (
+            is_done and not is_gone
+        ):  # Windows deletes no file that is open, and so none that another process took
+            _delete(folder / LOCK)
         if is_done:
             with suppress(OSError):  # other files are there
                 folder.rmdir()
+
+
+def _delete(path: Path) -> bool:
+    """Delete a file, if the system lets us; whether it did."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        return False
+    return True
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import (
     EncodingConfig,
     Table,
+    UnreadColumns,
     check_columns,
     drop_rows_without_target,
     encode_target,
@@ -115,6 +116,10 @@ def _refit_model(
         ).with_temperature(float(member.params["temperature"]))
         members.append(replace(member, encoder=encoder, tree=tree, coding=coding))
     repairs = members[0].encoder.encode(table)[1]
+    unread = UnreadColumns(model.schema)
+    unread.look(table, repairs)
+    for line in unread.lines():
+        on_event(Event(kind="warning", message=line))
     report = replace(
         model.report,
         rows=table.n_rows,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -32,6 +33,8 @@ WAIT_SHARE, SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.04, 2.0, 30.0
 STALE_S = 60.0  # a lock of this age is broken: it is held for milliseconds, clocks differ by seconds
 WATCHED_S = 1.0  # and so long it must be seen not to change, whatever the clocks say
 LONGEST_PAUSE_S = 0.1  # between two tries at a lock
+READ_S = 1.0  # a lock is read within milliseconds
+IS_WINDOWS = os.name == "nt"
 FIRST_BYTES = b'{"op_code"'  # of every line of a journal
 
 
@@ -110,7 +113,7 @@ def _check_lines(path: Path) -> None:
             if line.endswith(b"\n") and not _is_operation(line):
                 raise OptionError(
                     f"--storage {path}: line {number:,} is damaged. Move the file away to begin a new study, "
-                    f"or keep the lines before it: head -n {number - 1} {path} > NEW."
+                    "or delete that line and all after it."
                 )
 
 
@@ -154,15 +157,12 @@ class Holder:
     def is_dead(self) -> bool:
         """Whether it is a process of this machine that has ended."""
         number, _, rest = self.text.partition(" ")
-        if not number.isdigit() or rest.partition(" ")[0] != _machine() or os.name != "posix":
+        if not number.isdigit() or rest.partition(" ")[0] != _machine():
             return False
         try:
-            os.kill(int(number), 0)
-        except (ProcessLookupError, OverflowError):
+            return not psutil.pid_exists(int(number))
+        except OverflowError:  # no process has such a number
             return True
-        except PermissionError:
-            pass  # it lives, and is another user's
-        return False
 
 
 class JournalLock(JournalFileOpenLock):
@@ -189,9 +189,10 @@ class JournalLock(JournalFileOpenLock):
             waited_s = time.monotonic() - since
             if holder is not None and (holder.is_dead or _is_stale(holder, waited_s)):
                 self._break(holder)
-            elif holder is not None and waited_s > self._wait_s:
+            elif waited_s > self._wait_s:
+                shown = "another process" if holder is None else holder.shown
                 raise BusyStorageError(
-                    f"{self._lock} is held by {holder.shown}. Try again, or delete that file if no such "
+                    f"{self._lock} is held by {shown}. Try again, or delete that file if no such "
                     "process is running."
                 )
             time.sleep(pause_s)
@@ -211,13 +212,17 @@ class JournalLock(JournalFileOpenLock):
         """Remove the lock, if it is still this process's."""
         holder = self._holder()
         if holder is not None and holder.text == self._text:
-            self._lock.unlink(missing_ok=True)
+            _when_others_let(lambda: self._lock.unlink(missing_ok=True))
 
     def _take(self) -> bool:
         try:
             number = os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             return False
+        except PermissionError:
+            if not IS_WINDOWS:
+                raise
+            return False  # it is being deleted
         with os.fdopen(number, "w") as file:
             file.write(self._text)
         return True
@@ -229,13 +234,26 @@ class JournalLock(JournalFileOpenLock):
         """Remove the lock of a dead process; of several that try it, one succeeds."""
         aside = self._lock.with_name(f"{self._lock.name}.{uuid4().hex}")
         try:
-            self._lock.rename(aside)
+            _when_others_let(lambda: self._lock.rename(aside))
         except FileNotFoundError:
             return
         if _read_holder(aside) != holder:  # another process has broken it before, and taken it
-            aside.rename(self._lock)
+            _when_others_let(lambda: aside.rename(self._lock))
         else:
-            aside.unlink()
+            _when_others_let(aside.unlink)
+
+
+def _when_others_let(act: Callable[[], object]) -> None:
+    """Delete or rename a lock; on Windows neither can be done while another process reads it."""
+    until = time.monotonic() + READ_S
+    while True:
+        try:
+            act()
+            return
+        except PermissionError:
+            if not IS_WINDOWS or time.monotonic() > until:
+                raise
+        time.sleep(0.001)
 
 
 def _read_holder(lock: Path) -> Holder | None:
@@ -245,6 +263,10 @@ def _read_holder(lock: Path) -> Holder | None:
         text = str(lock.readlink()) if lock.is_symlink() else lock.read_text(errors="replace")
     except FileNotFoundError:
         return None
+    except PermissionError:
+        if not IS_WINDOWS:
+            raise
+        return None  # it is being deleted
     return Holder(text, since_ns)
 
 

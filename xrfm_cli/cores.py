@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 THREADS_OF_A_CORE, FEW_THREADS = 4, 64  # more gain nothing, and a system refuses to start thousands
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -13,14 +17,21 @@ CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 def usable_cores() -> int:
     """Cores that this process may use, at least 1."""
-    found = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    quota = cpu_quota()
-    return max(1, len(found) if quota is None else min(len(found), math.ceil(quota)))
+    found, quota = _cores_by_affinity(), cpu_quota()
+    return max(1, found if quota is None else min(found, math.ceil(quota)))
 
 
 def most_threads() -> int:
     """Threads to compute with at most; any machine may use a few, to repeat another machine's fit."""
     return max(FEW_THREADS, THREADS_OF_A_CORE * (os.cpu_count() or 1))
+
+
+def _cores_by_affinity() -> int:
+    """Cores that the process may run on; all of them on macOS, where nobody can choose."""
+    if sys.platform != "darwin":
+        with suppress(OSError, psutil.Error):
+            return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
 
 
 def cpu_quota(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> float | None:

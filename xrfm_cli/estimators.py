@@ -10,8 +10,9 @@ same as from the command.
 from __future__ import annotations
 
 import re
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
@@ -29,7 +30,14 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 from xrfm_cli.arguments import check_arguments, check_level, whole
 from xrfm_cli.columns import array_column
 from xrfm_cli.cores import usable_cores
-from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, TargetSchema, infer_schema
+from xrfm_cli.datasets import (
+    SchemaOverrides,
+    Table,
+    TableSchema,
+    TargetSchema,
+    UnreadColumns,
+    infer_schema,
+)
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.kinds import Kind
 from xrfm_cli.datasets.schema import ColumnSchema
@@ -55,6 +63,12 @@ from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model import FittedModel, Prediction
 from xrfm_cli.tuning.storage import load_model, model_from_bytes, model_to_bytes, save_model
 
+IN_PYTHON = {
+    "give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd,": "convert it with pandas.to_datetime,",
+    "give --task regression": "use XRFMRegressor",
+    "use --task multiclass": "use XRFMClassifier",
+    "ask for --proba": "call predict_proba",
+}
 RENAMED = {"interval": "level", "seed": "random_state"}  # options with arguments of another name
 
 
@@ -222,7 +236,13 @@ class _XRFMEstimator(BaseEstimator, ABC):
         needed = {column.name for column in self.model_.schema.features}
         table = table_of(frame, names=names, unread=set(names) - needed)
         with _as_value_error(self), compute_threads(self.threads, most=usable_cores()):
-            return [self.model_.predict(block, interval=interval) for block in in_blocks([table])]
+            parts, unread = list[Prediction](), UnreadColumns(self.model_.schema)
+            for block in in_blocks([table]):
+                parts.append(self.model_.predict(block, interval=interval))
+                unread.look(block, parts[-1].repairs)
+        for line in unread.lines():
+            warnings.warn(line, stacklevel=3)
+        return parts
 
     def _input_names(self) -> list[str]:
         return [item.name for item in self.model_.schema.columns if item.role not in ("target", "weight")]
@@ -411,17 +431,26 @@ def _seconds(limit: float | str) -> float:
     return parse_duration(limit) if isinstance(limit, str) else float(limit)
 
 
+def in_python(message: str, arguments: Iterable[str]) -> str:
+    """A message of the command with options as arguments, and what those of the command alone do in Python.
+
+    >>> in_python("--time-limit 0: must be above 0", ["time_limit"])
+    'time_limit 0: must be above 0'
+    """
+    for words, spelled in IN_PYTHON.items():
+        message = message.replace(words, spelled)
+    for option, name in ({name.replace("_", "-"): name for name in arguments} | RENAMED).items():
+        message = re.sub(rf"(?<!xrfm fit )--{option}\b(?!-)", name, message)
+    return message
+
+
 @contextmanager
 def _as_value_error(estimator: BaseEstimator) -> Iterator[None]:
     """Let bad input raise what scikit-learn's callers expect, with our message; options become arguments."""
     try:
         yield
     except InputError as fault:
-        message = str(fault)
-        names = {name.replace("_", "-"): name for name in estimator.get_params()} | RENAMED
-        for option, name in names.items():
-            message = re.sub(rf"--{option}\b(?!-)", name, message)
-        raise ValueError(message) from fault
+        raise ValueError(in_python(str(fault), estimator.get_params())) from fault
     except pa.ArrowException as fault:
         fact = str(fault).splitlines()[0]
         raise ValueError(f"a column has a type that cannot be read ({fact}); convert or drop it") from fault

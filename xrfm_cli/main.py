@@ -33,7 +33,8 @@ DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
 COMPLETION_VARIABLE = "_XRFM_COMPLETE"
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None
-ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # a closed terminal too
+# A closed terminal is SIGHUP, and SIGBREAK on Windows.
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

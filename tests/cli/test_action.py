@@ -15,6 +15,7 @@ from xrfm_cli.datasets import sample_path
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.posix("bash")
 @pytest.mark.slow
 def test_the_action_fits_evaluates_and_writes_scores(
     tmp_path: Path, shell_environment: dict[str, str]

@@ -27,6 +27,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("xrfm predict", "new", [""]),  # bash offers files then
     ],
 )
+@pytest.mark.posix("bash")
 def test_bash_completes(
     words: str, last: str, expected: list[str], shell_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_folder_without_write_permission_is_refused_before_the_fit(
         "info --model link",
     ],
 )
+@pytest.mark.posix("symbolic links")
 def test_a_link_to_nowhere_is_said_to_be_one(
     words: str, regression: Path, tmp_path: Path, xrfm: Callable[..., Any]
 ) -> None:

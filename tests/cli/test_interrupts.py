@@ -34,6 +34,7 @@ def wait_for(process: Popen[str], text: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.posix("signals")
 def test_an_interrupt_saves_the_best_so_far(folder: Path, number: signal.Signals) -> None:
     name = f"stopped-{number.name}.xrfm"
     words = ("fit", "train.csv", "--target", "price", *ENDLESS, "--folds", "2", "--model", name)
@@ -50,6 +51,7 @@ def test_an_interrupt_saves_the_best_so_far(folder: Path, number: signal.Signals
     assert report["stopped_by"] == "interrupt"
 
 
+@pytest.mark.posix("signals")
 def test_an_interrupt_before_any_model_saves_nothing(tmp_path: Path, folder: Path) -> None:
     with start(tmp_path, "fit", str(folder / "train.csv"), "--target", "price") as process:
         wait_for(process, "reading")

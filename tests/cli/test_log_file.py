@@ -82,3 +82,26 @@ def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path, xrfm: Callable[
     outcome = xrfm("doctor", "--log-file", tmp_path / "nowhere" / "x.log")
     assert outcome.status == 2
     assert "cannot be written: No such file or directory; choose another place" in outcome.error
+
+
+@pytest.mark.parametrize("content", [b"area,price\n1,2\n", b"\x89PNG\r\n", b"2024-05-01 it rained\n" * 9000])
+def test_a_file_that_is_no_log_is_refused(
+    content: bytes, folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_bytes(content)
+    outcome = xrfm("predict", "test.csv", "--model", regression, "--log-file", other, folder=folder)
+    assert outcome.status == 2
+    assert "holds something else than a log of xrfm" in outcome.error
+    assert "give the name of a new file" in outcome.error
+    assert other.read_bytes() == content
+
+
+def test_logs_that_are_empty_or_were_cut_go_on(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
+    log = tmp_path / "x.log"
+    for before in ("", "\n", '  File "x.py"\nValueError: x\n2024-05-01T08:00:00+0200 INFO exit status 3\n'):
+        log.write_text(before)
+        assert xrfm("doctor", "--log-file", log).status == 0
+        text = log.read_text()
+        assert text.startswith(before)
+        assert text.endswith(" INFO exit status 0\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,19 @@ def absolute(path: Path) -> str:
     return str(path)
 
 
+def make_link(path: Path, target: str) -> None:
+    if sys.platform == "win32":
+        pytest.skip("not every user of Windows may make symbolic links")
+    path.symlink_to(target)
+
+
 def through_a_folder(path: Path) -> str:
-    (path.parent / "here").symlink_to(".")
+    make_link(path.parent / "here", ".")
     return f"here/{path.name}"
 
 
 def symbolic_link(path: Path) -> str:
-    (path.parent / "link.csv").symlink_to(path.name)
+    make_link(path.parent / "link.csv", path.name)
     return "link.csv"
 
 
@@ -165,6 +172,7 @@ MEMBERS = [  # of a folder, and of what patterns find
         "evaluate {data} --model m.xrfm --log-file {name}",
     ],
 )
+@pytest.mark.posix("symbolic links")
 def test_nothing_is_written_among_the_files_of_a_table(
     words: str, data: str, name: str, place: Path, xrfm: Command
 ) -> None:
@@ -175,6 +183,7 @@ def test_nothing_is_written_among_the_files_of_a_table(
 
 
 @pytest.mark.parametrize("pattern", ["sub/*.csv", "su*/p*.csv", "**/p.csv", "here/sub/p.cs[v]"])
+@pytest.mark.posix("symbolic links")
 def test_nothing_new_is_written_that_a_pattern_would_find(pattern: str, place: Path, xrfm: Command) -> None:
     (place / "here").symlink_to(".")
     (place / "sub" / "p1.csv").write_text(TABLE)
@@ -197,6 +206,7 @@ def test_nothing_new_is_written_that_a_pattern_would_find(pattern: str, place: P
         "predict t.* --bad-rows skip",
     ],
 )
+@pytest.mark.posix("symbolic links")
 def test_outputs_do_not_replace_each_other(words: str, place: Path, xrfm: Command) -> None:
     (place / "link.csv").symlink_to("o.csv")
     (place / "t.tsv").write_text(TABLE)
@@ -204,6 +214,7 @@ def test_outputs_do_not_replace_each_other(words: str, place: Path, xrfm: Comman
 
 
 @pytest.mark.parametrize("redirect", ["- < t.csv --output t.csv", "t.csv >> t.csv", "t.csv 2>> t.csv"])
+@pytest.mark.posix("bash")
 def test_streams_are_files_too(redirect: str, place: Path) -> None:
     before = (place / "t.csv").read_text()
     done = run_process(["bash", "-c", f"{' '.join(XRFM)} predict {redirect}"], folder=place)
@@ -223,6 +234,7 @@ def test_a_refit_may_take_the_place_of_its_model(regression: Path, folder: Path,
 
 
 @pytest.mark.parametrize("is_linked", [False, True])
+@pytest.mark.posix("permissions and links")
 def test_files_keep_their_permissions_and_links_stay(
     is_linked: bool, regression: Path, folder: Path, tmp_path: Path, xrfm: Command
 ) -> None:
@@ -254,6 +266,7 @@ def test_files_keep_their_permissions_and_links_stay(
     assert not list(tmp_path.rglob(".*"))
 
 
+@pytest.mark.posix("permissions")
 def test_new_files_have_the_permissions_of_the_umask(regression: Path, folder: Path, xrfm: Command) -> None:
     before = os.umask(0o027)
     try:

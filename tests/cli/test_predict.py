@@ -191,6 +191,7 @@ def test_a_failed_prediction_leaves_no_file(
     assert [path.name for path in tmp_path.iterdir()] == ["ragged.csv"]
 
 
+@pytest.mark.posix("bash")
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, regression: Path) -> None:
     command = f"{sys.executable} -m xrfm_cli predict new.csv --model {regression} --quiet"
     script = f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"
@@ -213,3 +214,24 @@ def test_a_level_that_the_rows_of_the_fit_do_not_allow_is_refused(
                 f"--interval {level}: the errors of 12 held-out rows of the fit allow levels up to 0.923"
                 in outcome.error
             )
+
+
+def test_a_column_in_another_notation_is_named_by_every_command(
+    folder: Path, tmp_path: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    table = pyarrow.csv.read_csv(folder / "test.csv")
+    area = pa.array([None if value is None else f"{value} sqm" for value in table["area"].to_pylist()])
+    pyarrow.csv.write_csv(table.set_column(1, "area", area), tmp_path / "odd.csv")
+    line = "area: no cell is a number as in training: "
+    out, model = tmp_path / "out.csv", tmp_path / "model.xrfm"
+    fit = ("--target", "price", "--drop", "sold", "--model", model, "--trials", "1", "--preset", "quick")
+    for command in (
+        ("predict", tmp_path / "odd.csv", "--model", regression, "--chunk-rows", 40, "--output", out),
+        ("evaluate", tmp_path / "odd.csv", "--model", regression),
+        ("fit", folder / "train.csv", *fit, "--valid", tmp_path / "odd.csv"),
+        ("fit", tmp_path / "odd.csv", "--from", regression, "--model", model),
+    ):
+        outcome = xrfm(*command)
+        assert outcome.status == 0, outcome.err
+        assert sum("warning: " in said and line in said for said in outcome.err.splitlines()) == 1
+    assert "warning" not in xrfm("predict", folder / "test.csv", "--model", regression).err

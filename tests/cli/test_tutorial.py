@@ -24,6 +24,7 @@ def run_shell(script: str, folder: Path, environment: dict[str, str]) -> str:
     return str(done.stdout)
 
 
+@pytest.mark.posix("bash")
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path: Path, shell_environment: dict[str, str]) -> None:
     page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -36,6 +37,7 @@ def test_the_tutorial_runs(tmp_path: Path, shell_environment: dict[str, str]) ->
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + 201 // 5
 
 
+@pytest.mark.posix("bash")
 @pytest.mark.slow
 def test_the_session_in_the_readme_prints_what_stands_there(
     tmp_path: Path, shell_environment: dict[str, str]

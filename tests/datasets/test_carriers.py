@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,9 +20,10 @@ from xrfm_cli.datasets import (
     infer_schema,
     read_table,
 )
+from xrfm_cli.datasets.dates import moment_values
 from xrfm_cli.datasets.durations import duration_seconds
 from xrfm_cli.datasets.errors import SchemaError
-from xrfm_cli.datasets.plain_types import is_readable
+from xrfm_cli.datasets.plain_types import is_readable, plain_columns
 from xrfm_cli.datasets.schema import TableSchema
 from xrfm_cli.datasets.values import level_values, number_values
 
@@ -178,3 +180,29 @@ def test_types_that_cannot_be_read_are_refused_by_column(tmp_path: Path, name: s
     assert infer_schema(table, SchemaOverrides(drop=("q",))).column("q").role == "dropped"
     with pytest.raises(SchemaError, match=r"t\.arrow: column 'q' holds .*, which is no number, date or text"):
         table.column("q")
+
+
+@pytest.mark.parametrize("length", ["Q", "M", "W", "D"])
+def test_periods_of_pandas_are_the_dates_on_which_they_start(tmp_path: Path, length: str) -> None:
+    periods = pd.period_range("2019-03-04", periods=30, freq=length)
+    frame = pd.DataFrame({"q": periods.insert(5, pd.NaT), "z": np.arange(31) % 7})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_feather(tmp_path / "t.feather")
+    starts = frame["q"].dt.to_timestamp().to_numpy().astype("datetime64[us]")
+    for ending in ("csv", "parquet", "feather"):
+        table = read_table(tmp_path / f"t.{ending}")
+        (column,) = (item for item in infer_schema(table).columns if item.name == "q")
+        assert (column.kind, column.datetime_format) == ("datetime", "iso"), ending
+        moments = moment_values(table.column("q"), "iso")
+        np.testing.assert_array_equal(moments.valid, ~np.isnat(starts))
+        np.testing.assert_array_equal(
+            moments.values[moments.valid].astype("datetime64[us]"), starts[~np.isnat(starts)]
+        )
+
+
+def test_periods_are_dates_before_pandas_has_registered_its_types() -> None:
+    for length, expected in ((b'{"freq": "Q-DEC"}', dt.datetime(2010, 1, 1)), (b"{}", 160)):
+        metadata = {"ARROW:extension:name": "pandas.period", "ARROW:extension:metadata": length}
+        schema = pa.schema([pa.field("q", pa.int64(), metadata=metadata)])
+        assert plain_columns(pa.table({"q": [160, None]}, schema=schema))["q"].to_pylist() == [expected, None]

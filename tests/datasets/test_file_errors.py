@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,13 @@ def parquet_bytes(folder: Path) -> bytes:
     path = folder / "whole.parquet"
     pq.write_table(pa.table({"a": list(range(5000)), "b": [str(i) for i in range(5000)]}), path)
     return path.read_bytes()
+
+
+def arrow_bytes(values: list[int]) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, pa.schema([("a", pa.int64())])) as writer:
+        writer.write_table(pa.table({"a": pa.array(values, pa.int64())}))
+    return sink.getvalue()
 
 
 def duplicate_columns() -> pa.Table:
@@ -82,6 +90,19 @@ CASES: list[tuple[str, Make | bytes | None, str]] = [
         lambda path: path.write_bytes(parquet_bytes(path.parent)[:2000]),
         "no complete Parquet",
     ),
+    (
+        "joined.parquet",
+        lambda path: path.write_bytes(parquet_bytes(path.parent) * 2),
+        "several Parquet files",
+    ),
+    ("joined.arrow", lambda path: path.write_bytes(arrow_bytes([1, 2]) * 2), "several Arrow files"),
+    ("unequal.arrow", arrow_bytes([1]) + arrow_bytes([*range(999)]), "several Arrow files"),
+    ("empty-last.arrow", arrow_bytes([1]) + arrow_bytes([]), "several Arrow files"),
+    ("more.csv.gz", gzip.compress(LINES) + b"2,y\n", "the gzip data"),
+    ("more.csv.bz2", bz2.compress(LINES) + b"2,y\n", "the bz2 data"),
+    ("more.csv.xz", lzma.compress(LINES) + b"2,y\n", "the xz data"),
+    ("more-rows.csv.xz", lzma.compress(LINES) + b"2,y\n" * 9, "the xz data is damaged"),
+    ("more.csv.zst", pa.Codec("zstd").compress(LINES, asbytes=True) + b"2,y\n", "the zstd data"),
     ("nothing-*.csv", None, "no file matches the pattern"),
 ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import sys
+from pathlib import Path, PureWindowsPath
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +14,7 @@ import pytest
 from xrfm_cli.datasets import infer_schema, read_chunks, read_table
 from xrfm_cli.datasets.errors import FileReadError, SchemaError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.datasets.finding import find_files
+from xrfm_cli.datasets.finding import _split_pattern, find_files
 
 
 def put(root: Path, *names: str, value: int = 1) -> Path:
@@ -92,7 +94,12 @@ def test_a_pattern_means_what_it_says(pattern: str, expected: list[str], tmp_pat
         ("[x].csv", r"no file matches the pattern; '\[\[\]' stands for a bracket in a name"),
         ("su*", r"matches folders without a Parquet file; .* such as '.*/su\*/\*.csv'"),
         ("*", r"matches CSV and other files, such as .*a.csv and .*p.parquet; match one format"),
-        ("a**.csv", "is no pattern"),
+        # Python 3.13 takes ** within a name for *, and finds a.csv with it.
+        pytest.param(
+            "a**.csv",
+            "is no pattern",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is a pattern in this Python"),
+        ),
     ],
 )
 def test_patterns_that_mean_nothing(pattern: str, message: str, tmp_path: Path) -> None:
@@ -149,6 +156,7 @@ def test_a_folder_of_other_files_names_the_pattern(names: list[str], hint: str, 
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.posix("links")
 def test_two_names_of_one_file_count_once(link: object, tmp_path: Path) -> None:
     put(tmp_path, "a.csv", "b.csv")
     assert callable(link)
@@ -158,6 +166,29 @@ def test_two_names_of_one_file_count_once(link: object, tmp_path: Path) -> None:
     assert "latest.csv: is the same file as" in table.notes[0]
 
 
+class WindowsPath(PureWindowsPath):
+    """A path of Windows, where only what is named here exists."""
+
+    def exists(self) -> bool:
+        return str(self) in ("C:\\", "C:\\data", "C:\\data\\a[1].csv", "\\\\?\\C:\\")
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "pattern"),
+    [
+        (r"C:\data\*.csv", "C:\\data", ("*.csv",)),
+        (r"C:\data\20??\**\part-*.csv", "C:\\data", ("20??", "**", "part-*.csv")),
+        (r"\\?\C:\*.csv", "\\\\?\\C:\\", ("*.csv",)),
+        (r"C:\data\a[1].csv", "C:\\data\\a[1].csv", ()),
+        ("data/*.csv", "data", ("*.csv",)),
+    ],
+)
+def test_patterns_of_windows(path: str, base: str, pattern: tuple[str, ...]) -> None:
+    found: Any = _split_pattern(cast("Path", WindowsPath(path)))
+    assert (str(found[0]), found[1]) == (base, pattern)
+
+
+@pytest.mark.posix("symbolic links")
 def test_linked_folders_are_read_but_not_in_circles(tmp_path: Path) -> None:
     put(tmp_path / "store", "b.parquet")
     root = put(tmp_path / "data", "a.parquet")
@@ -166,6 +197,7 @@ def test_linked_folders_are_read_but_not_in_circles(tmp_path: Path) -> None:
     assert found(root) == ["a.parquet", "link/b.parquet"]
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_to_nowhere_is_no_silent_gap(tmp_path: Path) -> None:
     put(tmp_path, "a.csv")
     (tmp_path / "b.csv").symlink_to("nowhere")

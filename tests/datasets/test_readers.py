@@ -133,8 +133,10 @@ def test_compressed_files(tmp_path: Path, ending: str, inner: str) -> None:
         ".xz": lzma.compress,
         ".zst": lambda data: pa.Codec("zstd").compress(data, asbytes=True),
     }
-    packed.write_bytes(pack[ending](data))
-    assert contents(read_table(packed).data) == ROWS
+    half = len(data) // 2
+    for packed_bytes in (pack[ending](data), pack[ending](data[:half]) + pack[ending](data[half:])):
+        packed.write_bytes(packed_bytes)
+        assert contents(read_table(packed).data) == ROWS
     assert sum(chunk.n_rows for chunk in read_chunks(packed, chunk_rows=2)) == len(ROWS)
 
 

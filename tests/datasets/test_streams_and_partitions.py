@@ -72,6 +72,8 @@ def test_typed_tables_on_standard_input(form: str, tmp_path: Path, monkeypatch: 
 
 
 def test_a_named_pipe(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no named pipes")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(LINES,))

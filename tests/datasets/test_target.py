@@ -84,7 +84,11 @@ def test_positive_class(values: Any, positive: str, classes: tuple[Any, ...]) ->
         (["a", "a", "a"], {}, "has one class only, 'a'"),
         (["1", "1", "1"], {}, "has one class only, '1'"),
         ([2.5, 2.5], {"task": "regression"}, "is constant (2.5)"),
-        (["1", "x", "3"], {"task": "regression"}, "row 2, target 'y': 'x' is no number"),
+        (
+            ["1", "x", "3"],
+            {"task": "regression"},
+            "'x' is no number; mend or empty the cell, or use --task multi",
+        ),
         (["a", "b", "c"], {"task": "binary"}, "has 3 classes, not two; use --task multiclass"),
         (["a", "b"], {"positive": "c"}, "no class 'c'; there are a and b"),
         (["yes", "no"], {"positive": "yess"}, "Did you mean 'yes'?"),
@@ -123,6 +127,12 @@ def test_labels_are_recognised_in_every_type() -> None:
     assert encode_target(make_table(["True", "false", ""]), booleans).tolist() == [1, 0, -1]
     words = infer_target(make_table(["True", "False"]), "y")
     assert encode_target(make_table([True, False, None]), words).tolist() == [1, 0, -1]
+
+
+def test_a_model_that_is_fitted_advises_no_option_of_fit() -> None:
+    target = infer_target(make_table([1.0, 2.0, 4.0]), "y")
+    with pytest.raises(TargetError, match=r"row 2, target 'y': 'x' is no number; mend or empty the cell$"):
+        encode_target(make_table(["1", "x"]), target)
 
 
 def test_regression_values() -> None:

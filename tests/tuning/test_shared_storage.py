@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -18,7 +19,7 @@ from tests.processes import run_process
 from tests.tuning.tables import one_line
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.events import Event
-from xrfm_cli.tuning import optuna_study
+from xrfm_cli.tuning import optuna_study, shared_storage
 from xrfm_cli.tuning.optuna_study import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.shared_storage import BusyStorageError, Journal, JournalLock
 from xrfm_cli.tuning.space import SearchSpace
@@ -149,6 +150,7 @@ def test_an_empty_file_begins_a_journal(tmp_path: Path) -> None:
     assert not told
 
 
+@pytest.mark.posix("devices")
 def test_a_device_is_refused() -> None:
     with pytest.raises(OptionError, match="not a regular file"):
         open_here("/dev/null")
@@ -181,6 +183,8 @@ def holders(path: Path) -> dict[str, str]:
 def test_any_other_lock_ends_the_wait_with_its_name(journal: Path, holder: str) -> None:
     before = journal.read_bytes()
     if holder == "link":  # as Optuna makes it: it leads nowhere in a folder
+        if sys.platform == "win32":
+            pytest.skip("Optuna makes no link there")
         lock_of(journal).symlink_to("runs/tuning.journal")
     else:
         lock_of(journal).write_text(holders(journal)[holder])
@@ -200,6 +204,36 @@ def test_any_other_lock_ends_the_wait_with_its_name(journal: Path, holder: str) 
     assert lock.acquire()
     lock.release()
     assert [item.name for item in journal.parent.iterdir()] == [journal.name]
+
+
+def test_windows_refuses_files_that_others_read_or_delete(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = {"open": 2, "unlink": 2}
+    real_open, real_unlink = os.open, Path.unlink
+
+    def refuse(name: str) -> None:
+        if refusals[name]:
+            refusals[name] -= 1
+            raise PermissionError(13, "Access is denied")
+
+    def open_later(path: Any, *rest: int) -> int:
+        refuse("open")
+        return real_open(path, *rest)
+
+    def unlink_later(path: Path, *, missing_ok: bool = False) -> None:
+        refuse("unlink")
+        real_unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(shared_storage, "IS_WINDOWS", True)
+    monkeypatch.setattr(os, "open", open_later)
+    monkeypatch.setattr(Path, "unlink", unlink_later)
+    lock = JournalLock(journal, wait_s=5.0, on_repair=print)
+    assert lock.acquire()
+    assert refusals["open"] == 0
+    lock.release()
+    assert refusals["unlink"] == 0
+    assert not lock_of(journal).exists()
 
 
 def test_a_busy_journal_is_refused_within_the_limit(journal: Path) -> None:

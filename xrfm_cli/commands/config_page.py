@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 
 from xrfm_cli.commands.config import Given
 from xrfm_cli.commands.settings import settings_of
+from xrfm_cli.commands.shell_words import shell_line
 
 OUTSIDE = ("config", "print_config")  # what a configuration file has no use for
 
@@ -22,7 +22,7 @@ def config_page(command: str, options_type: type, given: Mapping[str, Given]) ->
     settings = settings_of(options_type)
     defaults = {item.name: item.default for item in fields(options_type)}
     arguments = [str(given[name].value) for name in settings if settings[name].is_argument and name in given]
-    lines = [f"# The options of: {shlex.join(['xrfm', command, *arguments])}", f"[{command}]"]
+    lines = [f"# The options of: {shell_line(['xrfm', command, *arguments])}", f"[{command}]"]
     section = ""
     for name, setting in settings.items():
         if setting.is_argument or setting.key in OUTSIDE:

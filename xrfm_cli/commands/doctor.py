@@ -8,6 +8,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import psutil
+
 from xrfm_cli.commands.options import DoctorOptions
 from xrfm_cli.commands.session import THREAD_VARIABLES, Session
 from xrfm_cli.commands.tables import facts_table
@@ -27,6 +29,7 @@ LIBRARIES = (
     "jinja2",
     "matplotlib",
 )
+COMPILERS = {"win32": "Visual Studio's C++ build tools", "darwin": "Xcode's: xcode-select --install"}
 
 
 def run(options: DoctorOptions, session: Session) -> int:
@@ -90,15 +93,10 @@ def _processor() -> str:
 def _memory() -> dict[str, int]:
     """Bytes in the machine and bytes that are free for a new process, as far as the system tells."""
     try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        found = {"total_bytes": page * os.sysconf("SC_PHYS_PAGES")}
-        found["available_bytes"] = page * os.sysconf("SC_AVPHYS_PAGES")
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                found["available_bytes"] = int(line.split()[1]) * 1024
-    except (OSError, ValueError, AttributeError):
+        memory = psutil.virtual_memory()
+    except (OSError, RuntimeError, ValueError, psutil.Error):
         return {}
-    return found
+    return {"total_bytes": memory.total, "available_bytes": memory.available}
 
 
 def _threads() -> dict[str, object]:
@@ -128,9 +126,11 @@ def _shown(title: str, facts: object) -> dict[str, str]:
     if title == "memory":
         return {name.removesuffix("_bytes"): f"{value / 2**30:.1f} GiB" for name, value in pairs}
     if title == "compiled":
+        compiler = COMPILERS.get(sys.platform, "gcc or clang")
         says = {
             True: "yes",
-            False: "no: kernels are slower; reinstall where there is a C compiler",
+            False: f"no, so kernels are slower: get a C compiler ({compiler}), then install xrfm-cli again "
+            "with pip's --force-reinstall --no-deps",
             None: "unknown",
         }
         return {name.replace("_", " "): says[value] for name, value in pairs}

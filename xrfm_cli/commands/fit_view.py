@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from xrfm_cli.commands import streams
 from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.shell_words import shell_line
 from xrfm_cli.commands.tables import (
     columns_table,
     facts_table,
@@ -113,9 +113,9 @@ def target_line(target: TargetSchema) -> str:
 
 def next_commands(model: Path, data: str) -> list[str]:
     """Two commands to type next, with the model named only where it is not the default."""
-    named = "" if str(model) == "model.xrfm" else f" --model {shlex.quote(str(model))}"
-    data = "new.csv" if data == "-" else data
-    return [f"xrfm predict {shlex.quote(data)}{named} --output predictions.csv", f"xrfm explain{named}"]
+    named = [] if str(model) == "model.xrfm" else ["--model", str(model)]
+    predicted = ["new.csv" if data == "-" else data, *named, "--output", "predictions.csv"]
+    return [shell_line(["xrfm", "predict", *predicted]), shell_line(["xrfm", "explain", *named])]
 
 
 def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:

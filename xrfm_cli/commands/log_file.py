@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from xrfm_cli.commands import streams
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.printable import printable
 
+_LOOKED_AT_BYTES = 1 << 16  # of each end: a log that was cut may begin within a traceback
+_LINE_START = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} [A-Z]+ ", re.MULTILINE)
 LINE, TIME = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"
 
 
@@ -37,11 +41,12 @@ def open_log(path: str | None) -> Iterator[logging.Logger | None]:
     """A logger that appends to a file, None without one; the error that ends the command is its last line.
 
     The logger belongs to nobody else: other libraries' messages do not go there, and none goes elsewhere.
-    Raises OptionError where the file cannot be written.
+    Raises OptionError where the file cannot be written or holds something else than such a log.
     """
     if path is None:
         yield None
         return
+    _refuse_other_files(path)
     try:
         handler = _Handler(path)
     except OSError as fault:
@@ -63,3 +68,22 @@ def open_log(path: str | None) -> Iterator[logging.Logger | None]:
         raise
     finally:
         handler.close()
+
+
+def _refuse_other_files(path: str) -> None:
+    """Refuse a file with content and no line of a log near its ends."""
+    try:
+        if not Path(path).is_file():
+            return  # a new file, or a device or a pipe, which may not be read
+        with Path(path).open("rb") as file:
+            content = file.read(_LOOKED_AT_BYTES)
+            if file.seek(0, os.SEEK_END) > _LOOKED_AT_BYTES:
+                file.seek(-_LOOKED_AT_BYTES, os.SEEK_END)
+                content += file.read()
+    except OSError:
+        return  # a log may be for writing alone; whoever opens it says what else is the matter
+    if content.strip() and not _LINE_START.search(content):
+        raise OptionError(
+            f"--log-file {path}: holds something else than a log of xrfm, and lines would be added to it; "
+            "give the name of a new file or of such a log"
+        )

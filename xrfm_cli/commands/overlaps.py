@@ -74,7 +74,10 @@ def identity(path: Path) -> Identity:
     except OSError:
         return os.path.realpath(path)
     is_kept = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
-    return (facts.st_dev, facts.st_ino) if is_kept else None
+    if not is_kept:
+        return None
+    # Some network drives of Windows number no files.
+    return (facts.st_dev, facts.st_ino) if facts.st_ino else os.path.realpath(path)
 
 
 def _refuse_replacing(read: Read, files: Mapping[Identity, Path], written: Written) -> None:

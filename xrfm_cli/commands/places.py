@@ -13,6 +13,7 @@ from xrfm_cli.commands.settings import Setting, settings_of
 from xrfm_cli.datasets.errors import InputError, OptionError
 from xrfm_cli.datasets.readers import find_files
 from xrfm_cli.datasets.rejects import rejects_path
+from xrfm_cli.datasets.windows_names import why_no_file
 
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
 INPUTS = {"from_model": "the model of --from", "config": "the file of --config"}
@@ -180,3 +181,6 @@ def _check_name(flag: str, name: str, value: str) -> None:
         is_read = name in TABLES or name in INPUTS
         way_out = "download it first, or pipe it in as -" if is_read else "give the name of a file"
         raise OptionError(f"{place}: is an address, and addresses are not read or written; {way_out}")
+    fault = why_no_file(Path(value)) if name not in TABLES and not ADDRESS.match(value) else None
+    if fault is not None:
+        raise OptionError(f"{place}: {fault}")

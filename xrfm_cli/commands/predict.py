@@ -15,7 +15,7 @@ from xrfm_cli.commands.outputs import check_ending, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.watch import Watch
-from xrfm_cli.datasets import Repair, TargetSchema, merge_repairs
+from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.tuning.model import FittedModel, Prediction
 from xrfm_cli.tuning.storage import load_model
@@ -33,6 +33,7 @@ def run(options: PredictOptions, session: Session) -> int:
     pass_through(options.ids, _written_columns(model.target, options))
     session.renderer.stage(f"predicting {options.data}")
     rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()
+    unread = UnreadColumns(model.schema)
     watch = Watch(
         model,
         path=options.model,
@@ -48,10 +49,11 @@ def run(options: PredictOptions, session: Session) -> int:
             writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
+            unread.look(block, prediction.repairs)
             session.renderer.advance(f"{rows:,} rows")
     seconds = time.monotonic() - begun
     session.renderer.close()
-    say_repairs(repairs, session)
+    say_repairs(repairs, unread, session)
     watch.tell(session)
     session.renderer.note(f"{rows:,} rows predicted in {seconds:.1f} s" + _place(options.output))
     mended = [asdict(item) for item in merge_repairs((*left_out, *repairs))]

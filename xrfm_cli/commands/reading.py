@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xrfm_cli.commands.options import ReadingOptions
 from xrfm_cli.commands.session import Session
-from xrfm_cli.datasets import ReadOptions, Repair, Table, read_chunks, read_table
+from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
 from xrfm_cli.datasets.errors import SchemaError
 from xrfm_cli.datasets.events import Event
 from xrfm_cli.datasets.streams import is_stream
@@ -78,8 +78,10 @@ def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
             )
 
 
-def say_repairs(repairs: Sequence[Repair], session: Session) -> None:
-    """Say how many values were mended, column by column."""
+def say_repairs(repairs: Sequence[Repair], unread: UnreadColumns, session: Session) -> None:
+    """Say how many values were mended, column by column, and of which columns nothing was understood."""
     for item in repairs:
         event = Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
         session.renderer.on_event(event)
+    for line in unread.lines():
+        session.renderer.note(line, kind="warning")

@@ -6,7 +6,6 @@ nothing leaves this module with a character that could steer a terminal: it is s
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -169,8 +168,7 @@ def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = Fa
     from xrfm_cli import __version__
 
     head = {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
-    text = json.dumps(head | dict(content), indent=2, ensure_ascii=is_ascii, allow_nan=False)
-    return printable_json(text) + "\n"
+    return printable_json(head | dict(content), is_ascii=is_ascii) + "\n"
 
 
 def _count_text(event: Event) -> str:

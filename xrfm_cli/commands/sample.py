@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from xrfm_cli.commands.options import SampleOptions
 from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.shell_words import shell_line
 from xrfm_cli.commands.tables import facts_table, heading
 from xrfm_cli.datasets.errors import OptionError
 from xrfm_cli.datasets.printable import printable
@@ -37,10 +37,11 @@ def run(options: SampleOptions, session: Session) -> int:
     if path.exists() or path.is_symlink():
         raise OptionError(f"{path}: exists already; choose another name with --output")
     write_sample(sample, path)
+    command = ["xrfm", "fit", str(path), "--target", sample.target]
     session.renderer.result(
         Text(printable(f"{path}: {sample.summary}")),
         heading("Next"),
-        Text(printable(f"  xrfm fit {shlex.quote(str(path))} --target {sample.target}"), no_wrap=True),
+        Text(printable(f"  {shell_line(command)}"), no_wrap=True),
     )
     session.renderer.document("sample", {"samples": [asdict(sample)], "written": str(path)})
     return 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.commands.reading import say_repairs
 from xrfm_cli.commands.session import Session
-from xrfm_cli.datasets import Table, encode_target, merge_repairs, read_weights
+from xrfm_cli.datasets import Table, UnreadColumns, encode_target, merge_repairs, read_weights
 from xrfm_cli.datasets.errors import OptionError, TargetError
 from xrfm_cli.datasets.words import word_levels
 from xrfm_cli.streaming import in_blocks
@@ -70,8 +70,11 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
             "leave such rows out or fit again with them"
         )
     session.renderer.stage(f"scoring {table.n_rows:,} rows")
-    parts = [model.predict(block) for block in in_blocks([table])]
-    say_repairs(merge_repairs(item for part in parts for item in part.repairs), session)
+    parts, unread = list[Prediction](), UnreadColumns(model.schema)
+    for block in in_blocks([table]):
+        parts.append(model.predict(block))
+        unread.look(block, parts[-1].repairs)
+    say_repairs(merge_repairs(item for part in parts for item in part.repairs), unread, session)
     weighted = [item.name for item in model.schema.columns if item.role == "weight"]
     weights = None
     if weighted and table.has_column(weighted[0]):

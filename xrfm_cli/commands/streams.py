@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -13,6 +14,8 @@ from xrfm_cli.datasets.errors import InputError
 from xrfm_cli.datasets.whole_files import utf8
 
 RESULTS = "standard output"
+# What a write to a pipe fails with whose reader has gone.
+NO_READER = {errno.EPIPE, *([errno.EINVAL] if os.name == "nt" else [])}
 
 
 class GuardedStream:
@@ -41,10 +44,11 @@ class GuardedStream:
             return act(*data)
         except OSError as fault:
             silence(self._stream)
-            if isinstance(fault, self._ignored):
+            known = BrokenPipeError(errno.EPIPE, fault.strerror) if fault.errno in NO_READER else fault
+            if isinstance(known, self._ignored):
                 return None
-            if isinstance(fault, BrokenPipeError):
-                raise
+            if isinstance(known, BrokenPipeError):
+                raise known from fault
             raise InputError(f"{RESULTS}: cannot be written ({fault.strerror})") from fault
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -244,4 +243,4 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return utf8(printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
+    return utf8(printable_json(document) + "\n")
