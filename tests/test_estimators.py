@@ -30,7 +30,7 @@ import xrfm_cli
 from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import ReadOptions, read_table
-from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.estimators import in_python
 
 FOLDS_DIFFER = (

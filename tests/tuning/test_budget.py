@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
-from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, record, trials
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.steps import Fitted, Step, take_step
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search import checkpoint as record
+from xrfm_cli.tuning.search import trial_records as trials
+from xrfm_cli.tuning.search.run_step import Fitted, Step, take_step
 
 PINNED = {"iterations": 0}
 
