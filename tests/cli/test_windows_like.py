@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.conftest import TINY, Outcome
 from tests.processes import KILLED, run_process, run_python, started
-from xrfm_cli.datasets.files import windows_names
+from xrfm_cli import windows_names
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.streams import GuardedStream
 
