@@ -88,7 +88,8 @@ def test_no_module_imports_itself_through_others() -> None:
     graph = {module_name(path): set[str]() for folder in LAYERS for path in modules(folder)}
     for folder in LAYERS:
         for path in modules(folder):
-            graph[module_name(path)] = {name for name in top_level_imports(path) if name in graph}
+            found = {name if name in graph else package for package, name in top_level_imports(path)}
+            graph[module_name(path)] = found & set(graph)
     done: set[str] = set()
 
     def visit(module: str, above: tuple[str, ...]) -> None:
@@ -109,8 +110,8 @@ def module_name(path: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
-def top_level_imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports when it is imported itself."""
+def top_level_imports(path: Path) -> Iterator[tuple[str, str]]:
+    """What a file imports when it is imported itself: a package or module, and the full name from it."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            yield from ((node.module or "", f"{node.module}.{alias.name}") for alias in node.names)

@@ -184,13 +184,14 @@ def _fit_model(
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
     with listener.stage("search", "searching"):
+        left = float("inf") if deadline is None else max(deadline - clock(), 0.0)
         first = first_candidates(space)
-        if limit is not None and clock() - started > LATE_SHARE * limit:
+        if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
-            length=float("inf") if deadline is None else max(deadline - clock(), 0.0),
+            length=left,
             clock=clock,
             affords=afford_check(problem, config),
         )

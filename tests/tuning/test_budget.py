@@ -153,7 +153,7 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
     clock = Ticks(5.0)
     late = delay(clock, "fitting the chosen models", 200.0)
     options: dict[str, Any] = {"folds": 2, "pinned": PINNED | {"kernel": "norm"} | pinned}
-    model = fit(law(1_200), time_limit_s=200.0, clock=clock, on_event=late, **options)
+    model = fit(law(2_400), time_limit_s=200.0, clock=clock, on_event=late, **options)
     (member,) = model.members
     judged = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
     told = [f["message"] for f in model.report.fallbacks if "in the final fit" in f["message"]]
@@ -161,7 +161,7 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
         assert (told, len(member.tree.leaves)) == ([], 1)
         return
     assert judged[member.trial] == 12_500
-    assert member.params["leaf_size"] < 1_200
+    assert member.params["leaf_size"] < 2_400
     assert told == [
         f"the time limit left room for leaves of at most {member.params['leaf_size']:,} rows in the final fit"
     ]
