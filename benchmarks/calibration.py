@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from benchmarks.measurements import Recorder
 from benchmarks.suite import Split, fit_split, read_split, suite_parser
 from xrfm_cli.datasets import Table, encode_target
-from xrfm_cli.tuning.calibration import Calibrator
-from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.scoring.calibration import Calibrator
 
 Array = NDArray[np.float64]
 TABLES = (

@@ -22,20 +22,21 @@ from benchmarks.calibration import log_loss
 from benchmarks.measurements import Recorder
 from benchmarks.suite import Split, read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infer_target
-from xrfm_cli.datasets.errors import NumericalError
-from xrfm_cli.datasets.events import ignore_event
+from xrfm_cli.errors import NumericalError
+from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.cost import CostModel
-from xrfm_cli.tuning.ensemble import greedy_weights
-from xrfm_cli.tuning.evaluation import Judgement, evaluate
-from xrfm_cli.tuning.finish import finish_ensemble
-from xrfm_cli.tuning.metrics import METRICS, Metric, compute_metric, decide_by
-from xrfm_cli.tuning.optuna_study import open_study
-from xrfm_cli.tuning.portfolio import first_candidates
-from xrfm_cli.tuning.prepare import make_space, prepare_problem
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.steps import take_step
-from xrfm_cli.tuning.trials import SearchResult, quiet_optuna
+from xrfm_cli.tuning.ensemble.final_fit import finish_ensemble
+from xrfm_cli.tuning.ensemble.selection import greedy_weights
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.scoring.metrics import METRICS, Metric, compute_metric, decide_by
+from xrfm_cli.tuning.search.cost import CostModel
+from xrfm_cli.tuning.search.portfolio import first_candidates
+from xrfm_cli.tuning.search.ranges import make_space
+from xrfm_cli.tuning.search.run_step import take_step
+from xrfm_cli.tuning.search.sampler import open_study
+from xrfm_cli.tuning.search.trial import Judgement, evaluate
+from xrfm_cli.tuning.search.trial_records import SearchResult, quiet_optuna
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]

@@ -17,7 +17,7 @@ from benchmarks.calibration import probabilities_of
 from benchmarks.measurements import Recorder
 from benchmarks.suite import fit_split, read_split, suite_parser
 from xrfm_cli.datasets import encode_target
-from xrfm_cli.tuning.metrics import METRICS, compute_metric
+from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
 
 TABLES = (
     "sick",

@@ -18,7 +18,7 @@ from benchmarks.measurements import Recorder
 from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.prepare import prepare_problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
 
 TABLES = (
     "adult",

@@ -24,8 +24,8 @@ from benchmarks.suite import read_entries, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
-from xrfm_cli.tuning.intervals import Intervals
-from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.intervals import Intervals
 
 Array = NDArray[np.float64]
 TABLES = (

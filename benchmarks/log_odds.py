@@ -19,7 +19,7 @@ from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
-from xrfm_cli.tuning.metrics import METRICS, compute_metric
+from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
 
 TABLES = (
     "adult",

@@ -1,4 +1,4 @@
-"""Choose the configurations that every search begins with (tuning/portfolio.py).
+"""Choose the configurations that every search begins with (tuning/search/portfolio.py).
 
     python -m benchmarks.portfolio ../shared/bench --out portfolio.jsonl
 
@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 
 from benchmarks.suite import read_entries
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
-from xrfm_cli.datasets.events import ignore_event
+from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.evaluation import evaluate
-from xrfm_cli.tuning.plan import Fold, Plan
-from xrfm_cli.tuning.prepare import make_space, prepare_problem
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.steps import Fitted, Step, take_step
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.validation_plan import Fold, Plan
+from xrfm_cli.tuning.search.ranges import make_space
+from xrfm_cli.tuning.search.run_step import Fitted, Step, take_step
+from xrfm_cli.tuning.search.trial import evaluate
 
 TRAIN_ROWS, ALL_ROWS = 1_000, 2_500
 WIDE = 300  # encoded columns from which a full metric is left out

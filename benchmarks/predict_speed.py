@@ -44,7 +44,7 @@ def ours(folder: Path, x: np.ndarray) -> dict[tuple[str, str], float]:
     """Seconds of the whole command for each kind of file, and of the arithmetic."""
     import torch
 
-    from xrfm_cli.tuning.storage import load_model
+    from xrfm_cli.tuning.model.storage import load_model
 
     command = [sys.executable, "-m", "xrfm_cli"]
     fit = [*command, "fit", "train.parquet", "--target", "y", "--trials", "0", "--threads", "2", "--quiet"]

@@ -17,7 +17,7 @@ from benchmarks.measurements import benchmark_parser
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
-from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 MOST_TRAIN, MOST_TEST = 10_000, 20_000
 

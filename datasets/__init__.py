@@ -13,19 +13,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xrfm_cli.datasets.encoders import (
+    from xrfm_cli.datasets.encoders.table_encoder import (
         ColumnGroup,
         Encoder,
         EncodingConfig,
         fit_encoder,
     )
+    from xrfm_cli.datasets.encoders.typed_rows import TypedRows, type_rows, typed_table
     from xrfm_cli.datasets.joining import concatenate_tables
-    from xrfm_cli.datasets.kinds import Kind
-    from xrfm_cli.datasets.leaks import find_copies
     from xrfm_cli.datasets.readers import ReadOptions, read_chunks, read_table
-    from xrfm_cli.datasets.repairs import Repair, merge_repairs
     from xrfm_cli.datasets.sample_tables import sample_path
-    from xrfm_cli.datasets.schema import (
+    from xrfm_cli.datasets.schema.columns import (
         ColumnSchema,
         Role,
         SchemaOverrides,
@@ -33,17 +31,19 @@ if TYPE_CHECKING:
         check_columns,
         infer_schema,
     )
-    from xrfm_cli.datasets.splits import make_folds, make_holdout
-    from xrfm_cli.datasets.table import Table
-    from xrfm_cli.datasets.target import (
+    from xrfm_cli.datasets.schema.kinds import Kind
+    from xrfm_cli.datasets.schema.roles import read_groups, read_time, read_weights
+    from xrfm_cli.datasets.schema.splits import make_folds, make_holdout
+    from xrfm_cli.datasets.schema.target import (
         TargetSchema,
         drop_rows_without_target,
         encode_target,
         infer_target,
     )
-    from xrfm_cli.datasets.typing_columns import TypedRows, type_rows, typed_table
-    from xrfm_cli.datasets.unread import UnreadColumns
-    from xrfm_cli.datasets.weights import read_groups, read_time, read_weights
+    from xrfm_cli.datasets.schema.target_leakage import find_copies
+    from xrfm_cli.datasets.schema.unread_columns import UnreadColumns
+    from xrfm_cli.datasets.table import Table
+    from xrfm_cli.repairs import Repair, merge_repairs
 
 __all__ = [
     "ColumnGroup",
@@ -82,39 +82,39 @@ __all__ = [
 ]
 
 _PLACES = {
-    "ColumnGroup": "encoders",
-    "ColumnSchema": "schema",
-    "Encoder": "encoders",
-    "EncodingConfig": "encoders",
-    "Kind": "kinds",
+    "ColumnGroup": "encoders.table_encoder",
+    "ColumnSchema": "schema.columns",
+    "Encoder": "encoders.table_encoder",
+    "EncodingConfig": "encoders.table_encoder",
+    "Kind": "schema.kinds",
     "ReadOptions": "readers",
-    "Repair": "repairs",
-    "Role": "schema",
-    "SchemaOverrides": "schema",
+    "Repair": ".repairs",
+    "Role": "schema.columns",
+    "SchemaOverrides": "schema.columns",
     "Table": "table",
-    "TableSchema": "schema",
-    "TargetSchema": "target",
-    "UnreadColumns": "unread",
-    "check_columns": "schema",
+    "TableSchema": "schema.columns",
+    "TargetSchema": "schema.target",
+    "UnreadColumns": "schema.unread_columns",
+    "check_columns": "schema.columns",
     "concatenate_tables": "joining",
-    "drop_rows_without_target": "target",
-    "encode_target": "target",
-    "find_copies": "leaks",
-    "fit_encoder": "encoders",
-    "infer_schema": "schema",
-    "infer_target": "target",
-    "make_folds": "splits",
-    "make_holdout": "splits",
-    "merge_repairs": "repairs",
+    "drop_rows_without_target": "schema.target",
+    "encode_target": "schema.target",
+    "find_copies": "schema.target_leakage",
+    "fit_encoder": "encoders.table_encoder",
+    "infer_schema": "schema.columns",
+    "infer_target": "schema.target",
+    "make_folds": "schema.splits",
+    "make_holdout": "schema.splits",
+    "merge_repairs": ".repairs",
     "read_chunks": "readers",
-    "read_groups": "weights",
+    "read_groups": "schema.roles",
     "read_table": "readers",
-    "read_time": "weights",
-    "read_weights": "weights",
+    "read_time": "schema.roles",
+    "read_weights": "schema.roles",
     "sample_path": "sample_tables",
-    "TypedRows": "typing_columns",
-    "type_rows": "typing_columns",
-    "typed_table": "typing_columns",
+    "TypedRows": "encoders.typed_rows",
+    "type_rows": "encoders.typed_rows",
+    "typed_table": "encoders.typed_rows",
 }
 
 
@@ -122,4 +122,4 @@ def __getattr__(name: str) -> object:
     """A name is imported when it is first used: `xrfm --help` needs the errors alone."""
     if name not in _PLACES:
         raise AttributeError(f"module 'xrfm_cli.datasets' has no attribute '{name}'")
-    return getattr(import_module(f"xrfm_cli.datasets.{_PLACES[name]}"), name)
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

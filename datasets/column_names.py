@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+
+from xrfm_cli.errors import FileReadError
 
 _AROUND = re.compile(r"^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$")
 
@@ -50,3 +53,13 @@ def common_names(tables: Sequence[Sequence[str]]) -> dict[str, str]:
         if len(names) > 1 and all(len(set(names).intersection(table)) <= 1 for table in tables):
             shared |= dict.fromkeys(names, names[0])
     return shared
+
+
+def check_names(source: str, names: tuple[str, ...]) -> None:
+    """Raise `FileReadError` where two columns have one name."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        places = " and ".join(str(place + 1) for place, name in enumerate(names) if name == repeated[0])
+        raise FileReadError(
+            f"{source}: columns {places} are both named '{repeated[0]}'; give each column its own name"
+        )

@@ -6,7 +6,7 @@ import codecs
 from dataclasses import dataclass
 from typing import Literal
 
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 
 BadRows = Literal["stop", "skip"]
 DateOrder = Literal["dmy", "mdy", "ymd"]

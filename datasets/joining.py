@@ -8,15 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xrfm_cli.datasets.date_guesses import guess_format
-from xrfm_cli.datasets.date_kinds import DATE_ORDER_HINT
-from xrfm_cli.datasets.dates import moment_values
-from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.plain_types import is_date, is_number, is_text, plain_array
-from xrfm_cli.datasets.spellings import as_text
-from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.units import common_unit
-from xrfm_cli.datasets.values import (
+from xrfm_cli.datasets.cells.dates import moment_values
+from xrfm_cli.datasets.cells.plain_types import is_date, is_number, is_text, plain_array
+from xrfm_cli.datasets.cells.spellings import as_text
+from xrfm_cli.datasets.cells.units import common_unit
+from xrfm_cli.datasets.cells.values import (
     EXACT_INTEGERS,
     Numbers,
     is_placeholder,
@@ -24,6 +20,10 @@ from xrfm_cli.datasets.values import (
     number_values,
     tidy_text,
 )
+from xrfm_cli.datasets.schema.date_guesses import guess_format
+from xrfm_cli.datasets.schema.date_kinds import DATE_ORDER_HINT
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.errors import SchemaError, did_you_mean
 
 
 def concatenate_tables(first: Table, *others: Table) -> Table:

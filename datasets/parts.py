@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from xrfm_cli.datasets.arrow_files import arrow_tables, arrow_types, is_arrow
+from xrfm_cli.datasets.cells.values import is_text
 from xrfm_cli.datasets.column_names import common_names
-from xrfm_cli.datasets.common_types import common_types, convert
-from xrfm_cli.datasets.csv_files import csv_tables
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
-from xrfm_cli.datasets.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
-from xrfm_cli.datasets.events import OnEvent
-from xrfm_cli.datasets.finding import Found
-from xrfm_cli.datasets.partitions import folder_values
-from xrfm_cli.datasets.sniffing import sniff
+from xrfm_cli.datasets.files.arrow_files import arrow_tables, arrow_types, is_arrow
+from xrfm_cli.datasets.files.common_types import common_types, convert
+from xrfm_cli.datasets.files.finding import Found
+from xrfm_cli.datasets.files.partitions import folder_values
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.datasets.values import is_text
+from xrfm_cli.datasets.text.csv_files import csv_tables
+from xrfm_cli.datasets.text.sniffing import sniff
+from xrfm_cli.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
+from xrfm_cli.events import OnEvent
 
 _MOST_NAMED = 3  # files in one note
 _EXACT_BITS = 32  # of integers that a double holds, all of them

@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from xrfm_cli.datasets.dialect import ReadOptions
-from xrfm_cli.datasets.errors import EmptyFileError, OptionError
-from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
-from xrfm_cli.datasets.finding import find_files
+from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.parts import part_tables, plan_parts
-from xrfm_cli.datasets.repairs import Repair, merge_repairs
 from xrfm_cli.datasets.table import Table
+from xrfm_cli.errors import EmptyFileError, OptionError
+from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.repairs import Repair, merge_repairs
 
 __all__ = ["ReadOptions", "read_chunks", "read_table"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.errors import OptionError, did_you_mean
 
 SAMPLES_FOLDER = Path(__file__).parent / "samples"
 

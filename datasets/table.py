@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.datasets.cells.plain_types import MEASURED_TEXT, is_readable
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.dialect import DateOrder
-from xrfm_cli.datasets.errors import SchemaError, did_you_mean
-from xrfm_cli.datasets.plain_types import MEASURED_TEXT, is_readable
-from xrfm_cli.datasets.repairs import Repair
+from xrfm_cli.errors import SchemaError, did_you_mean
+from xrfm_cli.repairs import Repair
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import scale_of, spectral_power
 from xrfm_cli.leaf_models.batched_kernels import BatchedKernel, typical_distances
 from xrfm_cli.leaf_models.batched_solver import solve_ridges

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.errors import OptionError, did_you_mean
 
 KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
@@ -27,7 +27,7 @@ class LeafConfig:
     1.0
     >>> LeafConfig(ridge=-1.0)
     Traceback (most recent call last):
-    xrfm_cli.datasets.errors.OptionError: ridge=-1.0: must be a number above 0 and at most 1e+15.
+    xrfm_cli.errors.OptionError: ridge=-1.0: must be a number above 0 and at most 1e+15.
     """
 
     kernel: KernelFamily = "norm"

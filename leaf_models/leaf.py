@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import ModelFileError
+from xrfm_cli.errors import ModelFileError
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.coordinates import Centers, expanded_sums, has_loops, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel

@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import coordinates
 from xrfm_cli.leaf_models.batched import iterate_batch
 from xrfm_cli.leaf_models.batched_kernels import is_euclidean

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import LinearLeaf

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel
 from xrfm_cli.leaf_models.precision import has_float64

@@ -12,8 +12,8 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import InputError, NumericalError
-from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.errors import InputError, NumericalError
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_metric
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models.precision import has_float64
 
 # Relative to the mean diagonal. Each step is tried once; what was needed is reported, never silent.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import InputError, NumericalError
-from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.errors import InputError, NumericalError
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.config import LeafConfig, Loss
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels import Kernel, make_kernel

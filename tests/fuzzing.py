@@ -22,10 +22,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from xrfm_cli.datasets import Table, fit_encoder, infer_schema, read_chunks, read_table
-from xrfm_cli.datasets.errors import InputError, ModelFileError, XRFMError
-from xrfm_cli.datasets.printable import printable
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.errors import InputError, ModelFileError, XRFMError
+from xrfm_cli.printable import printable
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.storage import load_model
 
 KEPT = Path(__file__).parent / "models"
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"

@@ -30,7 +30,7 @@ import xrfm_cli
 from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import ReadOptions, read_table
-from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.estimators import in_python
 
 FOLDS_DIFFER = (
@@ -436,15 +436,15 @@ def test_bad_input_is_a_value_error_in_the_words_of_the_command() -> None:
 
 def test_messages_that_reach_python_users_name_no_option_of_the_command() -> None:
     # Parts without an argument, and reasons that name an option because it was given.
-    of_the_command = ("record", "optuna_study", "shared_storage", "renewal", "date_guesses")
+    of_the_command = ("checkpoint", "sampler", "shared_storage", "refit", "date_guesses")
     of_text_files = {f"--{item.name.replace('_', '-')}" for item in fields(ReadOptions)} - {"--date-order"}
     arguments = XRFMClassifier().get_params()
     package = Path(xrfm_cli.__file__).parent
     parts = ("datasets", "leaf_models", "trees", "tuning")
-    paths = [path for part in parts for path in package.glob(f"{part}/*.py")]
+    paths = [path for part in parts for path in package.glob(f"{part}/**/*.py")]
     messages = [
         (path.stem, text)
-        for path in (*paths, package / "devices.py")
+        for path in (*paths, package / "options" / "devices.py")
         if path.stem not in of_the_command
         for text in texts_of(path)
     ]

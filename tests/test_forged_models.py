@@ -15,9 +15,9 @@ from safetensors.torch import save as save_tensors
 
 from tests.forging import Victim, faults, forge, forged_tensors, forgeries, places
 from tests.fuzzing import KEPT, check_loader, opened, sealed
-from xrfm_cli.datasets.errors import ModelFileError
-from xrfm_cli.tuning.manifest import check_manifest
-from xrfm_cli.tuning.storage import load_model, model_from_bytes
+from xrfm_cli.errors import ModelFileError
+from xrfm_cli.tuning.model.manifest import check_manifest
+from xrfm_cli.tuning.model.storage import load_model, model_from_bytes
 
 FILES = sorted(KEPT.glob("*/*.xrfm"))
 MODELS = {path.stem: opened(path.read_bytes()) for path in FILES}

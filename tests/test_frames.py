@@ -17,7 +17,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import encode_target, fit_encoder, infer_schema
-from xrfm_cli.datasets.target import TargetSchema
+from xrfm_cli.datasets.schema.target import TargetSchema
 from xrfm_cli.frames import as_frame, table_of, training_table
 
 ROWS = 24

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.leaf_models.config import is_number
 

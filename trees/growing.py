@@ -9,7 +9,7 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.events import OnEvent, ignore_event
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafRows, iterate_leaves
 from xrfm_cli.leaf_models.kernels import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened

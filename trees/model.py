@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import ModelFileError
-from xrfm_cli.datasets.naming import by_first_part, numbered
+from xrfm_cli.datasets.dotted_names import by_first_part, numbered
+from xrfm_cli.errors import ModelFileError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 from xrfm_cli.leaf_models.leaf import MISFIT
 from xrfm_cli.leaf_models.precision import wide_dtype

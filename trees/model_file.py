@@ -17,9 +17,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import InputError, ModelFileError, why_absent
-from xrfm_cli.datasets.printable import printable
-from xrfm_cli.datasets.whole_files import open_whole
+from xrfm_cli.errors import InputError, ModelFileError, why_absent
+from xrfm_cli.files import open_whole
+from xrfm_cli.printable import printable
 from xrfm_cli.trees.zip_layout import layout_fault
 
 FORMAT_VERSION = 2  # 1 had no floor of its own for each calibration

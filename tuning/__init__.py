@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xrfm_cli.tuning.config import PRESETS, FitConfig
+    from xrfm_cli.tuning.dry_run import FitPlan, plan_fit
     from xrfm_cli.tuning.fit import fit_model, library_versions
-    from xrfm_cli.tuning.metrics import METRICS, Metric, default_metric, evaluate_metrics, find_metric
-    from xrfm_cli.tuning.model import FittedModel, Member, Prediction
-    from xrfm_cli.tuning.planning import FitPlan, plan_fit
-    from xrfm_cli.tuning.renewal import refit_model
-    from xrfm_cli.tuning.report import FitReport
-    from xrfm_cli.tuning.space import hyperparameter_names
-    from xrfm_cli.tuning.storage import load_model, save_model
+    from xrfm_cli.tuning.model.fitted_model import FittedModel, Member, Prediction
+    from xrfm_cli.tuning.model.report import FitReport
+    from xrfm_cli.tuning.model.storage import load_model, save_model
+    from xrfm_cli.tuning.refit import refit_model
+    from xrfm_cli.tuning.scoring.metrics import METRICS, Metric, default_metric, evaluate_metrics, find_metric
+    from xrfm_cli.tuning.search.space import hyperparameter_names
 
 __all__ = [
     "METRICS",
@@ -40,24 +40,24 @@ __all__ = [
 
 _PLACES = {
     "FitConfig": "config",
-    "FitPlan": "planning",
-    "FitReport": "report",
-    "FittedModel": "model",
-    "METRICS": "metrics",
-    "Member": "model",
-    "Metric": "metrics",
+    "FitPlan": "dry_run",
+    "FitReport": "model.report",
+    "FittedModel": "model.fitted_model",
+    "METRICS": "scoring.metrics",
+    "Member": "model.fitted_model",
+    "Metric": "scoring.metrics",
     "PRESETS": "config",
-    "Prediction": "model",
-    "default_metric": "metrics",
-    "evaluate_metrics": "metrics",
-    "find_metric": "metrics",
+    "Prediction": "model.fitted_model",
+    "default_metric": "scoring.metrics",
+    "evaluate_metrics": "scoring.metrics",
+    "find_metric": "scoring.metrics",
     "fit_model": "fit",
-    "hyperparameter_names": "space",
+    "hyperparameter_names": "search.space",
     "library_versions": "fit",
-    "load_model": "storage",
-    "plan_fit": "planning",
-    "refit_model": "renewal",
-    "save_model": "storage",
+    "load_model": "model.storage",
+    "plan_fit": "dry_run",
+    "refit_model": "refit",
+    "save_model": "model.storage",
 }
 
 
@@ -65,4 +65,4 @@ def __getattr__(name: str) -> object:
     """A name is imported when it is first used: `xrfm --help` needs the errors alone."""
     if name not in _PLACES:
         raise AttributeError(f"module 'xrfm_cli.tuning' has no attribute '{name}'")
-    return getattr(import_module(f"xrfm_cli.tuning.{_PLACES[name]}"), name)
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

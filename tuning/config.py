@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 
 LEAST_MEMORY_BYTES = 1 << 24
 MOST_WHOLE = 2**63 - 1  # of an option: model files hold whole numbers of 64 bits

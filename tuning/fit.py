@@ -14,25 +14,17 @@ from importlib.metadata import version
 import psutil
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
-from xrfm_cli.datasets.errors import OptionError, SchemaError
-from xrfm_cli.datasets.events import Event, OnEvent, ignore_event
+from xrfm_cli.errors import OptionError, SchemaError
+from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.tuning.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.finish import Finished, finish_ensemble
-from xrfm_cli.tuning.importances import tell_importances
+from xrfm_cli.tuning.ensemble.final_fit import Finished, finish_ensemble
 from xrfm_cli.tuning.limits import afford_check, fold_in_time
-from xrfm_cli.tuning.metrics import evaluate_metrics
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.optuna_study import StudyPlace
-from xrfm_cli.tuning.portfolio import encoded_first, first_candidates
-from xrfm_cli.tuning.prepare import make_space, prepare_problem
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.profile import ColumnProfile, profile_table
-from xrfm_cli.tuning.record import Record
-from xrfm_cli.tuning.report import (
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
+from xrfm_cli.tuning.model.report import (
     FitReport,
     baselines_to_json,
     metrics_by_fold,
@@ -40,8 +32,18 @@ from xrfm_cli.tuning.report import (
     repairs_to_json,
     score_spread,
 )
-from xrfm_cli.tuning.study import search
-from xrfm_cli.tuning.trials import Budget, SearchResult
+from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
+from xrfm_cli.tuning.search.checkpoint import Record
+from xrfm_cli.tuning.search.hyperparameter_importances import tell_importances
+from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
+from xrfm_cli.tuning.search.ranges import make_space
+from xrfm_cli.tuning.search.sampler import StudyPlace
+from xrfm_cli.tuning.search.search import search
+from xrfm_cli.tuning.search.space import check_names
+from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 
 LATE_SHARE = 0.4  # of the time limit that is gone when the search begins: no time to encode rows once more
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
@@ -143,6 +145,7 @@ def _fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
+        check_names(config.pinned)
         problem, dropped, left_out = prepare_problem(table, schema, target, config, valid)
         if dropped:
             listener(
@@ -181,13 +184,14 @@ def _fit_model(
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
     with listener.stage("search", "searching"):
+        left = float("inf") if deadline is None else max(deadline - clock(), 0.0)
         first = first_candidates(space)
-        if limit is not None and clock() - started > LATE_SHARE * limit:
+        if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
-            length=float("inf") if deadline is None else max(deadline - clock(), 0.0),
+            length=left,
             clock=clock,
             affords=afford_check(problem, config),
         )

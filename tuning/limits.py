@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning.baselines import RIDGE_ENCODING
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.finish import estimate_finish
-from xrfm_cli.tuning.pool import estimate_refit
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.trials import SearchResult
+from xrfm_cli.tuning.ensemble.final_fit import estimate_finish
+from xrfm_cli.tuning.problem.baselines import RIDGE_ENCODING
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.run_step import estimate_refit
+from xrfm_cli.tuning.search.trial_records import SearchResult
 
 REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
 # Of a time limit, by which the estimate of a trial may be wrong; of a long one less.

@@ -1,76 +1,185 @@
-"""Final models on all rows, starting from the metrics that the folds have learned."""
+"""Refitting a model on new rows with its own hyperparameters: the nightly job, without a search."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from xrfm_cli.datasets.events import OnEvent
-from xrfm_cli.trees import TreeModel, fit_tree
-from xrfm_cli.tuning.problem import EncodedRows
-from xrfm_cli.tuning.space import Candidate
+from xrfm_cli.datasets import (
+    EncodingConfig,
+    Table,
+    UnreadColumns,
+    check_columns,
+    drop_rows_without_target,
+    encode_target,
+    read_weights,
+)
+from xrfm_cli.errors import TargetError
+from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
+from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_metric, refit_tree
+from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
+from xrfm_cli.tuning.model.profile import profile_table
+from xrfm_cli.tuning.model.report import repairs_to_json
+from xrfm_cli.tuning.problem.learning_problem import EncodedRows, find_encoded
+from xrfm_cli.tuning.scoring.target_transforms import CodingName, LogCoding, TargetCoding, fit_coding
+from xrfm_cli.tuning.search.run_step import mean_metric, trial_generator
+from xrfm_cli.tuning.search.space import Candidate
 
-REFIT_FOLD = 1_000_000  # the "fold" of the generators that the final fits draw from
-
-
-def align_metric(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
-    """A metric in the columns of another encoder of the same table.
-
-    Encoders fitted on other rows may know other rare levels or missing indicators: columns are matched by
-    name, and one that the metric has never seen starts at the mean of its diagonal.
-
-    >>> align_metric(torch.tensor([1.0, 0.5]), ["a", "b"], ["b", "c"])
-    tensor([0.5000, 0.7500])
-    """
-    place = {name: k for k, name in enumerate(names)}
-    diagonal = metric if metric.ndim == 1 else metric.diagonal()
-    fresh = float(diagonal.mean())
-    known = [k for k, name in enumerate(wanted) if name in place]
-    source = [place[wanted[k]] for k in known]
-    if metric.ndim == 1:
-        out = torch.full((len(wanted),), fresh, dtype=metric.dtype, device=metric.device)
-        out[known] = metric[source]
-        return out
-    out = torch.eye(len(wanted), dtype=metric.dtype, device=metric.device) * fresh
-    rows = torch.tensor(known, dtype=torch.long, device=metric.device)
-    columns = torch.tensor(source, dtype=torch.long, device=metric.device)
-    out[rows[:, None], rows[None, :]] = metric[columns[:, None], columns[None, :]]
-    return out
+CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
 
 
-def average_metrics(metrics: Sequence[Tensor]) -> Tensor:
-    """The mean of metrics in the same columns, each normalised to a largest entry of one."""
-    return torch.stack([metric / metric.abs().max().clamp(min=1e-30) for metric in metrics]).mean(0)
-
-
-def refit_tree(
-    rows: EncodedRows,
-    y: Tensor,
-    weights: Tensor | None,
-    candidate: Candidate,
-    metric: Tensor | None,
+def refit_model(
+    model: FittedModel,
+    table: Table,
     *,
-    iterations: int,
-    generator: torch.Generator,
+    seed: int = 0,
+    device: str = "cpu",
+    memory_bytes: int | None = None,
+    on_event: OnEvent = ignore_event,
+    clock: Callable[[], float] = time.monotonic,
+) -> FittedModel:
+    """Fit a model's ensemble again on other rows of the same schema.
+
+    Schema, hyperparameters, learned metrics, weights, calibration and threshold are the model's; encoders,
+    centers and coefficients are new. The out-of-fold score and the intervals, with the rows that their spread
+    keeps as centers, are carried over, and the report says so.
+    Raises InputError where a needed column is missing, a class is new, or a target has no logarithm and the
+    model learned those.
+    """
+    with compute_threads(rows=table.n_rows):
+        return _refit_model(
+            model,
+            table,
+            seed=seed,
+            device=device,
+            memory_bytes=memory_bytes or DEFAULT_MEMORY_BYTES,
+            on_event=on_event,
+            clock=clock,
+        )
+
+
+def _refit_model(
+    model: FittedModel,
+    table: Table,
+    *,
+    seed: int,
+    device: str,
     memory_bytes: int,
     on_event: OnEvent,
-) -> TreeModel:
-    """One tree on all rows from a learned metric, or from the identity where there is none.
-
-    A single leaf is solved once under a learned metric. Leaves of a larger tree go on to ``iterations``
-    updates of their own, as they did when the candidate was judged.
-    """
-    alone = metric is not None and len(rows.x) <= candidate.tree.leaf_size
-    return fit_tree(
-        rows.x,
-        y,
-        candidate.with_iterations(0 if alone else iterations).tree,
-        generator=generator,
-        weights=weights,
-        routed=rows.routed,
-        initial_metric=metric,
-        memory_bytes=memory_bytes,
-        on_event=on_event,
+    clock: Callable[[], float],
+) -> FittedModel:
+    """Encoders and members of the new rows, and their report."""
+    began = clock()
+    check_columns(table, model.schema, needed=("feature", "target", "weight"))
+    table, dropped = drop_rows_without_target(table, model.target)
+    if table.n_rows == 0:
+        raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
+    truth, n_classes = _learnable_target(model, table), len(model.target.classes)
+    weights = read_weights(table, model.schema)
+    encoded: dict[tuple[EncodingConfig, CodingName], EncodedRows] = {}
+    members: list[Member] = []
+    for number, member in enumerate(model.members):
+        on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
+        candidate, config = Candidate.from_dict(member.params), member.encoder.config
+        coding = _coded_anew(member.coding, candidate.coding, truth, n_classes, weights)
+        coded = coding.encode(truth)
+        found = find_encoded(encoded, config, candidate.coding)
+        if found is None:
+            target = np.eye(n_classes)[truth] if n_classes else coded
+            found = EncodedRows.fit(
+                table, model.schema, config, target=target, weights=weights, seed=seed, device=device
+            )
+        encoded[config, candidate.coding], encoder = found, found.encoder
+        metric = align_metric(
+            mean_metric(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
+        )
+        tree = refit_tree(
+            found,
+            torch.from_numpy(coded).float().to(device),
+            None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
+            candidate,
+            metric,
+            iterations=min(1, int(member.params["iterations"])),
+            generator=trial_generator(seed, member.trial, REFIT_FOLD, 0),
+            memory_bytes=memory_bytes,
+            on_event=on_event,
+        ).with_temperature(float(member.params["temperature"]))
+        members.append(replace(member, encoder=encoder, tree=tree, coding=coding))
+    repairs = members[0].encoder.encode(table)[1]
+    unread = UnreadColumns(model.schema)
+    unread.look(table, repairs)
+    for line in unread.lines():
+        on_event(Event(kind="warning", message=line))
+    report = replace(
+        model.report,
+        rows=table.n_rows,
+        dropped_rows=dropped,
+        stopped_by="refit",
+        seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
+        trials=[],
+        hyperparameter_importances=[],
+        leaves=[
+            {"member": number, "leaf": place, "rows": leaf.n_rows}
+            for number, member in enumerate(members)
+            for place, leaf in enumerate(member.tree.leaves)
+        ],
+        repairs=repairs_to_json((*table.repairs, *repairs)),
+        notes=[*(note for note in model.report.notes if note != CARRIED_SCORE), CARRIED_SCORE],
+        peak_memory_bytes=peak_memory_bytes(),
     )
+    return replace(
+        model,
+        members=tuple(members),
+        intervals=None if model.intervals is None else model.intervals.to(device),
+        report=report,
+        versions=library_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device,
+        profile=profile_table(_counting_rows(table, weights), model.schema),
+    )
+
+
+def _counting_rows(table: Table, weights: NDArray[np.float64] | None) -> Table:
+    """The rows of a weight above 0."""
+    return table if weights is None or (weights > 0).all() else table.take(np.flatnonzero(weights > 0))
+
+
+def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
+    """Values or class codes ``(n,)``; a row that the model cannot learn is refused."""
+    truth, name = encode_target(table, model.target), model.target.name
+    if model.target.classes and (truth == -2).any():
+        row = int(np.flatnonzero(truth == -2)[0])
+        label = table.column(name)[row].as_py()
+        raise TargetError(
+            f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
+            "Fit it anew without --from."
+        )
+    if any(isinstance(member.coding, LogCoding) for member in model.members) and (truth < 0).any():
+        row = int(np.flatnonzero(truth < 0)[0])
+        raise TargetError(
+            f"{table.source}: '{name}' is {truth[row]:g} in the {row + 1:,}. row with a target, but the "
+            "model learned logarithms, which want 0 or more. Fit it anew without --from."
+        )
+    return truth
+
+
+def _coded_anew(
+    old: TargetCoding,
+    transform: CodingName,
+    truth: NDArray[Any],
+    n_classes: int,
+    weights: NDArray[np.float64] | None,
+) -> TargetCoding:
+    """A coding of the new rows; the factor stays, as no out-of-fold predictions are made here."""
+    factor = old.factor if isinstance(old, LogCoding) else 1.0
+    return fit_coding(truth, n_classes, weights, transform, factor)

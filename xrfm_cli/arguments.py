@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from xrfm_cli.cores import most_threads
-from xrfm_cli.devices import find_device
+from xrfm_cli.options.cores import most_threads
+from xrfm_cli.options.devices import find_device
 from xrfm_cli.tuning.config import LEAST_MEMORY_BYTES, MOST_WHOLE
 
 WHOLE_NUMBERS = {  # the least and the most of each

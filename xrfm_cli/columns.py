@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets.values import is_number, is_text
+from xrfm_cli.datasets.cells.values import is_number, is_text
 
 _NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
 _BOOLEANS = (bool, np.bool_)

@@ -29,7 +29,6 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 
 from xrfm_cli.arguments import check_arguments, check_level, whole
 from xrfm_cli.columns import array_column
-from xrfm_cli.cores import usable_cores
 from xrfm_cli.datasets import (
     SchemaOverrides,
     Table,
@@ -38,12 +37,10 @@ from xrfm_cli.datasets import (
     UnreadColumns,
     infer_schema,
 )
-from xrfm_cli.datasets.errors import InputError, OptionError
-from xrfm_cli.datasets.kinds import Kind
-from xrfm_cli.datasets.schema import ColumnSchema
-from xrfm_cli.datasets.schema_file import read_schema_file
-from xrfm_cli.devices import find_device
-from xrfm_cli.durations import parse_duration
+from xrfm_cli.datasets.schema.columns import ColumnSchema
+from xrfm_cli.datasets.schema.kinds import Kind
+from xrfm_cli.datasets.schema.schema_file import read_schema_file
+from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.frames import (
     ColumnLike,
     TableLike,
@@ -56,12 +53,15 @@ from xrfm_cli.frames import (
     training_table,
 )
 from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.options.cores import usable_cores
+from xrfm_cli.options.devices import find_device
+from xrfm_cli.options.durations import parse_duration
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import FitConfig, PresetName
 from xrfm_cli.tuning.fit import fit_model
-from xrfm_cli.tuning.model import FittedModel, Prediction
-from xrfm_cli.tuning.storage import load_model, model_from_bytes, model_to_bytes, save_model
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
+from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
 
 IN_PYTHON = {
     "give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd,": "convert it with pandas.to_datetime,",

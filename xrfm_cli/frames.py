@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, assert_all_finite, ch
 
 from xrfm_cli.columns import array_column, series_column, without_mask
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.plain_types import plain_array, plain_columns
+from xrfm_cli.datasets.cells.plain_types import plain_array, plain_columns
 
 
 class ArrowStream(Protocol):

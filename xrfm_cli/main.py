@@ -22,12 +22,12 @@ from typing import Any
 
 import typer
 
-from xrfm_cli.commands import streams
-from xrfm_cli.commands.clock import process_start
-from xrfm_cli.commands.config import YES
+from xrfm_cli.clock import process_start
 from xrfm_cli.commands.registry import KNOWN, build_app
-from xrfm_cli.datasets.errors import InputError, did_you_mean
-from xrfm_cli.datasets.printable import printable
+from xrfm_cli.errors import InputError, did_you_mean
+from xrfm_cli.options.config import YES
+from xrfm_cli.printable import printable
+from xrfm_cli.terminal import streams
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from xrfm_cli.commands.config import gather, misspelt_variables, resolve
 from xrfm_cli.commands.registry import COMMANDS, KNOWN
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
+from xrfm_cli.options.config import gather, misspelt_variables, resolve
 
 
 def values(

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import torch
 
-from xrfm_cli import cores
-from xrfm_cli.cores import cpu_quota, usable_cores
+from xrfm_cli.options import cores
+from xrfm_cli.options.cores import cpu_quota, usable_cores
 
 V1, V2 = "3:cpuset:/\n2:cpu,cpuacct:/{0}\n1:memory:/elsewhere\n", "0::/{0}\n"
 

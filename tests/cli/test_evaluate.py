@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import TINY, houses
-from xrfm_cli.commands.promises import Promise, promises_of
+from xrfm_cli.terminal.promises import Promise, promises_of
 from xrfm_cli.tuning import load_model, save_model
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.tuning.model.storage import load_model
 
 TINY = ("--trials", "1", "--folds", "2", "--preset", "quick", "--device", "cpu")
 NAMES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import TINY, Command, Outcome
-from xrfm_cli.datasets.printable import printable
+from xrfm_cli.printable import printable
 
 ESCAPES = {
     "colour": "\x1b[31mred\x1b[0m",

@@ -12,7 +12,7 @@ from subprocess import Popen
 import pytest
 
 from tests.processes import XRFM, started
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.tuning.model.storage import load_model
 
 ENDLESS = ("--trials", "100000", "--time-limit", "5m")  # the limit, for where nobody is left to end it
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from xrfm_cli.commands import outputs
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.streaming import ahead, in_blocks
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from xrfm_cli.commands import parsing
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.durations import parse_duration
+from xrfm_cli.errors import OptionError
+from xrfm_cli.options import parsing
+from xrfm_cli.options.durations import parse_duration
 
 
 @pytest.mark.parametrize(

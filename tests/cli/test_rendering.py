@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from xrfm_cli.commands import rendering
-from xrfm_cli.commands.rendering import Renderer
-from xrfm_cli.commands.tables import bar, importances_table, number, scores_table
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.events import Event
+from xrfm_cli.terminal import rendering
+from xrfm_cli.terminal.rendering import Renderer
+from xrfm_cli.terminal.tables import bar, importances_table, number, scores_table
 
 
 class Terminal(io.StringIO):

@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.test_interrupts import ENDLESS, start
 from tests.processes import KILLED
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.tuning.model.storage import load_model
 
 Command = Callable[..., Any]
 FIT = ("fit", "train.csv", "--target", "price", "--trials", "8", "--folds", "2", "--device", "cpu")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import TINY
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.tuning.model.storage import load_model
 
 Command = Callable[..., Any]
 ROWS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.processes import run_process
-from xrfm_cli.commands.shell_words import shell_line
+from xrfm_cli.options.shell_words import shell_line
 
 WORDS = ["plain", "two words", "it's", "$HOME", "a&b", "(x)", "%PATH%", "größe.csv", "*"]
 

@@ -17,9 +17,9 @@ import pytest
 
 from tests.cli.conftest import TINY, Outcome
 from tests.processes import KILLED, run_process, run_python, started
-from xrfm_cli.commands import streams
-from xrfm_cli.commands.streams import GuardedStream
-from xrfm_cli.datasets import windows_names
+from xrfm_cli import windows_names
+from xrfm_cli.terminal import streams
+from xrfm_cli.terminal.streams import GuardedStream
 
 HERE = Path(__file__).parents[1] / "windows_like.py"
 FIT = ("fit", "train.csv", "--target", "price", "--drop", "sold", *TINY)

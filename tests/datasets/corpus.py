@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from xrfm_cli.datasets import ReadOptions, Table, infer_schema, read_table
-from xrfm_cli.datasets.dates import moment_values
-from xrfm_cli.datasets.errors import InputError
-from xrfm_cli.datasets.values import number_values, tidy_text
+from xrfm_cli.datasets.cells.dates import moment_values
+from xrfm_cli.datasets.cells.values import number_values, tidy_text
+from xrfm_cli.errors import InputError
 
 Verdict = Literal["right", "refused", "wrong"]
 Row = tuple[str, ...]

@@ -20,12 +20,12 @@ from xrfm_cli.datasets import (
     infer_schema,
     read_table,
 )
-from xrfm_cli.datasets.dates import moment_values
-from xrfm_cli.datasets.durations import duration_seconds
-from xrfm_cli.datasets.errors import SchemaError
-from xrfm_cli.datasets.plain_types import is_readable, plain_columns
-from xrfm_cli.datasets.schema import TableSchema
-from xrfm_cli.datasets.values import level_values, number_values
+from xrfm_cli.datasets.cells.dates import moment_values
+from xrfm_cli.datasets.cells.durations import duration_seconds
+from xrfm_cli.datasets.cells.plain_types import is_readable, plain_columns
+from xrfm_cli.datasets.cells.values import level_values, number_values
+from xrfm_cli.datasets.schema.columns import TableSchema
+from xrfm_cli.errors import SchemaError
 
 ROWS = 48  # enough for kinds to be told, and each value occurs often
 

@@ -9,7 +9,7 @@ import pytest
 from tests.datasets import faults
 from tests.datasets.corpus import Fault, can_render, judge, pairs, polluted
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.errors import FileReadError
 
 SETTLED = [fault for fault in faults.FAULTS if fault.settle is not None]
 EVERY = 41  # pairs between two that are tested here; benchmarks/polluted_files.py reads them all

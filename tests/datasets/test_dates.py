@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from xrfm_cli.datasets.date_guesses import guess_format
-from xrfm_cli.datasets.dates import DateFormat, moment_values, parse_moments
-from xrfm_cli.datasets.kinds import decide_kind
+from xrfm_cli.datasets.cells.dates import DateFormat, moment_values, parse_moments
+from xrfm_cli.datasets.schema.date_guesses import guess_format
+from xrfm_cli.datasets.schema.kinds import decide_kind
 
 READABLE: list[tuple[DateFormat, str, str]] = [
     ("iso", "2014-10-13", "2014-10-13T00:00:00"),

@@ -25,8 +25,8 @@ from xrfm_cli.datasets import (
     read_table,
     sample_path,
 )
-from xrfm_cli.datasets.errors import OptionError, SchemaError
-from xrfm_cli.datasets.numeric import share_between
+from xrfm_cli.datasets.encoders.numeric import share_between
+from xrfm_cli.errors import OptionError, SchemaError
 
 CONFIGS = [
     EncodingConfig(),

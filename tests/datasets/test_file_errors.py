@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError, InputError, OptionError, SchemaError
+from xrfm_cli.errors import FileReadError, InputError, OptionError, SchemaError
 
 Make = Callable[[Path], object]
 LINES = b"a,b\n" + b"1,x\n" * 5000

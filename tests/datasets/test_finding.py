@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import infer_schema, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError, SchemaError
-from xrfm_cli.datasets.events import Event
-from xrfm_cli.datasets.finding import _split_pattern, find_files
+from xrfm_cli.datasets.files.finding import _split_pattern, find_files
+from xrfm_cli.errors import FileReadError, SchemaError
+from xrfm_cli.events import Event
 
 
 def put(root: Path, *names: str, value: int = 1) -> Path:

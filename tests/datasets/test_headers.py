@@ -10,7 +10,7 @@ import pytest
 
 from xrfm_cli.datasets import Table, read_table
 from xrfm_cli.datasets.column_names import find_name
-from xrfm_cli.datasets.errors import FileReadError, SchemaError
+from xrfm_cli.errors import FileReadError, SchemaError
 
 HUES, CAPS, SMELLS = ("red", "blue", "green"), ("x", "b", "s"), ("n", "p")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from xrfm_cli.datasets.kinds import decide_kind
-from xrfm_cli.datasets.values import number_values
+from xrfm_cli.datasets.cells.values import number_values
+from xrfm_cli.datasets.schema.kinds import decide_kind
 
 MANY_NAMES: list[str | None] = [f"{place:04d}-QXZ" for place in range(60)]
 SENTENCES: list[str | None] = [

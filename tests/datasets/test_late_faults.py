@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.errors import FileReadError
 
 N = 120_000
 BODY = "1.5,Graz,7\n" * N

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, SchemaOverrides, infer_schema, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError, SchemaError
+from xrfm_cli.errors import FileReadError, SchemaError
 
 DAY, LAST = dt.date(2024, 1, 2), dt.datetime(9999, 12, 31)
 NOON, UTC_NOON = dt.datetime(2024, 1, 2, 12), dt.datetime(2024, 1, 2, 12, tzinfo=dt.UTC)

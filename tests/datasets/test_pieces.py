@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xrfm_cli.datasets.pieces import (
+from xrfm_cli.datasets.encoders.piecewise_linear import (
     PIECES,
     SMALLEST_SPREAD,
     PiecewiseEncoder,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.errors import FileReadError
 
 QUOTED = "size,what,y\n" + "".join(f'{i},"table, {i}",{i % 4}\n' for i in range(30))
 PLAIN = "size,what,y\n" + "".join(f"{i},table,{i % 4}\n" for i in range(30))

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError, OptionError, SchemaError
+from xrfm_cli.errors import FileReadError, OptionError, SchemaError
 
 ROWS = [("Wien", "1.5", "yes"), ("São Paulo", "2", ""), ('say "hi", now', "-3.25", "no")]
 NAMES = ["city", "size", "answer"]

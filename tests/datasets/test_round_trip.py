@@ -28,7 +28,7 @@ from xrfm_cli.datasets import (
     read_table,
     sample_path,
 )
-from xrfm_cli.datasets.errors import SchemaError
+from xrfm_cli.errors import SchemaError
 
 TEXT = st.text(
     alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12

@@ -24,7 +24,7 @@ from xrfm_cli.datasets import (
     sample_path,
     typed_table,
 )
-from xrfm_cli.datasets.errors import SchemaError
+from xrfm_cli.errors import SchemaError
 
 CELLS = {
     "age": ["41", "29", "?", "35"],

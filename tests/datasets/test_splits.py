@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrfm_cli.datasets import make_folds, make_holdout
-from xrfm_cli.datasets.errors import OptionError, SchemaError
+from xrfm_cli.errors import OptionError, SchemaError
 
 
 @st.composite

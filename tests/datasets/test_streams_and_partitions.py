@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import SchemaOverrides, Table, check_columns, infer_schema, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError, SchemaError
+from xrfm_cli.errors import FileReadError, SchemaError
 
 LINES = b"a;b\n" + b"1,5;x\n2,25;y\n" * 40_000
 

@@ -16,7 +16,7 @@ from xrfm_cli.datasets import (
     encode_target,
     infer_target,
 )
-from xrfm_cli.datasets.errors import TargetError
+from xrfm_cli.errors import TargetError
 
 
 def make_table(values: Any) -> Table:

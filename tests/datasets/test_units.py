@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, infer_schema, read_chunks, read_table
-from xrfm_cli.datasets.errors import FileReadError
-from xrfm_cli.datasets.units import units_of
-from xrfm_cli.datasets.values import number_values
+from xrfm_cli.datasets.cells.units import units_of
+from xrfm_cli.datasets.cells.values import number_values
+from xrfm_cli.errors import FileReadError
 
 NUMBERS: dict[str, tuple[list[str], list[float], str]] = {
     "brackets": (["(1,200.50)", "350", "(35)"], [-1200.5, 350, -35], "accounting"),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import started
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.whole_files import open_whole, write_whole
+from xrfm_cli.errors import OptionError
+from xrfm_cli.files import open_whole, write_whole
 
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 
@@ -109,7 +109,7 @@ def test_names_may_be_as_long_as_the_system_allows(name: str, tmp_path: Path) ->
 WRITER = """
 import sys
 from pathlib import Path
-from xrfm_cli.datasets.whole_files import open_whole
+from xrfm_cli.files import open_whole
 with open_whole(Path("out.csv")) as stream:
     stream.write(b"half")
     stream.flush()

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from xrfm_cli.datasets import SchemaOverrides, Table, fit_encoder, infer_schema, infer_target, read_table
-from xrfm_cli.datasets.encoders import EncodingConfig
-from xrfm_cli.datasets.errors import SchemaError
+from xrfm_cli.datasets.cells.words import find_words, word_levels
+from xrfm_cli.datasets.encoders.table_encoder import EncodingConfig
+from xrfm_cli.datasets.encoders.typed_rows import typed_table
 from xrfm_cli.datasets.joining import concatenate_tables
-from xrfm_cli.datasets.typing_columns import typed_table
-from xrfm_cli.datasets.weights import read_groups
-from xrfm_cli.datasets.words import find_words, word_levels
+from xrfm_cli.datasets.schema.roles import read_groups
+from xrfm_cli.errors import SchemaError
 
 CELLS = ["NA", "", "nan", "a", "a ", "1.1", "1.10", "01", "1", "True", "true", None]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from xrfm_cli.datasets import ReadOptions, read_table
-from xrfm_cli.datasets.encodings import SAMPLE_BYTES
-from xrfm_cli.datasets.errors import FileReadError
+from xrfm_cli.datasets.text.encodings import SAMPLE_BYTES
+from xrfm_cli.errors import FileReadError
 
 ROWS = [f"{number},{number * 2 % 7},é" for number in range(60)]
 

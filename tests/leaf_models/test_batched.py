@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.leaf_variants import KERNEL_VARIANTS, categories, generator, sample
-from xrfm_cli.datasets.errors import InputError, NumericalError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import InputError, NumericalError
+from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafConfig, LeafRows, RFMLeaf, iterate_leaf, iterate_leaves, leaves
 from xrfm_cli.leaf_models.batched import iterate_batch
 from xrfm_cli.leaf_models.batched_solver import solve_ridges

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.leaf_variants import KERNEL_VARIANTS, assert_same_bits, generator, sample
-from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf
 
 each_variant = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.leaf_variants import VARIANTS
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import LeafConfig
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tests import oracles
 from tests.leaf_variants import LINEAR_VARIANTS, assert_same_bits, generator, sample
-from xrfm_cli.datasets.errors import InputError, ModelFileError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import InputError, ModelFileError
+from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafConfig, LinearLeaf, fit_leaf, iterate_leaf, leaf_from_state
 from xrfm_cli.trees import TreeConfig, TreeModel, fit_tree, read_model_file, write_model_file
 from xrfm_cli.trees.mean_gradients import segment_change

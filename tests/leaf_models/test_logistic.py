@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests import oracles
 from tests.leaf_variants import KERNEL_VARIANTS, assert_same_bits, generator, numbers, oracle_kernel, sample
-from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, RFMLeaf, fit_leaf, iterate_leaf, leaf_from_state
 from xrfm_cli.leaf_models.fixed_metric import FixedMetric
 from xrfm_cli.leaf_models.logistic import ENOUGH, Ridged, solve_logistic

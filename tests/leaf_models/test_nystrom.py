@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.leaf_variants import assert_same_bits, generator, sample
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import OptionError
+from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafConfig, NormKernel, RFMLeaf, SumPowerKernel, fit_leaf, iterate_leaf
 from xrfm_cli.leaf_models.coordinates import prepare_centers
 from xrfm_cli.leaf_models.nystrom import solve_nystrom

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tests import oracles
 from tests.leaf_variants import KERNEL_VARIANTS, categories, generator, numbers, oracle_kernel, sample
-from xrfm_cli.datasets.errors import InputError, NumericalError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import InputError, NumericalError
+from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
 from xrfm_cli.leaf_models.steps import nystrom_bytes
 

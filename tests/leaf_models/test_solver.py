@@ -10,7 +10,7 @@ import torch
 
 from tests import oracles
 from tests.leaf_variants import generator, sample
-from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig, NormKernel, fit_leaf, solve_ridge
 from xrfm_cli.leaf_models.solver import OUTER, PANEL, factorise_
 

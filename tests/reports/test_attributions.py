@@ -8,9 +8,9 @@ import pytest
 
 from tests.reports.conftest import Case, fit_case, noise
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.errors import OptionError, SchemaError
+from xrfm_cli.errors import OptionError, SchemaError
 from xrfm_cli.reports import attribute_rows
-from xrfm_cli.tuning.coding import LogCoding, ValueCoding
+from xrfm_cli.tuning.scoring.target_transforms import LogCoding, ValueCoding
 
 CASES = ["linear", "ensemble", "logarithms", "two_classes", "three_classes", "leaves"]
 

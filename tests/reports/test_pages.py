@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.reports.conftest import HOSTILE, Case, fit_case, noise
-from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.errors import InputError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.reports import (
     explain_document,

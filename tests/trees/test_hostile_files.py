@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from xrfm_cli.datasets.errors import ModelFileError
+from xrfm_cli.errors import ModelFileError
 from xrfm_cli.trees import read_model_file, write_model_file
 
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"

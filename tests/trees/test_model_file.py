@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.leaf_variants import generator, sample
-from xrfm_cli.datasets.errors import InputError, ModelFileError
+from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.trees import TreeConfig, TreeModel, fit_tree, read_model_file, write_model_file
 
 MANIFEST: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
 

@@ -19,8 +19,8 @@ from xrfm_cli.datasets import (
     sample_path,
 )
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
-from xrfm_cli.tuning.optuna_study import StudyPlace
-from xrfm_cli.tuning.record import Record
+from xrfm_cli.tuning.search.checkpoint import Record
+from xrfm_cli.tuning.search.sampler import StudyPlace
 
 Columns = Mapping[str, Any]
 CLASS_NAMES = np.array(["blue", "green", "red"])

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
-from xrfm_cli.datasets.events import Event, OnEvent
-from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, record, trials
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.steps import Fitted, Step, take_step
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search import checkpoint as record
+from xrfm_cli.tuning.search import trial_records as trials
+from xrfm_cli.tuning.search.run_step import Fitted, Step, take_step
 
 PINNED = {"iterations": 0}
 
@@ -151,7 +153,7 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
     clock = Ticks(5.0)
     late = delay(clock, "fitting the chosen models", 200.0)
     options: dict[str, Any] = {"folds": 2, "pinned": PINNED | {"kernel": "norm"} | pinned}
-    model = fit(law(1_200), time_limit_s=200.0, clock=clock, on_event=late, **options)
+    model = fit(law(2_400), time_limit_s=200.0, clock=clock, on_event=late, **options)
     (member,) = model.members
     judged = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
     told = [f["message"] for f in model.report.fallbacks if "in the final fit" in f["message"]]
@@ -159,7 +161,7 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
         assert (told, len(member.tree.leaves)) == ([], 1)
         return
     assert judged[member.trial] == 12_500
-    assert member.params["leaf_size"] < 1_200
+    assert member.params["leaf_size"] < 2_400
     assert told == [
         f"the time limit left room for leaves of at most {member.params['leaf_size']:,} rows in the final fit"
     ]

@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.special import softmax
 
 from tests.tuning.tables import same_bits
-from xrfm_cli.tuning.calibration import (
+from xrfm_cli.tuning.scoring.calibration import (
     MOST_CELLS,
     MOST_OFFSETS,
     ODDS_FLOOR,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import same_bits
-from xrfm_cli.tuning.coding import (
+from xrfm_cli.tuning.scoring.target_transforms import (
     ClassCoding,
     LogCoding,
     LogitCoding,

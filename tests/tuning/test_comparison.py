@@ -11,9 +11,9 @@ from sklearn import metrics as skm
 from tests.tuning.tables import described, fit, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.tuning import FitConfig
-from xrfm_cli.tuning.metrics import METRICS
-from xrfm_cli.tuning.prepare import prepare_problem
-from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.scoring.metrics import METRICS
 
 RNG = np.random.default_rng(0)
 HITS = ("accuracy", "balanced_accuracy", "f1")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from xrfm_cli.tuning.cost import (
+from xrfm_cli.tuning.search.cost import (
     FACTORISATION_SHARE,
     GRADIENT_PAIRS,
     SAFETY,

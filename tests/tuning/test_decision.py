@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics as skm
 
-from xrfm_cli.tuning.decision import (
+from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
+from xrfm_cli.tuning.scoring.thresholds import (
     MOST_PROBABLE,
     Decision,
     choose_decision,
     confusion_matrix,
 )
-from xrfm_cli.tuning.metrics import METRICS, compute_metric
 
 Array = NDArray[np.float64]
 DECIDED = [name for name, metric in METRICS.items() if metric.is_decided]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.tuning.tables import answers, fit, law, same_bits, table_of, task_table
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.events import Event
 from xrfm_cli.tuning import save_model
 
 PROBE = table_of(law(30, seed=8))

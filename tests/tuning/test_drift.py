@@ -14,10 +14,10 @@ import pytest
 
 from tests.tuning.tables import task_table
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema
-from xrfm_cli.datasets.errors import ModelFileError
+from xrfm_cli.errors import ModelFileError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
-from xrfm_cli.tuning.drift import (
+from xrfm_cli.tuning.model.drift import (
     add_observed,
     column_drifts,
     nothing_observed,
@@ -25,7 +25,7 @@ from xrfm_cli.tuning.drift import (
     stability_parts,
     values_out_of_range,
 )
-from xrfm_cli.tuning.profile import ColumnProfile, profile_table
+from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 
 
 def people(n: int, *, seed: int = 0, shift: float = 0.0) -> Table:

@@ -10,7 +10,7 @@ import torch
 
 from tests.tuning.tables import answers, as_text, fit, law, one_line, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
-from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.errors import InputError
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
 
 

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from tests.tuning.tables import task_table
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
-from xrfm_cli.datasets.events import ignore_event
+from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.cost import CostModel
-from xrfm_cli.tuning.ensemble import choose_pool, greedy_weights, rounded
-from xrfm_cli.tuning.evaluation import Judgement
-from xrfm_cli.tuning.finish import Finished, finish_ensemble
-from xrfm_cli.tuning.prepare import prepare_problem
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.space import Candidate
-from xrfm_cli.tuning.trials import SearchResult
+from xrfm_cli.tuning.ensemble.final_fit import Finished, finish_ensemble
+from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights, rounded
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.search.cost import CostModel
+from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.trial import Judgement
+from xrfm_cli.tuning.search.trial_records import SearchResult
 
 
 def weights_of(predictions: list[list[float]], truth: list[float], **options: int) -> list[float]:

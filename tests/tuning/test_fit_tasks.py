@@ -12,11 +12,11 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from tests.tuning.tables import answers, fit, law, noise_table, sample, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides, encode_target
-from xrfm_cli.datasets.errors import OptionError, XRFMError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import OptionError, XRFMError
+from xrfm_cli.events import Event
 from xrfm_cli.tuning import METRICS, FittedModel, default_metric, evaluate_metrics
-from xrfm_cli.tuning.decision import MOST_PROBABLE
-from xrfm_cli.tuning.plan import make_plan
+from xrfm_cli.tuning.problem.validation_plan import make_plan
+from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE
 
 
 def test_a_bent_law_is_learned_far_better_than_by_the_baselines(task: str, model: FittedModel) -> None:

@@ -10,8 +10,12 @@ import optuna
 import pytest
 
 from tests.tuning.tables import fit, law
-from xrfm_cli.datasets.events import Event
-from xrfm_cli.tuning.importances import best_trials, hyperparameter_importances, tell_importances
+from xrfm_cli.events import Event
+from xrfm_cli.tuning.search.hyperparameter_importances import (
+    best_trials,
+    hyperparameter_importances,
+    tell_importances,
+)
 
 BASE = {
     "kernel": "norm",

@@ -13,14 +13,15 @@ import torch
 
 from tests.tuning.tables import answers, described, fit, law, one_line, same_bits, table_of
 from xrfm_cli.datasets import SchemaOverrides, Table
-from xrfm_cli.datasets.errors import ModelFileError, NumericalError, OptionError, SchemaError, XRFMError
-from xrfm_cli.datasets.events import Event, ignore_event
+from xrfm_cli.errors import ModelFileError, NumericalError, OptionError, SchemaError, XRFMError
+from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.trees import read_model_file, write_model_file
-from xrfm_cli.tuning import FitConfig, FittedModel, load_model, refit_model, save_model, spread
-from xrfm_cli.tuning.intervals import Intervals, weighted_order
-from xrfm_cli.tuning.plan import Fold, Plan
-from xrfm_cli.tuning.prepare import prepare_problem
-from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning import FitConfig, FittedModel, load_model, refit_model, save_model
+from xrfm_cli.tuning.ensemble import error_scale as spread
+from xrfm_cli.tuning.model.intervals import Intervals, weighted_order
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.validation_plan import Fold, Plan
 
 PINNED = {"numeric_transform": "standard", "iterations": 1}
 

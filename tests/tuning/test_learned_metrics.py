@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xrfm_cli.tuning.refit import align_metric, average_metrics
+from xrfm_cli.tuning.ensemble.final_tree import align_metric, average_metrics
 
 
 def full(*diagonal: float) -> torch.Tensor:

@@ -10,16 +10,17 @@ import pytest
 
 from tests.tuning.tables import Ticks, described, fit, law, table_of
 from xrfm_cli.datasets import Table, TypedRows
-from xrfm_cli.datasets.events import Event, ignore_event
 from xrfm_cli.datasets.table import SchemaError
+from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.tuning import FitConfig
-from xrfm_cli.tuning.baselines import score_baselines
 from xrfm_cli.tuning.limits import fold_in_time
-from xrfm_cli.tuning.plan import make_plan
-from xrfm_cli.tuning.prepare import make_space, prepare_problem
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.steps import Step, take_step
-from xrfm_cli.tuning.trials import COLUMN_REPORT_S, REPORT_S, SearchResult
+from xrfm_cli.tuning.problem.baselines import score_baselines
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.validation_plan import make_plan
+from xrfm_cli.tuning.search.ranges import make_space
+from xrfm_cli.tuning.search.run_step import Step, take_step
+from xrfm_cli.tuning.search.trial_records import COLUMN_REPORT_S, REPORT_S, SearchResult
 
 
 def problem_of(config: FitConfig) -> Problem:

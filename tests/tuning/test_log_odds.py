@@ -9,14 +9,14 @@ import pytest
 
 from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of, task_table
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.reports import attribute_rows
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
-from xrfm_cli.tuning.calibration import ODDS_FLOOR, SCORE_FLOOR
-from xrfm_cli.tuning.coding import ClassCoding, LogitCoding
-from xrfm_cli.tuning.cost import fit_size
-from xrfm_cli.tuning.space import Candidate
+from xrfm_cli.tuning.scoring.calibration import ODDS_FLOOR, SCORE_FLOOR
+from xrfm_cli.tuning.scoring.target_transforms import ClassCoding, LogitCoding
+from xrfm_cli.tuning.search.cost import fit_size
+from xrfm_cli.tuning.search.space import Candidate
 
 PINNED = {"loss": "logistic", "iterations": 1}
 

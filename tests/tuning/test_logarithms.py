@@ -19,12 +19,13 @@ from tests.tuning.tables import (
     task_table,
 )
 from xrfm_cli.datasets import EncodingConfig, SchemaOverrides
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.tuning import FitConfig
-from xrfm_cli.tuning.coding import LogCoding
-from xrfm_cli.tuning.logarithms import mean_factor, suits_log
-from xrfm_cli.tuning.prepare import make_space, prepare_problem
-from xrfm_cli.tuning.problem import Problem
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.scoring.log_target import mean_factor, suits_log
+from xrfm_cli.tuning.scoring.target_transforms import LogCoding
+from xrfm_cli.tuning.search.ranges import make_space
 
 LOG = {"target_transform": "log"}
 RNG = np.random.default_rng(5)

@@ -9,10 +9,10 @@ import pytest
 from sklearn import metrics as skm
 
 from xrfm_cli.datasets import TargetSchema
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.tuning import METRICS, default_metric, evaluate_metrics, find_metric
-from xrfm_cli.tuning.decision import Decision
-from xrfm_cli.tuning.metrics import compute_metric
+from xrfm_cli.tuning.scoring.metrics import compute_metric
+from xrfm_cli.tuning.scoring.thresholds import Decision
 
 GENERATOR = np.random.default_rng(3)
 N = 60

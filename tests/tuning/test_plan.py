@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrfm_cli.datasets import TargetSchema
-from xrfm_cli.tuning.plan import (
+from xrfm_cli.tuning.problem.setup import (
+    CELLS_A_SECOND,
+    LEAST_ROWS,
+    MANY_CLASSES,
+    ROWS_OF_A_CLASS,
+    draw_training_rows,
+    room_for_rows,
+)
+from xrfm_cli.tuning.problem.validation_plan import (
     CROSS_VALIDATION_ROWS,
     HOLDOUT_SHARE,
     MAX_HOLDOUT_ROWS,
@@ -21,14 +29,6 @@ from xrfm_cli.tuning.plan import (
     STAGE_SIZES,
     Plan,
     make_plan,
-)
-from xrfm_cli.tuning.prepare import (
-    CELLS_A_SECOND,
-    LEAST_ROWS,
-    MANY_CLASSES,
-    ROWS_OF_A_CLASS,
-    draw_training_rows,
-    room_for_rows,
 )
 
 LARGE = CROSS_VALIDATION_ROWS + 1

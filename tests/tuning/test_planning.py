@@ -9,7 +9,7 @@ import pytest
 
 from tests.tuning.tables import described, fit, law, noise_table, table_of
 from xrfm_cli.datasets import SchemaOverrides
-from xrfm_cli.datasets.errors import InputError, OptionError
+from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.tuning import FitConfig, FitPlan, plan_fit
 
 

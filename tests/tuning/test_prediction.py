@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tests.tuning.tables import answers, fit, law, same_bits, sample, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.tuning import FittedModel
-from xrfm_cli.tuning.intervals import Intervals
+from xrfm_cli.tuning.model.intervals import Intervals
 
 
 def check_rows_stand_alone(model: FittedModel, n: int, seed: int = 0) -> None:
@@ -57,7 +57,7 @@ def test_members_of_one_encoder_share_its_blocks(model: FittedModel, monkeypatch
         return device_blocks(x, rows, device)
 
     expected = answers(alone, table)
-    monkeypatch.setattr("xrfm_cli.tuning.model.device_blocks", blocks)
+    monkeypatch.setattr("xrfm_cli.tuning.model.fitted_model.device_blocks", blocks)
     assert same_bits(answers(twice, table), expected)
     assert sent == [2_500]
 

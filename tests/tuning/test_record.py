@@ -13,17 +13,19 @@ import torch
 
 from tests.tuning.tables import Ticks, fit, law, same_bits, task_table
 from xrfm_cli.datasets import EncodingConfig
-from xrfm_cli.datasets.errors import NumericalError, OptionError
-from xrfm_cli.datasets.events import Event, OnEvent
+from xrfm_cli.errors import NumericalError, OptionError
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning import FittedModel, plan, record, save_model
-from xrfm_cli.tuning.plan import Fold
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.record import Record, Taken, from_bytes, open_record, step_name, to_bytes
-from xrfm_cli.tuning.refinement import Refined
-from xrfm_cli.tuning.space import Candidate
-from xrfm_cli.tuning.steps import REFINEMENT, Fitted, Iterate, Step, take_step
+from xrfm_cli.tuning import FittedModel, save_model
+from xrfm_cli.tuning.problem import validation_plan as plan
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.validation_plan import Fold
+from xrfm_cli.tuning.search import checkpoint as record
+from xrfm_cli.tuning.search.checkpoint import Record, Taken, from_bytes, open_record, step_name, to_bytes
+from xrfm_cli.tuning.search.kernel_refinement import Refined
+from xrfm_cli.tuning.search.run_step import REFINEMENT, Fitted, Iterate, Step, take_step
+from xrfm_cli.tuning.search.space import Candidate
 
 FACTS = {"--seed": 0, "content of DATA": "abc"}
 CANDIDATE = Candidate(tree=TreeConfig(leaf=LeafConfig(bandwidth=1 / 3)), encoding=EncodingConfig())

@@ -13,12 +13,12 @@ import torch
 
 from tests.tuning.tables import fit, noise_table
 from xrfm_cli.datasets import EncodingConfig
-from xrfm_cli.datasets.errors import NumericalError
+from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning.problem import Merit
-from xrfm_cli.tuning.refinement import LIMITS, MOST_TRIES, can_refine, refine
-from xrfm_cli.tuning.space import Candidate
+from xrfm_cli.tuning.problem.learning_problem import Merit
+from xrfm_cli.tuning.search.kernel_refinement import LIMITS, MOST_TRIES, can_refine, refine
+from xrfm_cli.tuning.search.space import Candidate
 
 
 def candidate(**leaf: Any) -> Candidate:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.tuning.tables import answers, fit, law, one_line, same_bits, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
-from xrfm_cli.datasets.errors import InputError, SchemaError, TargetError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import InputError, SchemaError, TargetError
+from xrfm_cli.events import Event
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
-from xrfm_cli.tuning.coding import LogCoding
+from xrfm_cli.tuning.scoring.target_transforms import LogCoding
 
 PROBE = table_of(law(60, seed=8))
 

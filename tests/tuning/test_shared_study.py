@@ -10,10 +10,10 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.events import Event
+from xrfm_cli.errors import OptionError
+from xrfm_cli.events import Event
 from xrfm_cli.tuning import FittedModel
-from xrfm_cli.tuning.optuna_study import StudyPlace
+from xrfm_cli.tuning.search.sampler import StudyPlace
 
 DATA = law(80)
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tests.tuning.tables import fit, law, one_line
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.tuning import FitConfig, hyperparameter_names
-from xrfm_cli.tuning.portfolio import first_candidates
-from xrfm_cli.tuning.space import LEAST_SPLIT_ROWS, Candidate, SearchSpace, check_names
+from xrfm_cli.tuning.search.portfolio import first_candidates
+from xrfm_cli.tuning.search.space import LEAST_SPLIT_ROWS, Candidate, SearchSpace, check_names
 
 SAMPLER = optuna.samplers.RandomSampler
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from tests.tuning.tables import described, law, table_of
-from xrfm_cli.datasets.events import ignore_event
-from xrfm_cli.tuning import FitConfig, evaluation
-from xrfm_cli.tuning.evaluation import MORE_UPDATES, evaluate, starts_afresh, usual_solves
-from xrfm_cli.tuning.prepare import prepare_problem
-from xrfm_cli.tuning.problem import Problem
-from xrfm_cli.tuning.space import Candidate
-from xrfm_cli.tuning.steps import Fitted, Step, path_merit, take_step
+from xrfm_cli.events import ignore_event
+from xrfm_cli.tuning import FitConfig
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.search import trial as evaluation
+from xrfm_cli.tuning.search.run_step import Fitted, Step, path_merit, take_step
+from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.trial import MORE_UPDATES, evaluate, starts_afresh, usual_solves
 
 SIZES = (40, 80, 120)
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from tests.tuning.tables import answers, fit, law, one_line, same_bits, skewed, table_of, task_table
-from xrfm_cli.datasets.errors import ModelFileError, XRFMError
+from xrfm_cli.errors import ModelFileError, XRFMError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, save_model
-from xrfm_cli.tuning.decision import MOST_PROBABLE, Decision
-from xrfm_cli.tuning.intervals import Intervals
+from xrfm_cli.tuning.model.intervals import Intervals
+from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, Decision
 
 PROBE = table_of(law(40, seed=8))
 Contents = tuple[dict[str, Any], dict[str, torch.Tensor]]

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.tuning.tables import answers, as_text, fit, law, same_bits, table_of
 from xrfm_cli.datasets import SchemaOverrides, read_time
-from xrfm_cli.datasets.errors import InputError
+from xrfm_cli.errors import InputError
 from xrfm_cli.tuning import FittedModel
 
 

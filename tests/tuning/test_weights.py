@@ -9,9 +9,9 @@ import pytest
 
 from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
-from xrfm_cli.datasets.errors import SchemaError, TargetError
+from xrfm_cli.errors import SchemaError, TargetError
 from xrfm_cli.tuning import FittedModel
-from xrfm_cli.tuning.plan import make_plan
+from xrfm_cli.tuning.problem.validation_plan import make_plan
 
 WEIGHTED = SchemaOverrides(target="y", weight="w")
 STANDARD = {"numeric_transform": "standard"}  # normal scores are ranks, which count rows

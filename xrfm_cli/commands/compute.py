@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from xrfm_cli.cores import usable_cores
-from xrfm_cli.devices import find_device
+from xrfm_cli.options.cores import usable_cores
+from xrfm_cli.options.devices import find_device
 
 
 def prepare_device(device: str, *, threads: int | None) -> str:

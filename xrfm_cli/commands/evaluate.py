@@ -11,18 +11,18 @@ from rich.text import Text
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.evaluate_view import confusion_view, groups_view
-from xrfm_cli.commands.options import EvaluateOptions
-from xrfm_cli.commands.promises import Promise, promises_of
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.scoring import Group, Scored, find_groups, score_table
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.tables import metrics_table, positive_lines
-from xrfm_cli.commands.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.datasets import Repair, drop_rows_without_target
-from xrfm_cli.datasets.errors import TargetError
+from xrfm_cli.errors import TargetError
+from xrfm_cli.options.declarations import EvaluateOptions
+from xrfm_cli.options.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.reports.documents import plain
-from xrfm_cli.tuning.report import FitReport
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.terminal.promises import Promise, promises_of
+from xrfm_cli.terminal.tables import metrics_table, positive_lines
+from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: EvaluateOptions, session: Session) -> int:

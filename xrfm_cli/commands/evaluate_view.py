@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from xrfm_cli.commands.scoring import Group
-from xrfm_cli.commands.tables import Grid, grid, heading, number, shortened
 from xrfm_cli.datasets import TargetSchema
+from xrfm_cli.terminal.tables import Grid, grid, heading, number, shortened
 
 MOST_CLASSES = 6  # that stand side by side in 80 columns; of more, the pairs that are confused most are shown
 MOST_PAIRS = 10

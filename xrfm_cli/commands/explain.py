@@ -10,16 +10,16 @@ import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.options import ExplainOptions
 from xrfm_cli.commands.outputs import check_ending, open_output
 from xrfm_cli.commands.places import explain_paths
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.errors import OptionError
+from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: ExplainOptions, session: Session) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from xrfm_cli.commands.tables import Grid, grid, heading, importances_table, number, shortened
+from xrfm_cli.terminal.tables import Grid, grid, heading, importances_table, number, shortened
 
 MOST_DIRECTIONS = 3
 MOST_PAIRS = 5

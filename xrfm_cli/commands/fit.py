@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
 from xrfm_cli.commands.places import record_folder, report_paths
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import resumable, shared_place
-from xrfm_cli.commands.schema_file import write_schema_file
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
-from xrfm_cli.datasets.errors import InputError, OptionError
-from xrfm_cli.datasets.schema_file import read_schema_file
+from xrfm_cli.datasets.schema.schema_file import read_schema_file
+from xrfm_cli.errors import InputError, OptionError
+from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.options.schema_file import write_schema_file
+from xrfm_cli.options.settings import Setting
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.dry_run import plan_fit
 from xrfm_cli.tuning.fit import fit_model
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.planning import plan_fit
-from xrfm_cli.tuning.renewal import refit_model
-from xrfm_cli.tuning.storage import load_model, save_model
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.storage import load_model, save_model
+from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
 

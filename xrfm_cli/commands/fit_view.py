@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
-from xrfm_cli.commands import streams
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.shell_words import shell_line
-from xrfm_cli.commands.tables import (
+from xrfm_cli.datasets import TableSchema, TargetSchema
+from xrfm_cli.options.shell_words import shell_line
+from xrfm_cli.printable import printable
+from xrfm_cli.terminal import streams
+from xrfm_cli.terminal.tables import (
     columns_table,
     facts_table,
     heading,
@@ -20,10 +22,8 @@ from xrfm_cli.commands.tables import (
     positive_lines,
     scores_table,
 )
-from xrfm_cli.datasets import TableSchema, TargetSchema
-from xrfm_cli.datasets.printable import printable
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.planning import FitPlan
+from xrfm_cli.tuning.dry_run import FitPlan
+from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from xrfm_cli.commands.options import InfoOptions
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.tables import columns_table, facts_table, heading, number
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.options.declarations import InfoOptions
+from xrfm_cli.terminal.tables import columns_table, facts_table, heading, number
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.storage import load_model
 
 KEEPS_ROWS = (
     "A kernel machine keeps training rows as its centers, in encoded form: "

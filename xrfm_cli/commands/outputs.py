@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xrfm_cli.commands import streams
-from xrfm_cli.datasets.arrow_files import ARROW_ENDINGS
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.plain_types import is_readable
-from xrfm_cli.datasets.spellings import as_text
-from xrfm_cli.datasets.whole_files import open_whole, utf8
+from xrfm_cli.datasets.cells.plain_types import is_readable
+from xrfm_cli.datasets.cells.spellings import as_text
+from xrfm_cli.datasets.files.arrow_files import ARROW_ENDINGS
+from xrfm_cli.errors import OptionError
+from xrfm_cli.files import open_whole, utf8
+from xrfm_cli.terminal import streams
 
 GROUP_BLOCKS = 8  # of a row group
 QUOTED = r'[",\r\n]'

@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from xrfm_cli.commands.options import CommonOptions
 from xrfm_cli.commands.places import Read, Written, check_names, find_reads, find_writes
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.rejects import ENDING as REJECTS_ENDING
-from xrfm_cli.datasets.streams import STANDARD_INPUT
-from xrfm_cli.datasets.whole_files import replaced_file
+from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
+from xrfm_cli.datasets.files.streams import STANDARD_INPUT
+from xrfm_cli.errors import OptionError
+from xrfm_cli.files import replaced_file
+from xrfm_cli.options.declarations import CommonOptions
 
 Identity = tuple[int, int] | str | None
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrfm_cli.commands.fit_options import FitOptions
-from xrfm_cli.commands.options import CommonOptions, ExplainOptions, ReadingOptions
-from xrfm_cli.commands.settings import Setting, settings_of
-from xrfm_cli.datasets.errors import InputError, OptionError
+from xrfm_cli.datasets.files.rejects import rejects_path
 from xrfm_cli.datasets.readers import find_files
-from xrfm_cli.datasets.rejects import rejects_path
-from xrfm_cli.datasets.windows_names import why_no_file
+from xrfm_cli.errors import InputError, OptionError
+from xrfm_cli.options.declarations import CommonOptions, ExplainOptions, ReadingOptions
+from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.options.settings import Setting, settings_of
+from xrfm_cli.windows_names import why_no_file
 
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
 INPUTS = {"from_model": "the model of --from", "config": "the file of --config"}

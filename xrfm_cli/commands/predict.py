@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.options import PredictOptions
 from xrfm_cli.commands.outputs import check_ending, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.commands.watch import Watch
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.tuning.model import FittedModel, Prediction
-from xrfm_cli.tuning.storage import load_model
+from xrfm_cli.errors import OptionError
+from xrfm_cli.options.declarations import PredictOptions
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
+from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: PredictOptions, session: Session) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from xrfm_cli.commands.options import ReadingOptions
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
-from xrfm_cli.datasets.errors import SchemaError
-from xrfm_cli.datasets.events import Event
-from xrfm_cli.datasets.streams import is_stream
+from xrfm_cli.datasets.files.streams import is_stream
+from xrfm_cli.errors import SchemaError
+from xrfm_cli.events import Event
+from xrfm_cli.options.declarations import ReadingOptions
 from xrfm_cli.streaming import ahead, in_blocks
 
 

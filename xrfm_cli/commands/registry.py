@@ -14,12 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from xrfm_cli.commands import streams
-from xrfm_cli.commands.config import gather, misspelt_variables, resolve
-from xrfm_cli.commands.config_page import config_page
-from xrfm_cli.commands.fit_options import FitOptions
-from xrfm_cli.commands.help import WIDTH, PlainCommand, PlainGroup
-from xrfm_cli.commands.options import (
+from xrfm_cli.errors import OptionError
+from xrfm_cli.options.config import gather, misspelt_variables, resolve
+from xrfm_cli.options.config_page import config_page
+from xrfm_cli.options.declarations import (
     CommonOptions,
     DemoOptions,
     DoctorOptions,
@@ -29,8 +27,10 @@ from xrfm_cli.commands.options import (
     PredictOptions,
     SampleOptions,
 )
-from xrfm_cli.commands.settings import Setting, settings_of
-from xrfm_cli.datasets.errors import OptionError
+from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.options.help import WIDTH, PlainCommand, PlainGroup
+from xrfm_cli.options.settings import Setting, settings_of
+from xrfm_cli.terminal import streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

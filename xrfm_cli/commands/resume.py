@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from xrfm_cli.commands.fit_options import FitOptions
 from xrfm_cli.commands.places import record_folder
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.settings import Setting
 from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
+from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.options.settings import Setting
 from xrfm_cli.tuning.fit import library_versions
-from xrfm_cli.tuning.optuna_study import StudyPlace
-from xrfm_cli.tuning.record import Record, open_record
+from xrfm_cli.tuning.search.checkpoint import Record, open_record
+from xrfm_cli.tuning.search.sampler import StudyPlace
 
 LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
 MACHINE = {"device", "threads"}  # the device is told by what it stands for

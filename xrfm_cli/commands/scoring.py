@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from xrfm_cli.commands.reading import say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Table, UnreadColumns, encode_target, merge_repairs, read_weights
-from xrfm_cli.datasets.errors import OptionError, TargetError
-from xrfm_cli.datasets.words import word_levels
+from xrfm_cli.datasets.cells.words import word_levels
+from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.streaming import in_blocks
-from xrfm_cli.tuning.metrics import evaluate_metrics
-from xrfm_cli.tuning.model import FittedModel, Prediction
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
+from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
 
 UNSEEN = -2  # encode_target's code of a label that training did not have
 MOST_GROUPS = 1000

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xrfm_cli import __version__
-from xrfm_cli.commands.log_file import open_log
-from xrfm_cli.commands.options import CommonOptions, MachineOptions
-from xrfm_cli.commands.rendering import Renderer
-from xrfm_cli.cores import cpu_quota, usable_cores
+from xrfm_cli.options.cores import cpu_quota, usable_cores
+from xrfm_cli.options.declarations import CommonOptions, MachineOptions
+from xrfm_cli.terminal.log_file import open_log
+from xrfm_cli.terminal.rendering import Renderer
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # How often torch's waiting threads look for work before they sleep. By default they keep the cores busy for

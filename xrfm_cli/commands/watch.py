@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.tables import drift_table, heading
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.errors import OptionError, SchemaError, did_you_mean
-from xrfm_cli.tuning.drift import (
+from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
+from xrfm_cli.terminal.tables import drift_table, heading
+from xrfm_cli.tuning.model.drift import (
     ColumnDrift,
     add_observed,
     column_drifts,
@@ -20,7 +20,7 @@ from xrfm_cli.tuning.drift import (
     observe,
     values_out_of_range,
 )
-from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 MOST_NAMED = 5  # columns in the line about those that moved; the document has all
 

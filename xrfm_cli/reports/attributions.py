@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets import Table
-from xrfm_cli.datasets.errors import OptionError, did_you_mean
+from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.reports.columns import feature_columns, in_float64, map_columns
 from xrfm_cli.trees.explanation import gradient_blocks, path_attributions, summarise_rows
-from xrfm_cli.tuning.model import FittedModel, Member
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 Method = Literal["path", "gradient"]
 METHODS: tuple[Method, ...] = ("path", "gradient")

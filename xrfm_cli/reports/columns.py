@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, TableSchema
-from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

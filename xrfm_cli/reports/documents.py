@@ -11,8 +11,8 @@ import numpy as np
 
 from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.search import best_trial, improvements, trial_seconds
-from xrfm_cli.tuning.model import FittedModel
-from xrfm_cli.tuning.report import FitReport
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.report import FitReport
 
 SCHEMA_VERSION = 1
 

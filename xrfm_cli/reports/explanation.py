@@ -23,7 +23,7 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
-from xrfm_cli.tuning.model import FittedModel, Member
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MATRIX_COLUMNS = 20  # columns of the heat map
 LEAST_ROWS = 50  # rows a member, however small its weight and however costly a row

@@ -11,8 +11,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from xrfm_cli.datasets.printable import printable, printable_json
-from xrfm_cli.datasets.whole_files import utf8, write_whole
+from xrfm_cli.files import utf8, write_whole
+from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.fit_plots import baseline_figure, history_figure, reliability_figure, residual_figure
@@ -21,8 +21,8 @@ from xrfm_cli.reports.plots import direction_figure, importance_figure, matrix_f
 from xrfm_cli.reports.search import tried_choices
 from xrfm_cli.reports.story import cost_words, selection_words
 from xrfm_cli.reports.svg import short_label
-from xrfm_cli.tuning.importances import LEAST_COMPLETE
-from xrfm_cli.tuning.model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.search.hyperparameter_importances import LEAST_COMPLETE
 
 LISTED_COLUMNS = 40  # columns in the table of columns
 LISTED_LEAVES = 24

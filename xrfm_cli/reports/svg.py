@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from xrfm_cli.datasets.printable import printable
+from xrfm_cli.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrfm_cli.datasets import Encoder
-from xrfm_cli.datasets.numeric import NumericEncoder
+from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 
 
 def original_value(encoder: Encoder, coordinate: int, value: float) -> float | None:

@@ -1,0 +1,1 @@
+"""What one cell means: numbers, dates, durations, units and words."""

@@ -1,0 +1,96 @@
+"""Text as categories: which words a column holds, and which known word a cell means.
+
+A text file has to spell missing cells (`NA`, an empty cell), and blanks around a cell are padding. A carrier
+with types (Parquet, Arrow, data frames, arrays) marks missing cells itself, so every text in it is a word.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xrfm_cli.datasets.cells.durations import duration_seconds
+from xrfm_cli.datasets.cells.plain_types import is_text, plain_array
+from xrfm_cli.datasets.cells.spellings import as_text, canonical_text, float_text
+from xrfm_cli.datasets.cells.values import Levels, tidy_text, to_mask
+
+MISSING, UNKNOWN = -1, -2  # codes of cells that are no known word
+
+
+def word_levels(column: pa.ChunkedArray | pa.Array, decimal: str = ".", *, is_typed: bool) -> Levels:
+    """A column as category levels; ``is_typed`` says that text is taken as it is, as in Parquet.
+
+    A level has its canonical spelling ("3" for "3.0") unless the column holds several spellings of it: those
+    are levels of their own, as "1.1" and "1.10" among versions.
+
+    >>> word_levels(pa.array(["3.0", "1.1", "1.10", "NA", " a "]), is_typed=False).values.to_pylist()
+    ['3', '1.1', '1.10', 'a']
+    >>> word_levels(pa.array(["NA", "", " a ", None]), is_typed=True).codes.tolist()
+    [0, 1, 2, -1]
+    """
+    distinct, codes = _distinct(column, is_typed=is_typed)
+    words = distinct.dictionary_encode()
+    spelled = words.dictionary
+    canonical = canonical_text(spelled, decimal).dictionary_encode()
+    groups = canonical.indices.to_numpy(zero_copy_only=False)
+    is_shared = np.bincount(groups, minlength=1)[groups] > 1
+    values = pc.if_else(pa.array(is_shared, pa.bool_()), spelled, canonical.dictionary_decode())
+    return Levels(values=values, codes=np.append(_codes(words.indices, MISSING), MISSING)[codes])
+
+
+def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[str, ...]) -> np.ndarray:
+    """Codes into the ``known`` levels, int64 (n,): -1 where missing, -2 where the level is not known.
+
+    A cell that is a level letter by letter is that level, in any carrier. Any other cell is read as in a text
+    file: it may spell a missing cell, have blanks around it, or be another spelling of a level.
+
+    >>> cells = pa.array(["b", " a", "3.0", "", "NA", "c"])
+    >>> find_words(cells, ".", ("a", "b", "3", "NA")).tolist()
+    [1, 0, 2, -1, 3, -2]
+    """
+    distinct, codes = _distinct(column, is_typed=True)
+    tidy = tidy_text(distinct)
+    levels = pa.array(known, pa.string())
+    found = _codes(pc.index_in(canonical_text(tidy, decimal), value_set=canonical_text(levels)), UNKNOWN)
+    if pa.types.is_duration(column.type):  # older models store durations as seconds
+        in_seconds = float_text(pa.array(duration_seconds(tidy)))
+        old = _codes(pc.index_in(in_seconds, value_set=canonical_text(levels)), UNKNOWN)
+        found = np.where(found >= 0, found, old)
+    for spelling in (tidy, distinct):  # the closest spelling comes last and wins
+        exact = _codes(pc.index_in(spelling, value_set=levels), UNKNOWN)
+        found = np.where(exact >= 0, exact, found)
+    found = np.where(to_mask(pc.is_null(tidy)) & (found < 0), MISSING, found)
+    return np.append(found, MISSING)[codes]
+
+
+def _distinct(column: pa.ChunkedArray | pa.Array, *, is_typed: bool) -> tuple[pa.Array, np.ndarray]:
+    """The distinct cells as text (k,), and the place of each cell among them, -1 where it is null (n,)."""
+    encoded = _words_of_dictionary(column)
+    is_plain = encoded is not None
+    if encoded is None:
+        array = plain_array(column)
+        is_plain = is_text(array.type)
+        encoded = (array if is_plain else as_text(array)).dictionary_encode()
+    # NaN has become text here, which is missing and no word.
+    distinct = encoded.dictionary if is_plain and is_typed else tidy_text(encoded.dictionary)
+    return distinct, _codes(encoded.indices, MISSING)
+
+
+def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray | None:
+    """A dictionary of text with the words alone that occur, in order of appearance; None for other types."""
+    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+        return None
+    if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks != 1:
+            return None
+        column = column.chunk(0)
+    if column.dictionary.null_count or len(pc.unique(column.dictionary)) < len(column.dictionary):
+        return None
+    encoded = column.indices.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, column.dictionary.take(encoded.dictionary))
+
+
+def _codes(indices: pa.Array, null: int) -> np.ndarray:
+    """Arrow's indices as int64 (n,), with ``null`` where there is none."""
+    return np.asarray(pc.fill_null(indices, null).to_numpy(zero_copy_only=False)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""How columns become a matrix: one module a kind of column."""

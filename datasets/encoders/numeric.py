@@ -1,0 +1,202 @@
+"""Numbers become one standardised column, and one that says where they are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xrfm_cli.datasets.cells.values import Numbers, number_values
+from xrfm_cli.datasets.encoders.stored_arrays import check_increasing, check_vectors
+from xrfm_cli.repairs import Repair
+
+_FARTHEST = 1e4  # deviations; farther values are cut, so that float32 squares stay finite
+_MAX_KNOTS = 1000
+_TAIL = 5e-4  # normal scores stop at this probability, about 3.3 deviations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Standardisation ``(value / unit - center) / spread``.
+
+    The unit is a power of two near the largest value, so that no square overflows and no digit is lost.
+    """
+
+    unit: float
+    center: float
+    spread: float
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Standardised values, float64, cut far outside."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (values / self.unit - self.center) / self.spread
+        return np.clip(scaled, -_FARTHEST, _FARTHEST)
+
+
+def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scaling | None:
+    """Mean and deviation of finite values (n,), weighted; None where they do not vary.
+
+    >>> fit_scaling(np.array([1.0, 3.0])).apply(np.array([1.0, 2.0, 3.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    if not len(values) or values.min() == values.max():
+        return None
+    unit = float(2.0 ** np.clip(np.frexp(np.abs(values).max())[1], -1000, 1000))
+    scaled = values / unit
+    center = float(np.average(scaled, weights=weights))
+    spread = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
+    if spread == 0.0:  # so close together that squares vanish
+        spread = float(np.abs(scaled - center).max()) or 1.0
+    return Scaling(unit=unit, center=center, spread=spread)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericEncoder:
+    """The encoder of one numeric column.
+
+    Output columns: the value unless it was constant (0, the mean, where missing), then an indicator of
+    missing cells if the training rows had any. With knots, the value is its normal score by linear
+    interpolation.
+    """
+
+    column: str
+    scaling: Scaling | None
+    has_missing: bool
+    unit: str  # what stands beside every number that is text
+    knots: np.ndarray  # float64 (k,), increasing; empty without normal scores
+    scores: np.ndarray  # float64 (k,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the output columns."""
+        value = (self.column,) if self.scaling is not None or len(self.knots) else ()
+        return (*value, f"{self.column} missing") if self.has_missing else value
+
+    def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
+        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        numbers = number_values(cells, decimal, self.unit)
+        values = numbers.values
+        missing = ~np.isfinite(values)
+        plain = np.where(missing, 0.0, values)
+        if len(self.knots):
+            out[:, 0] = np.where(missing, 0.0, _interpolate(plain, self.knots, self.scores))
+        elif self.scaling is not None:
+            out[:, 0] = np.where(missing, 0.0, self.scaling.apply(plain))
+        if self.has_missing:
+            out[:, -1] = missing
+        return number_repairs(self.column, numbers)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What `from_state` needs: plain values and arrays."""
+        scaling = self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.spread]
+        plain = {"column": self.column, "scaling": scaling, "has_missing": self.has_missing}
+        if self.unit:
+            plain["unit"] = self.unit
+        arrays = {"knots": self.knots, "scores": self.scores} if len(self.knots) else {}
+        return plain, arrays
+
+    @classmethod
+    def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> NumericEncoder:
+        """The encoder that `state` described."""
+        scaling = plain["scaling"]
+        check_vectors(plain["column"], arrays, *(("knots", "scores") if arrays else ()))
+        if arrays:
+            check_increasing(plain["column"], arrays["knots"])
+            if len(arrays["scores"]) != len(arrays["knots"]) or scaling is not None:
+                raise ValueError(f"'{plain['column']}': its encoder has normal scores that do not fit")
+        return cls(
+            column=plain["column"],
+            scaling=None
+            if scaling is None
+            else Scaling(unit=scaling[0], center=scaling[1], spread=scaling[2]),
+            has_missing=plain["has_missing"],
+            unit=plain.get("unit", ""),  # older model files have none
+            knots=arrays.get("knots", np.empty(0)),
+            scores=arrays.get("scores", np.empty(0)),
+        )
+
+
+def fit_numeric(
+    name: str,
+    cells: pa.ChunkedArray,
+    decimal: str,
+    weights: np.ndarray | None,
+    *,
+    normal_scores: bool,
+    unit: str = "",
+) -> NumericEncoder:
+    """Learn mean and deviation, or normal scores, of the finite cells."""
+    values = number_values(cells, decimal, unit).values
+    finite = np.isfinite(values)
+    kept = values[finite]
+    knots = scores = np.empty(0)
+    scaling = fit_scaling(kept, None if weights is None else weights[finite])
+    if normal_scores and scaling is not None:
+        knots, scores = _normal_scores(kept)
+        scaling = None
+    return NumericEncoder(
+        column=name,
+        scaling=scaling,
+        has_missing=bool((~finite).any()),
+        unit=unit,
+        knots=knots,
+        scores=scores,
+    )
+
+
+def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most a thousand distinct values with the normal score of their middle rank, unit deviation."""
+    distinct, counts = np.unique(values, return_counts=True)
+    middle = (np.cumsum(counts) - 0.5 * counts) / len(values)
+    if len(distinct) > _MAX_KNOTS:
+        places = np.searchsorted(middle, np.linspace(middle[0], middle[-1], _MAX_KNOTS))
+        kept = np.unique(np.clip(places, 0, len(distinct) - 1))
+    else:
+        kept = np.arange(len(distinct))
+    scores = np.array(_normal_quantiles(middle[kept].tobytes()))
+    at_rows = np.interp(middle, middle[kept], scores)
+    center = np.average(at_rows, weights=counts)
+    spread = np.sqrt(np.average((at_rows - center) ** 2, weights=counts))
+    return distinct[kept], (scores - center) / spread
+
+
+@lru_cache(maxsize=16)  # columns without ties have the same ranks
+def _normal_quantiles(probabilities: bytes) -> tuple[float, ...]:
+    """Quantiles of the normal distribution at probabilities (k,) float64."""
+    normal = NormalDist()
+    within = np.clip(np.frombuffer(probabilities), _TAIL, 1 - _TAIL)
+    return tuple(normal.inv_cdf(float(p)) for p in within)
+
+
+def _interpolate(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Linear interpolation, constant outside; each value alone, so the same in any chunk."""
+    place = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, len(knots) - 2)
+    share = share_between(values, knots[place], knots[place + 1])
+    return scores[place] + share * (scores[place + 1] - scores[place])
+
+
+def share_between(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """The share of the way from ``low`` to ``high`` that lies below the values, in [0, 1].
+
+    >>> share_between(np.array([0.0, 1.5, 9.0]), 1.0, 2.0).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    # Halves of large numbers, since a difference may be infinite; half of the smallest number is 0.
+    part = np.where(np.maximum(np.abs(low), np.abs(high)) > 1, 0.5, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.clip((values * part - low * part) / (high * part - low * part), 0.0, 1.0)
+
+
+def number_repairs(column: str, numbers: Numbers) -> tuple[Repair, ...]:
+    """What was mended in a column of numbers, each kind counted."""
+    infinite, unreadable = int(np.isinf(numbers.values).sum()), int(numbers.unreadable.sum())
+    missing = int((~np.isfinite(numbers.values)).sum()) - infinite - unreadable
+    return (
+        Repair(column, "missing", missing),
+        Repair(column, "infinite", infinite),
+        Repair(column, "unreadable number", unreadable),
+    )

@@ -1,0 +1,122 @@
+"""Numbers become several columns, each one the way through a piece of their range."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xrfm_cli.datasets.cells.values import number_values
+from xrfm_cli.datasets.encoders.numeric import number_repairs, share_between
+from xrfm_cli.datasets.encoders.stored_arrays import check_increasing, check_vectors
+from xrfm_cli.repairs import Repair
+
+PIECES = 12
+SMALLEST_SPREAD = 0.05  # of a piece's share: few rows beyond a rare value are not to outweigh all others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiecewiseEncoder:
+    """The encoder of one numeric column, a column for each piece between neighbouring knots.
+
+    A piece is the share of it that lies below the value, ``clip((x - low) / (high - low), 0, 1)``,
+    standardised: a metric over pieces learns where along its range a number matters. All are 0, their mean,
+    where the cell is missing; an indicator of missing cells follows if the training rows had any.
+
+    Gorishniy, Rubachev, Babenko: On embeddings for numerical features in tabular deep learning, NeurIPS 2022.
+    """
+
+    column: str
+    knots: np.ndarray  # float64 (k + 1,), increasing
+    centers: np.ndarray  # float64 (k,)
+    spreads: np.ndarray  # float64 (k,)
+    has_missing: bool
+    unit: str  # what stands beside every number that is text
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the output columns; those of other rows' knots are the same."""
+        pieces = tuple(f"{self.column} piece {k + 1}" for k in range(len(self.centers)))
+        return (*pieces, f"{self.column} missing") if self.has_missing else pieces
+
+    def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
+        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        numbers = number_values(cells, decimal, self.unit)
+        missing = ~np.isfinite(numbers.values)
+        plain = np.where(missing, 0.0, numbers.values)
+        for k, (center, spread) in enumerate(zip(self.centers, self.spreads, strict=True)):
+            share = share_between(plain, self.knots[k], self.knots[k + 1])
+            out[:, k] = np.where(missing, 0.0, (share - center) / spread)
+        if self.has_missing:
+            out[:, -1] = missing
+        return number_repairs(self.column, numbers)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What `from_state` needs: plain values and arrays."""
+        plain = {"column": self.column, "has_missing": self.has_missing, "unit": self.unit}
+        return plain, {"knots": self.knots, "centers": self.centers, "spreads": self.spreads}
+
+    @classmethod
+    def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> PiecewiseEncoder:
+        """The encoder that `state` described."""
+        names = ("knots", "centers", "spreads")
+        check_vectors(plain["column"], arrays, *names)
+        knots, centers, spreads = (arrays[name] for name in names)
+        check_increasing(plain["column"], knots)
+        if not len(knots) - 1 == len(centers) == len(spreads) or not (spreads > 0).all():
+            raise ValueError(f"'{plain['column']}': its encoder has pieces that do not fit together")
+        return cls(
+            column=plain["column"],
+            knots=knots,
+            centers=centers,
+            spreads=spreads,
+            has_missing=plain["has_missing"],
+            unit=plain["unit"],
+        )
+
+
+def fit_pieces(
+    name: str, cells: pa.ChunkedArray, decimal: str, weights: np.ndarray | None, *, unit: str = ""
+) -> PiecewiseEncoder | None:
+    """Cut the range of the finite cells at their quantiles; None where there are fewer than two pieces."""
+    values = number_values(cells, decimal, unit).values
+    finite = np.isfinite(values)
+    kept = values[finite]
+    knots = choose_knots(kept)
+    if len(knots) < 3:
+        return None
+    of_rows = None if weights is None else weights[finite]
+    shares = [share_between(kept, low, high) for low, high in itertools.pairwise(knots)]
+    centers = np.array([np.average(share, weights=of_rows) for share in shares])
+    squares = [
+        np.average((share - center) ** 2, weights=of_rows)
+        for share, center in zip(shares, centers, strict=True)
+    ]
+    return PiecewiseEncoder(
+        column=name,
+        knots=knots,
+        centers=centers,
+        spreads=np.maximum(np.sqrt(squares), SMALLEST_SPREAD),
+        has_missing=bool((~finite).any()),
+        unit=unit,
+    )
+
+
+def choose_knots(values: np.ndarray) -> np.ndarray:  # (n,) -> (k,)
+    """Where pieces begin and end: quantiles of the values, and values that many rows share.
+
+    Frequent values are left out of the quantiles: of a column that is nearly always zero, the others count.
+
+    >>> choose_knots(np.array([0.0] * 90 + [1.0] * 5 + [2.0] * 5)).tolist()
+    [0.0, 1.0, 2.0]
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) < 3:
+        return distinct
+    frequent = counts > len(values) / PIECES
+    rest = np.repeat(distinct[~frequent], counts[~frequent])
+    quantiles = np.quantile(rest, np.linspace(0, 1, PIECES + 1), method="nearest") if len(rest) else rest
+    return np.unique(np.concatenate([distinct[[0, -1]], distinct[frequent], quantiles]))

@@ -1,0 +1,99 @@
+"""Text columns parsed once, for a caller that encodes the same rows many times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets.cells.dates import moment_values
+from xrfm_cli.datasets.cells.plain_types import is_text, plain_array
+from xrfm_cli.datasets.cells.values import number_values
+from xrfm_cli.datasets.cells.words import word_levels
+from xrfm_cli.datasets.encoders.free_text import measure_texts
+from xrfm_cli.datasets.schema.columns import ColumnSchema, TableSchema
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.repairs import Repair, RepairKind, merge_repairs
+
+_UNREADABLE: dict[str, RepairKind] = {"numeric": "unreadable number", "datetime": "unreadable date"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TypedRows:
+    """Rows whose text was parsed once, and which of their cells could not be read."""
+
+    table: Table
+    unreadable: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # (n,), of columns that have any
+    kinds: dict[str, str] = field(default_factory=dict)  # of these columns
+
+    def take(self, rows: NDArray[np.int64]) -> TypedRows:
+        """Some of the rows, in this order."""
+        kept = {name: cells[rows] for name, cells in self.unreadable.items()}
+        return replace(self, table=self.table.take(rows), unreadable=kept)
+
+    def told(self, repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
+        """Repairs of these rows as encoding the text itself counts them.
+
+        In the typed columns an unreadable cell is missing.
+        """
+        counts = {name: int(cells.sum()) for name, cells in self.unreadable.items()}
+        counts = {name: count for name, count in counts.items() if count}
+        told: list[Repair] = []
+        for repair in repairs:
+            hidden = counts.get(repair.column, 0) if repair.what == "missing" else 0
+            told.append(replace(repair, count=repair.count - hidden))
+            if hidden:
+                told.append(Repair(repair.column, _UNREADABLE[self.kinds[repair.column]], hidden))
+        return merge_repairs(told)
+
+
+def typed_table(table: Table, schema: TableSchema) -> Table:
+    """The table with its features in the Arrow types that their kinds ask for.
+
+    Numbers become float64, dates timestamps, categories dictionaries of canonical text, free text its
+    length and hashed words. Encoding the result gives the same matrix, bit for bit, but text that was
+    unreadable now counts as missing.
+
+    >>> from xrfm_cli.datasets.schema.columns import infer_schema
+    >>> table = Table(pa.table({"age": ["41", "29"]}))
+    >>> typed_table(table, infer_schema(table)).column("age").type
+    DataType(double)
+    """
+    return type_rows(table, schema).table
+
+
+def type_rows(table: Table, schema: TableSchema) -> TypedRows:
+    """What `typed_table` gives, and which cells could not be read."""
+    typed: dict[str, pa.Array] = {}
+    unreadable: dict[str, NDArray[np.bool_]] = {}
+    kinds: dict[str, str] = {}
+    for column in schema.features:
+        name = column.name
+        if table.has_column(name) and is_text(plain_array(table.column(name).slice(0, 1)).type):
+            typed[name], bad = _typed(table, column)
+            if bad is not None and bad.any():
+                unreadable[name], kinds[name] = bad, column.kind
+    names = table.column_names
+    cells = [typed.get(name, old) for name, old in zip(names, table.data.columns, strict=True)]
+    return TypedRows(
+        table=replace(table, data=pa.table(cells, names=names)), unreadable=unreadable, kinds=kinds
+    )
+
+
+def _typed(table: Table, column: ColumnSchema) -> tuple[pa.Array, NDArray[np.bool_] | None]:
+    """One text column in the type of its kind, and its unreadable cells if it can have any."""
+    cells = table.column(column.name)
+    if column.kind == "numeric":
+        numbers = number_values(cells, table.decimal, column.unit)
+        return pa.array(numbers.values, from_pandas=True), numbers.unreadable
+    if column.kind == "datetime":
+        moments = moment_values(cells, column.datetime_format or "iso")
+        kind = pa.time64("us") if column.datetime_format == "time" else pa.timestamp("us")
+        return pa.array(moments.values, mask=~moments.valid).cast(kind), moments.unreadable
+    if column.kind in ("categorical", "boolean"):
+        levels = word_levels(cells, table.decimal, is_typed=table.is_typed)
+        codes = pa.array(levels.codes, mask=levels.codes < 0).cast(pa.int32())
+        return pa.DictionaryArray.from_arrays(codes, levels.values), None
+    return (measure_texts(cells) if column.kind == "text" else plain_array(cells)), None

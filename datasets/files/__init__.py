@@ -1,0 +1,1 @@
+"""Files: which ones belong to a table, how they are opened, Parquet and Arrow."""

@@ -1,0 +1,35 @@
+"""The kind of one column, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from xrfm_cli.datasets.cells.dates import DateFormat
+
+Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "identifier", "constant"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The kind of a column with its reason and what reading it needs."""
+
+    kind: Kind
+    reason: str
+    datetime_format: DateFormat | None = None
+    levels_count: int = 0
+    unit: str = ""  # of numbers that are text
+    doubt: str = ""  # why the cells cannot be read in one way, and the way out
+
+
+def missing_note(count: int) -> str:
+    """The part of a reason that counts missing cells."""
+    return f"; {count:,} missing" if count else ""
+
+
+def unreadable_note(count: int, example: str) -> str:
+    """The part of a reason that counts cells that do not fit."""
+    if count == 1:
+        return f"; the unreadable cell {example} counts as missing"
+    return f"; {count:,} unreadable cells such as {example} count as missing"

@@ -1,0 +1,343 @@
+"""The column to predict: which task it makes, its classes, and its values as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xrfm_cli.datasets.cells.plain_types import is_date, is_readable, is_text, plain_array
+from xrfm_cli.datasets.cells.units import common_unit, unit_note
+from xrfm_cli.datasets.cells.values import (
+    EXACT_INTEGERS,
+    Levels,
+    is_placeholder,
+    level_values,
+    number_values,
+    parse_numbers,
+    tidy_text,
+)
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.errors import SchemaError, TargetError, did_you_mean
+
+Task = Literal["regression", "binary", "multiclass"]
+Label = str | int | float | bool
+_MAX_CLASSES = 1000
+LARGEST = 1e300  # of a regression target: sums over 100 million rows stay below the largest float, 1.8e308
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSchema:
+    """What is predicted.
+
+    ``classes`` is empty for a regression; otherwise the labels sorted by value, of the type they came in.
+    Of two classes the last is the positive one, so a chosen ``positive`` is moved to the end.
+    """
+
+    name: str
+    task: Task
+    reason: str
+    classes: tuple[Label, ...] = ()
+    positive: Label | None = None
+    unit: str = ""  # what stands beside every number that is text
+
+    def to_json(self) -> dict[str, Any]:
+        """The target as plain values for a JSON document."""
+        document = asdict(self) | {"classes": list(self.classes)}
+        return document if self.unit else {name: value for name, value in document.items() if name != "unit"}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> TargetSchema:
+        """The target that `to_json` wrote."""
+        return cls(**(document | {"classes": tuple(document["classes"])}))
+
+
+def infer_target(
+    table: Table,
+    name: str,
+    *,
+    task: Literal["auto", "regression", "binary", "multiclass"] = "auto",
+    positive: str | None = None,
+) -> TargetSchema:
+    """Decide what kind of prediction a column asks for, and why.
+
+    Text, booleans or two distinct values mean classes, other numbers a regression; ``task`` overrules. Raises
+    `TargetError` where the column is absent, constant, of one class, or does not fit the task.
+
+    >>> table = Table(pa.table({"y": ["yes", "no", "yes"], "z": ["1.5", "2", "7"]}))
+    >>> infer_target(table, "y").classes
+    ('no', 'yes')
+    >>> infer_target(table, "z").reason
+    '3 distinct numbers'
+    """
+    array = _target_array(table, name)
+    place = f"{table.source}: target '{name}'"
+    if is_date(array.type):
+        raise _not_predictable(table, name, array.type)
+    levels = _label_levels(array, table.decimal, is_typed=table.is_typed)
+    present = int((levels.codes >= 0).sum())
+    if present == 0:
+        raise TargetError(f"{place} is missing in every row; choose another column")
+    if present < 2:
+        raise TargetError(f"{place} has a value in one row only; at least two are needed")
+    numeric = _numeric_labels(array, levels, table.decimal)
+    unit = common_unit(levels.values) if numeric is None and not pa.types.is_boolean(array.type) else ""
+    is_regression = task == "regression" or (
+        task == "auto" and (numeric is not None or bool(unit)) and len(levels.values) > 2
+    )
+    if is_regression:
+        if positive is not None:
+            raise TargetError(f"{place} is a regression, which has no positive class; leave out --positive")
+        return _regression_target(table, array, name, unit, asked=task == "regression")
+    return _class_target(place, name, array, levels, task, positive, numeric)
+
+
+def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, asked: bool) -> TargetSchema:
+    """A target of numbers."""
+    values = _regression_values(table, array, name, unit, way_out=", or use --task multiclass")
+    distinct = np.unique(values[~np.isnan(values)])
+    if len(distinct) < 2:
+        shown = f"{distinct[0]:g}" if len(distinct) else "infinite"
+        raise TargetError(f"{table.source}: target '{name}' is constant ({shown}); there is nothing to learn")
+    reason = "asked for" if asked else f"{len(distinct):,} distinct numbers"
+    return TargetSchema(name=name, task="regression", reason=reason + unit_note(unit), unit=unit)
+
+
+def _class_target(
+    place: str,
+    name: str,
+    array: pa.Array,
+    levels: Levels,
+    task: str,
+    positive: str | None,
+    numeric: tuple[Label, ...] | None,
+) -> TargetSchema:
+    """A target of classes."""
+    count, present = len(levels.values), int((levels.codes >= 0).sum())
+    texts: list[str] = levels.values.to_pylist()
+    if count == 1:
+        raise TargetError(f"{place} has one class only, '{texts[0]}'; at least two are needed")
+    if task == "binary" and count != 2:
+        raise TargetError(f"{place} has {count:,} classes, not two; use --task multiclass")
+    if count > _MAX_CLASSES or (count > 50 and count > 0.5 * present):
+        raise TargetError(_too_many(place, array, levels, count, present))
+    labels = _labels(array, texts, numeric)
+    chosen: Task = "binary" if count == 2 else "multiclass"  # two classes are binary, however asked for
+    classes = tuple(sorted(labels))
+    reason = f"asked for, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
+    if chosen == "multiclass":
+        if positive is not None:
+            raise TargetError(f"{place} has {count:,} classes; --positive needs two")
+        return TargetSchema(name=name, task=chosen, reason=reason, classes=classes)
+    if positive is not None:
+        last = _find_label(place, classes, positive)
+        classes = (*(label for label in classes if label != last), last)
+    return TargetSchema(name=name, task=chosen, reason=reason, classes=classes, positive=classes[-1])
+
+
+def _class_reason(array: pa.Array, numeric: tuple[Label, ...] | None, count: int) -> str:
+    if pa.types.is_boolean(array.type):
+        return "true or false"
+    if numeric is not None:
+        return "two distinct numbers"
+    return f"text with {count:,} distinct values"
+
+
+def _too_many(place: str, array: pa.Array, levels: Levels, count: int, present: int) -> str:
+    """Why so many distinct labels are no classes, with the cell that kept them from being numbers."""
+    message = f"{place} has {count:,} distinct values in {present:,} rows, too many to be classes"
+    if is_text(array.type):
+        numbers = parse_numbers(levels.values, ".")
+        if numbers.unreadable.sum() < 0.5 * count:
+            bad = int(np.flatnonzero(numbers.unreadable)[0]) if numbers.unreadable.any() else 0
+            row = int(np.flatnonzero(levels.codes == bad)[0]) + 1
+            return (
+                f"{message}, and no numbers because row {row} holds '{levels.values[bad].as_py()}'; mend it"
+            )
+    return f"{message}; choose another column"
+
+
+def _find_label(place: str, classes: tuple[Label, ...], wanted: str) -> Label:
+    """The class that the user's text names."""
+    for label in classes:
+        if str(label) == wanted or (isinstance(label, bool) and str(label).lower() == wanted.lower()):
+            return label
+    for label in classes:
+        if not isinstance(label, str) and _key(str(label)) == _key(wanted):
+            return label
+    known = [str(label) for label in classes]
+    hint = did_you_mean(wanted, known)
+    raise TargetError(f"{place} has no class '{wanted}'; there are {' and '.join(known)}.{hint}")
+
+
+def _key(text: str) -> str:
+    """The canonical text of one label."""
+    values = level_values(pa.array([text], pa.string())).values
+    return str(values[0].as_py()) if len(values) else text
+
+
+def _target_array(table: Table, name: str) -> pa.Array:
+    """The target column as one plain array."""
+    try:
+        column = table.stored(name)
+    except SchemaError as error:
+        raise TargetError(str(error)) from None
+    if not is_readable(column.type):
+        raise _not_predictable(table, name, column.type)
+    return plain_array(column)
+
+
+def _not_predictable(table: Table, name: str, kind: pa.DataType) -> TargetError:
+    return TargetError(
+        f"{table.source}: target '{name}' holds {kind}, which cannot be predicted; choose numbers or classes"
+    )
+
+
+def _label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
+    """Labels as levels keyed by canonical text; text that is no number or boolean keeps its spelling."""
+    levels = level_values(array, decimal)
+    if not is_text(array.type):
+        return levels
+    spelled = array if is_typed else tidy_text(array)
+    if not len(levels.values):
+        return _spelled_levels(spelled)
+    numbers = parse_numbers(levels.values, decimal)
+    marks = numbers.unreadable & is_placeholder(levels.values)
+    if marks.any() and not (numbers.unreadable & ~marks).any() and (~numbers.unreadable).sum() > 1:
+        return _without(levels, marks)
+    if (
+        numbers.unreadable.any()
+        or pc.any(pc.match_substring_regex(tidy_text(array), r"^[+-]?0[0-9]")).as_py()
+    ):
+        return _spelled_levels(spelled)
+    return levels
+
+
+def _spelled_levels(text: pa.Array) -> Levels:
+    """Text as levels, each spelling one of its own."""
+    encoded = text.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return Levels(values=encoded.dictionary, codes=codes)
+
+
+def _without(levels: Levels, marks: np.ndarray) -> Levels:
+    """Levels whose marked values count as missing."""
+    keep = np.flatnonzero(~marks)
+    mapping = np.full(len(marks) + 1, -1, dtype=np.int64)
+    mapping[keep] = np.arange(len(keep))
+    return Levels(values=levels.values.take(pa.array(keep)), codes=mapping[levels.codes])
+
+
+def _numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Label, ...] | None:
+    """The distinct values as int or float labels, or None where they are text or booleans."""
+    if pa.types.is_boolean(array.type) or pa.types.is_duration(array.type):
+        return None
+    texts: list[str] = levels.values.to_pylist()
+    if is_text(array.type):
+        if parse_numbers(levels.values, decimal).unreadable.any():
+            return None
+        if any(
+            len(text.lstrip("+-")) > 1 and text.lstrip("+-")[0] == "0" and text.isdigit() for text in texts
+        ):
+            return None  # 007 would not come back as it came
+    as_float = pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)
+    if not as_float and is_text(array.type):
+        as_float = bool(pc.any(pc.match_substring_regex(tidy_text(array), r"[.eE]")).as_py())
+    values = parse_numbers(levels.values, ".").values
+    if as_float or not (np.trunc(values) == values).all():
+        return tuple(float(value) for value in values)
+    return tuple(int(text) if text.lstrip("+-").isdigit() else int(float(text)) for text in texts)
+
+
+def _labels(array: pa.Array, texts: list[str], numeric: tuple[Label, ...] | None) -> tuple[Label, ...]:
+    """The labels in the type that they came in."""
+    if pa.types.is_boolean(array.type):
+        return tuple(text == "true" for text in texts)
+    if numeric is not None:
+        return numeric
+    return tuple(texts)
+
+
+def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
+    """The target's values for a model.
+
+    A regression gives float64 (n,), NaN where missing; classes give int64 codes (n,), -1 where missing and
+    -2 for a label that is not among ``target.classes``.
+
+    >>> target = TargetSchema(name="y", task="binary", reason="", classes=("no", "yes"), positive="yes")
+    >>> encode_target(Table(pa.table({"y": ["yes", "no", "", "maybe"]})), target).tolist()
+    [1, 0, -1, -2]
+    """
+    array = _target_array(table, target.name)
+    if target.task == "regression":
+        return _regression_values(table, array, target.name, target.unit)
+    levels = level_values(array, table.decimal)
+    keys = {_lookup_key(label): code for code, label in enumerate(target.classes)}
+    exact = {label: code for code, label in enumerate(target.classes) if isinstance(label, str)}
+    tidy = levels.values
+    if is_text(array.type) and exact:
+        levels = _spelled_levels(array)
+        tidy = tidy_text(levels.values)
+    found = []
+    for spelled, text in zip(levels.values.to_pylist(), tidy.to_pylist(), strict=True):
+        # A label letter by letter is that class; anything else is read as in a text file.
+        known = exact.get(spelled, exact.get(text))
+        if known is None:
+            known = -1 if text is None else keys.get(_lookup_key(text), _absent(text, exact))
+        found.append(known)
+    return np.append(np.array(found, dtype=np.int64), -1)[levels.codes]
+
+
+def _absent(text: str, exact: Mapping[str, int]) -> int:
+    """The code of a text that is no class: a mark such as "-" is missing where labels are no text."""
+    placeholder = not exact and bool(is_placeholder(pa.array([text], pa.string()))[0])
+    return -1 if placeholder else -2
+
+
+def _lookup_key(label: Label) -> str:
+    """The canonical text that identifies a label across types."""
+    if isinstance(label, float) and label.is_integer() and abs(label) < EXACT_INTEGERS:
+        return str(int(label))
+    return _key(str(label))
+
+
+def _regression_values(
+    table: Table, array: pa.Array, name: str, unit: str, *, way_out: str = ""
+) -> np.ndarray:
+    """The target as float64; an infinite value counts as missing.
+
+    Text that is no number is an error, and so is a number so large that sums of rows overflow.
+    """
+    numbers = number_values(array, table.decimal, unit)
+    if numbers.unreadable.any():
+        row = int(np.flatnonzero(numbers.unreadable)[0])
+        raise TargetError(
+            f"{table.source}: row {row + 1}, target '{name}': '{array[row].as_py()}' is no number; "
+            f"mend or empty the cell{way_out}"
+        )
+    values = np.where(np.isfinite(numbers.values), numbers.values, np.nan)
+    too_large = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(too_large):
+        row = int(too_large[0])
+        raise TargetError(
+            f"{table.source}: row {row + 1}, target '{name}': {values[row]:g} is beyond {LARGEST:g}, as a "
+            "mark of missing values may be; empty the cell or divide the target"
+        )
+    return values
+
+
+def drop_rows_without_target(table: Table, target: TargetSchema) -> tuple[Table, int]:
+    """The rows whose target is known, and how many were dropped.
+
+    >>> target = TargetSchema(name="y", task="regression", reason="")
+    >>> drop_rows_without_target(Table(pa.table({"y": ["1", "", "3"]})), target)[1]
+    1
+    """
+    values = encode_target(table, target)
+    known = ~np.isnan(values) if target.task == "regression" else values != -1
+    dropped = int((~known).sum())
+    return (table.take(np.flatnonzero(known)), dropped) if dropped else (table, 0)

@@ -1,0 +1,1 @@
+"""CSV text: its dialect, its rows and what is wrong with them."""

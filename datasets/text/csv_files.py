@@ -1,0 +1,131 @@
+"""CSV files become tables of text, whole or in pieces of bounded size.
+
+Arrow parses a file that is written by the rules. Where it stumbles, or a look at its batches finds something
+that rules do not settle, the standard library's reader takes over, which knows the line of every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from xrfm_cli.datasets.dialect import Dialect, ReadOptions
+from xrfm_cli.datasets.files.opening import open_bytes
+from xrfm_cli.datasets.table import Table
+from xrfm_cli.datasets.text.careful_rows import careful_batches
+from xrfm_cli.datasets.text.encodings import Utf8Stream
+from xrfm_cli.datasets.text.row_checks import Watch
+from xrfm_cli.errors import FileReadError
+from xrfm_cli.events import OnEvent
+
+# Bytes of a block. Arrow reads up to 32 of them ahead; those of a few columns are small, so that they fill
+# little memory, and those of thousands are large, since each costs time for every column.
+_LEAST_BLOCK, _MOST_BLOCK, _BLOCK_COLUMN = 1 << 18, 1 << 22, 1 << 13
+
+
+def csv_tables(
+    path: Path, dialect: Dialect, options: ReadOptions, columns: Sequence[str] | None, on_event: OnEvent
+) -> Iterator[Table]:
+    """The file in pieces as they are parsed."""
+    if dialect.doubt:
+        raise FileReadError(f"{path}: {dialect.doubt}; give --decimal . or --decimal ,")
+    names = list(dialect.names if columns is None else columns)
+    places = {name: place for place, name in enumerate(dialect.names)}
+    wanted = [places[name] for name in names]
+    for batch in _batches(path, dialect, options, on_event):
+        named = pa.Table.from_batches([batch.select(wanted)]).rename_columns(names)
+        yield Table(named, str(path), (), dialect.decimal or ".", (), options.date_order)
+
+
+def _batches(
+    path: Path, dialect: Dialect, options: ReadOptions, on_event: OnEvent
+) -> Iterator[pa.RecordBatch]:
+    """Record batches of text: Arrow's as long as they are beyond doubt, then the careful reader's."""
+    given = 0
+    if _is_plain(dialect, options):
+        watch = Watch(dialect, keeps_last=options.skip_footer is not None)
+        try:
+            for batch in _arrow_batches(path, dialect, watch):
+                if watch.doubts(batch):
+                    break
+                given += batch.num_rows
+                yield batch
+            else:
+                if not watch.doubts_end():
+                    return
+        except pa.ArrowInvalid:
+            pass  # the careful reader says what is wrong, and where
+    skip = given
+    for batch in careful_batches(path, dialect, options, on_event):
+        fresh = batch.slice(min(skip, batch.num_rows))
+        skip = max(skip - batch.num_rows, 0)
+        if fresh.num_rows:
+            yield fresh
+
+
+def _is_plain(dialect: Dialect, options: ReadOptions) -> bool:
+    """Whether Arrow knows everything that the file needs."""
+    return (
+        dialect.width > 1
+        and not dialect.escape
+        and not dialect.pads_quotes
+        and not options.skip_footer
+        and options.bad_rows == "stop"
+    )
+
+
+def _arrow_batches(path: Path, dialect: Dialect, watch: Watch) -> Iterator[pa.RecordBatch]:
+    """Record batches of text as Arrow parses them."""
+    keys = [str(place) for place in range(dialect.width)]  # own names: Arrow's must be unique
+    block = min(max(_BLOCK_COLUMN * dialect.width, _LEAST_BLOCK), _MOST_BLOCK)
+    read = pacsv.ReadOptions(column_names=keys, block_size=block)
+    parse = pacsv.ParseOptions(
+        delimiter=dialect.delimiter,
+        quote_char=dialect.quote or False,
+        double_quote=bool(dialect.quote),
+        newlines_in_values=True,
+    )
+    convert = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(keys, pa.string()),
+        strings_can_be_null=False,
+        quoted_strings_can_be_null=False,
+        null_values=[],
+    )
+    with open_bytes(path) as raw:
+        stream = _Watched(Utf8Stream(path, raw, dialect.encoding, skip_lines=dialect.skip_lines), watch)
+        if not stream.peek():
+            return
+        with pacsv.open_csv(pa.PythonFile(stream, mode="r"), read, parse, convert) as reader:
+            yield from reader
+
+
+class _Watched:
+    """A stream whose bytes are looked at as they pass."""
+
+    def __init__(self, stream: Utf8Stream, watch: Watch) -> None:
+        self._stream, self._watch, self._first = stream, watch, b""
+        self.closed = False
+
+    def peek(self) -> bool:
+        """Whether anything is there but line ends."""
+        while not self._first.strip(b"\r\n"):
+            more = self._stream.read(1 << 16)
+            if not more:
+                return False
+            self._first += more
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._first + self._stream.read(size if size < 0 else max(size - len(self._first), 0))
+        data, self._first = (data, b"") if size < 0 else (data[:size], data[size:])
+        self._watch.see(data)
+        return data
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,84 @@
+"""Quotes out of place: what they may mean, and whether a file means it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from xrfm_cli.datasets.text.records import Record, Style
+
+_LEAST_QUOTED_LINES = 3  # with the names
+
+QUOTE_AMID = (
+    "a cell has a quote amid its text, so a delimiter may be missing before it; mend the row, or give"
+)
+
+
+def quote_options(quote: str) -> str:
+    """The options that settle whether a sign quotes cells or belongs to their text.
+
+    >>> quote_options("'")
+    '--quote none or --quote "\\'"'
+    """
+    around = '"' if quote == "'" else "'"
+    return f"--quote none or --quote {around}{quote}{around}"
+
+
+def misses_delimiter(record: Record, style: Style) -> bool:
+    """Whether a quote amid an unquoted cell may open a quoted cell whose delimiter is missing.
+
+    Such a row may have the right number of cells: the delimiters in the quoted cell make up for it. The
+    quote that opens stands before text, the one that closes ends a later cell.
+
+    >>> from xrfm_cli.datasets.text.records import read_records
+    >>> style = Style(",")
+    >>> [misses_delimiter(record, style) for record in read_records(['7"a, b",x', '7" a,x"'], style)]
+    [True, False]
+    """
+    if not style.quote:
+        return False
+    text = "".join(record.lines)
+    mark, quote = re.escape(style.delimiter), re.escape(style.quote)
+    inner = rf"[^{mark}{quote}\r\n]{quote}[^\s{mark}{quote}]"
+    if re.search(inner, text) is None:
+        return False
+    if style.escape:
+        text = re.sub(rf"{re.escape(style.escape)}.", "", text)
+    end = rf"(?={mark}|[\r\n]|$)"
+    text = re.sub(
+        rf"(?:^|{mark})[ \t]*{quote}(?:[^{quote}]|{quote}{quote})*{quote}{end}", style.delimiter, text
+    )
+    cells = re.finditer(rf"{inner}(?:[^{quote}]|{quote}{quote})*{quote}{end}", text)
+    return any(style.delimiter in cell.group() for cell in cells)
+
+
+def doubtful_lines(records: Sequence[Record], style: Style) -> frozenset[int]:
+    """Lines of records in which a delimiter may be missing before a quote."""
+    return frozenset(record.line for record in records if misses_delimiter(record, style))
+
+
+def never_quotes(records: Sequence[Record], style: Style) -> bool:
+    """Whether no cell begins with a quote: then quotes belong to the text."""
+    mark, quote = re.escape(style.delimiter), re.escape(style.quote)
+    begins = re.compile(rf"(?:^|{mark})[ \t]*{quote}")
+    return not any(begins.search(line) for record in records for line in record.lines)
+
+
+def find_quoted_lines(records: Sequence[Record], style: Style, delimiters: Sequence[str]) -> int:
+    """The last line, where all but the names are one quoted cell with as many delimiters each; or else 0.
+
+    >>> from xrfm_cli.datasets.text.records import read_records
+    >>> style = Style(",")
+    >>> find_quoted_lines(list(read_records(['a,b', '"1,2"', '"3,4"'], style)), style, ",;")
+    3
+    """
+    if len(records) < _LEAST_QUOTED_LINES or not style.quote:
+        return 0
+    rows = records[1:]
+    if any(len(row.cells) != 1 or not row.lines[0].lstrip().startswith(style.quote) for row in rows):
+        return 0
+    for mark in delimiters:
+        counts = {row.cells[0].count(mark) for row in rows} | {"".join(records[0].lines).count(mark)}
+        if len(counts) == 1 and counts != {0}:
+            return rows[-1].line
+    return 0

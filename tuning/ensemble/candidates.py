@@ -1,0 +1,102 @@
+"""The trials from which an ensemble is chosen: what they predict out of fold, what final fits cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.scoring.calibration import Calibrator, outcomes
+from xrfm_cli.tuning.search.cost import CostModel
+from xrfm_cli.tuning.search.run_step import estimate_refit
+from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.trial import Judgement
+from xrfm_cli.tuning.search.trial_records import SearchResult
+
+Array = NDArray[np.float64]
+CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen,
+OF_EACH_KIND = 2  # and of each kind the best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entry:
+    """A finished trial that may become a member."""
+
+    number: int  # of the trial
+    judgement: Judgement
+    calibrator: Calibrator | None  # of its scores, where they become probabilities
+    output: Array  # out-of-fold values ``(n,)`` or probabilities ``(n, classes)`` of all judged rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pool:
+    """Finished trials of a search, best first."""
+
+    problem: Problem
+    costs: CostModel
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, problem: Problem, result: SearchResult) -> Self:
+        """The best trials of all and of each kind, with their predictions.
+
+        Where only the order of the rows counts, a constant is among them if nothing is better. Averaged with
+        others it changes no order: it would take weight for nothing, and their probabilities lose what they
+        say.
+        """
+        ranked = sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))
+        if problem.metric.is_ranking:
+            ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
+        kinds = [_kind(judgement.candidate) for _, judgement in ranked]
+        places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
+        entries = tuple(_entry(problem, *ranked[place]) for place in places)
+        return cls(problem=problem, costs=result.costs, entries=entries)
+
+    def weights(self, max_members: int) -> list[float]:
+        """Greedy weights of at most so many members, one for each entry."""
+        outputs = [entry.output for entry in self.entries]
+        return greedy_weights(outputs, self.problem.loss_of_predictions, max_members=max_members)
+
+    def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
+        """Greedy weights of the largest ensemble whose final fits end in time, and how many it may have.
+
+        One member may always be.
+        """
+        most = min(max_members, len(self.entries))
+        for members in range(most, 1, -1):
+            weights = self.weights(members)
+            if self.refit_seconds(weights) <= seconds:
+                return weights, members
+        return self.weights(1), 1
+
+    def refit_seconds(self, weights: Sequence[float]) -> float:
+        """Expected seconds of the final fits of those that have a weight."""
+        chosen = [entry for entry, weight in zip(self.entries, weights, strict=True) if weight > 0]
+        return sum(self.entry_seconds(entry) for entry in chosen)
+
+    def entry_seconds(self, entry: Entry, candidate: Candidate | None = None) -> float:
+        """Expected seconds of an entry's final fit, or of that of a ``candidate`` in its place."""
+        judgement = entry.judgement
+        candidate = candidate or judgement.candidate
+        return estimate_refit(self.problem, self.costs, candidate, last_iterations=judgement.last_iterations)
+
+    def combined(self, shares: Mapping[int, float]) -> Array:
+        """The average of some entries' predictions, by the shares of their places, added in that order."""
+        start = np.zeros_like(self.entries[0].output)
+        return sum((share * self.entries[k].output for k, share in shares.items()), start)
+
+
+def _kind(candidate: Candidate) -> tuple[str, ...]:
+    """What members that err differently differ in."""
+    return candidate.family, candidate.tree.leaf.metric_shape, candidate.encoding.numeric, candidate.coding
+
+
+def _entry(problem: Problem, number: int, judgement: Judgement) -> Entry:
+    calibrator = problem.calibrator(judgement.scores, problem.plan.judged_rows, judgement.candidate.coding)
+    output = outcomes(judgement.scores, calibrator)
+    return Entry(number=number, judgement=judgement, calibrator=calibrator, output=output)

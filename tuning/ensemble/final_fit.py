@@ -1,0 +1,185 @@
+"""After the search: the ensemble, its final fits, calibration, decision and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import EncodingConfig, Repair
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning.ensemble.candidates import Entry, Pool
+from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
+from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_metric, average_metrics, refit_tree
+from xrfm_cli.tuning.model.fitted_model import Member
+from xrfm_cli.tuning.model.intervals import Intervals
+from xrfm_cli.tuning.problem.learning_problem import EncodedRows, Problem, find_encoded
+from xrfm_cli.tuning.scoring.calibration import Calibrator, fit_temperature
+from xrfm_cli.tuning.scoring.target_transforms import CodingName
+from xrfm_cli.tuning.scoring.thresholds import Decision
+from xrfm_cli.tuning.search.cost import shrink_leaves
+from xrfm_cli.tuning.search.run_step import trial_generator
+from xrfm_cli.tuning.search.trial_records import SearchResult
+
+Array = NDArray[np.float64]
+LATE_S = 3.0  # after the time limit that a final fit may be expected to end: estimates err
+EncodedCache = dict[tuple[EncodingConfig, CodingName], EncodedRows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finished:
+    """What the search came to."""
+
+    members: tuple[Member, ...]
+    predictions: Array  # out-of-fold predictions of the ensemble: values or calibrated probabilities
+    calibration: Calibrator | None
+    decision: Decision
+    intervals: Intervals | None
+    repairs: tuple[Repair, ...]  # values mended in the training rows
+    interrupted: bool
+
+
+def finish_ensemble(
+    problem: Problem,
+    result: SearchResult,
+    *,
+    max_members: int,
+    seconds_left: Callable[[], float],
+    on_event: OnEvent,
+) -> Finished:
+    """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
+    pool = Pool.of(problem, result)
+    left = seconds_left()
+    weights = _affordable_weights(pool, max_members, left, on_event)
+    chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
+    fitted: dict[int, Member] = {}
+    interrupted = False
+    encoded: EncodedCache = {}
+    for place, k in enumerate(chosen):
+        entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
+        if not fitted:
+            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + LATE_S, on_event)
+        elif pool.entry_seconds(entry) > seconds_left() + LATE_S:
+            message = f"the time limit left no room for {name} in the ensemble"
+            on_event(Event(kind="fallback", message=message, count=1))
+            continue
+        try:
+            on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
+            fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
+        except KeyboardInterrupt:
+            # What is fitted is kept; if nothing is yet, the best one is worth the wait, unless asked again.
+            interrupted = True
+            if not fitted:
+                fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
+            break
+    total = sum(weights[k] for k in fitted)
+    shares = {k: weights[k] / total for k in fitted}
+    members = [replace(member, weight=shares[k]) for k, member in fitted.items()]
+    calibration, predictions = None, pool.combined(shares)
+    if problem.n_classes:
+        calibration = fit_temperature(predictions, problem.judged_truth, problem.judged_weights)
+        predictions = calibration.probabilities(predictions)
+    return Finished(
+        members=tuple(members),
+        predictions=predictions,
+        calibration=calibration,
+        decision=problem.decide(predictions),
+        intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
+        repairs=members[0].encoder.training_repairs,
+        interrupted=interrupted,
+    )
+
+
+def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int) -> float:
+    """Expected seconds of the final fits of the ensemble that would be chosen now."""
+    pool = Pool.of(problem, result)
+    return pool.refit_seconds(pool.weights(max_members))
+
+
+def _affordable_weights(pool: Pool, max_members: int, seconds: float, on_event: OnEvent) -> list[float]:
+    """Greedy weights of the largest ensemble whose final fits end in time; a smaller one is told of."""
+    weights, members = pool.affordable_weights(max_members, seconds)
+    if members < min(max_members, len(pool.entries)):
+        message = f"the time limit left room for {members} models in the ensemble"
+        on_event(Event(kind="fallback", message=message, count=members))
+    return weights
+
+
+def _with_affordable_leaves(pool: Pool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:
+    """The one model that there will be at least, with smaller leaves where it could not end in time."""
+    judgement = entry.judgement
+    candidate = judgement.candidate
+    if "leaf_size" not in pool.problem.pinned:
+        candidate = shrink_leaves(candidate, partial(pool.entry_seconds, entry), seconds)
+    if candidate is judgement.candidate:
+        return entry
+    size = candidate.tree.leaf_size
+    message = f"the time limit left room for leaves of at most {size:,} rows in the final fit"
+    on_event(Event(kind="fallback", message=message, count=1))
+    return replace(entry, judgement=replace(judgement, candidate=candidate))
+
+
+def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache, on_event: OnEvent) -> Member:
+    judgement, rows = entry.judgement, problem.plan.refit_rows
+    candidate = judgement.candidate
+    encoding, transform = candidate.encoding, candidate.coding
+    coding = problem.coding_of(rows, transform, judgement.factor)
+    found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, coding)
+    encoded[encoding, transform], encoder = found, found.encoder
+    fresh = "iterations" in problem.pinned  # so many updates from the start, as the user asked
+    learned = [
+        align_metric(
+            metric, problem.fold(fold, encoding, transform).encoder.feature_names, encoder.feature_names
+        )
+        for fold, metric in enumerate(judgement.metrics)
+    ]
+    tree = refit_tree(
+        found,
+        problem.coded(rows, coding),
+        problem.weight_tensor(rows),
+        candidate,
+        None if fresh else average_metrics(learned),
+        iterations=judgement.last_iterations,
+        generator=trial_generator(problem.seed, entry.number, REFIT_FOLD, 0),
+        memory_bytes=problem.memory_bytes,
+        on_event=on_event,
+    )
+    temperature = judgement.temperature if tree.splits else 0.0
+    params: dict[str, Any] = candidate.to_dict() | {
+        "iterations": judgement.iterations,
+        "temperature": temperature,
+    }
+    return Member(
+        trial=entry.number,
+        weight=weight,
+        encoder=encoder,
+        tree=tree.with_temperature(temperature),
+        coding=coding,
+        calibrator=entry.calibrator,
+        params=params,
+        score=judgement.score,
+    )
+
+
+def _fit_intervals(
+    problem: Problem,
+    predictions: Array,
+    members: list[Member],
+    encoded: EncodedCache,
+    on_event: OnEvent,
+) -> Intervals | None:
+    if problem.n_classes:
+        return None
+    plan, encoder = problem.plan, members[0].encoder
+    if plan.scheme == "given rows":
+        matrix, _ = encoder.encode(problem.table.take(plan.judged_rows))
+        x = torch.from_numpy(matrix).to(problem.device)
+    else:  # the training rows' own matrix, in which no row's target has encoded its own categories
+        x = next(rows.x for rows in encoded.values() if rows.encoder is encoder)
+        x = x[torch.from_numpy(plan.judged_rows).to(problem.device)]
+    return fit_intervals(problem, predictions, members, x, on_event)

@@ -1,0 +1,1 @@
+"""The fitted model: prediction, storage, intervals, profile, drift and report."""

@@ -1,0 +1,157 @@
+"""Whether the parts of a model fit together, each of which is right by itself.
+
+A model file's manifest has been checked field by field before; see :mod:`xrfm_cli.tuning.model.manifest`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from xrfm_cli.datasets import Encoder, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets.schema.columns import Role
+from xrfm_cli.tuning.model.drift import observe
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.scoring.metrics import METRICS
+
+WEIGHT_TOLERANCE = 1e-9  # by which the members' weights may miss one: they are divided by their sum
+ENCODERS_OF_KIND = {
+    "numeric": ("NumericEncoder", "PiecewiseEncoder"),
+    "boolean": ("BooleanEncoder",),
+    "categorical": ("OneHotEncoder", "TargetEncoder"),
+    "datetime": ("DatetimeEncoder",),
+    "text": ("TextEncoder",),
+}
+SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
+
+
+def check_model(model: FittedModel) -> None:
+    """Refuse with ValueError, in one line, parts that do not fit together."""
+    _check_schema(model.schema, model.target)
+    _check_target(model.target)
+    classes = len(model.target.classes)
+    if abs(sum(member.weight for member in model.members) - 1) > WEIGHT_TOLERANCE:
+        raise ValueError("the weights of the members do not add to one")
+    for encoder in _encoders(model):
+        _check_encoder(encoder, model.schema)
+    _check_calibrators(model)
+    model.decision.check(classes)
+    for number, member in enumerate(model.members):
+        decoded, coded = member.coding.sizes
+        shape = (member.encoder.n_features, coded, decoded)
+        if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
+            raise ValueError(f"members[{number}]: encoder, tree and target have other sizes")
+    if model.intervals is not None:
+        if classes:
+            raise ValueError("intervals are for numbers, not for classes")
+        model.intervals.check()
+    _check_report(model.report, model.target, len(model.members))
+    _try_rows(model)
+
+
+def _check_schema(schema: TableSchema, target: TargetSchema) -> None:
+    names = [column.name for column in schema.columns]
+    if len(set(names)) != len(names):
+        raise ValueError("schema.columns: a name is there twice")
+    for role in SINGLE_ROLES:
+        if len(schema.with_role(role)) > 1:
+            raise ValueError(f"schema.columns: more than one {role}")
+    targets = [column.name for column in schema.with_role("target")]
+    if targets != [target.name]:
+        raise ValueError(f"target.name: '{target.name}' is not the target of the schema")
+
+
+def _check_target(target: TargetSchema) -> None:
+    classes = target.classes
+    counts = {"regression": len(classes) == 0, "binary": len(classes) == 2, "multiclass": len(classes) >= 2}
+    if not counts[target.task]:
+        raise ValueError(f"target.classes: {len(classes)} classes for the task {target.task}")
+    if len({_type_of_label(label) for label in classes}) > 1 or len(set(classes)) != len(classes):
+        raise ValueError("target.classes: labels of different types, or one twice")
+    positive = classes[-1] if target.task == "binary" else None
+    if (target.positive, type(target.positive)) != (positive, type(positive)):
+        raise ValueError("target.positive: is not the last of two classes")
+    if classes and target.unit:
+        raise ValueError("target.unit: classes have none")
+
+
+def _type_of_label(label: object) -> type:
+    return float if type(label) is int else type(label)
+
+
+def _encoders(model: FittedModel) -> list[Encoder]:
+    """Each encoder once."""
+    spread = None if model.intervals is None else model.intervals.spread
+    used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
+    return list({id(encoder): encoder for encoder in used}.values())
+
+
+def _check_encoder(encoder: Encoder, schema: TableSchema) -> None:
+    kinds = {column.name: column.kind for column in schema.features}
+    names = [column.column for column in encoder.columns]
+    if len(set(names)) != len(names):
+        raise ValueError("encoders: a column is encoded twice")
+    for column, kind in zip(encoder.columns, encoder.kinds, strict=True):
+        if kinds.get(column.column) != kind or type(column).__name__ not in ENCODERS_OF_KIND.get(kind, ()):
+            raise ValueError(f"encoders: '{column.column}' is no {kind} feature of the schema")
+
+
+def _check_calibrators(model: FittedModel) -> None:
+    classes = len(model.target.classes)
+    for calibrator in (model.calibration, *(member.calibrator for member in model.members)):
+        if (calibrator is None) != (classes == 0):
+            raise ValueError("calibration does not fit the task")
+        if calibrator is None:
+            continue
+        if len(calibrator.offsets) not in (0, classes) or len(calibrator.logarithmic) not in (1, classes):
+            raise ValueError("calibration does not fit the classes")
+
+
+def _check_report(report: FitReport, target: TargetSchema, members: int) -> None:
+    """What the pages and the documents take for granted of a report."""
+    metric = METRICS.get(report.metric)
+    if metric is None or target.task not in metric.tasks:
+        raise ValueError(f"report.metric: no metric '{report.metric}' of a {target.task}")
+    if metric.lower_is_better != report.lower_is_better:
+        raise ValueError(f"report.lower_is_better: is wrong for {report.metric}")
+    for name in ("metrics", "fold_metrics"):
+        unknown = sorted(set(getattr(report, name)) - set(METRICS))
+        if unknown:
+            raise ValueError(f"report.{name}: no metric '{unknown[0]}'")
+    if len(report.ensemble) != members or any(leaf["member"] >= members for leaf in report.leaves):
+        raise ValueError("report: tells of other members than there are")
+    _check_oof(report, target)
+
+
+def _check_oof(report: FitReport, target: TargetSchema) -> None:
+    rows, truth, predictions = (report.oof[name] for name in ("row", "target", "prediction"))
+    if not len(rows) == len(truth) == len(predictions):
+        raise ValueError("report.oof: columns of different lengths")
+    classes = len(target.classes)
+    width = classes if classes > 2 else None  # one number a row but for several classes
+    if any((len(row) if isinstance(row, list) else None) != width for row in predictions):
+        raise ValueError("report.oof.prediction: not one number a row, or not one a class")
+    if classes and not set(truth) <= set(range(classes)):
+        raise ValueError("report.oof.target: no class code")
+    if classes == 2 and not _are_shares(predictions):
+        raise ValueError("report.oof.prediction: no probability")
+
+
+def _are_shares(values: Iterable[float]) -> bool:
+    return all(0 <= value <= 1 and math.isfinite(value) for value in values)
+
+
+def _try_rows(model: FittedModel) -> None:
+    """Encode and predict two rows of text: an encoder that cannot work fails here."""
+    for cell in (None, "0"):
+        cells = pa.array([cell], pa.string())
+        row = Table(pa.table({column.name: cells for column in model.schema.columns}))
+        for encoder in _encoders(model):
+            x, _ = encoder.encode(row)
+            if not np.isfinite(x).all():
+                raise ValueError("an encoder gives numbers that are not finite")
+        observe(model.profile or (), row)

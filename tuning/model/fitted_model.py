@@ -1,0 +1,166 @@
+"""The fitted model: encoders, trees, their weights and what turns scores into answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
+from xrfm_cli.errors import ModelFileError, OptionError
+from xrfm_cli.leaf_models.transfers import device_blocks
+from xrfm_cli.trees import TreeModel
+from xrfm_cli.tuning.model.intervals import Intervals
+from xrfm_cli.tuning.model.profile import ColumnProfile
+from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.scoring.calibration import Calibrator, outcomes
+from xrfm_cli.tuning.scoring.target_transforms import TargetCoding
+from xrfm_cli.tuning.scoring.thresholds import Decision
+
+Array = NDArray[np.float64]
+BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Member:
+    """One tree of the ensemble."""
+
+    trial: int
+    weight: float
+    encoder: Encoder
+    tree: TreeModel
+    coding: TargetCoding
+    calibrator: Calibrator | None  # of its scores, for classes
+    params: dict[str, Any]
+    score: float  # its own out-of-fold score
+    source: str = "the model"  # the file that it was read from, for messages
+
+    def scores(self, x: Tensor) -> Array:  # (n, d) on the tree's device
+        """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+            codes = self.tree.predict(x).cpu().double().numpy()
+            scores = self.coding.decode(codes)
+        self.require_finite(codes, scores)
+        return scores
+
+    def require_finite(self, *values: Array) -> None:
+        """Refuse with ModelFileError figures that no model gives whose numbers are a fit's."""
+        if not all(np.isfinite(part).all() for part in values):
+            raise ModelFileError(
+                f"{self.source}: its tensors give values that are not finite. "
+                "Copy the file again or fit again."
+            )
+
+    def prediction(self, x: Tensor) -> Array:  # (n, d) on the tree's device
+        """Values ``(n,)`` or probabilities ``(n, classes)``."""
+        return outcomes(self.scores(x), self.calibrator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """Predictions of a table's rows."""
+
+    values: Array | None  # (n,) for regression
+    probabilities: Array | None  # (n, classes)
+    lower: Array | None
+    upper: Array | None
+    repairs: tuple[Repair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedModel:
+    """Everything that predicts and explains, self-contained."""
+
+    schema: TableSchema
+    target: TargetSchema
+    members: tuple[Member, ...]
+    calibration: Calibrator | None  # of the ensemble's probabilities
+    decision: Decision  # which class is predicted
+    intervals: Intervals | None
+    report: FitReport
+    versions: dict[str, str]
+    created: str
+    device: str = "cpu"
+    profile: tuple[ColumnProfile, ...] | None = (
+        None  # of the training rows; None in files from before it was kept
+    )
+
+    def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
+        """Predict the rows of a table that has the needed columns.
+
+        A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of
+        that coverage, for regression only, which is wider where errors are expected to be larger.
+        """
+        if interval is not None and self.intervals is None:
+            raise OptionError("--interval: is for regression models; for classes ask for --proba.")
+        encoded, repairs = self.encode(table)
+        total = self._combined(encoded)
+        if self.calibration is not None:
+            return Prediction(
+                values=None,
+                probabilities=self.calibration.probabilities(total),
+                lower=None,
+                upper=None,
+                repairs=repairs,
+            )
+        lower = upper = None
+        if interval is not None and self.intervals is not None:
+            half: float | Array = self.intervals.half_width(interval)
+            if self.intervals.spread is not None:
+                half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
+            lower, upper = total - half, total + half
+        return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
+
+    def encode(self, table: Table) -> tuple[dict[int, NDArray[np.float32]], tuple[Repair, ...]]:
+        """Encoded rows by the identity of each encoder, and the values mended on the way."""
+        encoded: dict[int, NDArray[np.float32]] = {}
+        repairs: tuple[Repair, ...] = ()
+        for member in self.members:
+            if id(member.encoder) not in encoded:
+                encoded[id(member.encoder)], mended = member.encoder.encode(table)
+                repairs = repairs or mended  # every encoder reads the same columns
+        return encoded, repairs
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The names of the columns that predictions need, in the order of the schema."""
+        encoders = [member.encoder for member in self.members]
+        if self.intervals is not None and self.intervals.spread is not None:
+            encoders.append(self.intervals.spread.encoder)
+        read = {column.column for encoder in encoders for column in encoder.columns}
+        return tuple(column.name for column in self.schema.columns if column.name in read)
+
+    def labels(self, probabilities: Array) -> NDArray[np.int64]:
+        """Class codes ``(n,)`` of probabilities ``(n, classes)``."""
+        return self.decision.codes(probabilities)
+
+    @property
+    def n_centers(self) -> int:
+        """Training rows that the leaves keep, that of the intervals too, counted once for every leaf."""
+        leaves = [leaf for member in self.members for leaf in member.tree.leaves]
+        if self.intervals is not None and self.intervals.spread is not None:
+            leaves.append(self.intervals.spread.leaf)
+        return sum(len(leaf.centers) for leaf in leaves)
+
+    def to(self, device: str) -> FittedModel:
+        """The same model on another device."""
+        members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
+        intervals = None if self.intervals is None else self.intervals.to(device)
+        return replace(self, members=members, intervals=intervals, device=device)
+
+    def _combined(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
+        """Weighted average of the members' predictions, block by block."""
+        n = len(next(iter(encoded.values())))
+        shape = (n,) if self.calibration is None else (n, len(self.target.classes))
+        total = np.zeros(shape)
+        coming = {key: device_blocks(x, BLOCK_ROWS, self.device) for key, x in encoded.items()}
+        for start in range(0, n, BLOCK_ROWS):
+            blocks = {key: next(own) for key, own in coming.items()}  # members may share an encoder
+            for member in self.members:
+                values = member.prediction(blocks[id(member.encoder)])
+                total[start : start + BLOCK_ROWS] += member.weight * values
+        return total

@@ -1,0 +1,284 @@
+"""The manifest of a model file as typed records: every field, its type and its range.
+
+This is the format. :func:`check_manifest` refuses a manifest that differs from it in any field, so that the
+code that builds a model may trust the types. That the parts fit together is for
+:mod:`xrfm_cli.tuning.model.checks`.
+
+Numbers are finite and within 64 bits, which the container's reader has seen to. A field with a default may
+be absent: files of earlier versions lack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, convert
+
+from xrfm_cli.datasets.cells.dates import DateFormat
+from xrfm_cli.datasets.schema.columns import Role
+from xrfm_cli.datasets.schema.kinds import Kind
+from xrfm_cli.datasets.schema.target import Label, Task
+from xrfm_cli.printable import printable
+from xrfm_cli.repairs import RepairKind
+from xrfm_cli.tuning.model.manifest_report import (
+    Count,
+    Document,
+    LeafOptions,
+    NotNegative,
+    Params,
+    Positive,
+    Report,
+    Share,
+    TreeOptions,
+)
+
+LARGEST_SLOPE = 1e4  # of a calibration, far above what a fit allows: products with scores stay finite
+
+Slope = Annotated[float, Meta(ge=-LARGEST_SLOPE, le=LARGEST_SLOPE)]
+Scaling = tuple[Positive, float, Positive]  # unit, center, spread
+Part = Literal["month", "day", "weekday", "hour", "minute"]
+
+
+class Column(Document):
+    """A column of the schema."""
+
+    name: str
+    kind: Kind
+    role: Role
+    reason: str
+    datetime_format: DateFormat | None = None
+    levels_count: Count = 0
+    unit: str = ""
+
+
+class Schema(Document):
+    """All columns."""
+
+    columns: Annotated[list[Column], Meta(min_length=1)]
+
+
+class Target(Document):
+    """What is predicted."""
+
+    name: str
+    task: Task
+    reason: str
+    classes: list[Label]
+    positive: Label | None = None
+    unit: str = ""
+
+
+class Encoded(Document, tag_field="type"):
+    """How a column is encoded, whatever its kind; the field ``type`` tells which record it is."""
+
+    column: str
+    kind: Kind
+    has_missing: bool
+
+
+class Numeric(Encoded, tag="numeric"):
+    """A number, standardised or as its normal score."""
+
+    scaling: Scaling | None
+    unit: str = ""
+
+
+class Piecewise(Encoded, tag="piecewise"):
+    """A number in pieces."""
+
+    unit: str
+
+
+class Boolean(Encoded, tag="boolean"):
+    """Yes or no."""
+
+    varies: bool
+
+
+class OneHot(Encoded, tag="one_hot"):
+    """A category, one feature a level."""
+
+    levels: list[str]
+    rare: list[str]
+
+
+class MeanTarget(Encoded, tag="target"):
+    """A category as the mean target of its level."""
+
+    levels: list[str]
+
+
+class Datetime(Encoded, tag="datetime"):
+    """A date."""
+
+    date_format: DateFormat
+    scaling: Scaling | None
+    parts: list[tuple[Part, list[Annotated[int, Meta(ge=0, le=59)]]]]
+
+
+class Text(Encoded, tag="text"):
+    """Free text."""
+
+    characters: Scaling | None
+    words: Scaling | None
+
+
+class EncodingFacts(Document):
+    """The options of an encoder."""
+
+    numeric: Literal["standard", "quantile", "piecewise"]
+    category: Literal["one_hot", "target"]
+    max_one_hot: Annotated[int, Meta(ge=2)]
+    min_level_count: Annotated[int, Meta(ge=1)]
+
+
+class EncoderFacts(Document):
+    """An encoder; its arrays are tensors."""
+
+    config: EncodingFacts
+    columns: Annotated[
+        list[Numeric | Piecewise | Boolean | OneHot | MeanTarget | Datetime | Text], Meta(min_length=1)
+    ]
+    repairs: list[tuple[str, RepairKind, Count]]
+
+
+class Leaf(Document):
+    """A leaf; kernel machines have a bandwidth, linear leaves a number of rows."""
+
+    config: LeafOptions
+    jitter: NotNegative
+    bandwidth: Positive | None = None
+    intercept: float = 0.0
+    n_rows: Count = 0
+
+
+class Split(Document):
+    """A split; a child below 0 is a leaf."""
+
+    threshold: float
+    iqr: NotNegative
+    left: int
+    right: int
+
+
+class Tree(Document):
+    """A tree."""
+
+    config: TreeOptions
+    splits: list[Split]
+    leaves: Annotated[list[Leaf], Meta(min_length=1)]
+
+
+class Values(Document, tag_field="kind", tag="values"):
+    """The coding of a regression target."""
+
+    mean: float
+    deviation: Positive
+
+
+class Logs(Document, tag_field="kind", tag="logs"):
+    """The coding of the logarithms of a regression target."""
+
+    mean: float
+    deviation: Positive
+    offset: NotNegative
+    low: float
+    high: float
+    factor: Positive
+
+
+class Classes(Document, tag_field="kind", tag="classes"):
+    """The coding of classes around their shares."""
+
+    prior: list[Share]
+
+
+class Logits(Document, tag_field="kind", tag="logits"):
+    """The coding of two classes as log odds."""
+
+
+class Calibration(Document):
+    """A calibrator; format 1 has one logarithmic slope and no floor."""
+
+    linear: Slope
+    logarithmic: Slope | list[Slope]
+    offsets: list[Slope]
+    floor: Annotated[float, Meta(gt=0, le=1)] = 1.0
+
+
+class MemberFacts(Document):
+    """A member of the ensemble."""
+
+    trial: Count
+    weight: Share
+    encoder: Count
+    tree: Tree
+    coding: Values | Logs | Classes | Logits
+    calibrator: Calibration | None
+    params: Params
+    score: float
+
+
+class SpreadFacts(Document):
+    """The size of a row's error."""
+
+    leaf: Leaf
+    encoder: Count
+    centre: float
+    low: Positive
+    high: Positive
+    exponent: Annotated[float, Meta(gt=0, le=10)]
+    scale: Positive
+
+
+class Adapting(Document):
+    """Intervals that adapt to the row."""
+
+    scores: list[NotNegative]
+    spread: SpreadFacts
+
+
+class Profile(Document):
+    """The training rows of one column."""
+
+    column: str
+    edges: list[float]
+    levels: list[str]
+    counts: list[Count]
+    low: float | None
+    high: float | None
+
+
+class Manifest(Document):
+    """The whole manifest."""
+
+    format_version: int
+    sha256: dict[str, str]
+    schema: Schema
+    target: Target
+    encoders: Annotated[list[EncoderFacts], Meta(min_length=1)]
+    members: Annotated[list[MemberFacts], Meta(min_length=1)]
+    calibration: Calibration | None
+    threshold: Share | None
+    intervals: Annotated[list[NotNegative], Meta(min_length=1)] | Adapting | None
+    report: Report
+    versions: dict[str, str]
+    class_weights: tuple[Positive, ...] = ()
+    profile: list[Profile] | None = None
+
+
+def check_manifest(document: Mapping[str, Any]) -> None:
+    """Refuse with ValueError, in one line, a manifest with a field of another type, range or name.
+
+    >>> check_manifest({"format_version": 1, "sha256": {}, "schema": {"columns": 7}})
+    Traceback (most recent call last):
+    ValueError: schema.columns: expected `array`, got `int`
+    """
+    try:
+        convert(document, Manifest)
+    except msgspec.ValidationError as fault:
+        fact, _, place = str(fault).partition(" - at ")
+        where = printable(place.strip("`").removeprefix("$").removeprefix(".")) or "manifest.json"
+        raise ValueError(f"{where}: {printable(fact[:1].lower() + fact[1:])}") from None

@@ -1,0 +1,155 @@
+"""The records of a model file's manifest that tell how the model came to be, and what all records share.
+
+See :mod:`xrfm_cli.tuning.model.manifest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_type_hints
+
+from msgspec import Meta, Struct, defstruct, field
+
+from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.repairs import RepairKind
+from xrfm_cli.trees import TreeConfig
+
+MOST_COUNT = 2**53  # the largest whole number that every reader of JSON holds exactly
+
+Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Scalar = bool | int | float | str | None
+
+
+class Document(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A JSON object that has these fields and no others."""
+
+
+def _options(name: str, *, known: Mapping[str, Any], needed: tuple[str, ...]) -> type[Struct]:
+    """A record of hyperparameters, typed as their dataclasses are; only some must be there."""
+    listed: list[Any] = [(item, known[item]) for item in needed]
+    listed += [(item, kind, None) for item, kind in known.items() if item not in needed]
+    return defstruct(name, listed, bases=(Document,))
+
+
+_LEAF_OPTIONS = get_type_hints(LeafConfig)
+_TREE_OPTIONS = _LEAF_OPTIONS | {
+    name: kind for name, kind in get_type_hints(TreeConfig).items() if name != "leaf"
+}
+_CODING_OPTIONS = {
+    "numeric_transform": Literal["standard", "quantile", "piecewise"],
+    "category_encoding": Literal["one_hot", "target"],
+    "target_transform": Literal["none", "log"],
+}
+LeafOptions: Any = _options("LeafOptions", known=_LEAF_OPTIONS, needed=("kernel",))
+TreeOptions: Any = _options("TreeOptions", known=_TREE_OPTIONS, needed=("kernel",))
+Params: Any = _options("Params", known=_TREE_OPTIONS | _CODING_OPTIONS, needed=("kernel", "kernel_p"))
+
+
+class Validation(Document):
+    """How the models were judged."""
+
+    scheme: str
+    folds: Count
+    judged_rows: Annotated[int, Meta(ge=1, le=MOST_COUNT)]
+    reason: str
+
+
+class BaselineFacts(Document):
+    """A simple model's score."""
+
+    name: str
+    score: float
+    description: str = ""
+
+
+class Trial(Document):
+    """A trial of the search; a model file keeps no times."""
+
+    number: Count
+    state: str
+    score: float | None
+    stages: Count
+    iterations: Count | None
+    params: Params
+    tries: Count = 0
+    seconds: NotNegative = 0.0
+    ended_s: NotNegative = 0.0
+
+
+class Chosen(Document):
+    """A member as the report has it."""
+
+    trial: Count
+    weight: Share
+    score: float
+    params: Params
+
+
+class LeafRows(Document):
+    """The training rows of a leaf."""
+
+    member: Count
+    leaf: Count
+    rows: Count
+
+
+class Fallback(Document):
+    """A fallback that was taken."""
+
+    message: str
+    count: Count | None
+
+
+class Mended(Document):
+    """Values that were mended."""
+
+    column: str
+    what: RepairKind
+    count: Count
+
+
+class Importance(Document):
+    """What a hyperparameter mattered."""
+
+    name: str
+    share: Share
+    by_chance: NotNegative
+
+
+class OutOfFold(Document):
+    """Targets and predictions of a sample of rows."""
+
+    row: list[Count]
+    target: list[float]
+    prediction: list[float | list[Share]]
+
+
+class Report(Document):
+    """The record of the fit."""
+
+    rows: Count
+    dropped_rows: Count
+    metric: str
+    score: float
+    score_low: float
+    score_high: float
+    lower_is_better: bool
+    stopped_by: str
+    validation: Validation
+    metrics: dict[str, float]
+    baselines: list[BaselineFacts]
+    seconds: dict[str, NotNegative]
+    trials: list[Trial]
+    ensemble: list[Chosen]
+    leaves: list[LeafRows]
+    fallbacks: list[Fallback]
+    repairs: list[Mended]
+    notes: list[str]
+    oof: OutOfFold
+    peak_memory_bytes: Count
+    options: dict[str, Scalar | dict[str, Scalar] | list[Scalar]]
+    fold_metrics: dict[str, Annotated[list[float], Meta(min_length=1)]] = field(default_factory=dict)
+    hyperparameter_importances: tuple[Importance, ...] = ()

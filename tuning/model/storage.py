@@ -1,0 +1,230 @@
+"""A fitted model as a file, and back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
+from xrfm_cli.datasets.dotted_names import by_first_part, numbered
+from xrfm_cli.errors import InputError, ModelFileError
+from xrfm_cli.printable import printable
+from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
+from xrfm_cli.tuning.model.checks import check_model
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
+from xrfm_cli.tuning.model.intervals import Intervals, Spread
+from xrfm_cli.tuning.model.manifest import check_manifest
+from xrfm_cli.tuning.model.profile import ColumnProfile
+from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.scoring.calibration import Calibrator
+from xrfm_cli.tuning.scoring.target_transforms import coding_from_json
+from xrfm_cli.tuning.scoring.thresholds import Decision
+
+STORED = "the stored model"  # in messages about bytes that are no file
+LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: a file may be dated later, but no calendar is
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    InputError,
+    LookupError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+
+
+def save_model(model: FittedModel, path: Path) -> None:
+    """Write one self-contained file, atomically.
+
+    Nothing in it depends on the clock or on the memory used: equal fits are equal bytes. Those facts stand
+    in the report beside it, and the date of the fit is that of the file.
+    """
+    tensors: dict[str, Tensor] = {}
+    numbers, encoders = _encoders_to_json(model, tensors)
+    members = []
+    for number, member in enumerate(model.members):
+        facts, tree_tensors = member.tree.state()
+        tensors |= {f"member.{number}.{name}": value for name, value in tree_tensors.items()}
+        members.append(
+            {
+                "trial": member.trial,
+                "weight": member.weight,
+                "encoder": numbers[id(member.encoder)],
+                "tree": facts,
+                "coding": member.coding.to_json(),
+                "calibrator": None if member.calibrator is None else member.calibrator.to_json(),
+                "params": member.params,
+                "score": member.score,
+            }
+        )
+    manifest = {
+        "schema": model.schema.to_json(),
+        "target": model.target.to_json(),
+        "encoders": encoders,
+        "members": members,
+        "calibration": None if model.calibration is None else model.calibration.to_json(),
+        "threshold": model.decision.threshold,
+        "class_weights": list(model.decision.class_weights),
+        "intervals": _intervals_to_json(model.intervals, numbers, tensors),
+        "profile": None if model.profile is None else [profile.to_json() for profile in model.profile],
+        "report": model.report.timeless().to_json(),
+        "versions": model.versions,
+    }
+    write_model_file(path, manifest, tensors)
+
+
+def model_to_bytes(model: FittedModel) -> bytes:
+    """The contents of the file that ``save_model`` writes."""
+    with TemporaryDirectory(prefix="xrfm-") as folder:
+        path = Path(folder) / "model.xrfm"
+        save_model(model, path)
+        return path.read_bytes()
+
+
+def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
+    """The model of a file's contents, checked as a file is; ModelFileError for anything else."""
+    with TemporaryDirectory(prefix="xrfm-") as folder:
+        path = Path(folder) / "model.xrfm"
+        path.write_bytes(content)
+        try:
+            return load_model(path, device=device, source=STORED)
+        except ModelFileError as fault:
+            raise ModelFileError(str(fault).replace(str(path), STORED)) from fault
+
+
+def _encoders_to_json(
+    model: FittedModel, tensors: dict[str, Tensor]
+) -> tuple[dict[int, int], list[dict[str, Any]]]:
+    """Each encoder once: its number by its identity, and its facts. Arrays go to ``tensors``."""
+    spread = None if model.intervals is None else model.intervals.spread
+    used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
+    numbers: dict[int, int] = {}
+    encoders: list[dict[str, Any]] = []
+    for encoder in used:
+        if id(encoder) not in numbers:
+            number = numbers[id(encoder)] = len(encoders)
+            facts, arrays = encoder.state()
+            tensors |= {f"encoder.{number}.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+            encoders.append(facts)
+    return numbers, encoders
+
+
+def _intervals_to_json(
+    intervals: Intervals | None, numbers: dict[int, int], tensors: dict[str, Tensor]
+) -> Any:
+    """The scores alone where all intervals have one width, as in files from before they could adapt."""
+    if intervals is None or intervals.spread is None:
+        return None if intervals is None else list(intervals.scores)
+    facts, leaf_tensors = intervals.spread.state()
+    tensors |= {f"spread.{name}": value for name, value in leaf_tensors.items()}
+    return {
+        "scores": list(intervals.scores),
+        "spread": facts | {"encoder": numbers[id(intervals.spread.encoder)]},
+    }
+
+
+def load_model(path: Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
+    """Read a model file; raises ModelFileError in one line for anything that is not one.
+
+    ``source`` is what later messages call the file, its path unless given.
+    """
+    manifest, tensors = read_model_file(path)
+    moment = min(max(path.stat().st_mtime, 0), LAST_MOMENT_S)
+    created = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    try:
+        check_manifest(manifest)
+        model = _build(manifest, tensors, created, source or str(path))
+        check_model(model)
+    except _MISFITS as fault:
+        raise ModelFileError(
+            f"{path}: is no model that xrfm has written ({_reason(fault)}). Copy the file again, use the "
+            "version of xrfm that wrote it, or fit again."
+        ) from fault
+    return model.to(device)
+
+
+def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
+    parts = by_first_part(tensors)
+    if not set(parts) <= {"encoder", "member", "spread"}:
+        raise ValueError("tensors of no part of the model")
+    of_encoders, of_members = (
+        numbered(parts.get(part, {}), len(manifest[f"{part}s"])) for part in ("encoder", "member")
+    )
+    encoders = [
+        Encoder.from_state(facts, {name: tensor.numpy() for name, tensor in own.items()})
+        for own, facts in zip(of_encoders, manifest["encoders"], strict=True)
+    ]
+    members = tuple(
+        Member(
+            trial=int(facts["trial"]),
+            weight=float(facts["weight"]),
+            encoder=encoders[_place(facts["encoder"], len(encoders))],
+            tree=TreeModel.from_state(facts["tree"], own),
+            coding=coding_from_json(facts["coding"]),
+            calibrator=None if facts["calibrator"] is None else Calibrator.from_json(facts["calibrator"]),
+            params=dict(facts["params"]),
+            score=float(facts["score"]),
+            source=source,
+        )
+        for own, facts in zip(of_members, manifest["members"], strict=True)
+    )
+    calibration, schema = manifest["calibration"], TableSchema.from_json(manifest["schema"])
+    return FittedModel(
+        schema=schema,
+        target=TargetSchema.from_json(manifest["target"]),
+        members=members,
+        calibration=None if calibration is None else Calibrator.from_json(calibration),
+        decision=_decision_from_json(manifest),
+        intervals=_intervals_from_json(manifest["intervals"], encoders, parts.get("spread", {})),
+        report=FitReport.from_json(manifest["report"]),
+        versions=dict(manifest["versions"]),
+        created=created,
+        profile=_profile_from_json(manifest.get("profile"), schema),
+    )
+
+
+def _decision_from_json(manifest: Mapping[str, Any]) -> Decision:
+    """How classes are chosen; files from before several classes were weighted have none of these weights."""
+    threshold, weights = manifest["threshold"], manifest.get("class_weights", [])
+    return Decision(
+        threshold=None if threshold is None else float(threshold),
+        class_weights=tuple(float(weight) for weight in weights),
+    )
+
+
+def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, ...] | None:
+    """The profile of the training rows; None for files from before it was kept."""
+    columns = {column.name: column for column in schema.columns}
+    return None if facts is None else tuple(ColumnProfile.from_json(column, columns) for column in facts)
+
+
+def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:
+    adapts = isinstance(facts, dict)
+    if tensors and not adapts:
+        raise ValueError("tensors of intervals that do not adapt")
+    if facts is None:
+        return None
+    if not adapts:
+        return Intervals(scores=tuple(float(score) for score in facts))
+    encoder = encoders[_place(facts["spread"]["encoder"], len(encoders))]
+    spread = Spread.from_state(facts["spread"], tensors, encoder)
+    return Intervals(scores=tuple(float(score) for score in facts["scores"]), spread=spread)
+
+
+def _reason(fault: Exception) -> str:
+    """What is wrong, with the name of the exception where its message alone would be a riddle."""
+    text = str(fault) if isinstance(fault, ValueError | InputError) else f"{type(fault).__name__}: {fault}"
+    return printable(text)
+
+
+def _place(value: Any, count: int) -> int:
+    if not isinstance(value, int) or not 0 <= value < count:
+        raise ValueError(f"no encoder {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""The learning problem of a fit: rows, validation plan, encoded folds and baselines."""

@@ -1,0 +1,89 @@
+"""What a constant and a linear model reach on the same folds: the figures to be better than."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+
+from xrfm_cli.datasets import EncodingConfig
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.scoring.target_transforms import fit_coding
+
+Array = NDArray[np.float64]
+RIDGES = tuple(10.0**k for k in range(-3, 5))
+RIDGE_ENCODING = EncodingConfig()
+# Of a time limit that ridge regression may take, by the multiply-adds of a slow core in a second.
+RIDGE_SHARE, RIDGE_RATE = 0.05, 4e9
+EIGEN_PRODUCTS = 9  # of matrices, whose time an eigendecomposition takes
+FEWEST_ROWS = 3  # below, leaving one out leaves nothing to choose a strength by: the constant stands in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A simple model's out-of-fold score."""
+
+    name: str
+    score: float
+    description: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON facts."""
+        return {"name": self.name, "score": self.score, "description": self.description}
+
+
+def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tuple[Baseline, ...]:
+    """The mean (or the prior of the classes) and ridge regression, judged like the candidates.
+
+    Ridge regression is left out where a time limit leaves no room for it.
+    """
+    classes, folds = bool(problem.n_classes), range(len(problem.plan.folds))
+    constant = [_constant(problem, fold) for fold in folds]
+    words = "class shares alone" if classes else "one value for all rows"
+    named = [("majority" if classes else "mean", constant, words)]
+    if time_limit_s is None or _ridge_seconds(problem) <= RIDGE_SHARE * time_limit_s:
+        ridge = [_ridge(problem, fold) for fold in folds]
+        told = "linear in the encoded columns, strength by generalised cross-validation"
+        named.append(("ridge", ridge, told))
+    return tuple(
+        Baseline(name=name, score=problem.merit(np.concatenate(scores)).score, description=text)
+        for name, scores, text in named
+    )
+
+
+def _constant(problem: Problem, fold: int) -> Array:
+    """The mean of a fold's training rows; for classes one for all, as several would rank the folds."""
+    coding = problem.coding(fold)
+    if problem.n_classes:
+        rows = problem.plan.refit_rows
+        weights = None if problem.weights is None else problem.weights[rows]
+        coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
+    return coding.decode(np.zeros((len(problem.plan.folds[fold].valid), max(problem.n_classes - 1, 1))))
+
+
+def _ridge_seconds(problem: Problem) -> float:
+    """Expected seconds of ridge regression on all folds; it never depends on the machine."""
+    x = problem.fold(0, RIDGE_ENCODING).x_train
+    (n, d), outputs = x.shape, max(problem.n_classes, 1)
+    least = float(min(n, d))
+    products = n * d * least + EIGEN_PRODUCTS * least**3 + len(RIDGES) * n * least * outputs
+    return len(problem.plan.folds) * products / RIDGE_RATE
+
+
+def _ridge(problem: Problem, fold: int) -> Array:
+    matrices, coding = problem.fold(fold, RIDGE_ENCODING), problem.coding(fold)
+    if len(matrices.x_train) < FEWEST_ROWS:
+        outputs = np.zeros((len(matrices.x_valid), matrices.y_train.shape[1]))
+        return coding.decode(outputs)
+    model = RidgeCV(alphas=RIDGES)
+    weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
+    model.fit(
+        matrices.x_train.cpu().double().numpy(),
+        matrices.y_train.cpu().double().numpy(),
+        sample_weight=weights,
+    )
+    predicted = model.predict(matrices.x_valid.cpu().double().numpy())
+    return coding.decode(predicted.reshape(len(predicted), -1))

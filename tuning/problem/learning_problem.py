@@ -1,0 +1,293 @@
+"""The learning problem of one fit: rows, targets, weights, encoded fold by fold and judged by one metric."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xrfm_cli.datasets import (
+    Encoder,
+    EncodingConfig,
+    Table,
+    TableSchema,
+    TargetSchema,
+    TypedRows,
+    fit_encoder,
+)
+from xrfm_cli.errors import SchemaError
+from xrfm_cli.tuning.problem.validation_plan import Plan, Rows
+from xrfm_cli.tuning.scoring.calibration import Calibrator, fit_calibrator, outcomes
+from xrfm_cli.tuning.scoring.log_target import mean_factor
+from xrfm_cli.tuning.scoring.metrics import METRICS, Metric, compute_metric, decide_by
+from xrfm_cli.tuning.scoring.rounding import rounded
+from xrfm_cli.tuning.scoring.target_transforms import CodingName, LogCoding, TargetCoding, fit_coding
+from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, Decision
+
+Array = NDArray[np.float64]
+
+
+class Encoded(Protocol):
+    """Whatever holds encoded rows and their encoder."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What encoded them."""
+
+
+class Merit(NamedTuple):
+    """What predictions are worth for the rows that judge them."""
+
+    loss: float  # by which trials, kernels and ensembles are compared
+    score: float  # the metric's own value
+
+    def rounded(self) -> Merit:
+        """The same, its loss to the digits in which it may decide."""
+        return self._replace(loss=rounded(self.loss))
+
+
+Key = TypeVar("Key", bound=Hashable)
+Found = TypeVar("Found", bound=Encoded)
+
+
+def find_encoded(
+    cache: Mapping[tuple[Key, CodingName], Found], key: Key, transform: CodingName
+) -> Found | None:
+    """Rows encoded before: with other transforms of the target too, where the encoder does not read it."""
+    for (known, other), found in cache.items():
+        if known == key and (other == transform or not found.encoder.reads_target):
+            return found
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedRows:
+    """Rows under one encoding, on the device."""
+
+    encoder: Encoder
+    x: Tensor  # (n, d) float32
+    routed: Tensor | None  # (n, d) float32, as predictions see them; None where x is that, not cross-fitted
+
+    @classmethod
+    def fit(
+        cls,
+        table: Table,
+        schema: TableSchema,
+        encoding: EncodingConfig,
+        *,
+        target: Array,  # (n, c)
+        weights: Array | None,
+        seed: int,
+        device: str,
+    ) -> Self:
+        """Fit an encoder on the rows of a table."""
+        encoder, x, seen = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
+        routed = None if seen is None else torch.from_numpy(seen).to(device)
+        return cls(encoder=encoder, x=torch.from_numpy(x).to(device), routed=routed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoldMatrices:
+    """One fold under one encoding, on the device."""
+
+    encoder: Encoder
+    x_train: Tensor  # (n_train, d) float32, in the fold's shuffled order
+    routed_train: Tensor | None  # (n_train, d) float32, as predictions see them; None where x_train is that
+    y_train: Tensor  # (n_train, outputs) float32
+    x_valid: Tensor  # (n_valid, d)
+    weights: Tensor | None  # (n_train,)
+    encoding_s: float  # that encoding the rows took
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Problem:
+    """Everything that candidates share."""
+
+    table: Table
+    typed: TypedRows  # the same rows, their text parsed once: they are encoded many times
+    schema: TableSchema
+    target: TargetSchema
+    truth: NDArray[Any]  # (n,) float64 values or int64 class codes
+    weights: Array | None
+    metric: Metric
+    plan: Plan
+    seed: int
+    device: str
+    memory_bytes: int
+    pinned: Mapping[str, Any]
+    _matrices: dict[tuple[tuple[int, EncodingConfig], CodingName], FoldMatrices] = field(default_factory=dict)
+    _codings: dict[tuple[int, CodingName], TargetCoding] = field(default_factory=dict)
+
+    @property
+    def compared_by(self) -> str:
+        """What trials, kernels and ensembles are compared by, in words."""
+        counts_hits = self.metric.needs == "labels"
+        return f"{self.metric.name} and log loss together" if counts_hits else self.metric.name
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, 0 for regression."""
+        return len(self.target.classes)
+
+    @property
+    def judged_truth(self) -> NDArray[Any]:
+        """Targets of the judged rows, in the order of the plan."""
+        return self.truth[self.plan.judged_rows]
+
+    @property
+    def judged_weights(self) -> Array | None:
+        """Weights of the judged rows."""
+        return None if self.weights is None else self.weights[self.plan.judged_rows]
+
+    def coding(self, fold: int, transform: CodingName = "none") -> TargetCoding:
+        """How targets are coded on a fold's training rows."""
+        key = (fold, transform)
+        if key not in self._codings:
+            self._codings[key] = self.coding_of(self.plan.folds[fold].train, transform)
+        return self._codings[key]
+
+    def coding_of(self, rows: Rows, transform: CodingName, factor: float = 1.0) -> TargetCoding:
+        """How targets are coded on some training rows."""
+        return fit_coding(self.truth[rows], self.n_classes, self._weights_of(rows), transform, factor)
+
+    def fold(self, fold: int, encoding: EncodingConfig, transform: CodingName = "none") -> FoldMatrices:
+        """The encoded matrices of a fold; the encoder has seen its training rows alone."""
+        cache, key = self._matrices, (fold, encoding)
+        if (key, transform) not in cache:
+            y_train = self.coded(self.plan.folds[fold].train, self.coding(fold, transform))
+            shared = find_encoded(cache, key, transform)
+            if shared is None:
+                shared = self._encode_fold(fold, encoding, transform, y_train)
+            cache[key, transform] = replace(shared, y_train=y_train)
+        return cache[key, transform]
+
+    def _encode_fold(
+        self, fold: int, encoding: EncodingConfig, transform: CodingName, y_train: Tensor
+    ) -> FoldMatrices:
+        rows, coding, began = self.plan.folds[fold], self.coding(fold, transform), time.monotonic()
+        try:
+            encoded = self.encode(rows.train, encoding, coding)
+        except SchemaError:
+            # No column varies here: those that vary elsewhere are constants, and so is the model.
+            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
+            routed = None if encoded.routed is None else encoded.routed[rows.train]
+            encoded = replace(encoded, x=encoded.x[rows.train], routed=routed)
+        x_valid, _ = encoded.encoder.encode(self.typed.table.take(rows.valid))
+        return FoldMatrices(
+            encoder=encoded.encoder,
+            x_train=encoded.x,
+            routed_train=encoded.routed,
+            y_train=y_train,
+            x_valid=torch.from_numpy(x_valid).to(self.device),
+            weights=self.weight_tensor(rows.train),
+            encoding_s=time.monotonic() - began,
+        )
+
+    @property
+    def encoding_s(self) -> float:
+        """The longest that the rows of a fold took to be encoded, 0 where none have been."""
+        return max((matrices.encoding_s for matrices in self._matrices.values()), default=0.0)
+
+    def encode(self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding) -> EncodedRows:
+        """Fit an encoder on some rows of the table."""
+        truth, typed = self.truth[rows], self.typed.take(rows)
+        encoded = EncodedRows.fit(
+            typed.table,
+            self.schema,
+            encoding,
+            target=np.eye(self.n_classes)[truth] if self.n_classes else coding.encode(truth),
+            weights=self._weights_of(rows),
+            seed=self.seed,
+            device=self.device,
+        )
+        encoder = encoded.encoder
+        told = typed.told(encoder.training_repairs)
+        return replace(encoded, encoder=replace(encoder, training_repairs=told))
+
+    def coded(self, rows: Rows, coding: TargetCoding) -> Tensor:
+        """Coded targets of some rows ``(n, outputs)`` float32, on the device."""
+        return torch.from_numpy(coding.encode(self.truth[rows])).float().to(self.device)
+
+    def decode(
+        self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: CodingName = "none"
+    ) -> tuple[Array, float]:
+        """Codes of the folds' models for ``rows``, fold after fold, to scores ``(n, 1)`` or ``(n, classes)``.
+
+        Logarithms are corrected by one factor that suits these rows, so that a trial is judged as its final
+        model will predict; the factor is returned, 1 where there is nothing to correct.
+        """
+        codings, factor = [self.coding(fold, transform) for fold in folds], 1.0
+        pairs = list(zip(codings, codes, strict=True))
+        logs = [(coding, own) for coding, own in pairs if isinstance(coding, LogCoding)]
+        if logs:
+            offsets = np.concatenate([np.full(len(own), coding.offset) for coding, own in logs])
+            predicted = np.concatenate([coding.decode(own)[:, 0] for coding, own in logs]) + offsets
+            truth = self.truth[rows] + offsets
+            factor = mean_factor(self.metric.name, truth, predicted, self._weights_of(rows))
+            pairs = [(replace(coding, factor=factor), own) for coding, own in logs]
+        return np.concatenate([coding.decode(own) for coding, own in pairs]), factor
+
+    def merit_of(self, fold: int, codes: Array, rows: Rows, transform: CodingName = "none") -> Merit:
+        """What the codes that a fold's model has for some rows are worth."""
+        return self._merit(self.decode([fold], [codes], rows, transform)[0], rows, transform)
+
+    def merit(self, scores: Array, transform: CodingName = "none") -> Merit:
+        """What decoded out-of-fold scores are worth over all judged rows."""
+        return self._merit(scores, self.plan.judged_rows, transform)
+
+    def loss_of_predictions(self, predictions: Array) -> float:
+        """Loss of final predictions, values ``(n,)`` or probabilities, over all judged rows."""
+        score = self.score_of_predictions(predictions, self.decide(predictions))
+        return self._loss(score, predictions, self.judged_truth, self.judged_weights)
+
+    def score_of_predictions(self, predictions: Array, decision: Decision = MOST_PROBABLE) -> float:
+        """The metric's own value of final predictions over all judged rows."""
+        return compute_metric(self.metric, self.judged_truth, predictions, self.judged_weights, decision)
+
+    def decide(self, predictions: Array) -> Decision:
+        """How classes should follow from predictions of all judged rows, for the metric asked for."""
+        return decide_by(self.metric, self.judged_truth, predictions, self.judged_weights)
+
+    def weight_tensor(self, rows: Rows) -> Tensor | None:
+        """Weights of some rows, on the device."""
+        weights = self._weights_of(rows)
+        return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
+
+    def calibrator(self, scores: Array, rows: Rows, transform: CodingName) -> Calibrator | None:
+        """What makes scores of some rows probabilities, by two slopes; None for values."""
+        if not self.n_classes:
+            return None
+        return fit_calibrator(scores, self.truth[rows], self._weights_of(rows), odds=transform == "logit")
+
+    def _merit(self, scores: Array, rows: Rows, transform: CodingName) -> Merit:
+        if not np.isfinite(scores).all():
+            return Merit(float("inf"), self.metric.value_of(float("inf")))
+        truth, weights = self.truth[rows], self._weights_of(rows)
+        ranks = self.metric.is_ranking and self.n_classes == 2  # which calibration would not change
+        calibrator = None if ranks else self.calibrator(scores, rows, transform)
+        prediction = outcomes(scores, calibrator)
+        decision = decide_by(self.metric, truth, prediction, weights)
+        score = compute_metric(self.metric, truth, prediction, weights, decision)
+        return Merit(self._loss(score, prediction, truth, weights), score)
+
+    def _loss(
+        self, score: float, prediction: Array, truth: NDArray[np.generic], weights: Array | None
+    ) -> float:
+        """The metric oriented so that less is better, with log loss beside it where it counts hits.
+
+        A count tells little of each row, so that by itself it cannot tell good trials apart on a few
+        thousand: chosen with the log loss of the same rows, they have more hits on new ones.
+        """
+        loss = self.metric.loss(score)
+        if self.metric.needs != "labels":
+            return loss
+        return loss + compute_metric(METRICS["log_loss"], truth, prediction, weights)
+
+    def _weights_of(self, rows: Rows) -> Array | None:
+        return None if self.weights is None else self.weights[rows]

@@ -1,0 +1,1 @@
+"""Metrics, decision thresholds, calibration and target transforms."""

@@ -1,0 +1,257 @@
+"""Metrics by name: what each needs, which way is better, and how it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets import TargetSchema
+from xrfm_cli.datasets.cells.scale import exponent_of, scaled_back, to_order_one
+from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, Decision, choose_decision, confusion_matrix
+
+Array = NDArray[np.float64]
+Task = Literal["regression", "binary", "multiclass"]
+SMALLEST_PROBABILITY = 1e-15
+SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # of a share of the target
+DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A figure of merit over held-out rows.
+
+    ``compute(truth, prediction, weights)`` takes values ``(n,)`` for regression, class codes ``(n,)`` and
+    probabilities ``(n, classes)`` for classes. A metric that needs labels is a function of confusion
+    matrices instead: ``compute(confusion)`` of ``(..., classes, classes)`` is of shape ``(...)``.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    lower_is_better: bool
+    needs: Literal["values", "probabilities", "labels"]
+    compute: Callable[..., Any]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether another class than the most probable one can serve the metric better."""
+        return self.needs == "labels" and self.name != "accuracy"
+
+    @property
+    def is_ranking(self) -> bool:
+        """Whether it follows from the order of the rows by each class's probability alone."""
+        return self.name in ("auc", "average_precision")
+
+    def loss(self, value: float) -> float:
+        """The same figure, oriented so that less is better."""
+        return value if self.lower_is_better else 1.0 - value
+
+    def value_of(self, loss: float) -> float:
+        """The figure that has this loss."""
+        return loss if self.lower_is_better else 1.0 - loss
+
+
+def default_metric(task: str) -> str:
+    """The metric that is optimised when the user names none.
+
+    >>> default_metric("binary")
+    'auc'
+    """
+    return {"regression": "rmse", "binary": "auc", "multiclass": "log_loss"}[task]
+
+
+def find_metric(name: str | None, task: str) -> Metric:
+    """A metric by name, checked against the task; the task's default without a name."""
+    chosen = default_metric(task) if name is None else name
+    if chosen not in METRICS:
+        raise OptionError(
+            f"--metric {chosen}: no such metric.{did_you_mean(chosen, METRICS)} Known: {', '.join(METRICS)}."
+        )
+    metric = METRICS[chosen]
+    if task not in metric.tasks:
+        fitting = ", ".join(m.name for m in METRICS.values() if task in m.tasks)
+        raise OptionError(f"--metric {chosen}: is not defined for a {task} target. Choose one of {fitting}.")
+    return metric
+
+
+def compute_metric(
+    metric: Metric,
+    truth: NDArray[np.generic],
+    prediction: Array,
+    weights: Array | None = None,
+    decision: Decision = MOST_PROBABLE,
+) -> float:
+    """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
+    if metric.needs == "labels":
+        true_codes, classes = truth.astype(np.int64), prediction.shape[1]
+        confusion = confusion_matrix(true_codes, decision.codes(prediction), weights, classes)
+        return float(metric.compute(confusion))
+    return float(metric.compute(truth, prediction, weights))
+
+
+def decide_by(
+    metric: Metric, truth: NDArray[np.generic], prediction: Array, weights: Array | None = None
+) -> Decision:
+    """How classes should follow from probabilities ``(n, classes)`` of rows whose truth is known."""
+    if not metric.is_decided:
+        return MOST_PROBABLE
+
+    def loss(confusions: Array) -> Array:
+        return -metric.compute(confusions).round(DECISIVE_DIGITS)
+
+    return choose_decision(loss, truth.astype(np.int64), prediction, weights)
+
+
+def evaluate_metrics(
+    target: TargetSchema,
+    truth: NDArray[np.generic],
+    prediction: Array,
+    weights: Array | None = None,
+    decision: Decision = MOST_PROBABLE,
+) -> dict[str, float]:
+    """Every metric that is defined for the task and these rows, by name."""
+    out: dict[str, float] = {}
+    for metric in METRICS.values():
+        if target.task not in metric.tasks:
+            continue
+        if metric.name == "poisson_deviance" and np.min(truth) < 0:
+            continue
+        if metric.is_ranking and len(np.unique(truth)) < 2:
+            continue
+        out[metric.name] = compute_metric(metric, truth, prediction, weights, decision)
+    return out
+
+
+def _rmse(y: Array, p: Array, w: Array | None) -> float:
+    errors, exponent = _errors(y, p)
+    return scaled_back(np.sqrt(np.average(errors**2, weights=w)), exponent)
+
+
+def _mae(y: Array, p: Array, w: Array | None) -> float:
+    errors, exponent = _errors(y, p)
+    return scaled_back(np.average(np.abs(errors), weights=w), exponent)
+
+
+def _r2(y: Array, p: Array, w: Array | None) -> float:
+    errors, of_errors = _errors(y, p)
+    scaled, exponent = to_order_one(y)
+    centred, more = to_order_one(scaled - np.average(scaled, weights=w))
+    variance = float(np.average(centred**2, weights=w))
+    error = float(np.average(errors**2, weights=w))
+    if variance == 0:
+        return 1.0 if error == 0 else 0.0
+    return 1.0 - scaled_back(error / variance, 2 * (of_errors - exponent - more))
+
+
+def _mape(y: Array, p: Array, w: Array | None) -> float:
+    # A target of 0 counts as this, as in scikit-learn, but never as more than a target that is not 0.
+    positive = np.abs(y[y != 0])
+    floor = min(SMALLEST_DIVISOR, float(positive.min())) if len(positive) else SMALLEST_DIVISOR
+    errors, of_errors = _errors(y, p)
+    divisors, of_divisors = to_order_one(np.maximum(np.abs(y), floor))
+    with np.errstate(over="ignore"):
+        shares = np.ldexp(np.abs(errors) / divisors, of_errors - of_divisors)
+    scaled, exponent = to_order_one(np.minimum(shares, np.finfo(np.float64).max))
+    return scaled_back(np.average(scaled, weights=w), exponent)
+
+
+def _poisson(y: Array, p: Array, w: Array | None) -> float:
+    exponent = exponent_of(y, p)  # the deviance grows with the scale
+    y, p = np.ldexp(y, -exponent), np.ldexp(p, -exponent)
+    # A mean of zero or less has no Poisson likelihood: such predictions count as a tiny mean.
+    floor = 1e-6 * max(float(np.mean(y)), 1e-12)
+    deviance = _sklearn_metric("mean_poisson_deviance")(y, np.maximum(p, floor), sample_weight=w)
+    return scaled_back(deviance, exponent)
+
+
+def _errors(y: Array, p: Array) -> tuple[Array, int]:
+    """Errors divided by a power of two, the largest of them of order one; and its exponent."""
+    exponent = exponent_of(y, p)
+    errors, more = to_order_one(np.ldexp(y, -exponent) - np.ldexp(p, -exponent))
+    return errors, exponent + more
+
+
+def _log_loss(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
+    chosen = np.clip(p[np.arange(len(y)), y], SMALLEST_PROBABILITY, 1.0)
+    return float(np.average(-np.log(chosen), weights=w))
+
+
+def _brier(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
+    wrong = p.copy()
+    wrong[np.arange(len(y)), y] -= 1.0
+    squares = (wrong**2).sum(1)
+    # Of two classes, the usual Brier score looks at the positive one alone: half of the sum.
+    return float(np.average(squares / 2 if p.shape[1] == 2 else squares, weights=w))
+
+
+def _sklearn_metric(name: str) -> Callable[..., float]:
+    """A metric of scikit-learn, imported when it is computed: prediction needs none."""
+    metric: Callable[..., float] = getattr(import_module("sklearn.metrics"), name)
+    return metric
+
+
+def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], float]:
+    """A binary ranking metric; for several classes, the mean over classes against the rest."""
+
+    def compute(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
+        score = _sklearn_metric(name)
+        if p.shape[1] == 2:
+            return float(score(y == 1, p[:, 1], sample_weight=w)) if 0 < (y == 1).sum() < len(y) else 0.5
+        present = [k for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
+        return float(np.mean([score(y == k, p[:, k], sample_weight=w) for k in present])) if present else 0.5
+
+    return compute
+
+
+def _accuracy(confusion: Array) -> Array:
+    return _share(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
+
+
+def _balanced_accuracy(confusion: Array) -> Array:
+    """The mean over the classes that there are of the share of their rows that is found."""
+    rows = confusion.sum(-1)
+    found = _share(np.diagonal(confusion, axis1=-2, axis2=-1), rows)
+    return _share(found.sum(-1), (rows > 0).sum(-1))
+
+
+def _f1(confusion: Array) -> Array:
+    """F1 of the second of two classes, or the mean over several that are there or predicted."""
+    seen = confusion.sum(-1) + confusion.sum(-2)
+    each = _share(2 * np.diagonal(confusion, axis1=-2, axis2=-1), seen)
+    return each[..., 1] if confusion.shape[-1] == 2 else _share(each.sum(-1), (seen > 0).sum(-1))
+
+
+def _share(part: Array, whole: NDArray[np.floating] | NDArray[np.integer]) -> Array:
+    """The part of the whole; 0 of nothing."""
+    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
+
+
+def _define(
+    name: str, tasks: tuple[Task, ...], lower: bool, needs: str, compute: Callable[..., Any]
+) -> tuple[str, Metric]:
+    metric = Metric(name=name, tasks=tasks, lower_is_better=lower, needs=needs, compute=compute)  # type: ignore[arg-type]
+    return name, metric
+
+
+_CLASSES: tuple[Task, ...] = ("binary", "multiclass")
+METRICS: dict[str, Metric] = dict(
+    [
+        _define("rmse", ("regression",), True, "values", _rmse),
+        _define("mae", ("regression",), True, "values", _mae),
+        _define("r2", ("regression",), False, "values", _r2),
+        _define("mape", ("regression",), True, "values", _mape),
+        _define("poisson_deviance", ("regression",), True, "values", _poisson),
+        _define("log_loss", _CLASSES, True, "probabilities", _log_loss),
+        _define("auc", _CLASSES, False, "probabilities", _ranking("roc_auc_score")),
+        _define("average_precision", _CLASSES, False, "probabilities", _ranking("average_precision_score")),
+        _define("accuracy", _CLASSES, False, "labels", _accuracy),
+        _define("balanced_accuracy", _CLASSES, False, "labels", _balanced_accuracy),
+        _define("f1", _CLASSES, False, "labels", _f1),
+        _define("brier", _CLASSES, True, "probabilities", _brier),
+    ]
+)

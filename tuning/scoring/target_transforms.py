@@ -1,0 +1,289 @@
+"""How targets enter a leaf and come back: values or logarithms, classes on a simplex or as log odds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.datasets.cells.scale import to_order_one
+from xrfm_cli.tuning.scoring.log_target import FACTORS, log_offset
+
+Array = NDArray[np.float64]
+TargetTransform = Literal["none", "log"]
+CodingName = Literal["none", "log", "logit"]  # a transform that may be asked for, or what a loss implies
+
+MARGIN = 0.1  # of the range of the training logarithms, by which a prediction may leave it on each side
+LARGEST_LOG = 700.0  # exp(709) is the last that float64 holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueCoding:
+    """Regression targets, standardised by their (weighted) mean and deviation.
+
+    >>> coding = ValueCoding.fit(np.array([1.0, 3.0]), None)
+    >>> coding.encode(np.array([5.0])).tolist(), coding.decode(np.array([[3.0]])).tolist()
+    ([[3.0]], [[5.0]])
+    """
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def fit(cls, y: Array, weights: Array | None) -> ValueCoding:
+        """From training values ``(n,)``."""
+        mean, deviation = _moments(y, weights)
+        return cls(mean=mean, deviation=deviation)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of outputs, decoded and coded."""
+        return 1, 1
+
+    def encode(self, y: Array) -> Array:
+        """Values ``(n,)`` to codes ``(n, 1)``."""
+        return ((y - self.mean) / self.deviation)[:, None]
+
+    def decode(self, codes: Array) -> Array:
+        """Codes ``(n, 1)`` to values ``(n, 1)``; the largest float for what lies beyond it."""
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            return np.clip(codes * self.deviation + self.mean, -largest, largest)
+
+    def rates(self, start: Array, end: Array) -> Array:
+        """Values for each unit of code ``(n, 1, 1)`` on the way from codes ``start`` to ``end (n, 1)``."""
+        return np.broadcast_to(np.array([[self.deviation]]), (len(end), 1, 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts to build it again."""
+        return {"kind": "values", **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCoding:
+    """Skewed regression targets of 0 or more: their logarithms, standardised.
+
+    A code ``f`` becomes ``factor * exp(f * deviation + mean) - offset``. The exponential of a mean logarithm
+    is nearer to the median than to the mean; ``factor`` makes up for that on average (Duan, JASA 78, 1983).
+    The logarithm is clipped, since a leaf that extrapolates would be far off as an exponential.
+
+    >>> coding = LogCoding.fit(np.array([1.0, 100.0]), None)
+    >>> coding.encode(np.array([10.0])).round(9).tolist(), coding.decode(np.array([[1.0]])).round(9).tolist()
+    ([[0.0]], [[100.0]])
+    """
+
+    mean: float  # of the logarithms
+    deviation: float
+    offset: float  # added to targets before the logarithm is taken
+    low: float  # limits of the logarithm of a prediction
+    high: float
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high <= LARGEST_LOG:
+            raise ValueError(f"no range of logarithms: {self.low} to {self.high}")
+        if self.offset < 0:
+            raise ValueError(f"no offset: {self.offset}")
+        if not FACTORS[0] <= self.factor <= FACTORS[1]:
+            raise ValueError(f"factor {self.factor} is not within {FACTORS[0]} to {FACTORS[1]}")
+
+    @classmethod
+    def fit(cls, y: Array, weights: Array | None, factor: float = 1.0) -> LogCoding:
+        """From training values ``(n,)`` of 0 or more."""
+        if weights is not None:
+            y, weights = y[weights > 0], weights[weights > 0]
+        offset = log_offset(y, weights)
+        logs = np.minimum(np.log(y + offset), LARGEST_LOG)
+        mean, deviation = _moments(logs, weights)
+        low, high = float(logs.min()), float(logs.max())
+        margin = MARGIN * (high - low)
+        return cls(
+            mean=mean,
+            deviation=deviation,
+            offset=offset,
+            low=low - margin,
+            high=min(high + margin, LARGEST_LOG),
+            factor=factor,
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of outputs, decoded and coded."""
+        return 1, 1
+
+    def encode(self, y: Array) -> Array:
+        """Values ``(n,)`` to codes ``(n, 1)``; values that no prediction reaches count as the nearest."""
+        logs = np.log(np.maximum(y + self.offset, np.finfo(np.float64).tiny))
+        return ((np.clip(logs, self.low, self.high) - self.mean) / self.deviation)[:, None]
+
+    def decode(self, codes: Array) -> Array:
+        """Codes ``(n, 1)`` to values ``(n, 1)``."""
+        return self.factor * np.exp(self._logs(codes)) - self.offset
+
+    def rates(self, start: Array, end: Array) -> Array:
+        """Values for each unit of code ``(n, 1, 1)`` on the way from codes ``start`` to ``end (n, 1)``.
+
+        This is the slope of the secant, so that a rate times ``end - start`` is the difference of the
+        values; where both are equal, the derivative.
+        """
+        from_log, to_log = self._logs(start), self._logs(end)
+        way = end - start
+        change = self.factor * np.exp(from_log) * np.expm1(to_log - from_log)
+        inside = (to_log > self.low) & (to_log < self.high)
+        slope = np.where(inside, self.factor * self.deviation * np.exp(to_log), 0.0)
+        return np.where(way == 0, slope, change / np.where(way == 0, 1.0, way))[:, :, None]
+
+    def _logs(self, codes: Array) -> Array:
+        return np.clip(codes * self.deviation + self.mean, self.low, self.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts to build it again."""
+        # A kind of its own: versions that know no logarithms refuse it rather than predict them.
+        return {"kind": "logs", **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassCoding:
+    """Classes as corners of a simplex around the prior.
+
+    Class ``k`` becomes ``U^T (e_k - prior)`` with ``U (classes, classes - 1)`` orthonormal and orthogonal to
+    the ones; a leaf's output ``f`` becomes ``prior + U f``. Scores add to one, and far from the data they
+    are the prior.
+
+    >>> coding = ClassCoding.fit(np.array([0, 1, 1, 1]), 2, None)
+    >>> coding.decode(np.zeros((1, 1))).tolist()
+    [[0.25, 0.75]]
+    """
+
+    prior: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, codes: NDArray[np.int64], n_classes: int, weights: Array | None) -> ClassCoding:
+        """From training codes ``(n,)``."""
+        counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(float)
+        return cls(prior=tuple((counts / counts.sum()).tolist()))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of outputs, decoded and coded."""
+        return len(self.prior), len(self.prior) - 1
+
+    def encode(self, codes: NDArray[np.int64]) -> Array:
+        """Class codes ``(n,)`` to ``(n, classes - 1)``."""
+        return (np.eye(len(self.prior))[codes] - np.array(self.prior)) @ self.contrasts()
+
+    def decode(self, outputs: Array) -> Array:
+        """Outputs ``(n, classes - 1)`` to scores ``(n, classes)`` that add to one."""
+        scores = np.tile(np.array(self.prior), (len(outputs), 1))
+        # Column by column: a matrix product would round a row differently among other rows.
+        for k, column in enumerate(self.contrasts().T):
+            scores[:, : k + 2] += outputs[:, k, None] * column[: k + 2]  # the rest is zero
+        return scores
+
+    def rates(self, start: Array, end: Array) -> Array:
+        """Scores for each unit of output ``(n, classes, classes - 1)``, the same everywhere."""
+        return np.broadcast_to(self.contrasts(), (len(end), *self.sizes))
+
+    def contrasts(self) -> Array:
+        """``U (classes, classes - 1)``: Helmert's orthonormal contrasts."""
+        n = len(self.prior)
+        u = np.zeros((n, n - 1))
+        for k in range(1, n):
+            u[:k, k - 1] = -1.0 / np.sqrt(k * (k + 1))
+            u[k, k - 1] = k / np.sqrt(k * (k + 1))
+        return u
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts to build it again."""
+        return {"kind": "classes", "prior": list(self.prior)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitCoding:
+    """Two classes as -1 and 1, and log odds ``f`` back to the probabilities ``1 / (1 + exp(-+f))``.
+
+    >>> LogitCoding().encode(np.array([0, 1])).tolist(), LogitCoding().decode(np.zeros((1, 1))).tolist()
+    ([[-1.0], [1.0]], [[0.5, 0.5]])
+    """
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of outputs, decoded and coded."""
+        return 2, 1
+
+    def encode(self, codes: NDArray[np.int64]) -> Array:
+        """Class codes ``(n,)`` to ``(n, 1)``."""
+        signs = 2.0 * codes.astype(np.float64) - 1.0
+        return signs[:, None]
+
+    def decode(self, outputs: Array) -> Array:
+        """Log odds ``(n, 1)`` to probabilities ``(n, 2)``."""
+        return np.concatenate([_logistic(-outputs), _logistic(outputs)], axis=1)
+
+    def rates(self, start: Array, end: Array) -> Array:
+        """Probabilities for each unit of log odds ``(n, 2, 1)`` on the way from ``start`` to ``end (n, 1)``.
+
+        The slope of the secant, as for :class:`LogCoding`, without a difference of near numbers:
+        ``p(high) - p(low) = p(high) (1 - p(low)) (1 - exp(low - high))``.
+        """
+        low, high = np.minimum(start, end), np.maximum(start, end)
+        way = high - low
+        slope = _logistic(high) * _logistic(-low)
+        shares = np.where(way == 0, 1.0, -np.expm1(-way) / np.where(way == 0, 1.0, way))
+        return np.stack([-slope * shares, slope * shares], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts to build it again."""
+        return {"kind": "logits"}
+
+
+def _logistic(odds: Array) -> Array:
+    """``1 / (1 + exp(-odds))``, for odds of any size."""
+    small = np.exp(-np.abs(odds))
+    share: Array = np.where(odds >= 0, 1.0, small) / (1.0 + small)
+    return share
+
+
+TargetCoding = ValueCoding | LogCoding | ClassCoding | LogitCoding
+_NUMBERS: dict[str, type[ValueCoding] | type[LogCoding]] = {"values": ValueCoding, "logs": LogCoding}
+
+
+def coding_from_json(facts: Mapping[str, Any]) -> TargetCoding:
+    """Build again what ``to_json`` described; ValueError, LookupError or TypeError where nothing could."""
+    if facts["kind"] == "logits":
+        return LogitCoding()
+    if facts["kind"] == "classes":
+        return ClassCoding(prior=tuple(float(p) for p in facts["prior"]))
+    coding = _NUMBERS[facts["kind"]]
+    numbers = {field.name: float(facts[field.name]) for field in fields(coding)}
+    if not all(map(math.isfinite, numbers.values())) or numbers["deviation"] <= 0:
+        raise ValueError(f"no coding of a target: {numbers}")
+    return coding(**numbers)
+
+
+def fit_coding(
+    truth: NDArray[Any],
+    n_classes: int,
+    weights: Array | None,
+    transform: CodingName = "none",
+    factor: float = 1.0,
+) -> TargetCoding:
+    """The coding of a task: values or their logarithms, corrected by ``factor``, if there are no classes."""
+    if transform == "logit":
+        return LogitCoding()
+    if n_classes:
+        return ClassCoding.fit(truth, n_classes, weights)
+    return LogCoding.fit(truth, weights, factor) if transform == "log" else ValueCoding.fit(truth, weights)
+
+
+def _moments(values: Array, weights: Array | None) -> tuple[float, float]:
+    """Weighted mean and deviation, 1 for the latter where nothing varies."""
+    scaled, exponent = to_order_one(values)
+    mean = float(np.average(scaled, weights=weights))
+    centred, more = to_order_one(scaled - mean)
+    deviation = float(np.ldexp(np.sqrt(np.average(centred**2, weights=weights)), exponent + more))
+    return float(np.ldexp(mean, exponent)), deviation if deviation > 0 else 1.0

@@ -1,0 +1,270 @@
+"""The record of a fit that may be killed: a folder with the result of every step that was taken.
+
+    model.run/
+    ├── fit.json               what the fit is of: hashes of its tables, options, versions
+    ├── lock                   held by the process that writes here, no longer than it lives
+    └── 7-0-1-<hash>.step      trial 7, fold 0, stage 1: its SHA-256, a line of JSON, then safetensors
+
+The search asks for the same steps in the same order whenever it has the same results, so a fit goes on by
+searching again from the beginning and finding here what was already computed. A step's name hashes all that
+its result depends on: what is not the same step is not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from xrfm_cli.errors import NumericalError, OptionError
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.files import write_whole
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.validation_plan import Fold
+from xrfm_cli.tuning.search.kernel_refinement import Refined
+from xrfm_cli.tuning.search.run_step import Fitted, Iterate, Step, take_step
+from xrfm_cli.tuning.search.space import Candidate
+
+FORMAT = 2
+FACTS, LOCK, ENDING, UNFINISHED = "fit.json", "lock", ".step", ".tmp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Taken:
+    """A step that was taken: what it came to, what was told meanwhile, and its seconds."""
+
+    fitted: Fitted | None  # None if it failed
+    failure: str = ""
+    events: tuple[Event, ...] = ()
+    seconds: float
+
+    def result(self) -> Fitted:
+        """What the step came to; raises NumericalError where it failed."""
+        if self.fitted is None:
+            raise NumericalError(self.failure)
+        return self.fitted
+
+
+def take_and_tell(problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]) -> Taken:
+    """Take a step, and hold what would have to be told again if it were read from a record."""
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        on_event(event)
+
+    fitted, failure, since = None, "", clock()
+    try:
+        fitted = take_step(problem, step, listen)
+    except NumericalError as fault:
+        failure = str(fault)
+    return Taken(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """The folder of one fit, held by this process."""
+
+    folder: Path
+    steps_before: int  # that were there when it was opened
+    damaged: list[str] = field(default_factory=list)  # names of files that could not be read
+
+    def find(self, step: Step, problem: Problem) -> Taken | None:
+        """A step that was taken before; None where there is none that can be read."""
+        path = self.folder / step_name(step, problem.plan.folds[step.fold])
+        try:
+            return from_bytes(path.read_bytes(), problem.device)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            self.damaged.append(path.name)
+            return None
+
+    def keep(self, step: Step, problem: Problem, taken: Taken) -> None:
+        """Write a step that was taken."""
+        path = self.folder / step_name(step, problem.plan.folds[step.fold])
+        _write(path, to_bytes(taken))
+
+    def remove(self) -> None:
+        """Delete the files of the record; the folder follows when its lock is released."""
+        for name in sorted(_own_files(self.folder) - {LOCK}, key=lambda name: (name == FACTS, name)):
+            (self.folder / name).unlink()
+
+
+@contextmanager
+def open_record(folder: Path, facts: Mapping[str, Any]) -> Iterator[Record]:
+    """The record of a fit in a folder, made where it does not exist yet.
+
+    Args:
+        folder: where the record is, or will be.
+        facts: by the names that users know them by, all that equal fits have in common, ready for JSON.
+
+    Raises OptionError, in one line, where another fit is writing there, where the record is that of a fit
+    with other facts, and where the folder holds anything else.
+    """
+    if folder.exists():
+        _check_is_record(folder)
+    folder.mkdir(exist_ok=True)
+    with _locked(folder):
+        known = {"format of the record": FORMAT, **facts}
+        if (folder / FACTS).exists():
+            _check_facts(folder, known)
+        else:
+            _write(folder / FACTS, json.dumps(known, indent=1).encode())
+        count = sum(name.endswith(ENDING) for name in _own_files(folder))
+        yield Record(folder=folder, steps_before=count)
+
+
+def step_name(step: Step, fold: Fold) -> str:
+    """The name of a step's file: its place in the trial, and a hash of all that its result depends on."""
+    facts = {
+        "candidate": step.candidate.to_dict(),
+        "rows": step.rows,
+        "iterations": step.iterations,
+        "early": step.early,
+        "stop_early": step.stop_early,
+        "start": None if step.start is None else list(step.start.shape),
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for rows in (fold.train, fold.valid):
+        digest.update(repr(len(rows)).encode() + rows.tobytes())
+    if step.start is not None:
+        digest.update(step.start.cpu().contiguous().numpy().tobytes())
+    stage = "refined" if step.is_refinement else str(step.stage)
+    return f"{step.trial}-{step.fold}-{stage}-{digest.hexdigest()[:16]}{ENDING}"
+
+
+def to_bytes(taken: Taken) -> bytes:
+    """A step as the contents of a file."""
+    path = taken.fitted.path if taken.fitted else ()
+    refined = taken.fitted.refined if taken.fitted else None
+    tensors: dict[str, Tensor] = {}
+    for t, iterate in enumerate(path):
+        tensors |= {f"metric.{t}": iterate.metric, f"codes.{t}": torch.from_numpy(iterate.codes)}
+    facts = {
+        "failure": taken.failure if taken.fitted is None else None,
+        "events": [asdict(event) for event in taken.events],
+        "seconds": taken.seconds,
+        "temperatures": [iterate.temperature for iterate in path],
+        "refined": refined and asdict(refined) | {"candidate": refined.candidate.to_dict()},
+    }
+    rest = json.dumps(facts).encode() + b"\n" + save_tensors(tensors)
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def from_bytes(data: bytes, device: str) -> Taken:
+    """The step that :func:`to_bytes` turned into these bytes; raises ValueError for any others."""
+    digest, _, rest = data.partition(b"\n")
+    if hashlib.sha256(rest).hexdigest().encode() != digest:
+        raise ValueError("its hash does not match")
+    text, _, blob = rest.partition(b"\n")
+    facts, tensors = json.loads(text), load_tensors(blob)
+    # Copies, since they lie in memory like tensors that were computed: libraries of linear algebra choose
+    # their loops, and so the last bits, by the alignment.
+    path = tuple(
+        Iterate(
+            metric=tensors[f"metric.{t}"].clone().to(device),
+            codes=tensors[f"codes.{t}"].clone().numpy(),
+            temperature=temperature,
+        )
+        for t, temperature in enumerate(facts["temperatures"])
+    )
+    refined = facts["refined"]
+    if refined is not None:
+        refined = Refined(**refined | {"candidate": Candidate.from_dict(refined["candidate"])})
+    return Taken(
+        fitted=Fitted(path=path, refined=refined) if facts["failure"] is None else None,
+        failure=facts["failure"] or "",
+        events=tuple(Event(**event) for event in facts["events"]),
+        seconds=facts["seconds"],
+    )
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Names of the files in a folder that a record may have."""
+    names = {path.name for path in folder.iterdir()}
+    return {n for n in names if n in (FACTS, LOCK) or n.endswith(ENDING) or _is_unfinished(n)}
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(".") and name.endswith(UNFINISHED)
+
+
+def _check_is_record(folder: Path) -> None:
+    """Refuse a file, and a folder of other things."""
+    if not folder.is_dir():
+        raise OptionError(
+            f"{folder}: is a file, but --resume needs a folder of that name. Rename one of them."
+        )
+    names = {path.name for path in folder.iterdir()}
+    if FACTS not in names and names - {LOCK} - {name for name in names if _is_unfinished(name)}:
+        raise OptionError(
+            f"{folder}: holds other files than those of --resume. Move it, or give --model another name."
+        )
+
+
+def _check_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse the record of another fit, naming what differs."""
+    way_out = f"delete {folder} to start anew, or leave out --resume."
+    try:
+        before = dict(json.loads((folder / FACTS).read_bytes()))
+    except (TypeError, ValueError) as fault:
+        raise OptionError(f"{folder / FACTS}: is damaged; {way_out}") from fault
+    now = json.loads(json.dumps(facts))
+    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    if names:
+        listed = " and ".join(", ".join(f"another {name}" for name in names).rsplit(", ", 1))
+        raise OptionError(f"{folder}: was begun with {listed}. Repeat that fit as it was, {way_out}")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, and delete the folder at the end if nothing but the lock is left in it.
+
+    The system releases the lock of a process that dies.
+    """
+    lock = FileLock(folder / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OptionError(
+            f"{folder}: another fit is writing there. Wait for its end, or give --model another name."
+        ) from None
+    try:
+        yield
+    finally:
+        is_done = _own_files(folder) == {LOCK}
+        # While the lock is held, where the system allows it: no other process takes one that is about to go.
+        is_gone = is_done and _delete(folder / LOCK)
+        lock.release()
+        if (
+            is_done and not is_gone
+        ):  # Windows deletes no file that is open, and so none that another process took
+            _delete(folder / LOCK)
+        if is_done:
+            with suppress(OSError):  # other files are there
+                folder.rmdir()
+
+
+def _delete(path: Path) -> bool:
+    """Delete a file, if the system lets us; whether it did."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file of the record; one that a power cut spoils does not match its hash, and is taken again."""
+    write_whole(path, data, is_durable=False)

@@ -1,0 +1,151 @@
+"""Which hyperparameters told the best trials from the others: Optuna's PED-ANOVA, with what chance gives."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning.scoring.rounding import rounded
+from xrfm_cli.tuning.search.space import kernel_family
+
+if TYPE_CHECKING:  # reports tell how many trials are needed, and read no Optuna for that
+    import optuna
+
+LEAST_COMPLETE = 10  # trials judged to their end: Optuna advises five of the best at least
+LEAST_SHARE = 0.1  # of all trials that are the best: the quantile that Optuna's evaluator looks at
+JUDGED = ("complete", "pruned")
+SHUFFLES = 19  # chance passes the largest of so many once in twenty times
+CHOICES = ("family", "metric_shape", "numeric_transform", "category_encoding", "target_transform", "loss")
+SCALES = {"ridge": ("norm", "sum_power"), "bandwidth": ("norm",)}  # by the kernels that share the scale
+
+Trial = Mapping[str, Any]
+
+
+def hyperparameter_importances(
+    trials: Sequence[Trial], *, lower_is_better: bool, seed: int
+) -> list[dict[str, Any]]:
+    """How differently the best trials chose, as shares by name, largest first; none where they are too few.
+
+    The better half of the trials judged to their end stand against all, the pruned ones too. A pruned
+    trial's loss is of fewer rows and is compared with nothing: that it is none of the best is all that is
+    used of it. ``by_chance`` is the largest share in shuffles of which trials are the best; a share that
+    is no larger may be chance. Values are those that a trial came to, its kernel refined.
+
+    Args:
+        trials: JSON facts of a search's trials.
+        lower_is_better: of their scores.
+        seed: of the shuffles.
+
+    >>> params = {"kernel": "linear", "kernel_p": 2.0}
+    >>> hyperparameter_importances([{"state": "complete", "score": 1.0, "params": params}],
+    ...                            lower_is_better=True, seed=0)
+    []
+
+    Watanabe, Bansal, Hutter, PED-ANOVA, IJCAI 2023. Hyperparameters that only some kernels have: Optuna 5
+    weighs the trials that have them; earlier versions leave them out.
+    """
+    told = [t for t in trials if t["state"] in JUDGED and t["params"]["kernel"] != "constant"]
+    best = best_trials(told, lower_is_better=lower_is_better)
+    if not best:
+        return []
+    values = [float(place not in best) for place in range(len(told))]
+    shuffle = np.random.default_rng([seed, 5])
+    study = _study_of([_choices(trial) for trial in told])
+    if study is None:
+        return []
+    found = _divergences(study, values)
+    total = sum(found.values())
+    if not total > 0:
+        return []
+    chance = dict.fromkeys(found, 0.0)
+    for _ in range(SHUFFLES):
+        shuffled = _divergences(study, shuffle.permutation(values).tolist())
+        chance = {name: max(value, shuffled[name]) for name, value in chance.items()}
+    return [
+        {"name": name, "share": round(found[name] / total, 4), "by_chance": round(chance[name] / total, 4)}
+        for name in sorted(found, key=lambda name: (-found[name], name))
+    ]
+
+
+def tell_importances(
+    trials: Sequence[Trial], *, lower_is_better: bool, seed: int, on_event: OnEvent
+) -> list[dict[str, Any]]:
+    """The importances, or none and why: a model is worth more than this part of its report."""
+    try:
+        return hyperparameter_importances(trials, lower_is_better=lower_is_better, seed=seed)
+    except Exception as fault:  # noqa: BLE001  (whatever Optuna raises)
+        message = f"no importances of hyperparameters: {type(fault).__name__}: {fault}"
+        on_event(Event(kind="fallback", message=message, count=1))
+        return []
+
+
+def best_trials(trials: Sequence[Trial], *, lower_is_better: bool) -> set[int]:
+    """Places of the better half of the trials judged to their end; empty where those are too few.
+
+    >>> trials = [{"state": "complete", "score": float(k)} for k in range(10)]
+    >>> sorted(best_trials(trials, lower_is_better=False))
+    [5, 6, 7, 8, 9]
+    """
+    sign = 1.0 if lower_is_better else -1.0
+    losses = {
+        place: rounded(sign * trial["score"])
+        for place, trial in enumerate(trials)
+        if trial["state"] == "complete" and trial["score"] is not None and math.isfinite(trial["score"])
+    }
+    count = max(len(losses) // 2, math.ceil(LEAST_SHARE * len(trials)))
+    if len(losses) < max(LEAST_COMPLETE, count):
+        return set()
+    return set(sorted(losses, key=lambda place: (losses[place], place))[:count])
+
+
+def _choices(trial: Trial) -> dict[str, Any]:
+    """What a trial chose, of that which is on one scale for all who have it."""
+    params = trial["params"]
+    chosen = {"family": kernel_family(params["kernel"], params["kernel_p"])}
+    chosen |= {name: params[name] for name in CHOICES if name in params}
+    return chosen | {name: params[name] for name, kernels in SCALES.items() if params["kernel"] in kernels}
+
+
+def _study_of(rows: Sequence[Mapping[str, Any]]) -> optuna.Study | None:
+    """A study of what was chosen, without names that took one value; None where no other is left."""
+    import optuna
+
+    from xrfm_cli.tuning.search.trial_records import quiet_optuna
+
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {}
+    for name in (*CHOICES, *SCALES):
+        values = sorted({row[name] for row in rows if name in row})
+        if len(values) > 1:
+            distributions[name] = (
+                optuna.distributions.FloatDistribution(values[0], values[-1], log=True)
+                if name in SCALES
+                else optuna.distributions.CategoricalDistribution(values)
+            )
+    if not distributions:
+        return None
+    with quiet_optuna():
+        study = optuna.create_study()
+        for row in rows:
+            known = {name: distributions[name] for name in row if name in distributions}
+            params = {name: row[name] for name in known}
+            study.add_trial(optuna.create_trial(params=params, distributions=known, value=0.0))
+    return study
+
+
+def _divergences(study: optuna.Study, values: Sequence[float]) -> dict[str, float]:
+    """Pearson's divergence between the choices of the trials of value 0 and those of all, by name."""
+    import optuna
+
+    with warnings.catch_warnings():  # that low values are the best, that regimes are small, and the like
+        warnings.simplefilter("ignore")
+        return optuna.importance.get_param_importances(
+            study,
+            evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+            target=lambda trial: values[trial.number],
+            normalize=False,
+        )

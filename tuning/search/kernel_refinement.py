@@ -1,0 +1,109 @@
+"""Refining a kernel under the metric that a candidate has learned, where each try costs one solve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.errors import NumericalError
+from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models.fixed_metric import FixedMetric
+from xrfm_cli.tuning.problem.learning_problem import Merit
+from xrfm_cli.tuning.search.space import Candidate
+
+ROUNDS = 2  # each with half the steps of the one before, on a logarithmic scale
+BANDWIDTH_STEP, RIDGE_STEP, EXPONENT_STEP = 2.0, 10.0, 0.2
+LIMITS = {"bandwidth": (0.05, 200.0), "ridge": (1e-6, 100.0), "kernel_q": (0.3, 2.0), "power": (1, 8)}
+MOST_TRIES = ROUNDS * 7
+
+Codes = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refined:
+    """The best kernel found, its loss, and how many were tried."""
+
+    candidate: Candidate
+    loss: float
+    score: float
+    tries: int
+
+
+def can_refine(candidate: Candidate, rows: int) -> bool:
+    """Whether a candidate's fit on so many rows is one kernel matrix."""
+    leaf = candidate.tree.leaf
+    return (
+        leaf.kernel in ("norm", "sum_power") and leaf.max_centers is None and rows <= candidate.tree.leaf_size
+    )
+
+
+def refine(
+    candidate: Candidate, fixed: FixedMetric, judge: Callable[[Codes], Merit], pinned: Mapping[str, Any]
+) -> Refined:
+    """Search around a candidate's kernel, one hyperparameter after the other, accepting what is better.
+
+    Args:
+        candidate: where to begin.
+        fixed: training and judging rows under the learned metric.
+        judge: what codes are worth for the judging rows.
+        pinned: hyperparameters that stay as they are.
+
+    A pattern search: Hooke and Jeeves, Journal of the ACM 8 (1961).
+    """
+    best, merit, tries = candidate.tree.leaf, Merit(math.inf, math.nan), 0
+    for number in range(ROUNDS):
+        share = 0.5**number
+        for change in _changes(best, share, pinned):
+            config = best if change is None else _changed(best, *change)
+            ridges = [best.ridge]
+            if change is None and "ridge" not in pinned:
+                ridges += [_within("ridge", best.ridge * RIDGE_STEP**power) for power in (-share, share)]
+            for tried, value in _tried(fixed, config, ridges, judge):
+                tries += 1
+                if value.loss < merit.loss:
+                    best, merit = tried, value
+    refined = replace(candidate, tree=replace(candidate.tree, leaf=best))
+    return Refined(candidate=refined, loss=merit.loss, score=merit.score, tries=tries)
+
+
+def _changes(
+    config: LeafConfig, share: float, pinned: Mapping[str, Any]
+) -> Iterator[tuple[str, float] | None]:
+    """Hyperparameters and what they are changed by, after None for the ridge alone."""
+    yield None
+    for sign in (-1, 1):
+        if config.kernel == "sum_power":
+            steps: dict[str, float] = {"power": sign}
+        else:
+            steps = {"bandwidth": BANDWIDTH_STEP ** (sign * share), "kernel_q": sign * share * EXPONENT_STEP}
+        yield from ((name, step) for name, step in steps.items() if name not in pinned)
+
+
+def _changed(config: LeafConfig, name: str, step: float) -> LeafConfig:
+    """The bandwidth times the step, or another hyperparameter plus it, within its limits."""
+    before = getattr(config, name)
+    value = _within(name, before * step if name == "bandwidth" else before + step)
+    return replace(config, **{name: min(value, config.kernel_p) if name == "kernel_q" else value})
+
+
+def _within(name: str, value: float) -> Any:
+    low, high = LIMITS[name]
+    return min(max(value, low), high)
+
+
+def _tried(
+    fixed: FixedMetric, config: LeafConfig, ridges: list[float], judge: Callable[[Codes], Merit]
+) -> Iterator[tuple[LeafConfig, Merit]]:
+    """What each ridge is worth; one that cannot be solved is left out."""
+    predictions = fixed.predict(config, ridges)
+    for ridge in ridges:
+        try:
+            codes = next(predictions)
+        except NumericalError:
+            return
+        yield replace(config, ridge=ridge), judge(codes.cpu().double().numpy()).rounded()

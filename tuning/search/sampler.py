@@ -1,0 +1,259 @@
+"""The Optuna study of a search: this process's own, or one that several share through a storage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from numpy.random import SeedSequence
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+
+from xrfm_cli.datasets.seeds import small_seed
+from xrfm_cli.errors import OptionError
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning.search.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
+from xrfm_cli.tuning.search.space import Candidate, SearchSpace
+
+STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlace:
+    """Where a study is shared."""
+
+    storage: str  # the URL of a database, or the path of a journal file
+    facts: str  # equal for fits that may learn from each other
+
+    @property
+    def shown(self) -> str:
+        """The storage without its password.
+
+        >>> StudyPlace(storage="postgresql://ann:secret@host/db", facts="").shown
+        'postgresql://ann:***@host/db'
+        """
+        scheme, mark, rest = self.storage.partition("://")
+        login, at, host = rest.rpartition("@")
+        user, colon, _ = login.partition(":")
+        return scheme + mark + user + (":***" if colon else "") + at + host
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class TrialStudy:
+    """Asks for configurations, and is told what became of them.
+
+    In a shared study the trials of other processes inform the sampler, and one that was judged better than
+    all here can be judged here too: a model is not worse for where its best configuration was found. A
+    storage that can no longer be reached is left, and the search goes on alone.
+    """
+
+    study: optuna.Study
+    space: SearchSpace
+    seed: int
+    place: StudyPlace | None  # None: nobody else is there
+    on_event: OnEvent
+    first: Sequence[dict[str, Any]] = ()  # parameters of a shared study's first trials, by their numbers
+    own: dict[int, optuna.Trial] = field(default_factory=dict)  # begun here and not told yet
+    here: set[int] = field(default_factory=set)  # numbers of all that were begun, or judged again, here
+    known: Sequence[FrozenTrial] = ()  # what a shared study held when it was last asked
+
+    def ask(self) -> tuple[int, Candidate]:
+        """The number of a new trial, and its configuration."""
+        try:
+            trial, candidate = self._draw()
+        except FAULTS as fault:
+            self._go_alone(fault)
+            trial, candidate = self._draw()
+        self.own[trial.number] = trial
+        self.here.add(trial.number)
+        return trial.number, candidate
+
+    def report(self, number: int, loss: float, *, stages: int) -> None:
+        """Tell others the loss of an own trial after some stages."""
+        if self.place is not None and number in self.own:
+            try:
+                self.own[number].report(loss, step=stages)
+            except FAULTS as fault:
+                self._go_alone(fault)
+
+    def tell(self, number: int, loss: float | None, *, is_pruned: bool = False) -> None:
+        """Tell the end of a trial: its loss if it was judged, or that it was pruned or has failed."""
+        trial = self.own.pop(number, None)
+        if trial is None:
+            return  # another process has told it, or there is nobody left to tell
+        state = TrialState.PRUNED if is_pruned else TrialState.FAIL
+        try:
+            self.study.tell(trial, loss, state=state if loss is None else None)
+        except FAULTS as fault:
+            self._go_alone(fault)
+
+    def refresh(self) -> None:
+        """Look at what other processes have done."""
+        if self.place is not None:
+            try:
+                self.known = self.study.get_trials(deepcopy=False)
+            except FAULTS as fault:
+                self._go_alone(fault)
+
+    def better_elsewhere(self, loss: float) -> tuple[int, Candidate] | None:
+        """The best trial of another process that was judged below a loss, if there is one."""
+        others = [trial for trial in self._elsewhere() if trial.state == TrialState.COMPLETE]
+        best = min(others, key=lambda trial: (trial.value, trial.number), default=None)
+        if best is None or best.value is None or best.value >= loss:
+            return None
+        self.here.add(best.number)
+        fixed = FixedTrial(best.params, number=best.number)
+        for name, value in best.user_attrs.items():
+            fixed.set_user_attr(name, value)
+        return best.number, self.space.suggest(fixed)
+
+    def losses_elsewhere(self, stages: int) -> list[float]:
+        """Losses that trials of other processes had after so many stages."""
+        found = [trial.intermediate_values.get(stages) for trial in self._elsewhere()]
+        return [loss for loss in found if loss is not None]
+
+    def _elsewhere(self) -> list[FrozenTrial]:
+        return [trial for trial in self.known if trial.number not in self.here]
+
+    def _draw(self) -> tuple[optuna.Trial, Candidate]:
+        trial = self.study.ask()
+        if self.place is not None:  # what is drawn depends on the number, not on who draws
+            seed = int(SeedSequence([self.seed, trial.number]).generate_state(1)[0])
+            self.study.sampler = make_sampler(seed, is_shared=True)
+            if trial.number < len(self.first):
+                # No queue of the study's, from which two processes can take the same trial.
+                fixed = self.first[trial.number]
+                for name, value in fixed.items():
+                    trial.set_user_attr(name, value)
+                self.study.sampler = _FirstSampler(fixed, self.study.sampler)
+        return trial, self.space.suggest(trial)
+
+    def _go_alone(self, fault: Exception) -> None:
+        """Go on without the storage, with the trials that were seen there; their numbers stay taken."""
+        if self.place is None:
+            raise fault
+        message = f"{self.place.shown} can no longer be reached ({_first_line(fault)}): tuning alone"
+        self.on_event(Event(kind="fallback", message=message, count=1))
+        study = optuna.create_study(sampler=self.study.sampler, pruner=optuna.pruners.NopPruner())
+        judged = {t.number: t for t in self.known if t.state == TrialState.COMPLETE}
+        for number in range(max([*self.here, *judged], default=-1) + 1):
+            study.add_trial(judged.get(number) or create_trial(state=TrialState.FAIL))
+        self.study, self.place, self.known = study, None, ()
+        self.own.clear()
+
+
+class _FirstSampler(optuna.samplers.BaseSampler):
+    """Gives what was chosen beforehand; where nothing was, another sampler draws."""
+
+    def __init__(self, chosen: Mapping[str, Any], other: optuna.samplers.BaseSampler) -> None:
+        self._chosen, self._other = chosen, other
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Parameters are drawn one by one."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Parameters are drawn one by one."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One parameter."""
+        if param_name in self._chosen:
+            return self._chosen[param_name]
+        return self._other.sample_independent(study, trial, param_name, param_distribution)
+
+
+def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
+    """The sampler; in a shared study it keeps away from what others are trying."""
+    return optuna.samplers.TPESampler(
+        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared
+    )
+
+
+def open_study(
+    space: SearchSpace,
+    first: list[dict[str, Any]],
+    *,
+    seed: int,
+    place: StudyPlace | None,
+    setting: str,
+    on_event: OnEvent,
+    seconds_left: float = float("inf"),
+) -> TrialStudy:
+    """A study whose first trials are those given.
+
+    Args:
+        space: the configurations to draw from.
+        first: parameters of the configurations that come first; a shared study has them once.
+        seed: of the sampler.
+        place: where the study is shared; None for one of this process alone.
+        setting: what losses are of. Only fits of the same facts, space and setting share a study.
+        on_event: hears who else is there, and of an unfinished line that was left out.
+        seconds_left: of the time limit; a shared study waits for other processes a small share of it.
+
+    Raises OptionError where the storage cannot be opened.
+    """
+    pruner = optuna.pruners.NopPruner()  # trials wait between stages, so the rule is the search's
+    sampler = make_sampler(seed, is_shared=place is not None)
+    if place is None:
+        study = optuna.create_study(sampler=sampler, pruner=pruner)
+    else:
+        digest = hashlib.sha256(f"{place.facts}\n{space}\n{setting}".encode()).hexdigest()
+        name = f"xrfm-{digest[:16]}"
+        storage = _storage_of(place, seconds_left, on_event)
+        try:
+            study = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                load_if_exists=True,
+                sampler=sampler,
+                pruner=pruner,
+            )
+            joined = len(study.get_trials(deepcopy=False))
+        except FAULTS as fault:
+            raise _cannot_open(place, fault) from fault
+        begun = f"joined it at {joined:,} trials" if joined else "began it"
+        on_event(Event(kind="note", message=f"study {name} in {place.shown}: {begun}"))
+    if place is None:
+        for params in first:
+            study.enqueue_trial(params, user_attrs=params)
+        first = []
+    return TrialStudy(study=study, space=space, seed=seed, place=place, on_event=on_event, first=first)
+
+
+def _storage_of(place: StudyPlace, seconds_left: float, on_event: OnEvent) -> BaseStorage:
+    def tell(message: str) -> None:
+        on_event(Event(kind="fallback", message=message, count=1))
+
+    try:
+        return open_storage(place.storage, wait_s=wait_for_others_s(seconds_left), on_repair=tell)
+    except OptionError:
+        raise
+    except Exception as fault:  # drivers and SQLAlchemy have classes of their own for every kind
+        raise _cannot_open(place, fault) from fault
+
+
+def _cannot_open(place: StudyPlace, fault: BaseException) -> OptionError:
+    if isinstance(fault, BusyStorageError):
+        return OptionError(f"--storage {place.shown}: {fault}")
+    way_out = "Give the URL of a database that Optuna can open, or the path of a journal file."
+    return OptionError(f"--storage {place.shown}: cannot be opened ({_first_line(fault)}). {way_out}")
+
+
+def _first_line(fault: BaseException) -> str:
+    cause = fault.__cause__ or fault
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")

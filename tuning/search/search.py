@@ -1,0 +1,351 @@
+"""The search: an Optuna study whose trials are pruned stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from xrfm_cli.errors import NumericalError
+from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.checkpoint import Record, take_and_tell
+from xrfm_cli.tuning.search.cost import CostModel, product_rate, shrink_leaves
+from xrfm_cli.tuning.search.pruning import REDUCTION, Halving, Traits
+from xrfm_cli.tuning.search.run_step import Fitted, Step, estimate_refit, size_of, stage_size
+from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
+from xrfm_cli.tuning.search.space import Candidate, SearchSpace
+from xrfm_cli.tuning.search.trial import (
+    OutOfTime,
+    evaluate,
+    stage_sizes,
+    usual_solves,
+)
+from xrfm_cli.tuning.search.trial_records import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
+
+FIRST_STAGES = 2  # on few rows: a fit, and the refinement of its kernel
+MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
+BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
+GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
+REFINEMENT_SHARE = 0.15  # and for refining the better half of them
+FIRST_SHARE = 0.5  # after which metric updates end until a first model is judged
+
+
+def search(
+    problem: Problem,
+    space: SearchSpace,
+    first: list[dict[str, Any]],
+    budget: Budget,
+    *,
+    on_event: OnEvent,
+    record: Record | None = None,
+    place: StudyPlace | None = None,
+) -> SearchResult:
+    """Try candidates until the budget ends; the best of the first is always judged to the end.
+
+    ``first`` are the sampler's parameters of the configurations to try before it draws its own: all of them
+    pass their first stage before the best go on, so that a short budget is not spent on the one that
+    happened to come first. Later trials are pruned against all before (:mod:`halving`). A trial's
+    randomness depends on the seed and its number alone. Steps that the record holds are not taken again, so
+    that a search that was stopped goes on where it was. In a study shared at a place, other processes'
+    trials count for the sampler and for pruning, and the best is judged here too if it is better than all
+    that were judged here.
+    """
+    # Without a deadline nobody asks what a fit takes, so the machine need not be timed.
+    rate = float("inf") if budget.deadline is None else product_rate(problem.device)
+    result = SearchResult(costs=CostModel(product_rate=rate), columns=len(problem.schema.features))
+    with quiet_optuna():
+        study = open_study(
+            space,
+            first,
+            seed=problem.seed,
+            place=place,
+            setting=f"{problem.compared_by} {problem.plan.scheme} {stage_sizes(problem)}",
+            on_event=on_event,
+            seconds_left=budget.length,
+        )
+        has_few_rows = len(stage_sizes(problem)) > 1
+        search = _Search(
+            problem=problem,
+            study=study,
+            budget=budget,
+            on_event=on_event,
+            record=record,
+            result=result,
+            halving=Halving(
+                stages_on_few_rows=FIRST_STAGES if has_few_rows else 0,
+                keeps_families=len(problem.plan.folds) == 1,
+            ),
+        )
+        try:
+            search.run(max(len(first), 1))
+        except OutOfTime:
+            search.result.stopped_by = "time"
+        except KeyboardInterrupt:
+            search.result.stopped_by = "interrupt"
+            search.judge_one()
+        search.close()
+    return search.result
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Search:
+    """The state of a search: the study, what is running and what is known."""
+
+    problem: Problem
+    study: TrialStudy
+    budget: Budget
+    on_event: OnEvent
+    record: Record | None
+    result: SearchResult
+    halving: Halving
+    waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
+    too_slow: int = 0  # candidates in a row that could not end in time
+    started: int = 0
+    began: float = 0.0  # on the clock
+    recalled_s: float = 0.0  # what the steps that the record held had taken
+
+    def run(self, bracket: int) -> None:
+        """The first bracket side by side, then one trial after the other."""
+        self.began = self.budget.clock()
+        self._open_bracket(bracket)
+        self._refine_bracket(self.began + (BRACKET_SHARE + REFINEMENT_SHARE) * self.budget.length)
+        for running in self._affordable_first():
+            self._complete(running)
+        while (following := self._next()) is not None:
+            self._advance(following)
+            self._complete(following)
+
+    def judge_one(self) -> None:
+        """If nothing has been judged to the end yet, do so for the best that can go on."""
+        begun = [r for r in self._best_first() if r.loss is not None and r.state == "running"]
+        if begun and not self.result.judgements:
+            self._complete(begun[0])
+
+    def close(self) -> None:
+        """Record the trials that were not ended, and put all in the order of their numbers."""
+        for running in list(self.waiting):
+            running.state = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
+            self._record(running)
+        self.result.records.sort(key=lambda record: record.number)
+
+    def _best_first(self) -> list[RunningTrial]:
+        worst = float("inf")
+        return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.number))
+
+    def _affordable_first(self) -> list[RunningTrial]:
+        """The best first, with smaller leaves where it could not be judged in time otherwise.
+
+        If even those take too long, the quickest of all comes before it.
+        """
+        ranked = self._best_first()
+        if self.budget.deadline is None or not ranked or ranked[0].loss is None:
+            return ranked
+        left = self.budget.deadline - self.budget.clock() - self.result.report_s + GRACE_S
+        best = ranked[0]
+        wanted = best.candidate.tree.leaf_size
+        if "leaf_size" not in self.study.space.pinned:
+            best.candidate = shrink_leaves(best.candidate, partial(self._seconds_to_end, best), left)
+        if self._seconds_to_end(best) > left:
+            leader = min(ranked, key=self._seconds_to_end)
+            return [leader, *(running for running in ranked if running is not leader)]
+        if (size := best.candidate.tree.leaf_size) < wanted:
+            message = f"the time limit left room for leaves of at most {size:,} rows in the first model"
+            self.on_event(Event(kind="fallback", message=message, count=1))
+        return ranked
+
+    def _seconds_to_end(self, running: RunningTrial, candidate: Candidate | None = None) -> float:
+        """Expected seconds of the stages and folds that a trial has not passed, and of its final fit.
+
+        A ``candidate`` is another one with which it might go on.
+        """
+        costs, done = self.result.costs, len(running.solves)
+        candidate = candidate or running.candidate
+        stages = []
+        for number, rows in enumerate(stage_sizes(self.problem)):
+            solves = running.solves[number] if number < done else usual_solves(candidate, rows)
+            size = stage_size(self.problem, candidate, rows)
+            stages.append(costs.estimate(size, solves=solves))
+        last = running.solves[-1] if done == len(stages) else usual_solves(candidate, rows)
+        refit = estimate_refit(self.problem, costs, candidate, last_iterations=last - 1)
+        return sum(stages[done:]) + (len(self.problem.plan.folds) - 1) * sum(stages) + refit
+
+    def _may_start(self) -> bool:
+        return self.budget.trials is None or self.started < self.budget.trials
+
+    def _open_bracket(self, size: int) -> None:
+        """The first stage of the first configurations, as many as a share of the budget allows."""
+        clock, began = self.budget.clock, self.budget.clock()
+        last_start = began + BRACKET_SHARE * self.budget.length
+        while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
+            self._advance(self._open())
+
+    def _next(self) -> RunningTrial | None:
+        """What another process has judged better than all that were judged here, or else a new trial."""
+        self.study.refresh()
+        best = min((judgement.loss for _, judgement in self.result.judgements), default=float("inf"))
+        found = self.study.better_elsewhere(best)
+        if found is not None:
+            message = f"trial {found[0]}, which another process has judged best, is judged here too"
+            self.on_event(Event(kind="note", message=message))
+            return self._begin(*found, found_elsewhere=True)
+        return self._open() if self._may_start() else None
+
+    def _refine_bracket(self, last_start: float) -> None:
+        """The next stage of the better half: how good a configuration is shows when its kernel fits."""
+        better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
+        for running in better:
+            if running.state == "running" and len(running.solves) < len(stage_sizes(self.problem)):
+                if self.budget.clock() >= last_start:
+                    break
+                self._advance(running)
+
+    def _open(self) -> RunningTrial:
+        self.started += 1
+        return self._begin(*self.study.ask())
+
+    def _begin(self, number: int, candidate: Candidate, *, found_elsewhere: bool = False) -> RunningTrial:
+        stages = evaluate(self.problem, candidate, trial=number, take=self._take)
+        running = RunningTrial(
+            number=number, candidate=candidate, stages=stages, found_elsewhere=found_elsewhere
+        )
+        self.waiting.append(running)
+        return running
+
+    def _advance(self, running: RunningTrial) -> None:
+        """One stage more; the trial ends where there is none, where it fails or where time is up."""
+        since, recalled_s = self.budget.clock(), self.recalled_s
+        try:
+            stage = running.stages.send(running.candidate if running.stages_done else None)
+        except NumericalError as fault:
+            running.state = "failed"
+            message = f"trial {running.number} failed: {fault}"
+            self.on_event(Event(kind="fallback", message=message, count=1))
+        except OutOfTime:
+            running.state = "out of time"
+        except KeyboardInterrupt:
+            running.state = "interrupted"  # its generator has ended
+            raise
+        else:
+            running.stages_done += 1
+            running.loss, running.score, running.judgement = stage.loss, stage.score, stage.judgement
+            running.candidate, running.solves = stage.candidate, stage.solves
+            running.tries += stage.tries
+            if running.judgement is None:
+                self.study.report(running.number, stage.loss, stages=running.stages_done)
+                self.halving.add(running.stages_done, stage.loss, _traits(running.candidate))
+            else:
+                running.state = "complete"
+                self.halving.judged_families.add(running.candidate.family)
+        ended = self.budget.clock()
+        running.seconds += ended - since + self.recalled_s - recalled_s
+        running.ended_s = ended - self.began + self.recalled_s
+
+    def _complete(self, running: RunningTrial) -> None:
+        """Go on stage by stage until the trial is judged, pruned or out of time."""
+        while running.state == "running":
+            if self.result.judgements and not self._may_go_on(running):
+                running.state = "pruned"
+            else:
+                self._advance(running)
+        self._record(running)
+        # One candidate may be too slow for the time that is left while others are not.
+        self.too_slow = self.too_slow + 1 if running.state == "out of time" else 0
+        if self.too_slow == MOST_TOO_SLOW:
+            raise OutOfTime
+
+    def _may_go_on(self, running: RunningTrial) -> bool:
+        """Whether a trial is worth its next stage.
+
+        The constant always is: it costs next to nothing, and what is worse than it is not worth keeping. So
+        is what another process has judged.
+        """
+        if running.candidate.family == "constant" or running.found_elsewhere or running.loss is None:
+            return True
+        return self.halving.goes_on(
+            running.stages_done,
+            running.loss,
+            _traits(running.candidate),
+            elsewhere=self.study.losses_elsewhere(running.stages_done),
+        )
+
+    def _record(self, running: RunningTrial) -> None:
+        self.waiting.remove(running)
+        judgement, loss = running.judgement, running.loss
+        if judgement is not None:
+            self.result.judgements.append((running.number, judgement))
+        judged = None if judgement is None else judgement.loss
+        self.study.tell(running.number, judged, is_pruned=loss is not None)
+        self.result.records.append(
+            TrialRecord(
+                number=running.number,
+                state=running.state,
+                loss=loss,
+                score=running.score,
+                seconds=running.seconds,
+                ended_s=running.ended_s,
+                stages=running.stages_done,
+                iterations=None if judgement is None else judgement.iterations,
+                tries=running.tries,
+                params=running.candidate.to_dict(),
+            )
+        )
+        _tell_progress(self.problem, self.budget, self.result, self.on_event)
+
+    def _take(self, step: Step, times: int) -> Fitted:
+        """A step from the record; or take it, unless so many like it cannot end in time."""
+        size, costs = size_of(self.problem, step), self.result.costs
+        taken = None if self.record is None else self.record.find(step, self.problem)
+        if self.budget.deadline is not None and "iterations" not in self.problem.pinned:
+            step = replace(step, is_late=self._is_late)
+        self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
+        if taken is None:
+            # What encoding takes depends on the columns, not on the kernel: it is no part of the step.
+            self.problem.fold(step.fold, step.candidate.encoding, step.candidate.coding)
+            taken = take_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
+            if self.record is not None:
+                self.record.keep(step, self.problem, taken)
+        else:
+            self.recalled_s += taken.seconds
+            for event in taken.events:
+                self.on_event(event)
+        fitted = taken.result()
+        costs.record(size, seconds=taken.seconds, solves=fitted.solves)
+        return fitted
+
+    def _is_late(self) -> bool:
+        """Whether metric updates must end: the first model leaves half of the time for its other folds."""
+        deadline, now = self.budget.deadline, self.budget.clock()
+        if deadline is None:
+            return False
+        if self.result.judgements:
+            return not self.budget.affords(self.result, deadline - now)
+        return now - self.began > FIRST_SHARE * self.budget.length
+
+    def _check_time(self, needed_s: float) -> None:
+        """Refuse what cannot end in time, with what follows the search."""
+        budget = self.budget
+        if budget.deadline is None or not self.result.judgements:
+            return
+        if not budget.affords(self.result, budget.deadline - budget.clock() - needed_s):
+            raise OutOfTime
+
+
+def _traits(candidate: Candidate) -> Traits:
+    return Traits(candidate.family, candidate.encoding.numeric)
+
+
+def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
+    best = min((j for _, j in result.judgements), key=lambda j: j.loss, default=None)
+    number = len(result.records)
+    text = f"trial {number}" + (f" of {budget.trials}" if budget.trials else "")
+    if best is not None:
+        text += f", best {problem.metric.name} {best.score:.5g}"
+    on_event(
+        Event(
+            kind="progress",
+            message=text,
+            done=number / budget.trials if budget.trials else None,
+            count=number,
+        )
+    )

@@ -1,0 +1,274 @@
+"""What is searched: kernels, bandwidth, ridge, metric, encodings and the scale of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+import optuna
+
+from xrfm_cli.datasets import EncodingConfig
+from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.trees import TreeConfig
+from xrfm_cli.tuning.scoring.target_transforms import CodingName, TargetTransform
+
+NumericTransform = Literal["standard", "quantile", "piecewise"]
+CategoryEncoding = Literal["one_hot", "target"]
+CODING_CHOICES: dict[str, tuple[str, ...]] = {
+    "numeric_transform": get_args(NumericTransform),
+    "category_encoding": get_args(CategoryEncoding),
+    "target_transform": get_args(TargetTransform),
+}
+_WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
+IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel family
+    "norm": {"power", "constant"},
+    "sum_power": {"kernel_p"},
+    "linear": _WITHOUT_DISTANCES,
+    "constant": _WITHOUT_DISTANCES
+    | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
+}
+LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
+LINEAR_ITERATIONS = 10  # metric updates of a linear leaf: they cost next to nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One configuration: how columns and target are encoded and how the tree is fitted."""
+
+    tree: TreeConfig
+    encoding: EncodingConfig
+    target_transform: TargetTransform = "none"
+
+    @property
+    def family(self) -> str:
+        """The family of its kernel."""
+        return kernel_family(self.tree.leaf.kernel, self.tree.leaf.kernel_p)
+
+    @property
+    def coding(self) -> CodingName:
+        """How the target is coded: what learns log odds needs two classes as -1 and 1."""
+        return "logit" if self.tree.leaf.loss == "logistic" else self.target_transform
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat set of names and values, as ``--set`` takes them."""
+        return {
+            **self.tree.to_dict(),
+            "numeric_transform": self.encoding.numeric,
+            "category_encoding": self.encoding.category,
+            "target_transform": self.target_transform,
+        }
+
+    def with_iterations(self, iterations: int) -> Candidate:
+        """The same candidate with another number of metric updates."""
+        leaf = replace(self.tree.leaf, iterations=iterations)
+        return replace(self, tree=replace(self.tree, leaf=leaf))
+
+    def with_leaf_size(self, leaf_size: int) -> Candidate:
+        """The same candidate with smaller leaves, and as few rows to split their nodes by."""
+        split_rows = min(self.tree.split_rows, choose_split_rows(leaf_size))
+        return replace(self, tree=replace(self.tree, leaf_size=leaf_size, split_rows=split_rows))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
+        """Build from flat names and values; a misspelt name is refused with the nearest one."""
+        for name, options in CODING_CHOICES.items():
+            if values.get(name, options[0]) not in options:
+                raise OptionError(f"{name}={values[name]!r}: must be one of {', '.join(options)}.")
+        tree = {k: v for k, v in values.items() if k not in CODING_CHOICES}
+        check_names(tree)
+        encoding = EncodingConfig(
+            numeric=values.get("numeric_transform", "standard"),
+            category=values.get("category_encoding", "one_hot"),
+        )
+        transform = values.get("target_transform", "none")
+        return cls(tree=TreeConfig.from_dict(tree), encoding=encoding, target_transform=transform)
+
+
+def kernel_family(kernel: str, kernel_p: float) -> str:
+    """The family of a kernel, as the search draws it.
+
+    >>> kernel_family("norm", 2.0), kernel_family("norm", 1.3), kernel_family("linear", 2.0)
+    ('l2', 'lp', 'linear')
+    """
+    return {2.0: "l2", 1.0: "l1"}.get(kernel_p, "lp") if kernel == "norm" else kernel
+
+
+def choose_split_rows(leaf_size: int) -> int:
+    """Rows that a node's direction is found with: half of a leaf's, so that leaves take most of the work.
+
+    >>> choose_split_rows(10_000), choose_split_rows(1_000), choose_split_rows(50)
+    (2000, 500, 300)
+    """
+    return max(LEAST_SPLIT_ROWS, min(MOST_SPLIT_ROWS, leaf_size // 2))
+
+
+def hyperparameter_names() -> list[str]:
+    """Every name that ``--set`` takes."""
+    tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
+    return sorted([f.name for f in fields(LeafConfig)] + tree + list(CODING_CHOICES))
+
+
+def check_names(values: Mapping[str, Any]) -> None:
+    """Refuse a hyperparameter that does not exist, naming the nearest that does."""
+    known = hyperparameter_names()
+    for name in values:
+        if name not in known:
+            raise OptionError(f"--set {name}: no such hyperparameter.{did_you_mean(name, known)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpace:
+    """The ranges that suit one table.
+
+    ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
+    {1, 2} costs. ``full_metric`` is for narrow tables, ``log_target`` for skewed targets of 0 or more,
+    ``pieces`` for tables of which a column for each piece of every number is not too wide, ``log_odds`` for
+    two classes.
+    """
+
+    leaf_size: int
+    pinned: Mapping[str, Any]
+    has_numbers: bool
+    has_categories: bool
+    general_p: bool
+    full_metric: bool
+    sum_power: bool
+    log_target: bool = False
+    pieces: bool = False
+    log_odds: bool = False
+    max_iterations: int = 25
+    agop_rows: int = 2_000
+
+    @property
+    def families(self) -> list[str]:
+        """Kernel families to draw from: norm kernels with p = 2, p = 1 or another p, sum-power and linear.
+
+        One for which a pinned hyperparameter means nothing is not drawn.
+        """
+        families = []
+        if self._suits("norm"):
+            pinned_p = self.pinned.get("kernel_p")
+            if pinned_p is not None:
+                return [{2.0: "l2", 1.0: "l1"}.get(float(pinned_p), "lp")]
+            families += ["l2", "l1"] + (["lp"] if self.general_p else [])
+        if self._suits("sum_power") and (self.sum_power or not families):
+            families.append("sum_power")
+        return families + (["linear"] if self._suits("linear") else [])
+
+    @property
+    def tries_constant(self) -> bool:
+        """Whether a constant leaf may be tried; once is enough, so it is never drawn."""
+        return self._suits("constant")
+
+    def _suits(self, kernel: str) -> bool:
+        return self.pinned.get("kernel", kernel) == kernel and not IDLE[kernel] & self._wanted
+
+    @property
+    def _wanted(self) -> set[str]:
+        """Names of pins that ask for something; least squares are what every family has."""
+        return {name for name, value in self.pinned.items() if (name, value) != ("loss", "squared")}
+
+    def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
+        """Ask the sampler for one candidate. Pinned hyperparameters are not asked for.
+
+        A trial whose user attribute ``family`` is "constant" asks for nothing.
+        """
+        if not self.families or trial.user_attrs.get("family") == "constant":
+            return self.complete({"kernel": "constant", "iterations": 0, **self._tree()})
+        values: dict[str, Any] = {
+            "bandwidth_mode": "adaptive",
+            "iterations": self.max_iterations,
+            **self._tree(),
+            "agop_rows": self.agop_rows,
+        }
+        values |= self._kernel(trial)
+        if self.log_odds and values["kernel"] in ("norm", "sum_power"):
+            values["loss"] = self._choice(trial, "loss", ["squared", "logistic"])
+        shapes = ["diagonal", "full"] if self.full_metric else ["diagonal"]
+        values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
+        if "ridge" not in values:
+            values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
+        if self.has_numbers:
+            transforms = ["standard", "quantile", *(["piecewise"] if self.pieces else [])]
+            values["numeric_transform"] = self._choice(trial, "numeric_transform", transforms)
+        if self.has_categories:
+            values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
+        if self.log_target:
+            values["target_transform"] = self._choice(trial, "target_transform", ["none", "log"])
+        return self.complete(values)
+
+    def complete(self, values: Mapping[str, Any]) -> Candidate:
+        """A candidate from some values; pins win."""
+        merged = {**values, **self.pinned}
+        self._refuse_idle_pins()
+        if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
+            loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
+            merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
+        return Candidate.from_dict(merged)
+
+    def _tree(self) -> dict[str, int]:
+        return {"leaf_size": self.leaf_size, "split_rows": choose_split_rows(self.leaf_size)}
+
+    def _refuse_idle_pins(self) -> None:
+        """Refuse a pin that could do nothing, since it belongs to other kernel families."""
+        kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
+        for name in sorted(IDLE.get(kernel, set()) & self._wanted):
+            others = [other for other, idle in IDLE.items() if name not in idle]
+            raise OptionError(
+                f"--set {name}: belongs to the {' or '.join(others)} kernel. "
+                f"Add --set kernel={others[0]} or leave it out."
+            )
+
+    def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
+        families = self.families
+        family = families[0] if len(families) == 1 else trial.suggest_categorical("family", families)
+        if family == "sum_power":
+            return {
+                "kernel": "sum_power",
+                "kernel_q": self._real(trial, "sum_power_q", 0.5, 1.6, pin="kernel_q"),
+                "power": self.pinned.get("power") or trial.suggest_int("power", 2, 8),
+                "bandwidth": self._real(trial, "sum_power_bandwidth", 0.5, 20.0, log=True, pin="bandwidth"),
+            }
+        if family == "linear":  # its ridge is on another scale, that of sums over rows
+            return {
+                "kernel": "linear",
+                "ridge": self._real(trial, "linear_ridge", 1e-3, 1e3, log=True, pin="ridge"),
+                "iterations": LINEAR_ITERATIONS,
+            }
+        q = self._real(
+            trial,
+            f"{family}_q",
+            0.5 if family == "l1" else 0.7,
+            1.0 if family == "l1" else 1.6,
+            pin="kernel_q",
+        )
+        p = {"l1": 1.0, "l2": 2.0}.get(family)
+        if p is None:
+            p = q + (2 - q) * self._real(trial, "lp_share", 0.0, 0.8, pin="kernel_p")
+        return {
+            "kernel": "norm",
+            "kernel_q": q,
+            "kernel_p": p,
+            "bandwidth": self._real(trial, f"{family}_bandwidth", 0.3, 30.0, log=True, pin="bandwidth"),
+        }
+
+    def _real(
+        self,
+        trial: optuna.trial.BaseTrial,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        pin: str = "",
+    ) -> float:
+        pinned = self.pinned.get(pin or name)
+        return float(pinned) if pinned is not None else trial.suggest_float(name, low, high, log=log)
+
+    def _choice(self, trial: optuna.trial.BaseTrial, name: str, options: list[str]) -> str:
+        if name in self.pinned:
+            return str(self.pinned[name])
+        return options[0] if len(options) == 1 else str(trial.suggest_categorical(name, options))

@@ -1,0 +1,108 @@
+"""What a search is given, what runs in it, and what it comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+
+from xrfm_cli.tuning.search.cost import CostModel
+from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.trial import Judgement, StageResult
+
+# Seconds kept for saving the model and writing the report, and for each trial that it tells of: of 413 to
+# 5,968 trials, measured, mostly for Optuna's importances.
+REPORT_S, TRIAL_REPORT_S = 2.2, 0.0012
+COLUMN_REPORT_S = 0.0006  # and for each column, whose encoder is written and whose importance is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """What the report tells of a trial."""
+
+    number: int
+    state: str  # complete, pruned, failed, out of time or interrupted
+    loss: float | None
+    score: float | None
+    seconds: float
+    ended_s: float  # from the start of the search to the end of its last stage
+    stages: int
+    iterations: int | None
+    tries: int  # kernels tried under the metric that its first stage learned
+    params: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON facts."""
+        return {
+            "number": self.number,
+            "state": self.state,
+            "score": self.score,
+            "seconds": round(self.seconds, 4),
+            "ended_s": round(self.ended_s, 4),
+            "stages": self.stages,
+            "iterations": self.iterations,
+            "tries": self.tries,
+            "params": self.params,
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class SearchResult:
+    """Finished trials with their out-of-fold predictions, and the record of all."""
+
+    judgements: list[tuple[int, Judgement]] = field(default_factory=list)
+    records: list[TrialRecord] = field(default_factory=list)
+    costs: CostModel
+    stopped_by: str = "trials"
+    columns: int = 0  # of the table
+
+    @property
+    def report_s(self) -> float:
+        """Expected seconds of saving the model and writing the report."""
+        return REPORT_S + TRIAL_REPORT_S * len(self.records) + COLUMN_REPORT_S * self.columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Budget:
+    """How long the search may take: a number of trials, a moment, or both."""
+
+    trials: int | None
+    deadline: float | None  # on the clock; includes everything after the search
+    clock: Callable[[], float] = time.monotonic
+    length: float = float("inf")  # seconds from the start of the search to the deadline
+    affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
+    # whether what follows the search fits into so many seconds
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RunningTrial:
+    """A trial between its stages: it can wait while others are tried."""
+
+    number: int
+    candidate: Candidate
+    stages: Generator[StageResult, Candidate | None, None]
+    found_elsewhere: bool = False  # by another process, which has judged it
+    stages_done: int = 0
+    solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
+    tries: int = 0  # kernels tried under its first metric
+    seconds: float = 0.0
+    ended_s: float = 0.0  # of its last stage so far, from the start of the search
+    loss: float | None = None
+    score: float | None = None  # by the metric
+    judgement: Judgement | None = None
+    state: str = "running"
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's own log lines out of the user's terminal."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

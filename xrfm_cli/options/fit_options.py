@@ -1,0 +1,177 @@
+"""The options of ``xrfm fit``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xrfm_cli.options.declarations import DATA_HELP, ReadingOptions
+from xrfm_cli.options.durations import parse_duration
+from xrfm_cli.options.parsing import (
+    choice,
+    parse_pin,
+    parse_size,
+    whole_number,
+)
+from xrfm_cli.options.settings import argument, flag, option, repeatable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions(ReadingOptions):
+    """Options of ``xrfm fit``."""
+
+    data: str = argument("DATA", help=DATA_HELP)
+    target: str | None = option(
+        "--target", metavar="COL", help="Column to predict. Needed, except with --from.", section="Data"
+    )
+    task: Literal["auto", "regression", "binary", "multiclass"] = option(
+        "--task",
+        metavar="TASK",
+        help="auto, regression, binary or multiclass.",
+        section="Data",
+        parse=choice("auto", "regression", "binary", "multiclass"),
+        default="auto",
+    )
+    positive: str | None = option(
+        "--positive",
+        metavar="CLASS",
+        help="The positive one of two classes.",
+        section="Data",
+        default_text="the last in order",
+    )
+
+    weight: str | None = option("--weight", metavar="COL", help="Column of row weights.", section="Columns")
+    drop: tuple[str, ...] = repeatable(
+        "--drop", metavar="COL", help="Column to leave out. Repeatable.", section="Columns"
+    )
+    ids: tuple[str, ...] = repeatable(
+        "--id",
+        metavar="COL",
+        help="Column that names rows: never learned from. Repeatable.",
+        section="Columns",
+    )
+    categorical: tuple[str, ...] = repeatable(
+        "--categorical", metavar="COL", help="Read this column as categories. Repeatable.", section="Columns"
+    )
+    numeric: tuple[str, ...] = repeatable(
+        "--numeric", metavar="COL", help="Read this column as numbers. Repeatable.", section="Columns"
+    )
+    datetime: tuple[str, ...] = repeatable(
+        "--datetime", metavar="COL", help="Read this column as dates. Repeatable.", section="Columns"
+    )
+
+    schema: str | None = option(
+        "--schema",
+        metavar="FILE",
+        help=(
+            "Read kinds and roles of all columns from this TOML file; options win over it. If there is no "
+            "such file yet, it is written with what was inferred, to be edited."
+        ),
+        section="Columns",
+    )
+
+    metric: str | None = option(
+        "--metric",
+        metavar="METRIC",
+        help=(
+            "What to optimise: rmse, mae, r2, mape, poisson_deviance; log_loss, auc, average_precision, "
+            "accuracy, balanced_accuracy, f1, brier."
+        ),
+        section="Search",
+        default_text="rmse, auc (binary), log_loss (multiclass)",
+    )
+    time_limit: float | None = option(
+        "--time-limit",
+        metavar="TIME",
+        help="Stop after this time, such as 90s, 10m or 1h, counted from the start of the process.",
+        section="Search",
+        parse=parse_duration,
+        default_text="by --preset; none with --trials",
+    )
+    trials: int | None = option(
+        "--trials",
+        metavar="N",
+        help="Stop after N trials; 0 fits once without a search.",
+        section="Search",
+        parse=whole_number(least=0),
+    )
+    preset: Literal["quick", "balanced", "best"] = option(
+        "--preset",
+        metavar="NAME",
+        help="quick (15 s, 2 models), balanced (60 s, 6 models) or best (10 min, 12 models).",
+        section="Search",
+        parse=choice("quick", "balanced", "best"),
+        default="balanced",
+    )
+    pins: tuple[tuple[str, object], ...] = repeatable(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Pin a hyperparameter, such as bandwidth=5 or kernel=norm. Repeatable.",
+        section="Search",
+        parse=parse_pin,
+    )
+    valid: str | None = option(
+        "--valid",
+        metavar="FILE",
+        help="Score on the rows of this file.",
+        section="Search",
+        default_text="a split of DATA",
+    )
+    folds: int | None = option(
+        "--folds",
+        metavar="K",
+        help="Score on K folds of DATA.",
+        section="Search",
+        parse=whole_number(least=2),
+    )
+    group: str | None = option(
+        "--group", metavar="COL", help="Keep rows of one group on one side of a split.", section="Search"
+    )
+    time: str | None = option(
+        "--time", metavar="COL", help="Score on the rows that are later by this column.", section="Search"
+    )
+    resume: bool = flag(
+        "--resume",
+        help=(
+            "Keep every step of the search in <model>.run beside the model, and go on from there if the fit "
+            "was killed or interrupted. Only a fit that was begun with --resume can go on."
+        ),
+        section="Search",
+    )
+
+    storage: str | None = option(
+        "--storage",
+        metavar="URL",
+        help=(
+            "Tune together with other processes or machines that fit the same table with the same options "
+            "and this storage: the URL of a database, such as sqlite:///tuning.db, or the path of a journal "
+            "file. Each writes a model of its own; --trials and --time-limit are for each."
+        ),
+        section="Search",
+    )
+
+    from_model: str | None = option(
+        "--from",
+        metavar="MODEL",
+        help="Refit this model on new rows: same schema, hyperparameters and ensemble, no search.",
+        section="Model",
+    )
+    dry_run: bool = flag(
+        "--dry-run", help="Show columns, plan, time and memory, and stop before the fit.", section="Model"
+    )
+    memory: int | None = option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory to stay within, such as 4GiB.",
+        section="Machine",
+        parse=parse_size,
+        default_text="what is free",
+    )
+    seed: int = option(
+        "--seed",
+        metavar="N",
+        help="Seed of everything random.",
+        section="Machine",
+        parse=whole_number(least=0),
+        default=0,
+    )

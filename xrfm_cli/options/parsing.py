@@ -1,0 +1,190 @@
+"""Texts of the command line become values: sizes, pins, thresholds, choices.
+
+Every function takes what was typed and either returns a value or raises an ``OptionError`` whose
+one line repeats what was typed and says what would have been understood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.tuning.config import MOST_WHOLE
+
+BYTES = {"": 1, "b": 1} | {
+    unit + ending: base**power
+    for power, unit in enumerate("kmgt", start=1)
+    for ending, base in (("", 1024), ("ib", 1024), ("b", 1000))
+}
+
+MOST_BYTES = 2.0**63  # byte counts are of 64 bits, with a sign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A value of a metric that a test must reach, as typed: ``r2=0.8``."""
+
+    metric: str
+    limit: float
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``4GiB``, ``500MB`` or a plain number.
+
+    >>> parse_size("4GiB"), parse_size("1.5 kB"), parse_size("512M")
+    (4294967296, 1500, 536870912)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([a-z]*)", text.strip().lower())
+    if match is None or match[2] not in BYTES or float(match[1]) == 0:
+        raise OptionError(f"'{text}' is not a size: write 4GiB, 500MB or plain bytes")
+    size = float(match[1]) * BYTES[match[2]]
+    if size > MOST_BYTES:
+        raise OptionError(f"'{text}' is more than a computer can address; leave it out")
+    return int(size)
+
+
+def parse_level(text: str) -> float:
+    """A probability strictly between 0 and 1.
+
+    >>> parse_level("0.9")
+    0.9
+    """
+    level = _number(text)
+    if level is None or not 0 < level < 1:
+        raise OptionError(f"'{text}' is not a level between 0 and 1, such as 0.9")
+    return float(level)
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0.
+
+    >>> positive_number("0.25")
+    0.25
+    """
+    number = _number(text)
+    if number is None or number <= 0:
+        raise OptionError(f"'{text}' is not a number above 0, such as 0.25")
+    return float(number)
+
+
+def parse_pin(text: str) -> tuple[str, object]:
+    """A hyperparameter and its value, typed by its looks: ``bandwidth=5.0`` or ``kernel=norm``.
+
+    >>> parse_pin("leaf_size=4000"), parse_pin("ridge=1e-3"), parse_pin("kernel=norm")
+    (('leaf_size', 4000), ('ridge', 0.001), ('kernel', 'norm'))
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise OptionError(f"'{text}' does not set anything: write NAME=VALUE, such as bandwidth=5")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    number = _number(value)
+    return name, value if number is None else number
+
+
+def parse_threshold(text: str) -> Threshold:
+    """A metric and its limit.
+
+    >>> parse_threshold("r2=0.8")
+    Threshold(metric='r2', limit=0.8)
+    """
+    name, _, value = (part.strip() for part in text.partition("="))
+    limit = _number(value)
+    if not name or limit is None:
+        raise OptionError(f"'{text}' is not a threshold: write METRIC=NUMBER, such as r2=0.8")
+    return Threshold(metric=name, limit=float(limit))
+
+
+def parse_character(text: str) -> str:
+    r"""One character; a tab may be written ``\t`` or ``tab``.
+
+    >>> parse_character("tab"), parse_character(";")
+    ('\t', ';')
+    """
+    character = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(character) != 1:
+        raise OptionError(f"'{text}' is not one character, such as ; or tab")
+    return character
+
+
+def parse_sign(text: str) -> str:
+    r"""One character, or ``none`` for that there is none.
+
+    >>> parse_sign("none"), parse_sign("'")
+    ('', "'")
+    """
+    if text != "none" and len(text) != 1:
+        raise OptionError(f"'{text}' is not one character, nor none")
+    return "" if text == "none" else text
+
+
+def parse_prefix(text: str) -> str:
+    """What lines of comments begin with, or ``none``.
+
+    >>> parse_prefix("//"), parse_prefix("none")
+    ('//', '')
+    """
+    if not text.strip():
+        raise OptionError("a blank does not mark comments; give a sign such as '#', or none")
+    return "" if text == "none" else text
+
+
+def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
+    """A reader of whole numbers from ``least`` on, up to ``most``.
+
+    >>> whole_number(least=0)("20")
+    20
+    """
+
+    def parse(text: str) -> int:
+        number = _number(text)
+        if not isinstance(number, int) or number < least:
+            raise OptionError(f"'{text}' is not a whole number of at least {least}")
+        if number > most:
+            raise OptionError(f"'{text}' is more than {most:,}, the most that can be used here")
+        return number
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A reader of one of the known words, which the shell can complete.
+
+    >>> Choice(("quick", "best"))("quick")
+    'quick'
+    """
+
+    known: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """The text, if it is known."""
+        if text not in self.known:
+            raise OptionError(
+                f"'{text}' is not one of {_listing(self.known)}.{did_you_mean(text, self.known)}"
+            )
+        return text
+
+
+def choice(*known: str) -> Choice:
+    """A reader of one of the known words."""
+    return Choice(known)
+
+
+def _listing(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _number(text: str) -> int | float | None:
+    """The number that a text spells, or None; never infinite, never NaN."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) < float("inf") else None

@@ -1,0 +1,50 @@
+"""Thresholds on metrics: which are meaningful, and whether a test met them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xrfm_cli.datasets import TargetSchema
+from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.options.parsing import Threshold
+from xrfm_cli.tuning.scoring.metrics import METRICS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A threshold and what the test gave."""
+
+    option: str  # "fail_under" or "fail_over"
+    metric: str
+    limit: float
+    value: float
+    passed: bool
+
+
+def check_thresholds(thresholds: Sequence[Threshold], target: TargetSchema, *, option: str) -> None:
+    """Refuse a metric that does not exist, does not fit the task or is better the other way round."""
+    fitting = [name for name, metric in METRICS.items() if target.task in metric.tasks]
+    for threshold in thresholds:
+        name = threshold.metric
+        if name not in METRICS:
+            raise OptionError(f"{option}: no metric '{name}'.{did_you_mean(name, fitting)}")
+        if name not in fitting:
+            raise OptionError(f"{option}: {name} does not measure {target.task}; use {', '.join(fitting)}")
+        if METRICS[name].lower_is_better != (option == "--fail-over"):
+            way, other = ("less", "over") if METRICS[name].lower_is_better else ("more", "under")
+            raise OptionError(
+                f"{option}: of {name}, {way} is better; write --fail-{other} {name}={threshold.limit:g}"
+            )
+
+
+def judge(option: str, thresholds: Sequence[Threshold], metrics: Mapping[str, float]) -> list[Verdict]:
+    """Whether each threshold is met; a metric that has no value meets none."""
+    verdicts = []
+    for item in thresholds:
+        value = metrics.get(item.metric, float("nan"))
+        passed = value >= item.limit if option == "fail_under" else value <= item.limit
+        verdicts.append(
+            Verdict(option=option, metric=item.metric, limit=item.limit, value=value, passed=bool(passed))
+        )
+    return verdicts

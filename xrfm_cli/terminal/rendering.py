@@ -1,0 +1,187 @@
+"""All that is said: progress and messages on standard error, results on standard output.
+
+The library below never prints; it sends events here. Names, levels and reasons come from strangers' files, so
+nothing leaves this module with a character that could steer a terminal: it is shown by its code.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+from rich.text import Text
+
+from xrfm_cli.events import Event
+from xrfm_cli.printable import printable, printable_json
+from xrfm_cli.terminal import streams
+
+SCHEMA_VERSION = 1
+WIDTH = 80
+STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "yellow"}
+PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
+LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # of the log; INFO otherwise
+LOG_INTERVAL_S = 10.0
+
+
+class Renderer:
+    """Draws events and results; the one object of the program that prints."""
+
+    def __init__(
+        self, *, is_quiet: bool = False, is_json: bool = False, log: logging.Logger | None = None
+    ) -> None:
+        self.is_quiet = is_quiet
+        self.is_json = is_json
+        self._messages = _console(streams.messages())
+        self._results = _console(streams.results())
+        self._log = log
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._logged = float("-inf")
+
+    def on_event(self, event: Event) -> None:
+        """Draw what the library tells; an ``OnEvent``."""
+        if event.kind == "stage":
+            self._begin(event.message)
+        elif event.kind == "progress":
+            self._move(event)
+        else:
+            self.note(event.message + _count_text(event), kind=event.kind)
+
+    def stage(self, name: str) -> None:
+        """Say what the command begins to do."""
+        self.on_event(Event(kind="stage", message=name))
+
+    def advance(self, message: str, *, done: float | None = None) -> None:
+        """Move the stage on."""
+        self.on_event(Event(kind="progress", message=message, done=done))
+
+    def note(self, message: str, *, kind: str = "note") -> None:
+        """Say one thing in one line, however long, on standard error and in the log."""
+        line = printable(PREFIXES.get(kind, "") + message)
+        if self._log is not None:
+            self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
+        if not self.is_quiet:
+            self._messages.print(Text(line, style=STYLES.get(kind, "")), soft_wrap=True)
+
+    def message(self, renderable: RenderableType) -> None:
+        """Draw something on standard error that is not the result itself."""
+        if not self.is_quiet:
+            self._messages.print(_Printable(renderable))
+
+    def log(self, message: str) -> None:
+        """Say one thing in the log file alone, if there is one."""
+        if self._log is not None:
+            self._log.info("%s", printable(message))
+
+    def result(self, *renderables: RenderableType) -> None:
+        """Draw results on standard output, unless it belongs to the JSON document."""
+        self.close()
+        if not self.is_json:
+            for renderable in renderables:
+                is_for_pasting = isinstance(renderable, Text) and renderable.no_wrap
+                self._results.print(_Printable(renderable), soft_wrap=bool(is_for_pasting))
+
+    def document(self, command: str, content: Mapping[str, Any]) -> None:
+        """Print the one JSON document of ``--json``."""
+        self.close()
+        if self.is_json:
+            out = streams.documents()
+            out.write(as_document(command, content, is_ascii=not streams.is_utf8()))
+            out.flush()
+
+    def close(self) -> None:
+        """Take the progress bar down."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = self._task = None
+
+    def _begin(self, stage: str) -> None:
+        stage = printable(stage)
+        self._stage, self._logged = stage, time.monotonic()
+        if self.is_quiet or not self._messages.is_terminal:
+            self.note(stage, kind="stage")
+            return
+        self.log(stage)
+        if self._progress is None:
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[detail]}", style="dim", markup=False),
+                console=self._messages,
+                transient=True,
+            )
+            self._progress.start()
+        elif self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(stage, total=None, detail="")
+
+    def _move(self, event: Event) -> None:
+        message = printable(event.message)
+        has_bar = self._progress is not None and self._task is not None
+        if self._progress is not None and self._task is not None:
+            total = None if event.done is None else 1.0
+            self._progress.update(self._task, total=total, completed=event.done or 0, detail=message)
+        if time.monotonic() - self._logged >= LOG_INTERVAL_S:
+            # A log has no bar: a line from time to time says that it lives.
+            share = "" if event.done is None else f" {event.done:.0%}"
+            self._logged = time.monotonic()
+            line = f"{self._stage}{share} {message}".rstrip()
+            if has_bar:
+                self.log(line)
+            else:
+                self.note(line, kind="stage")
+
+
+@dataclass(frozen=True, slots=True)
+class _Printable:
+    """What is drawn, with characters that could steer a terminal shown by their codes; line breaks stay."""
+
+    content: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self.content, options):
+            yield segment if segment.control else Segment(printable(segment.text, keep="\n"), segment.style)
+
+
+def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = False) -> str:
+    """A JSON document as other programs read it: one object, versioned.
+
+    With ``is_ascii`` other characters are escaped: such a document is right in every encoding.
+
+    >>> print(as_document("doctor", {"threads": 2}), end="")  # doctest: +ELLIPSIS
+    {
+      "schema_version": 1,
+      "command": "doctor",
+      "xrfm_version": "...",
+      "threads": 2
+    }
+    """
+    from xrfm_cli import __version__
+
+    head = {"schema_version": SCHEMA_VERSION, "command": command, "xrfm_version": __version__}
+    return printable_json(head | dict(content), is_ascii=is_ascii) + "\n"
+
+
+def _count_text(event: Event) -> str:
+    """How often it happened, unless the message says it or once goes without saying."""
+    if event.count is None or f"{event.count:,}" in event.message:
+        return ""
+    return f" ({event.count:,})" if event.kind == "repair" or event.count > 1 else ""
+
+
+def _console(stream: Any) -> Console:
+    """A console that wraps at 80 columns where it is no terminal, or a wider one."""
+    # Names of columns are shown as they are: brackets and colons in them mean nothing.
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal or console.width > 100:
+        console.width = WIDTH if not console.is_terminal else 100
+    return console
