@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from xrfm_cli.commands.demo import can_open_browser
-from xrfm_cli.datasets import infer_schema, infer_target, read_table, sample_path
+from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target, read_table, sample_path
 from xrfm_cli.datasets.sample_tables import SAMPLES, SAMPLES_FOLDER, Sample, sample_names
-from xrfm_cli.datasets.schema import SchemaOverrides
 
 DISPLAY = {"DISPLAY": ":0"}
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from rich.text import Text
 
 from xrfm_cli.commands.fit import fit_table
-from xrfm_cli.commands.fit_options import FitOptions
-from xrfm_cli.commands.options import DemoOptions
 from xrfm_cli.commands.overlaps import check_places
 from xrfm_cli.commands.places import report_paths
 from xrfm_cli.commands.sample import write_sample
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.tables import heading
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.printable import printable
 from xrfm_cli.datasets.sample_tables import find_sample, sample_path
+from xrfm_cli.errors import OptionError
+from xrfm_cli.options.declarations import DemoOptions
+from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.printable import printable
+from xrfm_cli.terminal.tables import heading
 
 TRIALS = 10  # about eight seconds of one core, and clearly better than ridge regression
 FACTS = ("task", "target", "rows", "metric", "score", "lower_is_better", "baselines")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.text import Text
 
-from xrfm_cli.commands.options import SampleOptions
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.shell_words import shell_line
-from xrfm_cli.commands.tables import facts_table, heading
-from xrfm_cli.datasets.errors import OptionError
-from xrfm_cli.datasets.printable import printable
 from xrfm_cli.datasets.sample_tables import SAMPLES, Sample, find_sample, sample_path
-from xrfm_cli.datasets.whole_files import write_whole
+from xrfm_cli.errors import OptionError
+from xrfm_cli.files import write_whole
+from xrfm_cli.options.declarations import SampleOptions
+from xrfm_cli.options.shell_words import shell_line
+from xrfm_cli.printable import printable
+from xrfm_cli.terminal.tables import facts_table, heading
 
 
 def run(options: SampleOptions, session: Session) -> int:
