@@ -23,7 +23,7 @@ from benchmarks.measurements import Recorder
 from benchmarks.suite import Split, fit_split, read_split, suite_parser
 from xrfm_cli.datasets import Table, encode_target
 from xrfm_cli.tuning.model.fitted_model import FittedModel
-from xrfm_cli.tuning.scoring.calibration import Calibrator
+from xrfm_cli.tuning.scoring.calibration import MemberCalibrator
 
 Array = NDArray[np.float64]
 TABLES = (
@@ -78,7 +78,7 @@ def measure(split: Split, args: argparse.Namespace) -> list[float]:
 
 def without_calibration(model: FittedModel) -> FittedModel:
     """The same members and weights, their scores taken as probabilities."""
-    plain = Calibrator()
+    plain = MemberCalibrator()
     members = tuple(replace(member, calibrator=plain) for member in model.members)
     return replace(model, members=members, calibration=plain)
 

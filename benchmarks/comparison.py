@@ -25,17 +25,17 @@ from xrfm_cli.datasets import SchemaOverrides, encode_target, infer_schema, infe
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.ensemble.final_fit import finish_ensemble
+from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
 from xrfm_cli.tuning.ensemble.selection import greedy_weights
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import METRICS, Metric, compute_metric, decide_by
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.portfolio import first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.run_step import take_step
+from xrfm_cli.tuning.search.run_step import run_step
 from xrfm_cli.tuning.search.sampler import open_study
-from xrfm_cli.tuning.search.trial import Judgement, evaluate
+from xrfm_cli.tuning.search.trial import ValidationResult, evaluate
 from xrfm_cli.tuning.search.trial_records import SearchResult, quiet_optuna
 
 Array = NDArray[np.float64]
@@ -60,13 +60,13 @@ CRITERIA = ("metric alone", "log loss", "both")
 MOST_ROWS, MOST_MEMBERS = 2_000, 6
 
 
-class Pool(NamedTuple):
+class CandidatePool(NamedTuple):
     """Calibrated probabilities ``(n, classes)`` of every model, and the true codes."""
 
-    judged: list[Array]
-    truth: Codes
+    validated: list[Array]
+    y_true: Codes
     test: list[Array]
-    test_truth: Codes
+    y_test: Codes
 
 
 def main() -> None:
@@ -80,9 +80,9 @@ def main() -> None:
     recorder = Recorder("comparison", args.results)
     found: dict[str, list[Array]] = {name: [] for name in args.metrics}
     for table in args.tables:
-        pool = judge_all(read_split(args.suite, table, seed=args.seed), seed=args.seed)
+        pool = validate_all(read_split(args.suite, table, seed=args.seed), seed=args.seed)
         for name in args.metrics:
-            if name == "auc" and pool.judged[0].shape[1] > 2:
+            if name == "auc" and pool.validated[0].shape[1] > 2:
                 continue
             found[name].append(np.mean(list(test_losses(pool, METRICS[name], args.draws, args.seed)), axis=0))
             for criterion, loss in zip(CRITERIA, found[name][-1], strict=True):
@@ -92,26 +92,30 @@ def main() -> None:
         show(name, "mean ratio", np.exp(np.log(np.array(rows) / np.array(rows)[:, :1]).mean(axis=0)))
 
 
-def judge_all(split: Split, *, seed: int) -> Pool:
+def validate_all(split: Split, *, seed: int) -> CandidatePool:
     """Every first configuration, judged and fitted again."""
     target = infer_target(split.train, split.target, task=split.task)
     config = FitConfig(metric="log_loss", time_limit_s=60.0, seed=seed)
     schema = infer_schema(split.train, SchemaOverrides(target=split.target))
-    problem = prepare_problem(split.train, schema, target, config).problem
-    pool = Pool([], problem.judged_truth.astype(np.int64), [], encode_target(split.test, target).astype(int))
-    for number, judgement in judgements(problem, config):
-        result = SearchResult(judgements=[(number, judgement)], costs=CostModel(product_rate=float("inf")))
-        finished = finish_ensemble(
+    problem = set_up_problem(split.train, schema, target, config).problem
+    pool = CandidatePool(
+        [], problem.y_valid.astype(np.int64), [], encode_target(split.test, target).astype(int)
+    )
+    for number, validation_result in validation_results(problem, config):
+        result = SearchResult(
+            validation_results=[(number, validation_result)], costs=CostModel(product_rate=float("inf"))
+        )
+        final = fit_final_ensemble(
             problem, result, max_members=1, seconds_left=lambda: float("inf"), on_event=ignore_event
         )
-        member = finished.members[0]
+        member = final.members[0]
         x = torch.from_numpy(member.encoder.encode(split.test)[0])
-        pool.judged.append(finished.predictions)
+        pool.validated.append(final.predictions)
         pool.test.append(np.concatenate([member.prediction(part) for part in x.split(4096)]))
     return pool
 
 
-def judgements(problem: Problem, config: FitConfig) -> Iterator[tuple[int, Judgement]]:
+def validation_results(problem: Problem, config: FitConfig) -> Iterator[tuple[int, ValidationResult]]:
     """The first configurations at the end of their evaluation; those that fail are left out."""
     space = make_space(problem, config)
     first = first_candidates(space)
@@ -124,39 +128,39 @@ def judgements(problem: Problem, config: FitConfig) -> Iterator[tuple[int, Judge
                     problem,
                     candidate,
                     trial=number,
-                    take=lambda step, _: take_step(problem, step, ignore_event),
+                    take=lambda step, _: run_step(problem, step, ignore_event),
                 )
             except NumericalError:
                 continue
-            if last.judgement is not None and candidate.family != "constant":
-                yield number, last.judgement
+            if last.validation_result is not None and candidate.family != "constant":
+                yield number, last.validation_result
 
 
-def test_losses(pool: Pool, metric: Metric, draws: int, seed: int) -> Iterator[list[float]]:
+def test_losses(pool: CandidatePool, metric: Metric, draws: int, seed: int) -> Iterator[list[float]]:
     """1 - metric on the test rows of the ensembles that each criterion chooses, draw by draw."""
     generator = np.random.default_rng(seed)
     for draw in range(draws + 1):
-        rows = np.arange(len(pool.truth))
+        rows = np.arange(len(pool.y_true))
         if draw:
             rows = generator.choice(rows, min(len(rows), MOST_ROWS))
-        judged, truth = [p[rows] for p in pool.judged], pool.truth[rows]
+        validated, y_true = [p[rows] for p in pool.validated], pool.y_true[rows]
 
-        def own(p: Array, truth: Codes = truth) -> float:
-            return metric.loss(compute_metric(metric, truth, p, None, decide_by(metric, truth, p)))
+        def own(p: Array, y_true: Codes = y_true) -> float:
+            return metric.loss(compute_metric(metric, y_true, p, None, decide_by(metric, y_true, p)))
 
         losses: tuple[Callable[[Array], float], ...] = (
             own,
-            lambda p, truth=truth: log_loss(p, truth),
-            lambda p, truth=truth: own(p) + log_loss(p, truth),
+            lambda p, y_true=y_true: log_loss(p, y_true),
+            lambda p, y_true=y_true: own(p) + log_loss(p, y_true),
         )
         found = []
         for loss in losses:
-            weights = greedy_weights(judged, loss, max_members=MOST_MEMBERS)
+            weights = greedy_weights(validated, loss, max_members=MOST_MEMBERS)
             seen, unseen = (
-                np.tensordot(weights, np.array(predictions), axes=1) for predictions in (judged, pool.test)
+                np.tensordot(weights, np.array(predictions), axes=1) for predictions in (validated, pool.test)
             )
-            decision = decide_by(metric, truth, seen)
-            found.append(metric.loss(compute_metric(metric, pool.test_truth, unseen, None, decision)))
+            decision = decide_by(metric, y_true, seen)
+            found.append(metric.loss(compute_metric(metric, pool.y_test, unseen, None, decision)))
         yield found
 
 

@@ -13,12 +13,12 @@ import time
 
 import torch
 
-from benchmarks.comparison import judgements
+from benchmarks.comparison import validation_results
 from benchmarks.measurements import Recorder
 from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 
 TABLES = (
     "adult",
@@ -45,16 +45,16 @@ def main() -> None:
         schema = infer_schema(table, SchemaOverrides(target=target))
         config = FitConfig(time_limit_s=60.0, seed=args.seed)
         described = infer_target(table, target, task=task)
-        problem = prepare_problem(table, schema, described, config).problem
+        problem = set_up_problem(table, schema, described, config).problem
         began = time.monotonic()
-        for number, judgement in judgements(problem, config):
-            candidate, seconds = judgement.candidate, time.monotonic() - began
+        for number, validation_result in validation_results(problem, config):
+            candidate, seconds = validation_result.candidate, time.monotonic() - began
             shown = (
                 f"{number}: {candidate.family}, {candidate.encoding.numeric}, {candidate.encoding.category}"
             )
             facts = {"setting": shown, "seed": args.seed, "seconds": round(seconds, 2)}
-            recorder.add(name, "loss", judgement.loss, **facts)
-            print(f"| {name} | {shown} | {judgement.loss:.6g} | {seconds:.1f} |", flush=True)
+            recorder.add(name, "loss", validation_result.loss, **facts)
+            print(f"| {name} | {shown} | {validation_result.loss:.6g} | {seconds:.1f} |", flush=True)
             began = time.monotonic()
 
 

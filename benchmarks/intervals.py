@@ -107,13 +107,13 @@ def one_width(model: FittedModel) -> Intervals:
     return Intervals(scores=tuple(np.sort(errors).tolist()))
 
 
-def compare(model: FittedModel, test: Table, truth: Array) -> list[float]:
+def compare(model: FittedModel, test: Table, y_true: Array) -> list[float]:
     """The figures of one fit on its test rows."""
     found = model.predict(test, interval=LEVEL)
     assert found.values is not None
     assert found.upper is not None
     assert model.intervals is not None
-    errors, half = np.abs(truth - found.values), found.upper - found.values
+    errors, half = np.abs(y_true - found.values), found.upper - found.values
     constant = np.full(len(half), one_width(model).half_width(LEVEL))
     hit, hit_constant = errors <= half, errors <= constant
     order = np.argsort(half, kind="stable")

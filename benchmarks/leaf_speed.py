@@ -268,7 +268,7 @@ def stages(n: int, d: int, recorder: Recorder) -> None:
             config=config,
             centers=x,
             coefficients=torch.randn(n, 1),
-            metric=torch.eye(d),
+            feature_matrix=torch.eye(d),
             bandwidth=case.bandwidth,
         )
         timed = {

@@ -72,10 +72,10 @@ def main() -> None:
     for name in args.tables:
         split = read_split(args.suite, name, seed=args.seed)
         half = split.train.n_rows // 2
-        train, judge = split.train.slice(0, half), split.train.slice(half, split.train.n_rows)
+        train, validate = split.train.slice(0, half), split.train.slice(half, split.train.n_rows)
         schema = infer_schema(train, SchemaOverrides(target=split.target))
         target = infer_target(train, split.target, task=split.task)
-        codes = encode_target(judge, target).astype(np.int64)
+        codes = encode_target(validate, target).astype(np.int64)
         for kernel, params in KERNELS.items():
             errors, losses, seconds = [], [], []
             for loss in ("squared", "logistic"):
@@ -83,7 +83,7 @@ def main() -> None:
                 pinned = SHARED | params | {"loss": loss}
                 model = fit_model(train, schema, target, FitConfig(trials=0, folds=2, pinned=pinned))
                 seconds.append(time.monotonic() - began)
-                p = probabilities_of(model, judge)
+                p = probabilities_of(model, validate)
                 errors.append(1 - compute_metric(METRICS["auc"], codes, p))
                 losses.append(compute_metric(METRICS["log_loss"], codes, p))
                 facts = {"setting": f"{kernel}, {loss}", "seed": args.seed, "seconds": round(seconds[-1], 2)}

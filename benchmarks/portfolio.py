@@ -28,10 +28,10 @@ from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
-from xrfm_cli.tuning.problem.validation_plan import Fold, Plan
+from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.problem.validation_plan import Fold, ValidationPlan
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.run_step import Fitted, Step, take_step
+from xrfm_cli.tuning.search.run_step import Fitted, Step, run_step
 from xrfm_cli.tuning.search.trial import evaluate
 
 TRAIN_ROWS, ALL_ROWS = 1_000, 2_500
@@ -63,7 +63,7 @@ def main() -> None:
         wanted = entry["name"] in args.tables if args.tables else "core" in entry["groups"]
         if wanted and entry["name"] not in done:
             with args.out.open("a") as file:
-                for row in judge(args.suite, entry, configurations):
+                for row in validate(args.suite, entry, configurations):
                     file.write(json.dumps(row) + "\n")
             print(entry["name"], flush=True)
     for number, regret in choose(read(args.out), args.size):
@@ -96,7 +96,7 @@ def draw_configurations(count: int) -> list[dict[str, Any]]:
     return drawn
 
 
-def judge(
+def validate(
     suite: Path, entry: dict[str, Any], configurations: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Losses of all configurations on one table."""
@@ -108,12 +108,12 @@ def judge(
     table = Table(data.take(pa.array(order)), source=entry["name"])
     schema = infer_schema(table, SchemaOverrides(target=entry["target"]))
     target = infer_target(table, entry["target"], task=entry["task"])
-    problem = prepare_problem(table, schema, target, FitConfig()).problem
+    problem = set_up_problem(table, schema, target, FitConfig()).problem
     n = problem.table.n_rows
     rows, cut = np.arange(n), min(TRAIN_ROWS, round(0.7 * n))
     fold = Fold(train=rows[:cut], valid=rows[cut:])
-    plan = Plan(scheme="hold-out", folds=(fold,), stage_sizes=(cut,), refit_rows=rows, reason="")
-    problem = replace(problem, plan=plan, _matrices={}, _codings={})
+    plan = ValidationPlan(scheme="hold-out", folds=(fold,), rung_sizes=(cut,), refit_rows=rows, reason="")
+    problem = replace(problem, plan=plan, _matrices={}, _target_transforms={})
     space = replace(
         make_space(problem, FitConfig()),
         sum_power=True,
@@ -122,7 +122,7 @@ def judge(
         agop_rows=TRAIN_ROWS,
     )
     for number, params in enumerate(configurations):
-        if params["metric_shape"] == "full" and not space.full_metric:
+        if params["metric_shape"] == "full" and not space.full_feature_matrix:
             continue
         candidate = space.suggest(optuna.trial.FixedTrial(params))
         take = partial(without_limit, problem)
@@ -132,7 +132,7 @@ def judge(
 
 def without_limit(problem: Problem, step: Step, times: int) -> Fitted:
     """Take a step, whatever time it needs."""
-    return take_step(problem, step, ignore_event)
+    return run_step(problem, step, ignore_event)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

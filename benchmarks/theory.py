@@ -106,9 +106,9 @@ def subspaces(seed: int) -> Iterator[Row]:
         yield {
             "rows": n,
             "R2 T=0": round(r_squared(leaves[0], new, two_index(new @ basis)), 3),
-            "angle T=0": round(largest_angle(leaves[1].metric, basis), 1),
+            "angle T=0": round(largest_angle(leaves[1].feature_matrix, basis), 1),
             "R2 T=3": round(r_squared(leaves[3], new, two_index(new @ basis)), 3),
-            "angle T=3": round(largest_angle(leaves[4].metric, basis), 1),
+            "angle T=3": round(largest_angle(leaves[4].feature_matrix, basis), 1),
         }
 
 
@@ -122,9 +122,9 @@ def quadratics(seed: int) -> Iterator[Row]:
         yield {
             "rows": n,
             "R2 T=0": round(r_squared(leaves[0], new, quadratic_form(new, basis, signs)), 3),
-            "angle T=0": round(largest_angle(leaves[1].metric, basis), 1),
+            "angle T=0": round(largest_angle(leaves[1].feature_matrix, basis), 1),
             "R2 T=8": round(r_squared(leaves[-1], new, quadratic_form(new, basis, signs)), 3),
-            "angle T=7": round(largest_angle(leaves[-1].metric, basis), 2),
+            "angle T=7": round(largest_angle(leaves[-1].feature_matrix, basis), 2),
         }
 
 
@@ -153,9 +153,9 @@ def main() -> None:
                 flush=True,
             )
             settings = [f"{key} = {row[key]}" for key in ("target", "gradients", "rows") if key in row]
-            for metric in (key for key in row if key not in DESCRIBING):
+            for feature_matrix in (key for key in row if key not in DESCRIBING):
                 facts = {"setting": ", ".join(settings), "seed": row["seed"], "seconds": row.get("seconds")}
-                recorder.add(name, metric, row[metric], **facts)
+                recorder.add(name, feature_matrix, row[feature_matrix], **facts)
 
 
 def seeded(name: str, seed: int) -> Iterator[Row]:

@@ -47,26 +47,30 @@ def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  
     return row_weights @ flat.square()
 
 
-def normalise_metric(metric: Tensor, previous: Tensor) -> Tensor:
+def normalise_feature_matrix(feature_matrix: Tensor, previous: Tensor) -> Tensor:
     """Divide by the largest absolute entry; a metric of zeros (a constant model) keeps the previous one.
 
     The result has the previous one's type.
     """
-    largest = metric.abs().max()
-    if not bool(torch.isfinite(largest)) or float(largest) <= torch.finfo(metric.dtype).tiny:
+    largest = feature_matrix.abs().max()
+    if not bool(torch.isfinite(largest)) or float(largest) <= torch.finfo(feature_matrix.dtype).tiny:
         return previous
-    return (metric / largest).to(previous.dtype)
+    return (feature_matrix / largest).to(previous.dtype)
 
 
-def metric_power(metric: Tensor, power: float) -> Tensor:
+def feature_matrix_power(feature_matrix: Tensor, power: float) -> Tensor:
     """``M^power`` of a diagonal ``(d,)`` or a symmetric positive semidefinite ``(d, d)`` metric.
 
     Decomposed in float64: small eigenvalues carry the directions that a float32 decomposition would blur.
 
-    >>> metric_power(torch.tensor([4.0, 9.0]), 0.5)
+    >>> feature_matrix_power(torch.tensor([4.0, 9.0]), 0.5)
     tensor([2., 3.])
     """
-    return metric.clamp(min=0).pow(power) if metric.ndim == 1 else spectral_power(metric, power)
+    return (
+        feature_matrix.clamp(min=0).pow(power)
+        if feature_matrix.ndim == 1
+        else spectral_power(feature_matrix, power)
+    )
 
 
 def spectral_power(metrics: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
@@ -101,7 +105,7 @@ def scale_of(largest: float) -> float:
     return 2.0 ** min(126, -math.frexp(largest)[1])
 
 
-def apply_metric(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)
+def apply_feature_matrix(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)
     """Rows in the coordinates of the metric.
 
     A full metric is applied in float64: rounded to float32, a row then comes out the same in any batch,

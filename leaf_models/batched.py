@@ -19,7 +19,7 @@ from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.padding import DrawnRows, LeafRows, PaddedRows
 from xrfm_cli.leaf_models.precision import widened
-from xrfm_cli.leaf_models.rfm import check_rows, starting_metric
+from xrfm_cli.leaf_models.rfm import check_rows, starting_feature_matrix
 from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, check_bandwidth, check_placed, tell_jitter
 
 
@@ -38,7 +38,7 @@ def iterate_batch(
     leaves: Sequence[LeafRows],
     config: LeafConfig,
     *,
-    initial_metric: Tensor | None = None,
+    initial_feature_matrix: Tensor | None = None,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[tuple[RFMLeaf, ...]]:
     """Fit leaves with a kernel together; yield them after each solve, ``t = 0 .. config.iterations``.
@@ -59,7 +59,9 @@ def iterate_batch(
     for leaf in leaves:
         check_rows(leaf.x, leaf.y)
     batch = PaddedRows.of(leaves)
-    metrics = torch.stack([starting_metric(leaf.x, config, initial_metric) for leaf in leaves])
+    metrics = torch.stack(
+        [starting_feature_matrix(leaf.x, config, initial_feature_matrix) for leaf in leaves]
+    )
     scale_rows = DrawnRows.draw(batch, leaves, DISTANCE_ROWS)
     for step in range(config.iterations + 1):
         placed = _place(batch, config, metrics, scale_rows)
@@ -71,7 +73,7 @@ def iterate_batch(
                 config=config,
                 centers=leaf.x,
                 coefficients=solution.coefficients[number, : len(leaf.x)].clone(),
-                metric=metrics[number].clone(),
+                feature_matrix=metrics[number].clone(),
                 bandwidth=placed.bandwidths[number],
                 jitter=solution.jitters[number],
             )
@@ -79,7 +81,7 @@ def iterate_batch(
         )
         if step < config.iterations:
             drawn = DrawnRows.draw(batch, leaves, config.agop_rows)
-            metrics = _updated_metrics(placed, solution.coefficients, drawn, metrics)
+            metrics = _updated_feature_matrices(placed, solution.coefficients, drawn, metrics)
 
 
 def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: DrawnRows) -> PlacedBatch:
@@ -110,7 +112,9 @@ def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: D
     )
 
 
-def _updated_metrics(placed: PlacedBatch, coefficients: Tensor, drawn: DrawnRows, previous: Tensor) -> Tensor:
+def _updated_feature_matrices(
+    placed: PlacedBatch, coefficients: Tensor, drawn: DrawnRows, previous: Tensor
+) -> Tensor:
     """The normalised AGOPs of the leaves over the drawn rows, in float64 up to the last rounding."""
     config = placed.kernel.config
     sums = placed.kernel.gradient_sums(drawn.of(placed.u), placed.u, coefficients)
@@ -133,7 +137,7 @@ def _products(left: Tensor, right: Tensor, *, diagonal: bool) -> Tensor:  # (b, 
 
 
 def _normalised(metrics: Tensor, previous: Tensor) -> Tensor:
-    """As :func:`agop.normalise_metric` for each leaf."""
+    """As :func:`agop.normalise_feature_matrix` for each leaf."""
     largest = metrics.abs().flatten(1).amax(1).view(-1, *[1] * (metrics.ndim - 1))
     kept = torch.isfinite(largest) & (largest > torch.finfo(metrics.dtype).tiny)
     return torch.where(kept, (metrics / largest).to(previous.dtype), previous)

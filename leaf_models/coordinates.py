@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models import compiled
+from xrfm_cli.leaf_models.binary_columns import BinaryColumns, differing_sum, find_binary_columns, slope_sums
 from xrfm_cli.leaf_models.precision import has_float64, wide_dtype, widened
 from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
-from xrfm_cli.leaf_models.two_valued import TwoValued, differing_sum, find_two_valued, slope_sums
 
 EXPANDED_ROWS = 256  # whose sums over columns with two values are held at a time
 
@@ -59,7 +59,7 @@ class Centers:
     """Centers, prepared for being compared with many blocks of rows."""
 
     rows: Tensor  # (m, d)
-    two: TwoValued
+    two: BinaryColumns
     columns: Tensor  # (d - k, m) the columns with more values, one after the other
 
     def since(self, start: int) -> Centers:
@@ -71,7 +71,7 @@ def prepare_centers(a: Tensor | Centers) -> Centers:
     """Look once at what every block of rows needs to know of the centers ``(m, d)``."""
     if isinstance(a, Centers):
         return a
-    two = find_two_valued(a)
+    two = find_binary_columns(a)
     return Centers(rows=a, two=two, columns=a.T[two.others].contiguous())
 
 
@@ -84,7 +84,7 @@ def plain_centers(a: Tensor) -> Centers:  # (m, d)
     torch.Size([2, 3])
     """
     none = a.new_empty(0)
-    two = TwoValued(
+    two = BinaryColumns(
         columns=torch.empty(0, dtype=torch.long, device=a.device),
         others=torch.arange(a.shape[1], device=a.device),
         low=none,
@@ -104,7 +104,7 @@ def coordinate_sums(term: Term, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b
     two, m = centers.two, len(centers.rows)
     if not len(two.columns):
         return _add_sums(term, u, centers.columns, u.new_zeros(len(u), m))
-    total, strange = _two_valued_sums(term, u, two)
+    total, strange = _binary_sums(term, u, two)
     _add_sums(term, u[:, two.others], centers.columns, total)
     if bool(strange.any()):
         rare = u[strange]
@@ -128,7 +128,7 @@ def expanded_sums(
     wide = widened(weights)
     for start in range(0, len(u), EXPANDED_ROWS):
         block = slice(start, start + EXPANDED_ROWS)
-        begin, strange[block] = _two_valued_sums(term, u[block], two)
+        begin, strange[block] = _binary_sums(term, u[block], two)
         out[block] = compiled.expand(term, link, u[block][:, two.others], centers.columns, begin, wide)
     if bool(strange.any()):
         columns = centers.rows.T.contiguous()
@@ -192,7 +192,7 @@ def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool 
     return values if slopes is None else values.mul_(slopes)
 
 
-def _two_valued_sums(term: Term, u: Tensor, two: TwoValued) -> tuple[Tensor, Tensor]:  # -> (b, m), (b,)
+def _binary_sums(term: Term, u: Tensor, two: BinaryColumns) -> tuple[Tensor, Tensor]:  # -> (b, m), (b,)
     """Sums over the columns with two values, and the rows that have a third one, whose sums they are not."""
     high, strange = two.places(u)
     total = differing_sum(two, high, term.value(two.gap.clone()) - term.at_zero)

@@ -33,7 +33,7 @@ class LeafModel(Protocol):
         ...
 
     @property
-    def metric(self) -> Tensor:
+    def feature_matrix(self) -> Tensor:
         """The metric under which it was fitted, ``(d,)`` or ``(d, d)``."""
         ...
 
@@ -106,7 +106,7 @@ class RFMLeaf:
     config: LeafConfig
     centers: Tensor  # (m, d)
     coefficients: Tensor  # (m, c)
-    metric: Tensor  # (d,) diagonal or (d, d) full
+    feature_matrix: Tensor  # (d,) diagonal or (d, d) full
     bandwidth: float  # effective: an adaptive one is already multiplied by the median distance
     jitter: float = 0.0  # what the solver had to add to the diagonal
     intercept: float = 0.0  # log odds of its rows, where it learned log odds
@@ -158,7 +158,11 @@ class RFMLeaf:
             "jitter": self.jitter,
             "intercept": self.intercept,
         }
-        return facts, {"centers": self.centers, "coefficients": self.coefficients, "metric": self.metric}
+        return facts, {
+            "centers": self.centers,
+            "coefficients": self.coefficients,
+            "metric": self.feature_matrix,
+        }
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RFMLeaf:
@@ -176,7 +180,7 @@ class RFMLeaf:
             config=LeafConfig.from_dict(facts["config"]),
             centers=tensors["centers"].contiguous(),
             coefficients=tensors["coefficients"].contiguous(),
-            metric=tensors["metric"].contiguous(),
+            feature_matrix=tensors["metric"].contiguous(),
             bandwidth=bandwidth,
             jitter=float(facts["jitter"]),
             intercept=intercept,
@@ -189,7 +193,7 @@ class RFMLeaf:
 
     def _prepared(self) -> tuple[Transform, Kernel, Centers]:
         """What every block of rows needs: the way into the kernel's coordinates, the kernel, the centers."""
-        transform, u = Transform.place(self.centers, self.metric, self.config.agop_power)
+        transform, u = Transform.place(self.centers, self.feature_matrix, self.config.agop_power)
         kernel = make_kernel(self.config, self.bandwidth * transform.scale)
         return transform, kernel, prepare_centers(u)
 
@@ -203,7 +207,7 @@ class LinearLeaf:
     >>> one = torch.ones(1)
     >>> leaf = LinearLeaf(
     ...     config=LeafConfig(kernel="linear"), coefficients=3 * one[None], intercept=2 * one,
-    ...     mean=one, deviations=one, metric=one, n_rows=9,
+    ...     mean=one, deviations=one, feature_matrix=one, n_rows=9,
     ... )
     >>> leaf.predict(torch.tensor([[2.0]])), leaf.gradients(torch.tensor([[2.0]]))
     (tensor([[5.]]), tensor([[[3.]]]))
@@ -214,7 +218,7 @@ class LinearLeaf:
     intercept: Tensor  # (c,): the value at the mean
     mean: Tensor  # (d,) of the training rows
     deviations: Tensor  # (d,) of the training rows: with the mean, what explanations need of them
-    metric: Tensor  # (d,) diagonal or (d, d) full
+    feature_matrix: Tensor  # (d,) diagonal or (d, d) full
     n_rows: int
     jitter: float = 0.0  # what the solver had to add to the diagonal
 
@@ -244,8 +248,9 @@ class LinearLeaf:
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """JSON facts and tensors."""
         facts = {"config": self.config.to_dict(), "n_rows": self.n_rows, "jitter": self.jitter}
-        names = ("coefficients", "intercept", "mean", "deviations", "metric")
-        return facts, {name: getattr(self, name) for name in names}
+        names = ("coefficients", "intercept", "mean", "deviations")
+        tensors = {name: getattr(self, name) for name in names}
+        return facts, tensors | {"metric": self.feature_matrix}
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LinearLeaf:
@@ -263,7 +268,8 @@ class LinearLeaf:
             config=LeafConfig.from_dict(facts["config"]),
             n_rows=int(facts["n_rows"]),
             jitter=float(facts["jitter"]),
-            **{name: value.contiguous() for name, value in tensors.items()},
+            feature_matrix=tensors["metric"].contiguous(),
+            **{name: value.contiguous() for name, value in tensors.items() if name != "metric"},
         )
 
     def to(self, device: torch.device | str) -> LinearLeaf:

@@ -25,7 +25,7 @@ def iterate_leaves(
     leaves: Sequence[LeafRows],
     config: LeafConfig,
     *,
-    initial_metric: Tensor | None = None,
+    initial_feature_matrix: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[tuple[LeafModel, ...]]:
@@ -45,10 +45,10 @@ def iterate_leaves(
     first = leaves[0]
     counts = [len(leaf.x) for leaf in leaves]
     needed = batch_bytes(max(counts), first.x.shape[1], first.y.shape[1])
-    together = leaves_a_batch(first.x.device, first.x.dtype, counts, config, memory_bytes // needed)
+    together = leaves_per_batch(first.x.device, first.x.dtype, counts, config, memory_bytes // needed)
     if together:
         batches = [
-            iterate_batch(part, config, initial_metric=initial_metric, on_event=on_event)
+            iterate_batch(part, config, initial_feature_matrix=initial_feature_matrix, on_event=on_event)
             for part in _parts(leaves, together)
         ]
         for found in zip(*batches, strict=True):
@@ -61,7 +61,7 @@ def iterate_leaves(
             config,
             generator=leaf.generator,
             weights=leaf.weights,
-            initial_metric=initial_metric,
+            initial_feature_matrix=initial_feature_matrix,
             memory_bytes=memory_bytes,
             on_event=on_event,
         )
@@ -70,7 +70,7 @@ def iterate_leaves(
     yield from zip(*running, strict=True)
 
 
-def leaves_a_batch(
+def leaves_per_batch(
     device: torch.device, dtype: torch.dtype, counts: Sequence[int], config: LeafConfig, fitting: int
 ) -> int:
     """How many leaves are fitted together; 0 where each is better fitted alone. The one place that decides.
@@ -78,9 +78,9 @@ def leaves_a_batch(
     ``counts`` are the leaves' rows, ``fitting`` is how many of the largest the byte budget holds.
 
     >>> cuda, counts = torch.device("cuda"), [900, 1_000, 950, 1_000]
-    >>> leaves_a_batch(cuda, torch.float32, counts, LeafConfig(), 100)
+    >>> leaves_per_batch(cuda, torch.float32, counts, LeafConfig(), 100)
     4
-    >>> leaves_a_batch(torch.device("cpu"), torch.float32, counts, LeafConfig(), 100)
+    >>> leaves_per_batch(torch.device("cpu"), torch.float32, counts, LeafConfig(), 100)
     0
     """
     few_rows = max(counts) <= min(MOST_ROWS, config.max_centers or MOST_ROWS)

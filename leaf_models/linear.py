@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.events import Event, OnEvent, ignore_event
-from xrfm_cli.leaf_models.agop import agop, agop_diagonal, apply_metric, metric_power, normalise_metric
+from xrfm_cli.leaf_models.agop import (
+    agop,
+    agop_diagonal,
+    apply_feature_matrix,
+    feature_matrix_power,
+    normalise_feature_matrix,
+)
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import LinearLeaf
 from xrfm_cli.leaf_models.precision import has_float64
@@ -29,7 +35,7 @@ def iterate_linear(
     y: Tensor,
     config: LeafConfig,
     *,
-    metric: Tensor,
+    feature_matrix: Tensor,
     weights: Tensor | None = None,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[LinearLeaf]:
@@ -52,7 +58,7 @@ def iterate_linear(
 
     >>> x = torch.tensor([[0.0], [1.0], [2.0]])
     >>> config = LeafConfig(kernel="linear", ridge=1e-6, iterations=0)
-    >>> [leaf] = iterate_linear(x, 3 * x + 1, config, metric=torch.ones(1))
+    >>> [leaf] = iterate_linear(x, 3 * x + 1, config, feature_matrix=torch.ones(1))
     >>> leaf.coefficients, leaf.intercept, leaf.mean
     (tensor([[3.0000]]), tensor([4.]), tensor([1.]))
 
@@ -61,14 +67,16 @@ def iterate_linear(
     """
     if not has_float64(x.device):
         mass = None if weights is None else weights.cpu()
-        near = iterate_linear(x.cpu(), y.cpu(), config, metric=metric.cpu(), weights=mass, on_event=on_event)
+        near = iterate_linear(
+            x.cpu(), y.cpu(), config, feature_matrix=feature_matrix.cpu(), weights=mass, on_event=on_event
+        )
         yield from (leaf.to(x.device) for leaf in near)
         return
     rows = _centred(x, y, weights)
     solve = _constant(rows) if config.kernel == "constant" else _solver(rows)
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
     for _ in range(config.iterations + 1):
-        solution = solve(metric_power(metric.double(), config.agop_power), config.ridge)
+        solution = solve(feature_matrix_power(feature_matrix.double(), config.agop_power), config.ridge)
         if solution.jitter:
             message = f"a linear leaf of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
             on_event(Event(kind="fallback", message=message, count=1))
@@ -78,11 +86,11 @@ def iterate_linear(
             intercept=rows.intercept.to(x.dtype),
             mean=rows.mean.to(x.dtype),
             deviations=rows.deviations.to(x.dtype),
-            metric=metric,
+            feature_matrix=feature_matrix,
             n_rows=len(x),
             jitter=solution.jitter,
         )
-        metric = normalise_metric(average(solution.coefficients.T[None]), metric)
+        feature_matrix = normalise_feature_matrix(average(solution.coefficients.T[None]), feature_matrix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +147,7 @@ def _by_columns(rows: _Centred) -> Solver:
         right.addmm_(block.T, rows.targets[part])
 
     def solve(root: Tensor, ridge: float) -> Solution:
-        moved = apply_metric(apply_metric(products, root).T, root)
+        moved = apply_feature_matrix(apply_feature_matrix(products, root).T, root)
         return _in_coordinates(solve_ridge(moved.contiguous(), _applied(root, right), ridge), root)
 
     return solve
@@ -152,13 +160,13 @@ def _by_rows(rows: _Centred) -> Solver:
         n, d = rows.x.shape
         kernel = rows.mean.new_empty(n, n)
         for first in rows.blocks():
-            u = apply_metric(rows.block(first), root)
+            u = apply_feature_matrix(rows.block(first), root)
             for second in rows.blocks():
-                kernel[first, second] = u @ apply_metric(rows.block(second), root).T
+                kernel[first, second] = u @ apply_feature_matrix(rows.block(second), root).T
         found = solve_ridge(kernel, rows.targets, ridge)
         beta = rows.mean.new_zeros(d, rows.targets.shape[1])
         for part in rows.blocks():
-            beta.addmm_(apply_metric(rows.block(part), root).T, found.coefficients[part])
+            beta.addmm_(apply_feature_matrix(rows.block(part), root).T, found.coefficients[part])
         return _in_coordinates(Solution(coefficients=beta, jitter=found.jitter), root)
 
     return solve

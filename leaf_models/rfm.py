@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xrfm_cli.errors import InputError, NumericalError
 from xrfm_cli.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_metric
+from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_feature_matrix
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
@@ -39,7 +39,7 @@ class FitOptions(TypedDict, total=False):
     """What may be said of any fit besides its data and its hyperparameters."""
 
     weights: Tensor | None
-    initial_metric: Tensor | None
+    initial_feature_matrix: Tensor | None
     memory_bytes: int
     on_event: OnEvent
 
@@ -51,7 +51,7 @@ def iterate_leaf(
     *,
     generator: torch.Generator,
     weights: Tensor | None = None,
-    initial_metric: Tensor | None = None,
+    initial_feature_matrix: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[LeafModel]:
@@ -63,7 +63,7 @@ def iterate_leaf(
         config: the hyperparameters.
         generator: draws the rows for the AGOP and for the adaptive bandwidth.
         weights: row weights ``(n,)``; a row of weight 2 counts like two copies, of weight 0 not at all.
-        initial_metric: the metric to start from, ``(d,)`` or ``(d, d)``; the identity when absent.
+        initial_feature_matrix: the metric to start from, ``(d,)`` or ``(d, d)``; the identity when absent.
         memory_bytes: bounds the blocks. A leaf whose kernel matrix does not fit is solved iteratively, with
             as many centers as do fit, and says so.
         on_event: hears of every jitter that had to be added, and of every solve that had to be iterative.
@@ -84,10 +84,12 @@ def iterate_leaf(
         if not bool(kept.all()):
             x, y, weights = x[kept], y[kept], weights[kept]
     check_rows(x, y)
-    metric = starting_metric(x, config, initial_metric)
+    feature_matrix = starting_feature_matrix(x, config, initial_feature_matrix)
     if config.kernel in LINEAR_FAMILIES:
         _check_linear(x, memory_bytes)
-        yield from iterate_linear(x, y, config, metric=metric, weights=weights, on_event=on_event)
+        yield from iterate_linear(
+            x, y, config, feature_matrix=feature_matrix, weights=weights, on_event=on_event
+        )
         return
     if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
         raise InputError("a leaf of log odds wants one column of targets between -1 and 1.")
@@ -95,7 +97,7 @@ def iterate_leaf(
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else draw_rows(len(x), fewer, generator)
     for step in range(config.iterations + 1):
-        placed = place_rows(x, weights, config, metric, scale_rows, centers)
+        placed = place_rows(x, weights, config, feature_matrix, scale_rows, centers)
         if centers is None:
             leaf, least_squares = solve_directly(x, y, weights, config, placed, on_event)
         else:
@@ -106,7 +108,7 @@ def iterate_leaf(
         if step < config.iterations:
             # Log odds of classes that are nearly apart are steep where least squares are not, and say less.
             learner = replace(leaf, coefficients=least_squares)
-            metric = _updated_metric(learner, x, weights, generator, memory_bytes)
+            feature_matrix = _updated_feature_matrix(learner, x, weights, generator, memory_bytes)
 
 
 def fit_leaf(
@@ -117,7 +119,7 @@ def fit_leaf(
     return last
 
 
-def _updated_metric(
+def _updated_feature_matrix(
     leaf: RFMLeaf, x: Tensor, weights: Tensor | None, generator: torch.Generator, memory_bytes: int
 ) -> Tensor:
     """The normalised AGOP of a leaf over rows drawn at random, accumulated in float64."""
@@ -127,12 +129,12 @@ def _updated_metric(
     if mixture is not None:
         leaf = leaf.mixed(mixture)
     d, outputs = x.shape[1], leaf.coefficients.shape[1]
-    bytes_a_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
+    bytes_per_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
     near = max(64, GRADIENT_PAIRS // len(leaf.centers))
-    step = max(8, min(GRADIENT_ROWS, near, memory_bytes // (4 * bytes_a_row)))
+    step = max(8, min(GRADIENT_ROWS, near, memory_bytes // (4 * bytes_per_row)))
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
     wide = wide_dtype(x.device)
-    total = torch.zeros_like(leaf.metric, dtype=wide)
+    total = torch.zeros_like(leaf.feature_matrix, dtype=wide)
     means = torch.zeros(outputs, d, dtype=wide, device=x.device)
     mass = 0.0
     blocks = drawn.split(step)
@@ -145,7 +147,7 @@ def _updated_metric(
         mass += share
     if config.agop_centred:
         total -= mass * average((means / mass)[None])
-    return normalise_metric(total / mass, leaf.metric)
+    return normalise_feature_matrix(total / mass, leaf.feature_matrix)
 
 
 def _mean(gradients: Tensor, weights: Tensor | None) -> Tensor:  # (n, c, d) -> (c, d)
@@ -154,7 +156,7 @@ def _mean(gradients: Tensor, weights: Tensor | None) -> Tensor:  # (n, c, d) -> 
     return (gradients * (weights / weights.sum())[:, None, None]).sum(0)
 
 
-def starting_metric(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:
+def starting_feature_matrix(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:
     """The metric of the first solve, ``(d,)`` or ``(d, d)``: the given one or the identity."""
     d = x.shape[1]
     if initial is not None:

@@ -29,7 +29,7 @@ WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: predictions may then differ 
 class PlacedRows:
     """Rows in the coordinates of a metric, and the bandwidth there."""
 
-    metric: Tensor
+    feature_matrix: Tensor
     transform: Transform
     u: Tensor  # (n, d) the rows, transformed
     bandwidth: float  # in the metric's coordinates, without the scale
@@ -51,12 +51,12 @@ def place_rows(
     x: Tensor,
     weights: Tensor | None,
     config: LeafConfig,
-    metric: Tensor,
+    feature_matrix: Tensor,
     scale_rows: Tensor,
     centers: Tensor | None,
 ) -> PlacedRows:
     """Bring rows ``x (n, d)`` into the coordinates of a metric; ``centers (m,)`` are those that are kept."""
-    transform, kept = Transform.place(x if centers is None else x[centers], metric, config.agop_power)
+    transform, kept = Transform.place(x if centers is None else x[centers], feature_matrix, config.agop_power)
     u = kept if centers is None else transform(x)
     check_placed(u)
     bandwidth = config.bandwidth
@@ -65,7 +65,7 @@ def place_rows(
         typical = make_kernel(config, 1.0).typical_distance(u[scale_rows], row_weights)
         bandwidth *= typical / transform.scale
         check_bandwidth(bandwidth)
-    return PlacedRows(metric=metric, transform=transform, u=u, bandwidth=bandwidth)
+    return PlacedRows(feature_matrix=feature_matrix, transform=transform, u=u, bandwidth=bandwidth)
 
 
 def check_placed(u: Tensor) -> None:
@@ -96,7 +96,7 @@ def solve_directly(
         config=config,
         centers=x,
         coefficients=solution.coefficients,
-        metric=placed.metric,
+        feature_matrix=placed.feature_matrix,
         bandwidth=placed.bandwidth,
         jitter=solution.jitter,
         intercept=solution.intercept,
@@ -180,7 +180,7 @@ def solve_with_centers(
         config=config,
         centers=x[centers],
         coefficients=solution.coefficients,
-        metric=placed.metric,
+        feature_matrix=placed.feature_matrix,
         bandwidth=placed.bandwidth,
         jitter=solution.jitter,
         intercept=solution.intercept,

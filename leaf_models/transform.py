@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from xrfm_cli.leaf_models.agop import apply_metric, metric_power, unit_scale
+from xrfm_cli.leaf_models.agop import apply_feature_matrix, feature_matrix_power, unit_scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,7 +21,7 @@ class Transform:
     scale: float  # a power of two that keeps distances within float32
 
     @classmethod
-    def place(cls, centers: Tensor, metric: Tensor, agop_power: float) -> tuple[Transform, Tensor]:
+    def place(cls, centers: Tensor, feature_matrix: Tensor, agop_power: float) -> tuple[Transform, Tensor]:
         """The transform of a leaf with these centers ``(m, d)``, and the centers in its coordinates.
 
         >>> import torch
@@ -29,11 +29,11 @@ class Transform:
         >>> transform(torch.tensor([[1.0], [2.0]])).ravel().tolist(), u.ravel().tolist(), transform.scale
         ([0.0, 0.5], [-0.5, 0.5], 0.25)
         """
-        root, shift = metric_power(metric, agop_power), centers.mean(0)
-        moved = apply_metric(centers - shift, root)
+        root, shift = feature_matrix_power(feature_matrix, agop_power), centers.mean(0)
+        moved = apply_feature_matrix(centers - shift, root)
         scale = unit_scale(moved)
         return cls(root=root, shift=shift, scale=scale), moved.mul_(scale)
 
     def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
         """Rows in the kernel's coordinates."""
-        return apply_metric(x - self.shift, self.root).mul_(self.scale)
+        return apply_feature_matrix(x - self.shift, self.root).mul_(self.scale)

@@ -56,7 +56,7 @@ def oracle_kernel(config: LeafConfig, bandwidth: float | None = None) -> oracles
 
 def numbers(leaf: LeafModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centers, coefficients and the metric's root as float64 arrays."""
-    root = oracles.metric_power(leaf.metric.double().numpy(), leaf.config.agop_power)
+    root = oracles.feature_matrix_power(leaf.feature_matrix.double().numpy(), leaf.config.agop_power)
     return leaf.centers.double().numpy(), leaf.coefficients.double().numpy(), root
 
 

@@ -90,11 +90,11 @@ def kernel_matrix(kernel: Kernel, rows: Array, centers: Array) -> Array:
     return result
 
 
-def metric_power(metric: Array, power: float) -> Array:
+def feature_matrix_power(feature_matrix: Array, power: float) -> Array:
     """``M^a`` of a diagonal ``(d,)`` or full ``(d, d)`` metric, negative rounding errors cut to zero."""
-    if metric.ndim == 1:
-        return np.maximum(metric, 0.0) ** power
-    values, vectors = np.linalg.eigh(metric)
+    if feature_matrix.ndim == 1:
+        return np.maximum(feature_matrix, 0.0) ** power
+    values, vectors = np.linalg.eigh(feature_matrix)
     return (vectors * np.maximum(values, 0.0) ** power) @ vectors.T
 
 
@@ -142,7 +142,7 @@ def agop(gradients: Array, weights: Array | None = None) -> Array:
     return total / float(np.sum(weights))
 
 
-def next_metric(g: Array, previous: Array, shape: str) -> Array:
+def next_feature_matrix(g: Array, previous: Array, shape: str) -> Array:
     """``G / max|G_ij|``, or only its diagonal; a zero AGOP keeps the previous metric."""
     used = np.diag(g) if shape == "diagonal" else g
     largest = np.max(np.abs(used))

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 LIMIT_S = 120.0
+PIPE = subprocess.PIPE
 XRFM = (sys.executable, "-m", "xrfm_cli")
 HEARD = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)

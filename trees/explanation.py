@@ -86,7 +86,7 @@ def gradient_blocks(
     tree: TreeModel, x: Tensor, *, memory_bytes: int = DEFAULT_MEMORY_BYTES
 ) -> Iterator[tuple[slice, Tensor]]:
     """Gradients of rows ``x (n, d)`` in blocks ``(b, c, d)`` that fit the byte budget, with their rows."""
-    step = _rows_a_block(tree, memory_bytes)
+    step = _rows_per_block(tree, memory_bytes)
     for start in range(0, len(x), step):
         rows = slice(start, min(start + step, len(x)))
         yield rows, tree.gradients(x[rows])
@@ -120,9 +120,9 @@ def path_attributions(
     start = tree.predict(baseline[None]).double()[0]
     end = tree.predict(x).double()
     contributions = torch.zeros(*end.shape, x.shape[1], dtype=torch.float64, device=x.device)
-    rows_a_block = max(1, _rows_a_block(tree, memory_bytes) // (4 * steps))  # float64, and two ends
-    for first in range(0, len(x), rows_a_block):
-        rows = slice(first, first + rows_a_block)
+    rows_per_block = max(1, _rows_per_block(tree, memory_bytes) // (4 * steps))  # float64, and two ends
+    for first in range(0, len(x), rows_per_block):
+        rows = slice(first, first + rows_per_block)
         contributions[rows] = _followed(tree, _polylines(tree, x[rows], baseline, steps))
     remainder = end - start - contributions.sum(2)
     contributions += remainder[:, :, None] * _proportions(contributions.abs(), (x - baseline).double())
@@ -260,7 +260,7 @@ def _proportions(sizes: Tensor, difference: Tensor) -> Tensor:  # (n, c, d), (n,
     return sizes / sizes.sum(2, keepdim=True)
 
 
-def _rows_a_block(tree: TreeModel, memory_bytes: int) -> int:
+def _rows_per_block(tree: TreeModel, memory_bytes: int) -> int:
     """How many rows' gradients fit: several kernel blocks of the largest leaf, and the gradients."""
     largest = max(len(leaf.centers) for leaf in tree.leaves)
     return max(1, memory_bytes // (4 * (6 * largest + 4 * tree.n_outputs * tree.n_features)))

@@ -75,7 +75,7 @@ def iterate_tree(
     generator: torch.Generator,
     weights: Tensor | None = None,
     routed: Tensor | None = None,
-    initial_metric: Tensor | None = None,
+    initial_feature_matrix: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[TreeModel]:
@@ -102,7 +102,11 @@ def iterate_tree(
         for own, seed in zip(partition.leaf_rows, seeds, strict=True)
     ]
     rounds = iterate_leaves(
-        parts, config.leaf, initial_metric=initial_metric, memory_bytes=memory_bytes, on_event=on_event
+        parts,
+        config.leaf,
+        initial_feature_matrix=initial_feature_matrix,
+        memory_bytes=memory_bytes,
+        on_event=on_event,
     )
     for leaves in rounds:
         yield TreeModel(config=config, splits=partition.splits, leaves=leaves)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models.agop import apply_metric, metric_power
+from xrfm_cli.leaf_models.agop import apply_feature_matrix, feature_matrix_power
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf
 from xrfm_cli.leaf_models.terms import cache_blocks
@@ -39,7 +39,7 @@ def segment_change(leaf: LeafModel, start: Tensor, stop: Tensor) -> SegmentChang
 
     >>> one, two = torch.tensor([[1.0]]), torch.tensor([[2.0]])
     >>> config = LeafConfig(kernel="sum_power", power=1, constant=0.0, bandwidth=1.0)
-    >>> leaf = RFMLeaf(config=config, centers=0 * one, coefficients=one, metric=one[0], bandwidth=1.0)
+    >>> leaf = RFMLeaf(config=config, centers=0 * one, coefficients=one, feature_matrix=one[0], bandwidth=1.0)
     >>> segment_change(leaf, one, two).gradients.item()  # exp(-2) - exp(-1)
     -0.2325441579348...
     """
@@ -50,16 +50,16 @@ def segment_change(leaf: LeafModel, start: Tensor, stop: Tensor) -> SegmentChang
             gradients=leaf.gradients(start.double()),
         )
     assert isinstance(leaf, RFMLeaf)
-    root = metric_power(leaf.metric.double(), leaf.config.agop_power)
+    root = feature_matrix_power(leaf.feature_matrix.double(), leaf.config.agop_power)
     shift = leaf.centers.double().mean(0)
-    a = apply_metric(leaf.centers.double() - shift, root)
+    a = apply_feature_matrix(leaf.centers.double() - shift, root)
     kernel = _kernel(leaf.config, leaf.bandwidth, a.shape[1])
     coefficients = leaf.coefficients.double()
     outputs = coefficients.shape[1]
     start_values, stop_values = (start.new_zeros(len(start), outputs, dtype=torch.float64) for _ in range(2))
     gradients = start.new_zeros(len(start), outputs, a.shape[1], dtype=torch.float64)
     for rows in cache_blocks(len(start), len(a)):
-        u, w = (apply_metric(ends[rows].double() - shift, root) for ends in (start, stop))
+        u, w = (apply_feature_matrix(ends[rows].double() - shift, root) for ends in (start, stop))
         first, last = kernel.sums(u, a), kernel.sums(w, a)
         start_values[rows], stop_values[rows] = (kernel.link(total) @ coefficients for total in (first, last))
         by_metric = kernel.gradients(_divided(kernel, first, last), u, w, a, coefficients)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xrfm_cli.tuning.config import PRESETS, FitConfig
-    from xrfm_cli.tuning.dry_run import FitPlan, plan_fit
+    from xrfm_cli.tuning.dry_run import DryRun, dry_run_fit
     from xrfm_cli.tuning.fit import fit_model, library_versions
     from xrfm_cli.tuning.model.fitted_model import FittedModel, Member, Prediction
     from xrfm_cli.tuning.model.report import FitReport
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 __all__ = [
     "METRICS",
     "PRESETS",
+    "DryRun",
     "FitConfig",
-    "FitPlan",
     "FitReport",
     "FittedModel",
     "Member",
     "Metric",
     "Prediction",
     "default_metric",
+    "dry_run_fit",
     "evaluate_metrics",
     "find_metric",
     "fit_model",
     "hyperparameter_names",
     "library_versions",
     "load_model",
-    "plan_fit",
     "refit_model",
     "save_model",
 ]
 
 _PLACES = {
     "FitConfig": "config",
-    "FitPlan": "dry_run",
+    "DryRun": "dry_run",
     "FitReport": "model.report",
     "FittedModel": "model.fitted_model",
     "METRICS": "scoring.metrics",
@@ -55,7 +55,7 @@ _PLACES = {
     "hyperparameter_names": "search.space",
     "library_versions": "fit",
     "load_model": "model.storage",
-    "plan_fit": "dry_run",
+    "dry_run_fit": "dry_run",
     "refit_model": "refit",
     "save_model": "model.storage",
 }

@@ -8,7 +8,7 @@ from typing import Any
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, find_copies
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.cost import leaf_count, product_rate
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.space import check_names
@@ -18,7 +18,7 @@ SOLVES = 4  # factorisations and metric updates of a trial's largest stage, in p
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitPlan:
+class DryRun:
     """Rows, columns, validation and what the fit is expected to cost."""
 
     rows: int
@@ -38,12 +38,12 @@ class FitPlan:
         return asdict(self)
 
 
-def plan_fit(
+def dry_run_fit(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
-) -> FitPlan:
+) -> DryRun:
     """Plan a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
     check_names(config.pinned)
-    problem, dropped, _ = prepare_problem(table, schema, target, config, valid)
+    problem, dropped, _ = set_up_problem(table, schema, target, config, valid)
     space = make_space(problem, config)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
     rows, features = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]
@@ -54,7 +54,7 @@ def plan_fit(
     work = len(problem.plan.folds) * leaves * float(largest) ** 3 * SOLVES / 3
     work *= (trials or 1) * PRUNED_SHARE
     estimate = limit if limit is not None else work / product_rate(config.device)
-    return FitPlan(
+    return DryRun(
         rows=rows,
         dropped_rows=dropped,
         features=features,
@@ -65,5 +65,5 @@ def plan_fit(
         time_limit_s=limit,
         estimate_s=round(estimate, 1),
         memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
-        copies=find_copies(problem.typed.table, problem.schema, problem.truth, classes=problem.n_classes),
+        copies=find_copies(problem.typed.table, problem.schema, problem.y_true, classes=problem.n_classes),
     )

@@ -20,7 +20,7 @@ from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.ensemble.final_fit import Finished, finish_ensemble
+from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
 from xrfm_cli.tuning.limits import afford_check, fold_in_time
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
@@ -34,9 +34,9 @@ from xrfm_cli.tuning.model.report import (
 )
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
-from xrfm_cli.tuning.search.checkpoint import Record
+from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.hyperparameter_importances import tell_importances
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
@@ -90,7 +90,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
-    record: Record | None = None,
+    checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> FittedModel:
     """Find the best model within the budget, fit it on all rows and tell how it came to be.
@@ -120,7 +120,7 @@ def fit_model(
             valid=valid,
             listener=listener,
             started=clock() if started is None else started,
-            record=record,
+            checkpoint=checkpoint,
             place=place,
         )
 
@@ -134,7 +134,7 @@ def _fit_model(
     valid: Table | None,
     listener: Listener,
     started: float,
-    record: Record | None,
+    checkpoint: Checkpoint | None,
     place: StudyPlace | None,
 ) -> FittedModel:
     """The stages of a fit, one after the other."""
@@ -146,7 +146,7 @@ def _fit_model(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
         check_names(config.pinned)
-        problem, dropped, left_out = prepare_problem(table, schema, target, config, valid)
+        problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
                 Event(
@@ -158,8 +158,8 @@ def _fit_model(
         if left_out:
             message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
             listener(Event(kind="fallback", message=message, count=left_out))
-        rows, truth = problem.typed.table, problem.truth
-        for name in find_copies(rows, problem.schema, truth, classes=problem.n_classes):
+        rows, y_true = problem.typed.table, problem.y_true
+        for name in find_copies(rows, problem.schema, y_true, classes=problem.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
@@ -173,10 +173,10 @@ def _fit_model(
             unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
-        judged = f"judged by {problem.plan.scheme}: {problem.plan.reason}"
+        validated = f"judged by {problem.plan.scheme}: {problem.plan.reason}"
         if problem.compared_by != problem.metric.name:
-            judged += f"; trials are compared by {problem.compared_by}"
-        listener(Event(kind="note", message=judged))
+            validated += f"; trials are compared by {problem.compared_by}"
+        listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
         baselines = score_baselines(problem, limit)
         if len(baselines) < 2:
@@ -195,13 +195,13 @@ def _fit_model(
             clock=clock,
             affords=afford_check(problem, config),
         )
-        result = search(problem, space, first, budget, on_event=listener, record=record, place=place)
-    if not result.judgements:
+        result = search(problem, space, first, budget, on_event=listener, checkpoint=checkpoint, place=place)
+    if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
         raise OptionError(_why_no_model(listener))
     with listener.stage("refit", "fitting the chosen models on all rows"):
-        finished = finish_ensemble(
+        final = fit_final_ensemble(
             problem,
             result,
             max_members=config.ensemble_size,
@@ -209,7 +209,7 @@ def _fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, baselines, profile, result, finished, listener)
+    return _assemble(problem, config, dropped, baselines, profile, result, final, listener)
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -237,13 +237,13 @@ def _assemble(
     baselines: tuple[Baseline, ...],
     profile: tuple[ColumnProfile, ...],
     result: SearchResult,
-    finished: Finished,
+    final: FinalEnsemble,
     listener: Listener,
 ) -> FittedModel:
-    low, high = score_spread(problem, finished.predictions, finished.decision)
-    for repair in finished.repairs:
+    low, high = score_spread(problem, final.predictions, final.decision)
+    for repair in final.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
-    members = finished.members
+    members = final.members
     trials = [record.to_json() for record in result.records]
     importances = tell_importances(
         trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed, on_event=listener
@@ -252,23 +252,23 @@ def _assemble(
         rows=len(problem.plan.refit_rows),
         dropped_rows=dropped,
         metric=problem.metric.name,
-        score=problem.score_of_predictions(finished.predictions, finished.decision),
+        score=problem.score_of_predictions(final.predictions, final.decision),
         score_low=low,
         score_high=high,
         lower_is_better=problem.metric.lower_is_better,
-        stopped_by="interrupt" if finished.interrupted else result.stopped_by,
+        stopped_by="interrupt" if final.interrupted else result.stopped_by,
         validation={
             "scheme": problem.plan.scheme,
             "folds": len(problem.plan.folds),
-            "judged_rows": len(problem.plan.judged_rows),
+            "judged_rows": len(problem.plan.validation_rows),
             "reason": problem.plan.reason,
         },
         metrics=evaluate_metrics(
             problem.target,
-            problem.judged_truth,
-            finished.predictions,
-            problem.judged_weights,
-            finished.decision,
+            problem.y_valid,
+            final.predictions,
+            problem.valid_weights,
+            final.decision,
         ),
         baselines=baselines_to_json(baselines),
         seconds={name: round(value, 3) for name, value in listener.seconds.items()},
@@ -282,21 +282,21 @@ def _assemble(
             for place, leaf in enumerate(member.tree.leaves)
         ],
         fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
-        repairs=repairs_to_json((*problem.table.repairs, *finished.repairs)),
+        repairs=repairs_to_json((*problem.table.repairs, *final.repairs)),
         notes=listener.notes,
-        oof=plotted_oof(problem, finished.predictions),
+        oof=plotted_oof(problem, final.predictions),
         peak_memory_bytes=peak_memory_bytes(),
         options=config.to_dict(),
-        fold_metrics=metrics_by_fold(problem, finished.predictions, finished.decision),
+        fold_metrics=metrics_by_fold(problem, final.predictions, final.decision),
         hyperparameter_importances=importances,
     )
     return FittedModel(
         schema=problem.schema,
         target=problem.target,
         members=members,
-        calibration=finished.calibration,
-        decision=finished.decision,
-        intervals=finished.intervals,
+        calibration=final.calibration,
+        decision=final.decision,
+        intervals=final.intervals,
         report=report,
         versions=library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

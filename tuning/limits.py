@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.ensemble.final_fit import estimate_finish
+from xrfm_cli.tuning.ensemble.final_fit import estimate_final_fits
 from xrfm_cli.tuning.problem.baselines import RIDGE_ENCODING
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.run_step import estimate_refit
@@ -51,16 +51,16 @@ def afford_check(problem: Problem, config: FitConfig) -> Callable[[SearchResult,
     known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of judged trials
 
     def affords(result: SearchResult, seconds: float) -> bool:
-        best = min(result.judgements, key=lambda item: item[1].loss)[1]
+        best = min(result.validation_results, key=lambda item: item[1].loss)[1]
         once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
         left, most = seconds - result.report_s - choosing, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
         # Few ensembles are of the largest size, but it takes a while to know.
-        judged = len(result.judgements)
-        if judged not in known:
-            known[judged] = estimate_finish(problem, result, max_members=config.ensemble_size)
-        needed = max(once, min(known[judged], REFIT_SHARE * limit))
+        validated = len(result.validation_results)
+        if validated not in known:
+            known[validated] = estimate_final_fits(problem, result, max_members=config.ensemble_size)
+        needed = max(once, min(known[validated], REFIT_SHARE * limit))
         return needed + reserve <= left
 
     return affords

@@ -25,14 +25,19 @@ from xrfm_cli.errors import TargetError
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_metric, refit_tree
+from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_feature_matrix, refit_tree
 from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json
 from xrfm_cli.tuning.problem.learning_problem import EncodedRows, find_encoded
-from xrfm_cli.tuning.scoring.target_transforms import CodingName, LogCoding, TargetCoding, fit_coding
-from xrfm_cli.tuning.search.run_step import mean_metric, trial_generator
+from xrfm_cli.tuning.scoring.target_transforms import (
+    LogTransform,
+    TargetTransform,
+    TransformName,
+    fit_target_transform,
+)
+from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
 from xrfm_cli.tuning.search.space import Candidate
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
@@ -84,24 +89,26 @@ def _refit_model(
     table, dropped = drop_rows_without_target(table, model.target)
     if table.n_rows == 0:
         raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
-    truth, n_classes = _learnable_target(model, table), len(model.target.classes)
+    y_true, n_classes = _learnable_target(model, table), len(model.target.classes)
     weights = read_weights(table, model.schema)
-    encoded: dict[tuple[EncodingConfig, CodingName], EncodedRows] = {}
+    encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = {}
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
         candidate, config = Candidate.from_dict(member.params), member.encoder.config
-        coding = _coded_anew(member.coding, candidate.coding, truth, n_classes, weights)
-        coded = coding.encode(truth)
-        found = find_encoded(encoded, config, candidate.coding)
+        target_transform = _coded_anew(
+            member.target_transform, candidate.transform, y_true, n_classes, weights
+        )
+        coded = target_transform.encode(y_true)
+        found = find_encoded(encoded, config, candidate.transform)
         if found is None:
-            target = np.eye(n_classes)[truth] if n_classes else coded
+            target = np.eye(n_classes)[y_true] if n_classes else coded
             found = EncodedRows.fit(
                 table, model.schema, config, target=target, weights=weights, seed=seed, device=device
             )
-        encoded[config, candidate.coding], encoder = found, found.encoder
-        metric = align_metric(
-            mean_metric(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
+        encoded[config, candidate.transform], encoder = found, found.encoder
+        metric = align_feature_matrix(
+            mean_feature_matrix(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
         )
         tree = refit_tree(
             found,
@@ -114,7 +121,7 @@ def _refit_model(
             memory_bytes=memory_bytes,
             on_event=on_event,
         ).with_temperature(float(member.params["temperature"]))
-        members.append(replace(member, encoder=encoder, tree=tree, coding=coding))
+        members.append(replace(member, encoder=encoder, tree=tree, target_transform=target_transform))
     repairs = members[0].encoder.encode(table)[1]
     unread = UnreadColumns(model.schema)
     unread.look(table, repairs)
@@ -156,30 +163,33 @@ def _counting_rows(table: Table, weights: NDArray[np.float64] | None) -> Table:
 
 def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
     """Values or class codes ``(n,)``; a row that the model cannot learn is refused."""
-    truth, name = encode_target(table, model.target), model.target.name
-    if model.target.classes and (truth == -2).any():
-        row = int(np.flatnonzero(truth == -2)[0])
+    y_true, name = encode_target(table, model.target), model.target.name
+    if model.target.classes and (y_true == -2).any():
+        row = int(np.flatnonzero(y_true == -2)[0])
         label = table.column(name)[row].as_py()
         raise TargetError(
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
             "Fit it anew without --from."
         )
-    if any(isinstance(member.coding, LogCoding) for member in model.members) and (truth < 0).any():
-        row = int(np.flatnonzero(truth < 0)[0])
+    if (
+        any(isinstance(member.target_transform, LogTransform) for member in model.members)
+        and (y_true < 0).any()
+    ):
+        row = int(np.flatnonzero(y_true < 0)[0])
         raise TargetError(
-            f"{table.source}: '{name}' is {truth[row]:g} in the {row + 1:,}. row with a target, but the "
+            f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
             "model learned logarithms, which want 0 or more. Fit it anew without --from."
         )
-    return truth
+    return y_true
 
 
 def _coded_anew(
-    old: TargetCoding,
-    transform: CodingName,
-    truth: NDArray[Any],
+    old: TargetTransform,
+    transform: TransformName,
+    y_true: NDArray[Any],
     n_classes: int,
     weights: NDArray[np.float64] | None,
-) -> TargetCoding:
+) -> TargetTransform:
     """A coding of the new rows; the factor stays, as no out-of-fold predictions are made here."""
-    factor = old.factor if isinstance(old, LogCoding) else 1.0
-    return fit_coding(truth, n_classes, weights, transform, factor)
+    factor = old.factor if isinstance(old, LogTransform) else 1.0
+    return fit_target_transform(y_true, n_classes, weights, transform, factor)

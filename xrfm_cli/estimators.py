@@ -164,7 +164,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
             schema = infer_schema(table, overrides, self._described_schema(described, target, weight))
             judging = None
             if valid is not None:
-                judging = self._judging_table(*valid, unread=unread, is_weighted=weight is not None)
+                judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
             self.model_ = fit_model(table, schema, target, self._config(), valid=judging)
         self.__dict__.pop("_importances", None)
         return self
@@ -269,7 +269,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
             kept.append(ColumnSchema(name=weight, kind="numeric", role="weight", reason=str(self.schema)))
         return TableSchema(columns=tuple(kept))
 
-    def _judging_table(
+    def _validation_table(
         self,
         X: TableLike,  # noqa: N803
         y: ColumnLike,

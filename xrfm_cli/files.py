@@ -137,6 +137,8 @@ def _delete_if_left(unfinished: Path) -> None:
 
 def _lock(descriptor: int) -> bool:
     """Hold a file until it is closed, by whatever end of the process; False where that cannot be."""
+    if sys.platform == "win32":
+        return False
     try:
         import fcntl
 

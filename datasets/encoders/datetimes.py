@@ -95,7 +95,7 @@ class DatetimeEncoder:
         return {
             "column": self.column,
             "date_format": self.date_format,
-            "scaling": self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.spread],
+            "scaling": self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.deviation],
             "parts": [[part, list(values)] for part, values in self.parts],
             "has_missing": self.has_missing,
         }, {}
@@ -111,7 +111,7 @@ class DatetimeEncoder:
             date_format=plain["date_format"],
             scaling=None
             if scaling is None
-            else Scaling(unit=scaling[0], center=scaling[1], spread=scaling[2]),
+            else Scaling(unit=scaling[0], center=scaling[1], deviation=scaling[2]),
             parts=tuple((part, tuple(values)) for part, values in plain["parts"]),
             has_missing=plain["has_missing"],
         )

@@ -64,7 +64,7 @@ class TextEncoder:
         """What `from_state` needs: plain values and arrays."""
 
         def numbers(scaling: Scaling | None) -> list[float] | None:
-            return None if scaling is None else [scaling.unit, scaling.center, scaling.spread]
+            return None if scaling is None else [scaling.unit, scaling.center, scaling.deviation]
 
         return {
             "column": self.column,
@@ -80,7 +80,9 @@ class TextEncoder:
         check_vectors(plain["column"], arrays)
 
         def scaling(numbers: list[float] | None) -> Scaling | None:
-            return None if numbers is None else Scaling(unit=numbers[0], center=numbers[1], spread=numbers[2])
+            return (
+                None if numbers is None else Scaling(unit=numbers[0], center=numbers[1], deviation=numbers[2])
+            )
 
         return cls(
             column=plain["column"],

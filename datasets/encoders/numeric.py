@@ -28,12 +28,12 @@ class Scaling:
 
     unit: float
     center: float
-    spread: float
+    deviation: float
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Standardised values, float64, cut far outside."""
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = (values / self.unit - self.center) / self.spread
+            scaled = (values / self.unit - self.center) / self.deviation
         return np.clip(scaled, -_FARTHEST, _FARTHEST)
 
 
@@ -48,10 +48,10 @@ def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scalin
     unit = float(2.0 ** np.clip(np.frexp(np.abs(values).max())[1], -1000, 1000))
     scaled = values / unit
     center = float(np.average(scaled, weights=weights))
-    spread = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
-    if spread == 0.0:  # so close together that squares vanish
-        spread = float(np.abs(scaled - center).max()) or 1.0
-    return Scaling(unit=unit, center=center, spread=spread)
+    deviation = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
+    if deviation == 0.0:  # so close together that squares vanish
+        deviation = float(np.abs(scaled - center).max()) or 1.0
+    return Scaling(unit=unit, center=center, deviation=deviation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class NumericEncoder:
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What `from_state` needs: plain values and arrays."""
-        scaling = self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.spread]
+        scaling = self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.deviation]
         plain = {"column": self.column, "scaling": scaling, "has_missing": self.has_missing}
         if self.unit:
             plain["unit"] = self.unit
@@ -112,7 +112,7 @@ class NumericEncoder:
             column=plain["column"],
             scaling=None
             if scaling is None
-            else Scaling(unit=scaling[0], center=scaling[1], spread=scaling[2]),
+            else Scaling(unit=scaling[0], center=scaling[1], deviation=scaling[2]),
             has_missing=plain["has_missing"],
             unit=plain.get("unit", ""),  # older model files have none
             knots=arrays.get("knots", np.empty(0)),
@@ -160,8 +160,8 @@ def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores = np.array(_normal_quantiles(middle[kept].tobytes()))
     at_rows = np.interp(middle, middle[kept], scores)
     center = np.average(at_rows, weights=counts)
-    spread = np.sqrt(np.average((at_rows - center) ** 2, weights=counts))
-    return distinct[kept], (scores - center) / spread
+    deviation = np.sqrt(np.average((at_rows - center) ** 2, weights=counts))
+    return distinct[kept], (scores - center) / deviation
 
 
 @lru_cache(maxsize=16)  # columns without ties have the same ranks

@@ -32,7 +32,7 @@ class PiecewiseEncoder:
     column: str
     knots: np.ndarray  # float64 (k + 1,), increasing
     centers: np.ndarray  # float64 (k,)
-    spreads: np.ndarray  # float64 (k,)
+    deviations: np.ndarray  # float64 (k,)
     has_missing: bool
     unit: str  # what stands beside every number that is text
 
@@ -47,9 +47,9 @@ class PiecewiseEncoder:
         numbers = number_values(cells, decimal, self.unit)
         missing = ~np.isfinite(numbers.values)
         plain = np.where(missing, 0.0, numbers.values)
-        for k, (center, spread) in enumerate(zip(self.centers, self.spreads, strict=True)):
+        for k, (center, deviation) in enumerate(zip(self.centers, self.deviations, strict=True)):
             share = share_between(plain, self.knots[k], self.knots[k + 1])
-            out[:, k] = np.where(missing, 0.0, (share - center) / spread)
+            out[:, k] = np.where(missing, 0.0, (share - center) / deviation)
         if self.has_missing:
             out[:, -1] = missing
         return number_repairs(self.column, numbers)
@@ -57,22 +57,22 @@ class PiecewiseEncoder:
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What `from_state` needs: plain values and arrays."""
         plain = {"column": self.column, "has_missing": self.has_missing, "unit": self.unit}
-        return plain, {"knots": self.knots, "centers": self.centers, "spreads": self.spreads}
+        return plain, {"knots": self.knots, "centers": self.centers, "spreads": self.deviations}
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> PiecewiseEncoder:
         """The encoder that `state` described."""
         names = ("knots", "centers", "spreads")
         check_vectors(plain["column"], arrays, *names)
-        knots, centers, spreads = (arrays[name] for name in names)
+        knots, centers, deviations = (arrays[name] for name in names)
         check_increasing(plain["column"], knots)
-        if not len(knots) - 1 == len(centers) == len(spreads) or not (spreads > 0).all():
+        if not len(knots) - 1 == len(centers) == len(deviations) or not (deviations > 0).all():
             raise ValueError(f"'{plain['column']}': its encoder has pieces that do not fit together")
         return cls(
             column=plain["column"],
             knots=knots,
             centers=centers,
-            spreads=spreads,
+            deviations=deviations,
             has_missing=plain["has_missing"],
             unit=plain["unit"],
         )
@@ -99,7 +99,7 @@ def fit_pieces(
         column=name,
         knots=knots,
         centers=centers,
-        spreads=np.maximum(np.sqrt(squares), SMALLEST_SPREAD),
+        deviations=np.maximum(np.sqrt(squares), SMALLEST_SPREAD),
         has_missing=bool((~finite).any()),
         unit=unit,
     )

@@ -166,9 +166,9 @@ def _smoothing(codes: np.ndarray, outputs: np.ndarray, weight: np.ndarray, n_lev
         overall = float(np.average(y, weights=weight))
         means = np.bincount(codes, weights=weight * y, minlength=n_levels) / np.maximum(totals, 1e-300)
         within = float((weight * (y - means[codes]) ** 2).sum()) / max(n_rows - n_used, 1.0)
-        spread = float((totals * (means - overall) ** 2).sum()) - (n_used - 1) * within
+        deviation = float((totals * (means - overall) ** 2).sum()) - (n_used - 1) * within
         room = n_rows - float((totals**2).sum()) / n_rows
-        between = spread / room if room > 0 else 0.0
+        between = deviation / room if room > 0 else 0.0
         ratio = within / between if between > 0 else math.inf
         result[k] = min(max(ratio, 1.0), 100.0)
     return result

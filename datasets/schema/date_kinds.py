@@ -11,7 +11,7 @@ from xrfm_cli.datasets.cells.units import units_of
 from xrfm_cli.datasets.cells.values import Levels, is_placeholder
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.schema.date_guesses import EXISTING_SHARE, guess_format
-from xrfm_cli.datasets.schema.kind_decision import Decision, missing_note, unreadable_note
+from xrfm_cli.datasets.schema.kind_decision import KindDecision, missing_note, unreadable_note
 
 DATE_ORDER_HINT = (
     "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop; "
@@ -19,13 +19,15 @@ DATE_ORDER_HINT = (
 )
 
 
-def decide_text_as_moments(array: pa.Array, levels: Levels, date_order: DateOrder | None) -> Decision | None:
+def decide_text_as_moments(
+    array: pa.Array, levels: Levels, date_order: DateOrder | None
+) -> KindDecision | None:
     """Dates that are spelled as text; None where the column holds something else."""
     guess = guess_format(levels.values, date_order)
     if guess is None or (guess.date_format == "time" and _are_durations(array, levels)):
         return None
     if guess.doubt:
-        return Decision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)
+        return KindDecision(kind="datetime", reason=guess.doubt, doubt=guess.doubt + DATE_ORDER_HINT)
     return decide_moments(array, guess.date_format, guess.evidence)
 
 
@@ -39,16 +41,16 @@ def _are_durations(array: pa.Array, levels: Levels) -> bool:
     return bool(moment_values(array, "time").unreadable.any()) and units_of(words_of(levels)) == (DURATION,)
 
 
-def decide_moments(cells: pa.Array, date_format: DateFormat, evidence: str) -> Decision:
+def decide_moments(cells: pa.Array, date_format: DateFormat, evidence: str) -> KindDecision:
     """Kinds that a column of dates can be."""
     moments = moment_values(cells, date_format)
     present = moments.values[moments.valid]
     if not len(present):
-        return Decision(kind="constant", reason="every cell is missing")
+        return KindDecision(kind="constant", reason="every cell is missing")
     low, high = (_show_moment(int(value), date_format) for value in (present.min(), present.max()))
     missing = int((~moments.valid).sum())
     if low == high and not missing and present.min() == present.max():
-        return Decision(kind="constant", reason=f"the same date in every row: {low}")
+        return KindDecision(kind="constant", reason=f"the same date in every row: {low}")
     detail = f", {evidence}" if evidence else ""
     rows = np.flatnonzero(moments.unreadable)
     if len(rows):
@@ -58,7 +60,7 @@ def decide_moments(cells: pa.Array, date_format: DateFormat, evidence: str) -> D
     else:
         note = ""
     what = "times of day" if date_format == "time" else "dates"
-    return Decision(
+    return KindDecision(
         kind="datetime",
         reason=f"{what} from {low} to {high}{detail}{missing_note(missing)}{note}",
         datetime_format=date_format,

@@ -12,7 +12,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class KindDecision:
     """The kind of a column with its reason and what reading it needs."""
 
     kind: Kind

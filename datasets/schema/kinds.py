@@ -42,10 +42,10 @@ from xrfm_cli.datasets.schema.date_kinds import (
     decide_text_as_moments,
     words_of,
 )
-from xrfm_cli.datasets.schema.kind_decision import KINDS, Decision, Kind, missing_note, unreadable_note
+from xrfm_cli.datasets.schema.kind_decision import KINDS, Kind, KindDecision, missing_note, unreadable_note
 from xrfm_cli.datasets.schema.near_misses import near_miss_note
 
-__all__ = ["KINDS", "Decision", "Kind", "decide_kind", "find_unreadable", "is_missing"]
+__all__ = ["KINDS", "Kind", "KindDecision", "decide_kind", "find_unreadable", "is_missing"]
 
 # Pairs of words that mean no and yes, in that order.
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
@@ -73,7 +73,7 @@ def decide_kind(
     date_order: DateOrder | None = None,
     *,
     is_typed: bool = False,
-) -> Decision:
+) -> KindDecision:
     """The kind of one column and the reason, from its values and its name.
 
     With ``is_typed``, text is taken as it is: among words, a spelling of missing cells is a word. Among
@@ -92,10 +92,10 @@ def decide_kind(
     if is_marked and is_number(array.type):
         return _decide_words(name, words())
     if pa.types.is_null(array.type):
-        return Decision(kind="constant", reason="every cell is missing")
+        return KindDecision(kind="constant", reason="every cell is missing")
     if not is_readable(array.type):
         doubt = f"holds {array.type}, which is no number, date or text; leave the column out with --drop"
-        return Decision(kind="constant", reason=doubt, doubt=doubt)
+        return KindDecision(kind="constant", reason=doubt, doubt=doubt)
     if pa.types.is_duration(array.type):
         decision = _decide_numbers(name, number_values(array), unit_note(DURATION))
         return replace(decision, unit=DURATION)
@@ -129,11 +129,11 @@ def decide_kind(
     )
 
 
-def _with_note(decision: Decision, note: str) -> Decision:
+def _with_note(decision: KindDecision, note: str) -> KindDecision:
     return replace(decision, reason=decision.reason + note)
 
 
-def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str = "") -> Decision | None:
+def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str = "") -> KindDecision | None:
     """Numbers that are spelled as text, but for marks of missing cells and a few errors."""
     numbers = parse_numbers(levels.values, decimal, unit)
     readable = ~np.isnan(numbers.values)
@@ -162,7 +162,7 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str =
 
 def _decide_numbers_with_unit(
     name: str, levels: Levels, decimal: str, words: Callable[[], Levels]
-) -> Decision | None:
+) -> KindDecision | None:
     """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
     measured = words_of(levels)
     units = units_of(measured)
@@ -180,16 +180,18 @@ def _decide_numbers_with_unit(
     return _decide_text_as_numbers(name, levels, decimal, units[0])
 
 
-def _decide_numbers(name: str, numbers: Numbers, extra: str = "", exact: pa.Array | None = None) -> Decision:
+def _decide_numbers(
+    name: str, numbers: Numbers, extra: str = "", exact: pa.Array | None = None
+) -> KindDecision:
     """Kinds that a column of numbers can be; ``exact`` holds the cells from which the numbers came."""
     values = numbers.values
     missing = np.isnan(values)
     present = values[~missing]
     if not len(present):
-        return Decision(kind="constant", reason="every cell is missing")
+        return KindDecision(kind="constant", reason="every cell is missing")
     distinct = np.unique(present)
     if len(distinct) == 1 and not missing.any():
-        return Decision(kind="constant", reason=f"the same number in every row: {_show(distinct[0])}")
+        return KindDecision(kind="constant", reason=f"the same number in every row: {_show(distinct[0])}")
     whole = bool(np.isfinite(distinct).all() and (np.trunc(distinct) == distinct).all())
     if whole and are_day_digits(distinct):
         return decide_moments(pa.array(values, from_pandas=True), "digits", "")
@@ -200,11 +202,11 @@ def _decide_numbers(name: str, numbers: Numbers, extra: str = "", exact: pa.Arra
             n_distinct = n_distinct if exact is None else len(level_values(exact).values)
         reason = _identifier_reason(name, present, n_distinct, len(values))
         if reason:
-            return Decision(kind="identifier", reason=reason, levels_count=n_distinct)
+            return KindDecision(kind="identifier", reason=reason, levels_count=n_distinct)
     what = "whole numbers" if whole else "numbers"
     finite = distinct[np.isfinite(distinct)]
     span = f" from {_show(finite[0])} to {_show(finite[-1])}" if len(finite) else ""
-    return Decision(
+    return KindDecision(
         kind="numeric",
         reason=f"{what}{span}, {len(distinct):,} distinct{missing_note(int(missing.sum()))}{extra}",
         levels_count=len(distinct),
@@ -227,19 +229,23 @@ def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: 
     return ""
 
 
-def _decide_words(name: str, levels: Levels) -> Decision:
+def _decide_words(name: str, levels: Levels) -> KindDecision:
     """Kinds that a column of words can be."""
     count, n_rows = len(levels.values), len(levels.codes)
     missing = int((levels.codes < 0).sum())
     if count == 1 and not missing:
-        return Decision(kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'")
+        return KindDecision(
+            kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'"
+        )
     few = levels.values.slice(0, _MOST_BOOLEAN_SPELLINGS + 1)
     canonical = pc.unique(canonical_text(few))
     if count == len(few) and len(canonical) == 2 and boolean_pair(canonical) is not None:
         words = " and ".join(f"'{word}'" for word in sorted(canonical.to_pylist()))
-        return Decision(kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2)
+        return KindDecision(
+            kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2
+        )
     if count == 0:
-        return Decision(kind="constant", reason="every cell is missing")
+        return KindDecision(kind="constant", reason="every cell is missing")
     present = n_rows - missing
     if present >= _MIN_ROWS_FOR_NAMES:
         every = 1 + levels.values.nbytes // _COUNTED_BYTES
@@ -247,18 +253,18 @@ def _decide_words(name: str, levels: Levels) -> Decision:
         words_mean = float(pc.mean(pc.add(pc.count_substring_regex(counted, r"\s+"), 1)).as_py())
         share = count / present
         if words_mean >= _TEXT_WORDS and share >= 0.5:
-            return Decision(
+            return KindDecision(
                 kind="text",
                 reason=f"free text of about {words_mean:.0f} words, {count:,} distinct in {present:,} rows",
                 levels_count=count,
             )
         if share >= 0.9 or (_ID_NAME.search(name) and share >= 0.5):
-            return Decision(
+            return KindDecision(
                 kind="identifier",
                 reason=f"nearly every row has its own text, {count:,} distinct in {present:,} rows",
                 levels_count=count,
             )
-    return Decision(
+    return KindDecision(
         kind="categorical",
         reason=f"text with {count:,} levels{_spelling_note(levels.values)}{missing_note(missing)}",
         levels_count=count,

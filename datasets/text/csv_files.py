@@ -17,7 +17,7 @@ from xrfm_cli.datasets.files.opening import open_bytes
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.text.careful_rows import careful_batches
 from xrfm_cli.datasets.text.encodings import Utf8Stream
-from xrfm_cli.datasets.text.row_checks import Watch
+from xrfm_cli.datasets.text.row_checks import RowChecks
 from xrfm_cli.errors import FileReadError
 from xrfm_cli.events import OnEvent
 
@@ -46,15 +46,15 @@ def _batches(
     """Record batches of text: Arrow's as long as they are beyond doubt, then the careful reader's."""
     given = 0
     if _is_plain(dialect, options):
-        watch = Watch(dialect, keeps_last=options.skip_footer is not None)
+        row_checks = RowChecks(dialect, keeps_last=options.skip_footer is not None)
         try:
-            for batch in _arrow_batches(path, dialect, watch):
-                if watch.doubts(batch):
+            for batch in _arrow_batches(path, dialect, row_checks):
+                if row_checks.doubts(batch):
                     break
                 given += batch.num_rows
                 yield batch
             else:
-                if not watch.doubts_end():
+                if not row_checks.doubts_end():
                     return
         except pa.ArrowInvalid:
             pass  # the careful reader says what is wrong, and where
@@ -77,7 +77,7 @@ def _is_plain(dialect: Dialect, options: ReadOptions) -> bool:
     )
 
 
-def _arrow_batches(path: Path, dialect: Dialect, watch: Watch) -> Iterator[pa.RecordBatch]:
+def _arrow_batches(path: Path, dialect: Dialect, row_checks: RowChecks) -> Iterator[pa.RecordBatch]:
     """Record batches of text as Arrow parses them."""
     keys = [str(place) for place in range(dialect.width)]  # own names: Arrow's must be unique
     block = min(max(_BLOCK_COLUMN * dialect.width, _LEAST_BLOCK), _MOST_BLOCK)
@@ -95,18 +95,20 @@ def _arrow_batches(path: Path, dialect: Dialect, watch: Watch) -> Iterator[pa.Re
         null_values=[],
     )
     with open_bytes(path) as raw:
-        stream = _Watched(Utf8Stream(path, raw, dialect.encoding, skip_lines=dialect.skip_lines), watch)
+        stream = _CheckedStream(
+            Utf8Stream(path, raw, dialect.encoding, skip_lines=dialect.skip_lines), row_checks
+        )
         if not stream.peek():
             return
         with pacsv.open_csv(pa.PythonFile(stream, mode="r"), read, parse, convert) as reader:
             yield from reader
 
 
-class _Watched:
+class _CheckedStream:
     """A stream whose bytes are looked at as they pass."""
 
-    def __init__(self, stream: Utf8Stream, watch: Watch) -> None:
-        self._stream, self._watch, self._first = stream, watch, b""
+    def __init__(self, stream: Utf8Stream, row_checks: RowChecks) -> None:
+        self._stream, self._row_checks, self._first = stream, row_checks, b""
         self.closed = False
 
     def peek(self) -> bool:
@@ -121,7 +123,7 @@ class _Watched:
     def read(self, size: int = -1) -> bytes:
         data = self._first + self._stream.read(size if size < 0 else max(size - len(self._first), 0))
         data, self._first = (data, b"") if size < 0 else (data[:size], data[size:])
-        self._watch.see(data)
+        self._row_checks.see(data)
         return data
 
     def readable(self) -> bool:

@@ -22,7 +22,7 @@ FOOTER = (
 _OVERLAP = 64  # bytes of the block before that a pattern may need
 
 
-class Watch:
+class RowChecks:
     """Looks at the bytes and the batches of one file; whatever is in doubt is left to the careful reader."""
 
     def __init__(self, dialect: Dialect, *, keeps_last: bool) -> None:

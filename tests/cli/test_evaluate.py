@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import TINY, houses
-from xrfm_cli.terminal.promises import Promise, promises_of
+from xrfm_cli.terminal.generalisation_gap import GeneralisationGap, generalisation_gaps
 from xrfm_cli.tuning import load_model, save_model
 
 
@@ -65,16 +65,16 @@ def test_promises(regression: Path) -> None:
         load_model(regression).report, metrics=metrics, fold_metrics=folds, validation={"judged_rows": 90}
     )
     test = {"r2": 0.6, "rmse": 2.0, "mae": 3.0, "mape": 0.1, "poisson_deviance": 1.0}
-    found = promises_of(report, test, rows=30)
-    assert {name: promise.value for name, promise in found.items()} == {"r2": 0.8, "rmse": 3.0, "mae": 2.0}
+    found = generalisation_gaps(report, test, rows=30)
+    assert {name: gap.value for name, gap in found.items()} == {"r2": 0.8, "rmse": 3.0, "mae": 2.0}
     assert found["r2"].worse_by == pytest.approx(2.0)
     assert (found["rmse"].worse_by, found["mae"].worse_by) == (-0.5, None)
-    assert all(promise.worse_by is None for promise in promises_of(report, test, rows=29).values())
+    assert all(gap.worse_by is None for gap in generalisation_gaps(report, test, rows=29).values())
     at_the_bound = {"r2": [1.0, 1.0 - 1e-15, 1.0 - 2e-15]}
     perfect = replace(report, metrics={"r2": 1.0}, fold_metrics=at_the_bound)
-    assert promises_of(perfect, test, rows=90)["r2"] == Promise(value=1.0, worse_by=None)
+    assert generalisation_gaps(perfect, test, rows=90)["r2"] == GeneralisationGap(value=1.0, worse_by=None)
     earlier = replace(report, fold_metrics={}, validation={})
-    assert promises_of(earlier, test, rows=900)["r2"] == Promise(value=0.8, worse_by=None)
+    assert generalisation_gaps(earlier, test, rows=900)["r2"] == GeneralisationGap(value=0.8, worse_by=None)
 
 
 @pytest.mark.parametrize(

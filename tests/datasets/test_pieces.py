@@ -37,7 +37,7 @@ def test_the_pieces_together_are_the_way_along_the_range() -> None:
     encoder = fitted(values.tolist())
     assert len(encoder.centers) == PIECES
     probes = np.concatenate([values[:50], [-5.0, 0.0, 100.0]])
-    shares = encoded(encoder, probes.tolist()) * encoder.spreads + encoder.centers
+    shares = encoded(encoder, probes.tolist()) * encoder.deviations + encoder.centers
     lengths = np.diff(encoder.knots)
     way = np.clip(probes, encoder.knots[0], encoder.knots[-1]) - encoder.knots[0]
     np.testing.assert_allclose(shares @ lengths, way, atol=1e-5 * way.max())

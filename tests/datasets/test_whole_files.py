@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import started
+from tests.processes import PIPE, started
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import open_whole, write_whole
 
@@ -126,7 +125,7 @@ def test_what_killed_writers_left_is_swept_and_no_living_ones_file(tmp_path: Pat
     for path in others:
         path.write_bytes(b"not ours")
     (tmp_path / ".out.csv.00000000.tmp").mkdir()
-    with started([sys.executable, "-c", WRITER], folder=tmp_path, stdin=subprocess.PIPE) as writer:
+    with started([sys.executable, "-c", WRITER], folder=tmp_path, stdin=PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
         (unfinished,) = (path for path in tmp_path.iterdir() if path.is_file() and path not in others)

@@ -9,7 +9,7 @@ import torch
 from tests import oracles
 from tests.leaf_variants import generator
 from xrfm_cli.leaf_models import agop, agop_diagonal
-from xrfm_cli.leaf_models.agop import apply_metric, metric_power, normalise_metric
+from xrfm_cli.leaf_models.agop import apply_feature_matrix, feature_matrix_power, normalise_feature_matrix
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -34,8 +34,8 @@ def test_the_largest_entry_of_a_metric_is_one(shape: str) -> None:
     gradients = torch.randn(9, 2, 4, generator=generator(3), dtype=torch.float64)
     average = agop_diagonal(gradients) if shape == "diagonal" else agop(gradients)
     previous = torch.ones_like(average)
-    found = normalise_metric(average, previous)
-    expected = oracles.next_metric(oracles.agop(gradients.numpy()), previous.numpy(), shape)
+    found = normalise_feature_matrix(average, previous)
+    expected = oracles.next_feature_matrix(oracles.agop(gradients.numpy()), previous.numpy(), shape)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
     assert float(found.abs().max()) == pytest.approx(1.0)
 
@@ -43,7 +43,7 @@ def test_the_largest_entry_of_a_metric_is_one(shape: str) -> None:
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_an_unusable_agop_keeps_the_metric(value: float) -> None:
     previous = torch.tensor([0.5, 1.0])
-    torch.testing.assert_close(normalise_metric(torch.full((2,), value), previous), previous)
+    torch.testing.assert_close(normalise_feature_matrix(torch.full((2,), value), previous), previous)
 
 
 @pytest.mark.parametrize("power", [0.25, 0.5, 1.0])
@@ -51,24 +51,28 @@ def test_metric_power_equals_the_oracle(power: float) -> None:
     half = torch.randn(4, 4, generator=generator(4), dtype=torch.float64)
     full = half @ half.T
     np.testing.assert_allclose(
-        metric_power(full, power).numpy(), oracles.metric_power(full.numpy(), power), atol=1e-10
+        feature_matrix_power(full, power).numpy(),
+        oracles.feature_matrix_power(full.numpy(), power),
+        atol=1e-10,
     )
     diagonal = full.diagonal()
     np.testing.assert_allclose(
-        metric_power(diagonal, power).numpy(), oracles.metric_power(diagonal.numpy(), power), rtol=1e-12
+        feature_matrix_power(diagonal, power).numpy(),
+        oracles.feature_matrix_power(diagonal.numpy(), power),
+        rtol=1e-12,
     )
 
 
 def test_root_squared_is_the_metric_even_without_full_rank() -> None:
     direction = torch.tensor([[3.0, 4.0, 0.0]])
-    metric = direction.T @ direction
-    root = metric_power(metric, 0.5)
-    torch.testing.assert_close(root @ root, metric, atol=1e-5, rtol=1e-5)
+    feature_matrix = direction.T @ direction
+    root = feature_matrix_power(feature_matrix, 0.5)
+    torch.testing.assert_close(root @ root, feature_matrix, atol=1e-5, rtol=1e-5)
 
 
 def test_a_diagonal_metric_is_the_full_one_with_zeros_elsewhere() -> None:
     x = torch.randn(5, 3, generator=generator(5))
     diagonal = torch.tensor([1.0, 0.25, 0.0])
-    by_column = apply_metric(x, metric_power(diagonal, 0.5))
-    by_matrix = apply_metric(x, metric_power(torch.diag(diagonal), 0.5))
+    by_column = apply_feature_matrix(x, feature_matrix_power(diagonal, 0.5))
+    by_matrix = apply_feature_matrix(x, feature_matrix_power(torch.diag(diagonal), 0.5))
     torch.testing.assert_close(by_column, by_matrix)

@@ -47,7 +47,7 @@ def parts(
 
 
 def one_by_one(
-    rows: Sequence[LeafRows], config: LeafConfig, initial_metric: Tensor | None = None
+    rows: Sequence[LeafRows], config: LeafConfig, initial_feature_matrix: Tensor | None = None
 ) -> list[tuple[RFMLeaf, ...]]:
     """The oracle: the same rounds, a leaf at a time."""
     paths = []
@@ -58,7 +58,7 @@ def one_by_one(
             config,
             generator=part.generator,
             weights=part.weights,
-            initial_metric=initial_metric,
+            initial_feature_matrix=initial_feature_matrix,
         )
         paths.append([leaf for leaf in path if isinstance(leaf, RFMLeaf)])
     return list(zip(*paths, strict=True))
@@ -69,12 +69,12 @@ def check_equal(found: list[tuple[RFMLeaf, ...]], expected: list[tuple[RFMLeaf, 
     assert len(found) == len(expected)
     # Eigenvalues of zero come out as some 1e-17, and their roots as some 1e-9: a slope like |u - a|^(q - 1)
     # along such a direction is anything.
-    close, slopes_close = (1e-6, 1e-3) if found[0][0].metric.ndim == 2 else (1e-8, 1e-8)
+    close, slopes_close = (1e-6, 1e-3) if found[0][0].feature_matrix.ndim == 2 else (1e-8, 1e-8)
     for near, far in zip(found, expected, strict=True):
         for leaf, slow in zip(near, far, strict=True):
             probe = torch.cat([slow.centers[:3], 1.1 * slow.centers + 0.1])
             assert leaf.bandwidth == pytest.approx(slow.bandwidth, rel=close)
-            assert_near(leaf.metric, slow.metric, close)
+            assert_near(leaf.feature_matrix, slow.feature_matrix, close)
             assert_near(leaf.coefficients, slow.coefficients, close)
             assert_near(leaf.predict(probe), slow.predict(probe), close)
             assert_near(leaf.gradients(probe), slow.gradients(probe), slopes_close)
@@ -130,7 +130,7 @@ def test_inputs_of_any_scale(name: str, times: float) -> None:
 def test_centred_gradients_and_a_given_metric(shape: str) -> None:
     config = dataclasses.replace(KERNEL_VARIANTS[f"norm2-{shape}"], agop_centred=True)
     start = torch.linspace(0.2, 1.0, 6, dtype=torch.float64)
-    found = list(iterate_batch(parts(weighted=True), config, initial_metric=start))
+    found = list(iterate_batch(parts(weighted=True), config, initial_feature_matrix=start))
     check_equal(found, one_by_one(parts(weighted=True), config, start))
 
 
@@ -138,8 +138,8 @@ def test_a_constant_target_keeps_its_metric() -> None:
     rows = parts()
     flat = dataclasses.replace(rows[0], y=torch.zeros_like(rows[0].y))
     *_, (first, second) = iterate_batch([flat, rows[2]], KERNEL_VARIANTS["norm2-full"])
-    assert torch.equal(first.metric, torch.eye(6, dtype=torch.float64))
-    assert not torch.equal(second.metric, torch.eye(6, dtype=torch.float64))
+    assert torch.equal(first.feature_matrix, torch.eye(6, dtype=torch.float64))
+    assert not torch.equal(second.feature_matrix, torch.eye(6, dtype=torch.float64))
 
 
 def test_only_the_leaf_that_needs_a_jitter_gets_one_and_it_is_told() -> None:
@@ -211,7 +211,7 @@ CUDA, COUNTS_OF_A_TREE = torch.device("cuda"), [1_000, 900, 1_000, 950, 1_000]
 
 def together(config: LeafConfig, *, dtype: torch.dtype = torch.float32, fitting: int = 100) -> int:
     """How many leaves of such a tree are fitted at once on a CUDA device, as the predicate has it."""
-    return leaves.leaves_a_batch(CUDA, dtype, COUNTS_OF_A_TREE, config, fitting)
+    return leaves.leaves_per_batch(CUDA, dtype, COUNTS_OF_A_TREE, config, fitting)
 
 
 def test_what_is_fitted_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,18 +231,18 @@ def test_what_is_fitted_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_or_large_leaves_and_other_devices_are_fitted_one_by_one() -> None:
     config, kind = LeafConfig(), torch.float32
-    assert leaves.leaves_a_batch(CUDA, kind, [100] * (leaves.FEWEST_LEAVES - 1), config, 100) == 0
-    assert leaves.leaves_a_batch(CUDA, kind, [leaves.MOST_ROWS] * 9, config, 100) == 9
-    assert leaves.leaves_a_batch(CUDA, kind, [100] * 8 + [leaves.MOST_ROWS + 1], config, 100) == 0
+    assert leaves.leaves_per_batch(CUDA, kind, [100] * (leaves.FEWEST_LEAVES - 1), config, 100) == 0
+    assert leaves.leaves_per_batch(CUDA, kind, [leaves.MOST_ROWS] * 9, config, 100) == 9
+    assert leaves.leaves_per_batch(CUDA, kind, [100] * 8 + [leaves.MOST_ROWS + 1], config, 100) == 0
     for other in ("cpu", "mps"):
-        assert leaves.leaves_a_batch(torch.device(other), kind, [100] * 9, config, 100) == 0
+        assert leaves.leaves_per_batch(torch.device(other), kind, [100] * 9, config, 100) == 0
 
 
 @pytest.mark.parametrize("most", [1, 3, 4])
 def test_batches_of_any_number_of_leaves(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     config = KERNEL_VARIANTS["norm2-full"]
     expected = one_by_one(parts(), config)
-    monkeypatch.setattr(leaves, "leaves_a_batch", lambda *_: most)
+    monkeypatch.setattr(leaves, "leaves_per_batch", lambda *_: most)
     found = [tuple(round_) for round_ in iterate_leaves(parts(), config)]
     check_equal(found, expected)  # type: ignore[arg-type]
 

@@ -31,7 +31,7 @@ def test_a_power_of_two_changes_nothing_but_the_scale(config: LeafConfig, expone
     new, _ = sample(20, seed=1, dtype=torch.float32)
     factor = 2.0**exponent
     plain, scaled = fit(x, y, adaptive(config)), fit(x * factor, y, adaptive(config))
-    assert_same_bits(scaled.metric, plain.metric)
+    assert_same_bits(scaled.feature_matrix, plain.feature_matrix)
     assert_same_bits(scaled.predict(new * factor), plain.predict(new))
     assert scaled.bandwidth == plain.bandwidth * factor
     if exponent > -100:  # else gradients are beyond float32 themselves
@@ -45,7 +45,7 @@ def test_targets_may_be_huge_or_tiny(config: LeafConfig, exponent: int) -> None:
     factor = 2.0**exponent
     plain, scaled = fit(x, y, config), fit(x, y * factor, config)
     assert_same_bits(scaled.predict(x), plain.predict(x) * factor)
-    assert_same_bits(scaled.metric, plain.metric)
+    assert_same_bits(scaled.feature_matrix, plain.feature_matrix)
 
 
 @each_variant
@@ -89,4 +89,4 @@ def test_any_bandwidth_ends_in_finite_predictions(config: LeafConfig, bandwidth:
     x, y = sample(30, dtype=torch.float32)
     leaf = fit(x, y, dataclasses.replace(config, bandwidth=bandwidth))
     assert bool(torch.isfinite(leaf.predict(x)).all())
-    assert bool(torch.isfinite(leaf.metric).all())
+    assert bool(torch.isfinite(leaf.feature_matrix).all())

@@ -10,7 +10,7 @@ import torch
 
 from tests.leaf_variants import KERNEL_VARIANTS, generator, sample
 from xrfm_cli.leaf_models import LeafConfig, fit_leaf, make_kernel
-from xrfm_cli.leaf_models.fixed_metric import FREE, FixedMetric
+from xrfm_cli.leaf_models.fixed_feature_matrix import FREE, FixedFeatureMatrix
 
 N = 40  # all rows are drawn for the median distance, so a leaf and a fixed metric agree on the bandwidth
 each_kernel = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))
@@ -43,8 +43,10 @@ def test_a_try_predicts_what_a_leaf_predicts(config: LeafConfig, mode: Any, weig
     others = torch.cat([sample(9, seed=3)[0], x[:2]])
     weights = torch.linspace(0.5, 2.0, N, dtype=torch.float64) if weighted else None
     config = dataclasses.replace(config, bandwidth_mode=mode, iterations=0)
-    metric = metric_for(config, x.shape[1])
-    fixed = FixedMetric.prepare(x, y, others, config, metric, generator=generator(), weights=weights)
+    feature_matrix = metric_for(config, x.shape[1])
+    fixed = FixedFeatureMatrix.prepare(
+        x, y, others, config, feature_matrix, generator=generator(), weights=weights
+    )
     ridges = [0.3, 1e-2, 3.0]
     for tried in [config, *other_kernels(config)]:
         for ridge, found in zip(ridges, fixed.predict(tried, ridges), strict=True):
@@ -54,7 +56,7 @@ def test_a_try_predicts_what_a_leaf_predicts(config: LeafConfig, mode: Any, weig
                 dataclasses.replace(tried, ridge=ridge),
                 generator=generator(),
                 weights=weights,
-                initial_metric=metric,
+                initial_feature_matrix=feature_matrix,
             )
             torch.testing.assert_close(found, leaf.predict(others), rtol=1e-9, atol=1e-9)
 
@@ -72,7 +74,7 @@ def test_bases_make_the_kernel(config: LeafConfig) -> None:
 @each_kernel
 def test_what_would_need_other_bases_is_refused(config: LeafConfig) -> None:
     x, y = sample(N)
-    fixed = FixedMetric.prepare(x, y, x[:3], config, metric_for(config, 3), generator=generator())
+    fixed = FixedFeatureMatrix.prepare(x, y, x[:3], config, metric_for(config, 3), generator=generator())
     other: dict[str, Any] = {"kernel_p": 2.0 if config.kernel_p < 2 else 1.9, "agop_power": 0.3}
     if config.kernel == "sum_power":
         other |= {"bandwidth": 2.0, "kernel_q": 0.9}

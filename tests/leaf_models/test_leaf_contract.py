@@ -37,7 +37,7 @@ def test_shapes(config: LeafConfig) -> None:
         assert leaf.n_rows == 20
         assert leaf.centers.shape == (kept, 3)
         assert leaf.coefficients.shape == (kept or 3, outputs)
-        assert leaf.metric.shape == ((3,) if config.metric_shape == "diagonal" else (3, 3))
+        assert leaf.feature_matrix.shape == ((3,) if config.metric_shape == "diagonal" else (3, 3))
         assert leaf.predict(x[:7]).shape == (7, outputs)
         assert leaf.gradients(x[:7]).shape == (7, outputs, 3)
         assert leaf.predict(x[:0]).shape == (0, outputs)
@@ -75,7 +75,9 @@ def test_constant_target(config: LeafConfig) -> None:
     x, _ = sample(20, dtype=torch.float32)
     zero = fit(x, torch.zeros(20, 1), config)
     torch.testing.assert_close(zero.predict(x), torch.zeros(20, 1))
-    torch.testing.assert_close(zero.metric, torch.ones(3) if zero.metric.ndim == 1 else torch.eye(3))
+    torch.testing.assert_close(
+        zero.feature_matrix, torch.ones(3) if zero.feature_matrix.ndim == 1 else torch.eye(3)
+    )
     five = fit(x, torch.full((20, 1), 5.0), config)
     assert float((five.predict(x) - 5).abs().max()) < 0.5
 
@@ -221,12 +223,12 @@ def test_the_generator_decides_and_nothing_else(config: LeafConfig) -> None:
         torch.rand(5, generator=generator(9))
         second = leaf
     assert_same_bits(first.predict(x), second.predict(x))
-    assert_same_bits(first.metric, second.metric)
+    assert_same_bits(first.feature_matrix, second.feature_matrix)
 
 
 def test_memory_changes_blocks_only(config: LeafConfig) -> None:
     x, y = sample(120, dtype=torch.float32)
     small = fit(x, y, config, memory_bytes=direct_bytes(120))
     large = fit(x, y, config, memory_bytes=8 << 30)
-    torch.testing.assert_close(small.metric, large.metric, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(small.feature_matrix, large.feature_matrix, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(small.predict(x), large.predict(x), rtol=1e-3, atol=1e-3)

@@ -43,14 +43,14 @@ def test_every_step_equals_the_formula(shape: Shape, weighted: bool, n: int, d: 
     assert len(leaves) == 4
     mass = np.ones(n) if w is None else w.numpy()
     x_mean, y_mean = np.average(x, axis=0, weights=mass), np.average(y, axis=0, weights=mass)
-    metric = np.ones(d) if shape == "diagonal" else np.eye(d)
+    feature_matrix = np.ones(d) if shape == "diagonal" else np.eye(d)
     for leaf in leaves:
         assert isinstance(leaf, LinearLeaf)
-        np.testing.assert_allclose(leaf.metric.numpy(), metric, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(leaf.feature_matrix.numpy(), feature_matrix, rtol=1e-6, atol=1e-9)
         # The dual form, as for any kernel: (K + ridge diag(1/w)) alpha = Y with K the products of rows.
-        u = oracles.transform(x.numpy() - x_mean, oracles.metric_power(metric, power))
+        u = oracles.transform(x.numpy() - x_mean, oracles.feature_matrix_power(feature_matrix, power))
         alpha = oracles.ridge_solve(u @ u.T, y.numpy() - y_mean, config.ridge, mass)
-        root = oracles.metric_power(metric, power)
+        root = oracles.feature_matrix_power(feature_matrix, power)
         beta = u.T @ alpha
         coefficients = root[:, None] * beta if shape == "diagonal" else root @ beta
         np.testing.assert_allclose(leaf.coefficients.numpy(), coefficients, rtol=1e-5, atol=1e-7)
@@ -58,7 +58,7 @@ def test_every_step_equals_the_formula(shape: Shape, weighted: bool, n: int, d: 
         found = leaf.predict(x[:3]).numpy()
         np.testing.assert_allclose(found, y_mean + (x[:3].numpy() - x_mean) @ coefficients, rtol=1e-6)
         outer = leaf.coefficients.numpy() @ leaf.coefficients.numpy().T
-        metric = oracles.next_metric(outer, metric, shape)
+        feature_matrix = oracles.next_feature_matrix(outer, feature_matrix, shape)
 
 
 @pytest.mark.parametrize("n", [40, 60])
@@ -107,7 +107,7 @@ def test_a_constant_is_the_weighted_mean() -> None:
     for leaf in leaves:
         torch.testing.assert_close(leaf.predict(x[:5]), mean.expand(5, -1))
         assert float(leaf.gradients(x).abs().max()) == 0.0
-        assert torch.equal(leaf.metric, torch.ones(3))
+        assert torch.equal(leaf.feature_matrix, torch.ones(3))
 
 
 @each_shape
@@ -147,9 +147,13 @@ def test_a_start_from_a_metric_needs_no_updates() -> None:
     x, y = sample(30)
     *_, before, last = iterate_leaf(x, y, LINEAR, generator=generator())
     again = fit_leaf(
-        x, y, dataclasses.replace(LINEAR, iterations=0), generator=generator(), initial_metric=last.metric
+        x,
+        y,
+        dataclasses.replace(LINEAR, iterations=0),
+        generator=generator(),
+        initial_feature_matrix=last.feature_matrix,
     )
-    assert not torch.equal(before.metric, last.metric)
+    assert not torch.equal(before.feature_matrix, last.feature_matrix)
     assert_same_bits(again.coefficients, last.coefficients)
 
 

@@ -15,7 +15,7 @@ from tests import oracles
 from tests.leaf_variants import KERNEL_VARIANTS, assert_same_bits, generator, numbers, oracle_kernel, sample
 from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, RFMLeaf, fit_leaf, iterate_leaf, leaf_from_state
-from xrfm_cli.leaf_models.fixed_metric import FixedMetric
+from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
 from xrfm_cli.leaf_models.logistic import ENOUGH, Ridged, solve_logistic
 
 LOGISTIC = {
@@ -160,7 +160,7 @@ def test_kernels_under_one_metric_predict_what_leaves_predict() -> None:
     new, _ = classes(30, seed=1)
     config = dataclasses.replace(CONFIG, iterations=0)
     leaf = fit(x, y, config)
-    fixed = FixedMetric.prepare(x, y, new, config, leaf.metric, generator=generator())
+    fixed = FixedFeatureMatrix.prepare(x, y, new, config, leaf.feature_matrix, generator=generator())
     (found,) = fixed.predict(config, [config.ridge])
     torch.testing.assert_close(found, leaf.predict(new), atol=1e-3, rtol=1e-3)
 

@@ -85,7 +85,7 @@ def test_a_leaf_with_centers_among_its_rows() -> None:
     direct = fit_leaf(x, y, LeafConfig(bandwidth=3.0, ridge=1e-2, iterations=2), generator=generator())
     difference = (leaves[-1].predict(new) - direct.predict(new)).square().mean().sqrt()
     assert float(difference) < 0.15 * float(y.std())
-    assert float(leaves[-1].metric.max()) == 1.0
+    assert float(leaves[-1].feature_matrix.max()) == 1.0
 
 
 @pytest.mark.parametrize(("q", "needed"), [(1.0, 0.0), (2.0, 1e-6)])

@@ -32,16 +32,18 @@ def test_every_step_equals_the_loops(config: LeafConfig, weighted: bool, rows: S
     assert len(leaves) == config.iterations + 1
 
     kernel, centers = oracle_kernel(config), x.numpy()
-    metric = np.ones(x.shape[1]) if config.metric_shape == "diagonal" else np.eye(x.shape[1])
+    feature_matrix = np.ones(x.shape[1]) if config.metric_shape == "diagonal" else np.eye(x.shape[1])
     for leaf in leaves:
-        np.testing.assert_allclose(leaf.metric.numpy(), metric, rtol=1e-5, atol=1e-7)
-        root = oracles.metric_power(leaf.metric.numpy(), config.agop_power)
+        np.testing.assert_allclose(leaf.feature_matrix.numpy(), feature_matrix, rtol=1e-5, atol=1e-7)
+        root = oracles.feature_matrix_power(leaf.feature_matrix.numpy(), config.agop_power)
         moved = oracles.transform(centers, root)
         gram = oracles.kernel_matrix(kernel, moved, moved)
         coefficients = oracles.ridge_solve(gram, y.numpy(), config.ridge, slow_weights)
         np.testing.assert_allclose(leaf.coefficients.numpy(), coefficients, rtol=1e-5, atol=1e-6)
         slopes = oracles.leaf_gradients(kernel, centers, centers, leaf.coefficients.numpy(), root)
-        metric = oracles.next_metric(oracles.agop(slopes, slow_weights), metric, config.metric_shape)
+        feature_matrix = oracles.next_feature_matrix(
+            oracles.agop(slopes, slow_weights), feature_matrix, config.metric_shape
+        )
 
 
 @each_variant
@@ -101,11 +103,11 @@ def test_rows_of_the_agop_are_drawn_at_random_not_the_first() -> None:
     x[:200, 1] = 0.0  # in the first half column 1 says nothing, in the second half everything
     y = y[:, :1] * 0 + 5 * x[:, 1:2]
     config = LeafConfig(agop_rows=50, iterations=1, bandwidth=2.0)
-    metric = fit_leaf(x, y, config, generator=generator()).metric
-    assert int(metric.argmax()) == 1
-    other = fit_leaf(x, y, config, generator=generator(1)).metric
-    assert not torch.equal(metric, other)
-    torch.testing.assert_close(metric, other, atol=0.2, rtol=0.0)
+    feature_matrix = fit_leaf(x, y, config, generator=generator()).feature_matrix
+    assert int(feature_matrix.argmax()) == 1
+    other = fit_leaf(x, y, config, generator=generator(1)).feature_matrix
+    assert not torch.equal(feature_matrix, other)
+    torch.testing.assert_close(feature_matrix, other, atol=0.2, rtol=0.0)
 
 
 @pytest.mark.parametrize("shape", ["diagonal", "full"])
@@ -113,8 +115,10 @@ def test_iteration_may_start_from_any_metric(shape: str) -> None:
     x, y = sample(14)
     config = KERNEL_VARIANTS[f"norm2-{shape}"]
     full = torch.diag(torch.tensor([1.0, 0.5, 0.1], dtype=x.dtype))
-    from_full = list(iterate_leaf(x, y, config, generator=generator(), initial_metric=full))
-    from_diagonal = list(iterate_leaf(x, y, config, generator=generator(), initial_metric=full.diagonal()))
+    from_full = list(iterate_leaf(x, y, config, generator=generator(), initial_feature_matrix=full))
+    from_diagonal = list(
+        iterate_leaf(x, y, config, generator=generator(), initial_feature_matrix=full.diagonal())
+    )
     for left, right in zip(from_full, from_diagonal, strict=True):
         torch.testing.assert_close(left.predict(x), right.predict(x), rtol=1e-6, atol=1e-8)
 
@@ -124,9 +128,9 @@ def test_relevant_columns_are_found() -> None:
     x = torch.randn(300, 8, generator=source)
     y = torch.sin(2 * x[:, 2:3]) + x[:, 5:6]
     config = LeafConfig(bandwidth=5.0, iterations=3)
-    metric = fit_leaf(x, y, config, generator=generator()).metric
-    assert set(metric.argsort(descending=True)[:2].tolist()) == {2, 5}
-    noise = torch.cat([metric[:2], metric[3:5], metric[6:]])
+    feature_matrix = fit_leaf(x, y, config, generator=generator()).feature_matrix
+    assert set(feature_matrix.argsort(descending=True)[:2].tolist()) == {2, 5}
+    noise = torch.cat([feature_matrix[:2], feature_matrix[3:5], feature_matrix[6:]])
     assert float(noise.max()) < 0.02
 
 
@@ -134,8 +138,10 @@ def test_relevant_direction_is_found() -> None:
     x = torch.randn(300, 5, generator=generator(0))
     direction = torch.tensor([0.6, 0.8, 0.0, 0.0, 0.0])
     y = torch.tanh(2 * x @ direction)[:, None]
-    metric = fit_leaf(x, y, LeafConfig(metric_shape="full", iterations=3), generator=generator()).metric
-    top = torch.linalg.eigh(metric.double()).eigenvectors[:, -1].float()
+    feature_matrix = fit_leaf(
+        x, y, LeafConfig(metric_shape="full", iterations=3), generator=generator()
+    ).feature_matrix
+    top = torch.linalg.eigh(feature_matrix.double()).eigenvectors[:, -1].float()
     assert abs(float(top @ direction)) > 0.99
 
 

@@ -10,7 +10,7 @@ from tests.reports.conftest import Case, fit_case, noise
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError, SchemaError
 from xrfm_cli.reports import attribute_rows
-from xrfm_cli.tuning.scoring.target_transforms import LogCoding, ValueCoding
+from xrfm_cli.tuning.scoring.target_transforms import LogTransform, ValueTransform
 
 CASES = ["linear", "ensemble", "logarithms", "two_classes", "three_classes", "leaves"]
 
@@ -60,7 +60,7 @@ def test_of_a_linear_logarithm_are_shares_of_the_change() -> None:
     columns = {"a": a, "b": b, "y": 50 * np.exp(a + 0.25 * b)}
     case = fit_case(columns, kernel="linear", ridge=1e-4, target_transform="log", metric_shape="full")
     member = case.model.members[0]
-    assert isinstance(member.coding, LogCoding)
+    assert isinstance(member.target_transform, LogTransform)
     path, gradient = (attribute_rows(case.model, case.table, method=m) for m in ("path", "gradient"))
     start, end = values(path, "baseline"), values(path, "prediction")
     way = {"a": a - a.mean(), "b": 0.25 * (b - b.mean())}
@@ -72,7 +72,10 @@ def test_of_a_linear_logarithm_are_shares_of_the_change() -> None:
 
 
 def test_logarithms_and_values_stand_side_by_side(logarithms: Case) -> None:
-    assert {type(member.coding) for member in logarithms.model.members} == {LogCoding, ValueCoding}
+    assert {type(member.target_transform) for member in logarithms.model.members} == {
+        LogTransform,
+        ValueTransform,
+    }
 
 
 def test_a_row_at_the_baseline_gets_nothing() -> None:

@@ -122,13 +122,13 @@ def quadratic_form(x: Tensor, basis: Tensor, signs: Sequence[float]) -> Tensor: 
     return values[:, None] - sum(signs)
 
 
-def largest_angle(metric: Tensor, basis: Tensor) -> float:  # (d, d), (d, r) -> degrees
+def largest_angle(feature_matrix: Tensor, basis: Tensor) -> float:  # (d, d), (d, r) -> degrees
     """Largest principal angle between the top-r eigenspace of a metric and the span of a basis.
 
     >>> round(largest_angle(torch.diag(torch.tensor([1.0, 0.0])), torch.tensor([[3.0], [3.0]]) / 18**0.5))
     45
     """
-    top = torch.linalg.eigh(metric.double()).eigenvectors[:, -basis.shape[1] :]
+    top = torch.linalg.eigh(feature_matrix.double()).eigenvectors[:, -basis.shape[1] :]
     # The sine stays exact where the cosine of a small angle is rounded to 1.
     beyond = basis.double() - top @ (top.T @ basis.double())
     return math.degrees(math.asin(min(1.0, float(torch.linalg.svdvals(beyond).max()))))

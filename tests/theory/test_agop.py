@@ -83,8 +83,8 @@ def test_the_next_metric_is_the_normalised_agop_of_differences(kernel: LeafConfi
     average = agop_diagonal if shape == "diagonal" else agop
     for before, after in pairwise(leaves):
         found = average(differences(before, x))
-        assert distance(after.metric, found / found.abs().max()) < 1e-6
-        assert distance(after.metric, before.metric) > 1e-3  # it did learn something
+        assert distance(after.feature_matrix, found / found.abs().max()) < 1e-6
+        assert distance(after.feature_matrix, before.feature_matrix) > 1e-3  # it did learn something
 
 
 @pytest.mark.parametrize("name", ["norm p=1", "norm p=2", "sum_power"])

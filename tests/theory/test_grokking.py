@@ -64,7 +64,7 @@ def test_half_of_the_table_teaches_the_other_half(operation: Operation, p: int) 
 
     # The features are block-circulant: for multiplication, once numbers are in the order of their logarithms.
     size = p if operation == "addition" else p - 1
-    natural = leaf.metric[:size, :size]
+    natural = leaf.feature_matrix[:size, :size]
     if operation == "addition":
         assert circulance(natural) > 0.5
     else:
@@ -96,7 +96,9 @@ def test_centred_means_the_covariance_of_the_gradients() -> None:
     for before, after in pairwise(leaves):
         gradients = before.gradients(split.x)
         covariance = agop(gradients - gradients.mean(0))
-        torch.testing.assert_close(after.metric, covariance / covariance.abs().max(), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            after.feature_matrix, covariance / covariance.abs().max(), rtol=1e-9, atol=1e-9
+        )
 
 
 def test_a_circulant_matrix_is_told_from_one_without_structure() -> None:

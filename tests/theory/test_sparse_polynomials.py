@@ -35,14 +35,14 @@ def fit(n: int, target: Callable[[Tensor], Tensor], config: LeafConfig, *, seed:
 
 def strongest(leaf: LeafModel, count: int) -> set[int]:
     """The columns that weigh most in a diagonal metric."""
-    return set(leaf.metric.topk(count).indices.tolist())
+    return set(leaf.feature_matrix.topk(count).indices.tolist())
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_staircase_needs_a_tenth_of_the_rows(seed: int) -> None:
     leaf = fit(600, staircase, CONFIG, seed=seed)
     assert strongest(leaf, 4) == {0, 1, 2, 3}
-    assert float(leaf.metric[4:].max()) < 0.5 * float(leaf.metric[:4].min())
+    assert float(leaf.feature_matrix[4:].max()) < 0.5 * float(leaf.feature_matrix[:4].min())
     assert r_squared(leaf, NEW, staircase(NEW)) > 0.99
 
 
@@ -56,7 +56,10 @@ def test_columns_are_found_one_step_of_the_staircase_at_a_time(seed: int) -> Non
     x = hypercube(600, D, seed=seed)
     leaves = list(iterate_leaf(x, staircase(x), CONFIG, generator=generator(seed)))
     # For each column the update from which on it weighs more than every column that says nothing.
-    clear = [[bool(leaf.metric[column] > leaf.metric[4:].max()) for leaf in leaves] for column in range(4)]
+    clear = [
+        [bool(leaf.feature_matrix[column] > leaf.feature_matrix[4:].max()) for leaf in leaves]
+        for column in range(4)
+    ]
     arrival = [
         len(leaves) - next(i for i, above in enumerate([*reversed(row), False]) if not above) for row in clear
     ]
@@ -93,4 +96,4 @@ def test_three_columns_among_two_hundred(seed: int) -> None:
     assert r_squared(leaves[0], new, new_y) < 0.6
     assert r_squared(leaves[-1], new, new_y) > 0.97
     assert strongest(leaves[-1], 3) == {0, 1, 2}
-    assert float(leaves[-1].metric[3:].max()) < 0.05
+    assert float(leaves[-1].feature_matrix[3:].max()) < 0.05

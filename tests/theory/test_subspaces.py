@@ -42,10 +42,12 @@ def test_directions_are_found_while_predictions_are_poor(seed: int) -> None:
     leaves = list(iterate_leaf(x, y, MULTI_INDEX, generator=generator(seed)))
     # The metric of leaf 1 is the AGOP of leaf 0, the plain kernel machine.
     assert r_squared(leaves[0], new, new_y) < 0.5
-    assert largest_angle(leaves[1].metric, basis) < 25
+    assert largest_angle(leaves[1].feature_matrix, basis) < 25
     # The metric then makes good predictions of the same rows, which align it further.
     assert r_squared(leaves[-1], new, new_y) > r_squared(leaves[0], new, new_y) + 0.25
-    assert largest_angle(leaves[-1].metric, basis) < 0.75 * largest_angle(leaves[1].metric, basis)
+    assert largest_angle(leaves[-1].feature_matrix, basis) < 0.75 * largest_angle(
+        leaves[1].feature_matrix, basis
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -53,11 +55,11 @@ def test_directions_are_not_found_from_too_few_rows_or_from_noise(seed: int) -> 
     basis = subspace(20, 2, seed=seed)
     few = normal(60, 20, seed=50 + seed)
     leaf = fit_leaf(few, two_index(few @ basis), MULTI_INDEX, generator=generator(seed))
-    assert largest_angle(leaf.metric, basis) > 35
+    assert largest_angle(leaf.feature_matrix, basis) > 35
     x = normal(2_000, 20, seed=50 + seed)
     shuffled = two_index(x @ basis)[torch.randperm(2_000, generator=generator(seed))]
     leaf = fit_leaf(x, shuffled, MULTI_INDEX, generator=generator(seed))
-    assert largest_angle(leaf.metric, basis) > 35
+    assert largest_angle(leaf.feature_matrix, basis) > 35
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -73,6 +75,6 @@ def test_a_quadratic_form_of_low_rank_is_recovered(signs: tuple[float, ...], see
     assert r_squared(leaves[0], new, new_y) < 0.8  # the plain kernel
     assert largest_angle(agop(leaves[0].gradients(x)), basis) > 5
     assert r_squared(leaves[-1], new, new_y) > 0.99
-    assert largest_angle(leaves[-1].metric, basis) < 1
-    values = torch.linalg.eigvalsh(leaves[-1].metric)  # of the rank of the form, and no more
+    assert largest_angle(leaves[-1].feature_matrix, basis) < 1
+    values = torch.linalg.eigvalsh(leaves[-1].feature_matrix)  # of the rank of the form, and no more
     assert float(values[-len(signs) - 1]) < 1e-3 * float(values[-len(signs)])

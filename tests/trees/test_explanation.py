@@ -39,7 +39,7 @@ def constant_leaf(value: float, d: int) -> RFMLeaf:
         config=LeafConfig(kernel_p=2.0, kernel_q=1.0),
         centers=torch.zeros(1, d, dtype=torch.float64),
         coefficients=torch.tensor([[value]], dtype=torch.float64),
-        metric=torch.ones(d, dtype=torch.float64),
+        feature_matrix=torch.ones(d, dtype=torch.float64),
         bandwidth=1e12,
     )
 

@@ -122,7 +122,7 @@ def test_rounds_of_the_iteration_share_one_tree() -> None:
     models = list(iterate_tree(x, y, config, generator=generator()))
     assert len(models) == 4
     assert all(model.splits is models[0].splits for model in models)
-    assert_same_bits(models[0].leaves[0].metric, torch.eye(3))
+    assert_same_bits(models[0].leaves[0].feature_matrix, torch.eye(3))
     again = dataclasses.replace(config, leaf=dataclasses.replace(config.leaf, iterations=1))
     shorter = list(iterate_tree(x, y, again, generator=generator()))
     assert_same_bits(shorter[-1].predict(x), models[1].predict(x))
@@ -167,7 +167,7 @@ def test_leaves_fitted_together_make_the_same_tree(
     weights = torch.arange(90, dtype=x.dtype) % 4 if weighted else None  # some of weight 0
     config = TreeConfig(leaf=leaf, leaf_size=20, min_leaf_size=3, overlap=0.1)
     alone = list(iterate_tree(x, y, config, generator=generator(), weights=weights))
-    monkeypatch.setattr(leaves, "leaves_a_batch", lambda *_: 3)
+    monkeypatch.setattr(leaves, "leaves_per_batch", lambda *_: 3)
     together = list(iterate_tree(x, y, config, generator=generator(), weights=weights))
     assert len(together) == len(alone)
     for near, far in zip(together, alone, strict=True):

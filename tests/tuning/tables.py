@@ -19,7 +19,7 @@ from xrfm_cli.datasets import (
     sample_path,
 )
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
-from xrfm_cli.tuning.search.checkpoint import Record
+from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 
 Columns = Mapping[str, Any]
@@ -100,20 +100,20 @@ def fit(
     valid: Table | Columns | None = None,
     on_event: Callable[..., None] = lambda event: None,
     clock: Callable[[], float] | None = None,
-    record: Record | None = None,
+    checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
     **options: Any,
 ) -> FittedModel:
     """Fit a table with the options of ``FitConfig``; three folds and no search unless told otherwise."""
     table = data if isinstance(data, Table) else table_of(data)
-    judging = valid if valid is None or isinstance(valid, Table) else table_of(valid, "valid.csv")
+    validating = valid if valid is None or isinstance(valid, Table) else table_of(valid, "valid.csv")
     if "trials" not in options and "time_limit_s" not in options:
         options["trials"] = 0
     options.setdefault("folds", 3)
     chosen = described(table, overrides, target=target, task=task)
     more: dict[str, Any] = {} if clock is None else {"clock": clock}
-    more |= {"record": record, "place": place}
-    return fit_model(*chosen, FitConfig(**options), valid=judging, on_event=on_event, **more)
+    more |= {"checkpoint": checkpoint, "place": place}
+    return fit_model(*chosen, FitConfig(**options), valid=validating, on_event=on_event, **more)
 
 
 def sample(name: str, rows: int | None = None) -> Table:

@@ -13,9 +13,9 @@ from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search import checkpoint as record
+from xrfm_cli.tuning.search import checkpoint
 from xrfm_cli.tuning.search import trial_records as trials
-from xrfm_cli.tuning.search.run_step import Fitted, Step, take_step
+from xrfm_cli.tuning.search.run_step import Fitted, Step, run_step
 
 PINNED = {"iterations": 0}
 
@@ -155,12 +155,12 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
     options: dict[str, Any] = {"folds": 2, "pinned": PINNED | {"kernel": "norm"} | pinned}
     model = fit(law(2_400), time_limit_s=200.0, clock=clock, on_event=late, **options)
     (member,) = model.members
-    judged = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
+    validated = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
     told = [f["message"] for f in model.report.fallbacks if "in the final fit" in f["message"]]
     if pinned:
         assert (told, len(member.tree.leaves)) == ([], 1)
         return
-    assert judged[member.trial] == 12_500
+    assert validated[member.trial] == 12_500
     assert member.params["leaf_size"] < 2_400
     assert told == [
         f"the time limit left room for leaves of at most {member.params['leaf_size']:,} rows in the final fit"
@@ -170,10 +170,10 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
 
 def test_models_that_could_not_be_fitted_in_time_are_left_out() -> None:
     columns, whole = an_ensemble()
-    judged = len(whole.report.trials)
+    validated = len(whole.report.trials)
     clock = Ticks(5.0)
     late = delay(clock, "fitting model 1 of", 1e6)
-    model = fit(columns, trials=judged, folds=2, time_limit_s=1e5, clock=clock, on_event=late)
+    model = fit(columns, trials=validated, folds=2, time_limit_s=1e5, clock=clock, on_event=late)
     assert [(m.trial, m.weight) for m in model.members] == [(whole.members[0].trial, 1.0)]
     told = [f["message"] for f in model.report.fallbacks]
     total = len(whole.members)
@@ -209,9 +209,9 @@ def test_an_interrupt_within_the_first_full_judgement_gives_the_next_best(
         if step.fold == 1 and not stopped:
             stopped.append(step)
             raise KeyboardInterrupt
-        return take_step(problem, step, on_event)
+        return run_step(problem, step, on_event)
 
-    monkeypatch.setattr(record, "take_step", interrupted)
+    monkeypatch.setattr(checkpoint, "run_step", interrupted)
     model = fit(law(60), trials=4, folds=2)
     states = {trial["number"]: trial["state"] for trial in model.report.trials}
     assert model.report.stopped_by == "interrupt"

@@ -16,7 +16,7 @@ from xrfm_cli.tuning.scoring.calibration import (
     MOST_OFFSETS,
     ODDS_FLOOR,
     SCORE_FLOOR,
-    Calibrator,
+    MemberCalibrator,
     fit_calibrator,
     fit_temperature,
 )
@@ -44,7 +44,7 @@ def wild(classes: int, n: int = 200, seed: int = 1) -> np.ndarray:
 
 
 def log_loss(
-    calibrator: Calibrator, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None = None
+    calibrator: MemberCalibrator, scores: np.ndarray, codes: np.ndarray, w: np.ndarray | None = None
 ) -> float:
     p = calibrator.probabilities(scores)[np.arange(len(codes)), codes]
     return float(np.average(-np.log(p), weights=w))
@@ -56,16 +56,16 @@ def penalised(
     """The fitted loss, written again: log loss and a prior worth about one row."""
     first, second, offsets = theta[0], theta[1], tuple(theta[2:])
     if odds:
-        calibrator = Calibrator(logarithmic=(first, second), offsets=offsets, floor=ODDS_FLOOR)
+        calibrator = MemberCalibrator(logarithmic=(first, second), offsets=offsets, floor=ODDS_FLOOR)
         prior = 0.5 * (first - 1) ** 2
     else:
-        calibrator = Calibrator(linear=first, logarithmic=(second,), offsets=offsets)
+        calibrator = MemberCalibrator(linear=first, logarithmic=(second,), offsets=offsets)
         prior = 0.5 * 0.03 * first**2
     prior += 0.5 * (second - 1) ** 2 + 0.5 * float((theta[2:] ** 2).sum())
     return log_loss(calibrator, scores, codes, w) + prior / len(codes)
 
 
-def parameters(found: Calibrator) -> np.ndarray:
+def parameters(found: MemberCalibrator) -> np.ndarray:
     """Two slopes and the offsets, as :func:`penalised` takes them."""
     slopes = found.logarithmic if len(found.logarithmic) == 2 else (found.linear, *found.logarithmic)
     return np.array([*slopes, *found.offsets])
@@ -151,7 +151,7 @@ def test_probabilities_are_never_zero_and_add_to_one(classes: int) -> None:
     scores = wild(classes)
     scores[0] = np.eye(classes)[0]
     codes = np.clip(scores, 0, None).argmax(1)  # separable: the slopes would like to be infinite
-    for calibrator in (Calibrator(), fit_calibrator(scores, codes)):
+    for calibrator in (MemberCalibrator(), fit_calibrator(scores, codes)):
         p = calibrator.probabilities(scores)
         assert (p > 0).all()
         assert (p <= 1).all()
@@ -165,7 +165,7 @@ def test_never_worse_than_the_identity_on_its_own_rows(classes: int) -> None:
         codes = np.random.default_rng(seed).integers(0, classes, 30)
         w = None if seed % 2 else np.random.default_rng(seed).uniform(0.0, 2.0, 30)
         found = fit_calibrator(scores, codes, w)
-        assert log_loss(found, scores, codes, w) <= log_loss(Calibrator(), scores, codes, w) + 1e-12
+        assert log_loss(found, scores, codes, w) <= log_loss(MemberCalibrator(), scores, codes, w) + 1e-12
 
 
 def test_a_bend_of_log_odds_is_straightened() -> None:
@@ -173,12 +173,12 @@ def test_a_bend_of_log_odds_is_straightened() -> None:
     generator = np.random.default_rng(7)
     p = generator.uniform(0.01, 0.99, 20_000)
     logs = np.log(np.column_stack([1 - p, p]))
-    truth = softmax(logs * [0.5, 1.6], axis=1)
-    codes = (generator.uniform(size=len(p)) < truth[:, 1]).astype(np.int64)
+    y_true = softmax(logs * [0.5, 1.6], axis=1)
+    codes = (generator.uniform(size=len(p)) < y_true[:, 1]).astype(np.int64)
     found = fit_calibrator(np.exp(logs), codes, odds=True)
     errors = np.abs(np.array(found.logarithmic) - [0.5, 1.6])
     assert (errors < [0.1, 0.2]).all()  # three standard errors, of twelve such draws
-    assert np.abs(found.probabilities(np.exp(logs)) - truth).mean() < 0.01
+    assert np.abs(found.probabilities(np.exp(logs)) - y_true).mean() < 0.01
     straight = fit_calibrator(np.exp(logs), codes)
     assert log_loss(found, np.exp(logs), codes) < log_loss(straight, np.exp(logs), codes) - 0.001
 
@@ -212,7 +212,7 @@ def test_slopes_never_turn_the_ranking_around() -> None:
 @CLASSES
 def test_rows_stand_alone(classes: int) -> None:
     scores = wild(classes, 333)
-    calibrator = Calibrator(
+    calibrator = MemberCalibrator(
         linear=0.7, logarithmic=(1.3,), offsets=tuple(np.linspace(-0.5, 0.5, classes).tolist())
     )
     p = calibrator.probabilities(scores)
@@ -234,11 +234,11 @@ def test_weight_two_is_like_two_rows_and_weight_zero_like_none() -> None:
 
 def test_a_calibrator_survives_json() -> None:
     for calibrator in (
-        Calibrator(),
-        Calibrator(linear=1 / 3, logarithmic=(0.1,), offsets=(0.25, -0.1), floor=1e-7),
-        Calibrator(logarithmic=(0.1, 1 / 3), offsets=(0.25, -0.1), floor=ODDS_FLOOR),
+        MemberCalibrator(),
+        MemberCalibrator(linear=1 / 3, logarithmic=(0.1,), offsets=(0.25, -0.1), floor=1e-7),
+        MemberCalibrator(logarithmic=(0.1, 1 / 3), offsets=(0.25, -0.1), floor=ODDS_FLOOR),
     ):
-        assert Calibrator.from_json(json.loads(json.dumps(calibrator.to_json()))) == calibrator
+        assert MemberCalibrator.from_json(json.loads(json.dumps(calibrator.to_json()))) == calibrator
 
 
 @pytest.mark.parametrize("classes", [2, 23])
@@ -269,7 +269,9 @@ def test_the_temperature_of_an_ensemble_is_recovered(temperature: float) -> None
     p, codes = drawn(3, 6_000, temperature=temperature)
     found = fit_temperature(p, codes)
     assert 1 / found.logarithmic[0] == pytest.approx(temperature, rel=0.06)
-    other = [Calibrator(logarithmic=(found.logarithmic[0] * k,), floor=found.floor) for k in (0.97, 1.03)]
+    other = [
+        MemberCalibrator(logarithmic=(found.logarithmic[0] * k,), floor=found.floor) for k in (0.97, 1.03)
+    ]
     assert all(log_loss(found, p, codes) < log_loss(c, p, codes) for c in other)
 
 
@@ -286,7 +288,7 @@ def test_a_temperature_takes_weights_for_copies_of_rows_and_no_row_for_weight_ze
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_too_few_rows_to_judge_a_temperature_leave_it_out(n: int) -> None:
     p, codes = drawn(3, n)
-    assert fit_temperature(p, codes) == Calibrator(floor=1 / (3 * n))
+    assert fit_temperature(p, codes) == MemberCalibrator(floor=1 / (3 * n))
 
 
 def test_a_temperature_that_hurts_on_rows_left_out_is_not_taken() -> None:
@@ -295,13 +297,13 @@ def test_a_temperature_that_hurts_on_rows_left_out_is_not_taken() -> None:
     codes = (np.arange(500) // 5 % 20 >= 13).astype(np.int64)
     codes[::5] = 0
     found = fit_temperature(p, codes)
-    free = [Calibrator(logarithmic=(k,), floor=found.floor) for k in np.linspace(0.2, 5.0, 49)]
+    free = [MemberCalibrator(logarithmic=(k,), floor=found.floor) for k in np.linspace(0.2, 5.0, 49)]
     gained = min(log_loss(c, p, codes) for c in free)
-    assert gained < log_loss(Calibrator(floor=found.floor), p, codes) - 1e-4
+    assert gained < log_loss(MemberCalibrator(floor=found.floor), p, codes) - 1e-4
     assert found.logarithmic == (1.0,)
 
 
 def test_files_of_format_one_have_the_floor_of_raw_scores() -> None:
     facts = {"linear": 0.0, "logarithmic": 1.0, "offsets": []}
-    p = Calibrator.from_json(facts).probabilities(np.array([[1.0, 0.0]]))
+    p = MemberCalibrator.from_json(facts).probabilities(np.array([[1.0, 0.0]]))
     np.testing.assert_allclose(p, [[1 / 1.001, 0.001 / 1.001]], rtol=1e-12)

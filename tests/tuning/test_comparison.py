@@ -12,7 +12,7 @@ from tests.tuning.tables import described, fit, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import METRICS
 
 RNG = np.random.default_rng(0)
@@ -22,13 +22,13 @@ PROBABILITIES = ("auc", "average_precision", "log_loss", "brier")
 
 def problem_of(metric: str, task: str) -> Problem:
     table = table_of(skewed(240)) if task == "regression" else task_table(task, 240)
-    return prepare_problem(*described(table), FitConfig(metric=metric, trials=1, folds=3)).problem
+    return set_up_problem(*described(table), FitConfig(metric=metric, trials=1, folds=3)).problem
 
 
 def random_probabilities(problem: Problem) -> np.ndarray:
     """Probabilities that know a little of the truth."""
-    logits = RNG.normal(size=(len(problem.plan.judged_rows), problem.n_classes))
-    logits[np.arange(len(logits)), problem.judged_truth] += 1.0
+    logits = RNG.normal(size=(len(problem.plan.validation_rows), problem.n_classes))
+    logits[np.arange(len(logits)), problem.y_valid] += 1.0
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
@@ -38,7 +38,7 @@ def test_log_loss_is_added_to_what_counts_hits(metric: str, task: str) -> None:
     problem = problem_of(metric, task)
     p = random_probabilities(problem)
     alone = METRICS[metric].loss(problem.score_of_predictions(p, problem.decide(p)))
-    added = skm.log_loss(problem.judged_truth, p) if metric in HITS else 0.0
+    added = skm.log_loss(problem.y_valid, p) if metric in HITS else 0.0
     assert problem.loss_of_predictions(p) == pytest.approx(alone + added, rel=1e-12)
     assert ("log loss" in problem.compared_by) == (metric in HITS)
 
@@ -46,16 +46,19 @@ def test_log_loss_is_added_to_what_counts_hits(metric: str, task: str) -> None:
 @pytest.mark.parametrize("metric", [name for name, m in METRICS.items() if "regression" in m.tasks])
 def test_values_are_compared_by_the_metric_alone(metric: str) -> None:
     problem = problem_of(metric, "regression")
-    values = problem.judged_truth * RNG.uniform(0.5, 1.5, len(problem.plan.judged_rows))
+    values = problem.y_valid * RNG.uniform(0.5, 1.5, len(problem.plan.validation_rows))
     assert problem.loss_of_predictions(values) == METRICS[metric].loss(problem.score_of_predictions(values))
-    merit = problem.merit(values[:, None])
-    assert (merit.loss, problem.compared_by) == (METRICS[metric].loss(merit.score), metric)
+    validation_score = problem.validation_score(values[:, None])
+    assert (validation_score.loss, problem.compared_by) == (
+        METRICS[metric].loss(validation_score.score),
+        metric,
+    )
 
 
 def test_of_equal_hits_the_surer_ones_are_better() -> None:
     problem = problem_of("accuracy", "multiclass")
-    sure = 0.1 + 0.7 * np.eye(3)[problem.judged_truth]
-    unsure = 0.3 + 0.1 * np.eye(3)[problem.judged_truth]
+    sure = 0.1 + 0.7 * np.eye(3)[problem.y_valid]
+    unsure = 0.3 + 0.1 * np.eye(3)[problem.y_valid]
     assert problem.score_of_predictions(sure) == problem.score_of_predictions(unsure) == 1.0
     assert problem.loss_of_predictions(sure) < problem.loss_of_predictions(unsure)
 
@@ -64,12 +67,12 @@ def test_weights_of_rows_count_in_both_parts() -> None:
     table = task_table("binary", 240)
     weights = np.tile([0.5, 2.0, 1.0], 80)
     heavy = table_of({name: table.column(name) for name in table.column_names} | {"w": weights})
-    prepared = prepare_problem(
+    prepared = set_up_problem(
         *described(heavy, SchemaOverrides(target="y", weight="w")),
         FitConfig(metric="accuracy", trials=1, folds=3),
     )
     problem = prepared.problem
-    p, y, w = random_probabilities(problem), problem.judged_truth, weights[problem.plan.judged_rows]
+    p, y, w = random_probabilities(problem), problem.y_valid, weights[problem.plan.validation_rows]
     misses = 1 - skm.accuracy_score(y, p.argmax(1), sample_weight=w)
     expected = misses + skm.log_loss(y, p, sample_weight=w)
     assert problem.loss_of_predictions(p) == pytest.approx(expected, rel=1e-12)

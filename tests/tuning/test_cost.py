@@ -17,7 +17,7 @@ from xrfm_cli.tuning.search.cost import (
 )
 
 RATE = 1e10
-SMALL = FitSize(family="l2", rows=1_000, leaf_size=10_000, judged=500, agop_rows=2_000)
+SMALL = FitSize(family="l2", rows=1_000, leaf_size=10_000, validated=500, agop_rows=2_000)
 
 
 def seconds_of_products(size: FitSize, solves: int) -> float:
@@ -36,15 +36,15 @@ def test_pairs_are_those_of_kernel_predictions_and_gradients() -> None:
 
 
 def test_beyond_a_leaf_there_are_leaves() -> None:
-    tree = replace(SMALL, rows=8_000, leaf_size=1_000, judged=0)
+    tree = replace(SMALL, rows=8_000, leaf_size=1_000, validated=0)
     assert tree.pairs(1) == 8 * 1_000**2
     assert tree.products(1) == pytest.approx(8 * 1_000**3 / 6)
-    assert replace(tree, judged=10).pairs(1) == 8 * 1_000**2 + 10 * 1_000 * VOTING_LEAVES
+    assert replace(tree, validated=10).pairs(1) == 8 * 1_000**2 + 10 * 1_000 * VOTING_LEAVES
     assert replace(tree, rows=9_000).products(1) == pytest.approx(16 * (9_000 / 16) ** 3 / 6)
 
 
 def test_splits_cost_the_machines_that_find_them() -> None:
-    tree = replace(SMALL, rows=8_000, leaf_size=1_000, judged=0)
+    tree = replace(SMALL, rows=8_000, leaf_size=1_000, validated=0)
     split = replace(tree, split_rows=500)
     for solves in (1, 3):
         assert split.pairs(solves) - tree.pairs(solves) == 7 * (1 + GRADIENT_PAIRS) * 500**2
@@ -75,7 +75,7 @@ def test_more_rows_cost_by_pairs_and_products() -> None:
 def test_pairs_take_some_time_even_where_the_factorisation_explains_all() -> None:
     model = CostModel(product_rate=RATE)
     model.record(SMALL, seconds=1e-3, solves=1)
-    assert model.estimate(replace(SMALL, judged=10**6), solves=1) > 0.1
+    assert model.estimate(replace(SMALL, validated=10**6), solves=1) > 0.1
 
 
 def test_what_came_last_counts_as_much_as_all_before() -> None:

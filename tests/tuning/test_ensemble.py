@@ -15,25 +15,25 @@ from tests.tuning.tables import task_table
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.ensemble.final_fit import Finished, finish_ensemble
+from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
 from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights, rounded
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.space import Candidate
-from xrfm_cli.tuning.search.trial import Judgement
+from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 
-def weights_of(predictions: list[list[float]], truth: list[float], **options: int) -> list[float]:
-    target = np.array(truth)
+def weights_of(predictions: list[list[float]], y_true: list[float], **options: int) -> list[float]:
+    target = np.array(y_true)
     return greedy_weights(
         [np.array(p) for p in predictions], lambda p: float(((p - target) ** 2).mean()), **options
     )
 
 
 @pytest.mark.parametrize(
-    ("predictions", "truth", "expected"),
+    ("predictions", "y_true", "expected"),
     [
         ([[1.0, 2.0]], [0.0, 0.0], [1.0]),
         ([[1.0, 1.0], [0.0, 0.0]], [0.0, 0.0], [0.0, 1.0]),  # a perfect one stays alone
@@ -43,8 +43,8 @@ def weights_of(predictions: list[list[float]], truth: list[float], **options: in
         ([[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]], [0.5, 0.5], [0.5, 0.5, 0.0]),
     ],
 )
-def test_weights_by_hand(predictions: list[list[float]], truth: list[float], expected: list[float]) -> None:
-    assert weights_of(predictions, truth) == pytest.approx(expected)
+def test_weights_by_hand(predictions: list[list[float]], y_true: list[float], expected: list[float]) -> None:
+    assert weights_of(predictions, y_true) == pytest.approx(expected)
 
 
 def test_equals_go_to_the_first() -> None:
@@ -55,10 +55,10 @@ def test_equals_go_to_the_first() -> None:
 
 def test_members_are_bounded() -> None:
     generator = np.random.default_rng(0)
-    truth = generator.normal(size=50)
-    predictions = [truth + generator.normal(size=50) for _ in range(9)]
+    y_true = generator.normal(size=50)
+    predictions = [y_true + generator.normal(size=50) for _ in range(9)]
     for most in (1, 2, 4):
-        weights = greedy_weights(predictions, lambda p: float(((p - truth) ** 2).mean()), max_members=most)
+        weights = greedy_weights(predictions, lambda p: float(((p - y_true) ** 2).mean()), max_members=most)
         assert 1 <= sum(w > 0 for w in weights) <= most
         assert sum(weights) == pytest.approx(1.0)
 
@@ -67,11 +67,11 @@ def test_members_are_bounded() -> None:
 @given(seed=st.integers(0, 10_000), members=st.integers(1, 6), most=st.integers(1, 6))
 def test_never_worse_than_the_best_alone(seed: int, members: int, most: int) -> None:
     generator = np.random.default_rng(seed)
-    truth = generator.normal(size=12)
-    predictions = [truth + generator.normal(size=12) * generator.uniform(0.1, 2) for _ in range(members)]
+    y_true = generator.normal(size=12)
+    predictions = [y_true + generator.normal(size=12) * generator.uniform(0.1, 2) for _ in range(members)]
 
     def loss(p: np.ndarray) -> float:
-        return float(np.abs(p - truth).mean())
+        return float(np.abs(p - y_true).mean())
 
     weights = greedy_weights(predictions, loss, max_members=most)
     assert min(weights) >= 0
@@ -83,9 +83,9 @@ def test_never_worse_than_the_best_alone(seed: int, members: int, most: int) -> 
 def test_probabilities_stay_probabilities() -> None:
     generator = np.random.default_rng(0)
     predictions = [generator.dirichlet(np.ones(3), 40) for _ in range(4)]
-    truth = generator.integers(0, 3, 40)
+    y_true = generator.integers(0, 3, 40)
     weights = greedy_weights(
-        predictions, lambda p: float(-np.log(p[np.arange(40), truth]).mean()), max_members=3
+        predictions, lambda p: float(-np.log(p[np.arange(40), y_true]).mean()), max_members=3
     )
     combined = np.asarray(sum(w * p for w, p in zip(weights, predictions, strict=True)))
     np.testing.assert_allclose(combined.sum(1), 1.0)
@@ -126,14 +126,16 @@ def problem_of(task: str) -> Problem:
     """The problem of sixty rows."""
     table = task_table(task, 60)
     schema, target = infer_schema(table, SchemaOverrides(target="y")), infer_target(table, "y")
-    return prepare_problem(table, schema, target, FitConfig(trials=1)).problem
+    return set_up_problem(table, schema, target, FitConfig(trials=1)).problem
 
 
-def judgement_of(problem: Problem, scores: NDArray[np.float64], loss: float, **params: Any) -> Judgement:
+def validation_result_of(
+    problem: Problem, scores: NDArray[np.float64], loss: float, **params: Any
+) -> ValidationResult:
     """A candidate as if it had been judged so, with the identity as metric."""
     candidate = Candidate.from_dict(params)
     folds = [problem.fold(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
-    return Judgement(
+    return ValidationResult(
         candidate=candidate,
         scores=scores,
         loss=loss,
@@ -141,16 +143,16 @@ def judgement_of(problem: Problem, scores: NDArray[np.float64], loss: float, **p
         factor=1.0,
         iterations=0,
         last_iterations=0,
-        metrics=tuple(torch.ones(fold.x_train.shape[1]) for fold in folds),
+        feature_matrices=tuple(torch.ones(fold.x_train.shape[1]) for fold in folds),
         temperature=0.0,
     )
 
 
-def finished(problem: Problem, judgements: list[Judgement]) -> Finished:
+def final(problem: Problem, validation_results: list[ValidationResult]) -> FinalEnsemble:
     """The ensemble of three members at most."""
     costs = CostModel(product_rate=float("inf"))
-    result = SearchResult(judgements=list(enumerate(judgements)), costs=costs)
-    return finish_ensemble(
+    result = SearchResult(validation_results=list(enumerate(validation_results)), costs=costs)
+    return fit_final_ensemble(
         problem, result, max_members=3, seconds_left=lambda: float("inf"), on_event=ignore_event
     )
 
@@ -158,24 +160,26 @@ def finished(problem: Problem, judgements: list[Judgement]) -> Finished:
 def test_after_many_near_copies_a_kernel_that_errs_differently_is_a_member() -> None:
     """Thirty trials of one kind are better than that of another; the mean of the two kinds is exact."""
     problem = problem_of("regression")
-    truth = problem.judged_truth[:, None]
-    errors = np.random.default_rng(0).normal(size=truth.shape)
+    y_true = problem.y_valid[:, None]
+    errors = np.random.default_rng(0).normal(size=y_true.shape)
     copies = [1 + 0.001 * k for k in range(30)]
-    judgements = [judgement_of(problem, truth + size * errors, size, kernel_p=2.0) for size in copies]
-    judgements.append(judgement_of(problem, truth - 1.1 * errors, 1.1, kernel_p=1.0))
-    found = finished(problem, judgements)
+    validation_results = [
+        validation_result_of(problem, y_true + size * errors, size, kernel_p=2.0) for size in copies
+    ]
+    validation_results.append(validation_result_of(problem, y_true - 1.1 * errors, 1.1, kernel_p=1.0))
+    found = final(problem, validation_results)
     assert {m.trial: m.weight for m in found.members}[30] == pytest.approx(1 / 2.1, abs=0.02)
-    assert np.abs(found.predictions - problem.judged_truth).max() < 0.1
+    assert np.abs(found.predictions - problem.y_valid).max() < 0.1
 
 
 @pytest.mark.parametrize(("loss", "members"), [(0.5, {0}), (0.1, {1})])
 def test_where_ranks_count_a_constant_is_alone_or_no_member(loss: float, members: set[int]) -> None:
     """Its folds' means differ in the last digits, which here put equal scores in the right order."""
     problem = problem_of("binary")
-    share = np.linspace(0.1, 0.9, 60).round(1) * 0.5 + 0.4 * problem.judged_truth * (np.arange(60) % 3 > 0)
-    hair = 0.5 + 1e-3 * (problem.judged_truth - 0.5)
-    kernel = judgement_of(problem, np.stack([1 - share, share], axis=1), 0.2, kernel_p=2.0)
-    constant = judgement_of(problem, np.stack([1 - hair, hair], axis=1), loss, kernel="constant")
+    share = np.linspace(0.1, 0.9, 60).round(1) * 0.5 + 0.4 * problem.y_valid * (np.arange(60) % 3 > 0)
+    hair = 0.5 + 1e-3 * (problem.y_valid - 0.5)
+    kernel = validation_result_of(problem, np.stack([1 - share, share], axis=1), 0.2, kernel_p=2.0)
+    constant = validation_result_of(problem, np.stack([1 - hair, hair], axis=1), loss, kernel="constant")
     mixed = (kernel.scores + constant.scores) / 2
-    assert problem.merit(mixed).loss < problem.merit(kernel.scores).loss
-    assert {member.trial for member in finished(problem, [kernel, constant]).members} == members
+    assert problem.validation_score(mixed).loss < problem.validation_score(kernel.scores).loss
+    assert {member.trial for member in final(problem, [kernel, constant]).members} == members

@@ -15,7 +15,7 @@ from xrfm_cli.datasets import SchemaOverrides, encode_target
 from xrfm_cli.errors import OptionError, XRFMError
 from xrfm_cli.events import Event
 from xrfm_cli.tuning import METRICS, FittedModel, default_metric, evaluate_metrics
-from xrfm_cli.tuning.problem.validation_plan import make_plan
+from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE
 
 
@@ -27,8 +27,8 @@ def test_a_bent_law_is_learned_far_better_than_by_the_baselines(task: str, model
     for baseline in report.baselines:
         assert loss(report.score) < 0.8 * loss(baseline["score"])
     new = task_table(task, 300, seed=9)
-    truth = encode_target(new, model.target)
-    fresh = evaluate_metrics(model.target, truth, answers(model, new))[report.metric]
+    y_true = encode_target(new, model.target)
+    fresh = evaluate_metrics(model.target, y_true, answers(model, new))[report.metric]
     assert loss(fresh) < 0.8 * min(loss(b["score"]) for b in report.baselines)
     assert loss(fresh) < 1.2 * loss(report.score)  # what was promised holds
 
@@ -61,15 +61,15 @@ def test_the_report_agrees_with_itself(task: str, model: FittedModel) -> None:
 
 def test_the_kept_out_of_fold_predictions_give_the_score(task: str, model: FittedModel) -> None:
     oof, report = model.report.oof, model.report
-    truth, predicted = np.array(oof["target"]), np.array(oof["prediction"])
+    y_true, predicted = np.array(oof["target"]), np.array(oof["prediction"])
     assert sorted(oof["row"]) == list(range(120))
     if task == "binary":
         predicted = np.column_stack([1 - predicted, predicted])
-    assert evaluate_metrics(model.target, truth, predicted)[report.metric] == pytest.approx(
+    assert evaluate_metrics(model.target, y_true, predicted)[report.metric] == pytest.approx(
         report.score, rel=1e-6
     )
     expected = encode_target(task_table(task), model.target)[oof["row"]]
-    assert truth.tolist() == expected.tolist()
+    assert y_true.tolist() == expected.tolist()
 
 
 def test_the_chosen_ensemble_is_no_worse_than_its_best_trial(task: str, model: FittedModel) -> None:
@@ -96,7 +96,7 @@ def test_out_of_fold_predictions_come_from_the_other_folds_alone() -> None:
     model = fit(table, pinned=pinned)
     predicted = np.empty(90)
     predicted[model.report.oof["row"]] = model.report.oof["prediction"]
-    for fold in make_plan(90, seed=0, folds=3).folds:
+    for fold in make_validation_plan(90, seed=0, folds=3).folds:
         apart = fit(table.take(np.sort(fold.train)), pinned=pinned)
         np.testing.assert_allclose(answers(apart, table.take(fold.valid)), predicted[fold.valid], atol=2e-4)
 
@@ -105,7 +105,7 @@ def test_out_of_fold_predictions_come_from_the_other_folds_alone() -> None:
 def test_regression_baseline_equals_the_dummy(metric: str) -> None:
     columns = law(90)
     model = fit(columns, metric=metric, pinned={"iterations": 0})
-    plan = make_plan(90, seed=0, folds=3)
+    plan = make_validation_plan(90, seed=0, folds=3)
     guesses, y = np.empty(90), columns["y"]
     for fold in plan.folds:
         dummy = DummyRegressor().fit(np.zeros((len(fold.train), 1)), y[fold.train])
@@ -121,7 +121,7 @@ def test_class_baseline_equals_the_dummy(classes: str, metric: str) -> None:
     table = task_table(classes, 90)
     model = fit(table, metric=metric, pinned={"iterations": 0})
     codes = encode_target(table, model.target)
-    plan = make_plan(90, seed=0, folds=3, strata=codes)
+    plan = make_validation_plan(90, seed=0, folds=3, strata=codes)
     p = np.empty((90, len(model.target.classes)))
     for fold in plan.folds:
         dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(fold.train), 1)), codes[fold.train])
@@ -151,11 +151,11 @@ def test_labels_use_the_threshold_that_was_tuned_for_f1() -> None:
     p = answers(model, table_of(columns))
     assert (model.labels(p) == (p[:, 1] >= threshold)).all()
     positive = np.array(model.report.oof["prediction"])
-    truth = np.array(model.report.oof["target"])
-    tuned = skm.f1_score(truth, positive >= threshold)
+    y_true = np.array(model.report.oof["target"])
+    tuned = skm.f1_score(y_true, positive >= threshold)
     assert model.report.score == pytest.approx(tuned, rel=1e-6)
     assert model.report.metrics["f1"] == pytest.approx(tuned, rel=1e-6)
-    assert tuned > skm.f1_score(truth, positive >= 0.5, zero_division=0.0)
+    assert tuned > skm.f1_score(y_true, positive >= 0.5, zero_division=0.0)
     assert model.report.score_low <= model.report.score <= model.report.score_high
 
 
@@ -224,9 +224,9 @@ def test_the_bikes_are_judged_by_later_rows() -> None:
     assert model.report.validation["reason"].endswith("later rows judge")
     assert model.report.score < model.report.baselines[0]["score"]
     moments = np.array(table.column("time").to_pylist())
-    judged = np.zeros(300, dtype=bool)
-    judged[model.report.oof["row"]] = True
-    assert moments[~judged].max() < moments[judged].min()
+    validated = np.zeros(300, dtype=bool)
+    validated[model.report.oof["row"]] = True
+    assert moments[~validated].max() < moments[validated].min()
 
 
 def test_a_target_without_signal_is_not_learned() -> None:

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import fit, law
-from xrfm_cli.tuning.search.pruning import Halving, Traits
+from xrfm_cli.tuning.search.pruning import Halving, Similarity
 from xrfm_cli.tuning.search.space import kernel_family
 
-L2 = Traits("l2", "standard")
+L2 = Similarity("l2", "standard")
 
 
-def halving_of(stages_on_few_rows: int = 0, *, keeps_families: bool = False) -> Halving:
-    return Halving(stages_on_few_rows=stages_on_few_rows, keeps_families=keeps_families)
+def halving_of(rungs_on_few_rows: int = 0, *, keeps_families: bool = False) -> Halving:
+    return Halving(rungs_on_few_rows=rungs_on_few_rows, keeps_families=keeps_families)
 
 
-@pytest.mark.parametrize("stages_on_few_rows", [0, 2])
-def test_the_better_half_goes_on_and_never_none(stages_on_few_rows: int) -> None:
-    halving = halving_of(stages_on_few_rows)
+@pytest.mark.parametrize("rungs_on_few_rows", [0, 2])
+def test_the_better_half_goes_on_and_never_none(rungs_on_few_rows: int) -> None:
+    halving = halving_of(rungs_on_few_rows)
     losses = np.random.default_rng(0).permutation(20) / 20
     for count, loss in enumerate(losses.tolist(), start=1):
         halving.add(1, loss, L2)
@@ -29,7 +29,7 @@ def test_the_better_half_goes_on_and_never_none(stages_on_few_rows: int) -> None
 
 
 def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
-    halving, pieces = halving_of(2), Traits("l2", "piecewise")
+    halving, pieces = halving_of(2), Similarity("l2", "piecewise")
     for stages in (1, 2, 3):
         for loss in (0.1, 0.2, 0.3, 0.4):
             halving.add(stages, loss, L2)
@@ -44,7 +44,7 @@ def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
 def test_where_families_are_kept_the_best_goes_on_until_one_was_judged_to_the_end(
     keeps_families: bool,
 ) -> None:
-    halving, powers = halving_of(keeps_families=keeps_families), Traits("sum_power", "standard")
+    halving, powers = halving_of(keeps_families=keeps_families), Similarity("sum_power", "standard")
     for stages in (1, 2):
         for loss in (0.1, 0.2, 0.3, 0.4):
             halving.add(stages, loss, L2)
@@ -52,7 +52,7 @@ def test_where_families_are_kept_the_best_goes_on_until_one_was_judged_to_the_en
             halving.add(stages, loss, powers)
     assert all(halving.goes_on(stages, 0.5, powers) == keeps_families for stages in (1, 2))
     assert not any(halving.goes_on(stages, 0.6, powers) for stages in (1, 2))
-    halving.judged_families.add("sum_power")
+    halving.validated_families.add("sum_power")
     assert not any(halving.goes_on(stages, 0.5, powers) for stages in (1, 2))
 
 
@@ -74,9 +74,9 @@ def test_stages_are_compared_with_their_own() -> None:
 
 def test_one_of_each_kernel_family_is_judged_to_the_end_where_a_hold_out_judges() -> None:
     model = fit(law(2_410), valid=law(400, seed=1), trials=13)
-    judged = {
+    validated = {
         kernel_family(trial["params"]["kernel"], trial["params"]["kernel_p"])
         for trial in model.report.trials
         if trial["state"] == "complete"
     }
-    assert judged >= {"l2", "l1", "lp", "sum_power", "linear"}
+    assert validated >= {"l2", "l1", "lp", "sum_power", "linear"}

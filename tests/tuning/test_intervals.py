@@ -20,8 +20,8 @@ from xrfm_cli.tuning import FitConfig, FittedModel, load_model, refit_model, sav
 from xrfm_cli.tuning.ensemble import error_scale as spread
 from xrfm_cli.tuning.model.intervals import Intervals, weighted_order
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
-from xrfm_cli.tuning.problem.validation_plan import Fold, Plan
+from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.problem.validation_plan import Fold, ValidationPlan
 
 PINNED = {"numeric_transform": "standard", "iterations": 1}
 
@@ -208,14 +208,16 @@ def test_a_failure_leaves_one_width_and_is_said(
 def problem_of(columns: dict[str, Any], **roles: Any) -> Problem:
     """A problem of these columns."""
     table, schema, target = described(table_of(columns), SchemaOverrides(target="y", **roles))
-    return prepare_problem(table, schema, target, FitConfig(folds=7))[0]
+    return set_up_problem(table, schema, target, FitConfig(folds=7))[0]
 
 
 def held_out(problem: Problem, rows: np.ndarray) -> Problem:
     """The same rows, of which some are held out once."""
     every = np.arange(problem.table.n_rows)
     fold = Fold(train=np.setdiff1d(every, rows), valid=rows)
-    plan = Plan(scheme="hold-out", folds=(fold,), stage_sizes=(len(fold.train),), refit_rows=every, reason="")
+    plan = ValidationPlan(
+        scheme="hold-out", folds=(fold,), rung_sizes=(len(fold.train),), refit_rows=every, reason=""
+    )
     return replace(problem, plan=plan)
 
 
@@ -225,17 +227,17 @@ def test_groups_are_never_on_both_sides(once: bool) -> None:
     problem = problem_of(law(200) | {"who": groups.astype(str).tolist()}, group="who")
     if once:
         problem = held_out(problem, np.arange(0, 200, 2))
-    parts, judged = spread.judged_folds(problem), problem.plan.judged_rows
-    assert sorted(np.concatenate(parts).tolist()) == list(range(len(judged)))
+    parts, validated = spread.validation_folds(problem), problem.plan.validation_rows
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(validated)))
     assert len(parts) == spread.FOLDS
-    sides = [set(groups[judged[part]].tolist()) for part in parts]
+    sides = [set(groups[validated[part]].tolist()) for part in parts]
     assert sum(map(len, sides)) == len(set.union(*sides))
 
 
 def test_rows_held_out_by_time_are_cut_by_time() -> None:
     problem = problem_of(law(200) | {"when": np.arange(200.0)[::-1]}, time="when")
     problem = held_out(problem, np.arange(100))
-    parts = spread.judged_folds(problem)
+    parts = spread.validation_folds(problem)
     assert [(part.min(), part.max(), len(part)) for part in parts] == [
         (80, 99, 20),
         (60, 79, 20),
@@ -248,7 +250,7 @@ def test_rows_held_out_by_time_are_cut_by_time() -> None:
 def test_one_group_held_out_cannot_be_cut() -> None:
     problem = problem_of(law(200) | {"who": ["w"] * 100 + ["x"] * 100}, group="who")
     with pytest.raises(SchemaError):  # which leaves one width, as any failure does
-        spread.judged_folds(held_out(problem, np.arange(100)))
+        spread.validation_folds(held_out(problem, np.arange(100)))
 
 
 def test_rows_given_for_validation_calibrate() -> None:

@@ -16,15 +16,15 @@ from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.limits import fold_in_time
 from xrfm_cli.tuning.problem.baselines import score_baselines
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
-from xrfm_cli.tuning.problem.validation_plan import make_plan
+from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.run_step import Step, take_step
+from xrfm_cli.tuning.search.run_step import Step, run_step
 from xrfm_cli.tuning.search.trial_records import COLUMN_REPORT_S, REPORT_S, SearchResult
 
 
 def problem_of(config: FitConfig) -> Problem:
-    return prepare_problem(*described(table_of(law(60))), config).problem
+    return set_up_problem(*described(table_of(law(60))), config).problem
 
 
 @pytest.mark.parametrize(("step_s", "limit_s", "folds"), [(0.001, 10.0, 8), (0.4, 10.0, 5), (9.0, 10.0, 2)])
@@ -61,13 +61,13 @@ def test_metric_updates_end_where_the_limit_is_near() -> None:
     config = FitConfig(folds=2, trials=1)
     problem = problem_of(config)
     candidate = make_space(problem, config).complete({})
-    step = Step(trial=0, fold=0, stage=0, candidate=candidate, rows=None, start=None, iterations=3)
+    step = Step(trial=0, fold=0, rung=0, candidate=candidate, rows=None, start=None, iterations=3)
     asked = iter([False, True])
-    assert len(take_step(problem, step, ignore_event).path) == 4
+    assert len(run_step(problem, step, ignore_event).path) == 4
     late = replace(step, is_late=lambda: next(asked))
-    path = take_step(problem, late, ignore_event).path
+    path = run_step(problem, late, ignore_event).path
     assert len(path) == 2
-    whole = take_step(problem, step, ignore_event).path
+    whole = run_step(problem, step, ignore_event).path
     assert all((ours.codes == theirs.codes).all() for ours, theirs in zip(path, whole[:2], strict=True))
 
 
@@ -100,4 +100,4 @@ def test_a_column_is_found_by_its_name_among_thousands() -> None:
 
 
 def test_the_users_folds_are_planned_whatever_the_width() -> None:
-    assert len(make_plan(50, seed=0, folds=5, time_limit_s=5.0, columns=50_000).folds) == 5
+    assert len(make_validation_plan(50, seed=0, folds=5, time_limit_s=5.0, columns=50_000).folds) == 5

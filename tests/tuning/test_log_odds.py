@@ -14,7 +14,7 @@ from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.reports import attribute_rows
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
 from xrfm_cli.tuning.scoring.calibration import ODDS_FLOOR, SCORE_FLOOR
-from xrfm_cli.tuning.scoring.target_transforms import ClassCoding, LogitCoding
+from xrfm_cli.tuning.scoring.target_transforms import ClassTransform, LogitTransform
 from xrfm_cli.tuning.search.cost import fit_size
 from xrfm_cli.tuning.search.space import Candidate
 
@@ -37,12 +37,12 @@ def odds_model() -> FittedModel:
 
 def test_members_learn_log_odds_and_predict_probabilities(odds_model: FittedModel) -> None:
     (member,) = odds_model.members
-    assert isinstance(member.coding, LogitCoding)
+    assert isinstance(member.target_transform, LogitTransform)
     assert member.params["loss"] == "logistic"
     (leaf,) = member.tree.leaves
     assert isinstance(leaf, RFMLeaf)
-    truth = np.array(task_table("binary", 150).column("y").to_pylist())
-    share = ((truth == odds_model.target.classes[1]).sum() + 0.5) / 151
+    y_true = np.array(task_table("binary", 150).column("y").to_pylist())
+    share = ((y_true == odds_model.target.classes[1]).sum() + 0.5) / 151
     assert leaf.intercept == pytest.approx(np.log(share / (1 - share)))
     p = answers(odds_model, table_of(law(400, seed=5)))
     assert p.shape == (400, 2)
@@ -83,7 +83,7 @@ def test_a_file_keeps_them(odds_model: FittedModel, tmp_path: Path) -> None:
 
 def test_a_refit_learns_log_odds_again(odds_model: FittedModel) -> None:
     again = refit_model(odds_model, task_table("binary", 150))
-    assert isinstance(again.members[0].coding, LogitCoding)
+    assert isinstance(again.members[0].target_transform, LogitTransform)
     probe = table_of(law(50, seed=5))
     np.testing.assert_allclose(answers(again, probe), answers(odds_model, probe), atol=0.02)
 
@@ -108,7 +108,9 @@ def test_a_search_tries_both_and_says_so() -> None:
     assert tried >= {(True, "squared"), (True, "logistic")}
     assert (False, "logistic") not in tried
     for member in model.members:
-        assert isinstance(member.coding, LogitCoding if member.params["loss"] == "logistic" else ClassCoding)
+        assert isinstance(
+            member.target_transform, LogitTransform if member.params["loss"] == "logistic" else ClassTransform
+        )
     others = fit(task_table("multiclass", 60), trials=5, folds=2).report.trials
     assert {trial["params"]["loss"] for trial in others} == {"squared"}
 
@@ -122,7 +124,8 @@ def test_pinning_log_odds_where_there_are_none_is_refused(task: str, words: str)
 
 def test_their_cost_is_that_of_two_factorisations() -> None:
     plain, odds = (
-        fit_size(Candidate.from_dict({"loss": loss}), 2_000, judged=500) for loss in ("squared", "logistic")
+        fit_size(Candidate.from_dict({"loss": loss}), 2_000, validated=500)
+        for loss in ("squared", "logistic")
     )
     assert odds.products(3) == 2 * plain.products(3)
     assert odds.pairs(3) == plain.pairs(3)

@@ -22,9 +22,9 @@ from xrfm_cli.datasets import EncodingConfig, SchemaOverrides
 from xrfm_cli.errors import OptionError
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.log_target import mean_factor, suits_log
-from xrfm_cli.tuning.scoring.target_transforms import LogCoding
+from xrfm_cli.tuning.scoring.target_transforms import LogTransform
 from xrfm_cli.tuning.search.ranges import make_space
 
 LOG = {"target_transform": "log"}
@@ -87,7 +87,7 @@ def test_the_factor_is_one_where_the_mean_is_not_wanted_and_stays_near_one() -> 
 
 def problem_of(columns: dict[str, Any], overrides: SchemaOverrides | None = None, **options: Any) -> Problem:
     config = FitConfig(trials=1, folds=3, **options)
-    return prepare_problem(*described(table_of(columns), overrides), config)[0]
+    return set_up_problem(*described(table_of(columns), overrides), config)[0]
 
 
 @pytest.mark.parametrize("metric", ["rmse", "poisson_deviance", "mae"])
@@ -96,23 +96,23 @@ def test_folds_are_corrected_by_one_factor(metric: str) -> None:
     columns["y"][::7] = 0.0
     problem = problem_of(columns, SchemaOverrides(target="y", weight="w"), metric=metric)
     codes = [RNG.normal(size=(len(fold.valid), 1)) for fold in problem.plan.folds]
-    rows = problem.plan.judged_rows
+    rows = problem.plan.validation_rows
     scores, factor = problem.decode(range(3), codes, rows, "log")
-    codings = [problem.coding(fold, "log") for fold in range(3)]
+    target_transforms = [problem.target_transform(fold, "log") for fold in range(3)]
     offsets, shifted = [], []
-    for coding, own in zip(codings, codes, strict=True):
-        assert isinstance(coding, LogCoding)
-        assert coding.factor == 1.0
-        offsets += [coding.offset] * len(own)
-        shifted += (coding.decode(own)[:, 0] + coding.offset).tolist()
-    y, w = problem.truth[rows] + np.array(offsets), problem.judged_weights
+    for target_transform, own in zip(target_transforms, codes, strict=True):
+        assert isinstance(target_transform, LogTransform)
+        assert target_transform.factor == 1.0
+        offsets += [target_transform.offset] * len(own)
+        shifted += (target_transform.decode(own)[:, 0] + target_transform.offset).tolist()
+    y, w = problem.y_true[rows] + np.array(offsets), problem.valid_weights
     assert factor == mean_factor(metric, y, np.array(shifted), w)
     np.testing.assert_allclose(scores[:, 0], factor * np.array(shifted) - np.array(offsets), rtol=1e-12)
     own_rows = problem.plan.folds[1].valid
     alone, _ = problem.decode([1], [codes[1]], own_rows, "log")
-    assert problem.merit_of(1, codes[1], own_rows, "log").loss == pytest.approx(
+    assert problem.validation_score_of(1, codes[1], own_rows, "log").loss == pytest.approx(
         problem.metric.loss(
-            problem.metric.compute(problem.truth[own_rows], alone[:, 0], w_of(problem, own_rows))
+            problem.metric.compute(problem.y_true[own_rows], alone[:, 0], w_of(problem, own_rows))
         )
     )
 
@@ -152,7 +152,7 @@ def test_a_search_learns_logarithms_where_they_predict_better() -> None:
     columns = skewed(200)
     model, plain = (fit(columns, trials=8, pinned=p) for p in ({}, {"target_transform": "none"}))
     assert model.members[0].params["target_transform"] == "log"
-    assert isinstance(model.members[0].coding, LogCoding)
+    assert isinstance(model.members[0].target_transform, LogTransform)
     tried = {trial["params"]["target_transform"] for trial in model.report.trials}
     assert tried == {"none", "log"}
     assert model.report.score < 0.9 * plain.report.score
@@ -165,13 +165,13 @@ def test_a_search_learns_logarithms_where_they_predict_better() -> None:
 def test_the_final_model_predicts_as_it_was_judged() -> None:
     columns = skewed(150) | {"y": np.exp(RNG.normal(0.0, 0.9, 150))}
     model = fit(columns, pinned=LOG | {"ridge": 100.0})  # nothing to learn but the mean
-    coding = model.members[0].coding
-    assert isinstance(coding, LogCoding)
-    assert coding.factor > 1.2
+    target_transform = model.members[0].target_transform
+    assert isinstance(target_transform, LogTransform)
+    assert target_transform.factor > 1.2
     np.testing.assert_allclose(answers(model, table_of(columns)).mean(), columns["y"].mean(), rtol=0.15)
     median = fit(columns, metric="mae", pinned=LOG | {"ridge": 100.0})
-    assert isinstance(median.members[0].coding, LogCoding)
-    assert median.members[0].coding.factor == 1.0
+    assert isinstance(median.members[0].target_transform, LogTransform)
+    assert median.members[0].target_transform.factor == 1.0
     np.testing.assert_allclose(answers(median, table_of(columns)).mean(), np.median(columns["y"]), rtol=0.15)
 
 
@@ -234,7 +234,7 @@ def test_unskewed_targets_may_be_pinned_to_logarithms() -> None:
     columns = law(60)
     columns["y"] = columns["y"] - columns["y"].min()
     model = fit(columns, trials=2, pinned=LOG)
-    assert all(isinstance(member.coding, LogCoding) for member in model.members)
+    assert all(isinstance(member.target_transform, LogTransform) for member in model.members)
 
 
 def test_pinning_logarithms_of_a_negative_target_is_refused_by_its_row() -> None:

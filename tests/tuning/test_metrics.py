@@ -12,7 +12,7 @@ from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.errors import OptionError
 from xrfm_cli.tuning import METRICS, default_metric, evaluate_metrics, find_metric
 from xrfm_cli.tuning.scoring.metrics import compute_metric
-from xrfm_cli.tuning.scoring.thresholds import Decision
+from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 GENERATOR = np.random.default_rng(3)
 N = 60
@@ -95,7 +95,7 @@ def test_multiclass_metrics_agree_with_scikit_learn(weights: np.ndarray | None) 
 
 
 @pytest.mark.parametrize(
-    ("name", "truth", "guess", "weights", "expected"),
+    ("name", "y_true", "guess", "weights", "expected"),
     [
         ("rmse", [1.0, 2.0], [1.0, 4.0], None, math.sqrt(2.0)),
         ("rmse", [1.0, 2.0], [1.0, 4.0], [3.0, 1.0], 1.0),
@@ -110,10 +110,10 @@ def test_multiclass_metrics_agree_with_scikit_learn(weights: np.ndarray | None) 
     ],
 )
 def test_values_by_hand(
-    name: str, truth: list[float], guess: list[float], weights: list[float] | None, expected: float
+    name: str, y_true: list[float], guess: list[float], weights: list[float] | None, expected: float
 ) -> None:
     w = None if weights is None else np.array(weights)
-    found = compute_metric(METRICS[name], np.array(truth), np.array(guess), w)
+    found = compute_metric(METRICS[name], np.array(y_true), np.array(guess), w)
     assert found == pytest.approx(expected, abs=1e-12)
 
 
@@ -134,12 +134,12 @@ def test_values_by_hand(
 )
 def test_class_metrics_by_hand(name: str, weights: list[float] | None, expected: float) -> None:
     # Positive probabilities 0.2 and 0.5 of two negatives, 0.4 of one positive; a tie goes to the first class.
-    truth = np.array([0, 1, 0])
+    y_true = np.array([0, 1, 0])
     p = np.array([[0.8, 0.2], [0.6, 0.4], [0.5, 0.5]])
     if name in ("accuracy", "balanced_accuracy", "f1"):
         p[2] = [0.4, 0.6]
     w = None if weights is None else np.array(weights)
-    assert compute_metric(METRICS[name], truth, p, w) == pytest.approx(expected, abs=1e-12)
+    assert compute_metric(METRICS[name], y_true, p, w) == pytest.approx(expected, abs=1e-12)
 
 
 def test_perfect_predictions_reach_the_best_value() -> None:
@@ -161,26 +161,26 @@ def test_worst_predictions_are_finite_and_worst() -> None:
 
 def test_loss_is_oriented_downwards_and_comes_back() -> None:
     for task, classes in (("regression", 0), ("binary", 2), ("multiclass", 3)):
-        truth = VALUES if not classes else CODES[classes]
-        good = VALUES if not classes else np.eye(classes)[truth] * 0.9 + 0.1 / classes
-        bad = GUESSES * 1.5 if not classes else np.eye(classes)[(truth + 1) % classes] * 0.9 + 0.1 / classes
+        y_true = VALUES if not classes else CODES[classes]
+        good = VALUES if not classes else np.eye(classes)[y_true] * 0.9 + 0.1 / classes
+        bad = GUESSES * 1.5 if not classes else np.eye(classes)[(y_true + 1) % classes] * 0.9 + 0.1 / classes
         for metric in METRICS.values():
             if task in metric.tasks:
-                values = [compute_metric(metric, truth, p) for p in (good, bad)]
+                values = [compute_metric(metric, y_true, p) for p in (good, bad)]
                 assert metric.loss(values[0]) < metric.loss(values[1]), metric.name
                 assert metric.value_of(metric.loss(values[1])) == pytest.approx(values[1], abs=1e-12)
 
 
 def test_threshold_moves_labels_of_two_classes_alone() -> None:
     p = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    assert Decision().codes(p).tolist() == [0, 0, 1]
-    assert Decision(threshold=0.4).codes(p).tolist() == [0, 1, 1]  # from the threshold on
-    assert Decision(threshold=0.81).codes(p).tolist() == [0, 0, 0]
-    truth = np.array([0, 1, 1])
-    assert compute_metric(METRICS["f1"], truth, p) == pytest.approx(2 / 3)
-    assert compute_metric(METRICS["f1"], truth, p, decision=Decision(threshold=0.4)) == 1.0
-    assert compute_metric(METRICS["auc"], truth, p, decision=Decision(threshold=0.4)) == 1.0
-    found = evaluate_metrics(TARGETS["binary"], truth, p, decision=Decision(threshold=0.4))
+    assert DecisionThreshold().codes(p).tolist() == [0, 0, 1]
+    assert DecisionThreshold(threshold=0.4).codes(p).tolist() == [0, 1, 1]  # from the threshold on
+    assert DecisionThreshold(threshold=0.81).codes(p).tolist() == [0, 0, 0]
+    y_true = np.array([0, 1, 1])
+    assert compute_metric(METRICS["f1"], y_true, p) == pytest.approx(2 / 3)
+    assert compute_metric(METRICS["f1"], y_true, p, decision=DecisionThreshold(threshold=0.4)) == 1.0
+    assert compute_metric(METRICS["auc"], y_true, p, decision=DecisionThreshold(threshold=0.4)) == 1.0
+    found = evaluate_metrics(TARGETS["binary"], y_true, p, decision=DecisionThreshold(threshold=0.4))
     assert (found["f1"], found["accuracy"]) == (1.0, 1.0)
 
 
@@ -210,17 +210,17 @@ def test_weight_two_counts_like_two_rows(name: str) -> None:
     twice = np.repeat(rows, weights.astype(int))
     for task in metric.tasks:
         classes = len(TARGETS[task].classes)
-        truth, p = (CODES[classes], probabilities(classes)) if classes else (VALUES, GUESSES)
-        assert compute_metric(metric, truth, p, weights) == pytest.approx(
-            compute_metric(metric, truth[twice], p[twice]), rel=1e-9
+        y_true, p = (CODES[classes], probabilities(classes)) if classes else (VALUES, GUESSES)
+        assert compute_metric(metric, y_true, p, weights) == pytest.approx(
+            compute_metric(metric, y_true[twice], p[twice]), rel=1e-9
         )
 
 
 def test_rows_of_two_classes_of_three_are_not_binary() -> None:
-    truth, guess = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    y_true, guess = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     both = (0.8 + 2 / 3) / 2  # of the two classes that occur
-    assert compute_metric(METRICS["f1"], truth, np.eye(3)[guess]) == pytest.approx(both)
-    assert compute_metric(METRICS["f1"], truth, np.eye(2)[guess]) == pytest.approx(2 / 3)
+    assert compute_metric(METRICS["f1"], y_true, np.eye(3)[guess]) == pytest.approx(both)
+    assert compute_metric(METRICS["f1"], y_true, np.eye(2)[guess]) == pytest.approx(2 / 3)
 
 
 @weighting
@@ -236,15 +236,15 @@ def test_metrics_of_any_scale_are_those_of_order_one(exponent: int, weights: np.
 
 
 def test_errors_far_smaller_than_the_largest_target_are_not_lost() -> None:
-    truth, guess = np.array([1e300, 0.0, 0.0]), np.array([1e300, 3e-170, 4e-170])
-    found = evaluate_metrics(TARGETS["regression"], truth, guess)
+    y_true, guess = np.array([1e300, 0.0, 0.0]), np.array([1e300, 3e-170, 4e-170])
+    found = evaluate_metrics(TARGETS["regression"], y_true, guess)
     assert found["rmse"] == pytest.approx(math.sqrt(25 / 3) * 1e-170)
     assert found["mae"] == pytest.approx(7 / 3 * 1e-170)
 
 
 def test_metrics_beyond_the_largest_float_are_the_largest_float() -> None:
-    truth, guess = np.array([0.0, 1e-300]), np.array([1.7e308, -1.7e308])
-    found = evaluate_metrics(TARGETS["regression"], truth, guess)
+    y_true, guess = np.array([0.0, 1e-300]), np.array([1.7e308, -1.7e308])
+    found = evaluate_metrics(TARGETS["regression"], y_true, guess)
     assert found["rmse"] == pytest.approx(1.7e308)
     assert found["mape"] == np.finfo(float).max / 2 + np.finfo(float).max / 2
     assert found["r2"] == pytest.approx(1 - np.finfo(float).max)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.tuning.problem.setup import (
-    CELLS_A_SECOND,
+    CELLS_PER_SECOND,
     LEAST_ROWS,
     MANY_CLASSES,
     ROWS_OF_A_CLASS,
@@ -23,18 +23,18 @@ from xrfm_cli.tuning.problem.validation_plan import (
     RARE_FOLDS,
     RARE_FOLDS_ROWS,
     RARE_ROWS,
+    RUNG_SIZES,
     SHORT_CROSS_VALIDATION_ROWS,
     SHORT_LIMIT_S,
-    SHORT_STAGE_SIZES,
-    STAGE_SIZES,
-    Plan,
-    make_plan,
+    SHORT_RUNG_SIZES,
+    ValidationPlan,
+    make_validation_plan,
 )
 
 LARGE = CROSS_VALIDATION_ROWS + 1
 
 
-def check(plan: Plan, n: int) -> None:
+def check(plan: ValidationPlan, n: int) -> None:
     """What every plan promises."""
     for fold in plan.folds:
         assert len(fold.train) >= 1
@@ -43,11 +43,11 @@ def check(plan: Plan, n: int) -> None:
         assert len(np.unique(fold.train)) == len(fold.train)
         assert fold.train.min() >= 0
         assert fold.train.max() < n
-    judged = plan.judged_rows
-    assert len(np.unique(judged)) == len(judged)
+    validated = plan.validation_rows
+    assert len(np.unique(validated)) == len(validated)
     smallest = min(len(fold.train) for fold in plan.folds)
-    assert plan.stage_sizes[-1] == smallest
-    assert list(plan.stage_sizes) == sorted(set(plan.stage_sizes))
+    assert plan.rung_sizes[-1] == smallest
+    assert list(plan.rung_sizes) == sorted(set(plan.rung_sizes))
 
 
 @settings(max_examples=40)
@@ -55,17 +55,17 @@ def check(plan: Plan, n: int) -> None:
 def test_every_row_is_judged_once(n: int, folds: int | None, seed: int) -> None:
     strata = np.random.default_rng(seed).integers(0, 3, n)
     for given_strata in (None, strata):
-        plan = make_plan(n, seed=seed, folds=folds, strata=given_strata)
+        plan = make_validation_plan(n, seed=seed, folds=folds, strata=given_strata)
         check(plan, n)
         assert plan.scheme == "cross-validation"
-        assert sorted(plan.judged_rows.tolist()) == list(range(n))
+        assert sorted(plan.validation_rows.tolist()) == list(range(n))
         assert plan.refit_rows.tolist() == list(range(n))
         assert all(len(f.train) + len(f.valid) == n for f in plan.folds)
         assert len(plan.folds) <= (folds or 10)
 
 
 def test_the_seed_alone_decides() -> None:
-    first, again, other = (make_plan(90, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (make_validation_plan(90, seed=seed) for seed in (1, 1, 2))
     for a, b in zip(first.folds, again.folds, strict=True):
         assert a.train.tolist() == b.train.tolist()
         assert a.valid.tolist() == b.valid.tolist()
@@ -73,36 +73,36 @@ def test_the_seed_alone_decides() -> None:
 
 
 def test_small_tables_get_more_folds() -> None:
-    assert len(make_plan(299, seed=0).folds) == 10
-    assert len(make_plan(300, seed=0).folds) == 5
-    assert len(make_plan(CROSS_VALIDATION_ROWS, seed=0).folds) == 5
-    assert len(make_plan(300, seed=0, folds=3).folds) == 3
+    assert len(make_validation_plan(299, seed=0).folds) == 10
+    assert len(make_validation_plan(300, seed=0).folds) == 5
+    assert len(make_validation_plan(CROSS_VALIDATION_ROWS, seed=0).folds) == 5
+    assert len(make_validation_plan(300, seed=0, folds=3).folds) == 3
 
 
 @pytest.mark.parametrize("n", [LARGE, 200_000])
 def test_large_tables_hold_rows_out(n: int) -> None:
-    plan = make_plan(n, seed=0)
+    plan = make_validation_plan(n, seed=0)
     check(plan, n)
     assert plan.scheme == "hold-out"
-    assert len(plan.judged_rows) == min(round(0.2 * n), MAX_HOLDOUT_ROWS)
+    assert len(plan.validation_rows) == min(round(0.2 * n), MAX_HOLDOUT_ROWS)
     assert len(plan.refit_rows) == n
     assert "held out" in plan.reason
 
 
 def test_folds_that_were_asked_for_win_over_the_size() -> None:
-    plan = make_plan(LARGE, seed=0, folds=4)
+    plan = make_validation_plan(LARGE, seed=0, folds=4)
     assert plan.scheme == "cross-validation"
-    assert len(plan.judged_rows) == LARGE
+    assert len(plan.validation_rows) == LARGE
 
 
 @pytest.mark.parametrize("n", [LARGE, RARE_FOLDS_ROWS])
 def test_every_row_judges_where_a_holdout_would_have_few_rows_of_rare_classes(n: int) -> None:
     strata = np.zeros(n, dtype=np.int64)
     strata[:30], strata[30:60] = 1, 2
-    plan = make_plan(n, seed=0, strata=strata, time_limit_s=60.0)
+    plan = make_validation_plan(n, seed=0, strata=strata, time_limit_s=60.0)
     check(plan, n)
     assert len(plan.folds) == RARE_FOLDS
-    assert sorted(plan.judged_rows.tolist()) == list(range(n))
+    assert sorted(plan.validation_rows.tolist()) == list(range(n))
     assert plan.reason == "3 folds, as only 60 rows are of rare classes"
     for fold in plan.folds:
         assert np.bincount(strata[fold.valid]).tolist()[1:] == [10, 10]
@@ -112,46 +112,49 @@ def test_a_holdout_stays_where_it_has_enough_rows_of_rare_classes() -> None:
     n = 10_000
     rare = int(RARE_ROWS / HOLDOUT_SHARE)
     enough, too_few = (np.repeat([0, 1], [n - count, count]) for count in (rare, rare - 1))
-    assert make_plan(n, seed=0, strata=enough).scheme == "hold-out"
-    assert make_plan(n, seed=0, strata=too_few).scheme == "cross-validation"
+    assert make_validation_plan(n, seed=0, strata=enough).scheme == "hold-out"
+    assert make_validation_plan(n, seed=0, strata=too_few).scheme == "cross-validation"
     many_classes = np.arange(n) % 50  # each of them small, none of them rare among the others
-    assert make_plan(n, seed=0, strata=many_classes).scheme == "hold-out"
+    assert make_validation_plan(n, seed=0, strata=many_classes).scheme == "hold-out"
 
 
 def test_rare_classes_get_no_folds_where_there_is_no_time_or_an_order_for_them() -> None:
     n = RARE_FOLDS_ROWS + 1
-    assert make_plan(n, seed=0, strata=np.repeat([0, 1], [n - 50, 50])).scheme == "hold-out"
+    assert make_validation_plan(n, seed=0, strata=np.repeat([0, 1], [n - 50, 50])).scheme == "hold-out"
     strata = np.repeat([0, 1], [LARGE - 50, 50])
-    assert make_plan(LARGE, seed=0, strata=strata, time_limit_s=SHORT_LIMIT_S - 1).scheme == "hold-out"
-    assert make_plan(LARGE, seed=0, strata=strata, time=np.arange(LARGE)).scheme == "hold-out"
-    assert make_plan(LARGE, seed=0, strata=strata, given=np.arange(9)).scheme == "given rows"
-    assert len(make_plan(LARGE, seed=0, strata=strata, folds=4).folds) == 4
+    assert (
+        make_validation_plan(LARGE, seed=0, strata=strata, time_limit_s=SHORT_LIMIT_S - 1).scheme
+        == "hold-out"
+    )
+    assert make_validation_plan(LARGE, seed=0, strata=strata, time=np.arange(LARGE)).scheme == "hold-out"
+    assert make_validation_plan(LARGE, seed=0, strata=strata, given=np.arange(9)).scheme == "given rows"
+    assert len(make_validation_plan(LARGE, seed=0, strata=strata, folds=4).folds) == 4
 
 
 @pytest.mark.parametrize("n", [3, 5, 11])
 def test_tiny_tables_are_judged_row_by_row(n: int) -> None:
-    plan = make_plan(n, seed=0)
+    plan = make_validation_plan(n, seed=0)
     check(plan, n)
-    assert sorted(plan.judged_rows.tolist()) == list(range(n))
+    assert sorted(plan.validation_rows.tolist()) == list(range(n))
 
 
 def test_strata_keep_their_shares() -> None:
     strata = np.repeat([0, 1, 2], [200, 40, 10])
-    for fold in make_plan(250, seed=0, folds=5, strata=strata).folds:
+    for fold in make_validation_plan(250, seed=0, folds=5, strata=strata).folds:
         assert np.bincount(strata[fold.valid], minlength=3).tolist() == [40, 8, 2]
 
 
 def test_a_class_of_two_rows_fails_nothing() -> None:
     strata = np.repeat([0, 1], [28, 2])
-    plan = make_plan(30, seed=0, strata=strata)
+    plan = make_validation_plan(30, seed=0, strata=strata)
     check(plan, 30)
-    assert sorted(plan.judged_rows.tolist()) == list(range(30))
+    assert sorted(plan.validation_rows.tolist()) == list(range(30))
 
 
 @pytest.mark.parametrize("n", [60, LARGE])
 def test_groups_never_straddle(n: int) -> None:
     groups = np.random.default_rng(0).integers(0, 12, n)
-    plan = make_plan(n, seed=0, groups=groups)
+    plan = make_validation_plan(n, seed=0, groups=groups)
     check(plan, n)
     for fold in plan.folds:
         assert not set(groups[fold.train].tolist()) & set(groups[fold.valid].tolist())
@@ -166,16 +169,16 @@ def test_as_many_folds_as_groups_are_the_groups(shares: tuple[float, ...], class
     own = generator.choice(len(shares), LARGE, p=shares)
     strata = None if classes is None else np.minimum(own, generator.integers(0, classes, LARGE))
     for seed in range(3):
-        plan = make_plan(LARGE, seed=seed, folds=len(shares), strata=strata, groups=own)
+        plan = make_validation_plan(LARGE, seed=seed, folds=len(shares), strata=strata, groups=own)
         check(plan, LARGE)
-        judged = [np.flatnonzero(own == number).tolist() for number in range(len(shares))]
-        assert sorted(fold.valid.tolist() for fold in plan.folds) == sorted(judged)
+        validated = [np.flatnonzero(own == number).tolist() for number in range(len(shares))]
+        assert sorted(fold.valid.tolist() for fold in plan.folds) == sorted(validated)
 
 
 @pytest.mark.parametrize("n", [60, LARGE])
 def test_later_rows_judge_under_time(n: int) -> None:
     time = np.random.default_rng(0).integers(0, n // 2, n)  # with ties
-    plan = make_plan(n, seed=0, time=time)
+    plan = make_validation_plan(n, seed=0, time=time)
     check(plan, n)
     for fold in plan.folds:
         assert time[fold.train].max() < time[fold.valid].min()
@@ -185,7 +188,7 @@ def test_later_rows_judge_under_time(n: int) -> None:
 
 def test_time_and_groups_hold_together() -> None:
     time, groups = np.arange(80), np.random.default_rng(0).integers(0, 30, 80)
-    plan = make_plan(80, seed=0, time=time, groups=groups)
+    plan = make_validation_plan(80, seed=0, time=time, groups=groups)
     check(plan, 80)
     for fold in plan.folds:
         assert time[fold.train].max() < time[fold.valid].min()
@@ -195,41 +198,41 @@ def test_time_and_groups_hold_together() -> None:
 @pytest.mark.parametrize("n", [40, LARGE])
 def test_given_rows_judge_and_are_never_trained_on(n: int) -> None:
     given_rows = np.array([3, 17, 29])
-    plan = make_plan(n, seed=0, given=given_rows, folds=5)
+    plan = make_validation_plan(n, seed=0, given=given_rows, folds=5)
     check(plan, n)
     assert plan.scheme == "given rows"
-    assert plan.judged_rows.tolist() == [3, 17, 29]
+    assert plan.validation_rows.tolist() == [3, 17, 29]
     assert not set(plan.refit_rows.tolist()) & {3, 17, 29}
     assert len(plan.folds) == 1
     assert len(plan.refit_rows) == n - 3
 
 
 def test_stages_grow_to_all_rows_of_the_smallest_fold() -> None:
-    sizes = [make_plan(n, seed=0).stage_sizes for n in (100, 3_500, 60_000)]
+    sizes = [make_validation_plan(n, seed=0).rung_sizes for n in (100, 3_500, 60_000)]
     assert sizes[0] == (90,)
-    assert sizes[1] == (STAGE_SIZES[0], 2_800)
-    assert sizes[2] == (*STAGE_SIZES, 50_000)
+    assert sizes[1] == (RUNG_SIZES[0], 2_800)
+    assert sizes[2] == (*RUNG_SIZES, 50_000)
 
 
 def test_training_rows_are_shuffled_for_the_stages() -> None:
     time = np.arange(10_000)
-    train = make_plan(10_000, seed=0, time=time).folds[0].train
-    first_stage = train[: STAGE_SIZES[0]]
-    assert first_stage.min() < 1_000
-    assert first_stage.max() > len(train) - 1_000
+    train = make_validation_plan(10_000, seed=0, time=time).folds[0].train
+    first_rung = train[: RUNG_SIZES[0]]
+    assert first_rung.min() < 1_000
+    assert first_rung.max() > len(train) - 1_000
 
 
 def test_a_short_limit_judges_larger_tables_by_fewer_rows_and_says_so() -> None:
     n = SHORT_CROSS_VALIDATION_ROWS
     for limit in (None, SHORT_LIMIT_S):
-        assert make_plan(n + 1, seed=0, time_limit_s=limit).scheme == "cross-validation"
-    short = make_plan(n + 1, seed=0, time_limit_s=SHORT_LIMIT_S - 1)
+        assert make_validation_plan(n + 1, seed=0, time_limit_s=limit).scheme == "cross-validation"
+    short = make_validation_plan(n + 1, seed=0, time_limit_s=SHORT_LIMIT_S - 1)
     check(short, n + 1)
     assert short.scheme == "hold-out"
     assert "the time limit is short" in short.reason
-    assert short.stage_sizes == (*SHORT_STAGE_SIZES, len(short.folds[0].train))
-    assert make_plan(n, seed=0, time_limit_s=1.0).scheme == "cross-validation"
-    assert make_plan(n + 1, seed=0, folds=3, time_limit_s=1.0).scheme == "cross-validation"
+    assert short.rung_sizes == (*SHORT_RUNG_SIZES, len(short.folds[0].train))
+    assert make_validation_plan(n, seed=0, time_limit_s=1.0).scheme == "cross-validation"
+    assert make_validation_plan(n + 1, seed=0, folds=3, time_limit_s=1.0).scheme == "cross-validation"
 
 
 REGRESSION = TargetSchema(name="y", task="regression", reason="")
@@ -243,10 +246,10 @@ def test_a_limit_leaves_room_for_more_rows_the_longer_it_is_and_for_fewer_the_wi
     assert room_for_rows(60.0, columns=10_000, classes=0) == 1_800
     assert room_for_rows(10.0, columns=10, classes=600) == LEAST_ROWS // 4
     rooms = [room_for_rows(seconds, columns=80, classes=0) for seconds in (10.0, 60.0, 600.0)]
-    assert rooms == [int(s * CELLS_A_SECOND / 80) for s in (10, 60, 600)]
+    assert rooms == [int(s * CELLS_PER_SECOND / 80) for s in (10, 60, 600)]
     assert room_for_rows(60.0, columns=3, classes=0) == room_for_rows(60.0, columns=40, classes=0) == 120_000
     of_classes = room_for_rows(600.0, columns=80, classes=2 * MANY_CLASSES)
-    assert of_classes == int(600 * CELLS_A_SECOND / 80 / 3)
+    assert of_classes == int(600 * CELLS_PER_SECOND / 80 / 3)
 
 
 @pytest.mark.parametrize("most", [None, 20_000, 30_000])
@@ -255,8 +258,8 @@ def test_rows_that_there_is_room_for_are_all_taken(most: int | None) -> None:
 
 
 def test_rows_are_drawn_from_the_whole_table_by_the_seed() -> None:
-    truth = np.random.default_rng(0).normal(size=300_000)
-    drawn = [draw_training_rows(truth, REGRESSION, most=40_000, seed=seed) for seed in (0, 0, 1)]
+    y_true = np.random.default_rng(0).normal(size=300_000)
+    drawn = [draw_training_rows(y_true, REGRESSION, most=40_000, seed=seed) for seed in (0, 0, 1)]
     assert drawn[0] is not None
     assert drawn[2] is not None
     assert len(drawn[0]) == 40_000
@@ -267,12 +270,12 @@ def test_rows_are_drawn_from_the_whole_table_by_the_seed() -> None:
 
 
 def test_rare_classes_are_drawn_in_any_case() -> None:
-    truth = np.zeros(300_000)
-    truth[:40], truth[1_000:1_200] = 1, 2
+    y_true = np.zeros(300_000)
+    y_true[:40], y_true[1_000:1_200] = 1, 2
     target = TargetSchema(name="y", task="multiclass", reason="", classes=("a", "b", "c"))
-    drawn = draw_training_rows(truth, target, most=40_000, seed=0)
+    drawn = draw_training_rows(y_true, target, most=40_000, seed=0)
     assert drawn is not None
-    counts = np.bincount(truth[drawn].astype(int))
+    counts = np.bincount(y_true[drawn].astype(int))
     assert counts[1] == 40
     assert counts[2] >= ROWS_OF_A_CLASS
 
@@ -284,16 +287,16 @@ def test_rare_classes_are_drawn_in_any_case() -> None:
 def test_a_limit_leaves_room_for_fewer_folds_of_more_columns(
     columns: int, limit: float | None, folds: int
 ) -> None:
-    plan = make_plan(100, seed=0, time_limit_s=limit, columns=columns)
+    plan = make_validation_plan(100, seed=0, time_limit_s=limit, columns=columns)
     assert len(plan.folds) == folds
     assert (f"short for {columns:,} columns" in plan.reason) == (folds < 10)
-    assert len(make_plan(100, seed=0, folds=5, time_limit_s=limit, columns=columns).folds) == 5
+    assert len(make_validation_plan(100, seed=0, folds=5, time_limit_s=limit, columns=columns).folds) == 5
 
 
 def test_many_classes_share_the_rows_that_a_limit_leaves_room_for() -> None:
-    truth = np.arange(100_000.0) % 1_000
+    y_true = np.arange(100_000.0) % 1_000
     target = TargetSchema(name="y", task="multiclass", classes=tuple(map(str, range(1_000))), reason="")
-    drawn = draw_training_rows(truth, target, most=3_000, seed=0)
+    drawn = draw_training_rows(y_true, target, most=3_000, seed=0)
     assert drawn is not None
     assert len(drawn) <= 2 * 3_000
-    assert np.bincount(truth[drawn].astype(int), minlength=1_000).min() >= 3
+    assert np.bincount(y_true[drawn].astype(int), minlength=1_000).min() >= 3

@@ -10,11 +10,11 @@ import pytest
 from tests.tuning.tables import described, fit, law, noise_table, table_of
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.errors import InputError, OptionError
-from xrfm_cli.tuning import FitConfig, FitPlan, plan_fit
+from xrfm_cli.tuning import DryRun, FitConfig, dry_run_fit
 
 
-def plan(columns: dict[str, Any], overrides: SchemaOverrides | None = None, **options: Any) -> FitPlan:
-    return plan_fit(*described(table_of(columns), overrides), FitConfig(**options))
+def plan(columns: dict[str, Any], overrides: SchemaOverrides | None = None, **options: Any) -> DryRun:
+    return dry_run_fit(*described(table_of(columns), overrides), FitConfig(**options))
 
 
 def test_the_plan_tells_what_the_fit_then_does() -> None:
@@ -57,7 +57,7 @@ def test_large_tables_hold_rows_out_and_are_cut_into_leaves() -> None:
 
 def test_given_rows_are_counted_apart() -> None:
     chosen = described(table_of(law(60)))
-    said = plan_fit(*chosen, FitConfig(trials=1), valid=table_of(law(20, seed=1)))
+    said = dry_run_fit(*chosen, FitConfig(trials=1), valid=table_of(law(20, seed=1)))
     assert said.rows == 60
     assert said.validation.startswith("given rows: 20 rows")
 

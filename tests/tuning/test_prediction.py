@@ -166,7 +166,7 @@ def test_the_ensemble_is_the_weighted_average_of_its_members(models: dict[str, F
         for member in model.members:
             x, _ = member.encoder.encode(table)
             codes = member.tree.predict(torch.from_numpy(x)).double().numpy()
-            scores = member.coding.decode(codes)
+            scores = member.target_transform.decode(codes)
             calibrated = (
                 scores[:, 0] if member.calibrator is None else member.calibrator.probabilities(scores)
             )

@@ -16,7 +16,7 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning.problem.learning_problem import Merit
+from xrfm_cli.tuning.problem.learning_problem import ValidationScore
 from xrfm_cli.tuning.search.kernel_refinement import LIMITS, MOST_TRIES, can_refine, refine
 from xrfm_cli.tuning.search.space import Candidate
 
@@ -42,26 +42,26 @@ class Bowl:
 
 
 def toward(*best: float) -> Any:
-    def judge(codes: np.ndarray) -> Merit:
+    def validate(codes: np.ndarray) -> ValidationScore:
         loss = float(((codes[0] - np.array(best)) ** 2).sum())
-        return Merit(loss, score=-loss)
+        return ValidationScore(loss, score=-loss)
 
-    return judge
+    return validate
 
 
 def test_every_step_goes_where_the_loss_is_less() -> None:
     bowl = Bowl()
-    judge = toward(4.0, -3.0, 4.0, 2.0)
+    validate = toward(4.0, -3.0, 4.0, 2.0)
     start = candidate(bandwidth=4.0, ridge=0.1, kernel_q=1.2)
-    found = refine(start, bowl, judge, {})  # type: ignore[arg-type]
+    found = refine(start, bowl, validate, {})  # type: ignore[arg-type]
     leaf = found.candidate.tree.leaf
     assert found.tries == len(bowl.asked) <= MOST_TRIES
-    best = judge(next(Bowl().predict(leaf, [leaf.ridge])).numpy())
+    best = validate(next(Bowl().predict(leaf, [leaf.ridge])).numpy())
     assert (found.loss, found.score) == pytest.approx(best)
     assert found.loss == pytest.approx(
-        min(judge(next(Bowl().predict(config, [ridge])).numpy()).loss for config, ridge in bowl.asked)
+        min(validate(next(Bowl().predict(config, [ridge])).numpy()).loss for config, ridge in bowl.asked)
     )
-    assert found.loss < 0.5 * judge(next(Bowl().predict(start.tree.leaf, [0.1])).numpy()).loss
+    assert found.loss < 0.5 * validate(next(Bowl().predict(start.tree.leaf, [0.1])).numpy()).loss
     assert leaf.ridge == pytest.approx(10**-2.5)
     assert leaf.bandwidth > 8
     assert leaf.kernel_q < 1.0
@@ -87,7 +87,7 @@ def test_a_pinned_hyperparameter_stays(name: str) -> None:
 def test_of_a_sum_power_kernel_the_power_is_tried_and_not_the_bandwidth() -> None:
     bowl = Bowl()
     start = candidate(kernel="sum_power", power=7, bandwidth=4.0)
-    found = refine(start, bowl, lambda codes: Merit(-float(codes[0, 3]), 0.0), {})  # type: ignore[arg-type]
+    found = refine(start, bowl, lambda codes: ValidationScore(-float(codes[0, 3]), 0.0), {})  # type: ignore[arg-type]
     assert found.candidate.tree.leaf.power == 8
     assert {config.bandwidth for config, _ in bowl.asked} == {4.0}
     assert {config.power for config, _ in bowl.asked} <= {6, 7, 8}

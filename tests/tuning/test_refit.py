@@ -13,7 +13,7 @@ from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.errors import InputError, SchemaError, TargetError
 from xrfm_cli.events import Event
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
-from xrfm_cli.tuning.scoring.target_transforms import LogCoding
+from xrfm_cli.tuning.scoring.target_transforms import LogTransform
 
 PROBE = table_of(law(60, seed=8))
 
@@ -147,8 +147,8 @@ def test_a_group_or_time_column_is_not_needed_again() -> None:
 def mixed() -> FittedModel:
     """An ensemble of members that learned values and of members that learned logarithms."""
     model = fit(skewed(120), trials=4)
-    codings = {type(member.coding) for member in model.members}
-    assert len(codings) == 2
+    target_transforms = {type(member.target_transform) for member in model.members}
+    assert len(target_transforms) == 2
     return model
 
 
@@ -156,10 +156,12 @@ def test_each_member_keeps_its_scale_and_its_factor(mixed: FittedModel) -> None:
     new = skewed(150, seed=4)
     again = refit_model(mixed, table_of(new | {"y": 1000 * new["y"]}))
     for member, before in zip(again.members, mixed.members, strict=True):
-        assert type(member.coding) is type(before.coding)
-        if isinstance(member.coding, LogCoding) and isinstance(before.coding, LogCoding):
-            assert member.coding.factor == before.coding.factor
-            assert member.coding.mean == pytest.approx(np.log(1000 * new["y"]).mean())
+        assert type(member.target_transform) is type(before.target_transform)
+        if isinstance(member.target_transform, LogTransform) and isinstance(
+            before.target_transform, LogTransform
+        ):
+            assert member.target_transform.factor == before.target_transform.factor
+            assert member.target_transform.mean == pytest.approx(np.log(1000 * new["y"]).mean())
     as_it_is = refit_model(mixed, table_of(new))
     np.testing.assert_allclose(answers(again, PROBE), 1000 * answers(as_it_is, PROBE), rtol=1e-3)
     shared = {id(m.encoder) for m in again.members}

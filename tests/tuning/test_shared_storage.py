@@ -31,7 +31,7 @@ SPACE = SearchSpace(
     has_numbers=True,
     has_categories=False,
     general_p=False,
-    full_metric=False,
+    full_feature_matrix=False,
     sum_power=False,
 )
 HOLD = """

@@ -24,7 +24,7 @@ def space(pinned: dict[str, Any] | None = None, **changes: Any) -> SearchSpace:
         "has_numbers": True,
         "has_categories": True,
         "general_p": True,
-        "full_metric": True,
+        "full_feature_matrix": True,
         "sum_power": True,
     }
     return SearchSpace(pinned=pinned or {}, **(options | changes))
@@ -59,7 +59,10 @@ def test_log_odds_are_drawn_for_kernel_machines_alone() -> None:
     assert {c.tree.leaf.loss for c in found if kernel_of(c) == "linear"} == {"squared"}
     for kernel in ("l1", "l2", "lp", "sum_power"):
         assert {c.tree.leaf.loss for c in found if kernel_of(c) == kernel} == {"squared", "logistic"}
-    assert {(c.tree.leaf.loss, c.coding) for c in found} == {("squared", "none"), ("logistic", "logit")}
+    assert {(c.tree.leaf.loss, c.transform) for c in found} == {
+        ("squared", "none"),
+        ("logistic", "logit"),
+    }
     pinned = space({"loss": "logistic"}, log_odds=True)
     assert {kernel_of(c) for c in drawn(pinned)} == {"l1", "l2", "lp", "sum_power"}
     assert not pinned.tries_constant
@@ -68,7 +71,7 @@ def test_log_odds_are_drawn_for_kernel_machines_alone() -> None:
 
 
 def test_what_a_table_does_not_suit_is_not_drawn() -> None:
-    found = drawn(space(general_p=False, sum_power=False, full_metric=False, has_categories=False))
+    found = drawn(space(general_p=False, sum_power=False, full_feature_matrix=False, has_categories=False))
     assert {kernel_of(c) for c in found} == {"l1", "l2", "linear"}
     assert {c.tree.leaf.metric_shape for c in found} == {"diagonal"}
     assert {c.encoding.category for c in found} == {"one_hot"}
@@ -325,7 +328,7 @@ def test_the_fitted_model_uses_what_was_pinned(pinned: dict[str, Any], trials: i
                 assert isinstance(leaf, RFMLeaf)
                 assert leaf.bandwidth == pinned["bandwidth"]
             if "metric_shape" in pinned:
-                assert leaf.metric.ndim == 2
+                assert leaf.feature_matrix.ndim == 2
 
 
 def test_pinned_iterations_are_made_neither_more_nor_less() -> None:
@@ -334,7 +337,7 @@ def test_pinned_iterations_are_made_neither_more_nor_less() -> None:
         model = fit(law(60), pinned={"iterations": iterations})
         assert model.members[0].params["iterations"] == iterations
         assert model.report.trials[0]["iterations"] == iterations
-        metrics[iterations] = model.members[0].tree.leaves[0].metric
+        metrics[iterations] = model.members[0].tree.leaves[0].feature_matrix
     assert torch.equal(metrics[0], torch.ones_like(metrics[0]))  # no update: the plain kernel machine
     assert not torch.equal(metrics[1], metrics[0])
     assert not torch.equal(metrics[4], metrics[1])

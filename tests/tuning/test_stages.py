@@ -11,9 +11,9 @@ from tests.tuning.tables import described, law, table_of
 from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.setup import prepare_problem
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search import trial as evaluation
-from xrfm_cli.tuning.search.run_step import Fitted, Step, path_merit, take_step
+from xrfm_cli.tuning.search.run_step import Fitted, Step, path_score, run_step
 from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import MORE_UPDATES, evaluate, starts_afresh, usual_solves
 
@@ -23,9 +23,9 @@ SIZES = (40, 80, 120)
 @pytest.fixture
 def problem(monkeypatch: pytest.MonkeyPatch) -> Problem:
     """Two folds of 120 training rows in three stages; the last has too many to learn a metric from."""
-    monkeypatch.setattr(evaluation, "LATER_ROWS", 100)
-    found = prepare_problem(*described(table_of(law(240))), FitConfig(folds=2)).problem
-    return replace(found, plan=replace(found.plan, stage_sizes=SIZES))
+    monkeypatch.setattr(evaluation, "WARM_START_ROWS", 100)
+    found = set_up_problem(*described(table_of(law(240))), FitConfig(folds=2)).problem
+    return replace(found, plan=replace(found.plan, rung_sizes=SIZES))
 
 
 def taken(problem: Problem, candidate: Candidate) -> list[tuple[Step, Fitted]]:
@@ -33,7 +33,7 @@ def taken(problem: Problem, candidate: Candidate) -> list[tuple[Step, Fitted]]:
     steps = []
 
     def take(step: Step, times: int) -> Fitted:
-        steps.append((step, take_step(problem, step, ignore_event)))
+        steps.append((step, run_step(problem, step, ignore_event)))
         return steps[-1][1]
 
     list(evaluate(problem, candidate, trial=0, take=take))
@@ -46,25 +46,25 @@ def candidate(leaf_size: int) -> Candidate:
 
 def test_a_metric_is_learned_anew_from_more_rows_and_carried_where_rows_are_many(problem: Problem) -> None:
     steps = taken(problem, candidate(500))
-    assert [(step.fold, step.stage) for step, _ in steps] == [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [(step.fold, step.rung) for step, _ in steps] == [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)]
     (few, path), (more, longer), (all_rows, _), (other, others), (other_rows, _) = steps
     assert few.start is more.start is other.start is None
-    merits = [path_merit(problem, few, iterate).loss for iterate in path.path]
-    best = merits.index(min(merits))
+    validation_scores = [path_score(problem, few, iterate).loss for iterate in path.path]
+    best = validation_scores.index(min(validation_scores))
     assert more.iterations == min(6, best + MORE_UPDATES)
-    later = [path_merit(problem, more, iterate).loss for iterate in longer.path]
+    later = [path_score(problem, more, iterate).loss for iterate in longer.path]
     chosen = later.index(min(later))
     assert all_rows.iterations == 0
     assert all_rows.start is not None
-    assert torch.equal(all_rows.start, longer.path[chosen].metric)
+    assert torch.equal(all_rows.start, longer.path[chosen].feature_matrix)
     assert other.iterations == chosen
     assert other_rows.start is not None
-    assert torch.equal(other_rows.start, others.path[-1].metric)
+    assert torch.equal(other_rows.start, others.path[-1].feature_matrix)
 
 
 def test_a_tree_of_several_leaves_carries_its_metric(problem: Problem) -> None:
     steps = taken(problem, candidate(60))
-    assert [(step.fold, step.stage) for step, _ in steps] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert [(step.fold, step.rung) for step, _ in steps] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert [step.start is None for step, _ in steps] == [True, False, False, True, False, False]
 
 
@@ -72,5 +72,5 @@ def test_solves_to_expect_are_those_of_a_path(monkeypatch: pytest.MonkeyPatch) -
     whole, tree = candidate(5_000), candidate(400)
     assert starts_afresh(whole, 4_500)
     assert not starts_afresh(tree, 4_500)
-    assert not starts_afresh(candidate(50_000), evaluation.LATER_ROWS + 1)
+    assert not starts_afresh(candidate(50_000), evaluation.WARM_START_ROWS + 1)
     assert usual_solves(whole, 4_500) > usual_solves(tree, 4_500) > usual_solves(whole, 50_000) == 1

@@ -18,7 +18,7 @@ from xrfm_cli.errors import ModelFileError, XRFMError
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FittedModel, load_model, save_model
 from xrfm_cli.tuning.model.intervals import Intervals
-from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, Decision
+from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, DecisionThreshold
 
 PROBE = table_of(law(40, seed=8))
 Contents = tuple[dict[str, Any], dict[str, torch.Tensor]]
@@ -51,7 +51,7 @@ def test_a_model_comes_back_bit_for_bit(task: str, model: FittedModel, saved: di
             right.params,
             right.score,
         )
-        assert left.coding == right.coding
+        assert left.target_transform == right.target_transform
         assert left.calibrator == right.calibrator
         assert left.encoder.feature_names == right.encoder.feature_names
 
@@ -98,7 +98,7 @@ def test_every_kind_of_model_comes_back(pinned: dict[str, Any], task: str, tmp_p
 def test_logarithms_come_back(plain_logs: Path) -> None:
     model = fit(skewed(60), folds=2, pinned=LOGS)
     loaded = load_model(plain_logs)
-    assert loaded.members[0].coding == model.members[0].coding
+    assert loaded.members[0].target_transform == model.members[0].target_transform
     assert same_bits(answers(loaded, PROBE), answers(model, PROBE))
 
 
@@ -116,7 +116,7 @@ def test_equal_fits_are_equal_files(task: str, tmp_path: Path) -> None:
 
 
 def test_the_weights_of_several_classes_come_back(models: dict[str, FittedModel], tmp_path: Path) -> None:
-    model = replace(models["multiclass"], decision=Decision(class_weights=(1.0, 2.5, 0.25)))
+    model = replace(models["multiclass"], decision=DecisionThreshold(class_weights=(1.0, 2.5, 0.25)))
     save_model(model, tmp_path / "weighted.xrfm")
     loaded = load_model(tmp_path / "weighted.xrfm")
     p = answers(loaded, PROBE)

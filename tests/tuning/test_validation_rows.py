@@ -53,8 +53,8 @@ def test_a_walk_is_easy_between_its_steps_and_hard_beyond_them() -> None:
     beyond = fit(columns, SchemaOverrides(target="y", time="step"), metric="r2")
     assert between.report.score > 0.6
     assert beyond.report.score < between.report.score - 0.3
-    judged = np.array(beyond.report.oof["row"])
-    assert columns["step"][judged].min() == 120 - len(judged)  # the earliest rows never judge
+    validated = np.array(beyond.report.oof["row"])
+    assert columns["step"][validated].min() == 120 - len(validated)  # the earliest rows never judge
     assert beyond.report.rows == 120
 
 
@@ -75,10 +75,10 @@ def test_time_in_text_is_ordered_as_time(spelling: str) -> None:
     table = as_text(table_of(law(60) | {"when": written}))
     model = fit(table, SchemaOverrides(target="y", time="when"))
     assert read_time(table, model.schema) is not None
-    judged = np.array(model.report.oof["row"])
-    others = np.setdiff1d(np.arange(60), judged)
+    validated = np.array(model.report.oof["row"])
+    others = np.setdiff1d(np.arange(60), validated)
     assert len(others) > 0
-    assert max(when[k] for k in others) < min(when[k] for k in judged)
+    assert max(when[k] for k in others) < min(when[k] for k in validated)
 
 
 @pytest.mark.parametrize(("role", "cell"), [("group", None), ("time", None)])
@@ -213,8 +213,8 @@ def test_categories_of_many_levels_leak_nothing_into_classes(encoding: str) -> N
     columns = categories_of_noise(400, True)
     model = fit(columns, trials=3, pinned={"category_encoding": encoding})
     assert abs(model.report.score - 0.5) < 0.1
-    truth, p = np.array(model.report.oof["target"]), np.array(model.report.oof["prediction"])
-    assert abs(roc_auc_score(truth, p) - 0.5) < 0.1
+    y_true, p = np.array(model.report.oof["target"]), np.array(model.report.oof["prediction"])
+    assert abs(roc_auc_score(y_true, p) - 0.5) < 0.1
 
 
 def test_an_identifier_with_a_random_target_leaks_nothing() -> None:

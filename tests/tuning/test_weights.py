@@ -11,7 +11,7 @@ from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.errors import SchemaError, TargetError
 from xrfm_cli.tuning import FittedModel
-from xrfm_cli.tuning.problem.validation_plan import make_plan
+from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 
 WEIGHTED = SchemaOverrides(target="y", weight="w")
 STANDARD = {"numeric_transform": "standard"}  # normal scores are ranks, which count rows
@@ -137,7 +137,7 @@ def test_most_rows_may_weigh_nothing() -> None:
 
 def test_a_fold_that_weighs_nothing_stops_nothing() -> None:
     columns, w = columns_of("regression"), np.ones(60)
-    w[make_plan(60, seed=0, folds=3).folds[1].valid] = 0.0
+    w[make_validation_plan(60, seed=0, folds=3).folds[1].valid] = 0.0
     model = fit(columns | {"w": w}, WEIGHTED, trials=2)
     assert np.isfinite(model.report.score)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.scoring.calibration import Calibrator, outcomes
+from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.run_step import estimate_refit
 from xrfm_cli.tuning.search.space import Candidate
-from xrfm_cli.tuning.search.trial import Judgement
+from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
@@ -28,13 +28,13 @@ class Entry:
     """A finished trial that may become a member."""
 
     number: int  # of the trial
-    judgement: Judgement
-    calibrator: Calibrator | None  # of its scores, where they become probabilities
+    validation_result: ValidationResult
+    calibrator: MemberCalibrator | None  # of its scores, where they become probabilities
     output: Array  # out-of-fold values ``(n,)`` or probabilities ``(n, classes)`` of all judged rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pool:
+class CandidatePool:
     """Finished trials of a search, best first."""
 
     problem: Problem
@@ -49,10 +49,10 @@ class Pool:
         others it changes no order: it would take weight for nothing, and their probabilities lose what they
         say.
         """
-        ranked = sorted(result.judgements, key=lambda item: (item[1].loss, item[0]))
+        ranked = sorted(result.validation_results, key=lambda item: (item[1].loss, item[0]))
         if problem.metric.is_ranking:
             ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
-        kinds = [_kind(judgement.candidate) for _, judgement in ranked]
+        kinds = [_kind(validation_result.candidate) for _, validation_result in ranked]
         places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
         entries = tuple(_entry(problem, *ranked[place]) for place in places)
         return cls(problem=problem, costs=result.costs, entries=entries)
@@ -81,9 +81,11 @@ class Pool:
 
     def entry_seconds(self, entry: Entry, candidate: Candidate | None = None) -> float:
         """Expected seconds of an entry's final fit, or of that of a ``candidate`` in its place."""
-        judgement = entry.judgement
-        candidate = candidate or judgement.candidate
-        return estimate_refit(self.problem, self.costs, candidate, last_iterations=judgement.last_iterations)
+        validation_result = entry.validation_result
+        candidate = candidate or validation_result.candidate
+        return estimate_refit(
+            self.problem, self.costs, candidate, last_iterations=validation_result.last_iterations
+        )
 
     def combined(self, shares: Mapping[int, float]) -> Array:
         """The average of some entries' predictions, by the shares of their places, added in that order."""
@@ -93,10 +95,17 @@ class Pool:
 
 def _kind(candidate: Candidate) -> tuple[str, ...]:
     """What members that err differently differ in."""
-    return candidate.family, candidate.tree.leaf.metric_shape, candidate.encoding.numeric, candidate.coding
+    return (
+        candidate.family,
+        candidate.tree.leaf.metric_shape,
+        candidate.encoding.numeric,
+        candidate.transform,
+    )
 
 
-def _entry(problem: Problem, number: int, judgement: Judgement) -> Entry:
-    calibrator = problem.calibrator(judgement.scores, problem.plan.judged_rows, judgement.candidate.coding)
-    output = outcomes(judgement.scores, calibrator)
-    return Entry(number=number, judgement=judgement, calibrator=calibrator, output=output)
+def _entry(problem: Problem, number: int, validation_result: ValidationResult) -> Entry:
+    calibrator = problem.calibrator(
+        validation_result.scores, problem.plan.validation_rows, validation_result.candidate.transform
+    )
+    output = outcomes(validation_result.scores, calibrator)
+    return Entry(number=number, validation_result=validation_result, calibrator=calibrator, output=output)

@@ -20,17 +20,17 @@ from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.tuning.model.fitted_model import Member
-from xrfm_cli.tuning.model.intervals import Intervals, Spread, weighted_order
+from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals, weighted_order
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
-from xrfm_cli.tuning.search.run_step import mean_metric, trial_generator
+from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
 
 Array = NDArray[np.float64]
 MAX_SCORES = 5_000  # that the model keeps
 MAX_ROWS = 2_000  # judged rows that the spread is fitted on
 MIN_ROWS = 50  # fewer tell nothing about who errs more
 FOLDS = 5
-SPREAD_FOLD = 2_000_000  # the first "fold" of the generators that these fits draw from
+ERROR_SCALE_FOLD = 2_000_000  # the first "fold" of the generators that these fits draw from
 EXPONENTS = tuple(np.arange(0.5, 4.01, 0.5).tolist())
 BOUNDS = (0.01, 0.99)  # quantiles of the judged rows' predictions within which all others are kept
 GAIN_ERRORS = 2.0  # standard errors that a gain must have to be more than chance
@@ -62,7 +62,7 @@ def fit_intervals(
         x: the judged rows ``(n, d)`` in that encoder's columns.
         on_event: hears whether the intervals adapt, and of a failure, which leaves them of one width.
     """
-    errors, weights = np.abs(problem.judged_truth - predictions), problem.judged_weights
+    errors, weights = np.abs(problem.y_valid - predictions), problem.valid_weights
     spread, sizes = None, np.ones(len(errors))
     try:
         found = fit_spread(problem, errors, members, x, on_event)
@@ -77,9 +77,9 @@ def fit_intervals(
 
 def fit_spread(
     problem: Problem, errors: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
-) -> tuple[Spread, Array] | None:
+) -> tuple[ErrorScale, Array] | None:
     """The spread and the judged rows' out-of-fold sizes ``(n,)``; None if a constant is as good."""
-    n, weights = len(errors), problem.judged_weights
+    n, weights = len(errors), problem.valid_weights
     if n < MIN_ROWS or errors.max() == 0:
         return None
     drawn = np.zeros(n, dtype=bool)
@@ -87,14 +87,14 @@ def fit_spread(
     roots = np.sqrt(errors / np.average(errors, weights=weights))
     data = Roots(x=x, roots=roots, weights=weights, drawn=drawn)
     heaviest = members[0]
-    config, metric = spread_config(members), mean_metric(heaviest.tree)
+    config, metric = error_scale_config(members), mean_feature_matrix(heaviest.tree)
 
     def fit(rows: NDArray[np.bool_], fold: int) -> tuple[LeafModel, float]:
-        generator = trial_generator(problem.seed, heaviest.trial, SPREAD_FOLD + fold, 0)
+        generator = trial_generator(problem.seed, heaviest.trial, ERROR_SCALE_FOLD + fold, 0)
         return _fit(data, rows, config, metric, generator, problem.memory_bytes, on_event)
 
     predicted = np.empty(n)
-    for fold, held_out in enumerate(judged_folds(problem)):
+    for fold, held_out in enumerate(validation_folds(problem)):
         kept = drawn.copy()
         kept[held_out] = False
         leaf, centre = fit(kept, fold)
@@ -107,7 +107,7 @@ def fit_spread(
     leaf, centre = fit(drawn, FOLDS)
     sizes = bounded**exponent
     scale = float(np.average(sizes, weights=weights))
-    spread = Spread(
+    spread = ErrorScale(
         encoder=heaviest.encoder,
         leaf=leaf,
         centre=centre,
@@ -138,14 +138,14 @@ def _fit(
         config,
         generator=generator,
         weights=None if weights is None else torch.from_numpy(weights).float().to(device),
-        initial_metric=metric,
+        initial_feature_matrix=metric,
         memory_bytes=memory_bytes,
         on_event=on_event,
     )
     return leaf, centre
 
 
-def spread_config(members: Sequence[Member]) -> LeafConfig:
+def error_scale_config(members: Sequence[Member]) -> LeafConfig:
     """A smooth machine under the heaviest member's metric; linear where no member keeps training rows.
 
     One error says little about its size, so the ridge is large. Measured on ten tables, ridges from 0.3 to
@@ -164,14 +164,14 @@ def spread_config(members: Sequence[Member]) -> LeafConfig:
     )
 
 
-def judged_folds(problem: Problem) -> list[Rows]:
+def validation_folds(problem: Problem) -> list[Rows]:
     """Places among the judged rows, in a few parts that share no group: the plan's folds if it has some."""
     plan = problem.plan
     if len(plan.folds) > 1:
         ends = np.cumsum([len(fold.valid) for fold in plan.folds])
         folds = np.split(np.arange(ends[-1]), ends[:-1])
         return [np.concatenate(folds[k::FOLDS]) for k in range(min(FOLDS, len(folds)))]
-    rows, n = plan.judged_rows, len(plan.judged_rows)
+    rows, n = plan.validation_rows, len(plan.validation_rows)
     given = plan.scheme == "given rows"  # which come without a group or a time
     groups = None if given else read_groups(problem.table, problem.schema)
     time = None if given else read_time(problem.table, problem.schema)

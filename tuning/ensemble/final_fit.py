@@ -13,47 +13,52 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Repair
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.tuning.ensemble.candidates import Entry, Pool
+from xrfm_cli.tuning.ensemble.candidates import CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
-from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_metric, average_metrics, refit_tree
+from xrfm_cli.tuning.ensemble.final_tree import (
+    REFIT_FOLD,
+    align_feature_matrix,
+    average_feature_matrices,
+    refit_tree,
+)
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.problem.learning_problem import EncodedRows, Problem, find_encoded
-from xrfm_cli.tuning.scoring.calibration import Calibrator, fit_temperature
-from xrfm_cli.tuning.scoring.target_transforms import CodingName
-from xrfm_cli.tuning.scoring.thresholds import Decision
+from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
+from xrfm_cli.tuning.scoring.target_transforms import TransformName
+from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.cost import shrink_leaves
 from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
 LATE_S = 3.0  # after the time limit that a final fit may be expected to end: estimates err
-EncodedCache = dict[tuple[EncodingConfig, CodingName], EncodedRows]
+EncodedCache = dict[tuple[EncodingConfig, TransformName], EncodedRows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Finished:
+class FinalEnsemble:
     """What the search came to."""
 
     members: tuple[Member, ...]
     predictions: Array  # out-of-fold predictions of the ensemble: values or calibrated probabilities
-    calibration: Calibrator | None
-    decision: Decision
+    calibration: MemberCalibrator | None
+    decision: DecisionThreshold
     intervals: Intervals | None
     repairs: tuple[Repair, ...]  # values mended in the training rows
     interrupted: bool
 
 
-def finish_ensemble(
+def fit_final_ensemble(
     problem: Problem,
     result: SearchResult,
     *,
     max_members: int,
     seconds_left: Callable[[], float],
     on_event: OnEvent,
-) -> Finished:
+) -> FinalEnsemble:
     """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
-    pool = Pool.of(problem, result)
+    pool = CandidatePool.of(problem, result)
     left = seconds_left()
     weights = _affordable_weights(pool, max_members, left, on_event)
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
@@ -82,9 +87,9 @@ def finish_ensemble(
     members = [replace(member, weight=shares[k]) for k, member in fitted.items()]
     calibration, predictions = None, pool.combined(shares)
     if problem.n_classes:
-        calibration = fit_temperature(predictions, problem.judged_truth, problem.judged_weights)
+        calibration = fit_temperature(predictions, problem.y_valid, problem.valid_weights)
         predictions = calibration.probabilities(predictions)
-    return Finished(
+    return FinalEnsemble(
         members=tuple(members),
         predictions=predictions,
         calibration=calibration,
@@ -95,13 +100,15 @@ def finish_ensemble(
     )
 
 
-def estimate_finish(problem: Problem, result: SearchResult, *, max_members: int) -> float:
+def estimate_final_fits(problem: Problem, result: SearchResult, *, max_members: int) -> float:
     """Expected seconds of the final fits of the ensemble that would be chosen now."""
-    pool = Pool.of(problem, result)
+    pool = CandidatePool.of(problem, result)
     return pool.refit_seconds(pool.weights(max_members))
 
 
-def _affordable_weights(pool: Pool, max_members: int, seconds: float, on_event: OnEvent) -> list[float]:
+def _affordable_weights(
+    pool: CandidatePool, max_members: int, seconds: float, on_event: OnEvent
+) -> list[float]:
     """Greedy weights of the largest ensemble whose final fits end in time; a smaller one is told of."""
     weights, members = pool.affordable_weights(max_members, seconds)
     if members < min(max_members, len(pool.entries)):
@@ -110,48 +117,48 @@ def _affordable_weights(pool: Pool, max_members: int, seconds: float, on_event: 
     return weights
 
 
-def _with_affordable_leaves(pool: Pool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:
+def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:
     """The one model that there will be at least, with smaller leaves where it could not end in time."""
-    judgement = entry.judgement
-    candidate = judgement.candidate
+    validation_result = entry.validation_result
+    candidate = validation_result.candidate
     if "leaf_size" not in pool.problem.pinned:
         candidate = shrink_leaves(candidate, partial(pool.entry_seconds, entry), seconds)
-    if candidate is judgement.candidate:
+    if candidate is validation_result.candidate:
         return entry
     size = candidate.tree.leaf_size
     message = f"the time limit left room for leaves of at most {size:,} rows in the final fit"
     on_event(Event(kind="fallback", message=message, count=1))
-    return replace(entry, judgement=replace(judgement, candidate=candidate))
+    return replace(entry, validation_result=replace(validation_result, candidate=candidate))
 
 
 def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache, on_event: OnEvent) -> Member:
-    judgement, rows = entry.judgement, problem.plan.refit_rows
-    candidate = judgement.candidate
-    encoding, transform = candidate.encoding, candidate.coding
-    coding = problem.coding_of(rows, transform, judgement.factor)
-    found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, coding)
+    validation_result, rows = entry.validation_result, problem.plan.refit_rows
+    candidate = validation_result.candidate
+    encoding, transform = candidate.encoding, candidate.transform
+    target_transform = problem.target_transform_of(rows, transform, validation_result.factor)
+    found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, target_transform)
     encoded[encoding, transform], encoder = found, found.encoder
     fresh = "iterations" in problem.pinned  # so many updates from the start, as the user asked
     learned = [
-        align_metric(
+        align_feature_matrix(
             metric, problem.fold(fold, encoding, transform).encoder.feature_names, encoder.feature_names
         )
-        for fold, metric in enumerate(judgement.metrics)
+        for fold, metric in enumerate(validation_result.feature_matrices)
     ]
     tree = refit_tree(
         found,
-        problem.coded(rows, coding),
+        problem.coded(rows, target_transform),
         problem.weight_tensor(rows),
         candidate,
-        None if fresh else average_metrics(learned),
-        iterations=judgement.last_iterations,
+        None if fresh else average_feature_matrices(learned),
+        iterations=validation_result.last_iterations,
         generator=trial_generator(problem.seed, entry.number, REFIT_FOLD, 0),
         memory_bytes=problem.memory_bytes,
         on_event=on_event,
     )
-    temperature = judgement.temperature if tree.splits else 0.0
+    temperature = validation_result.temperature if tree.splits else 0.0
     params: dict[str, Any] = candidate.to_dict() | {
-        "iterations": judgement.iterations,
+        "iterations": validation_result.iterations,
         "temperature": temperature,
     }
     return Member(
@@ -159,10 +166,10 @@ def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache,
         weight=weight,
         encoder=encoder,
         tree=tree.with_temperature(temperature),
-        coding=coding,
+        target_transform=target_transform,
         calibrator=entry.calibrator,
         params=params,
-        score=judgement.score,
+        score=validation_result.score,
     )
 
 
@@ -177,9 +184,9 @@ def _fit_intervals(
         return None
     plan, encoder = problem.plan, members[0].encoder
     if plan.scheme == "given rows":
-        matrix, _ = encoder.encode(problem.table.take(plan.judged_rows))
+        matrix, _ = encoder.encode(problem.table.take(plan.validation_rows))
         x = torch.from_numpy(matrix).to(problem.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
         x = next(rows.x for rows in encoded.values() if rows.encoder is encoder)
-        x = x[torch.from_numpy(plan.judged_rows).to(problem.device)]
+        x = x[torch.from_numpy(plan.validation_rows).to(problem.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

@@ -15,13 +15,13 @@ from xrfm_cli.tuning.search.space import Candidate
 REFIT_FOLD = 1_000_000  # the "fold" of the generators that the final fits draw from
 
 
-def align_metric(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
+def align_feature_matrix(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
     """A metric in the columns of another encoder of the same table.
 
     Encoders fitted on other rows may know other rare levels or missing indicators: columns are matched by
     name, and one that the metric has never seen starts at the mean of its diagonal.
 
-    >>> align_metric(torch.tensor([1.0, 0.5]), ["a", "b"], ["b", "c"])
+    >>> align_feature_matrix(torch.tensor([1.0, 0.5]), ["a", "b"], ["b", "c"])
     tensor([0.5000, 0.7500])
     """
     place = {name: k for k, name in enumerate(names)}
@@ -40,7 +40,7 @@ def align_metric(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) ->
     return out
 
 
-def average_metrics(metrics: Sequence[Tensor]) -> Tensor:
+def average_feature_matrices(metrics: Sequence[Tensor]) -> Tensor:
     """The mean of metrics in the same columns, each normalised to a largest entry of one."""
     return torch.stack([metric / metric.abs().max().clamp(min=1e-30) for metric in metrics]).mean(0)
 
@@ -70,7 +70,7 @@ def refit_tree(
         generator=generator,
         weights=weights,
         routed=rows.routed,
-        initial_metric=metric,
+        initial_feature_matrix=metric,
         memory_bytes=memory_bytes,
         on_event=on_event,
     )

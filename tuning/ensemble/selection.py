@@ -21,9 +21,9 @@ def greedy_weights(
     Starting from the best single prediction, each round adds (again) the one that lowers the loss of the
     average most; the best average of all rounds wins, the smallest of equals.
 
-    >>> truth = np.array([0.0, 1.0])
+    >>> y_true = np.array([0.0, 1.0])
     >>> close, far = np.array([0.5, 1.0]), np.array([-0.5, 1.0])
-    >>> greedy_weights([close, far], lambda p: float(((p - truth) ** 2).mean()))
+    >>> greedy_weights([close, far], lambda p: float(((p - y_true) ** 2).mean()))
     [0.5, 0.5]
 
     Caruana et al., Ensemble selection from libraries of models, ICML 2004.

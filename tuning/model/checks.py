@@ -41,7 +41,7 @@ def check_model(model: FittedModel) -> None:
     _check_calibrators(model)
     model.decision.check(classes)
     for number, member in enumerate(model.members):
-        decoded, coded = member.coding.sizes
+        decoded, coded = member.target_transform.sizes
         shape = (member.encoder.n_features, coded, decoded)
         if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
             raise ValueError(f"members[{number}]: encoder, tree and target have other sizes")
@@ -128,14 +128,14 @@ def _check_report(report: FitReport, target: TargetSchema, members: int) -> None
 
 
 def _check_oof(report: FitReport, target: TargetSchema) -> None:
-    rows, truth, predictions = (report.oof[name] for name in ("row", "target", "prediction"))
-    if not len(rows) == len(truth) == len(predictions):
+    rows, y_true, predictions = (report.oof[name] for name in ("row", "target", "prediction"))
+    if not len(rows) == len(y_true) == len(predictions):
         raise ValueError("report.oof: columns of different lengths")
     classes = len(target.classes)
     width = classes if classes > 2 else None  # one number a row but for several classes
     if any((len(row) if isinstance(row, list) else None) != width for row in predictions):
         raise ValueError("report.oof.prediction: not one number a row, or not one a class")
-    if classes and not set(truth) <= set(range(classes)):
+    if classes and not set(y_true) <= set(range(classes)):
         raise ValueError("report.oof.target: no class code")
     if classes == 2 and not _are_shares(predictions):
         raise ValueError("report.oof.prediction: no probability")

@@ -17,9 +17,9 @@ from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.scoring.calibration import Calibrator, outcomes
-from xrfm_cli.tuning.scoring.target_transforms import TargetCoding
-from xrfm_cli.tuning.scoring.thresholds import Decision
+from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
+from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
+from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 Array = NDArray[np.float64]
 BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
@@ -33,8 +33,8 @@ class Member:
     weight: float
     encoder: Encoder
     tree: TreeModel
-    coding: TargetCoding
-    calibrator: Calibrator | None  # of its scores, for classes
+    target_transform: TargetTransform
+    calibrator: MemberCalibrator | None  # of its scores, for classes
     params: dict[str, Any]
     score: float  # its own out-of-fold score
     source: str = "the model"  # the file that it was read from, for messages
@@ -43,7 +43,7 @@ class Member:
         """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
             codes = self.tree.predict(x).cpu().double().numpy()
-            scores = self.coding.decode(codes)
+            scores = self.target_transform.decode(codes)
         self.require_finite(codes, scores)
         return scores
 
@@ -78,8 +78,8 @@ class FittedModel:
     schema: TableSchema
     target: TargetSchema
     members: tuple[Member, ...]
-    calibration: Calibrator | None  # of the ensemble's probabilities
-    decision: Decision  # which class is predicted
+    calibration: MemberCalibrator | None  # of the ensemble's probabilities
+    decision: DecisionThreshold  # which class is predicted
     intervals: Intervals | None
     report: FitReport
     versions: dict[str, str]

@@ -21,7 +21,7 @@ ROUNDING = 1e-9  # of a level that asks for a whole number of rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Spread:
+class ErrorScale:
     """The size of a row's error, as a multiple of the mean size.
 
     ``(clip(leaf(x) + centre, low, high) ** exponent) / scale``: the leaf predicts the square root of the
@@ -64,13 +64,15 @@ class Spread:
         return {"leaf": facts, **self._facts()}, tensors
 
     @classmethod
-    def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], encoder: Encoder) -> Spread:
+    def from_state(
+        cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], encoder: Encoder
+    ) -> ErrorScale:
         """Build again what :meth:`state` described."""
         names = ("centre", "low", "high", "exponent", "scale")
         numbers = {name: float(facts[name]) for name in names}
         return cls(encoder=encoder, leaf=leaf_from_state(facts["leaf"], tensors), **numbers)
 
-    def to(self, device: str) -> Spread:
+    def to(self, device: str) -> ErrorScale:
         """The same on another device."""
         return replace(self, leaf=self.leaf.to(device))
 
@@ -93,7 +95,7 @@ class Intervals:
     """
 
     scores: tuple[float, ...]
-    spread: Spread | None = None
+    spread: ErrorScale | None = None
 
     def allows(self, level: float) -> bool:
         """Whether a finite interval holds the share ``level`` of rows like the judged ones.

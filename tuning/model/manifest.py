@@ -221,7 +221,7 @@ class MemberFacts(Document):
     score: float
 
 
-class SpreadFacts(Document):
+class ErrorScaleFacts(Document):
     """The size of a row's error."""
 
     leaf: Leaf
@@ -237,7 +237,7 @@ class Adapting(Document):
     """Intervals that adapt to the row."""
 
     scores: list[NotNegative]
-    spread: SpreadFacts
+    spread: ErrorScaleFacts
 
 
 class Profile(Document):

@@ -38,14 +38,14 @@ _LEAF_OPTIONS = get_type_hints(LeafConfig)
 _TREE_OPTIONS = _LEAF_OPTIONS | {
     name: kind for name, kind in get_type_hints(TreeConfig).items() if name != "leaf"
 }
-_CODING_OPTIONS = {
+_TRANSFORM_OPTIONS = {
     "numeric_transform": Literal["standard", "quantile", "piecewise"],
     "category_encoding": Literal["one_hot", "target"],
     "target_transform": Literal["none", "log"],
 }
 LeafOptions: Any = _options("LeafOptions", known=_LEAF_OPTIONS, needed=("kernel",))
 TreeOptions: Any = _options("TreeOptions", known=_TREE_OPTIONS, needed=("kernel",))
-Params: Any = _options("Params", known=_TREE_OPTIONS | _CODING_OPTIONS, needed=("kernel", "kernel_p"))
+Params: Any = _options("Params", known=_TREE_OPTIONS | _TRANSFORM_OPTIONS, needed=("kernel", "kernel_p"))
 
 
 class Validation(Document):

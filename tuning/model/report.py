@@ -16,7 +16,7 @@ from xrfm_cli.tuning.scoring.metrics import compute_metric, evaluate_metrics
 if TYPE_CHECKING:  # a report is read without what made it
     from xrfm_cli.tuning.problem.baselines import Baseline
     from xrfm_cli.tuning.problem.learning_problem import Problem
-    from xrfm_cli.tuning.scoring.thresholds import Decision
+    from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 MAX_PLOTTED_ROWS = 2_000
 MOST_EXPONENT = 50  # of two, for predictions that are kept to ten decimals
@@ -71,7 +71,7 @@ class FitReport:
 
 def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
     """A sample of targets and out-of-fold predictions, drawn once and in the order of the rows."""
-    rows = problem.plan.judged_rows
+    rows = problem.plan.validation_rows
     chosen = np.sort(np.random.default_rng([problem.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
     predicted = predictions[chosen]
     if problem.n_classes == 2:
@@ -80,35 +80,35 @@ def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str,
     scale = 0 if 0 <= exponent <= MOST_EXPONENT else exponent  # ten digits of others
     return {
         "row": rows[chosen].tolist(),
-        "target": problem.truth[rows[chosen]].tolist(),
+        "target": problem.y_true[rows[chosen]].tolist(),
         "prediction": np.ldexp(np.round(np.ldexp(predicted, -scale), 10), scale).tolist(),
     }
 
 
 def score_spread(
-    problem: Problem, predictions: NDArray[np.float64], decision: Decision
+    problem: Problem, predictions: NDArray[np.float64], decision: DecisionThreshold
 ) -> tuple[float, float]:
     """The least and the largest score over the folds; over quarters of the rows if there is one fold."""
     scores = [
         compute_metric(problem.metric, *_of_part(problem, predictions, part), decision)
-        for part in _judged_parts(problem)
+        for part in _validated_parts(problem)
     ]
     return float(np.min(scores)), float(np.max(scores))
 
 
 def metrics_by_fold(
-    problem: Problem, predictions: NDArray[np.float64], decision: Decision
+    problem: Problem, predictions: NDArray[np.float64], decision: DecisionThreshold
 ) -> dict[str, list[float]]:
     """Every metric over the same parts as :func:`score_spread`, where it is defined."""
     out: dict[str, list[float]] = {}
-    for part in _judged_parts(problem):
+    for part in _validated_parts(problem):
         of_part = _of_part(problem, predictions, part)
         for name, value in evaluate_metrics(problem.target, *of_part, decision).items():
             out.setdefault(name, []).append(value)
     return out
 
 
-def _judged_parts(problem: Problem) -> list[NDArray[np.int64]]:
+def _validated_parts(problem: Problem) -> list[NDArray[np.int64]]:
     """Places among the judged rows of each fold, or of quarters of them if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
@@ -123,8 +123,8 @@ def _of_part(
     problem: Problem, predictions: NDArray[np.float64], part: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
     """Targets, predictions and weights of some judged rows."""
-    weights = problem.judged_weights
-    return problem.judged_truth[part], predictions[part], None if weights is None else weights[part]
+    weights = problem.valid_weights
+    return problem.y_valid[part], predictions[part], None if weights is None else weights[part]
 
 
 def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:

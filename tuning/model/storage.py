@@ -18,13 +18,13 @@ from xrfm_cli.printable import printable
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.model.checks import check_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
-from xrfm_cli.tuning.model.intervals import Intervals, Spread
+from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
 from xrfm_cli.tuning.model.manifest import check_manifest
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.scoring.calibration import Calibrator
-from xrfm_cli.tuning.scoring.target_transforms import coding_from_json
-from xrfm_cli.tuning.scoring.thresholds import Decision
+from xrfm_cli.tuning.scoring.calibration import MemberCalibrator
+from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
+from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 STORED = "the stored model"  # in messages about bytes that are no file
 LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: a file may be dated later, but no calendar is
@@ -58,7 +58,7 @@ def save_model(model: FittedModel, path: Path) -> None:
                 "weight": member.weight,
                 "encoder": numbers[id(member.encoder)],
                 "tree": facts,
-                "coding": member.coding.to_json(),
+                "coding": member.target_transform.to_json(),
                 "calibrator": None if member.calibrator is None else member.calibrator.to_json(),
                 "params": member.params,
                 "score": member.score,
@@ -167,8 +167,10 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
             weight=float(facts["weight"]),
             encoder=encoders[_place(facts["encoder"], len(encoders))],
             tree=TreeModel.from_state(facts["tree"], own),
-            coding=coding_from_json(facts["coding"]),
-            calibrator=None if facts["calibrator"] is None else Calibrator.from_json(facts["calibrator"]),
+            target_transform=target_transform_from_json(facts["coding"]),
+            calibrator=None
+            if facts["calibrator"] is None
+            else MemberCalibrator.from_json(facts["calibrator"]),
             params=dict(facts["params"]),
             score=float(facts["score"]),
             source=source,
@@ -180,7 +182,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
         schema=schema,
         target=TargetSchema.from_json(manifest["target"]),
         members=members,
-        calibration=None if calibration is None else Calibrator.from_json(calibration),
+        calibration=None if calibration is None else MemberCalibrator.from_json(calibration),
         decision=_decision_from_json(manifest),
         intervals=_intervals_from_json(manifest["intervals"], encoders, parts.get("spread", {})),
         report=FitReport.from_json(manifest["report"]),
@@ -190,10 +192,10 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
     )
 
 
-def _decision_from_json(manifest: Mapping[str, Any]) -> Decision:
+def _decision_from_json(manifest: Mapping[str, Any]) -> DecisionThreshold:
     """How classes are chosen; files from before several classes were weighted have none of these weights."""
     threshold, weights = manifest["threshold"], manifest.get("class_weights", [])
-    return Decision(
+    return DecisionThreshold(
         threshold=None if threshold is None else float(threshold),
         class_weights=tuple(float(weight) for weight in weights),
     )
@@ -214,7 +216,7 @@ def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str,
     if not adapts:
         return Intervals(scores=tuple(float(score) for score in facts))
     encoder = encoders[_place(facts["spread"]["encoder"], len(encoders))]
-    spread = Spread.from_state(facts["spread"], tensors, encoder)
+    spread = ErrorScale.from_state(facts["spread"], tensors, encoder)
     return Intervals(scores=tuple(float(score) for score in facts["scores"]), spread=spread)
 
 

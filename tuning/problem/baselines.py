@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeCV
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.scoring.target_transforms import fit_coding
+from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 
 Array = NDArray[np.float64]
 RIDGES = tuple(10.0**k for k in range(-3, 5))
@@ -49,19 +49,21 @@ def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tupl
         told = "linear in the encoded columns, strength by generalised cross-validation"
         named.append(("ridge", ridge, told))
     return tuple(
-        Baseline(name=name, score=problem.merit(np.concatenate(scores)).score, description=text)
+        Baseline(name=name, score=problem.validation_score(np.concatenate(scores)).score, description=text)
         for name, scores, text in named
     )
 
 
 def _constant(problem: Problem, fold: int) -> Array:
     """The mean of a fold's training rows; for classes one for all, as several would rank the folds."""
-    coding = problem.coding(fold)
+    target_transform = problem.target_transform(fold)
     if problem.n_classes:
         rows = problem.plan.refit_rows
         weights = None if problem.weights is None else problem.weights[rows]
-        coding = fit_coding(problem.truth[rows], problem.n_classes, weights)
-    return coding.decode(np.zeros((len(problem.plan.folds[fold].valid), max(problem.n_classes - 1, 1))))
+        target_transform = fit_target_transform(problem.y_true[rows], problem.n_classes, weights)
+    return target_transform.decode(
+        np.zeros((len(problem.plan.folds[fold].valid), max(problem.n_classes - 1, 1)))
+    )
 
 
 def _ridge_seconds(problem: Problem) -> float:
@@ -74,10 +76,10 @@ def _ridge_seconds(problem: Problem) -> float:
 
 
 def _ridge(problem: Problem, fold: int) -> Array:
-    matrices, coding = problem.fold(fold, RIDGE_ENCODING), problem.coding(fold)
+    matrices, target_transform = problem.fold(fold, RIDGE_ENCODING), problem.target_transform(fold)
     if len(matrices.x_train) < FEWEST_ROWS:
         outputs = np.zeros((len(matrices.x_valid), matrices.y_train.shape[1]))
-        return coding.decode(outputs)
+        return target_transform.decode(outputs)
     model = RidgeCV(alphas=RIDGES)
     weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
     model.fit(
@@ -86,4 +88,4 @@ def _ridge(problem: Problem, fold: int) -> Array:
         sample_weight=weights,
     )
     predicted = model.predict(matrices.x_valid.cpu().double().numpy())
-    return coding.decode(predicted.reshape(len(predicted), -1))
+    return target_transform.decode(predicted.reshape(len(predicted), -1))

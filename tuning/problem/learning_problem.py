@@ -22,13 +22,18 @@ from xrfm_cli.datasets import (
     fit_encoder,
 )
 from xrfm_cli.errors import SchemaError
-from xrfm_cli.tuning.problem.validation_plan import Plan, Rows
-from xrfm_cli.tuning.scoring.calibration import Calibrator, fit_calibrator, outcomes
+from xrfm_cli.tuning.problem.validation_plan import Rows, ValidationPlan
+from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_calibrator, outcomes
 from xrfm_cli.tuning.scoring.log_target import mean_factor
 from xrfm_cli.tuning.scoring.metrics import METRICS, Metric, compute_metric, decide_by
 from xrfm_cli.tuning.scoring.rounding import rounded
-from xrfm_cli.tuning.scoring.target_transforms import CodingName, LogCoding, TargetCoding, fit_coding
-from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, Decision
+from xrfm_cli.tuning.scoring.target_transforms import (
+    LogTransform,
+    TargetTransform,
+    TransformName,
+    fit_target_transform,
+)
+from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, DecisionThreshold
 
 Array = NDArray[np.float64]
 
@@ -41,13 +46,13 @@ class Encoded(Protocol):
         """What encoded them."""
 
 
-class Merit(NamedTuple):
+class ValidationScore(NamedTuple):
     """What predictions are worth for the rows that judge them."""
 
     loss: float  # by which trials, kernels and ensembles are compared
     score: float  # the metric's own value
 
-    def rounded(self) -> Merit:
+    def rounded(self) -> ValidationScore:
         """The same, its loss to the digits in which it may decide."""
         return self._replace(loss=rounded(self.loss))
 
@@ -57,7 +62,7 @@ Found = TypeVar("Found", bound=Encoded)
 
 
 def find_encoded(
-    cache: Mapping[tuple[Key, CodingName], Found], key: Key, transform: CodingName
+    cache: Mapping[tuple[Key, TransformName], Found], key: Key, transform: TransformName
 ) -> Found | None:
     """Rows encoded before: with other transforms of the target too, where the encoder does not read it."""
     for (known, other), found in cache.items():
@@ -113,16 +118,18 @@ class Problem:
     typed: TypedRows  # the same rows, their text parsed once: they are encoded many times
     schema: TableSchema
     target: TargetSchema
-    truth: NDArray[Any]  # (n,) float64 values or int64 class codes
+    y_true: NDArray[Any]  # (n,) float64 values or int64 class codes
     weights: Array | None
     metric: Metric
-    plan: Plan
+    plan: ValidationPlan
     seed: int
     device: str
     memory_bytes: int
     pinned: Mapping[str, Any]
-    _matrices: dict[tuple[tuple[int, EncodingConfig], CodingName], FoldMatrices] = field(default_factory=dict)
-    _codings: dict[tuple[int, CodingName], TargetCoding] = field(default_factory=dict)
+    _matrices: dict[tuple[tuple[int, EncodingConfig], TransformName], FoldMatrices] = field(
+        default_factory=dict
+    )
+    _target_transforms: dict[tuple[int, TransformName], TargetTransform] = field(default_factory=dict)
 
     @property
     def compared_by(self) -> str:
@@ -136,31 +143,35 @@ class Problem:
         return len(self.target.classes)
 
     @property
-    def judged_truth(self) -> NDArray[Any]:
+    def y_valid(self) -> NDArray[Any]:
         """Targets of the judged rows, in the order of the plan."""
-        return self.truth[self.plan.judged_rows]
+        return self.y_true[self.plan.validation_rows]
 
     @property
-    def judged_weights(self) -> Array | None:
+    def valid_weights(self) -> Array | None:
         """Weights of the judged rows."""
-        return None if self.weights is None else self.weights[self.plan.judged_rows]
+        return None if self.weights is None else self.weights[self.plan.validation_rows]
 
-    def coding(self, fold: int, transform: CodingName = "none") -> TargetCoding:
+    def target_transform(self, fold: int, transform: TransformName = "none") -> TargetTransform:
         """How targets are coded on a fold's training rows."""
         key = (fold, transform)
-        if key not in self._codings:
-            self._codings[key] = self.coding_of(self.plan.folds[fold].train, transform)
-        return self._codings[key]
+        if key not in self._target_transforms:
+            self._target_transforms[key] = self.target_transform_of(self.plan.folds[fold].train, transform)
+        return self._target_transforms[key]
 
-    def coding_of(self, rows: Rows, transform: CodingName, factor: float = 1.0) -> TargetCoding:
+    def target_transform_of(
+        self, rows: Rows, transform: TransformName, factor: float = 1.0
+    ) -> TargetTransform:
         """How targets are coded on some training rows."""
-        return fit_coding(self.truth[rows], self.n_classes, self._weights_of(rows), transform, factor)
+        return fit_target_transform(
+            self.y_true[rows], self.n_classes, self._weights_of(rows), transform, factor
+        )
 
-    def fold(self, fold: int, encoding: EncodingConfig, transform: CodingName = "none") -> FoldMatrices:
+    def fold(self, fold: int, encoding: EncodingConfig, transform: TransformName = "none") -> FoldMatrices:
         """The encoded matrices of a fold; the encoder has seen its training rows alone."""
         cache, key = self._matrices, (fold, encoding)
         if (key, transform) not in cache:
-            y_train = self.coded(self.plan.folds[fold].train, self.coding(fold, transform))
+            y_train = self.coded(self.plan.folds[fold].train, self.target_transform(fold, transform))
             shared = find_encoded(cache, key, transform)
             if shared is None:
                 shared = self._encode_fold(fold, encoding, transform, y_train)
@@ -168,14 +179,18 @@ class Problem:
         return cache[key, transform]
 
     def _encode_fold(
-        self, fold: int, encoding: EncodingConfig, transform: CodingName, y_train: Tensor
+        self, fold: int, encoding: EncodingConfig, transform: TransformName, y_train: Tensor
     ) -> FoldMatrices:
-        rows, coding, began = self.plan.folds[fold], self.coding(fold, transform), time.monotonic()
+        rows, target_transform, began = (
+            self.plan.folds[fold],
+            self.target_transform(fold, transform),
+            time.monotonic(),
+        )
         try:
-            encoded = self.encode(rows.train, encoding, coding)
+            encoded = self.encode(rows.train, encoding, target_transform)
         except SchemaError:
             # No column varies here: those that vary elsewhere are constants, and so is the model.
-            encoded = self.encode(np.arange(self.table.n_rows), encoding, coding)
+            encoded = self.encode(np.arange(self.table.n_rows), encoding, target_transform)
             routed = None if encoded.routed is None else encoded.routed[rows.train]
             encoded = replace(encoded, x=encoded.x[rows.train], routed=routed)
         x_valid, _ = encoded.encoder.encode(self.typed.table.take(rows.valid))
@@ -194,14 +209,14 @@ class Problem:
         """The longest that the rows of a fold took to be encoded, 0 where none have been."""
         return max((matrices.encoding_s for matrices in self._matrices.values()), default=0.0)
 
-    def encode(self, rows: Rows, encoding: EncodingConfig, coding: TargetCoding) -> EncodedRows:
+    def encode(self, rows: Rows, encoding: EncodingConfig, target_transform: TargetTransform) -> EncodedRows:
         """Fit an encoder on some rows of the table."""
-        truth, typed = self.truth[rows], self.typed.take(rows)
+        y_true, typed = self.y_true[rows], self.typed.take(rows)
         encoded = EncodedRows.fit(
             typed.table,
             self.schema,
             encoding,
-            target=np.eye(self.n_classes)[truth] if self.n_classes else coding.encode(truth),
+            target=np.eye(self.n_classes)[y_true] if self.n_classes else target_transform.encode(y_true),
             weights=self._weights_of(rows),
             seed=self.seed,
             device=self.device,
@@ -210,74 +225,85 @@ class Problem:
         told = typed.told(encoder.training_repairs)
         return replace(encoded, encoder=replace(encoder, training_repairs=told))
 
-    def coded(self, rows: Rows, coding: TargetCoding) -> Tensor:
+    def coded(self, rows: Rows, target_transform: TargetTransform) -> Tensor:
         """Coded targets of some rows ``(n, outputs)`` float32, on the device."""
-        return torch.from_numpy(coding.encode(self.truth[rows])).float().to(self.device)
+        return torch.from_numpy(target_transform.encode(self.y_true[rows])).float().to(self.device)
 
     def decode(
-        self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: CodingName = "none"
+        self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: TransformName = "none"
     ) -> tuple[Array, float]:
         """Codes of the folds' models for ``rows``, fold after fold, to scores ``(n, 1)`` or ``(n, classes)``.
 
         Logarithms are corrected by one factor that suits these rows, so that a trial is judged as its final
         model will predict; the factor is returned, 1 where there is nothing to correct.
         """
-        codings, factor = [self.coding(fold, transform) for fold in folds], 1.0
-        pairs = list(zip(codings, codes, strict=True))
-        logs = [(coding, own) for coding, own in pairs if isinstance(coding, LogCoding)]
+        target_transforms, factor = [self.target_transform(fold, transform) for fold in folds], 1.0
+        pairs = list(zip(target_transforms, codes, strict=True))
+        logs = [
+            (target_transform, own)
+            for target_transform, own in pairs
+            if isinstance(target_transform, LogTransform)
+        ]
         if logs:
-            offsets = np.concatenate([np.full(len(own), coding.offset) for coding, own in logs])
-            predicted = np.concatenate([coding.decode(own)[:, 0] for coding, own in logs]) + offsets
-            truth = self.truth[rows] + offsets
-            factor = mean_factor(self.metric.name, truth, predicted, self._weights_of(rows))
-            pairs = [(replace(coding, factor=factor), own) for coding, own in logs]
-        return np.concatenate([coding.decode(own) for coding, own in pairs]), factor
+            offsets = np.concatenate(
+                [np.full(len(own), target_transform.offset) for target_transform, own in logs]
+            )
+            predicted = (
+                np.concatenate([target_transform.decode(own)[:, 0] for target_transform, own in logs])
+                + offsets
+            )
+            y_true = self.y_true[rows] + offsets
+            factor = mean_factor(self.metric.name, y_true, predicted, self._weights_of(rows))
+            pairs = [(replace(target_transform, factor=factor), own) for target_transform, own in logs]
+        return np.concatenate([target_transform.decode(own) for target_transform, own in pairs]), factor
 
-    def merit_of(self, fold: int, codes: Array, rows: Rows, transform: CodingName = "none") -> Merit:
+    def validation_score_of(
+        self, fold: int, codes: Array, rows: Rows, transform: TransformName = "none"
+    ) -> ValidationScore:
         """What the codes that a fold's model has for some rows are worth."""
-        return self._merit(self.decode([fold], [codes], rows, transform)[0], rows, transform)
+        return self._validation_score(self.decode([fold], [codes], rows, transform)[0], rows, transform)
 
-    def merit(self, scores: Array, transform: CodingName = "none") -> Merit:
+    def validation_score(self, scores: Array, transform: TransformName = "none") -> ValidationScore:
         """What decoded out-of-fold scores are worth over all judged rows."""
-        return self._merit(scores, self.plan.judged_rows, transform)
+        return self._validation_score(scores, self.plan.validation_rows, transform)
 
     def loss_of_predictions(self, predictions: Array) -> float:
         """Loss of final predictions, values ``(n,)`` or probabilities, over all judged rows."""
         score = self.score_of_predictions(predictions, self.decide(predictions))
-        return self._loss(score, predictions, self.judged_truth, self.judged_weights)
+        return self._loss(score, predictions, self.y_valid, self.valid_weights)
 
-    def score_of_predictions(self, predictions: Array, decision: Decision = MOST_PROBABLE) -> float:
+    def score_of_predictions(self, predictions: Array, decision: DecisionThreshold = MOST_PROBABLE) -> float:
         """The metric's own value of final predictions over all judged rows."""
-        return compute_metric(self.metric, self.judged_truth, predictions, self.judged_weights, decision)
+        return compute_metric(self.metric, self.y_valid, predictions, self.valid_weights, decision)
 
-    def decide(self, predictions: Array) -> Decision:
+    def decide(self, predictions: Array) -> DecisionThreshold:
         """How classes should follow from predictions of all judged rows, for the metric asked for."""
-        return decide_by(self.metric, self.judged_truth, predictions, self.judged_weights)
+        return decide_by(self.metric, self.y_valid, predictions, self.valid_weights)
 
     def weight_tensor(self, rows: Rows) -> Tensor | None:
         """Weights of some rows, on the device."""
         weights = self._weights_of(rows)
         return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
 
-    def calibrator(self, scores: Array, rows: Rows, transform: CodingName) -> Calibrator | None:
+    def calibrator(self, scores: Array, rows: Rows, transform: TransformName) -> MemberCalibrator | None:
         """What makes scores of some rows probabilities, by two slopes; None for values."""
         if not self.n_classes:
             return None
-        return fit_calibrator(scores, self.truth[rows], self._weights_of(rows), odds=transform == "logit")
+        return fit_calibrator(scores, self.y_true[rows], self._weights_of(rows), odds=transform == "logit")
 
-    def _merit(self, scores: Array, rows: Rows, transform: CodingName) -> Merit:
+    def _validation_score(self, scores: Array, rows: Rows, transform: TransformName) -> ValidationScore:
         if not np.isfinite(scores).all():
-            return Merit(float("inf"), self.metric.value_of(float("inf")))
-        truth, weights = self.truth[rows], self._weights_of(rows)
+            return ValidationScore(float("inf"), self.metric.value_of(float("inf")))
+        y_true, weights = self.y_true[rows], self._weights_of(rows)
         ranks = self.metric.is_ranking and self.n_classes == 2  # which calibration would not change
         calibrator = None if ranks else self.calibrator(scores, rows, transform)
         prediction = outcomes(scores, calibrator)
-        decision = decide_by(self.metric, truth, prediction, weights)
-        score = compute_metric(self.metric, truth, prediction, weights, decision)
-        return Merit(self._loss(score, prediction, truth, weights), score)
+        decision = decide_by(self.metric, y_true, prediction, weights)
+        score = compute_metric(self.metric, y_true, prediction, weights, decision)
+        return ValidationScore(self._loss(score, prediction, y_true, weights), score)
 
     def _loss(
-        self, score: float, prediction: Array, truth: NDArray[np.generic], weights: Array | None
+        self, score: float, prediction: Array, y_true: NDArray[np.generic], weights: Array | None
     ) -> float:
         """The metric oriented so that less is better, with log loss beside it where it counts hits.
 
@@ -287,7 +313,7 @@ class Problem:
         loss = self.metric.loss(score)
         if self.metric.needs != "labels":
             return loss
-        return loss + compute_metric(METRICS["log_loss"], truth, prediction, weights)
+        return loss + compute_metric(METRICS["log_loss"], y_true, prediction, weights)
 
     def _weights_of(self, rows: Rows) -> Array | None:
         return None if self.weights is None else self.weights[rows]

@@ -23,23 +23,23 @@ from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.validation_plan import make_plan
+from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
 
 # Of the time limit. Of more rows than these only one model is judged to its end, and the best is seldom the
 # first; nor would its leaves be as large.
-ROWS_A_SECOND, CELLS_A_SECOND = 2_000, 80_000
+ROWS_PER_SECOND, CELLS_PER_SECOND = 2_000, 80_000
 MANY_CLASSES = 10  # for which gradients and predictions cost about as much as the kernels
 LEAST_ROWS = 10_000
 # Even these take too long with thousands of columns or hundreds of classes: every cell is parsed and encoded
 # for several folds, and every class has a probability for each row that judges.
-LEAST_CELLS_A_SECOND, HUNDREDS_OF_CLASSES = 300_000, 200
+LEAST_CELLS_PER_SECOND, HUNDREDS_OF_CLASSES = 300_000, 200
 # Columns of numbers that a column of another kind costs as much as, to encode and to learn from.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # that are drawn in any case
 
 
-class Prepared(NamedTuple):
+class ProblemSetup(NamedTuple):
     """The problem of one fit, and the rows that have no part in it."""
 
     problem: Problem
@@ -47,9 +47,9 @@ class Prepared(NamedTuple):
     left_out: int  # rows that the time limit leaves no room for
 
 
-def prepare_problem(
+def set_up_problem(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, valid: Table | None = None
-) -> Prepared:
+) -> ProblemSetup:
     """The problem of one fit.
 
     ``valid`` holds rows that judge and are never trained on.
@@ -62,18 +62,18 @@ def prepare_problem(
         )
     limit = config.effective_time_limit_s
     most = room_for_rows(limit, columns=len(schema.features), classes=len(target.classes))
-    truth, left_out = encode_target(table, target), 0
-    drawn = draw_training_rows(truth, target, most=most, seed=config.seed)
+    y_true, left_out = encode_target(table, target), 0
+    drawn = draw_training_rows(y_true, target, most=most, seed=config.seed)
     if drawn is not None:
-        table, truth, left_out = table.take(drawn), truth[drawn], table.n_rows - len(drawn)
+        table, y_true, left_out = table.take(drawn), y_true[drawn], table.n_rows - len(drawn)
     weights = read_weights(table, schema)
     given = None
     if valid is not None:
         valid, dropped_valid = _usable_rows(valid, schema, target)
         if valid.n_rows == 0:
             raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot judge.")
-        judging = encode_target(valid, target)
-        unseen = np.flatnonzero(judging == -2) if target.classes else np.empty(0)
+        validating = encode_target(valid, target)
+        unseen = np.flatnonzero(validating == -2) if target.classes else np.empty(0)
         if len(unseen):
             label = valid.column(target.name)[int(unseen[0])].as_py()
             raise TargetError(
@@ -84,22 +84,22 @@ def prepare_problem(
         features = {column.name for column in schema.features}
         read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
-        truth = np.concatenate([truth, judging])
+        y_true = np.concatenate([y_true, validating])
         of_valid = read_weights(valid, schema)
         if weights is not None and of_valid is not None:
             weights = np.concatenate([weights, of_valid])
     metric = find_metric(config.metric, target.task)
-    if metric.name == "poisson_deviance" and (truth < 0).any():
-        row = int(np.flatnonzero(truth < 0)[0]) + 1
+    if metric.name == "poisson_deviance" and (y_true < 0).any():
+        row = int(np.flatnonzero(y_true < 0)[0]) + 1
         raise OptionError(
             f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row "
             "with a target), but counts are 0 or more. Choose rmse or mae."
         )
-    plan = make_plan(
+    plan = make_validation_plan(
         table.n_rows,
         seed=config.seed,
         folds=config.folds,
-        strata=truth if target.classes else None,
+        strata=y_true if target.classes else None,
         groups=None if valid is not None else read_groups(table, schema),
         time=None if valid is not None else read_time(table, schema),
         given=given,
@@ -111,7 +111,7 @@ def prepare_problem(
         typed=type_rows(table, schema),
         schema=schema,
         target=target,
-        truth=truth,
+        y_true=y_true,
         weights=weights,
         metric=metric,
         plan=plan,
@@ -120,7 +120,7 @@ def prepare_problem(
         memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
         pinned=config.pinned,
     )
-    return Prepared(problem=problem, dropped=dropped, left_out=left_out)
+    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out)
 
 
 def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> int | None:
@@ -135,25 +135,25 @@ def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> 
     """
     if time_limit_s is None:
         return None
-    a_second = min(ROWS_A_SECOND, CELLS_A_SECOND / max(columns, 1)) / (1 + classes / MANY_CLASSES)
-    least = min(LEAST_ROWS, time_limit_s * LEAST_CELLS_A_SECOND / max(columns, 1))
-    return int(max(least / (1 + classes / HUNDREDS_OF_CLASSES), time_limit_s * a_second))
+    per_second = min(ROWS_PER_SECOND, CELLS_PER_SECOND / max(columns, 1)) / (1 + classes / MANY_CLASSES)
+    least = min(LEAST_ROWS, time_limit_s * LEAST_CELLS_PER_SECOND / max(columns, 1))
+    return int(max(least / (1 + classes / HUNDREDS_OF_CLASSES), time_limit_s * per_second))
 
 
 def draw_training_rows(
-    truth: NDArray[np.float64], target: TargetSchema, *, most: int | None, seed: int
+    y_true: NDArray[np.float64], target: TargetSchema, *, most: int | None, seed: int
 ) -> NDArray[np.int64] | None:
     """At most so many rows of a table, in order, drawn at random; None for all of them.
 
     Of each class at least as many are drawn as can teach something.
     """
-    if most is None or len(truth) <= most:
+    if most is None or len(y_true) <= most:
         return None
-    order = np.random.default_rng([seed, 2]).permutation(len(truth))
+    order = np.random.default_rng([seed, 2]).permutation(len(y_true))
     first = order[:most]
     if target.classes:
         each = max(1, min(ROWS_OF_A_CLASS, most // len(target.classes)))
-        rare = [order[truth[order] == code][:each] for code in range(len(target.classes))]
+        rare = [order[y_true[order] == code][:each] for code in range(len(target.classes))]
         first = np.concatenate([first, *rare])
     return np.unique(first)
 

@@ -16,17 +16,17 @@ CROSS_VALIDATION_ROWS = (
 )
 SHORT_LIMIT_S = 20.0  # below, there is time for few fits: these are the numbers then
 SHORT_CROSS_VALIDATION_ROWS = 2_000
-SHORT_STAGE_SIZES = (1_000,)
+SHORT_RUNG_SIZES = (1_000,)
 SMALL_TABLE_ROWS, MOST_FOLDS = 300, 10  # below, so many folds leave the training sets large enough
 RARE_ROWS = 100  # where a hold-out has fewer rows of all rare classes together, chance chooses the model
 RARE_FOLDS = 3  # which judge every row then
 RARE_FOLDS_ROWS = 20_000  # of tables up to this size: larger ones leave time for few fits
 HOLDOUT_SHARE, MAX_HOLDOUT_ROWS = 0.2, 10_000
-EARLY_JUDGES = 2_500  # rows that judge a trial before its last stage
+RUNG_VALIDATION_ROWS = 2_500  # rows that judge a trial before its last stage
 # Of a time limit, for each second: columns times folds. Each fold encodes every column by itself.
-FOLD_COLUMNS_A_SECOND = 600
-STAGE_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
-STAGE_GROWTH = 1.6  # a stage must have this many times the rows of the one before
+FOLD_COLUMNS_PER_SECOND = 600
+RUNG_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
+RUNG_GROWTH = 1.6  # a stage must have this many times the rows of the one before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,29 +37,29 @@ class Fold:
     valid: Rows
 
     @property
-    def early(self) -> Rows:
+    def rung_valid(self) -> Rows:
         """Places in ``valid``, spread evenly, of the rows that judge early stages."""
-        count = min(len(self.valid), EARLY_JUDGES)
+        count = min(len(self.valid), RUNG_VALIDATION_ROWS)
         return np.linspace(0, len(self.valid) - 1, count).round().astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Plan:
+class ValidationPlan:
     """How candidates are judged on one table."""
 
     scheme: Literal["cross-validation", "hold-out", "given rows"]
     folds: tuple[Fold, ...]
-    stage_sizes: tuple[int, ...]  # rows of each stage in the first fold, the last one all of them
+    rung_sizes: tuple[int, ...]  # rows of each stage in the first fold, the last one all of them
     refit_rows: Rows  # what the final models are fitted on
     reason: str
 
     @property
-    def judged_rows(self) -> Rows:
+    def validation_rows(self) -> Rows:
         """Row numbers with an out-of-fold prediction, fold after fold."""
         return np.concatenate([fold.valid for fold in self.folds])
 
 
-def make_plan(
+def make_validation_plan(
     n: int,
     *,
     seed: int,
@@ -70,7 +70,7 @@ def make_plan(
     given: Rows | None = None,
     time_limit_s: float | None = None,
     columns: int = 1,
-) -> Plan:
+) -> ValidationPlan:
     """Choose the scheme that suits the table, unless the user has chosen.
 
     Args:
@@ -87,7 +87,9 @@ def make_plan(
     every = np.arange(n)
     short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
     most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
-    room = MOST_FOLDS if time_limit_s is None else int(FOLD_COLUMNS_A_SECOND * time_limit_s / max(columns, 1))
+    room = (
+        MOST_FOLDS if time_limit_s is None else int(FOLD_COLUMNS_PER_SECOND * time_limit_s / max(columns, 1))
+    )
     has_time_for_rare = not short and room >= RARE_FOLDS and time is None and most < n <= RARE_FOLDS_ROWS
     rare = rare_rows(strata) if strata is not None and has_time_for_rare else 0
     if given is not None:
@@ -122,11 +124,11 @@ def make_plan(
         reason += "; groups kept together"
     shuffle = np.random.default_rng([seed, 1])
     chosen = tuple(Fold(train=shuffle.permutation(train), valid=np.sort(valid)) for train, valid in pairs)
-    return Plan(
+    return ValidationPlan(
         scheme=scheme,  # type: ignore[arg-type]
         folds=chosen,
-        stage_sizes=_stage_sizes(
-            min(len(fold.train) for fold in chosen), SHORT_STAGE_SIZES if short else STAGE_SIZES
+        rung_sizes=_rung_sizes(
+            min(len(fold.train) for fold in chosen), SHORT_RUNG_SIZES if short else RUNG_SIZES
         ),
         refit_rows=refit,
         reason=reason,
@@ -146,11 +148,11 @@ def rare_rows(strata: NDArray[np.int64]) -> int:
     return rare if rare * HOLDOUT_SHARE < RARE_ROWS else 0
 
 
-def _stage_sizes(n_train: int, wanted: tuple[int, ...] = STAGE_SIZES) -> tuple[int, ...]:
+def _rung_sizes(n_train: int, wanted: tuple[int, ...] = RUNG_SIZES) -> tuple[int, ...]:
     """Growing subsamples, then all rows.
 
-    >>> _stage_sizes(1_000), _stage_sizes(5_000), _stage_sizes(50_000)
+    >>> _rung_sizes(1_000), _rung_sizes(5_000), _rung_sizes(50_000)
     ((1000,), (1500, 5000), (1500, 4500, 50000))
     """
-    small = tuple(size for size in wanted if size * STAGE_GROWTH <= n_train)
+    small = tuple(size for size in wanted if size * RUNG_GROWTH <= n_train)
     return (*small, n_train)

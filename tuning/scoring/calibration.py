@@ -39,7 +39,7 @@ MOST_OFFSET = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibrator:
+class MemberCalibrator:
     """``softmax(linear * s + logarithmic * log(max(s, floor)) + offsets)`` of class scores ``s``.
 
     Scores of a squared-error machine are estimates of probabilities that may leave [0, 1]. Their logarithm
@@ -75,7 +75,7 @@ class Calibrator:
         }
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Calibrator:
+    def from_json(cls, facts: Mapping[str, Any]) -> MemberCalibrator:
         """Build again what :meth:`to_json` described.
 
         Files of format 1 have the floor of raw scores, and a number for the one slope of all classes.
@@ -88,7 +88,7 @@ class Calibrator:
         )
 
 
-def outcomes(scores: Array, calibrator: Calibrator | None) -> Array:
+def outcomes(scores: Array, calibrator: MemberCalibrator | None) -> Array:
     """What scores ``(n, 1)`` or ``(n, classes)`` come to: values ``(n,)``, or probabilities where calibrated.
 
     Class scores without a calibrator stay as they are: a metric of ranks needs no more.
@@ -100,7 +100,7 @@ def outcomes(scores: Array, calibrator: Calibrator | None) -> Array:
 
 def fit_calibrator(
     scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, odds: bool = False
-) -> Calibrator:
+) -> MemberCalibrator:
     """The calibrator with the least log loss on rows whose scores were made without them.
 
     Args:
@@ -124,7 +124,7 @@ def fit_calibrator(
     slopes = ODDS_SLOPES if odds else SCORE_SLOPES
     objective = _Objective(
         terms=(logs * [1.0, 0.0], logs * [0.0, 1.0]) if odds else (scores, logs),
-        truth=np.eye(classes)[codes],
+        y_true=np.eye(classes)[codes],
         weights=w / w.sum(),
         prior=np.array([*slopes.prior] + [1.0] * offsets) / n,  # worth about one row
         center=np.array([*slopes.center] + [0.0] * offsets),
@@ -132,7 +132,7 @@ def fit_calibrator(
     low = np.array([0.0, 0.0] + [-MOST_OFFSET] * offsets)
     high = np.array([*slopes.most] + [MOST_OFFSET] * offsets)
     theta = [float(value) for value in _minimise(objective, objective.center, low, high)]
-    return Calibrator(
+    return MemberCalibrator(
         linear=0.0 if odds else theta[0],
         logarithmic=(theta[0], theta[1]) if odds else (theta[1],),
         offsets=tuple(theta[2:]),
@@ -151,7 +151,7 @@ class _Objective:
     """
 
     terms: tuple[Array, Array]  # (n, classes) each, that the slopes multiply
-    truth: Array  # (n, classes), one in the place of the true class
+    y_true: Array  # (n, classes), one in the place of the true class
     weights: Array  # (n,), adding to one
     prior: Array  # (2 + offsets,)
     center: Array  # (2 + offsets,), where the prior is zero
@@ -164,7 +164,7 @@ class _Objective:
         """The objective, its gradient ``(2 + offsets,)`` and its Hessian."""
         log_p = self._log_p(theta)
         p = np.exp(log_p)
-        miss = (p - self.truth) * self.weights[:, None]
+        miss = (p - self.y_true) * self.weights[:, None]
         wp = p * self.weights[:, None]
         # Each feature less its mean over the classes, under the probabilities.
         s, g = (term - (p * term).sum(1, keepdims=True) for term in self.terms)
@@ -185,7 +185,7 @@ class _Objective:
         return _log_softmax(logits + theta[2:] if len(theta) > 2 else logits)
 
     def _value(self, theta: Array, log_p: Array) -> float:
-        surprise = -float((self.weights[:, None] * self.truth * log_p).sum())
+        surprise = -float((self.weights[:, None] * self.y_true * log_p).sum())
         return surprise + 0.5 * float((self.prior * (theta - self.center) ** 2).sum())
 
 
@@ -223,7 +223,7 @@ def _minimise(objective: _Objective, start: Array, low: Array, high: Array) -> A
 
 def fit_temperature(
     probabilities: Array, codes: NDArray[np.int64], weights: Array | None = None
-) -> Calibrator:
+) -> MemberCalibrator:
     """A temperature for an ensemble's probabilities, where rows left out of its fit say that it helps.
 
     Args:
@@ -252,7 +252,7 @@ def fit_temperature(
         slope = _fit_slope(logs[~left_out], codes[~left_out], w[~left_out])
         held_out[left_out] = _surprises(slope * logs[left_out], codes[left_out])
     helps = rounded(float(w @ held_out)) < rounded(float(w @ unchanged))
-    return Calibrator(logarithmic=(_fit_slope(logs, codes, w) if helps else 1.0,), floor=floor)
+    return MemberCalibrator(logarithmic=(_fit_slope(logs, codes, w) if helps else 1.0,), floor=floor)
 
 
 def _spread_rows(n: int, classes: int) -> NDArray[np.int64]:

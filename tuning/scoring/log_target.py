@@ -27,7 +27,7 @@ def suits_log(y: Array) -> bool:
     return skewness > LEAST_SKEWNESS and abs(_skewness(np.log(y + log_offset(y, None)))) < skewness
 
 
-def mean_factor(metric: str, truth: Array, predicted: Array, weights: Array | None) -> float:
+def mean_factor(metric: str, y_true: Array, predicted: Array, weights: Array | None) -> float:
     """What predictions that rest on logarithms must be multiplied by to estimate the conditional mean.
 
     Args:
@@ -47,7 +47,7 @@ def mean_factor(metric: str, truth: Array, predicted: Array, weights: Array | No
     counted = np.ones_like(share) if weights is None else weights
     if metric != "poisson_deviance":
         counted = counted * share
-    factor = np.average(truth / largest, weights=counted) / np.average(share, weights=counted)
+    factor = np.average(y_true / largest, weights=counted) / np.average(share, weights=counted)
     return float(np.clip(factor, *FACTORS))
 
 

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.cells.scale import exponent_of, scaled_back, to_order_one
 from xrfm_cli.errors import OptionError, did_you_mean
-from xrfm_cli.tuning.scoring.thresholds import MOST_PROBABLE, Decision, choose_decision, confusion_matrix
+from xrfm_cli.tuning.scoring.thresholds import (
+    MOST_PROBABLE,
+    DecisionThreshold,
+    choose_decision,
+    confusion_matrix,
+)
 
 Array = NDArray[np.float64]
 Task = Literal["regression", "binary", "multiclass"]
@@ -81,22 +86,22 @@ def find_metric(name: str | None, task: str) -> Metric:
 
 def compute_metric(
     metric: Metric,
-    truth: NDArray[np.generic],
+    y_true: NDArray[np.generic],
     prediction: Array,
     weights: Array | None = None,
-    decision: Decision = MOST_PROBABLE,
+    decision: DecisionThreshold = MOST_PROBABLE,
 ) -> float:
     """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
     if metric.needs == "labels":
-        true_codes, classes = truth.astype(np.int64), prediction.shape[1]
+        true_codes, classes = y_true.astype(np.int64), prediction.shape[1]
         confusion = confusion_matrix(true_codes, decision.codes(prediction), weights, classes)
         return float(metric.compute(confusion))
-    return float(metric.compute(truth, prediction, weights))
+    return float(metric.compute(y_true, prediction, weights))
 
 
 def decide_by(
-    metric: Metric, truth: NDArray[np.generic], prediction: Array, weights: Array | None = None
-) -> Decision:
+    metric: Metric, y_true: NDArray[np.generic], prediction: Array, weights: Array | None = None
+) -> DecisionThreshold:
     """How classes should follow from probabilities ``(n, classes)`` of rows whose truth is known."""
     if not metric.is_decided:
         return MOST_PROBABLE
@@ -104,26 +109,26 @@ def decide_by(
     def loss(confusions: Array) -> Array:
         return -metric.compute(confusions).round(DECISIVE_DIGITS)
 
-    return choose_decision(loss, truth.astype(np.int64), prediction, weights)
+    return choose_decision(loss, y_true.astype(np.int64), prediction, weights)
 
 
 def evaluate_metrics(
     target: TargetSchema,
-    truth: NDArray[np.generic],
+    y_true: NDArray[np.generic],
     prediction: Array,
     weights: Array | None = None,
-    decision: Decision = MOST_PROBABLE,
+    decision: DecisionThreshold = MOST_PROBABLE,
 ) -> dict[str, float]:
     """Every metric that is defined for the task and these rows, by name."""
     out: dict[str, float] = {}
     for metric in METRICS.values():
         if target.task not in metric.tasks:
             continue
-        if metric.name == "poisson_deviance" and np.min(truth) < 0:
+        if metric.name == "poisson_deviance" and np.min(y_true) < 0:
             continue
-        if metric.is_ranking and len(np.unique(truth)) < 2:
+        if metric.is_ranking and len(np.unique(y_true)) < 2:
             continue
-        out[metric.name] = compute_metric(metric, truth, prediction, weights, decision)
+        out[metric.name] = compute_metric(metric, y_true, prediction, weights, decision)
     return out
 
 

@@ -14,19 +14,19 @@ from xrfm_cli.datasets.cells.scale import to_order_one
 from xrfm_cli.tuning.scoring.log_target import FACTORS, log_offset
 
 Array = NDArray[np.float64]
-TargetTransform = Literal["none", "log"]
-CodingName = Literal["none", "log", "logit"]  # a transform that may be asked for, or what a loss implies
+TransformChoice = Literal["none", "log"]
+TransformName = Literal["none", "log", "logit"]  # a transform that may be asked for, or what a loss implies
 
 MARGIN = 0.1  # of the range of the training logarithms, by which a prediction may leave it on each side
 LARGEST_LOG = 700.0  # exp(709) is the last that float64 holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValueCoding:
+class ValueTransform:
     """Regression targets, standardised by their (weighted) mean and deviation.
 
-    >>> coding = ValueCoding.fit(np.array([1.0, 3.0]), None)
-    >>> coding.encode(np.array([5.0])).tolist(), coding.decode(np.array([[3.0]])).tolist()
+    >>> target_transform = ValueTransform.fit(np.array([1.0, 3.0]), None)
+    >>> target_transform.encode(np.array([5.0])).tolist(), target_transform.decode(np.array([[3.0]])).tolist()
     ([[3.0]], [[5.0]])
     """
 
@@ -34,7 +34,7 @@ class ValueCoding:
     deviation: float
 
     @classmethod
-    def fit(cls, y: Array, weights: Array | None) -> ValueCoding:
+    def fit(cls, y: Array, weights: Array | None) -> ValueTransform:
         """From training values ``(n,)``."""
         mean, deviation = _moments(y, weights)
         return cls(mean=mean, deviation=deviation)
@@ -64,15 +64,15 @@ class ValueCoding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogCoding:
+class LogTransform:
     """Skewed regression targets of 0 or more: their logarithms, standardised.
 
     A code ``f`` becomes ``factor * exp(f * deviation + mean) - offset``. The exponential of a mean logarithm
     is nearer to the median than to the mean; ``factor`` makes up for that on average (Duan, JASA 78, 1983).
     The logarithm is clipped, since a leaf that extrapolates would be far off as an exponential.
 
-    >>> coding = LogCoding.fit(np.array([1.0, 100.0]), None)
-    >>> coding.encode(np.array([10.0])).round(9).tolist(), coding.decode(np.array([[1.0]])).round(9).tolist()
+    >>> logs = LogTransform.fit(np.array([1.0, 100.0]), None)
+    >>> logs.encode(np.array([10.0])).round(9).tolist(), logs.decode(np.array([[1.0]])).round(9).tolist()
     ([[0.0]], [[100.0]])
     """
 
@@ -92,7 +92,7 @@ class LogCoding:
             raise ValueError(f"factor {self.factor} is not within {FACTORS[0]} to {FACTORS[1]}")
 
     @classmethod
-    def fit(cls, y: Array, weights: Array | None, factor: float = 1.0) -> LogCoding:
+    def fit(cls, y: Array, weights: Array | None, factor: float = 1.0) -> LogTransform:
         """From training values ``(n,)`` of 0 or more."""
         if weights is not None:
             y, weights = y[weights > 0], weights[weights > 0]
@@ -147,22 +147,22 @@ class LogCoding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassCoding:
+class ClassTransform:
     """Classes as corners of a simplex around the prior.
 
     Class ``k`` becomes ``U^T (e_k - prior)`` with ``U (classes, classes - 1)`` orthonormal and orthogonal to
     the ones; a leaf's output ``f`` becomes ``prior + U f``. Scores add to one, and far from the data they
     are the prior.
 
-    >>> coding = ClassCoding.fit(np.array([0, 1, 1, 1]), 2, None)
-    >>> coding.decode(np.zeros((1, 1))).tolist()
+    >>> target_transform = ClassTransform.fit(np.array([0, 1, 1, 1]), 2, None)
+    >>> target_transform.decode(np.zeros((1, 1))).tolist()
     [[0.25, 0.75]]
     """
 
     prior: tuple[float, ...]
 
     @classmethod
-    def fit(cls, codes: NDArray[np.int64], n_classes: int, weights: Array | None) -> ClassCoding:
+    def fit(cls, codes: NDArray[np.int64], n_classes: int, weights: Array | None) -> ClassTransform:
         """From training codes ``(n,)``."""
         counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(float)
         return cls(prior=tuple((counts / counts.sum()).tolist()))
@@ -203,10 +203,10 @@ class ClassCoding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogitCoding:
+class LogitTransform:
     """Two classes as -1 and 1, and log odds ``f`` back to the probabilities ``1 / (1 + exp(-+f))``.
 
-    >>> LogitCoding().encode(np.array([0, 1])).tolist(), LogitCoding().decode(np.zeros((1, 1))).tolist()
+    >>> LogitTransform().encode(np.array([0, 1])).tolist(), LogitTransform().decode(np.zeros((1, 1))).tolist()
     ([[-1.0], [1.0]], [[0.5, 0.5]])
     """
 
@@ -227,7 +227,7 @@ class LogitCoding:
     def rates(self, start: Array, end: Array) -> Array:
         """Probabilities for each unit of log odds ``(n, 2, 1)`` on the way from ``start`` to ``end (n, 1)``.
 
-        The slope of the secant, as for :class:`LogCoding`, without a difference of near numbers:
+        The slope of the secant, as for :class:`LogTransform`, without a difference of near numbers:
         ``p(high) - p(low) = p(high) (1 - p(low)) (1 - exp(low - high))``.
         """
         low, high = np.minimum(start, end), np.maximum(start, end)
@@ -248,36 +248,43 @@ def _logistic(odds: Array) -> Array:
     return share
 
 
-TargetCoding = ValueCoding | LogCoding | ClassCoding | LogitCoding
-_NUMBERS: dict[str, type[ValueCoding] | type[LogCoding]] = {"values": ValueCoding, "logs": LogCoding}
+TargetTransform = ValueTransform | LogTransform | ClassTransform | LogitTransform
+_NUMBERS: dict[str, type[ValueTransform] | type[LogTransform]] = {
+    "values": ValueTransform,
+    "logs": LogTransform,
+}
 
 
-def coding_from_json(facts: Mapping[str, Any]) -> TargetCoding:
+def target_transform_from_json(facts: Mapping[str, Any]) -> TargetTransform:
     """Build again what ``to_json`` described; ValueError, LookupError or TypeError where nothing could."""
     if facts["kind"] == "logits":
-        return LogitCoding()
+        return LogitTransform()
     if facts["kind"] == "classes":
-        return ClassCoding(prior=tuple(float(p) for p in facts["prior"]))
-    coding = _NUMBERS[facts["kind"]]
-    numbers = {field.name: float(facts[field.name]) for field in fields(coding)}
+        return ClassTransform(prior=tuple(float(p) for p in facts["prior"]))
+    target_transform = _NUMBERS[facts["kind"]]
+    numbers = {field.name: float(facts[field.name]) for field in fields(target_transform)}
     if not all(map(math.isfinite, numbers.values())) or numbers["deviation"] <= 0:
         raise ValueError(f"no coding of a target: {numbers}")
-    return coding(**numbers)
+    return target_transform(**numbers)
 
 
-def fit_coding(
-    truth: NDArray[Any],
+def fit_target_transform(
+    y_true: NDArray[Any],
     n_classes: int,
     weights: Array | None,
-    transform: CodingName = "none",
+    transform: TransformName = "none",
     factor: float = 1.0,
-) -> TargetCoding:
+) -> TargetTransform:
     """The coding of a task: values or their logarithms, corrected by ``factor``, if there are no classes."""
     if transform == "logit":
-        return LogitCoding()
+        return LogitTransform()
     if n_classes:
-        return ClassCoding.fit(truth, n_classes, weights)
-    return LogCoding.fit(truth, weights, factor) if transform == "log" else ValueCoding.fit(truth, weights)
+        return ClassTransform.fit(y_true, n_classes, weights)
+    return (
+        LogTransform.fit(y_true, weights, factor)
+        if transform == "log"
+        else ValueTransform.fit(y_true, weights)
+    )
 
 
 def _moments(values: Array, weights: Array | None) -> tuple[float, float]:

@@ -18,12 +18,13 @@ FEWEST_ROWS = 1.0  # a class without rows counts as one of so many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class DecisionThreshold:
     """How class codes follow from probabilities.
 
-    >>> Decision().codes(np.array([[0.6, 0.4]])), Decision(threshold=0.3).codes(np.array([[0.6, 0.4]]))
+    >>> shares = np.array([[0.6, 0.4]])
+    >>> DecisionThreshold().codes(shares), DecisionThreshold(threshold=0.3).codes(shares)
     (array([0]), array([1]))
-    >>> Decision(class_weights=(1.0, 1.0, 4.0)).codes(np.array([[0.5, 0.3, 0.2]]))
+    >>> DecisionThreshold(class_weights=(1.0, 1.0, 4.0)).codes(np.array([[0.5, 0.3, 0.2]]))
     array([2])
     """
 
@@ -46,23 +47,23 @@ class Decision:
             raise ValueError("the weights of the classes do not fit them")
 
 
-MOST_PROBABLE = Decision()
+MOST_PROBABLE = DecisionThreshold()
 
 
-def confusion_matrix(truth: Codes, codes: Codes, weights: Array | None, classes: int) -> Array:
+def confusion_matrix(y_true: Codes, codes: Codes, weights: Array | None, classes: int) -> Array:
     """Weight of the rows by true and predicted class, ``(classes, classes)``.
 
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), None, 2)
     array([[1., 0.],
            [1., 1.]])
     """
-    found = np.bincount(truth * classes + codes, weights, minlength=classes * classes)
+    found = np.bincount(y_true * classes + codes, weights, minlength=classes * classes)
     return found.reshape(classes, classes).astype(np.float64)
 
 
 def choose_decision(
-    loss: Callable[[Array], Array], truth: Codes, probabilities: Array, weights: Array | None = None
-) -> Decision:
+    loss: Callable[[Array], Array], y_true: Codes, probabilities: Array, weights: Array | None = None
+) -> DecisionThreshold:
     """The decision with the least loss on rows whose probabilities were made without them.
 
     Of two classes the threshold is chosen freely. Several classes are weighted by a power of their shares,
@@ -80,7 +81,7 @@ def choose_decision(
     """
     classes = probabilities.shape[1]
     mass = probabilities.copy()
-    mass[np.arange(len(truth)), truth] += 1
+    mass[np.arange(len(y_true)), y_true] += 1
     if weights is not None:
         mass *= weights[:, None]
     if classes == 2:
@@ -88,9 +89,13 @@ def choose_decision(
         thresholds = np.unique(np.floor(quantiles * STEPS) / STEPS)
         losses = loss(_confusions_above(mass, probabilities[:, 1], thresholds))
         best = np.flatnonzero(losses == losses.min())
-        return Decision(threshold=float(thresholds[best[len(best) // 2]]))  # the middle is the least fragile
-    rows = np.maximum(np.bincount(truth, weights, minlength=classes), FEWEST_ROWS)
-    choices = [Decision(class_weights=tuple((rows.max() / rows) ** exponent)) for exponent in EXPONENTS]
+        return DecisionThreshold(
+            threshold=float(thresholds[best[len(best) // 2]])
+        )  # the middle is the least fragile
+    rows = np.maximum(np.bincount(y_true, weights, minlength=classes), FEWEST_ROWS)
+    choices = [
+        DecisionThreshold(class_weights=tuple((rows.max() / rows) ** exponent)) for exponent in EXPONENTS
+    ]
     found = [_sums(choice.codes(probabilities), mass, classes) for choice in choices]
     least = int(np.argmin(loss(np.stack(found))))  # the first of equals changes least
     return choices[least] if least else MOST_PROBABLE

@@ -32,7 +32,7 @@ from xrfm_cli.files import write_whole
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Fold
 from xrfm_cli.tuning.search.kernel_refinement import Refined
-from xrfm_cli.tuning.search.run_step import Fitted, Iterate, Step, take_step
+from xrfm_cli.tuning.search.run_step import Fitted, Iterate, Step, run_step
 from xrfm_cli.tuning.search.space import Candidate
 
 FORMAT = 2
@@ -40,7 +40,7 @@ FACTS, LOCK, ENDING, UNFINISHED = "fit.json", "lock", ".step", ".tmp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Taken:
+class StepResult:
     """A step that was taken: what it came to, what was told meanwhile, and its seconds."""
 
     fitted: Fitted | None  # None if it failed
@@ -55,7 +55,9 @@ class Taken:
         return self.fitted
 
 
-def take_and_tell(problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]) -> Taken:
+def run_and_tell(
+    problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]
+) -> StepResult:
     """Take a step, and hold what would have to be told again if it were read from a record."""
     events: list[Event] = []
 
@@ -65,21 +67,21 @@ def take_and_tell(problem: Problem, step: Step, *, on_event: OnEvent, clock: Cal
 
     fitted, failure, since = None, "", clock()
     try:
-        fitted = take_step(problem, step, listen)
+        fitted = run_step(problem, step, listen)
     except NumericalError as fault:
         failure = str(fault)
-    return Taken(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
+    return StepResult(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Record:
+class Checkpoint:
     """The folder of one fit, held by this process."""
 
     folder: Path
     steps_before: int  # that were there when it was opened
     damaged: list[str] = field(default_factory=list)  # names of files that could not be read
 
-    def find(self, step: Step, problem: Problem) -> Taken | None:
+    def find(self, step: Step, problem: Problem) -> StepResult | None:
         """A step that was taken before; None where there is none that can be read."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         try:
@@ -90,7 +92,7 @@ class Record:
             self.damaged.append(path.name)
             return None
 
-    def keep(self, step: Step, problem: Problem, taken: Taken) -> None:
+    def keep(self, step: Step, problem: Problem, taken: StepResult) -> None:
         """Write a step that was taken."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         _write(path, to_bytes(taken))
@@ -102,7 +104,7 @@ class Record:
 
 
 @contextmanager
-def open_record(folder: Path, facts: Mapping[str, Any]) -> Iterator[Record]:
+def open_checkpoint(folder: Path, facts: Mapping[str, Any]) -> Iterator[Checkpoint]:
     """The record of a fit in a folder, made where it does not exist yet.
 
     Args:
@@ -122,7 +124,7 @@ def open_record(folder: Path, facts: Mapping[str, Any]) -> Iterator[Record]:
         else:
             _write(folder / FACTS, json.dumps(known, indent=1).encode())
         count = sum(name.endswith(ENDING) for name in _own_files(folder))
-        yield Record(folder=folder, steps_before=count)
+        yield Checkpoint(folder=folder, steps_before=count)
 
 
 def step_name(step: Step, fold: Fold) -> str:
@@ -131,7 +133,7 @@ def step_name(step: Step, fold: Fold) -> str:
         "candidate": step.candidate.to_dict(),
         "rows": step.rows,
         "iterations": step.iterations,
-        "early": step.early,
+        "early": step.is_rung,
         "stop_early": step.stop_early,
         "start": None if step.start is None else list(step.start.shape),
     }
@@ -140,17 +142,17 @@ def step_name(step: Step, fold: Fold) -> str:
         digest.update(repr(len(rows)).encode() + rows.tobytes())
     if step.start is not None:
         digest.update(step.start.cpu().contiguous().numpy().tobytes())
-    stage = "refined" if step.is_refinement else str(step.stage)
-    return f"{step.trial}-{step.fold}-{stage}-{digest.hexdigest()[:16]}{ENDING}"
+    rung = "refined" if step.is_refinement else str(step.rung)
+    return f"{step.trial}-{step.fold}-{rung}-{digest.hexdigest()[:16]}{ENDING}"
 
 
-def to_bytes(taken: Taken) -> bytes:
+def to_bytes(taken: StepResult) -> bytes:
     """A step as the contents of a file."""
     path = taken.fitted.path if taken.fitted else ()
     refined = taken.fitted.refined if taken.fitted else None
     tensors: dict[str, Tensor] = {}
     for t, iterate in enumerate(path):
-        tensors |= {f"metric.{t}": iterate.metric, f"codes.{t}": torch.from_numpy(iterate.codes)}
+        tensors |= {f"metric.{t}": iterate.feature_matrix, f"codes.{t}": torch.from_numpy(iterate.codes)}
     facts = {
         "failure": taken.failure if taken.fitted is None else None,
         "events": [asdict(event) for event in taken.events],
@@ -162,7 +164,7 @@ def to_bytes(taken: Taken) -> bytes:
     return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
-def from_bytes(data: bytes, device: str) -> Taken:
+def from_bytes(data: bytes, device: str) -> StepResult:
     """The step that :func:`to_bytes` turned into these bytes; raises ValueError for any others."""
     digest, _, rest = data.partition(b"\n")
     if hashlib.sha256(rest).hexdigest().encode() != digest:
@@ -173,7 +175,7 @@ def from_bytes(data: bytes, device: str) -> Taken:
     # their loops, and so the last bits, by the alignment.
     path = tuple(
         Iterate(
-            metric=tensors[f"metric.{t}"].clone().to(device),
+            feature_matrix=tensors[f"metric.{t}"].clone().to(device),
             codes=tensors[f"codes.{t}"].clone().numpy(),
             temperature=temperature,
         )
@@ -182,7 +184,7 @@ def from_bytes(data: bytes, device: str) -> Taken:
     refined = facts["refined"]
     if refined is not None:
         refined = Refined(**refined | {"candidate": Candidate.from_dict(refined["candidate"])})
-    return Taken(
+    return StepResult(
         fitted=Fitted(path=path, refined=refined) if facts["failure"] is None else None,
         failure=facts["failure"] or "",
         events=tuple(Event(**event) for event in facts["events"]),

@@ -32,7 +32,7 @@ class FitSize:
     family: str  # of kernels whose pairs cost about as much as each other
     rows: int
     leaf_size: int
-    judged: int  # rows that are predicted after every solve
+    validated: int  # rows that are predicted after every solve
     agop_rows: int  # of a leaf, that a metric update draws at most
     split_rows: int = 0  # of a node, that its direction is found with at most
     steps: int = 1  # factorisations of a solve
@@ -40,7 +40,7 @@ class FitSize:
     def pairs(self, solves: int) -> float:
         """Pairs of a row and a center whose kernel value is computed, and what costs as much.
 
-        >>> size = FitSize(family="l2", rows=1000, leaf_size=4000, judged=500, agop_rows=2000)
+        >>> size = FitSize(family="l2", rows=1000, leaf_size=4000, validated=500, agop_rows=2000)
         >>> size.pairs(1), size.pairs(2)
         (1500000.0, 5000000.0)
         """
@@ -49,14 +49,14 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return float(LINEAR_PAIRS * self.rows * solves) + splits
         leaves, own = self._leaves
-        kernels = leaves * own**2 + self.judged * own * min(leaves, VOTING_LEAVES)
+        kernels = leaves * own**2 + self.validated * own * min(leaves, VOTING_LEAVES)
         gradients = GRADIENT_PAIRS * leaves * own * min(own, self.agop_rows)
         return solves * kernels + (solves - 1) * gradients + splits
 
     def products(self, solves: int) -> float:
         """Multiply-adds of the factorisations.
 
-        >>> FitSize(family="l2", rows=6000, leaf_size=4000, judged=0, agop_rows=0).products(1)
+        >>> FitSize(family="l2", rows=6000, leaf_size=4000, validated=0, agop_rows=0).products(1)
         9000000000.0
         """
         nodes, drawn = self._splits
@@ -83,8 +83,8 @@ class CostModel:
     """Seconds of fits: those of their factorisations from the machine's rate, the rest from what was seen.
 
     >>> model = CostModel(product_rate=1e12)
-    >>> small = FitSize(family="l2", rows=1000, leaf_size=10_000, judged=500, agop_rows=2000)
-    >>> large = FitSize(family="l2", rows=3000, leaf_size=10_000, judged=500, agop_rows=2000)
+    >>> small = FitSize(family="l2", rows=1000, leaf_size=10_000, validated=500, agop_rows=2000)
+    >>> large = FitSize(family="l2", rows=3000, leaf_size=10_000, validated=500, agop_rows=2000)
     >>> model.record(small, seconds=1.0, solves=1)
     >>> round(model.estimate(small, solves=1), 2), round(model.estimate(large, solves=1), 1)
     (1.15, 8.1)
@@ -164,17 +164,17 @@ def cost_family(candidate: Candidate) -> str:
     if candidate.family in LINEAR_FAMILIES:
         return candidate.family
     pieces = ", pieces" if candidate.encoding.numeric == "piecewise" else ""
-    return candidate.family + pieces + (", log odds" if candidate.coding == "logit" else "")
+    return candidate.family + pieces + (", log odds" if candidate.transform == "logit" else "")
 
 
-def fit_size(candidate: Candidate, rows: int, *, judged: int) -> FitSize:
+def fit_size(candidate: Candidate, rows: int, *, validated: int) -> FitSize:
     """The size of a candidate's fit on so many rows."""
     return FitSize(
         family=cost_family(candidate),
         rows=rows,
         leaf_size=candidate.tree.leaf_size,
-        judged=judged,
+        validated=validated,
         agop_rows=candidate.tree.leaf.agop_rows,
         split_rows=candidate.tree.split_rows,
-        steps=LOGISTIC_SOLVES if candidate.coding == "logit" else 1,
+        steps=LOGISTIC_SOLVES if candidate.transform == "logit" else 1,
     )

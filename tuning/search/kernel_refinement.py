@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
-from xrfm_cli.leaf_models.fixed_metric import FixedMetric
-from xrfm_cli.tuning.problem.learning_problem import Merit
+from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
+from xrfm_cli.tuning.problem.learning_problem import ValidationScore
 from xrfm_cli.tuning.search.space import Candidate
 
 ROUNDS = 2  # each with half the steps of the one before, on a logarithmic scale
@@ -43,7 +43,10 @@ def can_refine(candidate: Candidate, rows: int) -> bool:
 
 
 def refine(
-    candidate: Candidate, fixed: FixedMetric, judge: Callable[[Codes], Merit], pinned: Mapping[str, Any]
+    candidate: Candidate,
+    fixed: FixedFeatureMatrix,
+    validate: Callable[[Codes], ValidationScore],
+    pinned: Mapping[str, Any],
 ) -> Refined:
     """Search around a candidate's kernel, one hyperparameter after the other, accepting what is better.
 
@@ -55,7 +58,7 @@ def refine(
 
     A pattern search: Hooke and Jeeves, Journal of the ACM 8 (1961).
     """
-    best, merit, tries = candidate.tree.leaf, Merit(math.inf, math.nan), 0
+    best, validation_score, tries = candidate.tree.leaf, ValidationScore(math.inf, math.nan), 0
     for number in range(ROUNDS):
         share = 0.5**number
         for change in _changes(best, share, pinned):
@@ -63,12 +66,12 @@ def refine(
             ridges = [best.ridge]
             if change is None and "ridge" not in pinned:
                 ridges += [_within("ridge", best.ridge * RIDGE_STEP**power) for power in (-share, share)]
-            for tried, value in _tried(fixed, config, ridges, judge):
+            for tried, value in _tried(fixed, config, ridges, validate):
                 tries += 1
-                if value.loss < merit.loss:
-                    best, merit = tried, value
+                if value.loss < validation_score.loss:
+                    best, validation_score = tried, value
     refined = replace(candidate, tree=replace(candidate.tree, leaf=best))
-    return Refined(candidate=refined, loss=merit.loss, score=merit.score, tries=tries)
+    return Refined(candidate=refined, loss=validation_score.loss, score=validation_score.score, tries=tries)
 
 
 def _changes(
@@ -97,8 +100,11 @@ def _within(name: str, value: float) -> Any:
 
 
 def _tried(
-    fixed: FixedMetric, config: LeafConfig, ridges: list[float], judge: Callable[[Codes], Merit]
-) -> Iterator[tuple[LeafConfig, Merit]]:
+    fixed: FixedFeatureMatrix,
+    config: LeafConfig,
+    ridges: list[float],
+    validate: Callable[[Codes], ValidationScore],
+) -> Iterator[tuple[LeafConfig, ValidationScore]]:
     """What each ridge is worth; one that cannot be solved is left out."""
     predictions = fixed.predict(config, ridges)
     for ridge in ridges:
@@ -106,4 +112,4 @@ def _tried(
             codes = next(predictions)
         except NumericalError:
             return
-        yield replace(config, ridge=ridge), judge(codes.cpu().double().numpy()).rounded()
+        yield replace(config, ridge=ridge), validate(codes.cpu().double().numpy()).rounded()

@@ -59,7 +59,7 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             continue
         for name in ("ridge",) if family == "linear" else ("q", "bandwidth"):
             params[f"{family}_{name}"] = params.pop(name)
-        if not space.full_metric:
+        if not space.full_feature_matrix:
             params["metric_shape"] = "diagonal"
         if not space.log_odds:
             params["loss"] = None

@@ -10,7 +10,7 @@ REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class Similarity:
     """What successive halving keeps the best of, each by itself."""
 
     family: str  # of kernels
@@ -28,35 +28,37 @@ class Halving:
     differently than from the next of the same. With several folds that would cost as many fits, and the folds
     tell more.
 
-    >>> halving, traits = Halving(stages_on_few_rows=0, keeps_families=False), Traits("l2", "standard")
+    >>> halving, similarity = Halving(rungs_on_few_rows=0, keeps_families=False), Similarity("l2", "standard")
     >>> for loss in (0.3, 0.1, 0.2):
-    ...     halving.add(1, loss, traits)
-    >>> [halving.goes_on(1, loss, traits) for loss in (0.1, 0.2, 0.3)]
+    ...     halving.add(1, loss, similarity)
+    >>> [halving.goes_on(1, loss, similarity) for loss in (0.1, 0.2, 0.3)]
     [True, True, False]
 
     Li et al.: A system for massively parallel hyperparameter tuning, MLSys 2020.
     """
 
-    stages_on_few_rows: int
+    rungs_on_few_rows: int
     keeps_families: bool
-    judged_families: set[str] = field(default_factory=set)  # of which a trial has been judged to the end
+    validated_families: set[str] = field(default_factory=set)  # of which a trial has been judged to the end
     _losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
     _best_of_family: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages passed and name
     _best_of_transform: dict[tuple[int, str], float] = field(default_factory=dict)  # likewise, of numbers
 
-    def add(self, stages: int, loss: float, traits: Traits) -> None:
+    def add(self, stages: int, loss: float, similarity: Similarity) -> None:
         """Keep the loss that a trial has after so many stages."""
         self._losses[stages].append(loss)
-        named = ((self._best_of_family, traits.family), (self._best_of_transform, traits.transform))
+        named = ((self._best_of_family, similarity.family), (self._best_of_transform, similarity.transform))
         for best, name in named:
             best[stages, name] = min(loss, best.get((stages, name), loss))
 
-    def goes_on(self, stages: int, loss: float, traits: Traits, *, elsewhere: Sequence[float] = ()) -> bool:
+    def goes_on(
+        self, stages: int, loss: float, similarity: Similarity, *, elsewhere: Sequence[float] = ()
+    ) -> bool:
         """Whether a trial is among the better share of all, other processes' ``elsewhere`` included."""
-        is_first_of_family = self.keeps_families and traits.family not in self.judged_families
-        if is_first_of_family and loss == self._best_of_family[stages, traits.family]:
+        is_first_of_family = self.keeps_families and similarity.family not in self.validated_families
+        if is_first_of_family and loss == self._best_of_family[stages, similarity.family]:
             return True
-        if stages <= self.stages_on_few_rows and loss == self._best_of_transform[stages, traits.transform]:
+        if stages <= self.rungs_on_few_rows and loss == self._best_of_transform[stages, similarity.transform]:
             return True
         losses = [*self._losses[stages], *elsewhere]
         return sum(other < loss for other in losses) < max(1, round(len(losses) / REDUCTION))

@@ -7,7 +7,7 @@ import numpy as np
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.encoders.piecewise_linear import PIECES
 from xrfm_cli.errors import OptionError
-from xrfm_cli.leaf_models.two_valued import find_two_valued
+from xrfm_cli.leaf_models.binary_columns import find_binary_columns
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.log_target import suits_log
@@ -15,8 +15,10 @@ from xrfm_cli.tuning.search.space import SearchSpace
 
 LARGEST_LEAF = 10_000
 ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
-LEAF_ROWS_A_MINUTE = 6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
-FULL_METRIC_FEATURES = 300
+LEAF_ROWS_PER_MINUTE = (
+    6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
+)
+FULL_MATRIX_FEATURES = 300
 WIDEST = 300  # columns, if every number is cut into pieces
 # Rows of a leaf times columns with more than two values, up to which kernels that need a power or an
 # exponential for every coordinate of every pair take about the time of the solve; shorter limits allow less.
@@ -29,7 +31,7 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
     """The ranges that suit the table's size and columns."""
     kinds = {column.kind for column in problem.schema.features}
     x = problem.fold(0, EncodingConfig()).x_train
-    n, d, many_valued = len(problem.plan.refit_rows), x.shape[1], len(find_two_valued(x).others)
+    n, d, many_valued = len(problem.plan.refit_rows), x.shape[1], len(find_binary_columns(x).others)
     in_a_leaf, limit = min(n, LARGEST_LEAF), config.effective_time_limit_s or COORDINATE_WORK_S
     few_coordinates = in_a_leaf * many_valued <= COORDINATE_WORK * min(1.0, limit / COORDINATE_WORK_S)
     space = SearchSpace(
@@ -38,11 +40,11 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         has_numbers=bool(kinds & {"numeric", "datetime"}),
         has_categories="categorical" in kinds,
         general_p=few_coordinates,
-        full_metric=d <= FULL_METRIC_FEATURES,
+        full_feature_matrix=d <= FULL_MATRIX_FEATURES,
         sum_power=few_coordinates,
         pieces=d + PIECES * sum(column.kind == "numeric" for column in problem.schema.features) <= WIDEST,
         log_odds=problem.n_classes == 2,
-        log_target=not problem.n_classes and suits_log(problem.truth[problem.plan.refit_rows]),
+        log_target=not problem.n_classes and suits_log(problem.y_true[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )
     space.complete({})  # pins that contradict each other are refused before any work
@@ -65,7 +67,7 @@ def _require_logarithms(problem: Problem) -> None:
             f"--set target_transform=log: '{name}' of {source} is a class, and a class has no logarithm. "
             "Leave it out, or give --task regression if it is a number."
         )
-    negative = np.flatnonzero(problem.truth[problem.plan.refit_rows] < 0)
+    negative = np.flatnonzero(problem.y_true[problem.plan.refit_rows] < 0)
     if len(negative):
         raise OptionError(
             f"--set target_transform=log: {source} has a negative '{name}' (the {negative[0] + 1:,}. row "
@@ -83,7 +85,7 @@ def choose_leaf_size(n: int, time_limit_s: float | None) -> int:
     """
     wanted = float(LARGEST_LEAF)
     if time_limit_s is not None:
-        wanted = LEAF_ROWS_A_MINUTE * float(np.sqrt(time_limit_s / 60 * 48_000 / max(n, 1)))
+        wanted = LEAF_ROWS_PER_MINUTE * float(np.sqrt(time_limit_s / 60 * 48_000 / max(n, 1)))
         wanted = min(LARGEST_LEAF, max(500.0, wanted))
     if n <= ROUNDING * wanted:
         return int(ROUNDING * wanted)

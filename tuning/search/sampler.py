@@ -139,9 +139,9 @@ class TrialStudy:
         message = f"{self.place.shown} can no longer be reached ({_first_line(fault)}): tuning alone"
         self.on_event(Event(kind="fallback", message=message, count=1))
         study = optuna.create_study(sampler=self.study.sampler, pruner=optuna.pruners.NopPruner())
-        judged = {t.number: t for t in self.known if t.state == TrialState.COMPLETE}
-        for number in range(max([*self.here, *judged], default=-1) + 1):
-            study.add_trial(judged.get(number) or create_trial(state=TrialState.FAIL))
+        validated = {t.number: t for t in self.known if t.state == TrialState.COMPLETE}
+        for number in range(max([*self.here, *validated], default=-1) + 1):
+            study.add_trial(validated.get(number) or create_trial(state=TrialState.FAIL))
         self.study, self.place, self.known = study, None, ()
         self.own.clear()
 

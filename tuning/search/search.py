@@ -9,23 +9,23 @@ from typing import Any
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.checkpoint import Record, take_and_tell
+from xrfm_cli.tuning.search.checkpoint import Checkpoint, run_and_tell
 from xrfm_cli.tuning.search.cost import CostModel, product_rate, shrink_leaves
-from xrfm_cli.tuning.search.pruning import REDUCTION, Halving, Traits
-from xrfm_cli.tuning.search.run_step import Fitted, Step, estimate_refit, size_of, stage_size
+from xrfm_cli.tuning.search.pruning import REDUCTION, Halving, Similarity
+from xrfm_cli.tuning.search.run_step import Fitted, Step, estimate_refit, rung_size, size_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
 from xrfm_cli.tuning.search.trial import (
     OutOfTime,
     evaluate,
-    stage_sizes,
+    rung_sizes,
     usual_solves,
 )
 from xrfm_cli.tuning.search.trial_records import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
-FIRST_STAGES = 2  # on few rows: a fit, and the refinement of its kernel
+FIRST_RUNGS = 2  # on few rows: a fit, and the refinement of its kernel
 MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
-BRACKET_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
+FIRST_RUNG_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
 GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
 REFINEMENT_SHARE = 0.15  # and for refining the better half of them
 FIRST_SHARE = 0.5  # after which metric updates end until a first model is judged
@@ -38,7 +38,7 @@ def search(
     budget: Budget,
     *,
     on_event: OnEvent,
-    record: Record | None = None,
+    checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> SearchResult:
     """Try candidates until the budget ends; the best of the first is always judged to the end.
@@ -60,20 +60,20 @@ def search(
             first,
             seed=problem.seed,
             place=place,
-            setting=f"{problem.compared_by} {problem.plan.scheme} {stage_sizes(problem)}",
+            setting=f"{problem.compared_by} {problem.plan.scheme} {rung_sizes(problem)}",
             on_event=on_event,
             seconds_left=budget.length,
         )
-        has_few_rows = len(stage_sizes(problem)) > 1
+        has_few_rows = len(rung_sizes(problem)) > 1
         search = _Search(
             problem=problem,
             study=study,
             budget=budget,
             on_event=on_event,
-            record=record,
+            checkpoint=checkpoint,
             result=result,
             halving=Halving(
-                stages_on_few_rows=FIRST_STAGES if has_few_rows else 0,
+                rungs_on_few_rows=FIRST_RUNGS if has_few_rows else 0,
                 keeps_families=len(problem.plan.folds) == 1,
             ),
         )
@@ -83,7 +83,7 @@ def search(
             search.result.stopped_by = "time"
         except KeyboardInterrupt:
             search.result.stopped_by = "interrupt"
-            search.judge_one()
+            search.validate_one()
         search.close()
     return search.result
 
@@ -96,7 +96,7 @@ class _Search:
     study: TrialStudy
     budget: Budget
     on_event: OnEvent
-    record: Record | None
+    checkpoint: Checkpoint | None
     result: SearchResult
     halving: Halving
     waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
@@ -105,25 +105,25 @@ class _Search:
     began: float = 0.0  # on the clock
     recalled_s: float = 0.0  # what the steps that the record held had taken
 
-    def run(self, bracket: int) -> None:
+    def run(self, configurations: int) -> None:
         """The first bracket side by side, then one trial after the other."""
         self.began = self.budget.clock()
-        self._open_bracket(bracket)
-        self._refine_bracket(self.began + (BRACKET_SHARE + REFINEMENT_SHARE) * self.budget.length)
+        self._run_first_rung(configurations)
+        self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length)
         for running in self._affordable_first():
             self._complete(running)
         while (following := self._next()) is not None:
             self._advance(following)
             self._complete(following)
 
-    def judge_one(self) -> None:
+    def validate_one(self) -> None:
         """If nothing has been judged to the end yet, do so for the best that can go on."""
         begun = [r for r in self._best_first() if r.loss is not None and r.state == "running"]
-        if begun and not self.result.judgements:
+        if begun and not self.result.validation_results:
             self._complete(begun[0])
 
     def close(self) -> None:
-        """Record the trials that were not ended, and put all in the order of their numbers."""
+        """Checkpoint the trials that were not ended, and put all in the order of their numbers."""
         for running in list(self.waiting):
             running.state = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
             self._record(running)
@@ -162,9 +162,9 @@ class _Search:
         costs, done = self.result.costs, len(running.solves)
         candidate = candidate or running.candidate
         stages = []
-        for number, rows in enumerate(stage_sizes(self.problem)):
+        for number, rows in enumerate(rung_sizes(self.problem)):
             solves = running.solves[number] if number < done else usual_solves(candidate, rows)
-            size = stage_size(self.problem, candidate, rows)
+            size = rung_size(self.problem, candidate, rows)
             stages.append(costs.estimate(size, solves=solves))
         last = running.solves[-1] if done == len(stages) else usual_solves(candidate, rows)
         refit = estimate_refit(self.problem, costs, candidate, last_iterations=last - 1)
@@ -173,17 +173,20 @@ class _Search:
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
 
-    def _open_bracket(self, size: int) -> None:
+    def _run_first_rung(self, size: int) -> None:
         """The first stage of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
-        last_start = began + BRACKET_SHARE * self.budget.length
+        last_start = began + FIRST_RUNG_SHARE * self.budget.length
         while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
             self._advance(self._open())
 
     def _next(self) -> RunningTrial | None:
         """What another process has judged better than all that were judged here, or else a new trial."""
         self.study.refresh()
-        best = min((judgement.loss for _, judgement in self.result.judgements), default=float("inf"))
+        best = min(
+            (validation_result.loss for _, validation_result in self.result.validation_results),
+            default=float("inf"),
+        )
         found = self.study.better_elsewhere(best)
         if found is not None:
             message = f"trial {found[0]}, which another process has judged best, is judged here too"
@@ -191,11 +194,11 @@ class _Search:
             return self._begin(*found, found_elsewhere=True)
         return self._open() if self._may_start() else None
 
-    def _refine_bracket(self, last_start: float) -> None:
+    def _refine_better_half(self, last_start: float) -> None:
         """The next stage of the better half: how good a configuration is shows when its kernel fits."""
         better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
         for running in better:
-            if running.state == "running" and len(running.solves) < len(stage_sizes(self.problem)):
+            if running.state == "running" and len(running.solves) < len(rung_sizes(self.problem)):
                 if self.budget.clock() >= last_start:
                     break
                 self._advance(running)
@@ -216,7 +219,7 @@ class _Search:
         """One stage more; the trial ends where there is none, where it fails or where time is up."""
         since, recalled_s = self.budget.clock(), self.recalled_s
         try:
-            stage = running.stages.send(running.candidate if running.stages_done else None)
+            rung = running.stages.send(running.candidate if running.rungs_done else None)
         except NumericalError as fault:
             running.state = "failed"
             message = f"trial {running.number} failed: {fault}"
@@ -227,16 +230,20 @@ class _Search:
             running.state = "interrupted"  # its generator has ended
             raise
         else:
-            running.stages_done += 1
-            running.loss, running.score, running.judgement = stage.loss, stage.score, stage.judgement
-            running.candidate, running.solves = stage.candidate, stage.solves
-            running.tries += stage.tries
-            if running.judgement is None:
-                self.study.report(running.number, stage.loss, stages=running.stages_done)
-                self.halving.add(running.stages_done, stage.loss, _traits(running.candidate))
+            running.rungs_done += 1
+            running.loss, running.score, running.validation_result = (
+                rung.loss,
+                rung.score,
+                rung.validation_result,
+            )
+            running.candidate, running.solves = rung.candidate, rung.solves
+            running.tries += rung.tries
+            if running.validation_result is None:
+                self.study.report(running.number, rung.loss, stages=running.rungs_done)
+                self.halving.add(running.rungs_done, rung.loss, _similarity_of(running.candidate))
             else:
                 running.state = "complete"
-                self.halving.judged_families.add(running.candidate.family)
+                self.halving.validated_families.add(running.candidate.family)
         ended = self.budget.clock()
         running.seconds += ended - since + self.recalled_s - recalled_s
         running.ended_s = ended - self.began + self.recalled_s
@@ -244,7 +251,7 @@ class _Search:
     def _complete(self, running: RunningTrial) -> None:
         """Go on stage by stage until the trial is judged, pruned or out of time."""
         while running.state == "running":
-            if self.result.judgements and not self._may_go_on(running):
+            if self.result.validation_results and not self._may_go_on(running):
                 running.state = "pruned"
             else:
                 self._advance(running)
@@ -263,19 +270,19 @@ class _Search:
         if running.candidate.family == "constant" or running.found_elsewhere or running.loss is None:
             return True
         return self.halving.goes_on(
-            running.stages_done,
+            running.rungs_done,
             running.loss,
-            _traits(running.candidate),
-            elsewhere=self.study.losses_elsewhere(running.stages_done),
+            _similarity_of(running.candidate),
+            elsewhere=self.study.losses_elsewhere(running.rungs_done),
         )
 
     def _record(self, running: RunningTrial) -> None:
         self.waiting.remove(running)
-        judgement, loss = running.judgement, running.loss
-        if judgement is not None:
-            self.result.judgements.append((running.number, judgement))
-        judged = None if judgement is None else judgement.loss
-        self.study.tell(running.number, judged, is_pruned=loss is not None)
+        validation_result, loss = running.validation_result, running.loss
+        if validation_result is not None:
+            self.result.validation_results.append((running.number, validation_result))
+        validated = None if validation_result is None else validation_result.loss
+        self.study.tell(running.number, validated, is_pruned=loss is not None)
         self.result.records.append(
             TrialRecord(
                 number=running.number,
@@ -284,8 +291,8 @@ class _Search:
                 score=running.score,
                 seconds=running.seconds,
                 ended_s=running.ended_s,
-                stages=running.stages_done,
-                iterations=None if judgement is None else judgement.iterations,
+                stages=running.rungs_done,
+                iterations=None if validation_result is None else validation_result.iterations,
                 tries=running.tries,
                 params=running.candidate.to_dict(),
             )
@@ -295,16 +302,16 @@ class _Search:
     def _take(self, step: Step, times: int) -> Fitted:
         """A step from the record; or take it, unless so many like it cannot end in time."""
         size, costs = size_of(self.problem, step), self.result.costs
-        taken = None if self.record is None else self.record.find(step, self.problem)
+        taken = None if self.checkpoint is None else self.checkpoint.find(step, self.problem)
         if self.budget.deadline is not None and "iterations" not in self.problem.pinned:
             step = replace(step, is_late=self._is_late)
         self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
         if taken is None:
             # What encoding takes depends on the columns, not on the kernel: it is no part of the step.
-            self.problem.fold(step.fold, step.candidate.encoding, step.candidate.coding)
-            taken = take_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
-            if self.record is not None:
-                self.record.keep(step, self.problem, taken)
+            self.problem.fold(step.fold, step.candidate.encoding, step.candidate.transform)
+            taken = run_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
+            if self.checkpoint is not None:
+                self.checkpoint.keep(step, self.problem, taken)
         else:
             self.recalled_s += taken.seconds
             for event in taken.events:
@@ -318,25 +325,25 @@ class _Search:
         deadline, now = self.budget.deadline, self.budget.clock()
         if deadline is None:
             return False
-        if self.result.judgements:
+        if self.result.validation_results:
             return not self.budget.affords(self.result, deadline - now)
         return now - self.began > FIRST_SHARE * self.budget.length
 
     def _check_time(self, needed_s: float) -> None:
         """Refuse what cannot end in time, with what follows the search."""
         budget = self.budget
-        if budget.deadline is None or not self.result.judgements:
+        if budget.deadline is None or not self.result.validation_results:
             return
         if not budget.affords(self.result, budget.deadline - budget.clock() - needed_s):
             raise OutOfTime
 
 
-def _traits(candidate: Candidate) -> Traits:
-    return Traits(candidate.family, candidate.encoding.numeric)
+def _similarity_of(candidate: Candidate) -> Similarity:
+    return Similarity(candidate.family, candidate.encoding.numeric)
 
 
 def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
-    best = min((j for _, j in result.judgements), key=lambda j: j.loss, default=None)
+    best = min((j for _, j in result.validation_results), key=lambda j: j.loss, default=None)
     number = len(result.records)
     text = f"trial {number}" + (f" of {budget.trials}" if budget.trials else "")
     if best is not None:

@@ -12,14 +12,14 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning.scoring.target_transforms import CodingName, TargetTransform
+from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 NumericTransform = Literal["standard", "quantile", "piecewise"]
 CategoryEncoding = Literal["one_hot", "target"]
-CODING_CHOICES: dict[str, tuple[str, ...]] = {
+TRANSFORM_CHOICES: dict[str, tuple[str, ...]] = {
     "numeric_transform": get_args(NumericTransform),
     "category_encoding": get_args(CategoryEncoding),
-    "target_transform": get_args(TargetTransform),
+    "target_transform": get_args(TransformChoice),
 }
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
 _WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
@@ -40,7 +40,7 @@ class Candidate:
 
     tree: TreeConfig
     encoding: EncodingConfig
-    target_transform: TargetTransform = "none"
+    target_transform: TransformChoice = "none"
 
     @property
     def family(self) -> str:
@@ -48,7 +48,7 @@ class Candidate:
         return kernel_family(self.tree.leaf.kernel, self.tree.leaf.kernel_p)
 
     @property
-    def coding(self) -> CodingName:
+    def transform(self) -> TransformName:
         """How the target is coded: what learns log odds needs two classes as -1 and 1."""
         return "logit" if self.tree.leaf.loss == "logistic" else self.target_transform
 
@@ -74,10 +74,10 @@ class Candidate:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Build from flat names and values; a misspelt name is refused with the nearest one."""
-        for name, options in CODING_CHOICES.items():
+        for name, options in TRANSFORM_CHOICES.items():
             if values.get(name, options[0]) not in options:
                 raise OptionError(f"{name}={values[name]!r}: must be one of {', '.join(options)}.")
-        tree = {k: v for k, v in values.items() if k not in CODING_CHOICES}
+        tree = {k: v for k, v in values.items() if k not in TRANSFORM_CHOICES}
         check_names(tree)
         encoding = EncodingConfig(
             numeric=values.get("numeric_transform", "standard"),
@@ -108,7 +108,7 @@ def choose_split_rows(leaf_size: int) -> int:
 def hyperparameter_names() -> list[str]:
     """Every name that ``--set`` takes."""
     tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
-    return sorted([f.name for f in fields(LeafConfig)] + tree + list(CODING_CHOICES))
+    return sorted([f.name for f in fields(LeafConfig)] + tree + list(TRANSFORM_CHOICES))
 
 
 def check_names(values: Mapping[str, Any]) -> None:
@@ -124,7 +124,7 @@ class SearchSpace:
     """The ranges that suit one table.
 
     ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
-    {1, 2} costs. ``full_metric`` is for narrow tables, ``log_target`` for skewed targets of 0 or more,
+    {1, 2} costs. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets,
     ``pieces`` for tables of which a column for each piece of every number is not too wide, ``log_odds`` for
     two classes.
     """
@@ -134,7 +134,7 @@ class SearchSpace:
     has_numbers: bool
     has_categories: bool
     general_p: bool
-    full_metric: bool
+    full_feature_matrix: bool
     sum_power: bool
     log_target: bool = False
     pieces: bool = False
@@ -187,7 +187,7 @@ class SearchSpace:
         values |= self._kernel(trial)
         if self.log_odds and values["kernel"] in ("norm", "sum_power"):
             values["loss"] = self._choice(trial, "loss", ["squared", "logistic"])
-        shapes = ["diagonal", "full"] if self.full_metric else ["diagonal"]
+        shapes = ["diagonal", "full"] if self.full_feature_matrix else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
         if "ridge" not in values:
             values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)

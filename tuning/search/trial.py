@@ -14,20 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.tuning.problem.learning_problem import Merit, Problem
+from xrfm_cli.tuning.problem.learning_problem import Problem, ValidationScore
 from xrfm_cli.tuning.search.kernel_refinement import Refined, can_refine
-from xrfm_cli.tuning.search.run_step import LATER_USUAL_UPDATES, REFINEMENT, Fitted, Iterate, Step, path_merit
+from xrfm_cli.tuning.search.run_step import (
+    REFINEMENT,
+    WARM_START_USUAL_UPDATES,
+    Fitted,
+    Iterate,
+    Step,
+    path_score,
+)
 from xrfm_cli.tuning.search.space import Candidate
 
 Array = NDArray[np.float64]
 MORE_UPDATES = 1  # than the first stage chose, in a later one that starts afresh
 AFRESH_USUAL_UPDATES = 3
-LATER_ITERATIONS = 5  # metric updates at most in a stage that starts from a learned metric
-LATER_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
+WARM_START_ITERATIONS = 5  # metric updates at most in a stage that starts from a learned metric
+WARM_START_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judgement:
+class ValidationResult:
     """A candidate at the end of its evaluation."""
 
     candidate: Candidate
@@ -37,7 +44,7 @@ class Judgement:
     factor: float  # of the scores, where the target's logarithm was learned
     iterations: int  # metric updates in all
     last_iterations: int  # of these, updates in the last stage
-    metrics: tuple[Tensor, ...]  # learned metric of each fold, in the columns of that fold's encoder
+    feature_matrices: tuple[Tensor, ...]  # learned metric of each fold, in the columns of that fold's encoder
     temperature: float
 
 
@@ -46,7 +53,7 @@ class OutOfTime(Exception):  # noqa: N818  (a signal to stop, not an error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StageResult:
+class RungResult:
     """What pruning looks at after a stage, and at the end the judgement."""
 
     loss: float
@@ -54,16 +61,16 @@ class StageResult:
     candidate: Candidate  # with which the evaluation goes on
     solves: tuple[int, ...]  # of each stage size that is done in the first fold
     tries: int = 0  # kernels that were tried under one metric
-    judgement: Judgement | None = None
+    validation_result: ValidationResult | None = None
 
 
 # Takes a step, told how many like it the candidate still needs. It may raise OutOfTime.
-TakeStep = Callable[[Step, int], Fitted]
+RunStep = Callable[[Step, int], Fitted]
 
 
 def evaluate(
-    problem: Problem, candidate: Candidate, *, trial: int, take: TakeStep
-) -> Generator[StageResult, Candidate | None, None]:
+    problem: Problem, candidate: Candidate, *, trial: int, take: RunStep
+) -> Generator[RungResult, Candidate | None, None]:
     """Yield the loss after each stage of the first fold, then the judgement over all folds.
 
     Between the first stage and the next, the kernel is refined under the metric that it has learned. The
@@ -72,50 +79,56 @@ def evaluate(
     """
     plan = problem.plan
     pinned = "iterations" in problem.pinned
-    sizes = stage_sizes(problem)
+    sizes = rung_sizes(problem)
     learner = candidate  # of the first metric
     chosen: list[int] = []  # metric updates of each stage of the first fold
     solves: tuple[int, ...] = ()
     start: Tensor | None = None
     updates = 0  # of the metric that a stage ended with
-    for stage, size in enumerate(sizes):
+    for rung, size in enumerate(sizes):
         limit = candidate.tree.leaf.iterations
         fresh = starts_afresh(candidate, size)
         if fresh:
             start, updates = None, 0
-            limit = min(limit, chosen[0] + MORE_UPDATES) if stage else limit
-        elif stage:
-            limit = min(limit, later_iterations(size))
-        last = stage == len(sizes) - 1
+            limit = min(limit, chosen[0] + MORE_UPDATES) if rung else limit
+        elif rung:
+            limit = min(limit, warm_start_iterations(size))
+        last = rung == len(sizes) - 1
         step = Step(
             trial=trial,
             fold=0,
-            stage=stage,
+            rung=rung,
             candidate=candidate,
             rows=size,
             start=start,
             iterations=limit,
-            early=not last,
+            is_rung=not last,
             stop_early=not pinned,
         )
         path = take(step, 1).path
-        merits = [path_merit(problem, step, iterate) for iterate in path]
-        best = len(path) - 1 if pinned else int(np.argmin([merit.loss for merit in merits]))
+        validation_scores = [path_score(problem, step, iterate) for iterate in path]
+        best = (
+            len(path) - 1
+            if pinned
+            else int(np.argmin([validation_score.loss for validation_score in validation_scores]))
+        )
         chosen.append(best)
         updates += best
         solves += (len(path),)
-        start, merit = path[best].metric, merits[best]
+        start, validation_score = path[best].feature_matrix, validation_scores[best]
         if not (last and len(plan.folds) == 1):
-            result = StageResult(loss=merit.loss, score=merit.score, candidate=candidate, solves=solves)
+            result = RungResult(
+                loss=validation_score.loss, score=validation_score.score, candidate=candidate, solves=solves
+            )
             candidate = (yield result) or candidate
-        if stage == 0 and not last:
-            found = Refined(candidate=candidate, loss=merit.loss, score=merit.score, tries=0)
+        if rung == 0 and not last:
+            found = Refined(
+                candidate=candidate, loss=validation_score.loss, score=validation_score.score, tries=0
+            )
             if can_refine(candidate, size):
-                step = Step(
-                    trial=trial, fold=0, stage=REFINEMENT, candidate=candidate, rows=size, start=start
-                )
+                step = Step(trial=trial, fold=0, rung=REFINEMENT, candidate=candidate, rows=size, start=start)
                 found = take(step, 1).refined or found
-            result = StageResult(
+            result = RungResult(
                 loss=found.loss,
                 score=found.score,
                 candidate=found.candidate,
@@ -126,39 +139,43 @@ def evaluate(
     paths = [path]
     for fold in range(1, len(plan.folds)):
         start = None
-        for stage, size in enumerate(sizes[:-1]):
-            if starts_afresh(candidate, sizes[stage + 1]):
+        for rung, size in enumerate(sizes[:-1]):
+            if starts_afresh(candidate, sizes[rung + 1]):
                 continue
             step = Step(
                 trial=trial,
                 fold=fold,
-                stage=stage,
-                candidate=candidate if stage else learner,
+                rung=rung,
+                candidate=candidate if rung else learner,
                 rows=size,
                 start=start,
-                iterations=chosen[stage],
-                early=True,
+                iterations=chosen[rung],
+                is_rung=True,
             )
-            start = take(step, 1).path[-1].metric
+            start = take(step, 1).path[-1].feature_matrix
         step = Step(
             trial=trial,
             fold=fold,
-            stage=len(sizes) - 1,
+            rung=len(sizes) - 1,
             candidate=candidate,
             rows=None,
             start=start,
             iterations=min(chosen[-1] + 1, len(paths[0]) - 1),
         )
         paths.append(take(step, len(plan.folds) - fold).path)
-    judgement = _judge(problem, candidate, paths, updates - chosen[-1], pinned)
-    yield StageResult(
-        loss=judgement.loss, score=judgement.score, candidate=candidate, solves=solves, judgement=judgement
+    validation_result = _validate(problem, candidate, paths, updates - chosen[-1], pinned)
+    yield RungResult(
+        loss=validation_result.loss,
+        score=validation_result.score,
+        candidate=candidate,
+        solves=solves,
+        validation_result=validation_result,
     )
 
 
-def stage_sizes(problem: Problem) -> tuple[int, ...]:
+def rung_sizes(problem: Problem) -> tuple[int, ...]:
     """Rows of each stage: the plan's, or all rows where so many metric updates were asked for."""
-    sizes = problem.plan.stage_sizes
+    sizes = problem.plan.rung_sizes
     return sizes[-1:] if "iterations" in problem.pinned else sizes
 
 
@@ -168,36 +185,36 @@ def starts_afresh(candidate: Candidate, rows: int) -> bool:
     What few rows have left out of a metric does not come back: gradients along it are small. From more rows
     the identity leads to a better one, for a few solves that are still cheap.
     """
-    return rows <= min(LATER_ROWS, candidate.tree.leaf_size)
+    return rows <= min(WARM_START_ROWS, candidate.tree.leaf_size)
 
 
 def usual_solves(candidate: Candidate, rows: int) -> int:
     """Solves to expect of a later stage."""
     if starts_afresh(candidate, rows):
         return 1 + AFRESH_USUAL_UPDATES
-    return 1 + min(later_iterations(rows), LATER_USUAL_UPDATES)
+    return 1 + min(warm_start_iterations(rows), WARM_START_USUAL_UPDATES)
 
 
-def later_iterations(rows: int) -> int:
+def warm_start_iterations(rows: int) -> int:
     """Metric updates, at most, of a stage that starts from a learned metric."""
-    return LATER_ITERATIONS if rows <= LATER_ROWS else 0
+    return WARM_START_ITERATIONS if rows <= WARM_START_ROWS else 0
 
 
-def _judge(
+def _validate(
     problem: Problem, candidate: Candidate, paths: list[tuple[Iterate, ...]], earlier: int, pinned: bool
-) -> Judgement:
+) -> ValidationResult:
     """Choose the number of metric updates by the out-of-fold loss of all folds together."""
-    length, rows, folds = min(len(path) for path in paths), problem.plan.judged_rows, range(len(paths))
-    best, best_t, best_scores, best_factor = Merit(math.inf, math.nan), 0, np.empty(0), 1.0
+    length, rows, folds = min(len(path) for path in paths), problem.plan.validation_rows, range(len(paths))
+    best, best_t, best_scores, best_factor = ValidationScore(math.inf, math.nan), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):
         codes = [path[t].codes for path in paths]
-        scores, factor = problem.decode(folds, codes, rows, candidate.coding)
-        merit = problem.merit(scores, candidate.coding).rounded()
-        if merit.loss < best.loss or not len(best_scores):
-            best, best_t, best_scores, best_factor = merit, t, scores, factor
+        scores, factor = problem.decode(folds, codes, rows, candidate.transform)
+        validation_score = problem.validation_score(scores, candidate.transform).rounded()
+        if validation_score.loss < best.loss or not len(best_scores):
+            best, best_t, best_scores, best_factor = validation_score, t, scores, factor
     chosen = [path[best_t] for path in paths]
     temperatures = sorted(iterate.temperature for iterate in chosen)
-    return Judgement(
+    return ValidationResult(
         candidate=candidate,
         scores=best_scores,
         loss=best.loss,
@@ -205,6 +222,6 @@ def _judge(
         factor=best_factor,
         iterations=earlier + best_t,
         last_iterations=best_t,
-        metrics=tuple(iterate.metric for iterate in chosen),
+        feature_matrices=tuple(iterate.feature_matrix for iterate in chosen),
         temperature=temperatures[len(temperatures) // 2],
     )

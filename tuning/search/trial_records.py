@@ -12,7 +12,7 @@ import optuna
 
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.space import Candidate
-from xrfm_cli.tuning.search.trial import Judgement, StageResult
+from xrfm_cli.tuning.search.trial import RungResult, ValidationResult
 
 # Seconds kept for saving the model and writing the report, and for each trial that it tells of: of 413 to
 # 5,968 trials, measured, mostly for Optuna's importances.
@@ -54,7 +54,7 @@ class TrialRecord:
 class SearchResult:
     """Finished trials with their out-of-fold predictions, and the record of all."""
 
-    judgements: list[tuple[int, Judgement]] = field(default_factory=list)
+    validation_results: list[tuple[int, ValidationResult]] = field(default_factory=list)
     records: list[TrialRecord] = field(default_factory=list)
     costs: CostModel
     stopped_by: str = "trials"
@@ -84,16 +84,16 @@ class RunningTrial:
 
     number: int
     candidate: Candidate
-    stages: Generator[StageResult, Candidate | None, None]
+    stages: Generator[RungResult, Candidate | None, None]
     found_elsewhere: bool = False  # by another process, which has judged it
-    stages_done: int = 0
+    rungs_done: int = 0
     solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
     tries: int = 0  # kernels tried under its first metric
     seconds: float = 0.0
     ended_s: float = 0.0  # of its last stage so far, from the start of the search
     loss: float | None = None
     score: float | None = None  # by the metric
-    judgement: Judgement | None = None
+    validation_result: ValidationResult | None = None
     state: str = "running"
 
 

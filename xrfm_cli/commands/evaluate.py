@@ -19,7 +19,7 @@ from xrfm_cli.errors import TargetError
 from xrfm_cli.options.declarations import EvaluateOptions
 from xrfm_cli.options.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.reports.documents import plain
-from xrfm_cli.terminal.promises import Promise, promises_of
+from xrfm_cli.terminal.generalisation_gap import GeneralisationGap, generalisation_gaps
 from xrfm_cli.terminal.tables import metrics_table, positive_lines
 from xrfm_cli.tuning.model.report import FitReport
 from xrfm_cli.tuning.model.storage import load_model
@@ -47,15 +47,15 @@ def run(options: EvaluateOptions, session: Session) -> int:
         *judge("fail_under", options.fail_under, metrics),
         *judge("fail_over", options.fail_over, metrics),
     ]
-    promises = promises_of(model.report, metrics, rows=table.n_rows)
+    gaps = generalisation_gaps(model.report, metrics, rows=table.n_rows)
     by_group = [(group, scored.metrics(group.rows)) for group in groups]
     session.renderer.result(
-        metrics_table(metrics, verdicts, promises, rows=table.n_rows),
-        Text("\n".join([*positive_lines(model.target), _legend(model.report, promises)]), style="dim"),
+        metrics_table(metrics, verdicts, gaps, rows=table.n_rows),
+        Text("\n".join([*positive_lines(model.target), _legend(model.report, gaps)]), style="dim"),
         *confusion_view(scored.confusion(), model.target),
         *groups_view(by_group, model.report.metric),
     )
-    document = evaluate_document(scored, metrics, promises, by_group, verdicts, whole.repairs)
+    document = evaluate_document(scored, metrics, gaps, by_group, verdicts, whole.repairs)
     session.renderer.document("evaluate", document)
     return 0 if all(item.passed for item in verdicts) else 1
 
@@ -63,7 +63,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
 def evaluate_document(
     scored: Scored,
     metrics: Mapping[str, float],
-    promises: Mapping[str, Promise],
+    gaps: Mapping[str, GeneralisationGap],
     by_group: Sequence[tuple[Group, dict[str, float]]],
     verdicts: list[Verdict],
     repairs: Sequence[Repair],
@@ -76,8 +76,8 @@ def evaluate_document(
         "positive": scored.model.target.positive,
         "repairs": [asdict(item) for item in repairs],
         "metrics": metrics,
-        "out_of_fold": {name: item.value for name, item in promises.items()},
-        "worse_by": {name: item.worse_by for name, item in promises.items()},
+        "out_of_fold": {name: item.value for name, item in gaps.items()},
+        "worse_by": {name: item.worse_by for name, item in gaps.items()},
         "confusion": None if confusion is None else {"classes": classes, "counts": confusion.tolist()},
         "groups": [
             {"column": group.column, "value": group.value, "rows": len(group.rows), "metrics": values}
@@ -89,10 +89,10 @@ def evaluate_document(
     return result
 
 
-def _legend(report: FitReport, promises: Mapping[str, Promise]) -> str:
+def _legend(report: FitReport, gaps: Mapping[str, GeneralisationGap]) -> str:
     """What the columns of the promises mean."""
     whose = " of the model that it was refitted from" if report.stopped_by == "refit" else ""
     text = f"out of fold: the fit's own score{whose}, on rows held out in turn"
-    if any(item.worse_by is not None for item in promises.values()):
+    if any(item.worse_by is not None for item in gaps.values()):
         text += "\nworse by: in standard deviations between the folds; negative is better"
     return text

@@ -8,7 +8,7 @@ from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
-from xrfm_cli.commands.places import record_folder, report_paths
+from xrfm_cli.commands.places import checkpoint_folder, report_paths
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import resumable, shared_place
 from xrfm_cli.commands.session import Session
@@ -20,7 +20,7 @@ from xrfm_cli.options.schema_file import write_schema_file
 from xrfm_cli.options.settings import Setting
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.dry_run import plan_fit
+from xrfm_cli.tuning.dry_run import dry_run_fit
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
@@ -50,10 +50,10 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
         valid = read_whole(options.valid, options, session) if options.valid else None
         config = config_of(options, device=device)
         if options.dry_run:
-            plan = plan_fit(table, schema, target, config, valid=valid)
+            plan = dry_run_fit(table, schema, target, config, valid=valid)
             show_plan(plan, schema, target, session)
             return 0, dry_run_document(plan, schema, target)
-        with resumable(options, table, valid, schema, session, device=device) as record:
+        with resumable(options, table, valid, schema, session, device=device) as checkpoint:
             model = fit_model(
                 table,
                 schema,
@@ -62,12 +62,12 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 valid=valid,
                 on_event=session.renderer.on_event,
                 started=session.started,
-                record=record,
+                checkpoint=checkpoint,
                 place=shared_place(options, table, valid, schema),
             )
             status, document = _finish(model, options, session)
-            if record is not None and status == 0:
-                record.remove()
+            if checkpoint is not None and status == 0:
+                checkpoint.remove()
         return status, document
     return _finish(model, options, session)
 
@@ -167,7 +167,9 @@ def _finish(model: FittedModel, options: FitOptions, session: Session) -> tuple[
     document = fit_document(model, explanation)
     show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
     if model.report.stopped_by == "interrupt":
-        way_on = f"; the same command goes on from {record_folder(options.model)}" if options.resume else ""
+        way_on = (
+            f"; the same command goes on from {checkpoint_folder(options.model)}" if options.resume else ""
+        )
         saved = f"interrupted: the best model so far is saved in {options.model}"
         session.renderer.note(saved + way_on, kind="fallback")
         return INTERRUPTED, document

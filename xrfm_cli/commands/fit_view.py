@@ -22,7 +22,7 @@ from xrfm_cli.terminal.tables import (
     positive_lines,
     scores_table,
 )
-from xrfm_cli.tuning.dry_run import FitPlan
+from xrfm_cli.tuning.dry_run import DryRun
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 CHANGES_POSITIVE = "--positive changes it"
@@ -61,7 +61,7 @@ def show_fit(
     )
 
 
-def show_plan(plan: FitPlan, schema: TableSchema, target: TargetSchema, session: Session) -> None:
+def show_plan(plan: DryRun, schema: TableSchema, target: TargetSchema, session: Session) -> None:
     """Print what a fit would do."""
     session.renderer.result(
         heading("Columns"),
@@ -71,7 +71,7 @@ def show_plan(plan: FitPlan, schema: TableSchema, target: TargetSchema, session:
     )
 
 
-def plan_facts(plan: FitPlan) -> dict[str, str]:
+def plan_facts(plan: DryRun) -> dict[str, str]:
     """A plan as texts."""
     search = [f"{plan.trials} trials" if plan.trials is not None else ""]
     search.append(f"{plan.time_limit_s:g} s" if plan.time_limit_s is not None else "")
@@ -89,7 +89,7 @@ def plan_facts(plan: FitPlan) -> dict[str, str]:
     }
 
 
-def dry_run_document(plan: FitPlan, schema: TableSchema, target: TargetSchema) -> dict[str, Any]:
+def dry_run_document(plan: DryRun, schema: TableSchema, target: TargetSchema) -> dict[str, Any]:
     """The JSON of ``fit --dry-run``: the names of a fit's document, and its plan."""
     columns = [
         {"name": item.name, "kind": item.kind, "role": item.role, "reason": item.reason}

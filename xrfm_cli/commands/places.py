@@ -95,7 +95,7 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
     for path in report_paths(options.model):
         yield _written(options, "model", path, part="its report")
     if options.resume:
-        yield _written(options, "model", record_folder(options.model), part="its record", is_tried=False)
+        yield _written(options, "model", checkpoint_folder(options.model), part="its record", is_tried=False)
     storage = None if options.storage is None else _storage_file(options.storage)
     if storage is not None:
         yield _written(options, "storage", storage, is_tried=False)
@@ -123,10 +123,10 @@ def explain_paths(model: str) -> tuple[Path, Path]:
     return beside(model, "explain.html"), beside(model, "explain.json")
 
 
-def record_folder(model: str) -> Path:
+def checkpoint_folder(model: str) -> Path:
     """Where the record of a model's fit is.
 
-    >>> record_folder("models/night.xrfm").name
+    >>> checkpoint_folder("models/night.xrfm").name
     'night.run'
     """
     return beside(model, "run")

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.drift_monitor import DriftMonitor
 from xrfm_cli.commands.outputs import check_ending, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.watch import Watch
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import PredictOptions
@@ -34,7 +34,7 @@ def run(options: PredictOptions, session: Session) -> int:
     session.renderer.stage(f"predicting {options.data}")
     rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()
     unread = UnreadColumns(model.schema)
-    watch = Watch(
+    monitor = DriftMonitor(
         model,
         path=options.model,
         threshold=options.check_drift,
@@ -45,7 +45,7 @@ def run(options: PredictOptions, session: Session) -> int:
             options.data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
         ):
             copied = {name: block.stored(name) for name in options.ids}
-            prediction = model.predict(watch.look(block), interval=options.interval)
+            prediction = model.predict(monitor.look(block), interval=options.interval)
             writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
@@ -54,12 +54,12 @@ def run(options: PredictOptions, session: Session) -> int:
     seconds = time.monotonic() - begun
     session.renderer.close()
     say_repairs(repairs, unread, session)
-    watch.tell(session)
+    monitor.tell(session)
     session.renderer.note(f"{rows:,} rows predicted in {seconds:.1f} s" + _place(options.output))
     mended = [asdict(item) for item in merge_repairs((*left_out, *repairs))]
-    document = {"rows": rows, "repairs": mended, **watch.document(), "seconds": round(seconds, 3)}
+    document = {"rows": rows, "repairs": mended, **monitor.document(), "seconds": round(seconds, 3)}
     session.renderer.document("predict", document)
-    return 0 if watch.passed else 1
+    return 0 if monitor.passed else 1
 
 
 def prediction_columns(model: FittedModel, prediction: Prediction, *, proba: bool) -> dict[str, pa.Array]:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from xrfm_cli.commands.places import record_folder
+from xrfm_cli.commands.places import checkpoint_folder
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import Setting
 from xrfm_cli.tuning.fit import library_versions
-from xrfm_cli.tuning.search.checkpoint import Record, open_record
+from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 
 LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
@@ -72,7 +72,7 @@ def resumable(
     session: Session,
     *,
     device: str,
-) -> Iterator[Record | None]:
+) -> Iterator[Checkpoint | None]:
     """The record of this fit, and whether it goes on said once; None without ``--resume``.
 
     An interrupt says that the record stays.
@@ -80,14 +80,14 @@ def resumable(
     if not options.resume:
         yield None
         return
-    folder = record_folder(options.model)
-    with open_record(folder, facts_of(options, table, valid, schema, device=device)) as record:
-        if record.steps_before:
-            session.renderer.note(f"going on from {folder}, which holds {record.steps_before:,} steps")
+    folder = checkpoint_folder(options.model)
+    with open_checkpoint(folder, facts_of(options, table, valid, schema, device=device)) as checkpoint:
+        if checkpoint.steps_before:
+            session.renderer.note(f"going on from {folder}, which holds {checkpoint.steps_before:,} steps")
         try:
-            yield record
+            yield checkpoint
         except KeyboardInterrupt as interrupt:
             said = str(interrupt) or "interrupted: there is no model yet"
             raise KeyboardInterrupt(f"{said}; the same command goes on from {folder}") from interrupt
-        for name in record.damaged:
+        for name in checkpoint.damaged:
             session.renderer.note(f"{folder / name}: was damaged, so it was computed again", kind="fallback")

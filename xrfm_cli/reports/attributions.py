@@ -117,11 +117,11 @@ def _attribute_member(
         member.require_finite(outputs[rows], parts.cpu().numpy())
         begin = at_reference if method == "path" else outputs[rows]
         # What a unit of each output of the tree adds to the explained score.
-        rates = member.coding.rates(begin, outputs[rows])[np.arange(len(parts)), explained[rows]]
+        rates = member.target_transform.rates(begin, outputs[rows])[np.arange(len(parts)), explained[rows]]
         scaled = torch.einsum("ncd,nc->nd", parts, torch.from_numpy(np.ascontiguousarray(rates)).to(x.device))
         values[rows] = column_map.summed(scaled).cpu().numpy()
-    baseline = member.coding.decode(at_reference)[0]
-    return values, baseline[explained], member.coding.decode(outputs)[np.arange(len(x)), explained]
+    baseline = member.target_transform.decode(at_reference)[0]
+    return values, baseline[explained], member.target_transform.decode(outputs)[np.arange(len(x)), explained]
 
 
 def _slopes(member: Member, x: Tensor) -> Tensor:

@@ -99,10 +99,10 @@ def history_figure(
         return to_svg(figure, f"{metric} of {len(scored)} trials")
 
 
-def residual_figure(target: str, truth: Array, prediction: Array) -> Markup:
+def residual_figure(target: str, y_true: Array, prediction: Array) -> Markup:
     """Out-of-fold residuals against the predictions, with their running quartiles."""
-    residual = truth - prediction
-    shown = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), POINTS)).astype(int))
+    residual = y_true - prediction
+    shown = np.unique(np.linspace(0, len(y_true) - 1, min(len(y_true), POINTS)).astype(int))
     with figure_style():
         from matplotlib.figure import Figure
 

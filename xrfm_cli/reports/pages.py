@@ -169,21 +169,23 @@ def _baselines(document: Mapping[str, Any], better: str) -> Markup:
 def _outcome(model: FittedModel) -> tuple[Markup, str]:
     """Residuals or reliability of the out-of-fold predictions, and what the figure says."""
     target, oof = model.target, model.report.oof
-    truth = np.asarray(oof.get("target", []), dtype=float)
+    y_true = np.asarray(oof.get("target", []), dtype=float)
     predicted = np.asarray(oof.get("prediction", []), dtype=float)
-    if len(truth) < 2 or not np.isfinite(predicted).all():
+    if len(y_true) < 2 or not np.isfinite(predicted).all():
         return Markup(""), ""
     shown = (
-        f"A sample of {len(truth):,} rows" if len(truth) < model.report.rows else f"All {len(truth):,} rows"
+        f"A sample of {len(y_true):,} rows"
+        if len(y_true) < model.report.rows
+        else f"All {len(y_true):,} rows"
     )
     if target.task == "regression":
         caption = f"{shown}, as predicted by models that had not seen them. The lines are running quartiles."
-        return residual_figure(target.name, truth, predicted), caption
+        return residual_figure(target.name, y_true, predicted), caption
     if predicted.ndim == 1:
-        label, hit = short_label(target.classes[-1]), truth == 1
+        label, hit = short_label(target.classes[-1]), y_true == 1
     else:
         chosen = predicted.argmax(1)
-        label, hit = "the predicted class", chosen == truth
+        label, hit = "the predicted class", chosen == y_true
         predicted = predicted[np.arange(len(predicted)), chosen]
     caption = (
         f"{shown}. On the line, predicted probabilities come true as often as they say; bars are 90 % "

@@ -14,7 +14,7 @@ from rich.text import Text
 from xrfm_cli.datasets import ColumnSchema, TableSchema, TargetSchema
 from xrfm_cli.options.thresholds import Verdict
 from xrfm_cli.printable import printable
-from xrfm_cli.terminal.promises import Promise
+from xrfm_cli.terminal.generalisation_gap import GeneralisationGap
 from xrfm_cli.tuning.model.drift import ColumnDrift
 
 BAR_WIDTH = 28
@@ -140,21 +140,21 @@ def importances_table(importances: Sequence[Mapping[str, Any]], *, most: int = M
 def metrics_table(
     metrics: Mapping[str, float],
     verdicts: Sequence[Verdict],
-    promises: Mapping[str, Promise],
+    gaps: Mapping[str, GeneralisationGap],
     *,
     rows: int,
 ) -> Grid:
     """The metrics of a test beside what the fit promised, and whether each threshold was met."""
-    compared = any(promise.worse_by is not None for promise in promises.values())
+    compared = any(gap.worse_by is not None for gap in gaps.values())
     titles = ["out of fold", *(["worse by"] if compared else [])]
     table = grid("metric", f"{rows:,} rows", *titles, *(["threshold", ""] if verdicts else []))
     for column in table.columns[1 : 2 + len(titles)]:
         column.justify = "right"
     for name, value in metrics.items():
-        promise = promises.get(name)
-        promised = [number(None if promise is None else promise.value)]
+        gap = gaps.get(name)
+        promised = [number(None if gap is None else gap.value)]
         if compared:
-            worse_by = None if promise is None else promise.worse_by
+            worse_by = None if gap is None else gap.worse_by
             promised.append("" if worse_by is None else f"{worse_by:+.1f}")
         of_this = [item for item in verdicts if item.metric == name]
         asked = ", ".join(f"{_direction(item)} {item.limit:g}" for item in of_this)

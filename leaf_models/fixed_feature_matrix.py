@@ -22,7 +22,7 @@ FREE = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FixedMetric:
+class FixedFeatureMatrix:
     """Training rows and other rows under one metric, ready for any kernel of :data:`FREE`.
 
     One matrix of distances serves every bandwidth, exponent and ridge. The other rows are ones that the
@@ -43,17 +43,17 @@ class FixedMetric:
         y: Tensor,
         others: Tensor,
         config: LeafConfig,
-        metric: Tensor,
+        feature_matrix: Tensor,
         *,
         generator: torch.Generator,
         weights: Tensor | None = None,
-    ) -> FixedMetric:
+    ) -> FixedFeatureMatrix:
         """Compute the bases for training rows ``x (n, d)`` of positive weight and ``others (m, d)``.
 
         ``generator`` draws the rows whose pairs give the median distance of an adaptive bandwidth.
         """
         scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
-        placed = place_rows(x, weights, config, metric, scale_rows, None)
+        placed = place_rows(x, weights, config, feature_matrix, scale_rows, None)
         kernel = make_kernel(config, placed.kernel_bandwidth)
         return cls(
             config=config,

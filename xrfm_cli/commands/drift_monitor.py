@@ -25,7 +25,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 MOST_NAMED = 5  # columns in the line about those that moved; the document has all
 
 
-class Watch:
+class DriftMonitor:
     """Looks at every block before it is predicted, and tells at the end what it saw.
 
     Args:

@@ -19,7 +19,7 @@ BITS = {torch.float32: 22, torch.float64: 51}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TwoValued:
+class BinaryColumns:
     """Which columns of the centers have two values, and which value each center has there."""
 
     columns: Tensor  # (k,) numbers of the columns with two values
@@ -33,7 +33,7 @@ class TwoValued:
         """1.0 where a center has the high value ``(m, k)``."""
         return self.high_and_one[:, :-1]
 
-    def since(self, start: int) -> TwoValued:
+    def since(self, start: int) -> BinaryColumns:
         """The same for the centers from one on."""
         return replace(self, high_and_one=self.high_and_one[start:])
 
@@ -45,10 +45,10 @@ class TwoValued:
         return high.to(u.dtype), strange
 
 
-def find_two_valued(a: Tensor) -> TwoValued:  # (m, d)
+def find_binary_columns(a: Tensor) -> BinaryColumns:  # (m, d)
     """Look for columns with two values.
 
-    >>> find_two_valued(torch.tensor([[0.0, 1.0], [1.0, 2.0], [1.0, 3.0]])).columns
+    >>> find_binary_columns(torch.tensor([[0.0, 1.0], [1.0, 2.0], [1.0, 3.0]])).columns
     tensor([0])
     """
     low, high = a.amin(0), a.amax(0)
@@ -56,7 +56,7 @@ def find_two_valued(a: Tensor) -> TwoValued:  # (m, d)
     # The high value must be found again as low + gap: both sides are compared in this form.
     two = ((a == low) | (a == low + gap)).all(0) & (gap > 0)
     columns = two.nonzero()[:, 0]
-    return TwoValued(
+    return BinaryColumns(
         columns=columns,
         others=(~two).nonzero()[:, 0],
         low=low[columns],
@@ -65,7 +65,7 @@ def find_two_valued(a: Tensor) -> TwoValued:  # (m, d)
     )
 
 
-def differing_sum(two: TwoValued, high: Tensor, weight: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
+def differing_sum(two: BinaryColumns, high: Tensor, weight: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
     """``sum_j weight_j [row and center have different values in column j]``, exact for the rounded weights.
 
     Equal rows are at exactly zero, and neither threads nor neighbours show.
@@ -86,7 +86,7 @@ def _rounded(weight: Tensor) -> Tensor:
 
 
 def slope_sums(
-    two: TwoValued, high: Tensor, pair: Tensor, coefficients: Tensor, slope: Tensor
+    two: BinaryColumns, high: Tensor, pair: Tensor, coefficients: Tensor, slope: Tensor
 ) -> Tensor:  # (b, k), (b, m), (m, c), (k,) -> (b, c, k)
     """``sum_i pair_bi coefficients_io slope_j sign(u_bj - a_ij)``, the slope being that at the gap."""
     wide_pair, is_high = widened(pair), widened(two.is_high)

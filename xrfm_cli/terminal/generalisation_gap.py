@@ -14,14 +14,16 @@ LEAST_FOLDS = 3  # whose deviation tells something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class GeneralisationGap:
     """A metric's out-of-fold value, and by how many deviations of the folds a test is worse."""
 
     value: float
     worse_by: float | None  # negative: better; None where the folds say nothing of so few rows
 
 
-def promises_of(report: FitReport, metrics: Mapping[str, float], *, rows: int) -> dict[str, Promise]:
+def generalisation_gaps(
+    report: FitReport, metrics: Mapping[str, float], *, rows: int
+) -> dict[str, GeneralisationGap]:
     """The promise of each metric of a test of so many rows that the fit had measured too.
 
     The deviation between folds is that of scores of a fold's rows. A test of fewer rows varies more, so
@@ -32,7 +34,7 @@ def promises_of(report: FitReport, metrics: Mapping[str, float], *, rows: int) -
     for name, value in metrics.items():
         promised = report.metrics.get(name)
         if promised is not None and isfinite(promised):
-            found[name] = Promise(
+            found[name] = GeneralisationGap(
                 value=promised, worse_by=_worse_by(report, name, value - promised, rows=rows)
             )
     return found
@@ -40,10 +42,10 @@ def promises_of(report: FitReport, metrics: Mapping[str, float], *, rows: int) -
 
 def _worse_by(report: FitReport, name: str, difference: float, *, rows: int) -> float | None:
     folds = report.fold_metrics.get(name, [])
-    judged_rows = report.validation.get("judged_rows", float("inf"))
-    if len(folds) < LEAST_FOLDS or rows * len(folds) < judged_rows:
+    validation_rows = report.validation.get("judged_rows", float("inf"))
+    if len(folds) < LEAST_FOLDS or rows * len(folds) < validation_rows:
         return None
-    deviation, one_row = stdev(folds), max(map(abs, folds)) / judged_rows
+    deviation, one_row = stdev(folds), max(map(abs, folds)) / validation_rows
     if not deviation > one_row or not isfinite(difference / deviation):
         return None
     return difference / deviation if METRICS[name].lower_is_better else -difference / deviation
