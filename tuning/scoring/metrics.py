@@ -208,7 +208,10 @@ def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], fl
         if p.shape[1] == 2:
             return float(score(y == 1, p[:, 1], sample_weight=w)) if 0 < (y == 1).sum() < len(y) else 0.5
         present = [k for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
-        return float(np.mean([score(y == k, p[:, k], sample_weight=w) for k in present])) if present else 0.5
+        if not present:
+            return 0.5
+        each_class = y[:, None] == np.array(present)
+        return float(score(each_class, p[:, present], average="macro", sample_weight=w))
 
     return compute
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
+EXPLAINED_ROWS, LATE_EXPLAINED_ROWS = 1_000, 100  # at most; few where the time limit has passed
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -65,7 +67,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 checkpoint=checkpoint,
                 place=shared_place(options, table, valid, schema),
             )
-            status, document = _finish(model, options, session)
+            limit = config.effective_time_limit_s
+            is_late = limit is not None and time.monotonic() > session.started + limit
+            status, document = _finish(model, options, session, is_late=is_late)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
@@ -152,13 +156,19 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
     )
 
 
-def _finish(model: FittedModel, options: FitOptions, session: Session) -> tuple[int, dict[str, Any]]:
+def _finish(
+    model: FittedModel, options: FitOptions, session: Session, *, is_late: bool = False
+) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
     html, json = report_paths(options.model)
     try:
         session.renderer.stage("explaining")
-        explanation = explain_model(model, seed=options.seed)
+        rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
+        explanation = explain_model(model, rows=rows, seed=options.seed)
+        if is_late:
+            message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
+            session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
         write_fit_report(model, explanation, html, json)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"interrupted: {options.model} is saved, its report is not") from interrupt
