@@ -307,3 +307,13 @@ def test_rates_of_classes_are_the_contrasts(classes: int) -> None:
     np.testing.assert_allclose(
         change, target_transform.decode(end) - target_transform.decode(start), atol=1e-14
     )
+
+
+def test_hundreds_of_classes_are_decoded_by_the_same_contrasts() -> None:
+    rng = np.random.default_rng(0)
+    many = ClassTransform.fit(rng.integers(0, 90, 500), 90, None)
+    outputs = rng.normal(size=(7, 89))
+    expected = np.array(many.prior) + outputs @ many.contrasts().T
+    np.testing.assert_allclose(many.decode(outputs), expected, atol=1e-13)
+    np.testing.assert_allclose(many.decode(outputs).sum(1), 1.0, atol=1e-12)
+    assert many.decode(outputs[3:4]).tobytes() == many.decode(outputs)[3:4].tobytes()
