@@ -112,7 +112,8 @@ def _affordable_weights(
     """Greedy weights of the largest ensemble whose final fits end in time; a smaller one is told of."""
     weights, members = pool.affordable_weights(max_members, seconds)
     if members < min(max_members, len(pool.entries)):
-        message = f"the time limit left room for {members} models in the ensemble"
+        models = "one model" if members == 1 else f"{members} models"
+        message = f"the time limit left room for {models} in the ensemble"
         on_event(Event(kind="fallback", message=message, count=members))
     return weights
 

@@ -166,7 +166,7 @@ def _finish(
         session.renderer.stage("explaining")
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
         explanation = explain_model(model, rows=rows, seed=options.seed)
-        if is_late:
+        if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
         write_fit_report(model, explanation, html, json)
