@@ -57,6 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+def _as_help_option(arguments: list[str]) -> list[str]:
+    """The arguments with ``help COMMAND`` in the way that click knows.
+
+    >>> _as_help_option(["help", "fit"]), _as_help_option(["fit", "help"])
+    (['fit', '--help'], ['fit', 'help'])
+    """
+    return [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
+
+
 def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     """Run the command line; returns the exit status.
 
@@ -70,7 +79,7 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     is_debugging = "--debug" in arguments or os.environ.get("XRFM_DEBUG", "").lower() in YES
     handlers = _interrupt_on_termination()
     try:
-        return _invoke(list(arguments), started)
+        return _invoke(_as_help_option(list(arguments)), started)
     except InputError as fault:
         return _fail(str(fault), BAD_INPUT)
     except KeyboardInterrupt as interrupt:

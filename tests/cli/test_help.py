@@ -77,3 +77,15 @@ def test_importing_the_package_is_instant() -> None:
         "import sys, xrfm_cli; print([name for name in sys.modules if name in ('numpy', 'torch', 'sklearn')])"
     )
     assert run_python(program) == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["fit", "explain"])
+def test_help_is_found_by_every_usual_way(name: str, xrfm: Callable[..., Any]) -> None:
+    shown = xrfm(name, "--help").out
+    assert xrfm(name, "-h").out == xrfm("help", name).out == shown
+    assert xrfm("-h").out == xrfm("help").out == xrfm("--help").out
+    assert xrfm("-V").out == xrfm("--version").out
+
+
+def test_the_short_form_of_quiet(xrfm: Callable[..., Any]) -> None:
+    assert xrfm("doctor", "-q").err == ""

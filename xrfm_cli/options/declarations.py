@@ -30,7 +30,7 @@ class CommonOptions:
     """What every command takes."""
 
     as_json: bool = flag("--json", help="Print one JSON document on standard output.", section="General")
-    quiet: bool = flag("--quiet", help="Say nothing on standard error but errors.", section="General")
+    quiet: bool = flag("--quiet", "-q", help="Say nothing on standard error but errors.", section="General")
     config: str | None = option(
         "--config",
         metavar="FILE",

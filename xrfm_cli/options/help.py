@@ -14,7 +14,7 @@ import typer.core
 
 from xrfm_cli.options.settings import Setting
 
-WIDTH = {"terminal_width": 80, "max_content_width": 80, "help_option_names": ["--help"]}
+WIDTH = {"terminal_width": 80, "max_content_width": 80, "help_option_names": ["-h", "--help"]}
 NO_WRAP = "\b\n"  # click's mark of a paragraph whose line breaks stay
 
 
@@ -38,7 +38,7 @@ class PlainCommand(typer.core.TyperCommand):
         for section in dict.fromkeys(item.section for item in options):
             records = [_record(item) for item in options if item.section == section]
             if section == "General":
-                records.append(("--help", "Show this text."))
+                records.append(("-h, --help", "Show this text."))
             write_section(formatter, section, records)
 
 
@@ -55,10 +55,10 @@ class PlainGroup(typer.core.TyperGroup):
         commands = [(name, self.commands[name].help or "") for name in self.list_commands(ctx)]
         write_section(formatter, "Commands", commands)
         options = [
-            ("--version", "Show the version."),
+            ("-V, --version", "Show the version."),
             ("--install-completion", "Let this shell complete commands and options."),
             ("--show-completion", "Show the script that does so, to install it yourself."),
-            ("--help", "Show this text, or a command's own."),
+            ("-h, --help", "Show this text, or a command's own; so does xrfm help COMMAND."),
         ]
         write_section(formatter, "Options", options)
         write_section(formatter, "Exit status", self.statuses)
