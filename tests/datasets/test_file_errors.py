@@ -45,8 +45,8 @@ CASES: list[tuple[str, Make | bytes | None, str]] = [
     ("blank.csv", b"\n \n\n", "the file is empty"),
     ("empty.parquet", b"", "the file is empty"),
     ("empty.csv.gz", b"", "the file is empty"),
-    ("header.csv", b"a,b\n", "has names of columns but no rows"),
-    ("header-only.csv", b"a,b", "has names of columns but no rows"),
+    ("header.csv", b"a,b\n", "has column names but no rows"),
+    ("header-only.csv", b"a,b", "has column names but no rows"),
     (
         "header.parquet",
         lambda path: pq.write_table(pa.table({"a": pa.array([], pa.int64())}), path),
@@ -69,8 +69,8 @@ CASES: list[tuple[str, Make | bytes | None, str]] = [
     ("table.csv", lambda path: pq.write_table(pa.table({"a": [1]}), path), "rename it to end in .parquet"),
     ("packed.csv", gzip.compress(LINES), "rename it to end in .gz"),
     ("plain.csv.gz", LINES, "is not gzip-compressed; rename it without .gz"),
-    ("text.parquet", LINES, "is no Parquet file; if it is CSV, rename it to end in .csv"),
-    ("text.arrow", LINES, "is no Arrow file"),
+    ("text.parquet", LINES, "is not in Parquet format; if it is CSV, rename it to end in .csv"),
+    ("text.arrow", LINES, "is not in Arrow format"),
     ("cut.csv.gz", gzip.compress(LINES)[:-20], "the gzip data breaks off before its end"),
     ("cut.csv.bz2", bz2.compress(LINES)[:-20], "the bz2 data breaks off before its end"),
     ("cut.csv.xz", lzma.compress(LINES)[:-20], "the xz data breaks off before its end"),
@@ -83,12 +83,12 @@ CASES: list[tuple[str, Make | bytes | None, str]] = [
     (
         "cut.parquet",
         lambda path: path.write_bytes(parquet_bytes(path.parent)[:-100]),
-        "no complete Parquet",
+        "not a complete Parquet",
     ),
     (
         "half.parquet",
         lambda path: path.write_bytes(parquet_bytes(path.parent)[:2000]),
-        "no complete Parquet",
+        "not a complete Parquet",
     ),
     (
         "joined.parquet",

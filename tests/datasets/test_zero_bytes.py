@@ -31,7 +31,7 @@ def test_at_the_end_of_a_file(encoding: str, zeros: int, is_cut: bool, is_long: 
     with pytest.raises(FileReadError) as caught:
         read_table(path)
     assert str(caught.value) == (
-        f"{path}: has bytes that are no text (0x00) at its end, from line {line} on; copy or download the "
+        f"{path}: ends with bytes that are not text (0x00), from line {line} on; copy or download the "
         "file again"
     )
 
