@@ -93,7 +93,7 @@ def test_a_column_in_another_notation_is_warned_of(regressor: XRFMRegressor) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         regressor.predict(frame)
-    with pytest.warns(UserWarning, match="built: no cell is a date as in training: '.* AD'") as caught:
+    with pytest.warns(UserWarning, match="built: no cell is a date as in training, for example '.* AD'") as caught:
         regressor.predict(frame.assign(built=[f"{day:%d %B} AD" for day in frame["built"]]))
     assert caught[0].filename == __file__
 

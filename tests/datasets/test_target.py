@@ -95,7 +95,7 @@ def test_positive_class(values: Any, positive: str, classes: tuple[Any, ...]) ->
         (["a", "b", "c"], {"positive": "a"}, "--positive needs two"),
         ([1.0, 2.0, 3.0], {"positive": "1"}, "a regression, which has no positive class"),
         ([f"name {place}" for place in range(100)], {}, "100 distinct values in 100 rows, too many"),
-        ([*map(str, range(100)), "abc"], {}, "no numbers because row 101 holds 'abc'"),
+        ([*map(str, range(100)), "abc"], {}, "not numbers, as row 101 holds 'abc'"),
         (pa.array([0, 1], pa.timestamp("us")), {}, "cannot be predicted"),
         ([[1], [2]], {}, "cannot be predicted"),
     ],
