@@ -154,7 +154,12 @@ TENSORS: list[tuple[str, str, torch.Tensor | None, str]] = [
     (BINARY, "encoder.0.0.scores", torch.zeros(3, dtype=torch.float64), "normal scores that do not fit"),
     (BINARY, "encoder.0.9.scores", torch.zeros(3), "unexpected tensor part '9'; the number of parts is 6"),
     (BINARY, "encoder.0.2.levels", torch.zeros(3), "'town': its encoder needs other tensors"),
-    (BINARY, "member.1.leaf.0.metric", torch.zeros(3), "unexpected tensor part '1'; the number of parts is 1"),
+    (
+        BINARY,
+        "member.1.leaf.0.metric",
+        torch.zeros(3),
+        "unexpected tensor part '1'; the number of parts is 1",
+    ),
     (BINARY, "member.0.directions", torch.zeros(1, 69, dtype=torch.float64), "tensors do not fit together"),
     (BINARY, "spread.metric", torch.zeros(3), "tensors of intervals that do not adapt"),
     (BINARY, "extra", torch.zeros(3), "tensors of no part of the model"),

@@ -99,7 +99,11 @@ def test_options_win_over_the_file(place: Path, xrfm: Command) -> None:
             "no column 'sizes', which columns.toml has. Did you mean 'size'?",
         ),
         ('kind = "categorical"', 'kind = "numeric"', "row 1, column 'town': 'Linz' is not a number"),
-        ('kind = "categorical"', 'kind = "boolean"', "column 'town' does not have two values that mean no and yes"),
+        (
+            'kind = "categorical"',
+            'kind = "boolean"',
+            "column 'town' does not have two values that mean no and yes",
+        ),
         ('kind = "categorical"', 'kind = "category"', "column 'town': kind is one of numeric, boolean"),
         ('kind = "categorical"\n', "", "column 'town' has no kind"),
         ('kind = "categorical"', 'kind = "identifier"', 'a model cannot use kind "identifier"'),

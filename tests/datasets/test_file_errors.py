@@ -95,7 +95,11 @@ CASES: list[tuple[str, Make | bytes | None, str]] = [
         lambda path: path.write_bytes(parquet_bytes(path.parent) * 2),
         "several concatenated Parquet files",
     ),
-    ("joined.arrow", lambda path: path.write_bytes(arrow_bytes([1, 2]) * 2), "several concatenated Arrow files"),
+    (
+        "joined.arrow",
+        lambda path: path.write_bytes(arrow_bytes([1, 2]) * 2),
+        "several concatenated Arrow files",
+    ),
     ("unequal.arrow", arrow_bytes([1]) + arrow_bytes([*range(999)]), "several concatenated Arrow files"),
     ("empty-last.arrow", arrow_bytes([1]) + arrow_bytes([]), "several concatenated Arrow files"),
     ("more.csv.gz", gzip.compress(LINES) + b"2,y\n", "the gzip data"),

@@ -44,7 +44,9 @@ def test_inside_a_file(is_long: bool, options: ReadOptions, tmp_path: Path) -> N
     path.write_bytes(gzip.compress(f"{text}1,\0,é\n{ROWS[0]}\n".encode()))
     if not is_long and options.encoding is None:
         line = 0  # a sample with zero bytes may be anything but text
-    with pytest.raises(FileReadError, match=rf"line {line} has a byte that is not text" if line else "binary"):
+    with pytest.raises(
+        FileReadError, match=rf"line {line} has a byte that is not text" if line else "binary"
+    ):
         read_table(path, options)
 
 
