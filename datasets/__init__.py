@@ -1,10 +1,10 @@
-"""A path becomes a table: readers, schema, target, encoders, splits and the sample tables.
+"""Load tabular data: readers, schema, target, encoders, splits and the sample tables.
 
     table = read_table("cars.csv")
     schema = infer_schema(table, SchemaOverrides(target="price"))
     target = infer_target(table, "price")
 
-Built on numpy and pyarrow; nothing here imports torch, and scikit-learn is imported when rows are split.
+Built on numpy and pyarrow. Nothing here imports torch, and scikit-learn is imported only when rows are split.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> object:
-    """A name is imported when it is first used: `xrfm --help` needs the errors alone."""
+    """Import a name on first use: `xrfm --help` needs only the errors."""
     if name not in _PLACES:
         raise AttributeError(f"module 'xrfm_cli.datasets' has no attribute '{name}'")
     return getattr(import_module(f".{_PLACES[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""Names of columns, which are the same whether blanks or invisible signs stand around them."""
+"""Compare column names, ignoring surrounding blanks and invisible characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AROUND = re.compile(r"^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200
 
 
 def tidy_name(name: str) -> str:
-    """A name without blanks, byte order marks and signs of no width around it, in one form of Unicode.
+    """Strip blanks, byte order marks and zero-width characters from a name; normalise it to Unicode NFC.
 
     >>> tidy_name("\\ufeff price "), tidy_name("prix payé") == tidy_name("prix paye\\u0301")
     ('price', True)
@@ -22,7 +22,7 @@ def tidy_name(name: str) -> str:
 
 
 def find_name(name: str, names: Sequence[str]) -> str | None:
-    """The one of ``names`` that is ``name``, or else the only one that is the same but for its spelling.
+    """Return ``name`` if it is in ``names``, or else the only name that equals it after `tidy_name`.
 
     >>> find_name("price", [" price", "fee"]), find_name("price", [" price", "price "])
     (' price', None)
@@ -35,9 +35,9 @@ def find_name(name: str, names: Sequence[str]) -> str | None:
 
 
 def common_names(tables: Sequence[Sequence[str]]) -> dict[str, str]:
-    """One spelling for each name of several tables, the first that a table has.
+    """Map each name of several tables to one shared spelling, the first one found.
 
-    A name keeps its own spelling where a table tells columns apart by spelling alone.
+    A name keeps its own spelling if some table has two columns that differ only in spelling.
 
     >>> common_names([("price", "fee"), (" price", "fee ")])
     {'price': 'price', 'fee': 'fee', ' price': 'price', 'fee ': 'fee'}
@@ -56,7 +56,7 @@ def common_names(tables: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def check_names(source: str, names: tuple[str, ...]) -> None:
-    """Raise `FileReadError` where two columns have one name."""
+    """Raise `FileReadError` if two columns have the same name."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         places = " and ".join(str(place + 1) for place, name in enumerate(names) if name == repeated[0])

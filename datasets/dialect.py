@@ -1,4 +1,4 @@
-"""How a text table is written: what the user said of it, and what was found out."""
+"""CSV dialects: options given by the user and facts that were sniffed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from xrfm_cli.errors import OptionError
 
 BadRows = Literal["stop", "skip"]
 DateOrder = Literal["dmy", "mdy", "ymd"]
-_SAMPLE = "a,1\n"  # of text that every encoding can write
-_OF_HOST_NAMES = {"idna", "punycode"}  # encodings that cannot decode a text piece by piece
+_SAMPLE = "a,1\n"  # any text encoding can write this
+_OF_HOST_NAMES = {"idna", "punycode"}  # encodings that cannot decode text incrementally
 _SHOWN = {"\t": "tab", " ": "blank", "\x1f": "unit separator", "\x01": "0x01", "": "none"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """How to read text tables; None is found out from the file.
+    """Options for reading text tables; None means: sniff it from the file.
 
     >>> ReadOptions(delimiter=";", header_rows=2).delimiter
     ';'
@@ -26,13 +26,13 @@ class ReadOptions:
     delimiter: str | None = None
     encoding: str | None = None
     decimal: str | None = None
-    quote: str | None = None  # "" where nothing is quoted
-    escape: str | None = None  # "" where nothing is escaped but by doubling the quote
-    comment: str | None = None  # "" where no line is a comment
+    quote: str | None = None  # "" means no quoting
+    escape: str | None = None  # "" means no escape character; quotes are doubled
+    comment: str | None = None  # "" means no comment lines
     skip_rows: int | None = None  # lines before the table
-    header_rows: int | None = None  # rows of names; 0 where the first row is data
+    header_rows: int | None = None  # header rows; 0 means that the first row is data
     skip_footer: int | None = None  # rows after the table
-    date_order: DateOrder | None = None  # of dates in digits, such as 02/03/2024
+    date_order: DateOrder | None = None  # of all-digit dates, such as 02/03/2024
     bad_rows: BadRows = "stop"
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class ReadOptions:
             try:
                 is_known = codecs.lookup(self.encoding).name not in _OF_HOST_NAMES
                 is_known &= _SAMPLE.encode(self.encoding).decode(self.encoding) == _SAMPLE
-            except (LookupError, ValueError):  # Python has codecs of bytes too, such as hex
+            except (LookupError, ValueError):  # Python also has bytes-to-bytes codecs, such as hex
                 is_known = False
             if not is_known:
                 raise OptionError(f"there is no text encoding {self.encoding!r}; try utf-8 or cp1252")
@@ -62,32 +62,32 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How one text table is written, and the names of its columns."""
+    """How one text table is written, and its column names."""
 
     delimiter: str
     encoding: str
     quote: str
     names: tuple[str, ...]
     escape: str = ""
-    comment: str | None = ""  # None: no line of the beginning tells
-    pads_quotes: bool = False  # blanks stand between a delimiter and a quote
+    comment: str | None = ""  # None: the sample did not show one
+    pads_quotes: bool = False  # blanks between a delimiter and a quote
     skip_lines: int = 0  # physical lines before the first row of data
-    preamble_lines: int = 0  # of these, lines before the names
-    header: tuple[tuple[str, ...], ...] = ()  # the rows of names as they stand in the file
-    decimal: str = ""  # empty where no number with a fraction tells
-    doubt: str = ""  # why the decimal mark cannot be told
-    numeric_places: tuple[int, ...] = ()  # columns that hold only numbers in the beginning
-    has_ruler: bool = False  # a line of dashes stands under the names and is left out
-    trusts_quotes: bool = False  # the user named the quote
-    has_rows: bool = True  # beside the names of the columns
+    preamble_lines: int = 0  # of these, lines before the header
+    header: tuple[tuple[str, ...], ...] = ()  # the header rows as written in the file
+    decimal: str = ""  # empty if no number in the sample has a fraction
+    doubt: str = ""  # why the decimal mark is ambiguous
+    numeric_places: tuple[int, ...] = ()  # columns with only numbers in the sample
+    has_ruler: bool = False  # a line of dashes under the header, which is skipped
+    trusts_quotes: bool = False  # the user gave the quote character
+    has_rows: bool = True  # besides the header
 
     @property
     def width(self) -> int:
-        """How many cells a row has."""
+        """Return the number of cells in a row."""
         return len(self.names)
 
     def describe(self, source: str) -> str:
-        """One sentence for display."""
+        """Describe the dialect in one sentence for display."""
         facts = [
             f"delimiter {_shown(self.delimiter)}",
             f"encoding {self.encoding}",
@@ -103,9 +103,9 @@ class Dialect:
             lines = "line" if self.preamble_lines == 1 else "lines"
             facts.append(f"{self.preamble_lines} {lines} before the table left out")
         if self.has_ruler:
-            facts.append("the line of dashes under the names left out")
+            facts.append("the line of dashes under the header left out")
         if len(self.header) != 1:
-            facts.append(f"{len(self.header)} rows of names")
+            facts.append(f"{len(self.header)} header rows")
         return f"{source}: {', '.join(facts)}"
 
 

@@ -1,4 +1,4 @@
-"""Names with dots, such as ``member.0.leaf.3.centers``, as nested mappings."""
+"""Turn dotted names such as ``member.0.leaf.3.centers`` into nested mappings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 def by_first_part(values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
-    """Values by the part of their names before the first dot, each under the rest of its name.
+    """Group values by the part of their name before the first dot; the rest of the name is the inner key.
 
     >>> by_first_part({"leaf.0.centers": 1, "leaf.1.centers": 2, "directions": 3})
     {'leaf': {'0.centers': 1, '1.centers': 2}, 'directions': {'': 3}}
@@ -22,7 +22,7 @@ def by_first_part(values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
 
 
 def numbered(values: Mapping[str, Value], count: int) -> list[dict[str, Value]]:
-    """Values by the number that their names begin with, for ``count`` parts; ValueError for any other name.
+    """Group values by the leading number of their names into ``count`` parts; ValueError for any other name.
 
     >>> numbered({"1.centers": 2}, 2)
     [{}, {'centers': 2}]
@@ -30,5 +30,5 @@ def numbered(values: Mapping[str, Value], count: int) -> list[dict[str, Value]]:
     parts = by_first_part(values)
     unknown = set(parts) - {str(number) for number in range(count)}
     if unknown:
-        raise ValueError(f"a tensor of '{min(unknown)}', of which there are {count:,}")
+        raise ValueError(f"unexpected tensor part '{min(unknown)}'; the number of parts is {count:,}")
     return [parts.get(str(number), {}) for number in range(count)]

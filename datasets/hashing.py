@@ -1,4 +1,4 @@
-"""One number for the contents of a table, to tell whether it is the one that was read before."""
+"""Hash the contents of a table, to recognise a table that was read before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xrfm_cli.datasets.table import Table
 
 
 def hash_table(table: Table) -> str:
-    """SHA-256 of the names, types and cells of a table; how they lie in memory does not matter.
+    """Return the SHA-256 of the names, types and cells of a table; the memory layout does not matter.
 
     >>> one = Table(pa.table({"age": ["41", None]}), source="people.csv")
     >>> other = Table(pa.table({"age": ["41", ""]}), source="people.csv")
@@ -28,7 +28,7 @@ def hash_table(table: Table) -> str:
             column = column.cast(column.type.value_type)
         digest.update(repr((name, str(column.type), len(column))).encode())
         digest.update(np.packbits(column.is_valid().to_numpy()).tobytes())
-        # Under a missing cell there may be anything, so only the others' bytes are read.
+        # The bytes under a null are undefined, so hash only the other cells.
         cells = pa.table({"": column.drop_null()}).combine_chunks()
         for batch in cells.to_batches():
             digest.update(batch.serialize())

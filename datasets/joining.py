@@ -1,4 +1,4 @@
-"""Tables put under each other, although one may be text from a CSV file and the other typed."""
+"""Concatenate tables, of which some may be text from CSV files and others typed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from xrfm_cli.errors import SchemaError, did_you_mean
 
 
 def concatenate_tables(first: Table, *others: Table) -> Table:
-    """The rows of all tables under each other, with the columns of the first.
+    """Return the rows of all tables, one table after the other, with the columns of the first.
 
-    A column that is text in one and typed in another keeps its values. Raises `SchemaError` where a table
-    lacks a column of the first; more columns are left out.
+    A column that is text in one table and typed in another keeps its values. Raises `SchemaError` if a table
+    lacks a column of the first; extra columns are dropped.
 
     >>> texts, numbers = Table(pa.table({"a": ["1", "2.5"]})), Table(pa.table({"a": [3]}))
     >>> concatenate_tables(texts, numbers).column("a").to_pylist()
@@ -53,9 +53,9 @@ def concatenate_tables(first: Table, *others: Table) -> Table:
 
 
 def _joined(name: str, tables: tuple[Table, ...], *, is_typed: bool) -> pa.ChunkedArray:
-    """One column of all tables, of one type."""
+    """Return one column of all tables, with one type."""
     arrays = [plain_array(table.column(name)) for table in tables]
-    if is_typed:  # text is a word from here on: spellings of missing cells in text files become null
+    if is_typed:  # text is literal in the result, so missing-value spellings of text files become null
         arrays = [
             tidy_text(array) if is_text(array.type) and not table.is_typed else array
             for array, table in zip(arrays, tables, strict=True)
@@ -68,7 +68,7 @@ def _joined(name: str, tables: tuple[Table, ...], *, is_typed: bool) -> pa.Chunk
     if all(is_number(kind) or is_text(kind) for kind in kinds):
         numbers = [_numbers(array, table.decimal) for array, table in zip(arrays, tables, strict=True)]
         largest = max((np.nanmax(np.abs(number.values), initial=0.0) for number in numbers), default=0.0)
-        # Beyond 2^53, floats would make one of several whole numbers.
+        # Beyond 2^53, converting to float would merge distinct whole numbers.
         if not any(number.unreadable.any() for number in numbers) and largest <= EXACT_INTEGERS:
             return pa.chunked_array([pa.array(number.values, from_pandas=True) for number in numbers])
     if any(is_date(kind) for kind in kinds):
@@ -85,7 +85,7 @@ def _joined(name: str, tables: tuple[Table, ...], *, is_typed: bool) -> pa.Chunk
 
 
 def _numbers(array: pa.Array, decimal: str) -> Numbers:
-    """A column as numbers; text may have a unit."""
+    """Return a column as numbers; text may have a unit."""
     if not is_text(array.type):
         return number_values(array)
     words = level_values(array, decimal).values
@@ -93,7 +93,7 @@ def _numbers(array: pa.Array, decimal: str) -> Numbers:
 
 
 def _moments(name: str, array: pa.Array, table: Table, *, are_times: bool) -> pa.Array | None:
-    """A column of dates as timestamps, one of times as times, or None where it holds none."""
+    """Return dates as timestamps or times of day as times, or None if the text holds neither."""
     if are_times:
         times = moment_values(array, "time")
         return pa.array(times.values, mask=~times.valid).cast(pa.time64("us"))
@@ -110,7 +110,7 @@ def _moments(name: str, array: pa.Array, table: Table, *, are_times: bool) -> pa
 
 
 def _text(array: pa.Array, own_mark: str, wanted_mark: str) -> pa.Array:
-    """A column as text whose numbers have the wanted decimal mark."""
+    """Return a column as text, with numbers written with the wanted decimal mark."""
     typed = not is_text(array.type)
     text = as_text(array) if typed else array
     if (own_mark if not typed else ".") == wanted_mark:

@@ -1,4 +1,4 @@
-"""The files of one data set put together: which columns they share, in which types and decimal mark."""
+"""Combine the files of one data set: the columns they share, with common types and one decimal mark."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from xrfm_cli.datasets.text.sniffing import sniff
 from xrfm_cli.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
 from xrfm_cli.events import OnEvent
 
-_MOST_NAMED = 3  # files in one note
-_EXACT_BITS = 32  # of integers that a double holds, all of them
+_MOST_NAMED = 3  # files named in one note
+_EXACT_BITS = 32  # a double holds every integer of this many bits exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,30 +30,30 @@ class Part:
     """One file of a data set."""
 
     path: Path
-    folders: Mapping[str, str | None]  # columns that the names of its folders hold
-    dialect: Dialect | None = None  # of text
-    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of its own columns
-    spellings: Mapping[str, str] = field(default_factory=dict)  # how the file spells other names of columns
+    folders: Mapping[str, str | None]  # columns taken from folder names
+    dialect: Dialect | None = None  # None for a file that is not text
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # of the columns in the file itself
+    spellings: Mapping[str, str] = field(default_factory=dict)  # column name: name in the file
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its own columns, and behind them those of its folders."""
+        """Return the columns of the file, then those of its folders."""
         return tuple(dict.fromkeys((*self.types, *self.folders)))
 
     def has(self, name: str) -> bool:
-        """Whether it has a column of this name."""
+        """Return whether the file has a column of this name."""
         return name in self.types or name in self.folders
 
     def type_of(self, name: str) -> pa.DataType:
-        """The type of one of its columns."""
+        """Return the type of one of its columns."""
         return self.types.get(name, pa.string())
 
     def own_name(self, name: str) -> str:
-        """The name of a column as the file spells it."""
+        """Return the column name as the file spells it."""
         return self.spellings.get(name, name)
 
     def renamed(self, shared: Mapping[str, str]) -> Part:
-        """The same file with the spellings of names that all files share."""
+        """Return the same file under the column names that all files share."""
         return replace(
             self,
             folders={shared[name]: value for name, value in self.folders.items()},
@@ -64,19 +64,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The files of a data set that hold rows, and the columns that they have together."""
+    """The non-empty files of a data set and the columns they share."""
 
     files: tuple[Part, ...]
-    names: tuple[str, ...] | None = None  # of all columns; None for a lone Arrow file, which has its own
-    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # that all files can have
-    faults: Mapping[str, str] = field(default_factory=dict)  # columns that they do not share, and why
+    names: tuple[str, ...] | None = None  # of all columns; None for a single Arrow file, which keeps its own
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)  # common to all files
+    faults: Mapping[str, str] = field(default_factory=dict)  # columns not shared by all, with the reason
     notes: tuple[str, ...] = ()
 
 
 def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequence[str] | None) -> Parts:
-    """Look at the beginnings of all files; columns that are not among ``columns`` do not matter.
+    """Inspect the start of every file; only ``columns`` matter, if given.
 
-    Files without rows are left out. Raises `FileReadError` where all are, or where decimal marks differ.
+    Files without rows are left out. Raises `FileReadError` if all files are empty or decimal marks differ.
     """
     parts: list[Part] = []
     empty: list[EmptyFileError] = []
@@ -88,7 +88,7 @@ def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequenc
     if not parts and len(empty) == 1:
         raise empty[0]
     if not parts:
-        raise FileReadError(f"{source}: none of its {len(empty)} files holds a row, such as {empty[0]}")
+        raise FileReadError(f"{source}: none of its {len(empty)} files has a row, for example {empty[0]}")
     parts = _with_one_decimal(parts)
     notes = (*found.notes, *_empty_notes(source, empty), *_dialect_notes(parts))
     if len(found.files) == 1 and parts[0].dialect is None and not parts[0].folders:
@@ -111,20 +111,20 @@ def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequenc
 
 
 def _look(file: Path, found: Found, options: ReadOptions) -> Part:
-    """Read the columns and the dialect of a file; raises `EmptyFileError` where it has no row."""
+    """Read the columns and the dialect of a file; raise `EmptyFileError` if it has no rows."""
     folders = folder_values(file, found.root)
     if is_arrow(file):
         types = arrow_types(file) if folders or len(found.files) > 1 else {}
         return Part(path=file, folders=folders, types=types)
     dialect = sniff(file, options)
     if not dialect.has_rows:
-        raise EmptyFileError(f"{file}: has names of columns but no rows")
+        raise EmptyFileError(f"{file}: has column names but no rows")
     types = dict.fromkeys(dialect.names, pa.string())
     return Part(path=file, folders=folders, dialect=dialect, types=types)
 
 
 def _with_one_decimal(parts: list[Part]) -> list[Part]:
-    """The files, those of text with the decimal mark that all share."""
+    """Return the files, with the decimal mark shared by all text files."""
     texts = [(part.path, part.dialect) for part in parts if part.dialect is not None]
     marks = {dialect.decimal: path for path, dialect in reversed(texts) if dialect.decimal}
     if len(marks) > 1:
@@ -149,7 +149,7 @@ def _empty_notes(source: str, empty: Sequence[EmptyFileError]) -> list[str]:
 
 
 def _dialect_notes(parts: Sequence[Part]) -> list[str]:
-    """How text files are written, said once of all that are written alike."""
+    """Describe how the text files are written, once for all files with the same dialect."""
     alike: dict[str, list[Path]] = {}
     for part in parts:
         if part.dialect is not None:
@@ -161,7 +161,7 @@ def _dialect_notes(parts: Sequence[Part]) -> list[str]:
 
 
 def _agree(name: str, parts: Sequence[Part]) -> pa.DataType | str:
-    """The type that a column can have in all files, or why there is none."""
+    """Return a type that fits the column in all files, or the reason why there is none."""
     has = next(part for part in parts if part.has(name))
     lacks = next((part for part in parts if not part.has(name)), None)
     if lacks is not None:
@@ -184,7 +184,7 @@ def _agree(name: str, parts: Sequence[Part]) -> pa.DataType | str:
 
 
 def _unlike(firsts: Mapping[pa.DataType, Part]) -> tuple[Part, Part]:
-    """Two files whose types of a column have nothing in common, or the first and the last."""
+    """Return two files whose types of a column are incompatible, or the first and the last."""
     kinds = list(firsts)
     pairs = ((one, other) for one in kinds for other in kinds if not common_types([one, other]))
     one, other = next(pairs, (kinds[0], kinds[-1]))
@@ -196,7 +196,7 @@ def _shown(part: Part, name: str) -> str:
 
 
 def _fits(part: Part, name: str, kind: pa.DataType) -> bool:
-    """Whether a column's values can be had in a type; they are read where its own type does not tell."""
+    """Return whether a column converts to ``kind``; values are read only if its type does not decide it."""
     if name not in part.types or part.dialect is not None or _is_wider(part.types[name], kind):
         return True
     try:
@@ -209,7 +209,7 @@ def _fits(part: Part, name: str, kind: pa.DataType) -> bool:
 
 
 def _is_wider(own: pa.DataType, kind: pa.DataType) -> bool:
-    """Whether ``kind``, one of the `common_types`, holds every value of the type ``own``."""
+    """Return whether ``kind``, one of the `common_types`, holds every value of the type ``own``."""
     types = pa.types
     if types.is_dictionary(kind):
         return _is_wider(own, kind.value_type)
@@ -232,12 +232,12 @@ def part_tables(
     on_event: OnEvent,
     rows: int,
 ) -> Iterator[Table]:
-    """The pieces of one file, with the columns that all files have together, in their order."""
+    """Yield the pieces of one file, with the columns that all files share, in their order."""
     if parts.names is None:
         kept = columns
     else:
         kept = [name for name in parts.names if name in part.types and name not in parts.faults]
-        kept = kept or list(part.types)[:1]  # for the number of rows
+        kept = kept or list(part.types)[:1]  # keeps the number of rows
     own = None if kept is None else [part.own_name(name) for name in kept]
     types = {part.own_name(name): kind for name, kind in parts.types.items()}
     if part.dialect is None:
@@ -249,7 +249,7 @@ def part_tables(
 
 
 def _completed(piece: Table, names: Sequence[str], part: Part, parts: Parts) -> Table:
-    """A piece with ``names`` for its columns, those of its folders and empty ones for faults."""
+    """Return a piece with columns ``names``, its folder columns, and empty columns for faults."""
     columns = dict(zip(names, piece.data.columns, strict=True))
     for name, value in part.folders.items():
         if name not in part.types:

@@ -1,4 +1,4 @@
-"""A path becomes a `Table`: CSV, Parquet or Arrow, compressed or not, one file or many."""
+"""Read a `Table` from a path: CSV, Parquet or Arrow, compressed or not, one file or many."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def read_table(
 ) -> Table:
     """Read a whole table into memory.
 
-    ``path`` is a CSV, TSV, Parquet or Arrow file, with ``.gz``, ``.zst``, ``.bz2`` or ``.xz`` if
-    compressed, a glob pattern, or a folder of Parquet files; several files are joined in order of their
-    names. ``-`` is standard input. CSV cells stay text until a schema says what they are. A column that the
-    files do not share is among `Table.faults`. What is wrong with a file raises `FileReadError`, one line;
-    rows that are left out are counted in an event.
+    ``path`` is a CSV, TSV, Parquet or Arrow file (compressed if it ends in ``.gz``, ``.zst``, ``.bz2`` or
+    ``.xz``), a glob pattern, or a folder of Parquet files; several files are joined in order of their names.
+    ``-`` is standard input. CSV cells stay text until a schema interprets them. A column that not all files
+    share is listed in `Table.faults`. A faulty file raises `FileReadError` with a one-line message; skipped
+    rows are counted in an event.
 
     >>> from xrfm_cli.datasets.sample_tables import sample_path
     >>> read_table(sample_path("autos.csv"), columns=["make", "price"]).column_names
@@ -65,9 +65,9 @@ def read_chunks(
     columns: Sequence[str] | None = None,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[Table]:
-    """Read a table as consecutive tables of ``chunk_rows`` rows, the last one of the rest.
+    """Read a table as consecutive tables of ``chunk_rows`` rows; the last one may be shorter.
 
-    Memory is bounded by the chunk, not by the file. Types and values are those of `read_table`.
+    Memory is bounded by the chunk, not by the file. Types and values are the same as from `read_table`.
     """
     if chunk_rows < 1:
         raise OptionError(f"chunk_rows {chunk_rows} is not positive")
@@ -96,7 +96,7 @@ def _pieces(
     on_event: OnEvent,
     chunk_rows: int = _BATCH_ROWS,
 ) -> Iterator[Table]:
-    """The pieces of all files in order, with the same columns, types and decimal mark; none is empty."""
+    """Yield the non-empty pieces of all files in order, with shared columns, types and decimal mark."""
     found = find_files(path)
     for line in found.warnings:
         on_event(Event(kind="fallback", message=line))
@@ -108,4 +108,4 @@ def _pieces(
                 n_rows += piece.n_rows
                 yield piece if columns is None else piece.select(columns)
     if not n_rows:
-        raise EmptyFileError(f"{path}: has names of columns but no rows")
+        raise EmptyFileError(f"{path}: has column names but no rows")

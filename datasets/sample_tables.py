@@ -12,7 +12,7 @@ SAMPLES_FOLDER = Path(__file__).parent / "samples"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A sample table and what can be predicted with it."""
+    """A sample table and its prediction task."""
 
     name: str
     file: str
@@ -24,7 +24,7 @@ class Sample:
 
     @property
     def summary(self) -> str:
-        """What it is, in one line."""
+        """Describe the sample in one line."""
         return f"{self.rows:,} {self.about}; target {self.target}, {self.task}"
 
 
@@ -78,7 +78,7 @@ SAMPLES = (
 
 
 def find_sample(name: str) -> Sample:
-    """The sample of a name, with or without the ending of its file.
+    """Return the sample with this name, with or without the file extension.
 
     >>> find_sample("autos").target, find_sample("bikes.parquet").target
     ('price', 'rentals')
@@ -91,14 +91,14 @@ def find_sample(name: str) -> Sample:
 
 
 def sample_names() -> tuple[str, ...]:
-    """The file names of the samples, sorted."""
+    """Return the file names of the samples, sorted."""
     return tuple(
         sorted(path.name for path in SAMPLES_FOLDER.iterdir() if path.suffix in (".csv", ".parquet"))
     )
 
 
 def sample_path(name: str) -> Path:
-    """The path of a sample table; ``samples/README.md`` says where each comes from.
+    """Return the path of a sample table; ``samples/README.md`` says where each comes from.
 
     >>> sample_path("autos.csv").name
     'autos.csv'

@@ -1,4 +1,4 @@
-"""A table: named Arrow columns and where they came from."""
+"""A table: named Arrow columns and their source."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from xrfm_cli.repairs import Repair
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns as they were read, before any of them is interpreted.
+    """Columns as read from the file, before they are interpreted.
 
-    A CSV file gives columns of text, a Parquet file the types it was written with; what a column
-    means is decided by `infer_schema`, in the same way for both.
+    A CSV file gives text columns, a Parquet file gives the types it was written with. `infer_schema` decides
+    what a column means, in the same way for both.
 
     >>> table = Table(pa.table({"age": ["41", "29"], "city": ["Graz", "Linz"]}), source="people.csv")
     >>> table.n_rows, table.column_names
@@ -31,26 +31,26 @@ class Table:
 
     data: pa.Table
     source: str = "table"
-    notes: tuple[str, ...] = ()  # what was sniffed, one sentence each, for display
-    decimal: str = "."  # the decimal mark of numbers that are text
-    repairs: tuple[Repair, ...] = ()  # rows that were left out when the whole table was read
-    date_order: DateOrder | None = None  # of dates in digits that are text; None: the column must tell
-    # Columns that cannot be read, with the reason: their cells are empty, and only who needs them must stop.
+    notes: tuple[str, ...] = ()  # one sentence for each sniffed fact, for display
+    decimal: str = "."  # decimal mark of numbers stored as text
+    repairs: tuple[Repair, ...] = ()  # rows skipped while the whole table was read
+    date_order: DateOrder | None = None  # of all-digit dates stored as text; None: infer it from the column
+    # Columns that cannot be read, with the reason. Their cells are empty; only code that needs them fails.
     faults: Mapping[str, str] = field(default_factory=dict)
-    is_typed: bool = False  # whether missing cells are null and text is as it is, unlike in text files
+    is_typed: bool = False  # True if missing cells are null and text is taken literally, unlike in text files
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The names of the columns, in order."""
+        """Return the column names, in order."""
         return tuple(self.data.column_names)
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         return int(self.data.num_rows)
 
     def has_column(self, name: str) -> bool:
-        """Whether there is a column of that name; blanks around names and forms of Unicode do not count.
+        """Return whether a column has that name, ignoring surrounding blanks and Unicode form.
 
         >>> Table(pa.table({" price": [1.0]})).has_column("price")
         True
@@ -58,23 +58,23 @@ class Table:
         return self._find(name) is not None
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column to be read as numbers, dates or text.
+        """Return one column that can be read as numbers, dates or text.
 
-        A name that does not exist raises `SchemaError` with the nearest one, and so does a column that the
-        files of the table do not share or whose type cannot be read.
+        Raises `SchemaError` for an unknown name (with the nearest one), for a column that not all files
+        share, and for a type that cannot be read.
         """
         column = self.stored(name)
         if not is_readable(column.type) and column.type != MEASURED_TEXT:
             raise SchemaError(
-                f"{self.source}: column '{name}' holds {column.type}, which is no number, date or text; "
-                "convert it before"
+                f"{self.source}: column '{name}' holds {column.type}, which is not a number, date or text; "
+                "convert it first"
             )
         return column
 
     def stored(self, name: str) -> pa.ChunkedArray:
-        """One column of any type, to be passed on.
+        """Return one column of any type, even one that cannot be read.
 
-        Raises `SchemaError` for a name that does not exist and a column that the files do not share.
+        Raises `SchemaError` for an unknown name and for a column that not all files share.
         """
         found = self.check_name(name)
         if found in self.faults:
@@ -82,7 +82,7 @@ class Table:
         return self.data.column(found)
 
     def check_name(self, name: str) -> str:
-        """The name of a column as the table spells it, or `SchemaError` with the nearest name."""
+        """Return the column name as the table spells it; raise `SchemaError` with the nearest name."""
         found = self._find(name)
         if found is None:
             hint = did_you_mean(name, self.column_names)
@@ -90,21 +90,21 @@ class Table:
         return found
 
     def _find(self, name: str) -> str | None:
-        """The name of a column as the table spells it."""
+        """Return the column name as the table spells it, or None."""
         if self.data.schema.get_field_index(name) >= 0:
             return name
         return find_name(name, self.column_names)
 
     def take(self, indices: np.ndarray) -> Table:
-        """The rows at ``indices`` (int64, shape (k,)), in that order."""
+        """Return the rows at ``indices`` (int64, shape (k,)), in that order."""
         return replace(self, data=self.data.take(pa.array(np.asarray(indices, dtype=np.int64))))
 
     def slice(self, start: int, stop: int) -> Table:
-        """Rows ``start`` to ``stop``, the last excluded, without a copy."""
+        """Return rows ``start`` to ``stop`` (exclusive), without a copy."""
         return replace(self, data=self.data.slice(start, max(stop - start, 0)))
 
     def select(self, names: Iterable[str]) -> Table:
-        """The named columns only, in the order given and with the names given."""
+        """Return only the named columns, in the given order and under the given names."""
         wanted = list(names)
         found = [self.check_name(name) for name in wanted]
         faults = {

@@ -1,16 +1,16 @@
-"""What can go wrong, as a tree of exceptions.
+"""The exception hierarchy.
 
     XRFMError
     ├── InputError            bad data or usage: exit status 2, one line
     │   ├── FileReadError     a file that is missing, truncated or of another format
-    │   │   └── EmptyFileError    a file without a row
-    │   ├── SchemaError       columns that are missing, unusable or of another kind
+    │   │   └── EmptyFileError    a file without rows
+    │   ├── SchemaError       columns that are missing, unusable or of the wrong kind
     │   ├── TargetError       a target that is absent, constant or does not fit the task
     │   ├── OptionError       an option or hyperparameter that does not exist or is out of range
     │   └── ModelFileError    a model file that is truncated, altered or of an unknown version
     └── NumericalError        a computation that failed although the input was valid: exit status 3
 
-Every message is one line: the place, the fact and the way out.
+Every message is one line: where, what is wrong, and how to fix it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pathlib import Path
 
 
 class XRFMError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class InputError(XRFMError):
-    """The data or the usage is wrong; the message says where and what to do."""
+    """Wrong data or usage; the message says where and what to do."""
 
 
 class FileReadError(InputError):
@@ -33,11 +33,11 @@ class FileReadError(InputError):
 
 
 class EmptyFileError(FileReadError):
-    """A data file holds no row; beside files that do, it is left out."""
+    """A data file has no rows; among other files with rows, it is left out."""
 
 
 class SchemaError(InputError):
-    """Columns are missing, unusable or of another kind than needed."""
+    """Columns are missing, unusable or of the wrong kind."""
 
 
 class TargetError(InputError):
@@ -49,7 +49,7 @@ class OptionError(InputError):
 
 
 class ModelFileError(InputError):
-    """A model file cannot be trusted or understood."""
+    """A model file is corrupt, unsafe or of an unknown version."""
 
 
 class NumericalError(XRFMError):
@@ -57,7 +57,7 @@ class NumericalError(XRFMError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question naming the nearest known name, or an empty string.
+    """Return a question that suggests the nearest known name, or an empty string.
 
     >>> did_you_mean("prcie", ["price", "make"])
     " Did you mean 'price'?"
@@ -69,7 +69,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def why_absent(path: Path) -> str:
-    """More about a file that does not exist: a link to nowhere, no folder, or a file of nearly its name.
+    """Explain why a file does not exist: a broken link, a missing folder, or a misspelt name.
 
     >>> why_absent(Path("nowhere/cars.csv"))
     ', nor the folder nowhere.'

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and keep what was set on the file that they replace."""
+"""Atomic file writing that keeps the permissions and owner of the replaced file."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.windows_names import why_no_file
 
 WAY_OUT = "make room or choose another place"
-LEFT_AFTER_S = 3600.0  # without a change: time enough for clocks that differ and systems without locks
-NAME_CHARACTERS = 40  # of the file's name in the temporary one: names have a limit of 255 bytes
+LEFT_AFTER_S = 3600.0  # unchanged for an hour: allows for differing clocks and file systems without locks
+NAME_CHARACTERS = 40  # of the file's name used in the temporary name: file names are limited to 255 bytes
 
 
 @contextmanager
 def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -> Iterator[BinaryIO]:
-    """A file that takes its name only when it is complete.
+    """Open a file for writing that appears under its name only when it is complete.
 
-    The bytes go to a temporary file beside it, which is renamed at the end. A file that is replaced passes on
-    its permissions, and its owner where that is allowed; a new one has those of the umask. A symbolic link
-    stays, and the file that it leads to is written. Temporary files of writers that were killed are deleted
-    by the next writer of the same file.
+    The bytes go to a temporary file in the same folder, which is renamed at the end. The new file keeps the
+    permissions of a replaced file, and its owner if allowed; otherwise the umask applies. A symbolic link
+    stays, and its destination is written. Temporary files left by killed writers are deleted by the next
+    writer of the same file.
 
     Args:
         path: the file to write.
-        way_out: the last words of an error.
-        is_durable: whether to wait until the bytes are on the disk, so that a power cut spares them.
+        way_out: the end of an error message, which says what to do.
+        is_durable: whether to wait until the bytes are on disk, so that they survive a power cut.
 
-    Raises OptionError, in one line, where the file cannot be written.
+    Raises OptionError, in one line, if the file cannot be written.
     """
     with _named(path, way_out):
         target, before = replaced_file(path)
-        if is_durable:  # others are many, in a folder that is cleared as a whole
+        if is_durable:  # there are many non-durable files, in a folder that is cleared as a whole
             _sweep(target)
         unfinished = target.with_name(f".{target.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
         raw = _UnfinishedFile(unfinished, path, way_out, mode=0o666 if before is None else 0o600)
@@ -61,13 +61,13 @@ def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -
 
 
 def write_whole(path: Path, data: bytes, *, is_durable: bool = True) -> None:
-    """Write bytes as :func:`open_whole` does."""
+    """Write bytes atomically, as :func:`open_whole` does."""
     with open_whole(path, is_durable=is_durable) as stream:
         stream.write(data)
 
 
 def utf8(text: str) -> bytes:
-    """A text as UTF-8. Half characters, as in names of files that are no UTF-8, are escaped as in JSON.
+    """Encode text as UTF-8; lone surrogates, as in file names that are not UTF-8, are escaped as in JSON.
 
     >>> utf8("größe").decode(), utf8("\\udcff")
     ('größe', b'\\\\udcff')
@@ -76,9 +76,9 @@ def utf8(text: str) -> bytes:
 
 
 def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
-    """The file that a path leads to, through links, and its facts; None where there is no such file yet.
+    """Return the destination of a path, through links, and its stat result; None if it does not exist yet.
 
-    Raises OSError or OptionError for anything that a file cannot replace.
+    Raises OSError or OptionError if the destination cannot be replaced by a file.
     """
     fault = why_no_file(path)
     if fault is not None:
@@ -97,24 +97,24 @@ def replaced_file(path: Path) -> tuple[Path, os.stat_result | None]:
 
 
 def _pass_on(before: os.stat_result, descriptor: int) -> None:
-    """Give a file the owner and the permissions of another, as far as the system allows it.
+    """Copy the owner and permissions of a replaced file, as far as the system allows.
 
-    On Windows a file has those of its folder.
+    On Windows, a file inherits those of its folder.
     """
     if sys.platform == "win32" or not hasattr(os, "fchown"):
         return
     for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         with suppress(OSError):
             os.fchown(descriptor, owner, group)
-    with suppress(OSError):  # after the owner, whose change clears some permissions
+    with suppress(OSError):  # after the owner, since changing it clears some permissions
         os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
 
 def _sweep(target: Path) -> None:
-    """Delete the temporary files that killed writers of a file left behind.
+    """Delete the temporary files that killed writers of this file left behind.
 
-    A writer holds a lock on its file until it dies, and an hour has to pass, since some network file systems
-    do not share locks. Without locks, as on Windows, everything stays.
+    A writer locks its file until it exits. An hour must also have passed, since some network file systems do
+    not share locks. Without locks, as on Windows, nothing is deleted.
     """
     name = re.compile(rf"\.{re.escape(target.name[:NAME_CHARACTERS])}\.[0-9a-f]{{8}}\.tmp")
     with suppress(OSError), os.scandir(target.parent) as entries:
@@ -124,7 +124,7 @@ def _sweep(target: Path) -> None:
 
 
 def _delete_if_left(unfinished: Path) -> None:
-    """Delete a temporary file that is old and that nobody holds."""
+    """Delete a temporary file that is old and not locked."""
     with suppress(OSError):
         descriptor = os.open(unfinished, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:
@@ -136,7 +136,7 @@ def _delete_if_left(unfinished: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Hold a file until it is closed, by whatever end of the process; False where that cannot be."""
+    """Lock a file until it is closed or the process ends; return False if that is not possible."""
     if sys.platform == "win32":
         return False
     try:
@@ -149,14 +149,14 @@ def _lock(descriptor: int) -> bool:
 
 
 class _UnfinishedFile(io.FileIO):
-    """Bytes on their way into a file; errors name the file that they will be."""
+    """A temporary file whose errors name the file that it will become."""
 
     def __init__(self, unfinished: Path, path: Path, way_out: str, *, mode: int) -> None:
         super().__init__(unfinished, "xb", opener=lambda name, flags: os.open(name, flags, mode))
         self._path, self._way_out = path, way_out
 
     def write(self, data: Any, /) -> int:
-        """Write some of the bytes; returns how many."""
+        """Write some of the bytes and return how many."""
         with _named(self._path, self._way_out):
             return super().write(data) or 0
 

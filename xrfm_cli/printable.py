@@ -1,4 +1,4 @@
-"""Text from strangers' files as a terminal may show it."""
+"""Make untrusted text safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 import msgspec
 
-# Control characters (escape sequences begin with one), line and paragraph separators, halves of characters,
-# and marks that turn the direction of the text after them. Joiners stay: scripts and emoji need them.
+# Control characters (escape sequences begin with one), line and paragraph separators, lone surrogates,
+# and marks that change the text direction. Joiners stay: scripts and emoji need them.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with every character that could steer a terminal shown by its code.
+    r"""Replace every character that could control a terminal with its escape code.
 
-    ``keep`` holds characters that stay, such as the line breaks of a message of several lines.
+    ``keep`` holds characters to leave alone, such as the line breaks of a multi-line message.
 
     >>> print(printable("\x1b[31mred\n"))
     \x1b[31mred\n
@@ -29,7 +29,7 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def printable_json(document: Any, *, indent: int = 2, is_ascii: bool = False) -> str:
-    r"""A JSON document, indented, with such characters as JSON escapes, which mean the same.
+    r"""Format an indented JSON document, with such characters as equivalent JSON escapes.
 
     >>> print(printable_json({"name": "\x9b31m"}))
     {

@@ -1,4 +1,4 @@
-"""What was mended in the rows and values that were read, counted: never silent."""
+"""Counts of repaired cells and skipped rows, so that no repair is silent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RepairKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """How many cells of a column were mended, and why; without a column, how many rows were left out."""
+    """How many cells of a column were repaired, and why; without a column, how many rows were skipped."""
 
     column: str
     what: RepairKind
@@ -22,7 +22,7 @@ class Repair:
 
 
 def merge_repairs(repairs: Iterable[Repair]) -> tuple[Repair, ...]:
-    """One entry for each column and reason, counts added, in order of first appearance.
+    """Return one entry for each column and reason with the counts added, in order of first appearance.
 
     >>> merge_repairs([Repair("age", "missing", 2), Repair("age", "missing", 1)])
     (Repair(column='age', what='missing', count=3),)

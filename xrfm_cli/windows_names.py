@@ -1,4 +1,4 @@
-"""Names that Windows does not give to files, though Python lets them pass."""
+"""File names that Windows does not allow but Python does not reject."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ IS_WINDOWS = os.name == "nt"
 NUMBERS = "123456789¹²³"
 PORTS = [f"{name}{number}" for name in ("com", "lpt") for number in NUMBERS]
 DEVICES = {"aux", "con", "conin$", "conout$", "nul", "prn", *PORTS}
-FORBIDDEN = '<>:"|?*'  # a colon would write into a hidden stream of another file
-LONGEST_PATH = 259  # characters, where long paths are not turned on
+FORBIDDEN = '<>:"|?*'  # a colon would write to a hidden alternate stream of another file
+LONGEST_PATH = 259  # characters, unless long paths are enabled
 
 
 def why_no_file(path: Path) -> str | None:
-    """Why Windows cannot have a file of this name, and the way out; None if it can, and on other systems."""
+    """Explain why Windows cannot create this file, and the fix; None if it can, and on other systems."""
     if not IS_WINDOWS:
         return None
     fault = name_fault(str(path))
     if fault is None and len(str(path.absolute())) > LONGEST_PATH and not _takes_long_paths():
-        return f"is longer than the {LONGEST_PATH} characters that Windows takes here; choose a shorter path"
+        return f"is longer than the {LONGEST_PATH} characters that Windows allows here; choose a shorter path"
     return fault
 
 
 def name_fault(path: str) -> str | None:
-    """What is wrong with a path as a name on Windows, and the way out; None for a good one.
+    """Explain what is wrong with a path on Windows, and the fix; None if nothing is.
 
     >>> name_fault("out\\\\aux.csv")
     "'aux.csv' is the name of a device on Windows; choose another name"
@@ -46,7 +46,7 @@ def name_fault(path: str) -> str | None:
 
 
 def _takes_long_paths() -> bool:
-    """Whether this process may have paths of more characters: a setting of Windows 10 and later."""
+    """Return whether this process may use long paths, a setting of Windows 10 and later."""
     if sys.platform != "win32":
         return True
     import ctypes

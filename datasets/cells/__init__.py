@@ -1,1 +1,1 @@
-"""What one cell means: numbers, dates, durations, units and words."""
+"""Parse single cells: numbers, dates, durations, units and words."""

@@ -1,13 +1,13 @@
-"""Text, integers and Arrow's own types become moments: microseconds since 1970, in UTC.
+"""Convert text, integers and Arrow types to moments: microseconds since 1970 in UTC.
 
-A format is a family of spellings, decided once for a column and stored in its schema:
+A format is a family of spellings, chosen once for a column and stored in its schema:
 
     iso          2014-10-13, 2014/10/13 09:30, 20141013T093000Z, 2014-10; and typed dates;
                  the start of 2014Q4, Q4 2014, 2014M10, 2014-W42 and 2014-10-13/2014-10-19
     day first    13.10.2014, 13/10/14 9:30 pm
     month first  10/13/2014
     year first   14/10/13
-    any order    05/05/2014, 13.10.2014, if all orders in which such a date exists give the same day
+    any order    05/05/2014, 13.10.2014, if all valid readings of the date give the same day
     month name   13 Oct 2014, October 13, 2014, Oct 2014
     time         09:30, 9:30:15 pm          (on 1 January 1970)
     digits       20141013 as a whole number
@@ -44,7 +44,7 @@ DATE_ORDERS: dict[DateOrder, DateFormat] = {"dmy": "day first", "mdy": "month fi
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
-# Java writes the zone's name behind its offset.
+# Java appends the zone name to the offset.
 _CLOCK = (
     r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
     r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*"
@@ -108,11 +108,11 @@ class Moments:
 
     values: np.ndarray  # int64 (n,): microseconds since 1970-01-01 UTC, 0 where not valid
     valid: np.ndarray  # bool (n,)
-    unreadable: np.ndarray  # bool (n,): text that is no date in this format
+    unreadable: np.ndarray  # bool (n,): text that is not a date in this format
 
 
 def parse_moments(text: pa.Array, date_format: DateFormat) -> Moments:
-    """Read tidy text in one family of spellings; what does not fit or does not exist is unreadable.
+    """Parse tidy text in one date format; text that does not fit, or an invalid date, is unreadable.
 
     >>> moments = parse_moments(pa.array(["13.10.2014 09:30", "31.02.2014"]), "day first")
     >>> moments.values.astype("datetime64[us]")[:1], moments.unreadable.tolist()
@@ -142,7 +142,7 @@ def parse_moments(text: pa.Array, date_format: DateFormat) -> Moments:
 
 
 def _in_any_order(text: pa.Array) -> Moments:
-    """Dates that exist in one order of day, month and year alone, or are the same in each."""
+    """Parse dates that mean the same in every order of day, month and year in which they are valid."""
     readings = [parse_moments(text, order) for order in DATE_ORDERS.values()]
     valid = np.stack([reading.valid for reading in readings])
     values = np.stack([reading.values for reading in readings])
@@ -154,7 +154,7 @@ def _in_any_order(text: pa.Array) -> Moments:
 
 
 def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
-    """Which texts are spelled like dates of this format, whether these exist or not, bool (n,).
+    """Return which texts are spelled like dates of this format, valid or not, bool (n,).
 
     >>> has_shape(pa.array(["2023-02-30", "x"]), "iso").tolist()
     [True, False]
@@ -166,7 +166,7 @@ def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
 
 
 def is_iso(text: pa.Array) -> bool:
-    """Whether tidy text is dates of ISO 8601 alone, as Arrow reads them.
+    """Return whether tidy text holds only ISO 8601 dates that Arrow can read.
 
     >>> is_iso(pa.array(["2024-05-01", None])), is_iso(pa.array(["2024-05-01", "soon"]))
     (True, False)
@@ -175,7 +175,7 @@ def is_iso(text: pa.Array) -> bool:
 
 
 def _cast_iso(text: pa.Array) -> np.ndarray | None:
-    """Arrow's fast reader of ISO 8601, or None where a cell needs the patterns."""
+    """Parse ISO 8601 with Arrow's fast reader; None if a cell needs the patterns."""
     try:
         stamps = pc.cast(text, pa.timestamp("us"))
     except pa.ArrowInvalid:
@@ -184,7 +184,7 @@ def _cast_iso(text: pa.Array) -> np.ndarray | None:
 
 
 def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
-    """Named parts of a pattern as (microseconds, valid)."""
+    """Convert the named groups of a pattern to (microseconds, valid)."""
     names = {parts.type.field(i).name for i in range(parts.type.num_fields)}
     matched = to_mask(pc.is_valid(parts))
 
@@ -221,7 +221,7 @@ def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     good &= day <= np.where((month == 2) & ~leap, 28, _MONTH_DAYS[month])
     months = ((year - 1970) * 12 + (month - 1)).astype("datetime64[M]")
     days = months.astype("datetime64[D]").astype(np.int64) + day - 1
-    if "week" in names:  # the first week is that of 4 January
+    if "week" in names:  # week 1 contains 4 January
         week, first = part("week", 1), days + 3
         days = first - (first + 3) % 7 + 7 * (week - 1)
         thursday = (days + 3).astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
@@ -231,7 +231,7 @@ def _assemble(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _clock_details(parts: pa.StructArray, hour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The hour on a 24-hour clock, and microseconds to add for fractions and for the time zone."""
+    """Return the hour on a 24-hour clock, and microseconds to add for the fraction and the time zone."""
     half = pc.ascii_lower(pc.fill_null(parts.field("half"), ""))
     is_pm, is_am = to_mask(pc.equal(half, "p")), to_mask(pc.equal(half, "a"))
     fits_half = (hour >= 1) & (hour <= 12)
@@ -252,7 +252,7 @@ def _clock_details(parts: pa.StructArray, hour: np.ndarray) -> tuple[np.ndarray,
 
 
 def _from_epoch(numbers: np.ndarray, date_format: str, present: np.ndarray) -> Moments:
-    """Numbers counted from 1970 as moments."""
+    """Convert numbers counted from 1970 to moments."""
     with np.errstate(over="ignore", invalid="ignore"):
         micro = numbers * _EPOCH_SCALE[date_format]
     valid = np.isfinite(micro) & (np.abs(micro) < 2.5e17)  # within the years 1 and 9999
@@ -262,7 +262,7 @@ def _from_epoch(numbers: np.ndarray, date_format: str, present: np.ndarray) -> M
 
 
 def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -> Moments:
-    """A column of any type as moments; marks such as "-" are missing.
+    """Return a column of any type as moments; marks such as "-" are missing.
 
     >>> moment_values(pa.array(["20141013", "?"]), "digits").valid.tolist()
     [True, False]
@@ -270,7 +270,7 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
     array = plain_array(column)
     if is_date(array.type):
         moments = _typed_moments(array)
-        if date_format == "time" and not pa.types.is_time(array.type):  # as the text of a date is no time
+        if date_format == "time" and not pa.types.is_time(array.type):  # as for text dates
             none = np.zeros_like(moments.valid)
             return Moments(values=np.zeros_like(moments.values), valid=none, unreadable=moments.valid)
         return moments
@@ -286,7 +286,7 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
     levels = level_values(array)
     moments = parse_moments(levels.values, date_format)
     unreadable = moments.unreadable & ~is_placeholder(levels.values)
-    rows = levels.codes  # code -1 picks the appended last entry
+    rows = levels.codes  # code -1 selects the appended last entry
     return Moments(
         values=np.append(moments.values, 0)[rows],
         valid=np.append(moments.valid, False)[rows],
@@ -295,7 +295,7 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
 
 
 def _typed_moments(array: pa.Array) -> Moments:
-    """Arrow dates, times and timestamps as moments; finer units are cut, zones are already UTC."""
+    """Convert Arrow dates, times and timestamps; finer units are truncated, zones are already UTC."""
     valid = to_mask(pc.is_valid(array))
     kind = array.type
     if pa.types.is_date(kind):

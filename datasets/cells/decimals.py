@@ -1,6 +1,6 @@
-"""The decimal mark of a text table: told by cells that can mean one thing only, never guessed.
+"""Find the decimal mark of a text table from unambiguous cells only.
 
-1,5 and 1.234,50 have a decimal comma, 1.5 and 1,234.50 a decimal point. 1.234 may be either, unless a number
+1,5 and 1.234,50 have a decimal comma, 1.5 and 1,234.50 a decimal point. 1.234 is ambiguous, unless a number
 of four digits in the same column shows that thousands are not grouped.
 """
 
@@ -19,8 +19,8 @@ _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 
 def _marked(mark: str, groups: str) -> str:
-    """Numbers in which ``mark`` can only be the decimal mark, or ``groups`` only mark thousands."""
-    lakhs = r"|\d{1,2}(?:,\d\d)+,\d{3}(?:[.]\d+)?" if groups == "," else ""  # as in India
+    """Match numbers in which ``mark`` must be the decimal mark, or ``groups`` must separate thousands."""
+    lakhs = r"|\d{1,2}(?:,\d\d)+,\d{3}(?:[.]\d+)?" if groups == "," else ""  # Indian grouping
     mark, groups = re.escape(mark), re.escape(groups)
     return (
         rf"{_BEFORE}(?:\d*{mark}(?:\d{{1,2}}|\d{{4,}}){_EXPONENT}|(?:0\d*|\d{{4,}})?{mark}\d+{_EXPONENT}"
@@ -30,11 +30,11 @@ def _marked(mark: str, groups: str) -> str:
 
 
 def _either(mark: str) -> str:
-    """Numbers in which ``mark`` is the decimal mark or marks thousands."""
+    """Match numbers in which ``mark`` is either the decimal mark or the thousands separator."""
     return rf"{_BEFORE}[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}{_AFTER}"
 
 
-# As texts, because Arrow reads whole columns with them too.
+# Kept as text, because Arrow also applies them to whole columns.
 SURE = {",": _marked(",", "."), ".": _marked(".", ",")}
 UNSURE = {",": _either(","), ".": _either(".")}
 _SURE = {mark: re.compile(pattern) for mark, pattern in SURE.items()}
@@ -43,22 +43,22 @@ _NUMBER = re.compile(
     rf"{_BEFORE}(?:\d+|\d{{1,2}}(?:,\d\d)+,\d{{3}}(?:[.]\d+)?|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+|\d*[.,]\d+|\d+[.,]"
     rf"|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+[.,]\d+){_EXPONENT}{_AFTER}"
 )
-_LETTERS = re.compile(r"[\W\d_]+")  # all but letters
+_LETTERS = re.compile(r"[\W\d_]+")  # everything but letters
 _LONG_WHOLE = re.compile(rf"{_BEFORE}[1-9]\d{{3,}}{_AFTER}")
 _MISSING = frozenset((*MISSING_WORDS, *PLACEHOLDER_WORDS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecimalMark:
-    """What the beginning of a table tells of its decimal mark."""
+    """The decimal mark of a table, as far as the sample shows it."""
 
-    mark: str  # empty where no cell has one
-    doubt: str = ""  # the fact that leaves it open
+    mark: str  # empty if no cell has one
+    doubt: str = ""  # why the mark is ambiguous
     numeric_places: tuple[int, ...] = ()  # columns of numbers
 
 
 def is_missing_word(cell: str) -> bool:
-    """Whether a cell spells a missing value.
+    """Return whether a cell spells a missing value.
 
     >>> is_missing_word(" n/a "), is_missing_word("0")
     (True, False)
@@ -67,7 +67,7 @@ def is_missing_word(cell: str) -> bool:
 
 
 def is_number_like(cell: str) -> bool:
-    """Whether a cell is a number with either decimal mark, with groups, a currency sign or a unit.
+    """Return whether a cell is a number with either decimal mark, with groups, a currency sign or a unit.
 
     >>> [is_number_like(cell) for cell in ("1,5", "$1,200.50", "12 kg", "2024-01-02", "x1")]
     [True, True, True, False, False]
@@ -76,10 +76,10 @@ def is_number_like(cell: str) -> bool:
 
 
 def find_decimal(rows: Sequence[tuple[int, Sequence[str]]], width: int, delimiter: str) -> DecimalMark:
-    """The decimal mark of rows, each with the line that it stands on.
+    """Find the decimal mark of rows, each with its line number.
 
-    Only columns of numbers are asked. Between commas, an unquoted
-    1.234 has a decimal point, because a file with decimal commas is not written between commas.
+    Only numeric columns are used. With a comma as the delimiter, an unquoted 1.234 has a decimal point,
+    because files with decimal commas are not delimited by commas.
 
     >>> find_decimal([(2, ["1.250"]), (3, ["0.5"])], 1, ";").mark
     '.'
@@ -115,7 +115,7 @@ def find_decimal(rows: Sequence[tuple[int, Sequence[str]]], width: int, delimite
 
 
 def forbidden_marks(decimal: str, delimiter: str) -> str:
-    """A pattern of cells that contradict what the beginning of a table told of its decimal mark.
+    """Return a pattern of cells that contradict the decimal mark of the sample.
 
     >>> bool(re.match(forbidden_marks(".", ","), "1,5"))
     True
@@ -127,7 +127,7 @@ def forbidden_marks(decimal: str, delimiter: str) -> str:
 
 
 def contradiction(cell: str, decimal: str) -> str:
-    """What is wrong with a cell that `forbidden_marks` found after the beginning of a table.
+    """Explain what is wrong with a cell beyond the sample that matches `forbidden_marks`.
 
     >>> contradiction("1.234", ""), contradiction("1,5", ".")
     ("'1.234' may be 1.234 or 1234", "'1,5' does not fit the decimal mark '.' of the rows before")
@@ -146,9 +146,9 @@ def _two_meanings(cell: str) -> str:
 
 
 def _is_numeric(rows: Sequence[tuple[int, Sequence[str]]], place: int) -> bool:
-    """Whether nine in ten cells of a column that are not missing are numbers, and with the same letters."""
+    """Return whether nine in ten non-missing cells of a column are numbers, all with the same letters."""
     cells = [cell for cell in (row[place].strip() for _, row in rows) if cell not in _MISSING]
     numbers = [cell for cell in cells if _NUMBER.match(cell)]
     units = {_LETTERS.sub("", cell) for cell in numbers} - {"", "e", "E"}
-    units -= {unit for unit in units if unit.lower() in SCALES and len(units) > 1}  # of one column: K, M
+    units -= {unit for unit in units if unit.lower() in SCALES and len(units) > 1}  # scales, such as K and M
     return bool(cells) and len(numbers) >= 0.9 * len(cells) and len(units) <= 1

@@ -1,6 +1,6 @@
-"""Durations are seconds, whoever wrote them: PT1H30M, 1 days 02:30:00, 25:00:00, 1h 30min, or Arrow's type.
+"""Parse durations as seconds, in any notation: PT1H30M, 1 days 02:30:00, 25:00:00, 1h 30min, or Arrow's type.
 
-One spelling stands for each duration where cells are compared as text: that of pandas, 0 days 01:30:00.
+Where cells are compared as text, every duration has one canonical spelling, that of pandas: 0 days 01:30:00.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-UNIT = "duration"  # stands for all of them where columns name their unit
-# Units in which a table may hold durations as plain numbers, in seconds.
+UNIT = "duration"  # the unit of all durations, for columns that report their unit
+# Units in which a table may store durations as plain numbers, in seconds.
 UNIT_SECONDS = {UNIT: 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3_600.0, "day": 86_400.0, "days": 86_400.0}
 
 _LENGTHS_S = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _OF_THE_CLOCK = ("hours", "minutes", "seconds")
-_MICROS, _NANOS = 1_000_000, 1_000_000_000  # in a second
+_MICROS, _NANOS = 1_000_000, 1_000_000_000  # per second
 
 
 def _piece(name: str, letter: str = "", *, signed: bool = True) -> str:
-    """The pattern of one part; nine digits and seven of days, so that microseconds fit into 64 bits."""
+    """Return the pattern of one part, limited to nine digits (seven for days) so that it fits int64."""
     sign = f"(?P<{name}_sign>[+-]?)" if signed else ""
     most = 7 if name in ("weeks", "days") else 9
     return rf"{sign}(?P<{name}>[0-9]{{1,{most}}})(?:[.](?P<{name}_fraction>[0-9]+))?{letter}"
@@ -29,8 +29,8 @@ def _piece(name: str, letter: str = "", *, signed: bool = True) -> str:
 
 _TIME = r":(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])(?:[.](?P<seconds_fraction>[0-9]+))?"
 _CLOCK = rf"(?P<clock_sign>[+-]?)(?P<hours>[0-9]{{1,7}}){_TIME}"
-# The leading sign counts for all parts, the sign of one part for that part: pandas, Python and PostgreSQL
-# write minus one hour as '-1 days +23:00:00'. Months and years have no length: such texts are no durations.
+# The leading sign applies to all parts, the sign of a part to that part only: pandas, Python and PostgreSQL
+# write minus one hour as '-1 days +23:00:00'. Months and years have no fixed length, so they do not match.
 _ISO = (
     rf"^(?P<sign>[+-]?)P(?:{_piece('weeks', 'W')})?(?:{_piece('days', 'D')})?"
     rf"(?:T(?:{_piece('hours', 'H')})?(?:{_piece('minutes', 'M')})?(?:{_piece('seconds', 'S')})?)?$"
@@ -43,26 +43,26 @@ _UNITS = (
     rf"^(?P<sign>-?)(?:{_DAYS} ?d(?:ays?)?,? ?)?(?:{_HOURS} ?h(?:ours?|rs?)?,? ?)?"
     rf"(?:{_MINUTES} ?m(?:in(?:utes?|s)?)?,? ?)?(?:{_SECONDS} ?s(?:ec(?:onds?|s)?)?)?$"
 )
-_EVIDENT = (_ISO, _PANDAS, _SPARK)  # while 1h may be the name of something, and 01:00:00 a time of day
+_EVIDENT = (_ISO, _PANDAS, _SPARK)  # 1h may be a name, and 01:00:00 a time of day
 _ALL = (*_EVIDENT, _CLOCK_ALONE, _UNITS)
 _MAY_BE_EVIDENT = r"^(?:[+-]?P|INTERVAL '|[+-]?[0-9]{1,7} day)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lengths:
-    """Durations in whole microseconds and the nanoseconds beyond, so that all carriers round alike."""
+    """Durations as whole microseconds plus nanoseconds, so that all formats round alike."""
 
     micros: np.ndarray  # int64 (n,)
     nanos: np.ndarray  # int64 (n,), 0 to 999
     valid: np.ndarray  # bool (n,)
 
     def seconds(self) -> np.ndarray:
-        """Seconds, float64 (n,), NaN where not valid."""
+        """Return seconds, float64 (n,), NaN where not valid."""
         return np.where(self.valid, self.micros / _MICROS + self.nanos / _NANOS, np.nan)
 
 
 def duration_seconds(cells: pa.Array) -> np.ndarray:
-    """Seconds, float64 (n,), of text or of Arrow's durations; NaN where a cell is missing or no duration.
+    """Return seconds, float64 (n,), of text or Arrow durations; NaN where missing or not a duration.
 
     >>> duration_seconds(pa.array(["PT1H30M", "-1 days +23:00:00", "25:00:00", "2h 5s", "12 kg"])).tolist()
     [5400.0, -3600.0, 90000.0, 7205.0, nan]
@@ -72,7 +72,7 @@ def duration_seconds(cells: pa.Array) -> np.ndarray:
 
 
 def spell_durations(cells: pa.Array) -> pa.Array:
-    """Arrow's durations, and text that can be nothing else, as pandas spells them; other text as it is.
+    """Spell Arrow durations and unambiguous duration text as pandas does; leave other text unchanged.
 
     >>> spell_durations(pa.array(["PT90M", "1 day", "-01:00:00", "1h"])).to_pylist()
     ['0 days 01:30:00', '1 days', '-01:00:00', '1h']
@@ -114,7 +114,7 @@ def _parsed(text: pa.Array, patterns: tuple[str, ...]) -> _Lengths:
 
 
 def _assembled(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The parts of a pattern as microseconds and nanoseconds beyond, and where there was any part."""
+    """Return microseconds and remaining nanoseconds of a pattern's groups, and where any matched."""
     names = {parts.type.field(place).name for place in range(parts.type.num_fields)}
     seconds, nanos = np.zeros(len(parts), dtype=np.int64), np.zeros(len(parts), dtype=np.int64)
     found = np.zeros(len(parts), dtype=bool)
@@ -138,14 +138,14 @@ def _integers(text: pa.Array) -> np.ndarray:
 
 
 def _sign(parts: pa.StructArray, name: str, names: set[str]) -> np.ndarray:
-    """1 or -1 for each text, int64 (n,)."""
+    """Return 1 or -1 for each text, int64 (n,)."""
     if name not in names:
         return np.ones(len(parts), dtype=np.int64)
     return np.where(np.asarray(pc.fill_null(pc.equal(parts.field(name), "-"), False)), -1, 1)
 
 
 def _spelled(lengths: _Lengths) -> pa.Array:
-    """Durations as pandas writes them, without a time of zero; null where not valid."""
+    """Spell durations as pandas does, without a zero time of day; null where not valid."""
     days, micros = np.divmod(lengths.micros, 86_400 * _MICROS)
     whole_s, micros = np.divmod(micros, _MICROS)
     clock = [_digits(part, 2) for part in (whole_s // 3_600, whole_s // 60 % 60, whole_s % 60)]

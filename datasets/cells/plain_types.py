@@ -1,9 +1,8 @@
-"""Arrow's many types become the few that the rest of the package knows.
+"""Reduce Arrow's many types to the few that the rest of the package handles.
 
-A column that can be read ends as booleans, integers, floats, decimals, text, dates, times, timestamps,
-durations or nulls, or as a dictionary of these. Views, run-end encoding, half floats and Arrow's own
-extension types are ways to store the same values. Lists, structures, unions, intervals and bytes cannot be
-read.
+A readable column ends as booleans, integers, floats, decimals, text, dates, times, timestamps, durations or
+nulls, or as a dictionary of these. Views, run-end encoding, half floats and Arrow's own extension types are
+other ways to store the same values. Lists, structs, unions, intervals and bytes are not readable.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PANDAS_PERIOD = "pandas.period"  # a whole number, counted from 1970
-HASHED_COLUMNS = 32  # of the words of a text
-# A text as its encoder needs it. It is made within the package alone, so no file holds it.
+PANDAS_PERIOD = "pandas.period"  # an integer, counted from 1970
+HASHED_COLUMNS = 32  # for the words of a text
+# Text preprocessed for its encoder. It is only created within the package, so no file contains it.
 MEASURED_TEXT = pa.struct(
     [
         ("missing", pa.bool_()),
@@ -32,9 +31,9 @@ _PLAIN_TYPES = frozenset({pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.
 
 
 def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One contiguous array of a plain type: dictionaries decoded, text as ``string``.
+    """Return one contiguous array of a plain type: dictionaries decoded, text as ``string``.
 
-    An array that cannot be read comes back as it is, see `is_readable`.
+    An unreadable array is returned unchanged, see `is_readable`.
 
     >>> plain_array(pa.array(["Graz", None], pa.string_view()).dictionary_encode()).type
     DataType(string)
@@ -43,7 +42,7 @@ def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
         array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     else:
         array = column
-    if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
+    if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array if there are no chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if array.type in _PLAIN_TYPES:
         return array  # nearly every column
@@ -54,7 +53,7 @@ def plain_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def plain_columns(data: pa.Table) -> pa.Table:
-    """The table with columns of plain types; dictionaries stay, and so does what cannot be read.
+    """Convert the columns of a table to plain types; dictionaries and unreadable columns stay.
 
     >>> cells = pa.array(["Graz", None], pa.string_view())
     >>> plain_columns(pa.table({"town": cells})).schema.field("town").type
@@ -73,12 +72,12 @@ def plain_columns(data: pa.Table) -> pa.Table:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is one of the types of text."""
+    """Return whether an Arrow type is a text type."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind)) or _is_view(kind, "string")
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds numbers (durations count as seconds)."""
+    """Return whether an Arrow type holds numbers (durations count as seconds)."""
     types = pa.types
     return bool(
         types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_duration(kind)
@@ -86,12 +85,12 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def is_date(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds dates or times."""
+    """Return whether an Arrow type holds dates or times."""
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
 
 
 def is_readable(kind: pa.DataType) -> bool:
-    """Whether cells of an Arrow type can be read as numbers, dates, truth values or text.
+    """Return whether cells of an Arrow type can be read as numbers, dates, booleans or text.
 
     >>> is_readable(pa.large_string()), is_readable(pa.list_(pa.string())), is_readable(pa.binary(16))
     (True, False, False)
@@ -105,7 +104,7 @@ def is_readable(kind: pa.DataType) -> bool:
 
 
 def _is_view(kind: pa.DataType, what: str) -> bool:
-    """Whether a type is ``string_view`` or ``binary_view``, which older Arrow does not have."""
+    """Return whether a type is ``string_view`` or ``binary_view``, which older Arrow lacks."""
     is_view = getattr(pa.types, f"is_{what}_view", None)
     return is_view is not None and bool(is_view(kind))
 
@@ -115,7 +114,7 @@ def _is_run_end_encoded(kind: pa.DataType) -> bool:
 
 
 def _is_stored_otherwise(kind: pa.DataType) -> bool:
-    """Whether `_plain` changes arrays of this type, not counting text of other sizes."""
+    """Return whether `_plain` changes arrays of this type, apart from text with other offset sizes."""
     if pa.types.is_dictionary(kind):
         return _is_stored_otherwise(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType) or _is_run_end_encoded(kind) or pa.types.is_float16(kind):
@@ -124,7 +123,7 @@ def _is_stored_otherwise(kind: pa.DataType) -> bool:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """An array of a plain type; the values of a dictionary are of a plain type too."""
+    """Convert an array to a plain type; the values of a dictionary become plain too."""
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
         return _plain_extension(array)
@@ -143,7 +142,7 @@ def _plain(array: pa.Array) -> pa.Array:
 
 
 def _plain_extension(array: pa.ExtensionArray) -> pa.Array:
-    """The values that Arrow's own extension types stand for; of other ones the values that they store."""
+    """Return the values that Arrow's own extension types represent; for others, the storage values."""
     name = array.type.extension_name
     if name == "arrow.uuid":
         return _uuid_text(array.storage)
@@ -155,7 +154,7 @@ def _plain_extension(array: pa.ExtensionArray) -> pa.Array:
 
 
 def _unregistered_period(field: pa.Field) -> str:
-    """How long the periods of pandas in a column are, where pandas has not registered its types; else ""."""
+    """Return the frequency of a pandas period column if pandas has not registered its types; otherwise ""."""
     metadata = field.metadata or {}
     if metadata.get(b"ARROW:extension:name") != PANDAS_PERIOD.encode():
         return ""
@@ -166,20 +165,20 @@ def _unregistered_period(field: pa.Field) -> str:
 
 
 def _period_starts(ordinals: pa.Array, freq: str) -> pa.Array:
-    """The moments at which periods of pandas begin, from their numbers; these as they are if that fails."""
+    """Convert pandas period ordinals to the periods' start times; return them unchanged if that fails."""
     import pandas as pd
 
     present = ordinals.is_valid()
     numbers = pc.fill_null(ordinals, 0).to_numpy(zero_copy_only=False)
     try:
         starts = pd.PeriodIndex.from_ordinals(numbers, freq=freq).to_timestamp().to_numpy()
-    except (ValueError, OverflowError):  # a length that this pandas does not know, or too early or late
+    except (ValueError, OverflowError):  # a frequency that this pandas does not know, or out of range
         return ordinals
     return pc.if_else(present, pa.array(starts.astype("datetime64[us]")), pa.scalar(None, pa.timestamp("us")))
 
 
 def _uuid_text(storage: pa.FixedSizeBinaryArray) -> pa.Array:
-    """UUIDs as other programs spell them, 8-4-4-4-12 digits."""
+    """Spell UUIDs as other programs do, 8-4-4-4-12 digits."""
     start, stop = (16 * row for row in (storage.offset, storage.offset + len(storage)))
     data = memoryview(storage.buffers()[1] or b"")[start:stop]
     digits = pa.array(np.frombuffer(hexlify(data), dtype="S32").astype(str), pa.string())
@@ -189,14 +188,14 @@ def _uuid_text(storage: pa.FixedSizeBinaryArray) -> pa.Array:
 
 
 def _half_floats(array: pa.Array) -> pa.Array:
-    """Half floats as the numbers that their shortest text spells, as in a CSV file: 0.1 and not 0.09998."""
+    """Convert half floats through their shortest text, as in a CSV file: 0.1 and not 0.09998."""
     values = array.to_numpy(zero_copy_only=False)
     distinct, places = np.unique(values, return_inverse=True)
     return pa.array(distinct.astype(str).astype(np.float64)[places], mask=np.asarray(array.is_null()))
 
 
 def _without_views(kind: pa.DataType) -> pa.DataType:
-    """The type with ordinary text and bytes in place of views: Arrow cannot take rows of a view."""
+    """Replace views by ordinary text and bytes: Arrow cannot take rows of a view."""
     types = pa.types
     if _is_view(kind, "string"):
         return pa.string()

@@ -1,4 +1,4 @@
-"""A quick look that tells columns of prose from those that may hold numbers or dates."""
+"""Quickly tell columns of prose from those that may hold numbers or dates."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_SAMPLE = 64  # cells that are looked at, evenly spaced
-# Above these sizes no cell is a number or a date with its unit, weekday, time and zone.
+_SAMPLE = 64  # cells to check, evenly spaced
+# A longer cell is never a number or a date, even with its unit, weekday, time and zone.
 _MOST_CHARACTERS, _MOST_WORDS = 80, 9
-_LEAST_SHARE = 0.25  # of the sample that may be numbers or dates; readers of either want at least half
-_LEAST_SAMPLE = 16  # cells; of fewer none may be a number or date
+_LEAST_SHARE = 0.25  # of the sample that may be numbers or dates; their readers need at least half
+_LEAST_SAMPLE = 16  # cells; with fewer, none may be a number or date
 _DIGIT = re.compile(r"\d")
 
 
 def looks_like_words(cells: pa.Array) -> bool:
-    """Whether most cells are too long for numbers and dates or have no digit.
+    """Return whether most cells have no digit or are too long for numbers and dates.
 
-    Parsing text as numbers, dates and quantities takes far longer than this look at a sample. Among the
-    distinct values few may be numbers while most cells are, so both are sampled.
+    Parsing text as numbers, dates and units takes far longer than checking a sample. Both cells and distinct
+    values are sampled, since numbers may be rare among the distinct values and yet fill most cells.
 
     >>> looks_like_words(pa.array(["the 3 rooms have been painted in the colour of the sea"] * 30))
     True

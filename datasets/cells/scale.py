@@ -1,4 +1,4 @@
-"""Powers of two that bring numbers to order one, so that their squares neither overflow nor vanish."""
+"""Scale numbers by powers of two to order one, so that their squares neither overflow nor underflow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Array = NDArray[np.float64]
 
 
 def to_order_one(values: Array) -> tuple[Array, int]:
-    """Values divided by a power of two, the largest of them between 0.5 and 1; and its exponent.
+    """Divide values by a power of two so that the largest is between 0.5 and 1; also return the exponent.
 
-    Powers of two change no digit, so that sums of squares of ordinary values are the same to the last bit.
+    Powers of two preserve all digits, so sums of squares of ordinary values are identical to the last bit.
 
     >>> scaled, exponent = to_order_one(np.array([3e200, -4e200]))
     >>> f"{np.ldexp(np.sqrt((scaled**2).sum()), exponent):.3g}"
@@ -22,7 +22,7 @@ def to_order_one(values: Array) -> tuple[Array, int]:
 
 
 def exponent_of(*arrays: Array) -> int:
-    """The exponent of the largest magnitude in all arrays; 0 where all are zero or there are none.
+    """Return the exponent of the largest magnitude in all arrays; 0 if all are zero or empty.
 
     >>> exponent_of(np.array([0.75]), np.array([-5.0])), exponent_of(np.zeros(2))
     (3, 0)
@@ -32,7 +32,7 @@ def exponent_of(*arrays: Array) -> int:
 
 
 def scaled_back(value: float, exponent: int) -> float:
-    """A number of order one times a power of two; the largest float where that is larger still.
+    """Multiply a number of order one by a power of two, clipped to the range of finite floats.
 
     >>> scaled_back(0.75, 2), scaled_back(1.0, 5_000)
     (3.0, 1.7976931348623157e+308)

@@ -1,7 +1,7 @@
-"""One spelling for each value, whoever wrote the cell: a text that can be compared.
+"""Canonical spellings: one text for each value, so that cells can be compared.
 
-Programs spell the same number, date or duration differently in CSV files, and Parquet holds it as a type.
-Where cells are compared (categories, groups, labels), both sides take the spelling that is defined here.
+Programs spell the same number, date or duration differently in CSV files, and Parquet stores it as a type.
+Where cells are compared (categories, groups, labels), both sides use the spelling defined here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xrfm_cli.datasets.cells.durations import spell_durations
 _LONGEST_BYTES = 64  # longer cells are prose, which has one spelling
 _FEW_CELLS = 64
 _LARGEST_WHOLE = 2.0**63  # beyond it, whole floats keep their exponent
-# Cells that programs write for floats: 1e+16, 1.5E-05, 0.000001, inf, Infinity. Codes such as 12e4 are none.
+# How programs write floats: 1e+16, 1.5E-05, 0.000001, inf, Infinity. Codes such as 12e4 do not match.
 _FLOAT = (
     r"^-?(?:[1-9](?:\.[0-9]+)?[eE][+-]?(?:[0-9]{1,2}|[12][0-9]{2})|0\.0{4,}[0-9]{1,17}|(?i)inf(?:inity)?)$"
 )
@@ -32,7 +32,7 @@ _ZONED = (
 
 
 def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
-    """One spelling for each value: 3.0 is "3", 2.50 is "2.5", True is "true"; "007" stays.
+    """Return one spelling for each value: 3.0 is "3", 2.50 is "2.5", True is "true"; "007" is unchanged.
 
     >>> canonical_text(pa.array(["3.0", "2.50", "TRUE", "007", "-0", "1E+05", "P1D"])).to_pylist()
     ['3', '2.5', 'true', '007', '0', '100000', '1 days']
@@ -50,7 +50,7 @@ def canonical_text(text: pa.Array, decimal: str = ".") -> pa.Array:
 
 @lru_cache(maxsize=1024)
 def _canonical_few(text: tuple[str | None, ...], decimal: str) -> pa.Array:
-    """The same for few cells: the levels of a category come up again and again."""
+    """Cache `_canonical` for few cells: the levels of a category recur often."""
     return _canonical(pa.array(text, pa.string()), decimal)
 
 
@@ -71,7 +71,7 @@ def _canonical(text: pa.Array, decimal: str) -> pa.Array:
 
 
 def has_digits(text: pa.Array) -> bool:
-    """Whether any cell holds a digit, as every number, date and duration does.
+    """Return whether any cell has a digit, as every number, date and duration does.
 
     >>> has_digits(pa.array(["red", "May"])), has_digits(pa.array(["x1", None]))
     (False, True)
@@ -80,13 +80,13 @@ def has_digits(text: pa.Array) -> bool:
 
 
 def _where(text: pa.Array, pattern: str, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """Text with the cells that match a pattern changed, the others as they are."""
+    """Change the cells that match a pattern, and leave the others."""
     rows = np.flatnonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
     return _change_rows(text, rows, change)
 
 
 def _change_rows(text: pa.Array, rows: np.ndarray, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """Text with the cells of some rows changed, the others as they are."""
+    """Change the cells of some rows, and leave the others."""
     if not len(rows):
         return text
     places = np.full(len(text), -1)
@@ -96,7 +96,7 @@ def _change_rows(text: pa.Array, rows: np.ndarray, change: Callable[[pa.Array], 
 
 
 def _canonical_dates(text: pa.Array) -> pa.Array:
-    """Times as 08:30:00.5; with a date and a zone in UTC, with a Z; midnight without a zone as the date."""
+    """Spell times as 08:30:00.5, timestamps with a zone in UTC with a Z, midnight without one as a date."""
     text = pc.replace_substring_regex(text, r"^([0-9]{4}-[0-9]{2}-[0-9]{2})T", r"\1 ")
     text = pc.replace_substring_regex(text, _FRACTION, r"\1\2\3")
     text = pc.replace_substring_regex(text, r"\.([^0-9].*)?$", r"\1")
@@ -105,7 +105,7 @@ def _canonical_dates(text: pa.Array) -> pa.Array:
 
 
 def _in_utc(text: pa.Array) -> pa.Array:
-    """Timestamps with a zone in UTC; null where there is no such time."""
+    """Convert timestamps with a zone to UTC; null if invalid."""
     parts = pc.extract_regex(text, _ZONED)
     stamps = pc.strptime(parts.field("stamp"), format="%Y-%m-%d %H:%M:%S", unit="s", error_is_null=True)
     hours, minutes = (
@@ -118,7 +118,7 @@ def _in_utc(text: pa.Array) -> pa.Array:
 
 
 def as_text(array: pa.Array) -> pa.Array:
-    """Typed values as the text that a CSV file of the same table would hold."""
+    """Convert typed values to the text that a CSV file of the same table would have."""
     kind = array.type
     if pa.types.is_floating(kind):
         return float_text(array)
@@ -133,7 +133,7 @@ def as_text(array: pa.Array) -> pa.Array:
 
 
 def float_text(array: pa.Array) -> pa.Array:
-    """Floats as text, whole ones without a point and, as far as integers reach, without an exponent."""
+    """Convert floats to text; whole numbers have no point and, within the range of int64, no exponent."""
     values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
     whole = np.isfinite(values) & (np.trunc(values) == values) & (np.abs(values) < _LARGEST_WHOLE)
     integers = pa.array(np.where(whole, values, 0.0).astype(np.int64)).cast(pa.string())

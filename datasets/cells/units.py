@@ -1,7 +1,7 @@
-"""Numbers written with a unit, a currency or a scale, or with the minus of bookkeeping.
+"""Parse numbers written with a unit, a currency, a scale or accounting signs.
 
-They are numbers where all of a column are written alike. The unit is one text, such as ``kg`` or ``$``. Two
-words may follow it, which say how the column writes its numbers:
+They are numbers only if a whole column is written alike. The unit is a text such as ``kg`` or ``$``. Two
+words may follow it, which describe how the column writes its numbers:
 
     scaled       5K, 1.2M and 3bn are thousands, millions and billions
     accounting   (5) and 5- are negative, $- is zero
@@ -22,14 +22,14 @@ from xrfm_cli.datasets.cells.durations import duration_seconds
 from xrfm_cli.datasets.cells.signs import plain_signs
 
 SCALED, ACCOUNTING = "scaled", "accounting"
-SIGN = "[+\u2212\u2013-]?"  # an en dash before a digit is a minus as well
+SIGN = "[+\u2212\u2013-]?"  # an en dash before a digit is also a minus sign
 CURRENCY = "(?:[A-Z]{0,3}[$]|[€£¥₹₩₽₺₴₫₱฿₪₦])"
-# Names of currencies before a number, and a blank after them.
+# Names of currencies before a number, which a blank follows.
 CURRENCY_NAMES = (
     "(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|NZD|BRL|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|TRY|ZAR|MXN"
     "|Rs[.]?|Rp[.]?|kr[.]?|Fr[.]?)"
 )
-# Units that may follow a number without a blank; letters that also end codes, such as A, are not among them.
+# Units that may follow a number without a blank; letters that also end codes, such as A, are excluded.
 _CLOSE_UNITS = (
     "kg|mg|µg|lbs?|oz|km|cm|mm|µm|nm|ft|mi|yd|ml|dl|cl|ms|min|kWh|MWh|kW|MW|Wh|px|GB|MB|kB|KB|TB|GiB|MiB|KiB"
     "|Hz|kHz|MHz|GHz|rpm|bar|mbar|hPa|kPa|Pa|ppm|ppb|mph|km/h|m/s|°C|°F|°|%|‰|USD|EUR|GBP|CHF|JPY|m²|m³|km²|g|m|l|s|h"
@@ -42,7 +42,7 @@ SCALES = {
 }
 _CLOSE_SCALES = "[KkMB]|MM|[Bb]n|BN|mn|mln|[Mm]io[.]?|[Mm]rd[.]?"
 _CODE_LETTERS = frozenset(("K", "k", "M", "MM", "B"))  # scales that also end codes such as 5K
-_OTHER_MEANINGS = frozenset(("m", "mm", "MM", "b", "B"))  # meters, millimeters and bytes
+_OTHER_MEANINGS = frozenset(("m", "mm", "MM", "b", "B"))  # metres, millimetres and bytes
 _PARTS = (
     rf"^(?P<outer>\(?)(?P<sign>{SIGN})(?P<before>{CURRENCY}|{CURRENCY_NAMES}\s)?\s?(?P<open>\(?)(?P<inner>{SIGN})"
     r"(?P<number>(?:[0-9][0-9.,'’ ]*[0-9]|[0-9]+|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<trail>[\x{2212}-]?)"
@@ -55,13 +55,13 @@ _AFTER = re.compile(rf"(?P<word>[^\W\d_]*)[.]?\s?(?P<currency>{CURRENCY})?")
 
 
 class _Affix(NamedTuple):
-    """The signs around a number: its unit, the word of its scale, and the minus of bookkeeping."""
+    """The text around a number: its unit, its scale word and its accounting minus."""
 
     unit: str
-    scale: str = ""  # as it is written, empty for none
+    scale: str = ""  # as written; empty for none
     base: str = ""  # the unit without the scale
-    minus: str = ""  # "()" or "-" where it does not stand before the number
-    is_close: bool = False  # no blank stands before the scale
+    minus: str = ""  # "()" or "-" if the minus is not before the number
+    is_close: bool = False  # no blank before the scale
     is_money: bool = False
 
 
@@ -69,10 +69,10 @@ _NO_NUMBER = _Affix("\x00", base="\x00")
 
 
 def units_of(words: pa.Array) -> tuple[str, ...]:
-    """The distinct units of texts that are numbers with a unit or without; empty where one is no number.
+    """Return the distinct units of texts that are numbers, with or without a unit; empty if any is not.
 
-    Durations of several parts or units, such as 1h 30min, have one unit together. So do whole days, which
-    pandas and DuckDB write beside "1 days 02:00:00".
+    Durations of several parts or units, such as 1h 30min, share one unit. So do whole days, which pandas and
+    DuckDB write in the same column as "1 days 02:00:00".
 
     >>> units_of(pa.array(["12 kg", "7 kg"])), units_of(pa.array(["$5", "€6"])), units_of(pa.array(["x"]))
     (('kg',), ('$', '€'), ())
@@ -90,7 +90,7 @@ def units_of(words: pa.Array) -> tuple[str, ...]:
 
 
 def _affix_units(words: pa.Array) -> tuple[str, ...]:
-    """The units beside the numbers; none where a word is not a number with a unit."""
+    """Return the units beside the numbers; empty if a word is not a number with a unit."""
     parts = pc.extract_regex(words, _PARTS)
     if parts.null_count or not len(parts):
         return ()
@@ -110,7 +110,7 @@ def _affix_units(words: pa.Array) -> tuple[str, ...]:
 
 
 def may_have_unit(words: pa.Array) -> np.ndarray:
-    """Which texts look like a number with a unit or without, bool (n,).
+    """Return which texts look like a number, with or without a unit, bool (n,).
 
     >>> may_have_unit(pa.array(["$5", "5", "soon"])).tolist()
     [True, True, False]
@@ -120,10 +120,10 @@ def may_have_unit(words: pa.Array) -> np.ndarray:
 
 
 def _is_scaled(affixes: Sequence[_Affix], scaled: Sequence[str]) -> bool:
-    """Whether words such as K and million scale the numbers of a column, which has one unit beside.
+    """Return whether words such as K and million scale the numbers of a column with at most one unit.
 
-    A letter may also end a code or name a unit. It is a scale beside money or another scale, or where it
-    follows a fraction: 1.2M.
+    A letter may also end a code or name a unit. It is a scale beside money or another scale, or after a
+    fraction: 1.2M.
     """
     words = {one.scale for one in affixes if one.scale}
     if not words or len({one.base for one in affixes}) > 1:
@@ -136,7 +136,7 @@ def _is_scaled(affixes: Sequence[_Affix], scaled: Sequence[str]) -> bool:
 
 
 def _is_accounting(affixes: Sequence[_Affix], trailing: Sequence[str]) -> bool:
-    """Whether (5) and 5- are negative: beside numbers without, and not only in short marks such as 2-."""
+    """Return whether (5) and 5- are negative: some numbers lack them, and not all are short like 2-."""
     if not any(one.minus for one in affixes) or all(one.minus for one in affixes):
         return False
     return not trailing or any(
@@ -145,7 +145,7 @@ def _is_accounting(affixes: Sequence[_Affix], trailing: Sequence[str]) -> bool:
 
 
 def common_unit(words: pa.Array) -> str:
-    """The one unit of all texts, or an empty text.
+    """Return the one unit of all texts, or an empty string.
 
     >>> common_unit(pa.array(["12 kg", "7 kg"])), common_unit(pa.array(["12 kg", "7"]))
     ('kg', '')
@@ -155,7 +155,7 @@ def common_unit(words: pa.Array) -> str:
 
 
 def unit_note(unit: str) -> str:
-    """What a reason says of the unit.
+    """Return the part of a reason that describes the unit.
 
     >>> unit_note("kg"), unit_note("")
     ("; the unit 'kg' is left out", '')
@@ -172,7 +172,7 @@ def unit_note(unit: str) -> str:
 
 
 def without_unit(text: pa.Array, unit: str) -> tuple[pa.Array, np.ndarray]:
-    """Texts without their unit, null where they have another one or none, and their scales, float64 (n,).
+    """Strip the unit from texts (null if they have another or none) and return their scales, float64 (n,).
 
     >>> without_unit(pa.array(["-$1,200.50", "$3", "3"]), "$")[0].to_pylist()
     ['-1,200.50', '3', None]
@@ -199,19 +199,19 @@ def without_unit(text: pa.Array, unit: str) -> tuple[pa.Array, np.ndarray]:
 
 
 def _plain(text: pa.Array) -> pa.Array:
-    """Texts in ASCII where that says the same, with ``$-``, which spreadsheets write for zero, as ``$0``."""
+    """Convert signs to ASCII where equivalent, and ``$-``, the zero of spreadsheets, to ``$0``."""
     return pc.replace_substring_regex(plain_signs(text), _ZERO, r"\10")
 
 
 def _flags(unit: str) -> tuple[str, frozenset[str]]:
-    """A unit without the words that say how numbers are written, and these words."""
+    """Split a unit into the plain unit and the words that describe the notation."""
     words = unit.split(" ")
     flags = frozenset(words) & {SCALED, ACCOUNTING}
     return (" ".join(word for word in words if word not in flags), flags) if flags else (unit, flags)
 
 
 def _affixes(parts: pa.StructArray) -> tuple[list[_Affix], np.ndarray]:
-    """The distinct affixes of numbers, and the place of each text's among them, -1 where it is no number."""
+    """Return the distinct affixes of numbers, and the affix index of each text, -1 if not a number."""
     names = ("outer", "sign", "before", "open", "inner", "trail", "after", "close")
     keys = pc.binary_join_element_wise(*(parts.field(name) for name in names), "\x00")
     keys = pc.if_else(pc.is_valid(parts), keys, pa.scalar(None, pa.string())).dictionary_encode()
@@ -220,14 +220,14 @@ def _affixes(parts: pa.StructArray) -> tuple[list[_Affix], np.ndarray]:
 
 
 def _pick(affixes: Sequence[_Affix], codes: np.ndarray, is_wanted: Callable[[_Affix], bool]) -> np.ndarray:
-    """Which texts have an affix of some sort, bool (n,)."""
+    """Return which texts have an affix that satisfies a predicate, bool (n,)."""
     return np.append(np.array([is_wanted(one) for one in affixes], dtype=bool), False)[codes]
 
 
 def _affix(
     outer: str, sign: str, before: str, opened: str, inner: str, trail: str, after: str, close: str
 ) -> _Affix:
-    """The signs around one number; `_NO_NUMBER` where brackets or minus signs do not go together."""
+    """Parse the text around a number; `_NO_NUMBER` if brackets or minus signs do not match."""
     before, bare = before.strip(), after.strip()
     minus = ("()" if outer or opened else "") + ("-" if trail else "")
     has_sign = bool((sign + inner).strip("+"))

@@ -1,7 +1,7 @@
-"""Cells become numbers or category levels, in one way for text and for typed columns.
+"""Convert cells to numbers or category levels, in the same way for text and for typed columns.
 
-The same value must mean the same whether a CSV file spells it ("3", "3.0") or a Parquet file stores it
-(int 3, float 3.0). Every rule here looks at one cell alone, so a row means the same in any chunk.
+A value means the same whether a CSV file spells it ("3", "3.0") or a Parquet file stores it (int 3, float
+3.0). Every rule here depends on one cell only, so a row means the same in any chunk.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from xrfm_cli.datasets.cells.signs import plain_signs
 from xrfm_cli.datasets.cells.spellings import as_text, canonical_text
 from xrfm_cli.datasets.cells.units import without_unit
 
-# The usual spellings of a missing cell. "None" is not among them: it is a level in real tables
-# (no holiday, no basement) and is missing only where the other cells are numbers or dates.
+# The usual spellings of a missing cell. "None" is not one of them: in real tables it is a level (no holiday,
+# no basement), and it means missing only among numbers or dates.
 MISSING_WORDS = (
     "", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN", "null", "NULL", "Null",
     "?", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?",
@@ -33,45 +33,45 @@ PLACEHOLDER_WORDS = (
     "–", "—", "*", "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
 
-GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, beside point and comma
+GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, besides point and comma
 
 _NUMBER = (
     r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^(?i)[+-]?(?:inf(?:inity)?|nan(?:\(.*\))?)$"
 )
-EXACT_INTEGERS = 2.0**53  # beyond it, floats skip whole numbers
+EXACT_INTEGERS = 2.0**53  # beyond it, floats cannot represent every integer
 _GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
-_LAKHS = r"^[+-]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$"  # as India groups digits
-_SCALED_DECIMALS = 6  # of 1.2M and the like, so that 4.35K is 4350 and not 4349.999999999999
+_LAKHS = r"^[+-]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]*)?$"  # Indian digit grouping
+_SCALED_DECIMALS = 6  # decimals of 1.2M and the like, so that 4.35K is 4350 and not 4349.999999999999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """A column as numbers: NaN where a cell is missing or unreadable."""
+    """A column as numbers, NaN where a cell is missing or unreadable."""
 
     values: np.ndarray  # float64 (n,)
-    unreadable: np.ndarray  # bool (n,): text that is no number
+    unreadable: np.ndarray  # bool (n,): text that is not a number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """A column as codes into its distinct values; -1 is missing."""
+    """A column as codes into its distinct values; -1 means missing."""
 
     values: pa.Array  # string (k,)
     codes: np.ndarray  # int64 (n,)
 
     def counts(self) -> np.ndarray:
-        """How many rows hold each level, int64 (k,)."""
+        """Return how many rows have each level, int64 (k,)."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
 
 
 @cache
 def word_set(words: tuple[str, ...]) -> pa.Array:
-    """Words as an Arrow array, made when first needed: the first array of a process imports pandas."""
+    """Return words as an Arrow array, created lazily: the first array of a process imports pandas."""
     return pa.array(words, pa.string())
 
 
 def tidy_text(text: pa.Array) -> pa.Array:
-    """Text without surrounding blanks, null where it spells a missing value.
+    """Strip surrounding blanks; null where the text spells a missing value.
 
     >>> tidy_text(pa.array([" x ", "NA", "", "None"])).to_pylist()
     ['x', None, None, 'None']
@@ -83,17 +83,17 @@ def tidy_text(text: pa.Array) -> pa.Array:
 
 
 def is_placeholder(text: pa.Array) -> np.ndarray:
-    """Where text is a mark such as "-" that among numbers or dates means missing, bool (n,)."""
+    """Return where text is a mark such as "-", which means missing among numbers or dates, bool (n,)."""
     return to_mask(pc.is_in(text, value_set=word_set(PLACEHOLDER_WORDS)))
 
 
 def to_mask(array: pa.Array) -> np.ndarray:
-    """An Arrow array of booleans as a numpy mask; null is false."""
+    """Convert an Arrow array of booleans to a numpy mask; null becomes False."""
     return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
-    """Read tidy text as numbers; marks of groups are left out, and the unit where all are to have one.
+    """Parse tidy text as numbers, without digit grouping, and without the unit if one is given.
 
     >>> parse_numbers(pa.array(["1e3", "1,200.50", "1 200", "abc", None]), ".").values.tolist()
     [1000.0, 1200.5, 1200.0, nan, nan]
@@ -125,7 +125,7 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
 
 
 def cast_numbers(text: pa.Array) -> Numbers | None:
-    """Tidy text as Arrow reads numbers, or None where a cell is no number or has another notation."""
+    """Parse tidy text with Arrow; None if a cell is not a number or uses another notation."""
     try:
         values = pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
@@ -134,7 +134,7 @@ def cast_numbers(text: pa.Array) -> Numbers | None:
 
 
 def _without_groups(text: pa.Array) -> pa.Array:
-    """Text without the blanks or apostrophes between groups of three digits."""
+    """Remove blanks or apostrophes between groups of three digits."""
     for sign in GROUP_SIGNS:
         grouped = pc.match_substring_regex(text, rf"^[+-]?[0-9]{{1,3}}(?:{sign}[0-9]{{3}})+(?:[.,][0-9]*)?$")
         text = pc.if_else(grouped, pc.replace_substring(text, sign, ""), text)
@@ -142,27 +142,27 @@ def _without_groups(text: pa.Array) -> pa.Array:
 
 
 def _exchange_marks(text: pa.Array) -> pa.Array:
-    """Text with a decimal comma in the notation with a decimal point."""
+    """Convert text with a decimal comma to the notation with a decimal point."""
     swapped = pc.replace_substring(text, ",", "\x00")
     swapped = pc.if_else(
         pc.match_substring_regex(text, r"^[^.,]*\.[0-9]{0,2}$|^[^.,]*\.[0-9]{4,}$|[eE]"),
-        swapped,  # a point that cannot mark groups of three: an ordinary decimal point
+        swapped,  # this point cannot separate groups of three, so it is a decimal point
         pc.replace_substring(swapped, ".", ","),
     )
     return pc.replace_substring(swapped, "\x00", ".")
 
 
 def _float64(array: pa.Array) -> np.ndarray:
-    """Arrow floats as a numpy float64 array with NaN for null."""
+    """Convert Arrow floats to a numpy float64 array, with NaN for null."""
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: str = "") -> Numbers:
-    """A column of any type as numbers, float64 (n,); ``unit`` is what every text has beside its number.
+    """Return a column of any type as numbers, float64 (n,); ``unit`` is the unit of numbers that are text.
 
-    Durations are seconds, or counted in ``unit`` where that is a unit of time.
-    32-bit floats are read through their shortest text, so that 0.1 means 0.1 and not 0.10000000149, as in
-    the CSV file of the same table; so are decimals, which Arrow converts without correct rounding.
+    Durations are in seconds, or in ``unit`` if that is a unit of time. 32-bit floats are read through their
+    shortest text, so that 0.1 is 0.1 and not 0.10000000149, as in the CSV file of the same table; so are
+    decimals, which Arrow converts without correct rounding.
 
     >>> number_values(pa.array([1, None, 3])).values.tolist()
     [1.0, nan, 3.0]
@@ -186,11 +186,11 @@ def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: 
 
 
 def _numbers_from_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
-    """Raw text as numbers; marks such as "-" are missing, not unreadable, and truth values are 1 and 0."""
-    if unit:  # each distinct text once: units take long to find
+    """Parse raw text as numbers; marks such as "-" are missing, not unreadable, and booleans are 1 and 0."""
+    if unit:  # parse each distinct text once, since units are slow to parse
         encoded = text.dictionary_encode()
         distinct = _parse_text(encoded.dictionary, decimal, unit)
-        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)  # -1: the appended entry
+        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)  # -1: the last entry
         return Numbers(
             values=np.append(distinct.values, np.nan)[codes],
             unreadable=np.append(distinct.unreadable, False)[codes],
@@ -212,7 +212,7 @@ def _parse_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
 
 
 def level_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Levels:
-    """A column of any type as category levels, each keyed by one canonical text.
+    """Return a column of any type as category levels, each keyed by one canonical text.
 
     >>> level_values(pa.array(["3", "3.0", "None", "", "True"])).values.to_pylist()
     ['3', 'None', 'true']
@@ -224,5 +224,5 @@ def level_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".") -> Leve
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     again = canonical_text(tidy_text(encoded.dictionary), decimal).dictionary_encode()
     mapping = pc.fill_null(again.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    mapping = np.append(mapping, -1)  # the last entry serves code -1
+    mapping = np.append(mapping, -1)  # the last entry stands for code -1
     return Levels(values=again.dictionary, codes=mapping[codes])

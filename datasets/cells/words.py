@@ -1,7 +1,7 @@
-"""Text as categories: which words a column holds, and which known word a cell means.
+"""Read text as categories: find the levels of a column, and match cells to known levels.
 
-A text file has to spell missing cells (`NA`, an empty cell), and blanks around a cell are padding. A carrier
-with types (Parquet, Arrow, data frames, arrays) marks missing cells itself, so every text in it is a word.
+A text file must spell missing cells (`NA`, an empty cell), and blanks around a cell are padding. A typed
+source (Parquet, Arrow, data frames, arrays) marks missing cells itself, so every text in it is a word.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from xrfm_cli.datasets.cells.plain_types import is_text, plain_array
 from xrfm_cli.datasets.cells.spellings import as_text, canonical_text, float_text
 from xrfm_cli.datasets.cells.values import Levels, tidy_text, to_mask
 
-MISSING, UNKNOWN = -1, -2  # codes of cells that are no known word
+MISSING, UNKNOWN = -1, -2  # codes of cells that match no known word
 
 
 def word_levels(column: pa.ChunkedArray | pa.Array, decimal: str = ".", *, is_typed: bool) -> Levels:
-    """A column as category levels; ``is_typed`` says that text is taken as it is, as in Parquet.
+    """Return a column as category levels; with ``is_typed``, text is literal, as in Parquet.
 
-    A level has its canonical spelling ("3" for "3.0") unless the column holds several spellings of it: those
-    are levels of their own, as "1.1" and "1.10" among versions.
+    A level has its canonical spelling ("3" for "3.0") unless the column has several spellings of it: those
+    become separate levels, such as "1.1" and "1.10" for versions.
 
     >>> word_levels(pa.array(["3.0", "1.1", "1.10", "NA", " a "]), is_typed=False).values.to_pylist()
     ['3', '1.1', '1.10', 'a']
@@ -40,9 +40,9 @@ def word_levels(column: pa.ChunkedArray | pa.Array, decimal: str = ".", *, is_ty
 
 
 def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[str, ...]) -> np.ndarray:
-    """Codes into the ``known`` levels, int64 (n,): -1 where missing, -2 where the level is not known.
+    """Return codes into the ``known`` levels, int64 (n,): -1 if missing, -2 if the level is not known.
 
-    A cell that is a level letter by letter is that level, in any carrier. Any other cell is read as in a text
+    A cell that matches a level exactly is that level, in any format. Any other cell is read as in a text
     file: it may spell a missing cell, have blanks around it, or be another spelling of a level.
 
     >>> cells = pa.array(["b", " a", "3.0", "", "NA", "c"])
@@ -65,20 +65,20 @@ def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[st
 
 
 def _distinct(column: pa.ChunkedArray | pa.Array, *, is_typed: bool) -> tuple[pa.Array, np.ndarray]:
-    """The distinct cells as text (k,), and the place of each cell among them, -1 where it is null (n,)."""
+    """Return the distinct cells as text (k,), and the index of each cell among them (n,), -1 if null."""
     encoded = _words_of_dictionary(column)
     is_plain = encoded is not None
     if encoded is None:
         array = plain_array(column)
         is_plain = is_text(array.type)
         encoded = (array if is_plain else as_text(array)).dictionary_encode()
-    # NaN has become text here, which is missing and no word.
+    # NaN has become text here, which means missing and is not a word.
     distinct = encoded.dictionary if is_plain and is_typed else tidy_text(encoded.dictionary)
     return distinct, _codes(encoded.indices, MISSING)
 
 
 def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray | None:
-    """A dictionary of text with the words alone that occur, in order of appearance; None for other types."""
+    """Return a text dictionary with only the words in use, in order of appearance; None otherwise."""
     if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
         return None
     if isinstance(column, pa.ChunkedArray):
@@ -92,5 +92,5 @@ def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArr
 
 
 def _codes(indices: pa.Array, null: int) -> np.ndarray:
-    """Arrow's indices as int64 (n,), with ``null`` where there is none."""
+    """Convert Arrow indices to int64 (n,), with ``null`` for nulls."""
     return np.asarray(pc.fill_null(indices, null).to_numpy(zero_copy_only=False)).astype(np.int64)

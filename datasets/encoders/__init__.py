@@ -1,1 +1,1 @@
-"""How columns become a matrix: one module a kind of column."""
+"""Encode columns as a matrix: one module for each kind of column."""

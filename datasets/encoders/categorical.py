@@ -1,4 +1,4 @@
-"""Categories become one column a level, and pairs of words one column of zeros and ones."""
+"""Encode categories as one column per level, and yes/no words as one 0/1 column."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LevelCounts(NamedTuple):
 
 
 def level_counts(table: Table, name: str) -> LevelCounts:
-    """Levels of a column sorted by text, their counts, and how many cells are missing."""
+    """Return the levels of a column sorted by text, their counts, and the number of missing cells."""
     levels = word_levels(table.column(name), table.decimal, is_typed=table.is_typed)
     texts = levels.values.to_pylist()
     order = sorted(range(len(texts)), key=texts.__getitem__)
@@ -35,26 +35,25 @@ def level_counts(table: Table, name: str) -> LevelCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneHotEncoder:
-    """The encoder of one category of few levels.
+    """The encoder of one category with few levels.
 
-    Output columns: one for each kept level; one that rare and unseen levels share, if training had rare
-    ones; one for missing cells, if training had any. Two levels alone make a single column, with 0.5 for
-    neither.
+    Output columns: one for each kept level; one shared by rare and unseen levels, if training had rare ones;
+    one for missing cells, if training had any. Exactly two levels make a single column, with 0.5 for neither.
     """
 
     column: str
     levels: tuple[str, ...]  # sorted
-    rare: tuple[str, ...]  # sorted: known, but without a column of their own
+    rare: tuple[str, ...]  # sorted: known, but without their own column
     has_missing: bool
 
     @property
     def is_single(self) -> bool:
-        """Whether one column tells everything."""
+        """Return whether one column is enough."""
         return len(self.levels) == 2 and not self.rare and not self.has_missing
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
         if self.is_single:
             return (f"{self.column}={self.levels[1]}",)
         rare = (f"{self.column} rare",) if self.rare else ()
@@ -62,7 +61,7 @@ class OneHotEncoder:
         return (*(f"{self.column}={level}" for level in self.levels), *rare, *missing)
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write zeros and ones into ``out`` (n, k) float32 and count what was mended."""
+        """Write zeros and ones into ``out`` (n, k) float32 and return the repairs."""
         codes = find_words(cells, decimal, (*self.levels, *self.rare))
         missing, unseen = codes == -1, codes == -2
         if self.is_single:
@@ -81,7 +80,7 @@ class OneHotEncoder:
         return tuple(repairs)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
         return {
             "column": self.column,
             "levels": list(self.levels),
@@ -91,7 +90,7 @@ class OneHotEncoder:
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> OneHotEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         check_vectors(plain["column"], arrays)
         check_levels(plain["column"], (*plain["levels"], *plain["rare"]))
         return cls(
@@ -104,7 +103,7 @@ class OneHotEncoder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooleanEncoder:
-    """The encoder of a pair of words: 0 or 1, 0.5 for neither, and an indicator of missing cells."""
+    """The encoder of yes/no words: 0 or 1, 0.5 for neither, and an indicator of missing cells."""
 
     column: str
     has_missing: bool
@@ -112,12 +111,12 @@ class BooleanEncoder:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
         value = (self.column,) if self.varies else ()
         return (*value, f"{self.column} missing") if self.has_missing else value
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         truth = boolean_values(cells, decimal)
         if self.varies:
             out[:, 0] = np.where(truth >= 0, truth, 0.5)
@@ -129,18 +128,18 @@ class BooleanEncoder:
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
         return {"column": self.column, "has_missing": self.has_missing, "varies": self.varies}, {}
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> BooleanEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         check_vectors(plain["column"], arrays)
         return cls(**plain)
 
 
 def boolean_values(cells: pa.ChunkedArray, decimal: str) -> np.ndarray:
-    """1 for yes, 0 for no, -1 where missing, -2 for any other word; int64 (n,).
+    """Return 1 for yes, 0 for no, -1 where missing, -2 for any other word; int64 (n,).
 
     >>> boolean_values(pa.chunked_array([["Yes", "no", "", "perhaps"]]), ".").tolist()
     [1, 0, -1, -2]
@@ -152,7 +151,7 @@ def boolean_values(cells: pa.ChunkedArray, decimal: str) -> np.ndarray:
 
 
 def fit_boolean(name: str, cells: pa.ChunkedArray, decimal: str) -> BooleanEncoder:
-    """Learn whether both words and missing cells occur."""
+    """Find whether both words and missing cells occur."""
     truth = boolean_values(cells, decimal)
     return BooleanEncoder(
         column=name,
@@ -162,7 +161,7 @@ def fit_boolean(name: str, cells: pa.ChunkedArray, decimal: str) -> BooleanEncod
 
 
 def fit_one_hot(name: str, levels: LevelCounts, min_level_count: int) -> OneHotEncoder:
-    """Learn the levels that are frequent enough for a column of their own."""
+    """Find the levels that are frequent enough for their own column."""
     texts, counts, n_missing = levels
     pairs = list(zip(texts, counts, strict=True))
     return OneHotEncoder(

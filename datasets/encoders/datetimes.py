@@ -1,4 +1,4 @@
-"""Dates become elapsed time and the parts of the calendar that vary."""
+"""Encode dates as elapsed time and the calendar parts that vary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xrfm_cli.datasets.encoders.numeric import Scaling, fit_scaling
 from xrfm_cli.datasets.encoders.stored_arrays import check_vectors
 from xrfm_cli.repairs import Repair
 
-# Each part with its period, the first value it takes, and whether every value gets a column of its own.
+# Each part with its period, its first value, and whether every value gets its own column.
 _PARTS: dict[str, tuple[int, int, bool]] = {
     "month": (12, 1, True),
     "day": (31, 1, False),
@@ -26,7 +26,7 @@ _MICRO = 1e6
 
 
 def calendar_part(moments: np.ndarray, part: str) -> np.ndarray:
-    """One part of the calendar from microseconds since 1970, int64 (n,); Monday is weekday 0.
+    """Return one calendar part of microseconds since 1970, int64 (n,); Monday is weekday 0.
 
     >>> calendar_part(np.array([0]), "weekday").tolist()
     [3]
@@ -47,22 +47,22 @@ def calendar_part(moments: np.ndarray, part: str) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatetimeEncoder:
-    """The encoder of one column of dates.
+    """The encoder of one date column.
 
-    Output columns: standardised elapsed time; for each part that varied in training a sine and a cosine of
-    its place in the period and, for months, weekdays and hours, a column for each value seen; an indicator
-    of missing cells if training had any. A missing date is zero throughout.
+    Output columns: standardised elapsed time; for each part that varied in training, the sine and cosine of
+    its phase and, for months, weekdays and hours, a column for each value seen; an indicator of missing cells
+    if training had any. A missing date is zero throughout.
     """
 
     column: str
     date_format: DateFormat
-    scaling: Scaling | None  # of seconds; None where time does not vary or must not be used
+    scaling: Scaling | None  # of seconds; None if time does not vary or must not be used
     parts: tuple[tuple[str, tuple[int, ...]], ...]  # parts that vary, with the values that have a column
     has_missing: bool
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
         names = [] if self.scaling is None else [f"{self.column} elapsed"]
         for part, values in self.parts:
             names += [f"{self.column} {part} sin", f"{self.column} {part} cos"]
@@ -70,7 +70,7 @@ class DatetimeEncoder:
         return (*names, f"{self.column} missing") if self.has_missing else tuple(names)
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         moments = moment_values(cells, self.date_format)
         valid = moments.valid
         place = 0
@@ -91,7 +91,7 @@ class DatetimeEncoder:
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
         return {
             "column": self.column,
             "date_format": self.date_format,
@@ -102,7 +102,7 @@ class DatetimeEncoder:
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> DatetimeEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         scaling = plain["scaling"]
         check_vectors(plain["column"], arrays)
         _check_parts(plain["column"], plain["parts"])
@@ -118,7 +118,7 @@ class DatetimeEncoder:
 
 
 def _check_parts(column: str, parts: list[tuple[str, list[int]]]) -> None:
-    """Refuse with ValueError parts of the calendar or values of them that are there twice or do not exist."""
+    """Raise ValueError for calendar parts or values that are unknown or repeated."""
     for part, values in parts:
         period, first, _ = _PARTS[part]
         if len(set(values)) != len(values) or not set(values) <= set(range(first, first + period)):
@@ -128,9 +128,9 @@ def _check_parts(column: str, parts: list[tuple[str, list[int]]]) -> None:
 
 
 def _part_table(part: str, values: tuple[int, ...]) -> np.ndarray:
-    """What each value of a part becomes, float32 (largest + 2, k); the last row is for missing dates.
+    """Return the encoding of each value of a part, float32 (largest + 2, k); the last row means missing.
 
-    Sines come from a table and not from the rows, so that a row is encoded alike in any chunk.
+    Sines come from a table, not from vectorised code, so that a row is encoded alike in any chunk.
     """
     period, first, _ = _PARTS[part]
     table = np.zeros((first + period + 1, 2 + len(values)), dtype=np.float32)
@@ -150,7 +150,7 @@ def fit_datetime(
     *,
     with_elapsed: bool,
 ) -> DatetimeEncoder:
-    """Learn the span of time and which parts of the calendar vary."""
+    """Fit the elapsed time and find which calendar parts vary."""
     moments: Moments = moment_values(cells, date_format)
     kept = moments.values[moments.valid]
     scaling = None

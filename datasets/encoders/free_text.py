@@ -1,4 +1,4 @@
-"""Free text becomes its length, its number of words, and which words it holds, in a bounded width."""
+"""Encode free text in a fixed width: its length, its number of words, and its hashed words."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from xrfm_cli.datasets.encoders.stored_arrays import check_vectors
 from xrfm_cli.repairs import Repair
 
 _LONGEST = 1 << 16
-_BLOCK_BYTES = 1 << 21  # of text that is measured at once: its words fit a processor's cache
-# Logarithms come from a table and not from the rows, so that a row is encoded alike in any chunk.
+_BLOCK_BYTES = 1 << 21  # of text measured at once: its words fit a processor's cache
+# Logarithms come from a table, not from vectorised code, so that a row is encoded alike in any chunk.
 _LOGARITHMS = np.array([math.log1p(count) for count in range(_LONGEST + 1)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEncoder:
-    """The encoder of one column of free text.
+    """The encoder of one free-text column.
 
-    Output columns: standardised logarithms of the number of characters and of words; 32 columns in which
-    each word adds one of two signs to a place given by its hash, scaled to length one; an indicator of
-    missing cells if training had any.
+    Output columns: the standardised log counts of characters and words; 32 columns in which each word adds
+    +1 or -1 at a position given by its hash, scaled to unit length; an indicator of missing cells if training
+    had any.
     """
 
     column: str
@@ -40,13 +40,13 @@ class TextEncoder:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
         sizes = (f"{self.column} length", f"{self.column} words")
         hashed = tuple(f"{self.column} hash {place}" for place in range(HASHED_COLUMNS))
         return (*sizes, *hashed, f"{self.column} missing") if self.has_missing else (*sizes, *hashed)
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         measured = measure_texts(cells)
         missing = _missing(measured)
         characters, words = _log_sizes(measured)
@@ -61,7 +61,7 @@ class TextEncoder:
         return (Repair(self.column, "missing", int(missing.sum())),)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
 
         def numbers(scaling: Scaling | None) -> list[float] | None:
             return None if scaling is None else [scaling.unit, scaling.center, scaling.deviation]
@@ -75,7 +75,7 @@ class TextEncoder:
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> TextEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
 
         check_vectors(plain["column"], arrays)
 
@@ -93,7 +93,7 @@ class TextEncoder:
 
 
 def measure_texts(cells: pa.ChunkedArray | pa.Array) -> pa.StructArray:
-    """Numbers of characters and of words and the hashed words of each text; texts measured before stay.
+    """Return character counts, word counts and hashed words of each text; measured text is returned as is.
 
     >>> measure_texts(pa.array(["red wine", " ", None])).field("words").to_pylist()
     [2, 0, 0]
@@ -108,7 +108,7 @@ def measure_texts(cells: pa.ChunkedArray | pa.Array) -> pa.StructArray:
 
 
 def _measured(text: pa.Array) -> pa.StructArray:
-    """What `measure_texts` gives for tidy text."""
+    """Apply `measure_texts` to tidy text."""
     characters = pc.fill_null(pc.utf8_length(text), 0)
     words = pc.fill_null(pc.add(_separators(text), 1), 0)
     hashed = pa.FixedSizeListArray.from_arrays(pa.array(hash_words(text).ravel()), HASHED_COLUMNS)
@@ -117,14 +117,14 @@ def _measured(text: pa.Array) -> pa.StructArray:
 
 
 def _separators(text: pa.Array) -> pa.Array:
-    """How many runs of blanks each text has. Single spaces are counted faster than a pattern finds them."""
+    """Count the runs of blanks in each text. Counting single spaces is faster than matching a pattern."""
     if pc.any(pc.match_substring_regex(text, r"[\t\n\f\r]|  ")).as_py():
         return pc.count_substring_regex(text, r"\s+")
     return pc.count_substring(text, " ")
 
 
 def text_lengths(cells: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Characters of each text, float64 (n,), NaN where missing.
+    """Return the number of characters of each text, float64 (n,), NaN where missing.
 
     >>> text_lengths(pa.array(["red wine", None])).tolist()
     [8.0, nan]
@@ -138,14 +138,14 @@ def _missing(measured: pa.StructArray) -> np.ndarray:
 
 
 def _log_sizes(measured: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of the numbers of characters and of words, float64 (n,) each."""
+    """Return the logs of the character and word counts, float64 (n,) each."""
     counts = (measured.field(name).to_numpy(zero_copy_only=False) for name in ("characters", "words"))
     characters, words = (_LOGARITHMS[np.minimum(count, _LONGEST)] for count in counts)
     return characters, words
 
 
 def hash_words(text: pa.Array) -> np.ndarray:
-    """Signed counts of the words of each text by hash, of length one, float32 (n, 32); zeros where missing.
+    """Return signed, hashed word counts of each text, of unit length, float32 (n, 32); 0 where missing.
 
     Weinberger et al., ICML (2009).
     """
@@ -166,7 +166,7 @@ def hash_words(text: pa.Array) -> np.ndarray:
 
 
 def fit_text(name: str, cells: pa.ChunkedArray, weights: np.ndarray | None) -> TextEncoder:
-    """Learn how long the texts are."""
+    """Fit the scaling of the text lengths."""
     measured = measure_texts(cells)
     present = ~_missing(measured)
     characters, words = _log_sizes(measured)

@@ -1,4 +1,4 @@
-"""Numbers become one standardised column, and one that says where they are missing."""
+"""Encode numbers as one standardised column, and an indicator of missing values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xrfm_cli.datasets.cells.values import Numbers, number_values
 from xrfm_cli.datasets.encoders.stored_arrays import check_increasing, check_vectors
 from xrfm_cli.repairs import Repair
 
-_FARTHEST = 1e4  # deviations; farther values are cut, so that float32 squares stay finite
+_FARTHEST = 1e4  # standard deviations; farther values are clipped so that float32 squares stay finite
 _MAX_KNOTS = 1000
-_TAIL = 5e-4  # normal scores stop at this probability, about 3.3 deviations
+_TAIL = 5e-4  # normal scores stop at this probability, about 3.3 standard deviations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """Standardisation ``(value / unit - center) / spread``.
+    """Standardisation ``(value / unit - center) / deviation``.
 
     The unit is a power of two near the largest value, so that no square overflows and no digit is lost.
     """
@@ -31,14 +31,14 @@ class Scaling:
     deviation: float
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Standardised values, float64, cut far outside."""
+        """Return standardised values, float64, clipped far outside."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (values / self.unit - self.center) / self.deviation
         return np.clip(scaled, -_FARTHEST, _FARTHEST)
 
 
 def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scaling | None:
-    """Mean and deviation of finite values (n,), weighted; None where they do not vary.
+    """Fit the weighted mean and deviation of finite values (n,); None if they do not vary.
 
     >>> fit_scaling(np.array([1.0, 3.0])).apply(np.array([1.0, 2.0, 3.0])).tolist()
     [-1.0, 0.0, 1.0]
@@ -49,7 +49,7 @@ def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scalin
     scaled = values / unit
     center = float(np.average(scaled, weights=weights))
     deviation = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
-    if deviation == 0.0:  # so close together that squares vanish
+    if deviation == 0.0:  # values so close together that squares underflow
         deviation = float(np.abs(scaled - center).max()) or 1.0
     return Scaling(unit=unit, center=center, deviation=deviation)
 
@@ -59,25 +59,25 @@ class NumericEncoder:
     """The encoder of one numeric column.
 
     Output columns: the value unless it was constant (0, the mean, where missing), then an indicator of
-    missing cells if the training rows had any. With knots, the value is its normal score by linear
+    missing cells if the training rows had any. With knots, the value is its normal score, by linear
     interpolation.
     """
 
     column: str
     scaling: Scaling | None
     has_missing: bool
-    unit: str  # what stands beside every number that is text
+    unit: str  # the unit of numbers that are text
     knots: np.ndarray  # float64 (k,), increasing; empty without normal scores
     scores: np.ndarray  # float64 (k,)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
         value = (self.column,) if self.scaling is not None or len(self.knots) else ()
         return (*value, f"{self.column} missing") if self.has_missing else value
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         numbers = number_values(cells, decimal, self.unit)
         values = numbers.values
         missing = ~np.isfinite(values)
@@ -91,7 +91,7 @@ class NumericEncoder:
         return number_repairs(self.column, numbers)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
         scaling = self.scaling and [self.scaling.unit, self.scaling.center, self.scaling.deviation]
         plain = {"column": self.column, "scaling": scaling, "has_missing": self.has_missing}
         if self.unit:
@@ -101,7 +101,7 @@ class NumericEncoder:
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> NumericEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         scaling = plain["scaling"]
         check_vectors(plain["column"], arrays, *(("knots", "scores") if arrays else ()))
         if arrays:
@@ -129,7 +129,7 @@ def fit_numeric(
     normal_scores: bool,
     unit: str = "",
 ) -> NumericEncoder:
-    """Learn mean and deviation, or normal scores, of the finite cells."""
+    """Fit mean and deviation, or normal scores, of the finite cells."""
     values = number_values(cells, decimal, unit).values
     finite = np.isfinite(values)
     kept = values[finite]
@@ -149,7 +149,7 @@ def fit_numeric(
 
 
 def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most a thousand distinct values with the normal score of their middle rank, unit deviation."""
+    """Return at most 1,000 distinct values with the normal scores of their mid-ranks, of deviation 1."""
     distinct, counts = np.unique(values, return_counts=True)
     middle = (np.cumsum(counts) - 0.5 * counts) / len(values)
     if len(distinct) > _MAX_KNOTS:
@@ -166,33 +166,33 @@ def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=16)  # columns without ties have the same ranks
 def _normal_quantiles(probabilities: bytes) -> tuple[float, ...]:
-    """Quantiles of the normal distribution at probabilities (k,) float64."""
+    """Return quantiles of the normal distribution at probabilities (k,) float64."""
     normal = NormalDist()
     within = np.clip(np.frombuffer(probabilities), _TAIL, 1 - _TAIL)
     return tuple(normal.inv_cdf(float(p)) for p in within)
 
 
 def _interpolate(values: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Linear interpolation, constant outside; each value alone, so the same in any chunk."""
+    """Interpolate linearly, constant outside; each value by itself, so the same in any chunk."""
     place = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, len(knots) - 2)
     share = share_between(values, knots[place], knots[place + 1])
     return scores[place] + share * (scores[place + 1] - scores[place])
 
 
 def share_between(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """The share of the way from ``low`` to ``high`` that lies below the values, in [0, 1].
+    """Return how far the values lie between ``low`` and ``high``, clipped to [0, 1].
 
     >>> share_between(np.array([0.0, 1.5, 9.0]), 1.0, 2.0).tolist()
     [0.0, 0.5, 1.0]
     """
-    # Halves of large numbers, since a difference may be infinite; half of the smallest number is 0.
+    # Halve large numbers, since a difference may be infinite; half of the smallest number is 0.
     part = np.where(np.maximum(np.abs(low), np.abs(high)) > 1, 0.5, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.clip((values * part - low * part) / (high * part - low * part), 0.0, 1.0)
 
 
 def number_repairs(column: str, numbers: Numbers) -> tuple[Repair, ...]:
-    """What was mended in a column of numbers, each kind counted."""
+    """Count the repairs of each kind in a numeric column."""
     infinite, unreadable = int(np.isinf(numbers.values).sum()), int(numbers.unreadable.sum())
     missing = int((~np.isfinite(numbers.values)).sum()) - infinite - unreadable
     return (

@@ -1,4 +1,4 @@
-"""Numbers become several columns, each one the way through a piece of their range."""
+"""Piecewise-linear encoding of numbers: one column for each piece of their range."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from xrfm_cli.datasets.encoders.stored_arrays import check_increasing, check_vec
 from xrfm_cli.repairs import Repair
 
 PIECES = 12
-SMALLEST_SPREAD = 0.05  # of a piece's share: few rows beyond a rare value are not to outweigh all others
+SMALLEST_SPREAD = 0.05  # of a piece's values: a few rows beyond a rare value must not outweigh all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PiecewiseEncoder:
-    """The encoder of one numeric column, a column for each piece between neighbouring knots.
+    """The encoder of one numeric column, with an output column for each piece between neighbouring knots.
 
-    A piece is the share of it that lies below the value, ``clip((x - low) / (high - low), 0, 1)``,
-    standardised: a metric over pieces learns where along its range a number matters. All are 0, their mean,
-    where the cell is missing; an indicator of missing cells follows if the training rows had any.
+    A piece's value is the position within it, ``clip((x - low) / (high - low), 0, 1)``, standardised, so a
+    feature matrix over the pieces learns where in its range a number matters. All are 0, their mean, if the
+    cell is missing; an indicator of missing cells follows if the training rows had any.
 
     Gorishniy, Rubachev, Babenko: On embeddings for numerical features in tabular deep learning, NeurIPS 2022.
     """
@@ -34,16 +34,16 @@ class PiecewiseEncoder:
     centers: np.ndarray  # float64 (k,)
     deviations: np.ndarray  # float64 (k,)
     has_missing: bool
-    unit: str  # what stands beside every number that is text
+    unit: str  # the unit of numbers that are text
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns; those of other rows' knots are the same."""
+        """Return the names of the output columns; they do not depend on the knots' positions."""
         pieces = tuple(f"{self.column} piece {k + 1}" for k in range(len(self.centers)))
         return (*pieces, f"{self.column} missing") if self.has_missing else pieces
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         numbers = number_values(cells, decimal, self.unit)
         missing = ~np.isfinite(numbers.values)
         plain = np.where(missing, 0.0, numbers.values)
@@ -55,13 +55,13 @@ class PiecewiseEncoder:
         return number_repairs(self.column, numbers)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
         plain = {"column": self.column, "has_missing": self.has_missing, "unit": self.unit}
         return plain, {"knots": self.knots, "centers": self.centers, "spreads": self.deviations}
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> PiecewiseEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         names = ("knots", "centers", "spreads")
         check_vectors(plain["column"], arrays, *names)
         knots, centers, deviations = (arrays[name] for name in names)
@@ -81,7 +81,7 @@ class PiecewiseEncoder:
 def fit_pieces(
     name: str, cells: pa.ChunkedArray, decimal: str, weights: np.ndarray | None, *, unit: str = ""
 ) -> PiecewiseEncoder | None:
-    """Cut the range of the finite cells at their quantiles; None where there are fewer than two pieces."""
+    """Cut the range of the finite cells at their quantiles; return None for fewer than two pieces."""
     values = number_values(cells, decimal, unit).values
     finite = np.isfinite(values)
     kept = values[finite]
@@ -106,9 +106,9 @@ def fit_pieces(
 
 
 def choose_knots(values: np.ndarray) -> np.ndarray:  # (n,) -> (k,)
-    """Where pieces begin and end: quantiles of the values, and values that many rows share.
+    """Return the knots between pieces: quantiles of the values, and values that many rows share.
 
-    Frequent values are left out of the quantiles: of a column that is nearly always zero, the others count.
+    Frequent values are excluded from the quantiles: if a column is nearly always zero, the others count.
 
     >>> choose_knots(np.array([0.0] * 90 + [1.0] * 5 + [2.0] * 5)).tolist()
     [0.0, 1.0, 2.0]

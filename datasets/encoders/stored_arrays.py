@@ -1,4 +1,4 @@
-"""Checks of the arrays that a stored encoder brings along: a stranger's file may hold any."""
+"""Validate the arrays of a stored encoder, since model files are untrusted."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 
 def check_vectors(column: str, arrays: Mapping[str, np.ndarray], *names: str) -> None:
-    """Refuse with ValueError arrays of other names than these, or that are not float64 (k,)."""
+    """Raise ValueError unless the arrays have exactly these names and are float64 (k,)."""
     if set(arrays) != set(names):
         raise ValueError(f"'{column}': its encoder needs other tensors")
     if any(arrays[name].ndim != 1 or arrays[name].dtype != np.float64 for name in names):
-        raise ValueError(f"'{column}': its encoder needs tensors of float64 with one side")
+        raise ValueError(f"'{column}': its encoder needs one-dimensional float64 tensors")
 
 
 def check_increasing(column: str, values: np.ndarray) -> None:
-    """Refuse with ValueError fewer than two values, and values that do not increase strictly."""
+    """Raise ValueError unless there are at least two values that increase strictly."""
     if len(values) < 2 or not (values[1:] > values[:-1]).all():
         raise ValueError(f"'{column}': the knots of its encoder do not increase")
 
 
 def check_levels(column: str, levels: tuple[str, ...]) -> None:
-    """Refuse with ValueError a level that is there twice."""
+    """Raise ValueError if a level occurs twice."""
     if len(set(levels)) != len(levels):
         raise ValueError(f"'{column}': its encoder has a level twice")

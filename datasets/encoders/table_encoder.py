@@ -1,6 +1,6 @@
-"""A table becomes a matrix of float32: one encoder a column, learned on the training rows.
+"""Encode a table as a float32 matrix, with one encoder per column, fitted on the training rows.
 
-What a row becomes depends on that row alone, bit for bit, so neither chunks nor the order of rows matter.
+The encoding of a row depends on that row only, bit for bit, so neither chunks nor the order of rows matter.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from xrfm_cli.repairs import Repair, merge_repairs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingConfig:
-    """How columns become numbers."""
+    """Options for encoding columns as numbers."""
 
-    numeric: Literal["standard", "quantile", "piecewise"] = "standard"  # standardised, normal scores, pieces
-    category: Literal["one_hot", "target"] = "one_hot"  # "target": mean targets for more than two levels
-    max_one_hot: int = 32  # categories of more levels use mean targets: a wide matrix is slow and thin
-    min_level_count: int = 3  # rarer levels share one column, which then also serves unseen ones
+    numeric: Literal["standard", "quantile", "piecewise"] = "standard"  # z-scores, normal scores, pieces
+    category: Literal["one_hot", "target"] = "one_hot"  # "target": target encoding for more than two levels
+    max_one_hot: int = 32  # more levels use target encoding: a wide matrix is slow and sparse
+    min_level_count: int = 3  # rarer levels share one column, also used for unseen levels
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -60,7 +60,7 @@ class EncodingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnGroup:
-    """The columns of the matrix, ``start`` to ``stop`` (excluded), that one column of the table became."""
+    """The matrix columns ``start`` to ``stop`` (exclusive) that encode one column of the table."""
 
     column: str
     kind: Kind
@@ -70,21 +70,21 @@ class ColumnGroup:
 
 
 class ColumnEncoder(Protocol):
-    """What encodes one column of a table."""
+    """The encoder of one column."""
 
     @property
     def column(self) -> str:
-        """The name of the column."""
+        """Return the name of the column."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Plain values and arrays that describe the encoder."""
+        """Return plain values and arrays that describe the encoder."""
 
 
 _ENCODERS: dict[str, Any] = {
@@ -105,11 +105,11 @@ class Encoder:
     config: EncodingConfig
     columns: tuple[ColumnEncoder, ...]
     kinds: tuple[Kind, ...]
-    training_repairs: tuple[Repair, ...] = ()  # what was mended in the training rows
+    training_repairs: tuple[Repair, ...] = ()  # repairs in the training rows
 
     @property
     def groups(self) -> tuple[ColumnGroup, ...]:
-        """Which columns of the matrix belong to which column of the table."""
+        """Return which matrix columns encode which column of the table."""
         groups, start = [], 0
         for encoder, kind in zip(self.columns, self.kinds, strict=True):
             names = encoder.names
@@ -120,21 +120,21 @@ class Encoder:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of the matrix' columns, (d,)."""
+        """Return the names of the matrix columns, (d,)."""
         return tuple(name for encoder in self.columns for name in encoder.names)
 
     @property
     def reads_target(self) -> bool:
-        """Whether some column became mean targets; without, other targets would give the same encoder."""
+        """Return whether any column is target encoded; if not, other targets give the same encoder."""
         return any(isinstance(column, TargetEncoder) for column in self.columns)
 
     @property
     def n_features(self) -> int:
-        """The number of the matrix' columns, d."""
+        """Return the number of matrix columns, d."""
         return len(self.feature_names)
 
     def encode(self, table: Table) -> tuple[np.ndarray, tuple[Repair, ...]]:
-        """The rows as a matrix, float32 (n, d) in C order, and what was mended on the way."""
+        """Return the rows as a matrix, float32 (n, d) in C order, and the repairs."""
         x = np.empty((table.n_rows, self.n_features), dtype=np.float32)
         repairs: list[Repair] = []
         for encoder, group in zip(self.columns, self.groups, strict=True):
@@ -143,7 +143,7 @@ class Encoder:
         return x, merge_repairs(repairs)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """A JSON document and arrays from which `from_state` makes the same encoder, bit for bit."""
+        """Return a JSON document and arrays from which `from_state` restores the encoder, bit for bit."""
         documents: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         types = {kind: name for name, kind in _ENCODERS.items()}
@@ -156,7 +156,7 @@ class Encoder:
 
     @classmethod
     def from_state(cls, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Encoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         columns: list[ColumnEncoder] = []
         of_columns = numbered(arrays, len(document["columns"]))
         for own, described in zip(of_columns, document["columns"], strict=True):
@@ -186,12 +186,12 @@ def fit_encoder(
     weights: np.ndarray | None = None,  # float64 (n,)
     seed: int = 0,
 ) -> tuple[Encoder, np.ndarray, np.ndarray | None]:
-    """Learn how to encode the features, and encode the training rows.
+    """Fit the encoders of all features and encode the training rows.
 
-    ``target`` holds standardised values or class indicators; only mean-target encodings look at it,
-    cross-fitted, so the first matrix (n, d) is the one to train on. Where it is cross-fitted, the second is
-    ``encoder.encode(table)``: the same rows as predictions see them. Rows of weight 0 teach nothing. Raises
-    `SchemaError` where no feature varies.
+    ``target`` holds standardised values or class indicators. Only target encoding uses it, with
+    cross-fitting, so train on the first matrix (n, d). If any column is cross-fitted, the second matrix is
+    ``encoder.encode(table)``: the same rows as encoded at prediction time. Rows of weight 0 are not used.
+    Raises `SchemaError` if no feature varies.
 
     >>> from xrfm_cli.datasets.schema.columns import infer_schema
     >>> table = Table(pa.table({"age": ["41", "29", ""], "city": ["Graz", "Linz", "Graz"]}))
@@ -235,7 +235,7 @@ def fit_encoder(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
-    """What every column is fitted with."""
+    """The inputs shared by the fits of all columns."""
 
     table: Table
     config: EncodingConfig
@@ -245,7 +245,7 @@ class _Fit:
 
 
 def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEncoder, np.ndarray | None]:
-    """The encoder of one column and, if it is cross-fitted, its part of the training matrix."""
+    """Fit the encoder of one column and, if it is cross-fitted, return its part of the training matrix."""
     name, decimal = column.name, fit.table.decimal
     cells = _needed_column(fit.table, name)
     if column.kind == "numeric":
@@ -258,7 +258,7 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
     if column.kind == "boolean":
         return fit_boolean(name, cells, decimal), None
     if column.kind == "datetime":
-        elapsed = column.role != "time"  # later rows lie outside of the times seen
+        elapsed = column.role != "time"  # later rows lie outside the training range
         date_format = column.datetime_format or "iso"
         return fit_datetime(name, cells, date_format, fit.weights, with_elapsed=elapsed), None
     if column.kind == "text":
@@ -271,7 +271,7 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
 
 
 def _wants_target_encoding(levels: LevelCounts, config: EncodingConfig) -> bool:
-    """Whether a category has too many levels for a column each, or all with more than two are to be so."""
+    """Return whether a category needs target encoding: too many levels, or required by the config."""
     texts, counts, _ = levels
     if config.category == "target":
         return len(texts) > 2

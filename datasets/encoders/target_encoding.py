@@ -1,9 +1,9 @@
-"""A category of many levels becomes the mean target of its level, learned without leaking the target.
+"""Target encoding of categories with many levels, cross-fitted to avoid target leakage.
 
-The matrix a model is trained on must not hold a level's mean that was computed with the row itself: the
-training rows are cut into folds, and each is encoded with the means of the other folds (cross-fitting). New
-rows are encoded with the means of all training rows. Means are shrunk towards the overall mean, the more
-the fewer rows a level has (empirical Bayes). Micci-Barreca, SIGKDD Explorations 3 (2001).
+The training matrix must not hold a level mean that was computed with the row itself. So the training rows are
+split into folds, and each fold is encoded with the means of the other folds (cross-fitting). New rows are
+encoded with the means of all training rows. Means are shrunk towards the overall mean, more so for levels
+with fewer rows (empirical Bayes). Micci-Barreca, SIGKDD Explorations 3 (2001).
 """
 
 from __future__ import annotations
@@ -28,37 +28,36 @@ _MAX_OUTPUTS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetEncoder:
-    """The encoder of one category of many levels.
+    """The encoder of one category with many levels.
 
-    Output columns: a standardised shrunken mean for each output of the target, then the standardised
-    logarithm of how frequent the level is. The last row of ``table`` serves levels that training did not
-    see.
+    Output columns: a standardised shrunken mean for each output of the target, then the standardised log
+    count of the level. The last row of ``table`` is for levels unseen in training.
     """
 
     column: str
     levels: tuple[str, ...]  # sorted
-    has_missing: bool  # then the level after the last stands for missing cells
-    table: np.ndarray  # float32 (levels + has_missing + 1, outputs + 1): what each level becomes
+    has_missing: bool  # if so, the level after the last one is for missing cells
+    table: np.ndarray  # float32 (levels + has_missing + 1, outputs + 1): the encoding of each level
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the output columns."""
+        """Return the names of the output columns."""
         outputs = self.table.shape[1] - 1
         means = [f"{self.column} target" + (f" {k}" if outputs > 1 else "") for k in range(outputs)]
         return (*means, f"{self.column} frequency")
 
     def codes(self, cells: pa.ChunkedArray, decimal: str) -> np.ndarray:
-        """Rows of ``table`` for each cell, int64 (n,), with -1 and -2 as `find_words` gives them."""
+        """Return the level code of each cell, int64 (n,), with -1 and -2 as in `find_words`."""
         return find_words(cells, decimal, self.levels)
 
     def rows(self, codes: np.ndarray) -> np.ndarray:
-        """Rows of ``table``: missing cells have their own if training had any, else that of unseen levels."""
+        """Return rows of ``table``; missing cells use the unseen row if training had none missing."""
         unseen = len(self.table) - 1
         missing = len(self.levels) if self.has_missing else unseen
         return np.where(codes == -1, missing, np.where(codes == -2, unseen, codes))
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
-        """Write the output columns into ``out`` (n, k) float32 and count what was mended."""
+        """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         codes = self.codes(cells, decimal)
         out[:] = self.table[self.rows(codes)]
         return (
@@ -67,13 +66,13 @@ class TargetEncoder:
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_state` needs: plain values and arrays."""
+        """Return what `from_state` needs: plain values and arrays."""
         plain = {"column": self.column, "levels": list(self.levels), "has_missing": self.has_missing}
         return plain, {"table": self.table}
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> TargetEncoder:
-        """The encoder that `state` described."""
+        """Restore the encoder that `state` described."""
         levels, rows = tuple(plain["levels"]), len(plain["levels"]) + plain["has_missing"] + 1
         check_levels(plain["column"], levels)
         table = arrays.get("table", np.empty(0))
@@ -96,7 +95,7 @@ def fit_target_encoder(
     weights: np.ndarray | None,
     generator: np.random.Generator,
 ) -> tuple[TargetEncoder, np.ndarray]:
-    """Learn the encoder; the second value is the cross-fitted encoding of these rows, float32 (n, k)."""
+    """Fit the encoder; the second value is the cross-fitted encoding of these rows, float32 (n, k)."""
     texts, counts, n_missing = levels
     outputs = _independent_outputs(target)
     weight = (
@@ -111,7 +110,7 @@ def fit_target_encoder(
     sums = _fold_sums(codes, folds, outputs, weight, n_levels)
     smoothing = _smoothing(codes, outputs, weight, n_levels)
     total = sums.sum(axis=0)
-    prior = total[:, 1:].sum(axis=0) / total[:, 0].sum()  # of all rows: one a fold would tell the folds apart
+    prior = total[:, 1:].sum(axis=0) / total[:, 0].sum()  # of all rows: one per fold would reveal the fold
     crossed = np.empty((len(codes), outputs.shape[1]))
     for fold in range(_FOLDS):
         inside = folds == fold
@@ -128,7 +127,7 @@ def fit_target_encoder(
 
 
 def _independent_outputs(target: np.ndarray) -> np.ndarray:
-    """Of two class indicators the second says everything; of many classes the most frequent are kept."""
+    """Drop the first of two class indicators, and keep only the most frequent of many classes."""
     outputs = np.asarray(target, dtype=np.float64)
     if outputs.ndim == 1:
         outputs = outputs[:, None]
@@ -143,7 +142,7 @@ def _independent_outputs(target: np.ndarray) -> np.ndarray:
 def _fold_sums(
     codes: np.ndarray, folds: np.ndarray, outputs: np.ndarray, weight: np.ndarray, n_levels: int
 ) -> np.ndarray:
-    """Weights and weighted outputs added up by fold and level, (folds, levels, outputs + 1)."""
+    """Sum weights and weighted outputs by fold and level, (folds, levels, outputs + 1)."""
     cell = folds * n_levels + codes
     columns = [weight, *(weight * outputs[:, k] for k in range(outputs.shape[1]))]
     sums = [np.bincount(cell, weights=column, minlength=_FOLDS * n_levels) for column in columns]
@@ -151,13 +150,13 @@ def _fold_sums(
 
 
 def _shrunken_means(sums: np.ndarray, prior: np.ndarray, smoothing: np.ndarray) -> np.ndarray:
-    """Means of the levels drawn to the overall mean ``prior``, which comes last; (levels + 1, outputs)."""
+    """Shrink level means towards the overall mean ``prior``, which is the last row; (levels + 1, outputs)."""
     means = (sums[:, 1:] + smoothing * prior) / (sums[:, :1] + smoothing)
     return np.vstack([means, prior])
 
 
 def _smoothing(codes: np.ndarray, outputs: np.ndarray, weight: np.ndarray, n_levels: int) -> np.ndarray:
-    """How many rows the overall mean is worth: variance within over variance between levels, (outputs,)."""
+    """Return the prior's weight in rows: within-level over between-level variance, (outputs,)."""
     totals = np.bincount(codes, weights=weight, minlength=n_levels)
     n_rows, n_used = float(weight.sum()), int((totals > 0).sum())
     result = np.empty(outputs.shape[1])
@@ -175,7 +174,7 @@ def _smoothing(codes: np.ndarray, outputs: np.ndarray, weight: np.ndarray, n_lev
 
 
 def _standardise(means: np.ndarray, crossed: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both encodings on the scale on which the training rows have mean 0 and deviation 1."""
+    """Scale both encodings so that the training rows have mean 0 and deviation 1."""
     scaled, rows = np.zeros_like(means), np.zeros_like(crossed)
     for k in range(means.shape[1]):
         scaling = _scaling(crossed[:, k], weight)

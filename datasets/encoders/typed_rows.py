@@ -1,4 +1,4 @@
-"""Text columns parsed once, for a caller that encodes the same rows many times."""
+"""Parse text columns once, for callers that encode the same rows many times."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _UNREADABLE: dict[str, RepairKind] = {"numeric": "unreadable number", "datetime"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TypedRows:
-    """Rows whose text was parsed once, and which of their cells could not be read."""
+    """Rows whose text was parsed once, and which of their cells were unreadable."""
 
     table: Table
     unreadable: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # (n,), of columns that have any
     kinds: dict[str, str] = field(default_factory=dict)  # of these columns
 
     def take(self, rows: NDArray[np.int64]) -> TypedRows:
-        """Some of the rows, in this order."""
+        """Return some of the rows, in this order."""
         kept = {name: cells[rows] for name, cells in self.unreadable.items()}
         return replace(self, table=self.table.take(rows), unreadable=kept)
 
     def told(self, repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
-        """Repairs of these rows as encoding the text itself counts them.
+        """Return repairs of these rows as encoding the original text would count them.
 
-        In the typed columns an unreadable cell is missing.
+        In the typed columns, an unreadable cell is a missing one.
         """
         counts = {name: int(cells.sum()) for name, cells in self.unreadable.items()}
         counts = {name: count for name, count in counts.items() if count}
@@ -50,9 +50,9 @@ class TypedRows:
 
 
 def typed_table(table: Table, schema: TableSchema) -> Table:
-    """The table with its features in the Arrow types that their kinds ask for.
+    """Convert the features of a table to the Arrow types of their kinds.
 
-    Numbers become float64, dates timestamps, categories dictionaries of canonical text, free text its
+    Numbers become float64, dates timestamps, categories dictionaries of canonical text, and free text its
     length and hashed words. Encoding the result gives the same matrix, bit for bit, but text that was
     unreadable now counts as missing.
 
@@ -65,7 +65,7 @@ def typed_table(table: Table, schema: TableSchema) -> Table:
 
 
 def type_rows(table: Table, schema: TableSchema) -> TypedRows:
-    """What `typed_table` gives, and which cells could not be read."""
+    """Return the rows of `typed_table` and which cells were unreadable."""
     typed: dict[str, pa.Array] = {}
     unreadable: dict[str, NDArray[np.bool_]] = {}
     kinds: dict[str, str] = {}
@@ -83,7 +83,7 @@ def type_rows(table: Table, schema: TableSchema) -> TypedRows:
 
 
 def _typed(table: Table, column: ColumnSchema) -> tuple[pa.Array, NDArray[np.bool_] | None]:
-    """One text column in the type of its kind, and its unreadable cells if it can have any."""
+    """Convert one text column to the type of its kind; also return its unreadable cells, if possible."""
     cells = table.column(column.name)
     if column.kind == "numeric":
         numbers = number_values(cells, table.decimal, column.unit)

@@ -1,1 +1,1 @@
-"""Files: which ones belong to a table, how they are opened, Parquet and Arrow."""
+"""Find and open the files of a table; read Parquet and Arrow."""

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files become tables, whole or in pieces of bounded size."""
+"""Read Parquet and Arrow files as tables, whole or in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from xrfm_cli.errors import EmptyFileError, FileReadError, SchemaError, did_you_
 PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
 ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
-_BUFFER_BYTES = 1 << 14  # of each column: a row group may be as large as the file, and columns are many
-_SEARCH_BYTES = 1 << 24  # looked through at a time: pages that were looked at count as memory
-_INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds end in 2262
-# What Arrow raises about bytes that make no sense: sizes and names of columns may be damaged too.
+_BUFFER_BYTES = 1 << 14  # per column: a row group may be as large as the file, and there may be many columns
+_SEARCH_BYTES = 1 << 24  # searched at a time, since pages in use count as memory
+_INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds overflow in 2262
+# What Arrow raises for damaged files: sizes and column names may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
     pa.ArrowInvalid,
@@ -50,18 +50,18 @@ _DAMAGE = (
 
 @contextmanager
 def _explained(path: Path, what: str) -> Iterator[None]:
-    """Turn what Arrow raises about a broken file into one line."""
+    """Convert Arrow's errors about a damaged file to one line."""
     try:
         yield
     except _DAMAGE as error:
         fact = str(error).strip().splitlines()[0][:160] if str(error).strip() else "it breaks off"
         raise FileReadError(
-            f"{path}: is no complete {what} file ({fact}); copy or write the file again"
+            f"{path}: is not a complete {what} file ({fact}); copy or write the file again"
         ) from None
 
 
 def is_arrow(path: Path) -> bool:
-    """Whether a file is Parquet or Arrow: by its ending, or where that says nothing by its first bytes."""
+    """Return whether a file is Parquet or Arrow, by its extension or else by its first bytes."""
     codec, ending = split_compression(path)
     if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
         return True
@@ -74,7 +74,7 @@ def is_arrow(path: Path) -> bool:
 
 
 def arrow_types(path: Path) -> dict[str, pa.DataType]:
-    """The columns of a Parquet or Arrow file; raises `EmptyFileError` where it has no row."""
+    """Return the columns of a Parquet or Arrow file; raise `EmptyFileError` if it has no rows."""
     _refuse_by_head(path)
     if _is_parquet(path):
         with (
@@ -92,7 +92,7 @@ def arrow_types(path: Path) -> dict[str, pa.DataType]:
             if not has_rows:
                 _check_end(path, reader, source)
     if not has_rows:
-        raise EmptyFileError(f"{path}: has names of columns but no rows")
+        raise EmptyFileError(f"{path}: has column names but no rows")
     _check_columns(path, schema, None)
     return {field.name: field.type for field in plain_columns(schema.empty_table()).schema}
 
@@ -103,7 +103,7 @@ def arrow_tables(
     types: Mapping[str, pa.DataType] | None = None,
     batch_rows: int = _BATCH_ROWS,
 ) -> Iterator[Table]:
-    """The file in pieces of at most ``batch_rows`` rows, with the ``types`` that it shares with others."""
+    """Yield the file in pieces of at most ``batch_rows`` rows, with the ``types`` shared by all files."""
     _refuse_by_head(path)
     is_parquet = _is_parquet(path)
     batches = _parquet_batches if is_parquet else _ipc_batches
@@ -126,7 +126,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _refuse_by_head(path: Path) -> None:
-    """Refuse files that are of another format, by their first bytes."""
+    """Refuse files of another format, by their first bytes."""
     with open_bytes(path) as file:
         head = file.read(256)
     if not head:
@@ -136,21 +136,21 @@ def _refuse_by_head(path: Path) -> None:
     magic = PARQUET_MAGIC if parquet else ARROW_MAGIC
     if not head.startswith(magic):
         refuse_other_formats(path, head, expected=expected)
-        raise FileReadError(f"{path}: is no {expected} file; if it is CSV, rename it to end in .csv")
+        raise FileReadError(f"{path}: is not in {expected} format; if it is CSV, rename it to end in .csv")
     if not head.startswith(ARROW_MAGIC[1]):
         _refuse_joined(path, PARQUET_MAGIC if parquet else ARROW_MAGIC[0], expected)
 
 
 def _refuse_joined(path: Path, magic: bytes, what: str) -> None:
-    """Refuse files put behind each other: the last footer would be read, with the rows of the first file.
+    """Refuse concatenated files: only the last footer would be read, with the rows of the first file.
 
-    Such files end and begin with the same bytes, so these meet where two are joined.
+    Such files begin and end with the same bytes, so the bytes occur twice in a row where two files meet.
     """
     with map_bytes(path) as mapped:
         for start in range(0, len(mapped), _SEARCH_BYTES):
             if mapped.find(magic * 2, start, start + _SEARCH_BYTES + len(magic) * 2) >= 0:
                 raise FileReadError(
-                    f"{path}: holds several {what} files put behind each other, of which one would be read; "
+                    f"{path}: holds several concatenated {what} files, of which only one would be read; "
                     "write them as one file, or give a folder or a quoted pattern of several files"
                 )
             _forget(mapped)
@@ -174,7 +174,7 @@ def _parquet_batches(path: Path, columns: Sequence[str] | None, batch_rows: int)
         _check_columns(path, file.schema_arrow, columns)
         wanted = None if columns is None else list(columns)
         for batch in file.iter_batches(batch_size=batch_rows, columns=wanted, use_threads=False):
-            pa.default_memory_pool().release_unused()  # each page leaves pieces behind
+            pa.default_memory_pool().release_unused()  # each page leaves memory behind
             batch.validate(full=True)
             yield batch if wanted is None else batch.select(wanted)
 
@@ -184,7 +184,7 @@ def _source(mapped: mmap.mmap) -> pa.BufferReader:
 
 
 def _open_ipc(source: pa.BufferReader) -> Any:
-    """A reader of the IPC file format, or of the IPC stream format."""
+    """Return a reader of the IPC file format or of the IPC stream format."""
     is_file = source.read(len(ARROW_MAGIC[0])) == ARROW_MAGIC[0]
     source.seek(0)
     return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source)
@@ -206,7 +206,7 @@ def _ipc_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> 
             kept = batch if columns is None else batch.select(list(columns))
             for start in range(0, kept.num_rows, batch_rows):
                 rows = kept.slice(start, batch_rows)
-                # Offsets are mapped as they are in the file: wrong ones would be read beyond its end.
+                # Offsets are mapped from the file unchecked: wrong ones would read beyond its end.
                 rows.validate(full=True)
                 yield rows
                 _forget(mapped)
@@ -214,7 +214,7 @@ def _ipc_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> 
 
 
 def _check_end(path: Path, reader: Any, source: pa.BufferReader) -> None:
-    """Refuse bytes after an Arrow stream that was read to its end."""
+    """Refuse bytes after the end of an Arrow stream."""
     if isinstance(reader, pa.RecordBatchStreamReader) and source.tell() < source.size():
         raise FileReadError(
             f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
@@ -223,6 +223,6 @@ def _check_end(path: Path, reader: Any, source: pa.BufferReader) -> None:
 
 
 def _forget(mapped: mmap.mmap) -> None:
-    """Let go of the pages that were read: they count as memory, and come again where they are needed."""
+    """Release the pages read so far: they count as memory, and are reloaded if needed."""
     if sys.platform != "win32" and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""The type that columns of several files share, and cells in that type, where no value is lost."""
+"""Find a type that columns of several files share, and convert cells to it without loss."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pyarrow.compute as pc
 from xrfm_cli.datasets.cells.plain_types import is_text
 from xrfm_cli.datasets.cells.values import EXACT_INTEGERS
 
-_UNITS = ("s", "ms", "us", "ns")  # coarse to fine
+_UNITS = ("s", "ms", "us", "ns")  # from coarse to fine
 _READ_UNIT = "us"  # dates are read in microseconds
 _EXACT_DIGITS = 15  # a double holds every decimal number of up to 15 digits
-_INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}  # of the largest integer, by bits
+_INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}  # digits of the largest integer, by bits
 
 
 def common_types(kinds: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
-    """The types that may hold the cells of all ``kinds``, the preferred one first; none if there is none.
+    """Return the types that may hold the cells of all ``kinds``, the preferred one first; empty if none.
 
-    Integers, floats and decimals are one kind; so are dates and timestamps without a zone, timestamps with
-    zones, times, durations, text, bytes. A column without a value goes with any kind. Whether the cells fit a
-    type is found by `convert`.
+    Integers, floats and decimals form one family; so do dates and timestamps without a zone, timestamps with
+    zones, times, durations, text, and bytes. A column without values fits any family. `convert` checks
+    whether the cells fit a type.
 
     >>> common_types([pa.int32(), pa.int64()]), common_types([pa.int64(), pa.string()])
     ((DataType(int64),), ())
@@ -33,7 +33,7 @@ def common_types(kinds: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
         values = common_types([kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds])
         if any(is_text(kind) for kind in kinds):
             return values
-        # 32 bits: the levels of all files together may be more than the index of one file can count.
+        # 32-bit indices: all files together may have more levels than the index type of one file allows.
         return tuple(pa.dictionary(pa.int32(), kind) for kind in values)
     if len(kinds) == 1:
         return (kinds[0],)
@@ -48,11 +48,11 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _join_numbers(kinds: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
-    """Decimals of enough digits, integers of enough bits, or with floats doubles, unless all are whole."""
+    """Return wider decimals or integers, or doubles if there are floats that are not all whole."""
     integers = [kind for kind in kinds if pa.types.is_integer(kind)]
     decimals = [kind for kind in kinds if pa.types.is_decimal(kind)]
     if len(integers) + len(decimals) < len(kinds):
-        # pandas stores whole numbers with a missing one as doubles: numbers that name rows stay exact so.
+        # pandas stores integers with a missing value as doubles; this keeps integer identifiers exact.
         may_be_whole = bool(integers) and not decimals and pa.uint64() not in integers
         return (pa.int64(), pa.float64()) if may_be_whole else (pa.float64(),)
     signed = [kind.bit_width for kind in integers if pa.types.is_signed_integer(kind)]
@@ -77,7 +77,7 @@ def _is_moment(kind: pa.DataType) -> bool:
 
 
 def _join_moments(kinds: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
-    """Timestamps of the finest unit, or as they are read; none where only some have a zone."""
+    """Return timestamps of the finest unit, or of the reading unit; none if only some have a zone."""
     stamps = [kind for kind in kinds if pa.types.is_timestamp(kind)]
     if not stamps:
         return (pa.date32(),)
@@ -98,7 +98,7 @@ def _join_times(kinds: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
 
 
 def _units(kinds: Sequence[pa.DataType]) -> tuple[str, ...]:
-    """The finest unit, and the one that dates are read in where the finest has less range."""
+    """Return the finest unit, and the unit used for reading dates if the finest has a smaller range."""
     finest = max((kind.unit for kind in kinds), key=_UNITS.index)
     return (finest, _READ_UNIT) if finest == "ns" else (finest,)
 
@@ -119,9 +119,9 @@ _FAMILIES = (
 
 
 def convert(cells: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Cells in another of their `common_types`; raises `ArrowInvalid` for a value that it cannot hold.
+    """Convert cells to one of their `common_types`; raise `ArrowInvalid` for a value that it cannot hold.
 
-    Floats of 32 bits and decimals become doubles through their shortest text, as everywhere.
+    32-bit floats and decimals become doubles through their shortest text, as everywhere.
 
     >>> convert(pa.array([0.1], pa.float32()), pa.float64()).to_pylist()
     [0.1]
@@ -148,17 +148,17 @@ def convert(cells: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _whole_numbers(cells: pa.Array) -> pa.Array:
-    """Floats without NaN, which is missing; raises `ArrowInvalid` where one may be several integers."""
+    """Return floats with NaN as null; raise `ArrowInvalid` if a float may stand for several integers."""
     doubles = cells.cast(pa.float64())
     doubles = pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
     if (pc.max(pc.abs(doubles)).as_py() or 0) > EXACT_INTEGERS:
-        raise pa.ArrowInvalid("a double beyond 2^53 tells no integer")
+        raise pa.ArrowInvalid("a double beyond 2^53 is not exact")
     return doubles
 
 
 def _check_digits(text: pa.Array) -> None:
-    """Raise `ArrowInvalid` for a decimal number of more digits than a double holds."""
+    """Raise `ArrowInvalid` for a decimal number with more digits than a double holds."""
     digits = pc.replace_substring_regex(text, r"[eE].*$|[-+.]", "")
     lengths = pc.utf8_length(pc.utf8_trim(digits, "0"))
     if (pc.max(lengths).as_py() or 0) > _EXACT_DIGITS:
-        raise pa.ArrowInvalid(f"a decimal of more than {_EXACT_DIGITS} digits is no double")
+        raise pa.ArrowInvalid(f"a decimal of more than {_EXACT_DIGITS} digits does not fit a double")

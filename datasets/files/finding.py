@@ -1,4 +1,4 @@
-"""The files that a path, a folder or a pattern stands for."""
+"""Find the files that a path, a folder or a pattern refers to."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.errors import FileReadError
 
 _WILDCARDS = "*?["
-# Table formats keep a log of the files that count, in a folder of this name or with files like these.
+# Table formats keep a log of their valid files, in a folder of this name or in files like these.
 _LOGS = (("Delta", "_delta_log"), ("Hudi", ".hoodie"), ("Iceberg", "metadata/*.metadata.json"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Files in the order of their names, and the folder below which folders may hold columns."""
+    """Files sorted by name, and the folder whose subfolders may hold partition columns."""
 
     files: tuple[Path, ...]
-    root: Path | None = None  # None for a single file that was named itself
+    root: Path | None = None  # None for a single file that was named directly
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def find_files(path: str | Path) -> Found:
-    """The files that a path, a glob pattern or a folder stands for, sorted by name.
+    """Return the files that a path, a glob pattern or a folder refers to, sorted by name.
 
-    A folder stands for its Parquet files, one that a pattern matches too. As Spark does, names that begin
-    with ``.`` or ``_`` are left out, but not folders such as ``_year=2020``. A pattern matches as in a shell,
-    but finds a folder that begins with ``_`` only where it says so. Two names of one file count once.
+    A folder refers to its Parquet files, also if a pattern matches it. As in Spark, names that begin with
+    ``.`` or ``_`` are skipped, but not folders such as ``_year=2020``. A pattern matches as in a shell, but
+    finds a folder that begins with ``_`` only if it says so. Two names of one file count once.
     """
     text = str(path)
     place = Path(path)
@@ -51,22 +51,22 @@ def find_files(path: str | Path) -> Found:
 
 
 def _found(files: Sequence[Path], root: Path) -> Found:
-    """Files below a folder, each once, with what is to be said of them."""
+    """Return each file below a folder once, with notes and warnings."""
     kept: dict[tuple[int, int] | Path, Path] = {}
     notes = []
     for file in sorted(files, key=lambda file: (file.is_symlink(), file)):
         try:
             status = file.stat()
-        except OSError:  # what is wrong with it is said when it is opened
+        except OSError:  # reported when it is opened
             kept[file] = file
             continue
-        # Some network drives of Windows number no files.
+        # Some Windows network drives do not number their files.
         first = kept.setdefault((status.st_dev, status.st_ino) if status.st_ino else file.resolve(), file)
         if first is not file:
             notes.append(f"{file}: is the same file as {first}, and is read once")
     folders = {root} | {parent for file in files for parent in file.parents if parent.is_relative_to(root)}
     warnings = [
-        f"{folder}: is a {name} table, whose log is not read: rows that were deleted or replaced may be in "
+        f"{folder}: is a {name} table, whose log is not read: deleted or replaced rows may still be in "
         "its files; export it as plain Parquet to be sure"
         for folder in sorted(folders)
         for name, log in _LOGS
@@ -76,7 +76,7 @@ def _found(files: Sequence[Path], root: Path) -> Found:
 
 
 def _files_in_folder(folder: Path) -> list[Path]:
-    """The Parquet files in a folder and below."""
+    """Return the Parquet files in a folder and its subfolders."""
     files = list(_walk(folder, ()))
     found = _parquet_files(files)
     if not found:
@@ -98,14 +98,14 @@ def _ending(file: Path) -> str:
 
 
 def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """The files in a folder and below that may be data; links are followed, but not in circles."""
+    """Yield the files in a folder and below that may be data; follow links, but not in circles."""
     real = os.path.realpath(folder)
     if real in above:
         return
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise FileReadError(f"{folder}: may not be read: {error.strerror}; check its permissions") from None
+        raise FileReadError(f"{folder}: cannot be read: {error.strerror}; check its permissions") from None
     for entry in entries:
         if entry.is_dir():
             if _is_data_folder(entry.name):
@@ -115,7 +115,7 @@ def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _is_data_folder(name: str) -> bool:
-    """Whether a folder may hold data: not ``_temporary`` or ``.git``, but ``_year=2020``."""
+    """Return whether a folder may hold data: not ``_temporary`` or ``.git``, but ``_year=2020``."""
     return not name.startswith(".") and (not name.startswith("_") or "=" in name)
 
 
@@ -124,7 +124,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder above the first wildcard and the parts from there on; a name with brackets may be real."""
+    """Return the folder above the first wildcard and the remaining parts; real names may have brackets."""
     parts = path.parts
     for place, part in enumerate(parts):
         if _is_pattern(part) and not type(path)(*parts[: place + 1]).exists():
@@ -133,7 +133,7 @@ def _split_pattern(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _matches(text: str, base: Path, pattern: tuple[str, ...]) -> list[Path]:
-    """The files that a pattern below ``base`` matches, all of one format."""
+    """Return the files that a pattern below ``base`` matches, all of one format."""
     try:
         matched = [
             item
@@ -141,7 +141,7 @@ def _matches(text: str, base: Path, pattern: tuple[str, ...]) -> list[Path]:
             if _is_meant(item.relative_to(base), pattern, is_folder=item.is_dir())
         ]
     except (ValueError, NotImplementedError) as error:
-        raise FileReadError(f"{text}: is no pattern: {error}") from None
+        raise FileReadError(f"{text}: is not a valid pattern: {error}") from None
     folders = [item for item in matched if item.is_dir()]
     below = [file for folder in folders for file in _parquet_files(_walk(folder, ()))]
     found = [item for item in matched if item.is_file() or (item.is_symlink() and not item.is_dir())]
@@ -168,7 +168,7 @@ def _matches(text: str, base: Path, pattern: tuple[str, ...]) -> list[Path]:
 
 
 def _is_meant(place: Path, pattern: tuple[str, ...], *, is_folder: bool) -> bool:
-    """Whether a pattern may mean a place: hidden names only where a part of it begins as they do."""
+    """Return whether a pattern covers a path: hidden names only if a part of it begins the same way."""
     *folders, name = (*place.parts, "") if is_folder else place.parts
     hidden = [folder for folder in folders if not _is_data_folder(folder)]
     hidden += [name] if name.startswith(".") else []

@@ -1,4 +1,4 @@
-"""Files become streams of bytes: decompressed, and refused in one line where they are not what they say."""
+"""Open files as streams of decompressed bytes; refuse files of the wrong format with one line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CODEC_MAGIC = {
 _ENDINGS = {codec: ending for ending, codec in _CODECS.items()}
 PARQUET_MAGIC = b"PAR1"
 ARROW_MAGIC = (b"ARROW1", b"\xff\xff\xff\xff")  # of the file format and of the stream format
-# The first bytes of files that people pass by mistake, with what they are and the way out.
+# First bytes of files that users pass by mistake, with their description and the fix.
 _OTHER_FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (PARQUET_MAGIC, "a Parquet file", "rename it to end in .parquet"),
     (ARROW_MAGIC[0], "an Arrow file", "rename it to end in .arrow"),
@@ -62,7 +62,7 @@ _MARKUP = (b"<!doctype html", b"<html", b"<?xml")
 
 
 def split_compression(path: Path) -> tuple[str | None, str]:
-    """The codec that a name's ending stands for, and the ending beneath it.
+    """Return the codec given by a file extension, and the extension before it.
 
     >>> split_compression(Path("data.csv.gz")), split_compression(Path("data.parquet"))
     (('gzip', '.csv'), (None, '.parquet'))
@@ -74,9 +74,9 @@ def split_compression(path: Path) -> tuple[str | None, str]:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[Any]:
-    """A file as a readable stream of decompressed bytes.
+    """Open a file as a readable stream of decompressed bytes.
 
-    Whatever the operating system or a codec raises while the stream is read becomes a `FileReadError`.
+    Errors of the operating system or a codec while the stream is read become a `FileReadError`.
     """
     codec, _ = split_compression(path)
     try:
@@ -94,7 +94,7 @@ def open_bytes(path: Path) -> Iterator[Any]:
     except IsADirectoryError:
         raise FileReadError(f"{path}: is a folder; give a file, or a folder of Parquet files") from None
     except PermissionError:
-        raise FileReadError(f"{path}: may not be read; check its permissions") from None
+        raise FileReadError(f"{path}: cannot be read; check its permissions") from None
     except (EOFError, lzma.LZMAError) as error:
         raise _damaged(path, codec, error) from None
     except OSError as error:
@@ -104,17 +104,17 @@ def open_bytes(path: Path) -> Iterator[Any]:
 
 
 def _open_raw(path: Path) -> Any:
-    """The bytes as they are stored; a stream from its beginning, however often it is opened."""
+    """Open the stored bytes; a stream starts from its beginning, however often it is opened."""
     return open_stream(path) if is_stream(path) else path.open("rb")
 
 
 def _codec_of(head: bytes) -> str | None:
-    """The compression that the first bytes tell, where there is no name that could."""
+    """Return the compression given by the first bytes, for streams without a name."""
     return next((codec for codec, magic in _CODEC_MAGIC.items() if head.startswith(magic)), None)
 
 
 def _damaged(path: Path, codec: str | None, error: Exception) -> FileReadError:
-    """What to say about compressed data that breaks off or makes no sense."""
+    """Return the error for compressed data that is truncated or damaged."""
     words = str(error).lower()
     cut = isinstance(error, EOFError) or "truncated" in words or "end-of-stream" in words
     fact = "breaks off before its end" if cut else "is damaged"
@@ -122,7 +122,7 @@ def _damaged(path: Path, codec: str | None, error: Exception) -> FileReadError:
 
 
 def _check_codec(path: Path, file: IO[bytes], codec: str) -> None:
-    """Refuse a file whose ending names a compression that it does not have."""
+    """Refuse a file whose extension names a compression that it does not have."""
     head = file.read(6)
     file.seek(0)
     if not head:
@@ -132,7 +132,7 @@ def _check_codec(path: Path, file: IO[bytes], codec: str) -> None:
 
 
 class _Xz(io.RawIOBase):
-    """One xz stream after another; `lzma.open` leaves out what follows them and is none."""
+    """Concatenated xz streams; `lzma.open` silently skips trailing data that is not xz."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -159,7 +159,7 @@ class _Xz(io.RawIOBase):
                 return len(data)
 
     def _begin_next(self) -> bool:
-        """Go to the next stream, over zeros as the format allows; False at the end of the file."""
+        """Go to the next stream, past zero padding; return False at the end of the file."""
         rest = self._decoder.unused_data
         while not rest.lstrip(b"\0"):
             rest = self._file.read(1 << 16)
@@ -172,7 +172,7 @@ class _Xz(io.RawIOBase):
 
 @contextmanager
 def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
-    if codec == "xz":  # which Arrow does not read
+    if codec == "xz":  # not supported by Arrow
         yield io.BufferedReader(_Xz(file), 1 << 16)
     else:
         with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
@@ -180,7 +180,7 @@ def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
 
 
 def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> None:
-    """Raise `FileReadError` where the first bytes belong to no text table."""
+    """Raise `FileReadError` if the first bytes belong to another file format."""
     for magic, what, way_out in _OTHER_FORMATS:
         if head.startswith(magic):
             raise FileReadError(f"{path}: is {what}, not {expected}; {way_out}")
@@ -192,10 +192,9 @@ def refuse_other_formats(path: Path, head: bytes, *, expected: str = "text") -> 
 
 
 def map_bytes(path: Path) -> mmap.mmap:
-    """The bytes of a file that is not empty, in memory that the system fills as it is read.
+    """Map the bytes of a non-empty file into memory, loaded by the system on access.
 
-    Those of a compressed file or a stream come from a temporary copy, which is deleted when nothing refers
-    to its map.
+    A compressed file or a stream is mapped through a temporary copy, which is deleted with the map.
     """
     codec, _ = split_compression(path)
     if codec is None and not is_stream(path):
@@ -210,7 +209,7 @@ def map_bytes(path: Path) -> mmap.mmap:
 
 @contextmanager
 def seekable_path(path: Path) -> Iterator[Path]:
-    """A path whose bytes can be read at any place: itself, or a temporary decompressed copy."""
+    """Yield a path that supports random access: the path itself, or a temporary decompressed copy."""
     codec, _ = split_compression(path)
     if codec is None and not is_stream(path):
         yield path

@@ -1,4 +1,4 @@
-"""Columns that the folders of a partitioned data set hold: ``sales/year=2024/month=3/part-0.parquet``."""
+"""Partition columns from folder names: ``sales/year=2024/month=3/part-0.parquet``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
 
 def folder_values(file: Path, root: Path | None) -> dict[str, str | None]:
-    """Names and values of the folders between ``root`` and a file, as text.
+    """Return names and values of the folders between ``root`` and a file, as text.
 
     >>> folder_values(Path("sales/year=2024/town=St.%20P%C3%B6lten/0.parquet"), Path("sales"))
     {'year': '2024', 'town': 'St. Pölten'}

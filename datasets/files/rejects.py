@@ -1,4 +1,4 @@
-"""Rows that do not fit their table go to a file of their own, with line, reason and text."""
+"""Write rejected rows to a separate file, with line, reason and text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xrfm_cli.datasets.files.opening import is_stream, split_compression
 from xrfm_cli.files import open_whole
 
 ENDING = ".rejects.csv"
-WAY_OUT = "mend the rows or copy the table to a folder that can be written"
+WAY_OUT = "fix the rows or copy the table to a writable folder"
 
 
 def rejects_path(path: Path) -> Path:
-    """Where the rejected rows of a table go: beside it.
+    """Return the path for the rejected rows of a table, in the same folder.
 
     >>> rejects_path(Path("data/cars.csv.gz")).as_posix(), rejects_path(Path("-")).as_posix()
     ('data/cars.rejects.csv', 'stdin.rejects.csv')
@@ -29,7 +29,7 @@ def rejects_path(path: Path) -> Path:
 
 
 class RejectsFile:
-    """The file of rejected rows; it takes its name when the table has been read, if there are any."""
+    """The file of rejected rows; it appears once the table has been read, if there are any."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = rejects_path(path), 0
@@ -38,7 +38,7 @@ class RejectsFile:
         self._writer: Any = None
 
     def add(self, line: int, reason: str, text: str) -> None:
-        """One row more; ``text`` is the row as it stands in the table."""
+        """Add one row; ``text`` is the row as in the table."""
         if self._file is None:
             raw = self._open.enter_context(open_whole(self.path, way_out=WAY_OUT))
             self._file = io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
@@ -54,5 +54,5 @@ class RejectsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.detach()  # the bytes belong to the file beneath, which is renamed or thrown away
+            self._file.detach()  # the bytes belong to the underlying file, which is renamed or discarded
         self._open.__exit__(kind, error, trace)

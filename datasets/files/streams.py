@@ -1,7 +1,7 @@
-"""Standard input and named pipes as files that can be opened more than once.
+"""Open standard input and named pipes more than once.
 
-What has been read is kept in a temporary file, so that the beginning can be looked at before the whole is
-parsed; memory does not grow, and what was not asked for yet is not waited for.
+Bytes read so far are kept in a temporary file, so that the start can be inspected before everything is
+parsed. Memory does not grow, and reading never waits for bytes that are not needed yet.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STANDARD_INPUT = "-"
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path can be read once only: standard input, ``-``, or a pipe. A file of that name is ``./-``.
+    """Return whether a path is standard input (``-``) or a pipe. A file with that name is ``./-``.
 
     >>> is_stream(Path("-")), is_stream(Path("data.csv"))
     (True, False)
@@ -28,7 +28,7 @@ def is_stream(path: Path) -> bool:
 
 
 class _Kept:
-    """The bytes of a stream, in a temporary file as far as they were read."""
+    """The bytes of a stream, kept in a temporary file as far as they were read."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -38,7 +38,7 @@ class _Kept:
         atexit.register(self.file.close)
 
     def read_at(self, place: int, size: int) -> bytes:
-        """Bytes from ``place`` on, fewer at the end only."""
+        """Return bytes from ``place`` on, fewer only at the end."""
         while place + size > self.length and not self.has_ended:
             block: bytes = self.stream.read(max(place + size - self.length, 1 << 16))
             self.has_ended = not block
@@ -50,7 +50,7 @@ class _Kept:
 
 
 class _Reader(io.RawIOBase):
-    """One pass over what is kept."""
+    """One pass over the kept bytes."""
 
     def __init__(self, kept: _Kept) -> None:
         self._kept, self._place = kept, 0
@@ -69,7 +69,7 @@ class _Reader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("a stream is read from its beginning")
+            raise io.UnsupportedOperation("a stream can only seek from its start")
         self._place = offset
         return offset
 
@@ -77,11 +77,11 @@ class _Reader(io.RawIOBase):
         return self._place
 
 
-_all_kept: dict[str, _Kept] = {}  # a process can read each stream once
+_all_kept: dict[str, _Kept] = {}  # a process can read each stream only once
 
 
 def open_stream(path: Path) -> io.BufferedReader:
-    """A new pass over a stream, from its beginning."""
+    """Return a new reader of a stream, from its beginning."""
     name = str(path)
     stream = _standard_input() if name == STANDARD_INPUT else None
     known = _all_kept.get(name)

@@ -1,1 +1,1 @@
-"""What the columns are: kinds, roles, the target, splits and target leakage."""
+"""Infer the schema: column kinds, roles, the target, splits and target leakage."""

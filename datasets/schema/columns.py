@@ -1,4 +1,4 @@
-"""What each column of a table is and what it is for, with the reason, and the user's word above all."""
+"""The schema of a table: the kind and role of each column with the reason; user options take precedence."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _UNUSED_KINDS = ("identifier", "constant")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSchema:
-    """One column: its kind, what it is for, and why."""
+    """One column: its kind, its role and the reason."""
 
     name: str
     kind: Kind
     role: Role = "feature"
     reason: str = ""
     datetime_format: DateFormat | None = None
-    levels_count: int = 0  # distinct values seen; 0 where they were not counted
-    unit: str = ""  # what stands beside every number that is text
+    levels_count: int = 0  # distinct values seen; 0 if not counted
+    unit: str = ""  # the unit of numbers that are text
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.role not in ROLES:
@@ -53,16 +53,16 @@ class ColumnSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSchema:
-    """All columns of a table, in its order."""
+    """All columns of a table, in order."""
 
     columns: tuple[ColumnSchema, ...]
 
     @property
     def features(self) -> tuple[ColumnSchema, ...]:
-        """The columns that a model reads.
+        """Return the columns that a model uses.
 
-        A ``time`` column that holds dates is among them: its calendar parts are features, its elapsed time
-        is not, because the rows to come lie outside of what was seen.
+        A ``time`` column with dates is one of them: its calendar parts are features, but its elapsed time is
+        not, because future rows lie outside the training range.
         """
         return tuple(
             column
@@ -72,7 +72,7 @@ class TableSchema:
         )
 
     def column(self, name: str) -> ColumnSchema:
-        """One column by its name."""
+        """Return one column by its name."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -80,22 +80,22 @@ class TableSchema:
         raise SchemaError(f"no column '{name}' in the schema.{hint}")
 
     def with_role(self, role: Role) -> tuple[ColumnSchema, ...]:
-        """The columns of one role, in order."""
+        """Return the columns with one role, in order."""
         return tuple(column for column in self.columns if column.role == role)
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as plain values for a JSON document."""
+        """Return the schema as plain values for a JSON document."""
         return {"columns": [asdict(column) for column in self.columns]}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TableSchema:
-        """The schema that `to_json` wrote."""
+        """Return the schema that `to_json` wrote."""
         return cls(columns=tuple(ColumnSchema(**column) for column in document["columns"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaOverrides:
-    """What the user said about columns; it wins over what is inferred."""
+    """The user's options for columns, which take precedence over inference."""
 
     target: str | None = None
     weight: str | None = None
@@ -108,7 +108,7 @@ class SchemaOverrides:
     datetime: tuple[str, ...] = ()
 
     def roles(self) -> Iterator[tuple[str, Role]]:
-        """Each named column with the role that it was given."""
+        """Yield each named column with the role given to it."""
         single: tuple[tuple[str | None, Role], ...] = (
             (self.target, "target"),
             (self.weight, "weight"),
@@ -120,7 +120,7 @@ class SchemaOverrides:
         yield from ((name, "dropped") for name in self.drop)
 
     def kinds(self) -> Iterator[tuple[str, Kind]]:
-        """Each named column with the kind that it was given."""
+        """Yield each named column with the kind given to it."""
         yield from ((name, "categorical") for name in self.categorical)
         yield from ((name, "numeric") for name in self.numeric)
         yield from ((name, "datetime") for name in self.datetime)
@@ -129,16 +129,16 @@ class SchemaOverrides:
 def infer_schema(
     table: Table, overrides: SchemaOverrides | None = None, described: TableSchema | None = None
 ) -> TableSchema:
-    """Decide what every column is and what it is for.
+    """Infer the kind and role of every column.
 
     Args:
-        table: the rows that decide.
-        overrides: the user's word, which wins over everything else.
-        described: the columns as a schema file has them, each with the file's name as its reason. What it
-            says is taken as it is, if every cell fits.
+        table: the rows to infer from.
+        overrides: the user's options, which take precedence over everything else.
+        described: the columns of a schema file, each with the file's name as its reason. They are taken as
+            given if every cell fits.
 
-    Raises `SchemaError` for a name that is not in the table, for a column that was given two roles or two
-    kinds, for a cell that does not fit the kind the user named, and where a target leaves no feature.
+    Raises `SchemaError` for a name that is not in the table, for a column with two roles or two kinds, for a
+    cell that does not fit the kind given by the user, and if no feature is left beside the target.
 
     >>> import pyarrow as pa
     >>> table = Table(pa.table({"age": ["41", "29", "?"], "y": ["1", "0", "1"]}))
@@ -167,10 +167,10 @@ def infer_schema(
 
 
 def _assign(table: Table, pairs: Iterable[tuple[str, Any]], what: str) -> dict[str, Any]:
-    """Names with what the user gave them, each name known and given once."""
+    """Map names to the given values; each name must exist and have one value."""
     given: dict[str, Any] = {}
     for name, value in pairs:
-        if name not in table.column_names:  # as it is spelled: outputs and the model have it so
+        if name not in table.column_names:  # exact spelling: outputs and the model use it
             raise SchemaError(f"{table.source}: no column '{name}'.{did_you_mean(name, table.column_names)}")
         if given.get(name, value) != value:
             raise SchemaError(
@@ -181,7 +181,7 @@ def _assign(table: Table, pairs: Iterable[tuple[str, Any]], what: str) -> dict[s
 
 
 def _described_columns(table: Table, described: TableSchema) -> dict[str, ColumnSchema]:
-    """The columns of a schema file, which must be those of the table."""
+    """Return the columns of a schema file, which must match those of the table."""
     known = {column.name: column for column in described.columns}
     for name, column in known.items():
         if not table.has_column(name):
@@ -200,7 +200,7 @@ def _described_columns(table: Table, described: TableSchema) -> dict[str, Column
 def _column_schema(
     table: Table, name: str, role: Role | None, kind: Kind | None, known: ColumnSchema | None
 ) -> ColumnSchema:
-    """One column, inferred where neither the user nor a schema file says what it is."""
+    """Build one column, inferred unless the user or a schema file describes it."""
     if known is not None:
         role = role or known.role
     if name in table.faults and role == "dropped":
@@ -221,7 +221,7 @@ def _column_schema(
         decision = decide_kind(
             name, table.stored(name), table.decimal, table.date_order, is_typed=table.is_typed
         )
-        if decision.doubt and role not in ("id", "group", "target"):  # these are read as words, dates or not
+        if decision.doubt and role not in ("id", "group", "target"):  # these roles are read as words
             raise SchemaError(f"{table.source}: column '{name}' {decision.doubt}")
         schema = ColumnSchema(
             name=name,
@@ -239,12 +239,12 @@ def _column_schema(
 
 
 def _declared(table: Table, told: ColumnSchema) -> ColumnSchema:
-    """One column whose kind was given, by the option or the file that is its reason; every cell must fit."""
+    """Build a column whose kind was given by an option or file, which is its reason; every cell must fit."""
     name, kind, column = told.name, told.kind, table.column(told.name)
     way_out = f"leave out {told.reason} {name}" if told.reason.startswith("--") else f"change {told.reason}"
     if kind in _UNUSED_KINDS and told.role == "feature":
         raise SchemaError(
-            f"{told.reason}: column '{name}' is a feature, but nothing is learned from kind \"{kind}\"; give "
+            f"{told.reason}: column '{name}' is a feature, but a model cannot use kind \"{kind}\"; give "
             'it another kind, or the role "dropped"'
         )
     levels = pa.array([], pa.string())
@@ -253,7 +253,7 @@ def _declared(table: Table, told: ColumnSchema) -> ColumnSchema:
         levels = word_levels(column, table.decimal, is_typed=keeps_words).values
     if kind == "boolean" and boolean_pair(levels) is None:
         raise SchemaError(
-            f"{table.source}: column '{name}' has not two values that mean no and yes; {way_out}"
+            f"{table.source}: column '{name}' does not have two values that mean no and yes; {way_out}"
         )
     date_format = told.datetime_format
     if kind == "datetime" and date_format is None:
@@ -263,15 +263,15 @@ def _declared(table: Table, told: ColumnSchema) -> ColumnSchema:
     if row >= 0:
         what = "number" if kind == "numeric" else "date"
         raise SchemaError(
-            f"{table.source}: row {row + 1}, column '{name}': '{column[row].as_py()}' is no {what}; "
-            f"mend or empty the cell, or {way_out}"
+            f"{table.source}: row {row + 1}, column '{name}': '{column[row].as_py()}' is not a {what}; "
+            f"fix or empty the cell, or {way_out}"
         )
     count = len(levels) if kind == "categorical" else 0
     return replace(told, datetime_format=date_format, levels_count=count, unit=unit)
 
 
 def _declared_format(table: Table, name: str) -> DateFormat:
-    """The spelling of dates in a column that the user calls one of dates."""
+    """Return the date format of a column that the user declares as dates."""
     array = plain_array(table.column(name))
     if is_date(array.type):
         return "iso"
@@ -295,7 +295,7 @@ def _declared_format(table: Table, name: str) -> DateFormat:
 
 
 def _numeric_format(finite: np.ndarray) -> DateFormat:
-    """What whole numbers count, judged by their size."""
+    """Guess the unit of whole numbers that stand for dates, from their size."""
     size = float(np.abs(finite).max())
     if finite.min() >= 1e7 and size < 3e7 and (np.trunc(finite) == finite).all():
         return "digits"
@@ -308,7 +308,7 @@ def _numeric_format(finite: np.ndarray) -> DateFormat:
 
 
 def _rescue_a_feature(table: Table, schema: TableSchema) -> TableSchema:
-    """Where nothing else is left, whole numbers that count the rows are a feature after all."""
+    """If no feature is left, use whole numbers that count the rows as a feature."""
     columns = tuple(
         replace(
             column, kind="numeric", role="feature", reason=f"the only column to learn from; {column.reason}"
@@ -322,14 +322,14 @@ def _rescue_a_feature(table: Table, schema: TableSchema) -> TableSchema:
     rescued = TableSchema(columns=columns)
     if not rescued.features:
         raise SchemaError(
-            f"{table.source}: no column is left to learn from: the others are constant, name "
-            "each row or have another role; --numeric or --categorical keeps one"
+            f"{table.source}: no column is left to learn from: the others are constant, identify "
+            "each row or have another role; --numeric or --categorical keeps a column"
         )
     return rescued
 
 
 def check_columns(table: Table, schema: TableSchema, *, needed: Iterable[Role] = ("feature",)) -> None:
-    """Raise `SchemaError` where the table lacks a column of the needed roles; extra columns are ignored.
+    """Raise `SchemaError` if the table lacks a column of the needed roles; extra columns are ignored.
 
     >>> import pyarrow as pa
     >>> schema = TableSchema(columns=(ColumnSchema(name="fee", kind="numeric"),))

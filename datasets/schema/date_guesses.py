@@ -1,4 +1,4 @@
-"""Which family of spellings the dates of a column have, told by all of its distinct values."""
+"""Guess the date format of a column from all of its distinct values."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from xrfm_cli.datasets.cells.values import PLACEHOLDER_WORDS, word_set
 from xrfm_cli.datasets.dialect import DateOrder
 
 _MIN_ORDERED = 6  # fewer dates may be in order by chance
-_SAMPLE = 50  # distinct texts that tell most columns of other things apart
-_SAMPLE_SHARE = 0.5  # of dates in the sample, if the column is to be read
-_DATES_SHARE = 0.99  # of dates among all distinct texts; the others may be anything
-EXISTING_SHARE = 0.9  # of dates where all others are spelled like dates that do not exist, such as 2023-02-30
+_SAMPLE = 50  # distinct texts, enough to reject most columns without dates
+_SAMPLE_SHARE = 0.5  # minimum share of dates in the sample for the column to be read
+_DATES_SHARE = 0.99  # minimum share of dates among all distinct texts; the others may be anything
+EXISTING_SHARE = 0.9  # minimum share if all others look like dates that do not exist, such as 2023-02-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatGuess:
-    """The family of spellings that a column was found to use, with the evidence."""
+    """A date format for a column, with the evidence."""
 
     date_format: DateFormat
     evidence: str
-    doubt: str = ""  # the date that can be read in two ways, where nothing tells which
+    doubt: str = ""  # an ambiguous date, if nothing resolves it
 
 
 def guess_format(text: pa.Array, date_order: DateOrder | None = None) -> FormatGuess | None:
-    """Which family all of the distinct ``text`` belongs to; None where there is no such family.
+    """Return the date format that all of the distinct ``text`` fits, or None.
 
-    ``date_order`` is the user's word on dates in digits. Without it, they must tell themselves.
+    ``date_order`` is the user's choice for all-digit dates. Without it, the dates themselves must decide.
 
     >>> guess_format(pa.array(["02-10-2012 09:00", "28-10-2012 10:00"])).evidence
     'day first: the first number goes up to 28'
@@ -57,9 +57,9 @@ def guess_format(text: pa.Array, date_order: DateOrder | None = None) -> FormatG
 
 
 def _reads(words: pa.Array, formats: tuple[DateFormat, ...]) -> tuple[DateFormat, ...]:
-    """The formats in which enough of the distinct texts are dates.
+    """Return the formats in which enough of the distinct texts are dates.
 
-    Where no format reads nearly all of them, the others may be dates that exist in none of the formats.
+    If no format reads nearly all of them, the rest may look like dates that are invalid in every format.
     """
     valid = {known: parse_moments(words, known).valid for known in formats}
     reading = tuple(known for known in formats if valid[known].mean() >= _DATES_SHARE)
@@ -75,7 +75,7 @@ def _reads(words: pa.Array, formats: tuple[DateFormat, ...]) -> tuple[DateFormat
 
 
 def _order_of(words: pa.Array) -> FormatGuess | None:
-    """Whether 02-10-12 is in October, in February or in 2002, from all values of the column."""
+    """Decide from all values of the column whether 02-10-12 is in October, in February or in 2002."""
     possible = _reads(words, tuple(DATE_ORDERS.values()))
     if not possible:
         return None
@@ -89,7 +89,7 @@ def _order_of(words: pa.Array) -> FormatGuess | None:
     if len(words) >= _MIN_ORDERED:
         ordered = [order for order in possible if (np.diff(readings[order].values) >= 0).all()]
         if len(ordered) == 1:
-            return FormatGuess(date_format=ordered[0], evidence=f"{ordered[0]}: so the rows are in order")
+            return FormatGuess(date_format=ordered[0], evidence=f"{ordered[0]}: the rows are then in order")
     example = int(differs[0])
     days = list(
         dict.fromkeys(
@@ -103,7 +103,7 @@ def _order_of(words: pa.Array) -> FormatGuess | None:
 
 
 def _evidence(words: pa.Array, order: DateFormat) -> str:
-    """Say why only this order fits all dates."""
+    """Explain why only this order fits all dates."""
     if order == "day first":
         parts = pc.extract_regex(words.filter(pa.array(has_shape(words, order))), r"^(?P<day>[0-9]{1,2})")
         return f"day first: the first number goes up to {pc.max(parts.field('day').cast(pa.int64())).as_py()}"

@@ -1,4 +1,4 @@
-"""Columns of dates: typed, spelled as text, or whole numbers such as 20141013."""
+"""Decide on date columns: typed, text, or whole numbers such as 20141013."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from xrfm_cli.datasets.schema.kind_decision import KindDecision, missing_note, u
 
 DATE_ORDER_HINT = (
     "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop; "
-    "--categorical takes it for words"
+    "--categorical reads it as categories"
 )
 
 
 def decide_text_as_moments(
     array: pa.Array, levels: Levels, date_order: DateOrder | None
 ) -> KindDecision | None:
-    """Dates that are spelled as text; None where the column holds something else."""
+    """Decide on dates stored as text; None if the column holds something else."""
     guess = guess_format(levels.values, date_order)
     if guess is None or (guess.date_format == "time" and _are_durations(array, levels)):
         return None
@@ -32,17 +32,17 @@ def decide_text_as_moments(
 
 
 def words_of(levels: Levels) -> pa.Array:
-    """The levels that are not marks of missing cells."""
+    """Return the levels that are not missing-value marks."""
     return levels.values.filter(pa.array(~is_placeholder(levels.values)))
 
 
 def _are_durations(array: pa.Array, levels: Levels) -> bool:
-    """Whether the cells are all durations, though most could be times of day (25:00:00 could not)."""
+    """Return whether all cells are durations, although most could be times of day (25:00:00 could not)."""
     return bool(moment_values(array, "time").unreadable.any()) and units_of(words_of(levels)) == (DURATION,)
 
 
 def decide_moments(cells: pa.Array, date_format: DateFormat, evidence: str) -> KindDecision:
-    """Kinds that a column of dates can be."""
+    """Decide the kind of a column of dates."""
     moments = moment_values(cells, date_format)
     present = moments.values[moments.valid]
     if not len(present):
@@ -73,7 +73,7 @@ def _show_moment(micro: int, date_format: DateFormat) -> str:
 
 
 def are_day_digits(distinct: np.ndarray) -> bool:
-    """Whether whole numbers such as 20141013 are days between 1900 and 2100; a few may not exist."""
+    """Return whether whole numbers such as 20141013 are days from 1900 to 2100; a few may be invalid."""
     if len(distinct) < 3 or distinct[0] < 19000101 or distinct[-1] > 21001231:
         return False
     text = pa.array(distinct.astype(np.int64)).cast(pa.string())

@@ -13,23 +13,23 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindDecision:
-    """The kind of a column with its reason and what reading it needs."""
+    """The kind of a column, the reason, and what is needed to read it."""
 
     kind: Kind
     reason: str
     datetime_format: DateFormat | None = None
     levels_count: int = 0
     unit: str = ""  # of numbers that are text
-    doubt: str = ""  # why the cells cannot be read in one way, and the way out
+    doubt: str = ""  # why the cells are ambiguous, and the fix
 
 
 def missing_note(count: int) -> str:
-    """The part of a reason that counts missing cells."""
+    """Return the part of a reason that counts missing cells."""
     return f"; {count:,} missing" if count else ""
 
 
 def unreadable_note(count: int, example: str) -> str:
-    """The part of a reason that counts cells that do not fit."""
+    """Return the part of a reason that counts unreadable cells."""
     if count == 1:
         return f"; the unreadable cell {example} counts as missing"
     return f"; {count:,} unreadable cells such as {example} count as missing"

@@ -1,8 +1,8 @@
-"""What a column is, and why: numbers, categories, dates, text, a name for each row, or nothing.
+"""Infer the kind of a column, with the reason: numbers, categories, dates, text, an identifier or a constant.
 
-The decision looks at values, never at how they are stored, so that a CSV file and a Parquet file of the same
-table are understood alike. The one exception: numbers that were stored as an Arrow dictionary (a pandas
-category), as text or not, were called categories by whoever wrote them, and stay so.
+The decision depends on the values, not on their storage type, so a CSV file and a Parquet file of the same
+table give the same kinds. One exception: numbers stored as an Arrow dictionary (a pandas category), as text
+or not, stay categories, since whoever wrote them declared them so.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ _ID_NAME = re.compile(
     r"(?:^|[^A-Za-z])(?i:id|ids|uid|uuid|guid|key|index|idx|rowid|row|rownum|instant|unnamed.*)$"
     r"|[a-z](?:ID|Id|UUID|Key)$|^__index_level_\d+__$"
 )
-_INDEX_NAME = re.compile(r"^(?:__index_level_\d+__|Unnamed: 0)$")  # as pandas writes an index without a name
+_INDEX_NAME = re.compile(r"^(?:__index_level_\d+__|Unnamed: 0)$")  # how pandas writes an unnamed index
 _ORDER_NAME = re.compile(
     r"(?i)^(?:.|x\d*|t\d*|.*(?:time|day|date|week|month|year|hour|step|period|age|rank|seq|position|pos|dist).*)$"
 )
-_MOST_BOOLEAN_SPELLINGS = 63  # more than "true" and "false" have in any mix of cases, which is 48
-_MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values say nothing
-_COUNTED_BYTES = 1 << 23  # of levels whose words are counted; of more text, evenly spaced levels
-_TEXT_WORDS = 3.0  # words in the average cell of free text
-_MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of numbers, if a unit is looked for
+_MOST_BOOLEAN_SPELLINGS = 63  # more than the 48 mixed-case spellings of "true" and "false"
+_MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values are not evidence
+_COUNTED_BYTES = 1 << 23  # of levels whose words are counted; longer text is sampled evenly
+_TEXT_WORDS = 3.0  # words in an average cell of free text
+_MOST_ODD_SHARE = 0.1  # of distinct cells without the shape of a number, if a unit is looked for
 _TOLERATED_SHARE = 0.01  # of unreadable cells in a column of numbers
 
 
@@ -74,10 +74,10 @@ def decide_kind(
     *,
     is_typed: bool = False,
 ) -> KindDecision:
-    """The kind of one column and the reason, from its values and its name.
+    """Return the kind of a column and the reason, from its values and its name.
 
-    With ``is_typed``, text is taken as it is: among words, a spelling of missing cells is a word. Among
-    numbers and dates it is a missing cell in any carrier.
+    With ``is_typed``, text is literal: in a categorical column, a missing-value spelling is a level. In
+    numbers and dates it is a missing cell in every format.
 
     >>> decide_kind("stock", pa.array(["12", "?", "7.5"])).reason
     'numbers from 7.5 to 12, 2 distinct; 1 missing'
@@ -86,7 +86,7 @@ def decide_kind(
     >>> decide_kind("day", pa.array(["13.10.2014", "02.10.2014"])).datetime_format
     'day first'
     """
-    is_marked = pa.types.is_dictionary(column.type)  # numbers in it are names of categories
+    is_marked = pa.types.is_dictionary(column.type)  # numbers in it are category names
     array = plain_array(column)
     words = partial(word_levels, array, decimal, is_typed=is_typed)
     if is_marked and is_number(array.type):
@@ -94,7 +94,7 @@ def decide_kind(
     if pa.types.is_null(array.type):
         return KindDecision(kind="constant", reason="every cell is missing")
     if not is_readable(array.type):
-        doubt = f"holds {array.type}, which is no number, date or text; leave the column out with --drop"
+        doubt = f"holds {array.type}, which is not a number, date or text; leave the column out with --drop"
         return KindDecision(kind="constant", reason=doubt, doubt=doubt)
     if pa.types.is_duration(array.type):
         decision = _decide_numbers(name, number_values(array), unit_note(DURATION))
@@ -117,7 +117,7 @@ def decide_kind(
             return _decide_words(name, words())
         numbers = parse_numbers(tidy, decimal)
     if not numbers.unreadable.any() and not (is_typed and np.isnan(numbers.values).all()):
-        return _decide_numbers(name, numbers, exact=array)  # the usual case, without looking for levels
+        return _decide_numbers(name, numbers, exact=array)  # the usual case, without computing levels
     levels = level_values(array, decimal)
     if not has_digits(levels.values):  # the usual column of words, which nothing below can read
         return _decide_words(name, words())
@@ -134,7 +134,7 @@ def _with_note(decision: KindDecision, note: str) -> KindDecision:
 
 
 def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str = "") -> KindDecision | None:
-    """Numbers that are spelled as text, but for marks of missing cells and a few errors."""
+    """Decide on numbers stored as text, allowing missing-value marks and a few errors; None otherwise."""
     numbers = parse_numbers(levels.values, decimal, unit)
     readable = ~np.isnan(numbers.values)
     if readable.sum() < 2:
@@ -163,7 +163,7 @@ def _decide_text_as_numbers(name: str, levels: Levels, decimal: str, unit: str =
 def _decide_numbers_with_unit(
     name: str, levels: Levels, decimal: str, words: Callable[[], Levels]
 ) -> KindDecision | None:
-    """Numbers that all have the same unit; with several units they stay words, and the reason says so."""
+    """Decide on numbers that share one unit; with several units they are categories, with a note."""
     measured = words_of(levels)
     units = units_of(measured)
     if not units and len(measured):
@@ -175,7 +175,7 @@ def _decide_numbers_with_unit(
         shown = " and ".join(f"'{unit}'" if unit else "none" for unit in units[:3])
         decision = _decide_words(name, words())
         return replace(
-            decision, reason=f"{decision.reason}; numbers with different units, {shown}, are words"
+            decision, reason=f"{decision.reason}; numbers with different units ({shown}) are categories"
         )
     return _decide_text_as_numbers(name, levels, decimal, units[0])
 
@@ -183,7 +183,7 @@ def _decide_numbers_with_unit(
 def _decide_numbers(
     name: str, numbers: Numbers, extra: str = "", exact: pa.Array | None = None
 ) -> KindDecision:
-    """Kinds that a column of numbers can be; ``exact`` holds the cells from which the numbers came."""
+    """Decide the kind of a column of numbers; ``exact`` holds the original cells."""
     values = numbers.values
     missing = np.isnan(values)
     present = values[~missing]
@@ -214,15 +214,15 @@ def _decide_numbers(
 
 
 def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: int) -> str:
-    """Why whole numbers name rows rather than measure something, or an empty string."""
+    """Return why whole numbers identify rows rather than measure something, or an empty string."""
     if n_rows < _MIN_ROWS_FOR_NAMES or len(present) < n_rows:
         return ""
     if _ID_NAME.search(name) and n_distinct >= 0.9 * n_rows:
         return f"named like an identifier, {n_distinct:,} distinct whole numbers in {n_rows:,} rows"
     steps = np.diff(present)
-    begins = np.append(present[0], present[1:][steps != 1])  # of the frames that were put together
+    begins = np.append(present[0], present[1:][steps != 1])  # starts of the concatenated frames
     if _INDEX_NAME.match(name) and present[0] in (0, 1) and (begins == present[0]).all():
-        return f"counts the rows of {len(begins):,} tables put together"
+        return f"counts the rows of {len(begins):,} concatenated tables"
     counts_up = present[0] in (0, 1) and n_distinct == n_rows and bool((steps == 1).all())
     if counts_up and n_rows >= 50 and not _ORDER_NAME.match(name):
         return f"counts the rows from {_show(present[0])} to {_show(present[-1])}"
@@ -230,7 +230,7 @@ def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: 
 
 
 def _decide_words(name: str, levels: Levels) -> KindDecision:
-    """Kinds that a column of words can be."""
+    """Decide the kind of a column of words."""
     count, n_rows = len(levels.values), len(levels.codes)
     missing = int((levels.codes < 0).sum())
     if count == 1 and not missing:
@@ -261,7 +261,7 @@ def _decide_words(name: str, levels: Levels) -> KindDecision:
         if share >= 0.9 or (_ID_NAME.search(name) and share >= 0.5):
             return KindDecision(
                 kind="identifier",
-                reason=f"nearly every row has its own text, {count:,} distinct in {present:,} rows",
+                reason=f"nearly every row has a different text, {count:,} distinct in {present:,} rows",
                 levels_count=count,
             )
     return KindDecision(
@@ -272,7 +272,7 @@ def _decide_words(name: str, levels: Levels) -> KindDecision:
 
 
 def boolean_pair(values: pa.Array) -> tuple[str, str] | None:
-    """The words for no and yes, lower case, if the distinct values are such a pair.
+    """Return the lower-case words for no and yes if the distinct values are such a pair, otherwise None.
 
     >>> boolean_pair(pa.array(["Yes", "No"]))
     ('no', 'yes')
@@ -286,13 +286,13 @@ def _quote_words(values: pa.Array, mask: np.ndarray) -> str:
 
 
 def _spelling_note(words: pa.Array) -> str:
-    """Which levels would be missing cells in a text file."""
+    """Name the levels that would be missing cells in a text file."""
     spelling = to_mask(pc.is_null(tidy_text(words)))
     return f", {_quote_words(words, spelling)} among them" if spelling.any() else ""
 
 
 def _show(value: float) -> str:
-    """A number as people write it: whole ones in full, others with six digits."""
+    """Format a number: whole numbers in full, others with six digits."""
     if np.isfinite(value) and value == np.trunc(value) and abs(value) < 1e15:
         return f"{int(value)}"
     return f"{value:.6g}"
@@ -301,7 +301,7 @@ def _show(value: float) -> str:
 def find_unreadable(
     column: pa.ChunkedArray, kind: Kind, decimal: str, date_format: DateFormat | None, unit: str
 ) -> int:
-    """The first row (from 0) whose cell does not fit a kind that the user named, or -1."""
+    """Return the first row (from 0) whose cell does not fit the kind given by the user, or -1."""
     if kind == "numeric":
         bad = number_values(column, decimal, unit).unreadable
     elif kind == "datetime":
@@ -313,7 +313,7 @@ def find_unreadable(
 
 
 def is_missing(column: pa.ChunkedArray) -> np.ndarray:
-    """Which cells are missing, bool (n,), whatever the type.
+    """Return which cells are missing, bool (n,), for a column of any type.
 
     >>> is_missing(pa.chunked_array([["a", "NA", ""]])).tolist()
     [False, True, True]

@@ -1,4 +1,4 @@
-"""Columns of words that would be numbers or dates but for some of their cells: the reason names one."""
+"""Notes on categorical columns that would be numbers or dates except for a few cells."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from xrfm_cli.datasets.cells.dates import DateFormat, parse_moments
 from xrfm_cli.datasets.cells.values import Levels, is_placeholder, parse_numbers
 
-_SAMPLE = 500  # distinct values that are looked at
-_LEAST_SHARE = 0.5  # of numbers or dates among them
+_SAMPLE = 500  # distinct values to check
+_LEAST_SHARE = 0.5  # minimum share of numbers or dates among them
 _LEAST_VALUES = 5
 _DATES: tuple[DateFormat, ...] = ("iso", "day first", "month first", "month name")
 
 
 def near_miss_note(levels: Levels, decimal: str) -> str:
-    """A note for a column of words that are mostly numbers or dates; empty where most cells are words.
+    """Return a note if most levels are numbers or dates, naming a cell that is not; otherwise "".
 
     >>> import pyarrow as pa
     >>> from xrfm_cli.datasets.cells.values import level_values

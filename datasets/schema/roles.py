@@ -1,4 +1,4 @@
-"""The columns that say how much each row counts, what it belongs to and when it was."""
+"""Read the weight, group and time columns."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from xrfm_cli.datasets.schema.columns import TableSchema
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import SchemaError
 
-ONE_ROW = 1.0  # where no weight is as large, as of weights that add to one, none is a number of rows
-MOST_MEAN = 1e6  # above, a weight cannot be meant as a number of rows either
-LEAST_SHARE = 1e-12  # of the largest weight; sums of 32 bits have seven digits
+ONE_ROW = 1.0  # if no weight reaches this, as with weights that sum to one, weights cannot be row counts
+MOST_MEAN = 1e6  # a larger mean cannot be a row count either
+LEAST_SHARE = 1e-12  # of the largest weight; float32 sums have seven digits
 
 
 def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
-    """The weights of the rows, float64 (n,), or None where no column has that role.
+    """Return the row weights, float64 (n,), or None if no column has that role.
 
-    A weight of 2 counts like two rows, unless all weights are below 1 or their mean is above a million: then
-    weights are divided by their mean, as they cannot be numbers of rows. Taken as such, weights that add to
-    one would leave all rows together less to say than the prior. A weight of less than a trillionth of the
-    largest is 0. A weight that is missing, negative, infinite or no number raises `SchemaError` naming the
-    row, and so do weights that are all zero.
+    A weight of 2 counts like two rows, unless all weights are below 1 or their mean is above a million: such
+    weights cannot be row counts and are divided by their mean. Taken as row counts, weights that sum to one
+    would have less influence together than the prior. A weight below a trillionth of the largest becomes 0.
+    Raises `SchemaError`, naming the row, for a weight that is missing, negative, infinite or not a number,
+    and if all weights are zero.
     """
     columns = schema.with_role("weight")
     if not columns:
@@ -36,7 +36,7 @@ def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
         row = int(bad[0])
         cell = table.column(name)[row].as_py()
         raise SchemaError(
-            f"{table.source}: row {row + 1}, weight '{name}': {cell!r} is no weight; give 0 or more"
+            f"{table.source}: row {row + 1}, weight '{name}': {cell!r} is not a weight; give 0 or more"
         )
     if len(values) and not values.any():
         raise SchemaError(f"{table.source}: weight '{name}' is 0 in every row; give some rows a weight")
@@ -44,7 +44,7 @@ def read_weights(table: Table, schema: TableSchema) -> np.ndarray | None:
 
 
 def _in_range(weights: np.ndarray) -> np.ndarray:
-    """Weights that models can compute with in 32 bits."""
+    """Scale weights so that models can compute with them in float32."""
     scaled, exponent = to_order_one(weights)
     scaled = np.where(scaled < LEAST_SHARE * scaled.max(), 0.0, scaled)
     mean = float(scaled.mean())
@@ -53,9 +53,9 @@ def _in_range(weights: np.ndarray) -> np.ndarray:
 
 
 def read_groups(table: Table, schema: TableSchema) -> np.ndarray | None:
-    """The groups of the rows as codes, int64 (n,), or None where no column has that role.
+    """Return the group of each row as codes, int64 (n,), or None if no column has that role.
 
-    A cell without a value raises `SchemaError` naming the row: such a row belongs to nobody.
+    Raises `SchemaError`, naming the row, for a missing cell, since such a row belongs to no group.
     """
     columns = schema.with_role("group")
     if not columns:
@@ -67,10 +67,10 @@ def read_groups(table: Table, schema: TableSchema) -> np.ndarray | None:
 
 
 def read_time(table: Table, schema: TableSchema) -> np.ndarray | None:
-    """When each row was: int64 (n,) microseconds since 1970, or float64 (n,) for a column of numbers.
+    """Return the time of each row: int64 (n,) microseconds since 1970, or float64 (n,) for a numeric column.
 
-    None where no column has that role. A cell without a time raises `SchemaError` naming the row, and so
-    does a column of another kind.
+    Returns None if no column has that role. Raises `SchemaError`, naming the row, for a missing cell, and for
+    a column that holds neither dates nor numbers.
     """
     columns = schema.with_role("time")
     if not columns:

@@ -1,4 +1,4 @@
-"""Reading what the columns are from a file that ``xrfm fit --schema`` wrote and a user has edited."""
+"""Read a schema file that ``xrfm fit --schema`` wrote and the user may have edited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEEDED, OPTIONAL = ("kind", "role"), ("datetime_format", "unit")
 
 
 def read_schema_file(path: Path) -> TableSchema | None:
-    """The columns of a schema file, each with the file as its reason; None where there is no file yet.
+    """Return the columns of a schema file, each with the file as its reason; None if the file does not exist.
 
     Raises OptionError, naming the column, for anything that the command would not write.
     """
@@ -35,13 +35,13 @@ def read_schema_file(path: Path) -> TableSchema | None:
     if document or not isinstance(columns, dict):
         named = f"'{next(iter(document))}'" if document else "no table 'columns'"
         raise OptionError(
-            f'--schema {path}: has {named}; a column is [columns."name"] with its kind and role'
+            f'--schema {path}: has {named}; describe each column as [columns."name"] with a kind and a role'
         )
     return TableSchema(columns=tuple(_column(path, name, facts) for name, facts in columns.items()))
 
 
 def _column(path: Path, name: str, facts: Any) -> ColumnSchema:
-    """One column of the file."""
+    """Parse one column of the file."""
     where = f"--schema {path}: column '{name}'"
     if not isinstance(facts, Mapping):
         raise OptionError(f"{where} has no kind and role")

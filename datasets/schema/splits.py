@@ -1,6 +1,6 @@
-"""Which rows train and which validate: by chance, by strata, by groups or by time.
+"""Split rows into training and validation rows: randomly, stratified, by groups or by time.
 
-scikit-learn is imported when rows are split, because a command's help must answer at once.
+scikit-learn is imported only when rows are split, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.errors import OptionError, SchemaError
 
-Split = tuple[np.ndarray, np.ndarray]  # row indices that train, row indices that validate
+Split = tuple[np.ndarray, np.ndarray]  # row indices for training, row indices for validation
 
 
 def make_folds(
@@ -24,12 +24,12 @@ def make_folds(
     groups: np.ndarray | None = None,
     time: np.ndarray | None = None,
 ) -> list[Split]:
-    """Cut ``n`` rows into folds; each pair holds sorted row indices (train, valid).
+    """Split ``n`` rows into folds; each pair holds sorted row indices (train, valid).
 
-    Without ``time`` every row validates in exactly one fold. ``strata`` (n,) are spread evenly, whatever
-    their size; rows of one of the ``groups`` (n,) are never on both sides; with ``time`` (n,) each fold
-    trains on earlier rows and validates on the next later ones, and the earliest rows never validate. There
-    are fewer folds than asked for where rows, groups or times do not suffice.
+    Without ``time``, every row is a validation row in exactly one fold. ``strata`` (n,) are spread evenly,
+    whatever their size; rows of one group of ``groups`` (n,) are never on both sides. With ``time`` (n,),
+    each fold trains on earlier rows and validates on the next later ones, and the earliest rows are never
+    validation rows. There are fewer folds than requested if there are too few rows, groups or times.
 
     >>> [valid.tolist() for _, valid in make_folds(4, folds=2, seed=0, time=np.array([3, 1, 2, 0]))]
     [[1, 2], [0]]
@@ -62,16 +62,16 @@ def make_holdout(
     groups: np.ndarray | None = None,
     time: np.ndarray | None = None,
 ) -> Split:
-    """Set rows aside for validation: (train, valid), sorted row indices.
+    """Hold rows out for validation: (train, valid), sorted row indices.
 
-    ``share`` below 1 is the share of rows that validate, otherwise their number. Strata and groups are as in
-    `make_folds`; with ``time`` the later rows validate.
+    ``share`` is the share of validation rows if below 1, otherwise their number. Strata and groups work as in
+    `make_folds`; with ``time``, the latest rows are the validation rows.
 
     >>> make_holdout(5, share=2, seed=0, time=np.arange(5))[1].tolist()
     [3, 4]
     """
     if not share > 0 or n < 2:
-        raise OptionError(f"share={share} of {n} rows leaves nothing to validate")
+        raise OptionError(f"share={share} of {n} rows leaves no validation rows")
     wanted = round(share * n) if share < 1 else int(share)
     wanted = min(max(wanted, 1), n - 1)
     if time is not None:
@@ -92,12 +92,12 @@ def _sorted(pairs: object) -> list[Split]:
 
 
 def _codes(values: np.ndarray) -> np.ndarray:
-    """Distinct values as numbers 0, 1, ..."""
+    """Return distinct values as codes 0, 1, ..."""
     return np.unique(np.asarray(values), return_inverse=True)[1].reshape(-1)
 
 
 def _tame_strata(strata: np.ndarray | None, least: int) -> np.ndarray | None:
-    """Strata with at least ``least`` members each: smaller ones join, the rest with the smallest other."""
+    """Merge strata of fewer than ``least`` members into one, or into the smallest other stratum."""
     if strata is None:
         return None
     codes = _codes(strata)
@@ -115,14 +115,14 @@ def _tame_strata(strata: np.ndarray | None, least: int) -> np.ndarray | None:
 
 
 def _group_folds(n: int, folds: int, seed: int, strata: np.ndarray | None, groups: np.ndarray) -> list[Split]:
-    """Folds that keep groups whole, as even as the groups allow."""
+    """Build folds that keep groups whole, as even as the groups allow."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     n_groups = int(groups.max()) + 1
     if n_groups < 2:
         raise SchemaError("the group column has one value only; folds need at least two groups")
     folds = min(folds, n_groups)
-    relabelled = np.random.default_rng(seed).permutation(n_groups)[groups]  # ties between groups go by chance
+    relabelled = np.random.default_rng(seed).permutation(n_groups)[groups]  # breaks ties at random
     tame = _tame_strata(strata, folds)
     if tame is not None:
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=small_seed(seed))
@@ -133,7 +133,7 @@ def _group_folds(n: int, folds: int, seed: int, strata: np.ndarray | None, group
 
 
 def _group_holdout(groups: np.ndarray, wanted: int, seed: int) -> Split:
-    """Whole groups in random order until enough rows validate; one group at least stays to train."""
+    """Hold out whole groups in random order until there are enough rows; one group stays for training."""
     n_groups = int(groups.max()) + 1
     if n_groups < 2:
         raise SchemaError("the group column has one value only; a holdout needs at least two groups")
@@ -151,7 +151,7 @@ def _group_holdout(groups: np.ndarray, wanted: int, seed: int) -> Split:
 
 
 def _time_order(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows in order of time, missing times first, and for each place whether a new time begins there."""
+    """Return rows in order of time, missing times first, and where each new time starts."""
     codes = _codes(time)
     unknown = np.isnat(time) if time.dtype.kind in "mM" else np.zeros(len(time), dtype=bool)
     if time.dtype.kind == "f":
@@ -163,7 +163,7 @@ def _time_order(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _time_folds(time: np.ndarray, folds: int, groups: np.ndarray | None) -> list[Split]:
-    """Blocks of consecutive times; each but the first is validated by what came before it."""
+    """Cut time into blocks; each block but the first validates a model trained on all earlier ones."""
     order, starts = _time_order(time)
     places = np.append(np.flatnonzero(starts), len(time))
     if len(places) < 3:
@@ -177,13 +177,13 @@ def _time_folds(time: np.ndarray, folds: int, groups: np.ndarray | None) -> list
             pairs.append((np.sort(train), np.sort(valid)))
     if not pairs:
         raise SchemaError(
-            "no group of the later rows is apart from the earlier ones; leave out the group or the time"
+            "every group of the earlier rows also has later rows; leave out the group or the time column"
         )
     return pairs
 
 
 def _time_holdout(time: np.ndarray, wanted: int, groups: np.ndarray | None) -> Split:
-    """The latest rows validate; rows of one time stay together."""
+    """Hold out the latest rows; rows with the same time stay together."""
     order, starts = _time_order(time)
     places = np.flatnonzero(starts)[1:]
     if not len(places):
@@ -192,13 +192,13 @@ def _time_holdout(time: np.ndarray, wanted: int, groups: np.ndarray | None) -> S
     train, valid = _apart(order[:cut], order[cut:], groups)
     if not len(train):
         raise SchemaError(
-            "no group of the later rows is apart from the earlier ones; leave out the group or the time"
+            "every group of the earlier rows also has later rows; leave out the group or the time column"
         )
     return np.sort(train), np.sort(valid)
 
 
 def _apart(train: np.ndarray, valid: np.ndarray, groups: np.ndarray | None) -> Split:
-    """Training rows without those whose group also validates."""
+    """Drop training rows whose group also has validation rows."""
     if groups is None:
         return train, valid
     codes = _codes(groups)

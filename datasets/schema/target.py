@@ -1,4 +1,4 @@
-"""The column to predict: which task it makes, its classes, and its values as numbers."""
+"""The target column: its task, its classes, and its values as numbers."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ LARGEST = 1e300  # of a regression target: sums over 100 million rows stay below
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSchema:
-    """What is predicted.
+    """The target column and its task.
 
-    ``classes`` is empty for a regression; otherwise the labels sorted by value, of the type they came in.
-    Of two classes the last is the positive one, so a chosen ``positive`` is moved to the end.
+    ``classes`` is empty for a regression; otherwise it holds the labels in their original type, sorted by
+    value. In a binary task the last class is the positive one, so a chosen ``positive`` is moved to the end.
     """
 
     name: str
@@ -43,16 +43,16 @@ class TargetSchema:
     reason: str
     classes: tuple[Label, ...] = ()
     positive: Label | None = None
-    unit: str = ""  # what stands beside every number that is text
+    unit: str = ""  # the unit of numbers that are text
 
     def to_json(self) -> dict[str, Any]:
-        """The target as plain values for a JSON document."""
+        """Return the target as plain values for a JSON document."""
         document = asdict(self) | {"classes": list(self.classes)}
         return document if self.unit else {name: value for name, value in document.items() if name != "unit"}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TargetSchema:
-        """The target that `to_json` wrote."""
+        """Return the target that `to_json` wrote."""
         return cls(**(document | {"classes": tuple(document["classes"])}))
 
 
@@ -63,10 +63,10 @@ def infer_target(
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto",
     positive: str | None = None,
 ) -> TargetSchema:
-    """Decide what kind of prediction a column asks for, and why.
+    """Infer the task of a target column, with the reason.
 
-    Text, booleans or two distinct values mean classes, other numbers a regression; ``task`` overrules. Raises
-    `TargetError` where the column is absent, constant, of one class, or does not fit the task.
+    Text, booleans or two distinct values mean classification, other numbers regression; ``task`` overrides
+    this. Raises `TargetError` if the column is absent, constant, has one class, or does not fit the task.
 
     >>> table = Table(pa.table({"y": ["yes", "no", "yes"], "z": ["1.5", "2", "7"]}))
     >>> infer_target(table, "y").classes
@@ -97,7 +97,7 @@ def infer_target(
 
 
 def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, asked: bool) -> TargetSchema:
-    """A target of numbers."""
+    """Build a regression target."""
     values = _regression_values(table, array, name, unit, way_out=", or use --task multiclass")
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
@@ -116,7 +116,7 @@ def _class_target(
     positive: str | None,
     numeric: tuple[Label, ...] | None,
 ) -> TargetSchema:
-    """A target of classes."""
+    """Build a classification target."""
     count, present = len(levels.values), int((levels.codes >= 0).sum())
     texts: list[str] = levels.values.to_pylist()
     if count == 1:
@@ -126,7 +126,7 @@ def _class_target(
     if count > _MAX_CLASSES or (count > 50 and count > 0.5 * present):
         raise TargetError(_too_many(place, array, levels, count, present))
     labels = _labels(array, texts, numeric)
-    chosen: Task = "binary" if count == 2 else "multiclass"  # two classes are binary, however asked for
+    chosen: Task = "binary" if count == 2 else "multiclass"  # two classes are always binary
     classes = tuple(sorted(labels))
     reason = f"asked for, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
     if chosen == "multiclass":
@@ -148,21 +148,19 @@ def _class_reason(array: pa.Array, numeric: tuple[Label, ...] | None, count: int
 
 
 def _too_many(place: str, array: pa.Array, levels: Levels, count: int, present: int) -> str:
-    """Why so many distinct labels are no classes, with the cell that kept them from being numbers."""
+    """Explain why there are too many labels, naming the unreadable cell if most are numbers."""
     message = f"{place} has {count:,} distinct values in {present:,} rows, too many to be classes"
     if is_text(array.type):
         numbers = parse_numbers(levels.values, ".")
         if numbers.unreadable.sum() < 0.5 * count:
             bad = int(np.flatnonzero(numbers.unreadable)[0]) if numbers.unreadable.any() else 0
             row = int(np.flatnonzero(levels.codes == bad)[0]) + 1
-            return (
-                f"{message}, and no numbers because row {row} holds '{levels.values[bad].as_py()}'; mend it"
-            )
+            return f"{message}, and not numbers, as row {row} holds '{levels.values[bad].as_py()}'; fix it"
     return f"{message}; choose another column"
 
 
 def _find_label(place: str, classes: tuple[Label, ...], wanted: str) -> Label:
-    """The class that the user's text names."""
+    """Return the class that the user's text names."""
     for label in classes:
         if str(label) == wanted or (isinstance(label, bool) and str(label).lower() == wanted.lower()):
             return label
@@ -175,13 +173,13 @@ def _find_label(place: str, classes: tuple[Label, ...], wanted: str) -> Label:
 
 
 def _key(text: str) -> str:
-    """The canonical text of one label."""
+    """Return the canonical text of one label."""
     values = level_values(pa.array([text], pa.string())).values
     return str(values[0].as_py()) if len(values) else text
 
 
 def _target_array(table: Table, name: str) -> pa.Array:
-    """The target column as one plain array."""
+    """Return the target column as one plain array."""
     try:
         column = table.stored(name)
     except SchemaError as error:
@@ -198,7 +196,7 @@ def _not_predictable(table: Table, name: str, kind: pa.DataType) -> TargetError:
 
 
 def _label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
-    """Labels as levels keyed by canonical text; text that is no number or boolean keeps its spelling."""
+    """Return labels as levels keyed by canonical text; words keep their spelling."""
     levels = level_values(array, decimal)
     if not is_text(array.type):
         return levels
@@ -218,14 +216,14 @@ def _label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
 
 
 def _spelled_levels(text: pa.Array) -> Levels:
-    """Text as levels, each spelling one of its own."""
+    """Return text as levels, one for each spelling."""
     encoded = text.dictionary_encode()
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     return Levels(values=encoded.dictionary, codes=codes)
 
 
 def _without(levels: Levels, marks: np.ndarray) -> Levels:
-    """Levels whose marked values count as missing."""
+    """Return levels without the marked values, which count as missing."""
     keep = np.flatnonzero(~marks)
     mapping = np.full(len(marks) + 1, -1, dtype=np.int64)
     mapping[keep] = np.arange(len(keep))
@@ -233,7 +231,7 @@ def _without(levels: Levels, marks: np.ndarray) -> Levels:
 
 
 def _numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Label, ...] | None:
-    """The distinct values as int or float labels, or None where they are text or booleans."""
+    """Return the distinct values as int or float labels, or None if they are text or booleans."""
     if pa.types.is_boolean(array.type) or pa.types.is_duration(array.type):
         return None
     texts: list[str] = levels.values.to_pylist()
@@ -243,7 +241,7 @@ def _numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Labe
         if any(
             len(text.lstrip("+-")) > 1 and text.lstrip("+-")[0] == "0" and text.isdigit() for text in texts
         ):
-            return None  # 007 would not come back as it came
+            return None  # converting 007 to a number would lose its spelling
     as_float = pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)
     if not as_float and is_text(array.type):
         as_float = bool(pc.any(pc.match_substring_regex(tidy_text(array), r"[.eE]")).as_py())
@@ -254,7 +252,7 @@ def _numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Labe
 
 
 def _labels(array: pa.Array, texts: list[str], numeric: tuple[Label, ...] | None) -> tuple[Label, ...]:
-    """The labels in the type that they came in."""
+    """Return the labels in their original type."""
     if pa.types.is_boolean(array.type):
         return tuple(text == "true" for text in texts)
     if numeric is not None:
@@ -263,10 +261,10 @@ def _labels(array: pa.Array, texts: list[str], numeric: tuple[Label, ...] | None
 
 
 def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
-    """The target's values for a model.
+    """Return the target values for a model.
 
-    A regression gives float64 (n,), NaN where missing; classes give int64 codes (n,), -1 where missing and
-    -2 for a label that is not among ``target.classes``.
+    A regression gives float64 (n,), NaN where missing. Classes give int64 codes (n,), -1 where missing and -2
+    for a label that is not in ``target.classes``.
 
     >>> target = TargetSchema(name="y", task="binary", reason="", classes=("no", "yes"), positive="yes")
     >>> encode_target(Table(pa.table({"y": ["yes", "no", "", "maybe"]})), target).tolist()
@@ -284,7 +282,7 @@ def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
         tidy = tidy_text(levels.values)
     found = []
     for spelled, text in zip(levels.values.to_pylist(), tidy.to_pylist(), strict=True):
-        # A label letter by letter is that class; anything else is read as in a text file.
+        # An exact match is that class; otherwise the text is read as in a text file.
         known = exact.get(spelled, exact.get(text))
         if known is None:
             known = -1 if text is None else keys.get(_lookup_key(text), _absent(text, exact))
@@ -293,13 +291,13 @@ def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
 
 
 def _absent(text: str, exact: Mapping[str, int]) -> int:
-    """The code of a text that is no class: a mark such as "-" is missing where labels are no text."""
+    """Return the code of a text that is not a class: a mark such as "-" is missing if labels are not text."""
     placeholder = not exact and bool(is_placeholder(pa.array([text], pa.string()))[0])
     return -1 if placeholder else -2
 
 
 def _lookup_key(label: Label) -> str:
-    """The canonical text that identifies a label across types."""
+    """Return the canonical text that identifies a label across types."""
     if isinstance(label, float) and label.is_integer() and abs(label) < EXACT_INTEGERS:
         return str(int(label))
     return _key(str(label))
@@ -308,30 +306,30 @@ def _lookup_key(label: Label) -> str:
 def _regression_values(
     table: Table, array: pa.Array, name: str, unit: str, *, way_out: str = ""
 ) -> np.ndarray:
-    """The target as float64; an infinite value counts as missing.
+    """Return the target as float64; an infinite value counts as missing.
 
-    Text that is no number is an error, and so is a number so large that sums of rows overflow.
+    Text that is not a number raises an error, and so does a number so large that sums overflow.
     """
     numbers = number_values(array, table.decimal, unit)
     if numbers.unreadable.any():
         row = int(np.flatnonzero(numbers.unreadable)[0])
         raise TargetError(
-            f"{table.source}: row {row + 1}, target '{name}': '{array[row].as_py()}' is no number; "
-            f"mend or empty the cell{way_out}"
+            f"{table.source}: row {row + 1}, target '{name}': '{array[row].as_py()}' is not a number; "
+            f"fix or empty the cell{way_out}"
         )
     values = np.where(np.isfinite(numbers.values), numbers.values, np.nan)
     too_large = np.flatnonzero(np.abs(values) > LARGEST)
     if len(too_large):
         row = int(too_large[0])
         raise TargetError(
-            f"{table.source}: row {row + 1}, target '{name}': {values[row]:g} is beyond {LARGEST:g}, as a "
-            "mark of missing values may be; empty the cell or divide the target"
+            f"{table.source}: row {row + 1}, target '{name}': {values[row]:g} is beyond {LARGEST:g} and "
+            "may stand for a missing value; empty the cell or divide the target"
         )
     return values
 
 
 def drop_rows_without_target(table: Table, target: TargetSchema) -> tuple[Table, int]:
-    """The rows whose target is known, and how many were dropped.
+    """Return the rows with a known target, and how many rows were dropped.
 
     >>> target = TargetSchema(name="y", task="regression", reason="")
     >>> drop_rows_without_target(Table(pa.table({"y": ["1", "", "3"]})), target)[1]

@@ -1,4 +1,4 @@
-"""Columns that tell the target of every row: copies of it, in other units or under other names."""
+"""Find target leakage: columns that copy the target in other units or under other names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.datasets.schema.columns import ColumnSchema, TableSchema
 from xrfm_cli.datasets.table import Table
 
-LEAST_ROWS = 50  # fewer agree by chance
+LEAST_ROWS = 50  # fewer rows may agree by chance
 LEAST_DISTINCT = 20  # values of a numeric target: fewer are easily ordered by another column
-LEVEL_ROWS = 5  # rows a level, on average, at least: a level of one row always has one class
+LEVEL_ROWS = 5  # average rows per level, at least: a level of one row always has one class
 
 
 def find_copies(
     table: Table, schema: TableSchema, truth: NDArray[np.float64], *, classes: int
 ) -> tuple[str, ...]:
-    """Names of features from which the target of every row follows.
+    """Return the names of features that determine the target of every row.
 
     Args:
         table: the training rows.
-        schema: the columns; features are looked at.
-        truth: the target ``(n,)``, values or class codes.
+        schema: the columns; only features are checked.
+        truth: the targets ``(n,)``, values or class codes.
         classes: number of classes, 0 for a regression.
 
-    For a regression these are numbers that order the rows exactly as the target does, or the other way
-    round; for classes, columns each of whose levels has one class. Either may be no leak: only who knows the
-    table can tell whether the column is known when predictions are made.
+    For a regression, these are numeric columns that order the rows exactly as the target does, or in reverse;
+    for classes, columns whose levels each have one class. Neither is certain to be leakage: only someone who
+    knows the table can tell whether the column is known at prediction time.
 
     >>> import pyarrow as pa
     >>> from xrfm_cli.datasets import infer_schema
@@ -39,13 +39,13 @@ def find_copies(
     ('fee', 'with_tax')
     """
     tells = _tells_class if classes else _tells_value
-    # Free text is left out: nearly every row has its own.
+    # Free text is skipped: nearly every row has a different one.
     features = (column for column in schema.features if column.kind != "text")
     return tuple(column.name for column in features if tells(table, column, truth))
 
 
 def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
-    """Whether a column of numbers orders the rows as the target does."""
+    """Return whether a numeric column orders the rows as the target does."""
     cells = table.column(column.name)
     if column.kind == "categorical" and len(pc.unique(cells)) < LEAST_DISTINCT:
         return False
@@ -57,7 +57,7 @@ def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64])
     steps, wanted_steps = values[1:] - values[:-1], targets[1:] - targets[:-1]
     steps, wanted_steps = np.sign(steps), np.sign(wanted_steps)
     if not ((steps == wanted_steps).all() or (steps == -wanted_steps).all()):
-        return False  # most columns end here, without being sorted
+        return False  # most columns stop here, before the sort
     places = np.unique(values, return_inverse=True)[1]
     wanted = np.unique(targets, return_inverse=True)[1]
     if wanted.max() + 1 < LEAST_DISTINCT or places.max() != wanted.max():
@@ -66,7 +66,7 @@ def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64])
 
 
 def _tells_class(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
-    """Whether every level of a column has one class."""
+    """Return whether every level of a column has a single class."""
     codes = _level_codes(table, column)
     known = (codes >= 0) & (truth >= 0)
     codes, classes = codes[known], truth[known].astype(np.int64)
@@ -77,10 +77,10 @@ def _tells_class(table: Table, column: ColumnSchema, truth: NDArray[np.float64])
 
 
 def _level_codes(table: Table, column: ColumnSchema) -> NDArray[np.int64]:
-    """Which distinct value each cell holds, int64 (n,), -1 where it is missing."""
+    """Return the code of each cell's value, int64 (n,), -1 where missing."""
     cells = table.column(column.name)
     if column.kind != "numeric":
         return word_levels(cells, table.decimal, is_typed=table.is_typed).codes
     values = number_values(cells, table.decimal, column.unit).values
-    distinct, codes = np.unique(values, return_inverse=True)  # NaN comes last
+    distinct, codes = np.unique(values, return_inverse=True)  # NaN sorts last
     return np.where(np.isnan(values), -1, codes) if len(distinct) else np.empty(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Columns that a model needs and of which it understands no cell: they are written in another notation."""
+"""Find columns that the model needs but cannot read at all, because they use another notation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xrfm_cli.datasets.schema.columns import TableSchema
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.repairs import Repair
 
-LEAST_UNSEEN = 5  # values: a few rows may well hold new categories alone
+LEAST_UNSEEN = 5  # values: a few rows may well hold only new categories
 _EXAMPLE_CHARACTERS = 40
 _NOT_UNDERSTOOD = ("unreadable number", "unreadable date", "unseen category")
 # How 31 March 2024 is written in each format of dates.
@@ -36,7 +36,7 @@ _DATES = {
 
 
 class UnreadColumns:
-    """Collects, block by block, what a model did not understand, and names the columns of which that is all.
+    """Collect unreadable cells block by block and name the columns in which no cell was readable.
 
     >>> import pyarrow as pa
     >>> from xrfm_cli.datasets.schema.columns import ColumnSchema
@@ -45,7 +45,7 @@ class UnreadColumns:
     >>> table = Table(pa.table({"fee": ["12 lb", ""]}), "a.csv")
     >>> unread.look(table, [Repair("fee", "missing", 1), Repair("fee", "unreadable number", 1)])
     >>> print(*unread.lines())  # doctest: +ELLIPSIS
-    fee: no cell is a number as in training: '12 lb' and the like; write 1234.5, or fit again on ...
+    fee: no cell is a number as in training, for example '12 lb'; write 1234.5, or fit again on ...
     """
 
     def __init__(self, schema: TableSchema) -> None:
@@ -58,7 +58,7 @@ class UnreadColumns:
         self._decimal = "."
 
     def look(self, block: Table, repairs: Iterable[Repair]) -> None:
-        """Take note of the rows of a block and of what was mended in them."""
+        """Add the rows of a block and the repairs made in them."""
         self._rows += block.n_rows
         self._decimal = block.decimal
         for repair in repairs:
@@ -71,7 +71,7 @@ class UnreadColumns:
                     self._examples[repair.column] = _first_value(block, repair.column)
 
     def lines(self) -> list[str]:
-        """One line for each column of which no cell was understood although it has values."""
+        """Return one line for each column that has values but no readable cell."""
         return [
             self._line(column, what)
             for column, what in self._what.items()
@@ -83,8 +83,8 @@ class UnreadColumns:
         example = self._examples[column]
         if what == "unseen category":
             return (
-                f"{column}: training had none of the values: '{example}' and the like; spell them as there, "
-                "or fit again with rows that have them"
+                f"{column}: none of the values occurred in training, for example '{example}'; "
+                "spell them as in training, or fit again with rows that have them"
             )
         described = next((item for item in self._schema.columns if item.name == column), None)
         if what == "unreadable date":
@@ -94,13 +94,13 @@ class UnreadColumns:
             right = "0 days 01:30:00" if unit == DURATION else f"1234.5 {unit}".strip()
             right = right.replace(".", self._decimal)
         return (
-            f"{column}: no cell is a {what.split()[-1]} as in training: '{example}' and the like; "
-            f"write {right}, or fit again on a table that writes it so"
+            f"{column}: no cell is a {what.split()[-1]} as in training, for example '{example}'; "
+            f"write {right}, or fit again on a table in this notation"
         )
 
 
 def _first_value(block: Table, column: str) -> str:
-    """The first cell with a value, as text; empty where none is left in these rows."""
+    """Return the first cell with a value, as text; empty if there is none in these rows."""
     array = plain_array(block.column(column))
     text = tidy_text(array if is_text(array.type) else as_text(array))
     found = text.filter(pa.array(to_mask(text.is_valid()) & ~is_placeholder(text)))

@@ -1,1 +1,1 @@
-"""CSV text: its dialect, its rows and what is wrong with them."""
+"""CSV text: its dialect, its rows and their faults."""

@@ -1,4 +1,4 @@
-"""Rows of a text table one by one: each fits, is refused by its line, or goes to the file of rejects."""
+"""Read a text table row by row: accept each row, refuse it with its line, or write it to the rejects file."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.repairs import Repair
 
 _BATCH_ROWS = 8192
-# The rows below are in that order too, so that leaving out the one row does not help.
-REORDERED = "holds the names of the columns in another order; split the file there"
+# The following rows use that order too, so skipping this row does not help.
+REORDERED = "repeats the column names in another order; split the file there"
 
 
 class _Row(NamedTuple):
@@ -35,7 +35,7 @@ class _Row(NamedTuple):
 def careful_batches(
     path: Path, dialect: Dialect, options: ReadOptions, on_event: OnEvent
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a file as batches of text, each row looked at."""
+    """Yield the rows of a file as batches of text, with every row checked."""
     forbidden = forbidden_marks(dialect.decimal, dialect.delimiter)
     last, number, last_line = LastRow(), 0, 0
     for rows in _in_batches(_fitting_rows(path, dialect, options, on_event)):
@@ -72,7 +72,7 @@ def _in_batches(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
 
 
 def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: OnEvent) -> Iterator[_Row]:
-    """The rows with as many cells as there are columns; what is left out is counted."""
+    """Yield the rows with the right number of cells; count what is skipped."""
     with RejectsFile(path) as rejects, open_bytes(path) as raw:
         stream = Utf8Stream(path, raw, dialect.encoding, skip_lines=dialect.skip_lines, is_checked=True)
         lines = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", newline="")
@@ -81,7 +81,7 @@ def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: 
         if options.skip_footer:
             records = _without_last(records, options.skip_footer)
         number = 0
-        held: list[tuple[Record, str]] = []  # what may turn out to stand under the table
+        held: list[tuple[Record, str]] = []  # records that may turn out to be below the table
         after_blank = False
         for record in records:
             if record.is_blank and dialect.width > 1:
@@ -103,8 +103,8 @@ def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: 
         footer = sum(not record.is_blank for record, _ in held)
     footer = footer or options.skip_footer or 0
     for what, message, count in (
-        ("rejected row", f"{path}: rows rejected, in {rejects.path}", rejects.count),
-        ("line under the table", f"{path}: lines under the table left out", footer),
+        ("rejected row", f"{path}: rows rejected, written to {rejects.path}", rejects.count),
+        ("line under the table", f"{path}: lines below the table skipped", footer),
     ):
         if count:
             repair = Repair("", what, count)  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: 
 
 
 def _fault(record: Record, dialect: Dialect, style: Style) -> str:
-    """Why a record is no row of the table, or an empty text."""
+    """Explain why a record is not a row of the table; empty if it is one."""
     if record.fault:
         return record.fault
     if record.is_blank:
@@ -125,11 +125,11 @@ def _fault(record: Record, dialect: Dialect, style: Style) -> str:
     if found != dialect.width:
         return (
             f"has {found} cells, but there are {dialect.width} columns (delimiter {dialect.delimiter!r}); "
-            "mend the row, give --delimiter, or leave such rows out with --bad-rows skip"
+            "fix the row, give --delimiter, or skip such rows with --bad-rows skip"
         )
     cells = [cell.strip() for cell in record.cells]
     if tuple(cells) in dialect.header:
-        return "repeats the names of the columns; remove it, or leave it out with --bad-rows skip"
+        return "repeats the column names; remove it, or skip it with --bad-rows skip"
     if any(is_names(cells, names) for names in dialect.header):
         return REORDERED
     if not dialect.comment and dialect.comment is None and record.lines[0].startswith("#"):
@@ -138,7 +138,7 @@ def _fault(record: Record, dialect: Dialect, style: Style) -> str:
         counts = {line.count(dialect.delimiter) for line in record.lines}
         if counts == {dialect.width - 1}:
             return (
-                f"holds {len(record.lines)} lines between quotes that look like rows of their own; mend the "
+                f"holds {len(record.lines)} lines between quotes that look like separate rows; fix the "
                 f"quotes, or give {quote_options(dialect.quote)}"
             )
     if dialect.quote and not dialect.pads_quotes:
@@ -153,7 +153,7 @@ def _fault(record: Record, dialect: Dialect, style: Style) -> str:
 
 
 def _may_be_footer(record: Record, is_apart: bool) -> bool:
-    """Whether a record has one cell, and an empty line above it or words that tell a remark."""
+    """Return whether a record has one cell, and follows an empty line or begins with typical footer words."""
     if record.is_blank:
         return True
     if record.fault or record.filled > 1:
@@ -164,7 +164,7 @@ def _may_be_footer(record: Record, is_apart: bool) -> bool:
 def _leave_out(
     path: Path, record: Record, reason: str, number: int, options: ReadOptions, rejects: RejectsFile
 ) -> None:
-    """Reject a record, or stop at it."""
+    """Reject a record, or stop with an error."""
     if options.bad_rows == "skip" and reason != REORDERED:
         rejects.add(record.line, reason.partition("; ")[0], "".join(record.lines).rstrip("\r\n"))
         return
@@ -173,7 +173,7 @@ def _leave_out(
 
 
 def _without_last(records: Iterator[Record], count: int) -> Iterator[Record]:
-    """All records that are not blank but the last ``count``."""
+    """Yield all non-blank records but the last ``count``."""
     waiting: list[Record] = []
     for record in records:
         if record.is_blank:

@@ -1,7 +1,7 @@
-"""CSV files become tables of text, whole or in pieces of bounded size.
+"""Read CSV files as tables of text, whole or in pieces of bounded size.
 
-Arrow parses a file that is written by the rules. Where it stumbles, or a look at its batches finds something
-that rules do not settle, the standard library's reader takes over, which knows the line of every row.
+Arrow parses well-formed files. If it fails, or a check of its batches finds something ambiguous, the standard
+library's reader takes over, which knows the line of every row.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from xrfm_cli.datasets.text.row_checks import RowChecks
 from xrfm_cli.errors import FileReadError
 from xrfm_cli.events import OnEvent
 
-# Bytes of a block. Arrow reads up to 32 of them ahead; those of a few columns are small, so that they fill
-# little memory, and those of thousands are large, since each costs time for every column.
+# Bytes of a block. Arrow reads up to 32 blocks ahead. Blocks are small for few columns, to save memory, and
+# large for thousands of columns, since every block costs time for every column.
 _LEAST_BLOCK, _MOST_BLOCK, _BLOCK_COLUMN = 1 << 18, 1 << 22, 1 << 13
 
 
 def csv_tables(
     path: Path, dialect: Dialect, options: ReadOptions, columns: Sequence[str] | None, on_event: OnEvent
 ) -> Iterator[Table]:
-    """The file in pieces as they are parsed."""
+    """Yield the file in pieces as they are parsed."""
     if dialect.doubt:
         raise FileReadError(f"{path}: {dialect.doubt}; give --decimal . or --decimal ,")
     names = list(dialect.names if columns is None else columns)
@@ -43,7 +43,7 @@ def csv_tables(
 def _batches(
     path: Path, dialect: Dialect, options: ReadOptions, on_event: OnEvent
 ) -> Iterator[pa.RecordBatch]:
-    """Record batches of text: Arrow's as long as they are beyond doubt, then the careful reader's."""
+    """Yield record batches of text: Arrow's while they are unambiguous, then those of the careful reader."""
     given = 0
     if _is_plain(dialect, options):
         row_checks = RowChecks(dialect, keeps_last=options.skip_footer is not None)
@@ -57,7 +57,7 @@ def _batches(
                 if not row_checks.doubts_end():
                     return
         except pa.ArrowInvalid:
-            pass  # the careful reader says what is wrong, and where
+            pass  # the careful reader reports the fault and its line
     skip = given
     for batch in careful_batches(path, dialect, options, on_event):
         fresh = batch.slice(min(skip, batch.num_rows))
@@ -67,7 +67,7 @@ def _batches(
 
 
 def _is_plain(dialect: Dialect, options: ReadOptions) -> bool:
-    """Whether Arrow knows everything that the file needs."""
+    """Return whether Arrow supports everything that the file needs."""
     return (
         dialect.width > 1
         and not dialect.escape
@@ -78,8 +78,8 @@ def _is_plain(dialect: Dialect, options: ReadOptions) -> bool:
 
 
 def _arrow_batches(path: Path, dialect: Dialect, row_checks: RowChecks) -> Iterator[pa.RecordBatch]:
-    """Record batches of text as Arrow parses them."""
-    keys = [str(place) for place in range(dialect.width)]  # own names: Arrow's must be unique
+    """Yield record batches of text as parsed by Arrow."""
+    keys = [str(place) for place in range(dialect.width)]  # our own names, since Arrow's must be unique
     block = min(max(_BLOCK_COLUMN * dialect.width, _LEAST_BLOCK), _MOST_BLOCK)
     read = pacsv.ReadOptions(column_names=keys, block_size=block)
     parse = pacsv.ParseOptions(
@@ -105,14 +105,14 @@ def _arrow_batches(path: Path, dialect: Dialect, row_checks: RowChecks) -> Itera
 
 
 class _CheckedStream:
-    """A stream whose bytes are looked at as they pass."""
+    """A stream whose bytes are checked as they pass."""
 
     def __init__(self, stream: Utf8Stream, row_checks: RowChecks) -> None:
         self._stream, self._row_checks, self._first = stream, row_checks, b""
         self.closed = False
 
     def peek(self) -> bool:
-        """Whether anything is there but line ends."""
+        """Return whether there is anything but line ends."""
         while not self._first.strip(b"\r\n"):
             more = self._stream.read(1 << 16)
             if not more:

@@ -1,4 +1,4 @@
-"""The encoding of a text file, found from its bytes; and its bytes as UTF-8."""
+"""Sniff the encoding of a text file, and convert its bytes to UTF-8."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MARK = codecs.BOM_UTF8
-# Files that were put behind each other bring their byte order marks along, each at the beginning of a line.
+# Concatenated files keep their byte order marks, each at the start of a line.
 _INNER_MARK = re.compile(rb"([\r\n])(?:\xef\xbb\xbf)+")
-_MISREAD_MARK = re.compile("[\r\n]ï»¿".encode())  # the mark, where the lines before are cp1252 or Latin-1
+_MISREAD_MARK = re.compile("[\r\n]ï»¿".encode())  # the mark, read as cp1252 or Latin-1
 _MAY_BE_MARK = re.compile(rb"[\r\n](?:\xef\xbb\xbf)*(?:\xef\xbb?)?\Z")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
-# What Windows' Western European never looks like: three accented letters in a row, a capital one inside a
-# word or ending it, or a sign inside a word. Text of another 8-bit encoding does, unless all its letters are
-# ones that Western languages write too: no rule tells a Hungarian 'õ' from a Portuguese one.
+# Patterns that Western European text (cp1252) never has: three accented letters in a row, an accented capital
+# inside or at the end of a word, or a sign inside a word. Text in another 8-bit encoding matches, unless all
+# its letters also occur in Western languages: no rule tells a Hungarian 'õ' from a Portuguese one.
 _NOT_WESTERN = re.compile(
     r"(?![äöüßÄÖÜ]{3})[À-ÖØ-öø-ÿŠŒŽšœžŸƒ]{3}"
     r"|[A-Za-zà-öø-ÿ][À-ÖØ-ÞŠŒŽŸ][a-zß-öø-ÿ]"
@@ -39,11 +39,11 @@ _NOT_WESTERN = re.compile(
 
 
 def sniff_encoding(path: Path, head: bytes) -> str:
-    """The encoding from a byte order mark, from valid UTF-8, or else Windows' Western European."""
+    """Return the encoding: from a byte order mark, UTF-8 if valid, otherwise Windows' Western European."""
     for mark, encoding in _BOMS:
         if head.startswith(mark):
             return encoding
-    head = head.rstrip(b"\x00")  # at the end they say nothing of the text before; decode_head refuses them
+    head = head.rstrip(b"\x00")  # zeros at the end are no evidence; decode_head refuses them
     if b"\x00" in head[:4096] or not head:
         for encoding, zeros in (("utf-16-le", head[1:4096:2]), ("utf-16-be", head[0:4096:2])):
             if zeros.count(0) > 0.7 * len(zeros):
@@ -57,11 +57,11 @@ def sniff_encoding(path: Path, head: bytes) -> str:
 
 
 def _sniff_past_ascii(path: Path) -> str:
-    """Look for the first block that is not plain ASCII; it tells UTF-8 from older encodings."""
+    """Find the first block that is not plain ASCII, and tell UTF-8 from older encodings by it."""
     with open_bytes(path) as stream:
         while block := stream.read(SAMPLE_BYTES):
             if not block.isascii():
-                rest = block + stream.read(8)  # a character may straddle the end of the block
+                rest = block + stream.read(8)  # a character may span the end of the block
                 return "utf-8" if _is_utf8(rest, final=False) else _western(path, rest)
     return "utf-8"
 
@@ -75,7 +75,7 @@ def _is_utf8(data: bytes, *, final: bool) -> bool:
 
 
 def _western(path: Path, data: bytes) -> str:
-    """An encoding for bytes that are not UTF-8, unless they look like broken UTF-8 or no text at all."""
+    """Return the encoding of bytes that are not UTF-8; refuse broken UTF-8 and binary data."""
     whole = len(
         re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", data)
     )
@@ -91,7 +91,7 @@ def _western(path: Path, data: bytes) -> str:
         text = ""
     odd = _NOT_WESTERN.search(text)
     if odd is None and text:
-        return "cp1252"  # Latin-1 too: they differ where Latin-1 has no characters
+        return "cp1252"  # also covers Latin-1: they differ only where Latin-1 has no characters
     raise FileReadError(
         f"{path}: is neither UTF-8 nor Western European text"
         + (f" (there it would hold '{odd.group()}')" if odd else "")
@@ -104,40 +104,40 @@ def _binary(path: Path) -> FileReadError:
 
 
 def undecodable(path: Path, data: bytes, encoding: str, first_line: int = 1) -> FileReadError:
-    """The error for bytes that are no text in an encoding, naming the line."""
+    """Return the error for bytes that are invalid in an encoding, naming the line."""
     try:
         data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + first_line
         byte = f"byte 0x{data[error.start]:02X}"
         return FileReadError(
-            f"{path}: line {line} has {byte}, which is not {encoding}; mend it or give --encoding, "
+            f"{path}: line {line} has {byte}, which is not {encoding}; fix it or give --encoding, "
             "such as cp1252"
         )
     return FileReadError(f"{path}: is not {encoding}; give --encoding, such as cp1252")
 
 
 def zero_bytes(path: Path, data: bytes, first_line: int = 1, *, is_end: bool) -> FileReadError:
-    """The error for zero bytes, which no text has; where the file ends with them, its copy broke off."""
+    """Return the error for zero bytes, which text never has; at the end of a file the copy broke off."""
     text, _, rest = data.partition(b"\x00")
     line = text.count(b"\n") + first_line
     if is_end and not rest.strip(b"\x00"):
         return FileReadError(
-            f"{path}: has bytes that are no text (0x00) at its end, from line {line} on; copy or download "
+            f"{path}: ends with bytes that are not text (0x00), from line {line} on; copy or download "
             "the file again"
         )
-    return FileReadError(f"{path}: line {line} has a byte that is no text (0x00); mend it")
+    return FileReadError(f"{path}: line {line} has a byte that is not text (0x00); fix it")
 
 
 def decode_head(path: Path, head: bytes, encoding: str) -> str:
-    """The beginning of a file as text; a character that the sample cuts is left out."""
+    """Decode the start of a file; a character cut by the sample is dropped."""
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
         text = decoder.decode(head, len(head) < SAMPLE_BYTES).lstrip("\ufeff")
     except UnicodeDecodeError:
         raise undecodable(path, head, encoding) from None
     is_whole = len(head) < SAMPLE_BYTES
-    text = text if is_whole else text.rstrip("\x00")  # more may follow, which tells when it is read
+    text = text if is_whole else text.rstrip("\x00")  # more may follow, which decides when it is read
     if "\x00" in text:
         raise zero_bytes(path, text.encode(), is_end=is_whole)
     return re.sub("([\r\n])\ufeff+", r"\1", text)
@@ -146,7 +146,7 @@ def decode_head(path: Path, head: bytes, encoding: str) -> str:
 class Utf8Stream(io.RawIOBase):
     """The bytes of a file as UTF-8, without its first ``skip_lines`` lines and without byte order marks.
 
-    UTF-8 passes as it is, unless it ``is_checked``: Arrow checks what it parses.
+    UTF-8 input passes unchanged unless ``is_checked``, since Arrow checks what it parses.
     """
 
     def __init__(
@@ -160,11 +160,11 @@ class Utf8Stream(io.RawIOBase):
         self._skip(skip_lines)
 
     def readable(self) -> bool:
-        """It can only be read."""
+        """Return True."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """``size`` bytes of UTF-8, fewer at the end only: Arrow takes what it gets for a whole block."""
+        """Return ``size`` bytes of UTF-8, fewer only at the end: Arrow treats it as a whole block."""
         parts, length = [self._ready], len(self._ready)
         while not self._ended and (size < 0 or length < size):
             block = self._next_block()
@@ -176,13 +176,13 @@ class Utf8Stream(io.RawIOBase):
         return data
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill ``buffer``; the number of bytes."""
+        """Fill ``buffer`` and return the number of bytes."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def _skip(self, lines: int) -> None:
-        """Leave out so many lines, whatever ends them."""
+        """Skip this many lines, with any line ends."""
         while lines and not (self._ended and not self._ready):
             data = self._ready if self._ended else self._ready + self._next_block()
             ends = [match.end() for match in _LINE_END.finditer(data)][:lines]
@@ -192,7 +192,7 @@ class Utf8Stream(io.RawIOBase):
                 self._ready, lines = b"", 0
 
     def _ends_in_zeros(self) -> bool:
-        """Whether nothing else follows; the stream is read to its end."""
+        """Return whether only zeros follow; this reads the stream to its end."""
         return not any(block.strip(b"\x00") for block in iter(lambda: self._raw.read(_RAW_BYTES), b""))
 
     def _next_block(self) -> bytes:
@@ -214,7 +214,7 @@ class Utf8Stream(io.RawIOBase):
         return self._without_marks(data)
 
     def _without_marks(self, data: bytes) -> bytes:
-        """The bytes without marks; an end that may begin a mark is held back until more bytes come."""
+        """Remove the marks; a tail that may begin a mark is held back until more bytes arrive."""
         data, self._held = self._held + data, b""
         if not self._ended and (match := _MAY_BE_MARK.search(data[-16:])):
             self._held = match.group()
@@ -222,11 +222,11 @@ class Utf8Stream(io.RawIOBase):
         return _INNER_MARK.sub(rb"\1", data) if _MARK in data else data
 
     def _refuse_other_mark(self, data: bytes) -> None:
-        """Raise `FileReadError` where a file in UTF-8 was put behind one in another encoding."""
+        """Raise `FileReadError` if a UTF-8 file was appended to a file in another encoding."""
         match = _MISREAD_MARK.search(data)
         if match is not None:
             line = self._lines + data.count(b"\n", 0, match.end())
             raise FileReadError(
                 f"{self._path}: line {line} begins with the byte order mark of UTF-8, but the lines before "
-                f"are {self._encoding}; convert both parts to one encoding before they are put together"
+                f"are {self._encoding}; convert both parts to one encoding before joining them"
             )

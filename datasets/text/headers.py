@@ -1,4 +1,4 @@
-"""Where a table begins and what its columns are called; what may be a name or data is refused."""
+"""Find where a table begins and its column names; refuse rows that may be either names or data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xrfm_cli.datasets.text.records import Record
 from xrfm_cli.errors import FileReadError
 
 _MOST_PREAMBLE_RECORDS = 30
-_LEAST_LEVEL_ROWS = 10  # fewer rows may lack a level
+_LEAST_LEVEL_ROWS = 10  # with fewer rows, a level may be absent
 _RULER = re.compile(r"(?=.*(?:-{3}|={3}))[-=+|:,;\s]+")
 _COUNTED = re.compile(r"\(\d{1,2}\)")  # a name such as (1), not a negative number
-# R leaves out the name over the row names; other programs end all lines but the first with a delimiter.
+# R omits the name above the row names; other programs end every line but the first with a delimiter.
 _NAME_HINT = (
-    "if it holds the names, add the one that is missing, or take the delimiter off the ends of the other "
+    "if it is the header, add the missing name, or remove the delimiter from the ends of the other "
     "lines; if not, "
 )
 _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
@@ -27,19 +27,19 @@ _DATE_LIKE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The names of the columns, from rows that end on ``last_line``."""
+    """The column names, from header rows that end on ``last_line``."""
 
     names: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]  # as they stand in the file, without blanks around cells
+    rows: tuple[tuple[str, ...], ...]  # as in the file, without blanks around cells
     last_line: int
-    has_ruler: bool = False  # a line of dashes stands under the names
+    has_ruler: bool = False  # a line of dashes follows the names
 
 
 def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
-    """The place of the first record of the table: the lines of a title or of remarks stand before it.
+    """Return the index of the first record of the table, after any lines with a title or remarks.
 
-    A record is taken for such a line where it has one cell, or two of at least four. Raises `FileReadError`
-    where other records of another width come first.
+    A record is such a line if it has at most one filled cell, or two when the table has at least four
+    columns. Raises `FileReadError` if other records of another width come first.
     """
     if width < 2:
         return 0
@@ -62,7 +62,7 @@ def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
             raise FileReadError(
                 f"{path}: line {odd.line} has {len(odd.cells)} cells, most have {width}; "
                 + (_NAME_HINT if lacks_name else "")
-                + "--skip-rows says how many lines to leave out before the names of the columns, 0 that "
+                + "--skip-rows gives the number of lines to skip before the header, 0 if "
                 "there are none"
             )
         return 0
@@ -76,10 +76,10 @@ def _is_row(record: Record, width: int) -> bool:
 def find_header(
     path: Path, records: Sequence[Record], width: int, options: ReadOptions, after_blank: Collection[int]
 ) -> Header:
-    """The names of the columns, from the first of ``records`` that belong to the table.
+    """Find the column names in the first ``records`` that belong to the table.
 
-    Raises `FileReadError` where the first row may be data, or the rows after it more names, unless the
-    options say how many rows of names there are. ``after_blank`` are lines that an empty one precedes.
+    Raises `FileReadError` if the first row may be data, or later rows more names, unless the options give the
+    number of header rows. ``after_blank`` holds the lines that follow an empty line.
     """
     rows = [record for record in records if _is_row(record, width) and not _is_ruler(record)]
     if not rows:
@@ -87,7 +87,7 @@ def find_header(
     if options.header_rows is not None:
         count = options.header_rows
         if count > len(rows):
-            raise FileReadError(f"{path}: has {len(rows)} rows, fewer than the {count} rows of names")
+            raise FileReadError(f"{path}: has {len(rows)} rows, fewer than the {count} header rows")
     else:
         count = _count_header_rows(path, rows, after_blank)
     names = _joined_names([row.cells for row in rows[:count]], width)
@@ -104,16 +104,16 @@ def find_header(
 
 
 def _is_ruler(record: Record) -> bool:
-    """Whether a record is a line of dashes, as databases print it under the names."""
+    """Return whether a record is a line of dashes, as databases print it below the header."""
     return len(record.lines) == 1 and _RULER.fullmatch(record.lines[0].strip()) is not None
 
 
 def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
-    """One name for each column: empty ones are numbered, names of several rows are joined by blanks."""
+    """Return one name per column: empty names are numbered, names of several rows are joined by blanks."""
     if not rows:
         return tuple(f"column {place + 1}" for place in range(width))
     filled = [list(row) for row in rows]
-    for row in filled[:-1]:  # a name over several columns stands in the first of them
+    for row in filled[:-1]:  # a name that spans several columns is in the first of them
         for place in range(1, width):
             row[place] = row[place].strip() or row[place - 1].strip()
     joined = []
@@ -126,9 +126,9 @@ def _joined_names(rows: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
 
 
 def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collection[int]) -> int:
-    """How many rows of names there are; 1 or, where the names of the first span columns, 2."""
+    """Return the number of header rows: 1, or 2 if names in the first row span columns."""
     header, names = rows[0], _stripped(rows[0])
-    data = [row for row in rows[1:] if _stripped(row) != names]  # the names again are refused later
+    data = [row for row in rows[1:] if _stripped(row) != names]  # repeated headers are refused later
     if not data:
         return 1
     numeric = _numeric_places(data)
@@ -137,7 +137,7 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
         stands_out = len(numeric) > 1 or row.line in after_blank
         if stands_out and _is_label_row(row, numeric):
             raise FileReadError(
-                f"{path}: line {row.line} looks like names of columns amid the data; if the table begins "
+                f"{path}: line {row.line} looks like a header among data rows; if the table begins "
                 f"there, give --skip-rows {row.line - 1}, if it is data, --header-rows 1"
             )
     if 0 < labels < len(data):
@@ -146,19 +146,19 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
         if labels == 1 and spans and len(set(joined)) == len(joined):
             return 2
         raise FileReadError(
-            f"{path}: line {data[0].line} may be names or units of the columns, not data; give --header-rows "
+            f"{path}: line {data[0].line} may be column names or units, not data; give --header-rows "
             f"{labels + 1} if it is, 1 if it is data (or --skip-rows if the table begins later)"
         )
     for fact in _data_in_header(names, data, frozenset(numeric)):
         raise FileReadError(
-            f"{path}: line {header.line} may be data, not names of columns: {fact}; give --header-rows 0 if "
-            "it is data, 1 if it holds the names"
+            f"{path}: line {header.line} may be data, not a header: {fact}; give --header-rows 0 if "
+            "it is data, 1 if it is the header"
         )
     return 1
 
 
 def _numeric_places(rows: Sequence[Record]) -> tuple[int, ...]:
-    """Columns in which two cells or more, and most of those that are not missing, are numbers."""
+    """Return the columns with at least two numbers that are also most of the non-missing cells."""
     found = []
     for place in range(len(rows[0].cells)):
         cells = [row.cells[place] for row in rows if not is_missing_word(row.cells[place])]
@@ -169,7 +169,7 @@ def _numeric_places(rows: Sequence[Record]) -> tuple[int, ...]:
 
 
 def _is_label_row(row: Record, numeric: Sequence[int]) -> bool:
-    """Whether a row has words where the others have numbers, and no number or missing cell among them."""
+    """Return whether a row has words where other rows have numbers, and no number or missing cell there."""
     if not numeric or any(is_number_like(cell) for cell in row.cells):
         return False
     words = [place for place in numeric if not is_missing_word(row.cells[place])]
@@ -182,7 +182,7 @@ def _has_repeats(cells: Sequence[str]) -> bool:
 
 
 def _data_in_header(names: Sequence[str], data: Sequence[Record], numeric: Collection[int]) -> Iterator[str]:
-    """What speaks against a row of names: a number over numbers, a date, a value of its own column."""
+    """Yield evidence that a header row is data: a number over numbers, a date, a value of its own column."""
     odd = [
         place
         for place, name in enumerate(names)
@@ -204,12 +204,12 @@ def _data_in_header(names: Sequence[str], data: Sequence[Record], numeric: Colle
 
 
 def _line_with(name: str, data: Sequence[Record], place: int) -> int:
-    """The line of the first row that has a name in its own column; 0 where none has."""
+    """Return the line of the first row with this name in the same column; 0 if there is none."""
     return next((row.line for row in data if row.cells[place].strip() == name), 0)
 
 
 def _is_apart(name: str, data: Sequence[Record], place: int, numeric: Collection[int]) -> bool:
-    """Whether a name differs in kind from the cells below: a word over numbers or over levels that repeat."""
+    """Return whether a name differs in kind from the cells below: a word over numbers or repeated levels."""
     if not name or is_missing_word(name):
         return False
     if place in numeric:
@@ -219,7 +219,7 @@ def _is_apart(name: str, data: Sequence[Record], place: int, numeric: Collection
 
 
 def _has_unit_of(name: str, below: Sequence[str]) -> bool:
-    """Whether a name such as 5 or 5 kg goes with the cells below; 2nd and 3P% over plain numbers do not."""
+    """Return whether a name such as 5 or 5 kg fits the cells below; 2nd and 3P% over plain numbers do not."""
     letters = re.sub(r"[^A-Za-z]", "", name)
     return any(letters in cell for cell in below)
 
@@ -229,7 +229,7 @@ def _stripped(record: Record) -> list[str]:
 
 
 def _is_series(names: Sequence[str], below: Sequence[str]) -> bool:
-    """Whether names are numbers that count columns from 0, or years over cells that are none.
+    """Return whether names count the columns from 0, or are years over cells that are not years.
 
     >>> _is_series(["0", "1", "2"], ["5"]), _is_series(["1990", "1995"], ["3.5"])
     (True, True)

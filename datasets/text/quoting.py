@@ -1,4 +1,4 @@
-"""Quotes out of place: what they may mean, and whether a file means it."""
+"""Misplaced quotes: what they may mean, and whether quotes have a meaning in a file at all."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from xrfm_cli.datasets.text.records import Record, Style
 
-_LEAST_QUOTED_LINES = 3  # with the names
+_LEAST_QUOTED_LINES = 3  # including the header
 
 QUOTE_AMID = (
-    "a cell has a quote amid its text, so a delimiter may be missing before it; mend the row, or give"
+    "a cell has a quote inside its text, so a delimiter may be missing before it; fix the row, or give"
 )
 
 
 def quote_options(quote: str) -> str:
-    """The options that settle whether a sign quotes cells or belongs to their text.
+    """Return the options that decide whether a character quotes cells or belongs to their text.
 
     >>> quote_options("'")
     '--quote none or --quote "\\'"'
@@ -25,10 +25,10 @@ def quote_options(quote: str) -> str:
 
 
 def misses_delimiter(record: Record, style: Style) -> bool:
-    """Whether a quote amid an unquoted cell may open a quoted cell whose delimiter is missing.
+    """Return whether a quote inside an unquoted cell may open a quoted cell whose delimiter is missing.
 
-    Such a row may have the right number of cells: the delimiters in the quoted cell make up for it. The
-    quote that opens stands before text, the one that closes ends a later cell.
+    Such a row may have the right number of cells, if delimiters in the quoted cell make up for the missing
+    one. The opening quote stands before text, and the closing quote ends a later cell.
 
     >>> from xrfm_cli.datasets.text.records import read_records
     >>> style = Style(",")
@@ -53,19 +53,19 @@ def misses_delimiter(record: Record, style: Style) -> bool:
 
 
 def doubtful_lines(records: Sequence[Record], style: Style) -> frozenset[int]:
-    """Lines of records in which a delimiter may be missing before a quote."""
+    """Return the lines of records in which a delimiter may be missing before a quote."""
     return frozenset(record.line for record in records if misses_delimiter(record, style))
 
 
 def never_quotes(records: Sequence[Record], style: Style) -> bool:
-    """Whether no cell begins with a quote: then quotes belong to the text."""
+    """Return whether no cell begins with a quote, so that quotes belong to the text."""
     mark, quote = re.escape(style.delimiter), re.escape(style.quote)
     begins = re.compile(rf"(?:^|{mark})[ \t]*{quote}")
     return not any(begins.search(line) for record in records for line in record.lines)
 
 
 def find_quoted_lines(records: Sequence[Record], style: Style, delimiters: Sequence[str]) -> int:
-    """The last line, where all but the names are one quoted cell with as many delimiters each; or else 0.
+    """Return the last line if each row but the header is one quoted cell with as many delimiters; else 0.
 
     >>> from xrfm_cli.datasets.text.records import read_records
     >>> style = Style(",")

@@ -1,4 +1,4 @@
-"""Text becomes records: rows of cells that know the lines they stand on."""
+"""Split text into records: rows of cells with their line numbers."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 _LONGEST_CELL = 256 << 20  # characters
-_MOST_LINES = 5000  # of one record; more come from a quote that is not closed
+_MOST_LINES = 5000  # of one record; more come from an unclosed quote
 
-OPEN_QUOTE = "a quote is opened and not closed; close it, double it, or say --quote none if nothing is quoted"
+OPEN_QUOTE = "a quote is opened and not closed; close or double it, or give --quote none if nothing is quoted"
 AFTER_QUOTE = "text follows a closing quote; double the quotes inside a cell, or give --quote or --escape"
 
 
 class Record(NamedTuple):
-    """A row of a text table; with a fault, ``cells`` holds nothing to rely on."""
+    """A row of a text table; if there is a fault, ``cells`` is not reliable."""
 
-    line: int  # where it begins, from 1
+    line: int  # its first line, from 1
     cells: list[str]
-    lines: tuple[str, ...]  # as they stand in the file
+    lines: tuple[str, ...]  # as in the file
     fault: str = ""
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing on the line but blanks."""
+        """Return whether the line is empty or holds only blanks."""
         return not self.fault and (not self.cells or (len(self.cells) == 1 and not self.cells[0].strip()))
 
     @property
     def filled(self) -> int:
-        """How many cells hold something."""
+        """Return the number of cells that are not blank."""
         return sum(1 for cell in self.cells if cell.strip())
 
 
 class Style(NamedTuple):
-    """What the splitting of lines into cells depends on."""
+    """The options for splitting lines into cells."""
 
     delimiter: str
     quote: str = '"'
@@ -45,9 +45,9 @@ class Style(NamedTuple):
 
 
 def read_records(lines: Iterable[str], style: Style, *, first_line: int = 1) -> Iterator[Record]:
-    r"""All records of ``lines``, which keep their line ends; lines of comments are left out.
+    r"""Yield all records of ``lines``, which keep their line ends; comment lines are skipped.
 
-    A quote that is never closed spoils its own line only: reading goes on with the next one.
+    A quote that is never closed spoils only its own line: reading goes on with the next one.
 
     >>> [(record.line, record.cells) for record in read_records(["a,b\n", '"1\n', '2",3\n'], Style(","))]
     [(1, ['a', 'b']), (2, ['1\n2', '3'])]
@@ -70,7 +70,7 @@ def read_records(lines: Iterable[str], style: Style, *, first_line: int = 1) -> 
 
 
 def _csv_reader(source: Iterable[str], style: Style) -> Iterator[list[str]]:
-    """The standard library's reader; an empty quote means that nothing is quoted."""
+    """Return the standard library's reader; an empty quote means that nothing is quoted."""
     csv.field_size_limit(_LONGEST_CELL)
     return csv.reader(
         source,
@@ -84,11 +84,11 @@ def _csv_reader(source: Iterable[str], style: Style) -> Iterator[list[str]]:
 
 
 class _EndlessRecordError(Exception):
-    """A record goes on over more lines than any cell has."""
+    """A record spans more lines than any cell has."""
 
 
 class _Lines:
-    """Lines one by one, with those of the present record at hand, and a way back."""
+    """Lines one by one, which remembers those of the current record and can go back."""
 
     def __init__(self, lines: Iterable[str], style: Style, first_line: int) -> None:
         self._lines, self._waiting = iter(lines), deque[str]()
@@ -107,7 +107,7 @@ class _Lines:
         return line if self._tidy is None else self._tidy(line)
 
     def begin(self) -> bool:
-        """Go to the next record; False at the end."""
+        """Go to the next record; return False at the end."""
         self.taken = []
         for line in self._lines if not self._waiting else ():
             self._waiting.append(line)
@@ -120,13 +120,13 @@ class _Lines:
         return bool(self._waiting)
 
     def give_back(self, lines: list[str]) -> None:
-        """Lines that are to be read again."""
+        """Put lines back to be read again."""
         self._waiting.extendleft(reversed(lines))
         self.number -= len(lines)
 
 
 def _tidier(style: Style) -> Callable[[str], str] | None:
-    """What a line needs before the standard library can split it, or None."""
+    """Return a function that prepares a line for the standard library's reader, or None if none is needed."""
     mark, quote = re.escape(style.delimiter), re.escape(style.quote)
     changes: list[tuple[re.Pattern[str], str]] = []
     if style.pads_quotes and quote:

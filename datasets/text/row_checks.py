@@ -1,5 +1,5 @@
-"""What must not pass unseen while Arrow parses: quotes out of place, rows inside a cell, names repeated,
-comments, totals, and numbers with the other decimal mark."""
+"""Checks while Arrow parses: misplaced quotes, rows inside a cell, repeated names, comments, totals, and
+numbers with the other decimal mark."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from xrfm_cli.datasets.cells.values import to_mask
 from xrfm_cli.datasets.dialect import Dialect
 
 _TOTAL = r"(?i)^\s*(?:grand\s+)?(?:totals?|sum|summe|gesamt|insgesamt|average|mean)\s*:?\s*$"
-# Lines under a table that say what they are.
+# How footer lines below a table begin.
 FOOTER = (
     r"(?i)^[\W_]*(?:totals?|sum|sources?|notes?|end|eof|generated|exported|created|report|copyright|©|page"
     r"|\(?\d+\s+(?:rows?|records?|lines?))\b|^[#*]|^[-+|=]{3,}\s*$"
 )
-_OVERLAP = 64  # bytes of the block before that a pattern may need
+_OVERLAP = 64  # bytes of the previous block that a pattern may need
 
 
 class RowChecks:
-    """Looks at the bytes and the batches of one file; whatever is in doubt is left to the careful reader."""
+    """Check the bytes and the batches of one file; anything ambiguous is left to the careful reader."""
 
     def __init__(self, dialect: Dialect, *, keeps_last: bool) -> None:
         self._dialect, self._keeps_last = dialect, keeps_last
@@ -35,7 +35,7 @@ class RowChecks:
         self._last = LastRow()
 
     def see(self, data: bytes) -> None:
-        """Look at bytes before Arrow parses them."""
+        """Check bytes before Arrow parses them."""
         if not self._quote:
             return
         count = data.count(self._quote)
@@ -46,7 +46,7 @@ class RowChecks:
         self._tail = data[-_OVERLAP:] or self._tail
 
     def doubts(self, batch: pa.RecordBatch) -> bool:
-        """Whether a batch holds something that the rules of CSV do not settle."""
+        """Return whether a batch holds something ambiguous."""
         if self._has_odd_quotes or any(_holds_names(batch, row) for row in self._dialect.header):
             return True
         if self._quotes and not self._dialect.trusts_quotes and _has_rows_in_cells(batch, self._dialect):
@@ -61,27 +61,27 @@ class RowChecks:
         return bool(find_contradiction(batch, self._dialect, self._forbidden) is not None)
 
     def doubts_end(self) -> bool:
-        """Whether the end of the file leaves a quote open, or may hold totals."""
+        """Return whether the file ends with an open quote, or with a row that may hold totals."""
         return self._quotes % 2 == 1 or self._last.is_doubtful
 
 
 class LastRow:
-    """Whether the last row may be no row of the table: it alone begins with a word such as Total, or it has
-    but one cell, which tells a source or a number of rows."""
+    """Whether the last row may not be data: it is the only one to begin with a word such as Total, or it has
+    only one cell, which names a source or a number of rows."""
 
     def __init__(self) -> None:
         self._totals = 0
         self._row: pa.RecordBatch | None = None
 
     def see(self, batch: pa.RecordBatch) -> None:
-        """The next rows."""
+        """Add the next rows."""
         if batch.num_rows:
             self._totals += int(to_mask(pc.match_substring_regex(batch.column(0), _TOTAL)).sum())
             self._row = batch.slice(batch.num_rows - 1)
 
     @property
     def is_doubtful(self) -> bool:
-        """What is to be said of the last row seen."""
+        """Return whether the last row seen may not be data."""
         if self._row is None:
             return False
         last = [column[0].as_py() for column in self._row.columns]
@@ -91,7 +91,7 @@ class LastRow:
 
 
 def find_contradiction(batch: pa.RecordBatch, dialect: Dialect, forbidden: str) -> tuple[int, int] | None:
-    """The first (row, column) with a number whose decimal mark contradicts the file's, or None."""
+    """Return the first (row, column) whose number contradicts the file's decimal mark, or None."""
     sign = "." if dialect.decimal == "," else ","
     for place in dialect.numeric_places:
         cells = batch.column(place)
@@ -105,13 +105,13 @@ def find_contradiction(batch: pa.RecordBatch, dialect: Dialect, forbidden: str) 
 
 
 def _may_hold(cells: pa.Array, sign: str) -> bool:
-    """Whether the bytes of a column hold a sign: the quick look, which nearly always suffices."""
+    """Return whether the bytes of a column contain a character: a quick test that is nearly always enough."""
     data = cells.buffers()[2]
     return data is not None and sign.encode() in data.to_pybytes()
 
 
 def _odd_quotes(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
-    """Quotes that no writer of CSV leaves: inside text, after an empty cell, or behind blanks.
+    """Return patterns of quotes that no CSV writer produces: inside text, after an empty cell, after blanks.
 
     Each pattern begins with a plain byte, which `re` finds many times faster than a set of bytes.
     """
@@ -124,7 +124,7 @@ def _odd_quotes(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
 
 
 def _holds_names(batch: pa.RecordBatch, names: Sequence[str]) -> bool:
-    """Whether a row holds the names of the columns again, in any order."""
+    """Return whether a row repeats the column names, in any order."""
     known = pa.array(names, pa.string())
     rows = pa.array(range(0))
     for place in range(len(names)):
@@ -139,7 +139,7 @@ def _holds_names(batch: pa.RecordBatch, names: Sequence[str]) -> bool:
 
 
 def is_names(cells: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the cells of a row are the names of the columns, in any order.
+    """Return whether the cells of a row are the column names, in any order.
 
     >>> is_names(["b", "a"], ["a", "b"]), is_names(["a", "a"], ["a", "b"])
     (True, False)
@@ -148,7 +148,7 @@ def is_names(cells: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def _has_rows_in_cells(batch: pa.RecordBatch, dialect: Dialect) -> bool:
-    """Whether a cell of several lines holds what looks like rows of the table."""
+    """Return whether a cell with several lines holds what looks like rows of the table."""
     if dialect.width < 3:
         return False
     for place in range(dialect.width):

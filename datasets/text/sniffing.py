@@ -1,6 +1,6 @@
-"""How a text table is written, found in its beginning.
+"""Sniff the CSV dialect from the start of a file.
 
-What can be read in two ways is refused with the option that settles it, never guessed.
+An ambiguous file is refused with the option that resolves it, never guessed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from xrfm_cli.errors import EmptyFileError, FileReadError
 __all__ = ["Dialect", "ReadOptions", "sniff"]
 
 _SAMPLE_RECORDS = 1000
-_MOST_MISFITS = 0.3  # share of the records of a sample that may be read
+_MOST_MISFITS = 0.3  # largest share of sample records that may not fit
 _LEAST_INNER_QUOTES = 2  # rows; a single one may be damaged
 _USUAL_DELIMITERS = (",", ";", "\t", "|")
 _RARE_DELIMITERS = (":", "^", "~", "\x1f", "\x01", " ")
@@ -43,17 +43,17 @@ class Sample:
 
     style: Style
     records: tuple[Record, ...]
-    is_complete: bool  # the file has no others
-    after_blank: frozenset[int]  # lines of records that an empty line precedes
-    width: int  # how many cells most records have
-    misfits: int  # how many records have another number of cells, or a fault
+    is_complete: bool  # the sample is the whole file
+    after_blank: frozenset[int]  # lines of records that follow an empty line
+    width: int  # number of cells of most records
+    misfits: int  # records with another number of cells, or a fault
 
 
 def sniff(path: Path, options: ReadOptions) -> Dialect:
-    """Find out how the file at ``path`` is written; options that were given are taken as they are.
+    """Sniff the dialect of the file at ``path``; given options are taken as they are.
 
-    Raises `FileReadError` where the file is no text table, or can be read in two ways; then the message
-    names the option that settles it.
+    Raises `FileReadError` if the file is not a text table, or if it is ambiguous; the message then names the
+    option that resolves it.
     """
     with open_bytes(path) as stream:
         head: bytes = stream.read(SAMPLE_BYTES)
@@ -83,7 +83,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
         )
     if delimiter is None and (line := find_quoted_lines(sample.records, sample.style, _USUAL_DELIMITERS)):
         raise FileReadError(
-            f"{path}: whole lines are between quotes (line {line}); take the outer quotes off, or give "
+            f"{path}: whole lines are between quotes (line {line}); remove the outer quotes, or give "
             "--delimiter if each is one cell"
         )
     if not sample.records:
@@ -93,7 +93,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     first = sample.records[start].line
     if first in doubtful and options.header_rows != 0:
         choices = quote_options(sample.style.quote)
-        raise FileReadError(f"{path}: the names of the columns (line {first}): {QUOTE_AMID} {choices}")
+        raise FileReadError(f"{path}: the header (line {first}): {QUOTE_AMID} {choices}")
     records = [record for record in sample.records[start:] if record.line not in doubtful]
     header = find_header(path, records or sample.records, width, options, sample.after_blank)
     decimal = _find_decimal(sample, header, start)
@@ -120,7 +120,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
 
 
 def _sample_lines(text: str, *, is_complete: bool) -> list[str]:
-    """The first lines, with their ends, but for one that the sample cuts off."""
+    """Return the first lines with their line ends, without a last one that the sample cuts off."""
     lines = list(io.StringIO(text, newline=""))
     return lines if is_complete or len(lines) < 2 else lines[:-1]
 
@@ -134,7 +134,7 @@ def _choose_sample(
     *,
     is_complete: bool,
 ) -> Sample:
-    """The lines in the style that cuts most of them into as many cells."""
+    """Split the lines in the style that gives most of them the same number of cells."""
     text = "".join(lines[:_SAMPLE_RECORDS])
     quote = options.quote if options.quote is not None else _sniff_quote(text)
     comment = options.comment or ""
@@ -163,7 +163,7 @@ def _choose_sample(
 
 
 def _with_names(samples: list[Sample]) -> list[Sample]:
-    """Of samples that fit most records but not all, those whose first row holds words: names, not numbers."""
+    """Among imperfect samples, prefer those whose first row holds words: names, not numbers."""
     if not all(sample.misfits for sample in samples):
         return samples
     fitting = [sample for sample in samples if sample.misfits <= _MOST_MISFITS * len(sample.records)]
@@ -171,32 +171,32 @@ def _with_names(samples: list[Sample]) -> list[Sample]:
 
 
 def _begins_with_words(sample: Sample) -> bool:
-    """Whether the first record of the usual width has no number among its cells."""
+    """Return whether the first record of the usual width has no number among its cells."""
     first = next(record for record in sample.records if len(record.cells) == sample.width)
     return not any(is_number_like(cell) for cell in first.cells)
 
 
 def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:
-    """A sample in a rare delimiter, where every record agrees; refused where words may only look so."""
+    """Return a sample with a rare delimiter that fits every record; refuse it if prose may look the same."""
     for sample in samples:
         if sample.width < 2 or sample.misfits or len(sample.records) < 2:
             continue
         header, *rows = sample.records
         if sample.style.delimiter not in ": ":
-            return sample  # signs that no text holds as often in every line
+            return sample  # no text has these characters equally often in every line
         found = find_decimal([(row.line, row.cells) for row in rows], sample.width, "").numeric_places
         has_names = header.filled == sample.width
         if has_names and found and not any(is_number_like(header.cells[place]) for place in found):
             return sample
         raise FileReadError(
             f"{path}: may be one column, or {sample.width} between {sample.style.delimiter!r}; give "
-            "--delimiter, and for one column a sign that is not in it"
+            "--delimiter, and for one column a character that is not in it"
         )
     return None
 
 
 def _split(lines: list[str], style: Style, first_line: int, *, is_complete: bool) -> Sample:
-    """The first records of lines in one style."""
+    """Split lines into the first records, in one style."""
     records: list[Record] = []
     after_blank: set[int] = set()
     whole, was_blank = True, False
@@ -226,7 +226,7 @@ def _split(lines: list[str], style: Style, first_line: int, *, is_complete: bool
 
 
 def _sniff_quote(text: str) -> str:
-    """The single quote where cells begin and end with it and never with the double quote."""
+    """Return the single quote if cells begin and end with it and none with the double quote."""
     if re.search(r'(?:^|[,;\t|:^~])[ \t]?"', text, re.MULTILINE):
         return '"'
     singles = len(re.findall(r"(?:^|[,;\t|:^~])'[^'\n]*'(?=[,;\t|:^~\r\n]|$)", text, re.MULTILINE))
@@ -234,9 +234,9 @@ def _sniff_quote(text: str) -> str:
 
 
 def _find_comment(path: Path, sample: Sample) -> str | None:
-    """``#`` where records begin with it that are no rows; empty where most rows do; None where none does.
+    """Return ``#`` if non-row records begin with it, empty if most rows do, and None if no record does.
 
-    The first record may hold names that begin with it. Refused where single rows do.
+    The first record may hold names that begin with it. Raises `FileReadError` if only some rows do.
     """
     rows = [record for record in sample.records if len(record.cells) == sample.width]
     marked = [record for record in sample.records if record.lines[0].startswith("#")]
@@ -252,7 +252,7 @@ def _find_comment(path: Path, sample: Sample) -> str | None:
 
 
 def _pads_quotes(text: str, delimiter: str, quote: str) -> bool:
-    """Whether blanks stand between a delimiter and a quote."""
+    """Return whether there are blanks between a delimiter and a quote."""
     if not quote or delimiter in " \t":
         return False
     mark, sign = re.escape(delimiter), re.escape(quote)
@@ -260,7 +260,7 @@ def _pads_quotes(text: str, delimiter: str, quote: str) -> bool:
 
 
 def _escapes(text: str, options: ReadOptions, delimiter: str, quote: str) -> Iterator[str]:
-    """The escapes to try: none, and a backslash where it stands before a sign that it could escape."""
+    """Yield the escapes to try: none, and a backslash if it precedes a character that it could escape."""
     if options.escape is not None:
         yield options.escape
         return
@@ -273,7 +273,7 @@ def _escapes(text: str, options: ReadOptions, delimiter: str, quote: str) -> Ite
 
 
 def _find_decimal(sample: Sample, header: Header, start: int) -> DecimalMark:
-    """The decimal mark of the sample's rows of data."""
+    """Find the decimal mark in the data rows of the sample."""
     rows = [
         (record.line, record.cells)
         for record in sample.records[start + len(header.rows) :]

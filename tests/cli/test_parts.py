@@ -99,7 +99,7 @@ def test_files_in_one_are_the_same_to_every_command(
         outcome = xrfm(*arguments(reader, "data.csv", folder, regression), folder=tmp_path)
         assert outcome.status == 2
         if reader in ("predict", "evaluate", "explain", "refit"):
-            assert "row 91 (line 92) repeats the names of the columns" in outcome.error
+            assert "row 91 (line 92) repeats the column names" in outcome.error
     outcome = xrfm(
         "evaluate", "data.csv", "--model", regression, "--bad-rows", "skip", "--json", folder=tmp_path
     )

@@ -84,7 +84,7 @@ def test_rows_that_do_not_fit_are_rejected_and_counted(
     assert outcome.document["rows"] == 13
     assert {"column": "", "what": "rejected row", "count": 2} in outcome.document["repairs"]
     assert {"column": "", "what": "line under the table", "count": 1} in outcome.document["repairs"]
-    assert "new.csv: rows rejected, in new.rejects.csv (2)" in outcome.err
+    assert "new.csv: rows rejected, written to new.rejects.csv (2)" in outcome.err
     assert "decimal mark ',', 2 lines before the table left out" in outcome.err
     with (tmp_path / "new.rejects.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -118,8 +118,8 @@ def test_rejected_rows_are_in_the_report(tmp_path: Path, xrfm: Callable[..., Any
             "column 'a' has '02/03/2024', which may be",
             "--date-order dmy",
         ),
-        ("5.5,1\n6.5,2\n7.5,4\n", "line 1 may be data, not names", "--header-rows 0"),
-        ("a,y\nkg,m\n1,2\n3,4\n6,8\n", "line 2 may be names or units", "--header-rows 2"),
+        ("5.5,1\n6.5,2\n7.5,4\n", "line 1 may be data, not a header", "--header-rows 0"),
+        ("a,y\nkg,m\n1,2\n3,4\n6,8\n", "line 2 may be column names or units", "--header-rows 2"),
         ("a,y\n1,2\n3,4\nTotal,6\n", "the last row (line 4) may hold totals", "--skip-footer 1"),
         ("k;v;w\n1;2;3\n\na;y\n1;2\n5;3\n6;4\n7;9\n", "line 1 has 3 cells, most have 2", "--skip-rows 3"),
         ("#1,2\n#3,4\n5,6\n7,8\n9,1\n2,2\n", "may be a row or a comment", "--comment none"),
@@ -157,7 +157,7 @@ def test_a_name_that_is_missing_is_asked_for(
     outcome = xrfm("fit", "data.csv", "--target", "y", "--dry-run", folder=tmp_path)
     assert outcome.status == 2
     assert "line 1 has 3 cells, most have 4" in outcome.error
-    assert "add the one that is missing" in outcome.error
+    assert "add the missing name" in outcome.error
     (tmp_path / "data.csv").write_text(mended)
     assert xrfm("fit", "data.csv", "--target", "y", "--dry-run", folder=tmp_path).status == 0
 

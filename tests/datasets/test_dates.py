@@ -111,7 +111,7 @@ def test_unreadable_dates(date_format: DateFormat, text: str) -> None:
         (
             ["01/02/2014", "05/02/2014", "03/03/2014", "04/03/2014", "01/04/2014", "02/04/2014"],
             "day first",
-            "the rows are in order",
+            "the rows are then in order",
         ),
         (["31-12-98", "01-02-99"], "day first", "goes up to 31"),
         (["13 Oct 2014", "2 Nov 2014"], "month name", ""),

@@ -48,7 +48,7 @@ def test_a_name_among_its_own_levels_is_a_name(text: str, tmp_path: Path) -> Non
 def test_a_first_row_of_levels_may_be_data(text: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text)
-    with pytest.raises(FileReadError, match="line 1 may be data, not names of columns"):
+    with pytest.raises(FileReadError, match="line 1 may be data, not a header"):
         read_table(path)
 
 
@@ -99,7 +99,7 @@ def test_a_line_of_dashes_under_the_names_is_no_row(name: str, tmp_path: Path) -
     table = read_table(path)
     assert [cell.strip() for cell in table.column("a").to_pylist()] == [str(n) for n in range(9)]
     assert {cell.strip() for cell in table.column("b").to_pylist()} == {"x0", "x1", "x2"}
-    assert "the line of dashes under the names left out" in table.notes[0]
+    assert "the line of dashes under the header left out" in table.notes[0]
 
 
 def test_a_row_of_missing_cells_is_a_row(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_durations_are_seconds(cells: list[str]) -> None:
 def test_numbers_with_different_units_are_words() -> None:
     decision = decide_kind("price", pa.array(["$5", "€6", "$7"]))
     assert decision.kind == "categorical"
-    assert "numbers with different units, '$' and '€', are words" in decision.reason
+    assert "numbers with different units ('$' and '€') are categories" in decision.reason
 
 
 @pytest.mark.parametrize(

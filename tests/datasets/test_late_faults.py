@@ -24,7 +24,7 @@ PLAIN = "a,t,b\n" + BODY
     [
         (PLAIN + '"2,5",Wien,8\n', r"row 120001 \(line 120002\), column 'a': '2,5' does not fit"),
         (PLAIN + "1,2\n" + BODY, r"row 120001 \(line 120002\) has 2 cells"),
-        (PLAIN + "a,t,b\n" + BODY, r"line 120002\) repeats the names"),
+        (PLAIN + "a,t,b\n" + BODY, r"line 120002\) repeats the column names"),
         (PLAIN + "# x,1,2\n", r"line 120002\) may be a row or a comment"),
         (PLAIN + "Total,,9\n", r"the last row \(line 120002\) may hold totals"),
         (PLAIN + '3,"x,5\n' + BODY, r"line 120002\): a quote is opened and not closed"),

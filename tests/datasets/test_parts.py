@@ -229,7 +229,7 @@ def test_files_without_rows_are_left_out(name: str, place: int, tmp_path: Path) 
     assert f"part-{place}{ending}" in table.notes[0]
     for number in range(3):
         (tmp_path / f"part-{number}{ending}").write_bytes(empty(tmp_path))
-    with pytest.raises(FileReadError, match="none of its 3 files holds a row"):
+    with pytest.raises(FileReadError, match="none of its 3 files has a row"):
         read_table(f"{tmp_path}/part*")
 
 
@@ -287,7 +287,7 @@ AGAIN = {
 def test_names_of_a_second_file_are_no_row(again: str, rows: int, encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(("id,a,label\n" + ROWS * (rows // 2) + AGAIN[again] + ROWS).encode(encoding))
-    message = rf"row {rows + 1} \(line {rows + 2}\) repeats the names of the columns"
+    message = rf"row {rows + 1} \(line {rows + 2}\) repeats the column names"
     with pytest.raises(FileReadError, match=message):
         read_table(path)
     with pytest.raises(FileReadError, match=message):
@@ -306,7 +306,7 @@ def test_a_mark_that_straddles_two_blocks(tmp_path: Path) -> None:
     for shift in range(-4, 2):  # the bytes of the mark lie around the end of a block of 256 KiB
         filler = b"1," + b"x" * ((1 << 18) + shift - len(head) - 7) + b",yes\n"
         path.write_bytes(head + filler + codecs.BOM_UTF8 + head + b"2,z,no\n")
-        with pytest.raises(FileReadError, match="repeats the names of the columns"):
+        with pytest.raises(FileReadError, match="repeats the column names"):
             read_table(path)
 
 
@@ -314,7 +314,7 @@ def test_a_mark_that_straddles_two_blocks(tmp_path: Path) -> None:
 def test_names_in_another_order_stop_in_any_case(skips: bool, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("id,a,label\n" + ROWS * 1000 + "label,id,a\n" + "yes,1,x\n" * 3)
-    with pytest.raises(FileReadError, match=r"line 2002\) holds the names of the columns in another order"):
+    with pytest.raises(FileReadError, match=r"line 2002\) repeats the column names in another order"):
         read_table(path, ReadOptions(bad_rows="skip" if skips else "stop"))
 
 

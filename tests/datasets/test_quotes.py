@@ -20,7 +20,7 @@ PLAIN = "size,what,y\n" + "".join(f"{i},table,{i % 4}\n" for i in range(30))
 def test_a_missing_delimiter_before_a_quoted_cell_is_refused(before: str, row: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(before + row + "\n")
-    with pytest.raises(FileReadError, match=r"row 31 \(line 32\): a cell has a quote amid its text"):
+    with pytest.raises(FileReadError, match=r"row 31 \(line 32\): a cell has a quote inside its text"):
         read_table(path)
     skipped = read_table(path, ReadOptions(bad_rows="skip"))
     assert skipped.n_rows == 30
@@ -35,21 +35,21 @@ def test_a_missing_delimiter_before_a_quoted_cell_is_refused(before: str, row: s
 def test_in_other_styles(quote: str, escape: str | None, quoted: str, row: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("size,what,y\n" + f"1,{quoted},3\n" * 9 + row + "\n")
-    with pytest.raises(FileReadError, match=r"\(line 11\): a cell has a quote amid its text"):
+    with pytest.raises(FileReadError, match=r"\(line 11\): a cell has a quote inside its text"):
         read_table(path)
 
 
 def test_a_missing_delimiter_in_the_names_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(QUOTED.replace("size,what,y", 'size"what, if",y'))
-    with pytest.raises(FileReadError, match=r"names of the columns \(line 1\): a cell has a quote amid"):
+    with pytest.raises(FileReadError, match=r"the header \(line 1\): a cell has a quote inside"):
         read_table(path)
 
 
 def test_a_late_one_is_refused_by_line(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("size,what,y\n" + "1,table,2\n" * 130_000 + '7"a, b",2\n')
-    with pytest.raises(FileReadError, match=r"\(line 130002\): a cell has a quote amid its text"):
+    with pytest.raises(FileReadError, match=r"\(line 130002\): a cell has a quote inside its text"):
         for _ in read_chunks(path, chunk_rows=50_000):
             pass
 

@@ -220,7 +220,7 @@ def test_every_slice_of_an_arrow_file_is_checked(tmp_path: Path) -> None:
     last_offset = data.index((10 * (n - 1)).to_bytes(4, "little") + (10 * n).to_bytes(4, "little"))
     data[last_offset : last_offset + 4] = (10 * n + 1).to_bytes(4, "little")
     path.write_bytes(data)
-    with pytest.raises(FileReadError, match="is no complete Arrow file"):
+    with pytest.raises(FileReadError, match="is not a complete Arrow file"):
         list(read_chunks(path, chunk_rows=1000))
 
 

@@ -86,8 +86,8 @@ def test_constants_and_identifiers_are_dropped_with_their_reason() -> None:
             "column 'y' was given two roles, target and weight; keep one",
         ),
         (SchemaOverrides(numeric=("age",), categorical=("age",)), "was given two kinds"),
-        (SchemaOverrides(numeric=("city",)), "row 1, column 'city': 'Graz' is no number"),
-        (SchemaOverrides(datetime=("city",)), "row 1, column 'city': 'Graz' is no date"),
+        (SchemaOverrides(numeric=("city",)), "row 1, column 'city': 'Graz' is not a number"),
+        (SchemaOverrides(datetime=("city",)), "row 1, column 'city': 'Graz' is not a date"),
         (
             SchemaOverrides(target="y", drop=("age", "code", "city", "day", "weight")),
             "no column is left to learn from",
@@ -104,7 +104,7 @@ def test_wrong_overrides_are_refused(overrides: SchemaOverrides, message: str) -
 def test_the_first_text_in_a_numeric_column_is_named() -> None:
     table = make_table(age=["41", "29", "-", "old"])
     with pytest.raises(
-        SchemaError, match=r"data.csv: row 4, column 'age': 'old' is no number; .* --numeric age"
+        SchemaError, match=r"data.csv: row 4, column 'age': 'old' is not a number; .* --numeric age"
     ):
         infer_schema(table, SchemaOverrides(numeric=("age",)))
 

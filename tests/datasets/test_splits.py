@@ -102,7 +102,7 @@ def test_seeds_matter() -> None:
 
 def test_groups_that_span_times_do_not_straddle() -> None:
     time, groups = np.arange(12), np.array([0, 1, 2, 3] * 3)
-    with pytest.raises(SchemaError, match="no group of the later rows"):
+    with pytest.raises(SchemaError, match="every group of the earlier rows"):
         make_holdout(12, share=0.4, seed=0, time=time, groups=groups)
     groups = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
     train, valid = make_holdout(12, share=0.5, seed=0, time=time, groups=groups)

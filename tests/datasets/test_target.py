@@ -87,7 +87,7 @@ def test_positive_class(values: Any, positive: str, classes: tuple[Any, ...]) ->
         (
             ["1", "x", "3"],
             {"task": "regression"},
-            "'x' is no number; mend or empty the cell, or use --task multi",
+            "'x' is not a number; fix or empty the cell, or use --task multi",
         ),
         (["a", "b", "c"], {"task": "binary"}, "has 3 classes, not two; use --task multiclass"),
         (["a", "b"], {"positive": "c"}, "no class 'c'; there are a and b"),
@@ -95,7 +95,7 @@ def test_positive_class(values: Any, positive: str, classes: tuple[Any, ...]) ->
         (["a", "b", "c"], {"positive": "a"}, "--positive needs two"),
         ([1.0, 2.0, 3.0], {"positive": "1"}, "a regression, which has no positive class"),
         ([f"name {place}" for place in range(100)], {}, "100 distinct values in 100 rows, too many"),
-        ([*map(str, range(100)), "abc"], {}, "no numbers because row 101 holds 'abc'"),
+        ([*map(str, range(100)), "abc"], {}, "not numbers, as row 101 holds 'abc'"),
         (pa.array([0, 1], pa.timestamp("us")), {}, "cannot be predicted"),
         ([[1], [2]], {}, "cannot be predicted"),
     ],
@@ -131,7 +131,7 @@ def test_labels_are_recognised_in_every_type() -> None:
 
 def test_a_model_that_is_fitted_advises_no_option_of_fit() -> None:
     target = infer_target(make_table([1.0, 2.0, 4.0]), "y")
-    with pytest.raises(TargetError, match=r"row 2, target 'y': 'x' is no number; mend or empty the cell$"):
+    with pytest.raises(TargetError, match=r"row 2, target 'y': 'x' is not a number; fix or empty the cell$"):
         encode_target(make_table(["1", "x"]), target)
 
 

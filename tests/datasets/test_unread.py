@@ -55,13 +55,13 @@ def test_columns_without_a_readable_cell_are_named(
     for blocks in (1, 2, 4):
         (line,) = told({column: cells}, blocks)
         assert line.startswith(f"{column}: no cell is a ")
-        assert f"'{example}' and the like; write {right}, or fit again" in line
+        assert f"for example '{example}'; write {right}, or fit again" in line
 
 
 @pytest.mark.parametrize(("column", "word"), [("flag", "on"), ("city", "GRZ")])
 def test_columns_without_a_known_level_are_named(column: str, word: str) -> None:
     (line,) = told({column: [word] * 8 + [""] * 2})
-    assert line.startswith(f"{column}: training had none of the values: '{word}' and the like")
+    assert line.startswith(f"{column}: none of the values occurred in training, for example '{word}'")
     assert not told({column: [word] * 3})  # a few rows may be of a new city
 
 

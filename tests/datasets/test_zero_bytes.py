@@ -31,7 +31,7 @@ def test_at_the_end_of_a_file(encoding: str, zeros: int, is_cut: bool, is_long: 
     with pytest.raises(FileReadError) as caught:
         read_table(path)
     assert str(caught.value) == (
-        f"{path}: has bytes that are no text (0x00) at its end, from line {line} on; copy or download the "
+        f"{path}: ends with bytes that are not text (0x00), from line {line} on; copy or download the "
         "file again"
     )
 
@@ -44,7 +44,9 @@ def test_inside_a_file(is_long: bool, options: ReadOptions, tmp_path: Path) -> N
     path.write_bytes(gzip.compress(f"{text}1,\0,é\n{ROWS[0]}\n".encode()))
     if not is_long and options.encoding is None:
         line = 0  # a sample with zero bytes may be anything but text
-    with pytest.raises(FileReadError, match=rf"line {line} has a byte that is no text" if line else "binary"):
+    with pytest.raises(
+        FileReadError, match=rf"line {line} has a byte that is not text" if line else "binary"
+    ):
         read_table(path, options)
 
 
