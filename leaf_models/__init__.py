@@ -1,4 +1,4 @@
-"""Leaves: matrices become a machine with a learned metric, of kernels or linear. Pure tensors, no tables."""
+"""Leaves: kernel machines or linear models with a learned feature matrix. Pure tensors, no tables."""
 
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, agop_rows
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig

@@ -1,17 +1,17 @@
 /* Sums over coordinates of a function of one difference, for every pair of a row and a center.
 
-   A kernel that is no function of inner products needs one power or exponential for every coordinate of every
-   pair: (rows x centers x columns) of them. Elementwise passes of an array library spend most of that on memory.
-   Here a tile of centers stays in the first cache, and a power is a dozen vector instructions: the exponent of
-   the number is split off, its logarithm and the exponential are polynomials (degrees 8 and 6, interpolated at
+   A kernel that is not a function of inner products needs one power or exponential for every coordinate of every
+   pair: (rows x centers x columns) of them. Elementwise passes of an array library spend most of that time on
+   memory. Here a tile of centers stays in the L1 cache, and a power is a dozen vector instructions: the exponent
+   of the number is split off, its logarithm and the exponential are polynomials (degrees 8 and 6, interpolated at
    Chebyshev nodes, relative error of a power below 1e-6).
 
-   Memory is touched only through the addresses that the caller passes; compiled.py checks their shapes. A row's
-   sums do not depend on the rows beside it, nor a pair's on the centers beside it. The interpreter's lock is
-   released, so that threads may share the rows. */
+   Memory is accessed only through the addresses that the caller passes; compiled.py checks the shapes. A row's
+   sums do not depend on other rows, nor a pair's on other centers. The GIL is released, so that threads can share
+   the rows. */
 
 #ifndef Py_GIL_DISABLED /* the limited API does not exist for free-threaded interpreters */
-#define Py_LIMITED_API 0x030B0000 /* 3.11 and newer: one binary serves them all */
+#define Py_LIMITED_API 0x030B0000 /* one binary for 3.11 and newer */
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE 256 /* centers at a time: 16 columns of them fit into 16 KiB */
-#define LANES 16 /* partial sums beside each other, so that the compiler needs no leave to reorder */
+#define TILE 256 /* centers per tile: 16 columns of them fit into 16 KiB */
+#define LANES 16 /* parallel partial sums, so that the compiler can vectorise without reordering */
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
@@ -30,10 +30,10 @@
 #define INLINE static inline
 #endif
 
-/* DISPATCHED(name, parameters, arguments) makes `name` from the inline function `name_loop`: compiled for each
-   instruction set, and called by what the processor has. The compilers' own target_clones is not used: GCC 11 and
-   older refuse the levels x86-64-v3 and -v4 there, and go by the processor's maker where a processor is named, so that
-   "arch=haswell" leaves AMD's processors with the slowest loop (20 times the seconds on an EPYC). */
+/* DISPATCHED(name, parameters, arguments) makes `name` from the inline function `name_loop`: it is compiled for each
+   instruction set and chosen by the processor's features. The compilers' own target_clones is not used: GCC 11 and
+   older reject the levels x86-64-v3 and -v4 there, and check the vendor if a processor is named, so "arch=haswell"
+   leaves AMD processors with the slowest loop (20 times slower on an EPYC). */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define AVX2 __attribute__((target("avx2,fma,bmi,bmi2,lzcnt,movbe,f16c")))
 #define AVX512 \
@@ -65,7 +65,7 @@ static void choose_loops(void) {}
     static void name parameters { name##_loop arguments; }
 #endif
 
-/* What is summed: |delta|^exponent, or exp(-(|delta| / scale)^exponent). */
+/* The summed term: |delta|^exponent, or exp(-(|delta| / scale)^exponent). */
 enum { POWER = 0, DECAY = 1 };
 
 typedef struct {
@@ -103,12 +103,12 @@ INLINE float power_of_two(float whole, float rest) { /* 2^(whole + rest), whole 
     p = p * rest + 0.24022650718688965f;
     p = p * rest + 0.6931471824645996f;
     p = p * rest + 1.0f;
-    whole = whole < -127.0f ? -127.0f : whole; /* then zero */
-    whole = whole > 128.0f ? 128.0f : whole;   /* then infinite */
+    whole = whole < -127.0f ? -127.0f : whole; /* gives zero */
+    whole = whole > 128.0f ? 128.0f : whole;   /* gives infinity */
     return p * float_of(((int32_t)whole + 127) << 23);
 }
 
-INLINE float power(float x, Exponent e) { /* x^e for x >= 0; what is below the normal numbers counts as zero */
+INLINE float power(float x, Exponent e) { /* x^e for x >= 0; subnormal numbers count as zero */
     int32_t bits = bits_of(x);
     int32_t shift = (bits - 0x3f3504f3) & (int32_t)0xff800000;
     float whole = (float)(shift >> 23);
@@ -129,7 +129,7 @@ INLINE float power(float x, Exponent e) { /* x^e for x >= 0; what is below the n
 }
 
 INLINE float decay(float x) { /* exp(-x) for x >= 0 */
-    float v = (x > 200.0f ? 200.0f : x) * -1.44269504088896341f; /* infinity less itself is no number */
+    float v = (x > 200.0f ? 200.0f : x) * -1.44269504088896341f; /* infinity minus itself is NaN */
     float nearest = rintf(v);
     return power_of_two(nearest, v - nearest);
 }
@@ -146,7 +146,7 @@ INLINE float sum_term(float size, Function f, int kind, int shape) {
     return decay(shaped_power(size * f.rate, f.exponent, shape));
 }
 
-/* The derivative of the term by |delta|, but for a constant factor: |delta|^(exponent - 1), or
+/* The derivative of the term by |delta|, without a constant factor: |delta|^(exponent - 1), or
    s^(exponent - 1) exp(-s^exponent) with s = |delta| / scale. */
 INLINE float slope_term(float size, Function f, int kind, int shape) {
     float scaled = kind == POWER ? size : size * f.rate;
@@ -154,7 +154,7 @@ INLINE float slope_term(float size, Function f, int kind, int shape) {
     return kind == POWER ? root : root * decay(root * scaled);
 }
 
-/* Centers of a tile, column after column, the last lanes filled up with zeros. */
+/* Centers of a tile, column after column, the last lanes padded with zeros. */
 static void copy_tile(const float *columns, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t d, Py_ssize_t start,
                       float *tile) {
     Py_ssize_t width = m - start < TILE ? m - start : TILE;
@@ -164,7 +164,7 @@ static void copy_tile(const float *columns, Py_ssize_t stride, Py_ssize_t m, Py_
     }
 }
 
-/* A loop of its own for every kind and shape, so that none is asked about inside. */
+/* A separate loop for every kind and shape, so that there are no branches inside. */
 #define EACH_SHAPE(loop, row, d, tile, f, ...)                                      \
     do {                                                                           \
         if ((f).kind == POWER) {                                                   \
@@ -179,7 +179,7 @@ static void copy_tile(const float *columns, Py_ssize_t stride, Py_ssize_t m, Py_
 INLINE void add_row(const float *u, Py_ssize_t d, const float *tile, Function f, int kind, int shape, float *sums) {
     memset(sums, 0, TILE * sizeof(float));
     Py_ssize_t j = 0;
-    for (; j + 4 <= d; j += 4) { /* four columns for each time that the sums are loaded and stored */
+    for (; j + 4 <= d; j += 4) { /* four columns per load and store of the sums */
         const float *x = u + j, *c = tile + j * TILE;
         for (int i = 0; i < TILE; i++)
             sums[i] += (sum_term(fabsf(x[0] - c[i]), f, kind, shape) +
@@ -281,14 +281,14 @@ INLINE void kernel_values_loop(float *values, Py_ssize_t count, Exponent e, int 
 DISPATCHED(kernel_values, (float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived),
            (values, count, e, shape, rate, derived))
 
-/* What makes a kernel's value of a sum s: exp(-rate s^exponent), or (constant + rate s)^exponent for a whole one. */
+/* The kernel value of a sum s: exp(-rate s^exponent), or (constant + rate s)^exponent with an integer exponent. */
 enum { DECAYING = 0, RAISED = 1 };
 
 typedef struct {
     int kind;
     Exponent exponent;
     int shape;
-    int times; /* the whole exponent */
+    int times; /* the integer exponent */
     float rate, constant;
 } Link;
 
@@ -299,7 +299,7 @@ INLINE void apply_link(float *sums, Link link) {
     }
     float bases[TILE];
     for (int i = 0; i < TILE; i++) {
-        float s = sums[i] > 0.0f ? sums[i] : 0.0f; /* rounding may go below */
+        float s = sums[i] > 0.0f ? sums[i] : 0.0f; /* rounding may make it negative */
         bases[i] = link.constant + link.rate * s;
         sums[i] = 1.0f;
     }
@@ -308,7 +308,7 @@ INLINE void apply_link(float *sums, Link link) {
 }
 
 /* out (b, outputs) = kernel values of a row with all centers, times coefficients (outputs, m), summed in double.
-   The sums over columns start at begin (b, m), or at zero if it is NULL. No kernel value goes to memory. */
+   The sums over columns start at begin (b, m), or at zero if it is NULL. No kernel value is written to memory. */
 INLINE void expand_loop(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
                         Py_ssize_t d, Function f, const float *begin, Link link, const double *coefficients,
                         Py_ssize_t outputs, float *tile, double *weights, double *out) {
@@ -362,7 +362,7 @@ static Function function(int kind, double exponent, double scale) {
     f.kind = kind;
     f.exponent = split(exponent);
     f.below = split(exponent - 1.0);
-    f.rate = (float)fmin(1.0 / scale, FLT_MAX); /* infinite, it would make nothing of zero */
+    f.rate = (float)fmin(1.0 / scale, FLT_MAX); /* infinity times zero would be NaN */
     f.shape = shape_of(exponent);
     return f;
 }

@@ -1,4 +1,4 @@
-"""The average gradient outer product: the metric that a leaf learns."""
+"""The average gradient outer product (AGOP), from which a leaf learns its feature matrix."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from xrfm_cli.leaf_models.precision import in_float64, widened
 
 
 def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d, d)
-    """Average gradient outer product of a sample of rows.
+    """Return the average gradient outer product of a sample of rows.
 
-    Entry ``[j, k]`` averages, over rows, the products of the partial derivatives by
-    features ``j`` and ``k``, summed over the ``c`` outputs; ``weights (n,)`` weigh the rows. In float64: the
-    squares of what float32 can hold are beyond it.
+    Entry ``[j, k]`` averages, over rows, the products of the partial derivatives by features ``j`` and ``k``,
+    summed over the ``c`` outputs; ``weights (n,)`` are row weights. Computed in float64, because squares of
+    large float32 values overflow float32.
 
     >>> agop(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
     tensor([[4.5000, 0.0000],
@@ -28,7 +28,7 @@ def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, 
 
 
 def agop_rows(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (n * c, d)
-    """Rows whose products with themselves add to :func:`agop`: ``agop == rows.T @ rows``.
+    """Return rows whose outer products add to :func:`agop`: ``agop == rows.T @ rows``.
 
     >>> agop_rows(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]])).square().sum(0)
     tensor([4.5000, 8.0000], dtype=torch.float64)
@@ -38,7 +38,7 @@ def agop_rows(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n
 
 
 def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, d) -> (d,)
-    """The diagonal of :func:`agop`: the mean squared sensitivity to each feature.
+    """Return the diagonal of :func:`agop`: the mean squared sensitivity to each feature.
 
     >>> agop_diagonal(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
     tensor([4.5000, 8.0000], dtype=torch.float64)
@@ -48,9 +48,9 @@ def agop_diagonal(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  
 
 
 def normalise_feature_matrix(feature_matrix: Tensor, previous: Tensor) -> Tensor:
-    """Divide by the largest absolute entry; a metric of zeros (a constant model) keeps the previous one.
+    """Divide by the largest absolute entry; return ``previous`` for a matrix of zeros (a constant model).
 
-    The result has the previous one's type.
+    The result has the type of ``previous``.
     """
     largest = feature_matrix.abs().max()
     if not bool(torch.isfinite(largest)) or float(largest) <= torch.finfo(feature_matrix.dtype).tiny:
@@ -59,9 +59,9 @@ def normalise_feature_matrix(feature_matrix: Tensor, previous: Tensor) -> Tensor
 
 
 def feature_matrix_power(feature_matrix: Tensor, power: float) -> Tensor:
-    """``M^power`` of a diagonal ``(d,)`` or a symmetric positive semidefinite ``(d, d)`` metric.
+    """Return ``M^power`` of a diagonal ``(d,)`` or symmetric positive semidefinite ``(d, d)`` feature matrix.
 
-    Decomposed in float64: small eigenvalues carry the directions that a float32 decomposition would blur.
+    Decomposed in float64: float32 would blur the directions of small eigenvalues.
 
     >>> feature_matrix_power(torch.tensor([4.0, 9.0]), 0.5)
     tensor([2., 3.])
@@ -74,7 +74,7 @@ def feature_matrix_power(feature_matrix: Tensor, power: float) -> Tensor:
 
 
 def spectral_power(metrics: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
-    """Powers of the eigenvalues of symmetric positive semidefinite matrices.
+    """Raise the eigenvalues of symmetric positive semidefinite matrices to a power.
 
     >>> spectral_power(torch.diag(torch.tensor([4.0, 9.0])), 0.5).diagonal()
     tensor([2., 3.])
@@ -84,7 +84,7 @@ def spectral_power(metrics: Tensor, power: float) -> Tensor:  # (*batch, d, d) -
 
 
 def unit_scale(u: Tensor) -> float:
-    """The power of two that brings the largest entry to between 1/2 and 1; 1 where that cannot be.
+    """Return the power of two that scales the largest entry to between 1/2 and 1; 1 if there is none.
 
     Multiplying by it is exact, and distances of huge or tiny rows neither overflow nor vanish in float32.
 
@@ -95,7 +95,7 @@ def unit_scale(u: Tensor) -> float:
 
 
 def scale_of(largest: float) -> float:
-    """The power of two that brings a positive number to between 1/2 and 1; 1 where that cannot be.
+    """Return the power of two that scales a positive number to between 1/2 and 1; 1 if there is none.
 
     >>> scale_of(3.0), scale_of(math.inf)
     (0.25, 1.0)
@@ -106,16 +106,16 @@ def scale_of(largest: float) -> float:
 
 
 def apply_feature_matrix(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)
-    """Rows in the coordinates of the metric.
+    """Transform rows into the coordinates of the feature matrix.
 
-    A full metric is applied in float64: rounded to float32, a row then comes out the same in any batch,
-    and a center is at distance zero from itself.
+    A full feature matrix is applied in float64: rounded to float32, a row's result is then the same in any
+    batch, and a center is at distance zero from itself.
     """
     return x * root if root.ndim == 1 else (in_float64(x) @ in_float64(root)).to(x)
 
 
 def _weighted_rows(gradients: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Every gradient as a row, and the share of each, in float64: the order of sums hardly matters there."""
+    """Return every gradient as a row, and its share, in float64, where the order of sums hardly matters."""
     n, outputs, d = gradients.shape
     shares = torch.ones(n, device=gradients.device) if weights is None else weights
     shares = widened(shares) / widened(shares).sum()

@@ -1,6 +1,6 @@
-"""Fitting several small leaves at once, for a device that waits for launches rather than for arithmetic.
+"""Fit several small leaves at once, for a device limited by kernel launches rather than arithmetic.
 
-The same steps as in :mod:`rfm`, which is the oracle of this module, each as a few operations on all leaves.
+The same steps as in :mod:`rfm`, the reference for this module, each as a few operations on all leaves.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, check_bandwidth, check_pla
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlacedBatch:
-    """Rows of ``b`` leaves in the coordinates of their metrics, and the kernels there."""
+    """Rows of ``b`` leaves in the coordinates of their feature matrices, with the kernels there."""
 
-    u: Tensor  # (b, n, d); zeros for rows that were filled up
-    roots: Tensor  # (b, d) or (b, d, d), powers of the metrics
+    u: Tensor  # (b, n, d); zeros for padding rows
+    roots: Tensor  # (b, d) or (b, d, d), powers of the feature matrices
     scales: Tensor  # (b,) powers of two that keep distances within float32
-    bandwidths: tuple[float, ...]  # in the metrics' coordinates, without the scales
+    bandwidths: tuple[float, ...]  # in the feature matrices' coordinates, without the scales
     kernel: BatchedKernel
 
 
@@ -43,8 +43,8 @@ def iterate_batch(
 ) -> Iterator[tuple[RFMLeaf, ...]]:
     """Fit leaves with a kernel together; yield them after each solve, ``t = 0 .. config.iterations``.
 
-    The leaves that :func:`xrfm_cli.leaf_models.iterate_leaf` fits one by one, with the same rows drawn, up to
-    rounding. All rows of a leaf are its centers.
+    Up to rounding, these are the leaves that :func:`xrfm_cli.leaf_models.iterate_leaf` fits one by one with
+    the same drawn rows. All rows of a leaf are its centers.
 
     >>> x = torch.linspace(-1, 1, 50)[:, None]
     >>> leaves = [
@@ -85,7 +85,7 @@ def iterate_batch(
 
 
 def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: DrawnRows) -> PlacedBatch:
-    """As :func:`steps.place_rows` for each leaf."""
+    """Do the same as :func:`steps.place_rows` for each leaf."""
     real = batch.are_real[:, :, None]
     diagonal = config.metric_shape == "diagonal"
     power = config.agop_power
@@ -115,7 +115,7 @@ def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: D
 def _updated_feature_matrices(
     placed: PlacedBatch, coefficients: Tensor, drawn: DrawnRows, previous: Tensor
 ) -> Tensor:
-    """The normalised AGOPs of the leaves over the drawn rows, in float64 up to the last rounding."""
+    """Return the normalised AGOPs of the leaves over the drawn rows, in float64 up to the last rounding."""
     config = placed.kernel.config
     sums = placed.kernel.gradient_sums(drawn.of(placed.u), placed.u, coefficients)
     sums *= placed.scales[:, None, None, None]
@@ -130,14 +130,14 @@ def _updated_feature_matrices(
 
 
 def _products(left: Tensor, right: Tensor, *, diagonal: bool) -> Tensor:  # (b, s, c, d) -> (b, d) | (b, d, d)
-    """Sums of products of partial derivatives over rows and outputs."""
+    """Return sums of products of partial derivatives over rows and outputs."""
     if diagonal:
         return (left * right).sum((1, 2))
     return left.flatten(1, 2).mT @ right.flatten(1, 2)
 
 
 def _normalised(metrics: Tensor, previous: Tensor) -> Tensor:
-    """As :func:`agop.normalise_feature_matrix` for each leaf."""
+    """Do the same as :func:`agop.normalise_feature_matrix` for each leaf."""
     largest = metrics.abs().flatten(1).amax(1).view(-1, *[1] * (metrics.ndim - 1))
     kept = torch.isfinite(largest) & (largest > torch.finfo(metrics.dtype).tiny)
     return torch.where(kept, (metrics / largest).to(previous.dtype), previous)

@@ -1,7 +1,7 @@
-"""Kernels of several leaves at once, which differ in their bandwidths alone.
+"""Kernels of several leaves at once, which differ only in their bandwidths.
 
 Euclidean distances are products of all leaves' rows in one operation. Other kernels need a loop over
-coordinates, which is one launch a leaf where it is compiled: those go leaf by leaf through :mod:`kernels`.
+coordinates, which is one launch per leaf if compiled; those go leaf by leaf through :mod:`kernels`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BatchedKernel:
     bandwidths: tuple[float, ...]
 
     def matrices(self, u: Tensor) -> Tensor:  # (b, n, d) -> (b, n, n)
-        """Kernel values between the rows of each leaf, with an exact unit diagonal."""
+        """Return the kernel values between the rows of each leaf, with an exact unit diagonal."""
         if is_euclidean(self.config):
             out = power_(_squares(u, u), self.config.kernel_q / 2).mul_(-self._rates(u)).exp_()
         else:
@@ -54,7 +54,7 @@ class BatchedKernel:
     def gradient_sums(
         self, u: Tensor, a: Tensor, coefficients: Tensor
     ) -> Tensor:  # (b, s, d), (b, n, d), (b, n, c) -> (b, s, c, d)
-        """Gradients by ``u`` of each leaf's expansion around ``a``, leaving out centers at distance zero."""
+        """Return gradients by ``u`` of each leaf's expansion around ``a``, omitting centers at distance 0."""
         if is_euclidean(self.config):
             return self._euclidean_gradient_sums(u, a, coefficients)
         leaves = zip(self._each(), u, a, coefficients, strict=True)
@@ -66,7 +66,7 @@ class BatchedKernel:
         )
 
     def _euclidean_gradient_sums(self, u: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
-        """As :meth:`NormKernel.gradient_sums` of each leaf."""
+        """Do the same as :meth:`NormKernel.gradient_sums` for each leaf."""
         q, rates = self.config.kernel_q, self._rates(u)
         squares = _squares(u, a)
         zero = is_zero(squares, u, a, 2.0)
@@ -75,17 +75,17 @@ class BatchedKernel:
         return euclidean_sums(pair.masked_fill_(zero, 0.0), u, a, coefficients)
 
     def _each(self) -> list[Kernel]:
-        """The kernel of each leaf by itself."""
+        """Return the kernel of each leaf."""
         return [make_kernel(self.config, bandwidth) for bandwidth in self.bandwidths]
 
     def _rates(self, u: Tensor) -> Tensor:
-        """``bandwidth^-q`` of each leaf ``(b, 1, 1)``."""
+        """Return ``bandwidth^-q`` of each leaf ``(b, 1, 1)``."""
         kernels = [NormKernel(p=2.0, q=self.config.kernel_q, bandwidth=own) for own in self.bandwidths]
         return u.new_tensor([kernel.rate for kernel in kernels])[:, None, None]
 
 
 def is_euclidean(config: LeafConfig) -> bool:
-    """Whether a kernel is a function of Euclidean distances.
+    """Return whether a kernel is a function of Euclidean distances.
 
     >>> is_euclidean(LeafConfig(kernel_p=2.0)), is_euclidean(LeafConfig(kernel_p=1.0))
     (True, False)
@@ -94,7 +94,7 @@ def is_euclidean(config: LeafConfig) -> bool:
 
 
 def typical_distances(config: LeafConfig, u: Tensor, weights: Tensor) -> list[float]:  # (b, s, d), (b, s)
-    """Median distance between different rows of each leaf, as :meth:`Kernel.typical_distance`.
+    """Return the median distance between different rows of each leaf, as :meth:`Kernel.typical_distance`.
 
     Rows of weight 0 do not count.
 
@@ -112,7 +112,7 @@ def typical_distances(config: LeafConfig, u: Tensor, weights: Tensor) -> list[fl
 
 
 def _squares(u: Tensor, a: Tensor) -> Tensor:  # (b, m, d), (b, n, d) -> (b, m, n)
-    """Squared Euclidean distances, expanded in float64; what rounding cannot tell from zero is zero."""
+    """Return squared Euclidean distances, expanded in float64; values within rounding error of 0 are 0."""
     left, right = widened(u), widened(a)
     u_norms, a_norms = left.square().sum(2)[:, :, None], right.square().sum(2)[:, None, :]
     squared = torch.baddbmm(a_norms, left, right.mT, alpha=-2).add_(u_norms)
@@ -121,7 +121,7 @@ def _squares(u: Tensor, a: Tensor) -> Tensor:  # (b, m, d), (b, n, d) -> (b, m, 
 
 
 def _medians_of_pairs(distances: Tensor, weights: Tensor) -> list[float]:  # (b, s, s), (b, s)
-    """Weighted medians over the pairs of rows that differ; 1 where there is none."""
+    """Return weighted medians over the pairs of rows that differ; 1 if there is none."""
     s = distances.shape[1]
     first, second = torch.triu_indices(s, s, offset=1, device=distances.device)
     if not len(first):

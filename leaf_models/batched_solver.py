@@ -1,7 +1,7 @@
-"""Kernel ridge regression of several leaves at once: batched Cholesky factors in float64.
+"""Kernel ridge regression of several leaves at once, by batched Cholesky factors in float64.
 
-The path of a single leaf keeps one matrix in float32 and polishes its solution, for the memory of large
-leaves. Small ones can afford float64, whose factor needs no polish: that would be dozens of launches.
+The solver of a single leaf keeps one matrix in float32 and polishes its solution, to save memory for large
+leaves. Small leaves can afford float64, whose factor needs no polishing: that would be dozens of launches.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from xrfm_cli.leaf_models.solver import JITTERS, not_positive_definite
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BatchedSolution:
-    """Coefficients of several leaves and what it took to get them."""
+    """Coefficients of several leaves, and the jitters."""
 
-    coefficients: Tensor  # (b, n, c); zero for rows that were filled up
-    jitters: tuple[float, ...]  # what had to be added to each diagonal, 0 as a rule
+    coefficients: Tensor  # (b, n, c); zero for padding rows
+    jitters: tuple[float, ...]  # added to each diagonal, usually 0
 
 
 def solve_ridges(kernels: Tensor, y: Tensor, ridge: float, weights: Tensor) -> BatchedSolution:
-    """Solve ``(K + ridge diag(1/w)) alpha = Y`` for each of some leaves.
+    """Solve ``(K + ridge diag(1/w)) alpha = Y`` for several leaves.
 
-    ``kernels (b, n, n)``, ``y (b, n, c)`` and ``weights (b, n)``, of which 0 is for a row that was filled up:
-    its row and column become those of the identity, its target is 0. A leaf whose matrix is not positive
-    definite gets the next jitter of the ladder, the others stay as they are.
+    ``kernels (b, n, n)``, ``y (b, n, c)`` and ``weights (b, n)``. A weight of 0 marks a padding row: its row
+    and column become those of the identity and its target 0. A leaf whose matrix is not positive definite
+    gets the next jitter of the ladder; the others are not affected.
 
     >>> kernels, y = torch.eye(2).expand(2, 2, 2), torch.tensor([[[2.0], [4.0]], [[6.0], [0.0]]])
     >>> solve_ridges(kernels, y, 1.0, torch.tensor([[1.0, 1.0], [1.0, 0.0]])).coefficients[:, :, 0]
@@ -57,7 +57,7 @@ def solve_ridges(kernels: Tensor, y: Tensor, ridge: float, weights: Tensor) -> B
 
 
 def _solved(matrices: Tensor, diagonals: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Solutions ``(k, n, c)`` with these diagonals, and which of them are to be trusted ``(k,)``."""
+    """Return solutions ``(k, n, c)`` with these diagonals, and which of them are valid ``(k,)``."""
     matrices.diagonal(dim1=1, dim2=2).copy_(diagonals)
     factors, failures = torch.linalg.cholesky_ex(matrices)
     found = torch.cholesky_solve(y, factors)

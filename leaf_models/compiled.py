@@ -1,4 +1,4 @@
-"""The compiled loops of ``_coordinates.c``, for float32 tensors on a CPU; they may be missing."""
+"""Wrappers of the compiled loops of ``_coordinates.c``, for float32 tensors on a CPU; they may be missing."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from xrfm_cli.leaf_models.terms import Link, Term
 
 try:
     from xrfm_cli.leaf_models import _coordinates
-except ImportError:  # installed where there was no compiler
+except ImportError:  # installed without a compiler
     _coordinates = None  # type: ignore[assignment]
 
-WORTH_A_THREAD = 1 << 17  # terms: about a tenth of a millisecond
-LINK_COST = 8  # terms: what a kernel's value of a sum takes
+WORTH_A_THREAD = 1 << 17  # in terms: about a tenth of a millisecond of work
+LINK_COST = 8  # in terms: the cost of the kernel value of a sum
 _KINDS = {"power": 0, "decay": 1}  # as in _coordinates.c
 _LINKS = {"decay": 0, "raised": 1}
 
 
 def is_compiled() -> bool:
-    """Whether the compiled loops are there; if not, torch does the same more slowly."""
+    """Return whether the compiled loops are available; without them torch does the same more slowly."""
     return _coordinates is not None
 
 
@@ -54,7 +54,7 @@ def add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> None:  # (b
 def slope_sums(
     term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: Tensor
 ) -> Tensor:  # (b, d), (d, m), (b, m), (m, c) -> (b, c, d)
-    """Weighted sums of slopes without their factor, in float64."""
+    """Return weighted sums of slopes without their factor, in float64."""
     u, pair = u.contiguous(), pair.contiguous()
     outputs, (d, m) = coefficients.shape[1], columns.shape
     _check(u.shape == (len(u), d) and pair.shape == (len(u), m) and len(coefficients) == m, columns)
@@ -84,7 +84,7 @@ def slope_sums(
 def expand(
     term: Term, link: Link, u: Tensor, columns: Tensor, begin: Tensor | None, weights: Tensor
 ) -> Tensor:  # (b, d), (d, m), (b, m), (c, m) -> (b, c)
-    """Weighted sums of kernel values over centers, in float64; sums over columns begin at ``begin`` or 0."""
+    """Return weighted sums of kernel values over centers, in float64; column sums start at ``begin`` or 0."""
     u, weights = u.contiguous(), weights.double().contiguous()
     d, m = columns.shape
     fits = u.shape == (len(u), d) and weights.shape == (len(weights), m)
@@ -116,7 +116,7 @@ def expand(
 
 
 def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool) -> None:
-    """``exp(-rate * s^exponent)`` in place; ``derived`` multiplies by ``s^(exponent - 1)``, zero at zero."""
+    """Compute ``exp(-rate * s^exponent)`` in place, times ``s^(exponent - 1)``, 0 at 0, if ``derived``."""
 
     def convert(rows: slice) -> None:
         part = sums[rows]
@@ -126,7 +126,7 @@ def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool)
 
 
 def _check(fits: bool, columns: Tensor) -> None:
-    """The loops trust the addresses they are given."""
+    """Check shapes and strides: the loops trust the addresses they are given."""
     if not fits or (columns.shape[1] > 1 and columns.stride(1) != 1):
         raise ValueError("tensors of shapes that do not fit together")
 
@@ -143,7 +143,7 @@ def _share_rows(work: Callable[[slice], None], rows: int, cost: int) -> None:
     running = [_workers(os.getpid()).submit(work, part) for part in others]
     try:
         work(own)
-    finally:  # nobody may read or drop what is still being written
+    finally:  # the buffers must stay untouched until all threads have finished
         wait(running)
     for part in running:
         part.result()
@@ -151,8 +151,8 @@ def _share_rows(work: Callable[[slice], None], rows: int, cost: int) -> None:
 
 @cache
 def _workers(process: int) -> ThreadPoolExecutor:
-    """Threads that last as long as the process: starting one takes as long as many a loop.
+    """Return threads that last as long as the process, as starting one takes as long as many a loop.
 
-    A forked process has none of its parent's, hence the argument.
+    A forked process has no threads of its parent, hence the argument.
     """
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"loops-{process}")

@@ -16,12 +16,12 @@ Loss = Literal["squared", "logistic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafConfig:
-    """What defines a leaf; the defaults are those of the reference implementation.
+    """Hyperparameters of a leaf; the defaults are those of the reference implementation.
 
-    ``norm`` kernels are ``exp(-(||u - v||_p / bandwidth)^q)``; ``sum_power`` kernels are
-    ``(constant + (1 - constant) / d * sum_j exp(-(|u_j - v_j| / bandwidth)^q))^power``.
-    ``linear`` leaves are linear in the inputs, ``constant`` ones the mean of the targets: what concerns
-    distances alone means nothing to them, nor does anything but its name to a constant.
+    ``norm`` kernels are ``exp(-(||u - v||_p / bandwidth)^q)``; ``sum_power`` kernels are ``(constant + (1 -
+    constant) / d * sum_j exp(-(|u_j - v_j| / bandwidth)^q))^power``. ``linear`` leaves are linear in the
+    inputs, ``constant`` leaves predict the mean of the targets. Neither uses hyperparameters of distances,
+    and ``constant`` uses none at all.
 
     >>> LeafConfig(kernel_p=1.0).kernel_p
     1.0
@@ -36,15 +36,15 @@ class LeafConfig:
     power: int = 2  # sum-power kernels: order of the interactions
     constant: float = 0.0  # sum-power kernels: share of the constant term, in [0, 1)
     bandwidth: float = 10.0
-    bandwidth_mode: BandwidthMode = "constant"  # adaptive: times the median distance under the metric
-    ridge: float = 1e-3  # on the diagonal of the kernel matrix; of a linear leaf's, products of rows
-    iterations: int = 5  # updates of the metric; 0 is a plain kernel machine
+    bandwidth_mode: BandwidthMode = "constant"  # adaptive: times the median distance under the feature matrix
+    ridge: float = 1e-3  # on the diagonal of the kernel matrix, or of a linear leaf's Gram matrix
+    iterations: int = 5  # updates of the feature matrix; 0 is a plain kernel machine
     metric_shape: MetricShape = "diagonal"
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
-    agop_power: float = 0.5  # the inputs are multiplied by metric ** agop_power
+    agop_power: float = 0.5  # the inputs are multiplied by feature matrix ** agop_power
     agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
-    loss: Loss = "squared"  # "logistic": log odds of two classes, coded -1 and 1
-    max_centers: int | None = None  # more rows are solved with so many random centers; None: all are centers
+    loss: Loss = "squared"  # "logistic": log odds of two classes, encoded as -1 and 1
+    max_centers: int | None = None  # most centers, drawn at random from more rows; None: all rows are centers
 
     def __post_init__(self) -> None:
         for name, options in _CHOICES.items():
@@ -64,7 +64,7 @@ class LeafConfig:
         if not isinstance(self.agop_centred, bool):
             raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
         if self.loss == "logistic" and self.kernel in LINEAR_FAMILIES:
-            raise OptionError(f"loss='logistic': a {self.kernel} leaf has least squares alone.")
+            raise OptionError(f"loss='logistic': a {self.kernel} leaf only has loss='squared'.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
                 f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}, "
@@ -81,15 +81,15 @@ class LeafConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The values by name, ready for JSON."""
+        """Return the values by name, ready for JSON."""
         return asdict(self)
 
 
-LINEAR_FAMILIES = ("linear", "constant")  # those whose leaves keep no training rows
+LINEAR_FAMILIES = ("linear", "constant")  # families whose leaves keep no training rows
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number; True and False are not.
+    """Return whether a value is a number; True and False are not.
 
     >>> is_number(2), is_number(True), is_number("2")
     (True, False, False)
@@ -103,7 +103,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "metric_shape": get_args(MetricShape),
     "loss": get_args(Loss),
 }
-LARGEST = 1e15  # far beyond any use, and a whole number of 64 bits where one is given
+LARGEST = 1e15  # far beyond any use, and within 64 bits as an integer
 MOST_ROWS = 10**9
 _RANGES: dict[str, tuple[float, bool, float]] = {  # low, whether low itself is allowed, high
     "kernel_p": (0.0, False, 2.0),

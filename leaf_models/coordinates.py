@@ -1,9 +1,9 @@
 """Sums over coordinates of a function of one difference, for every pair of a row and a center.
 
-Every kernel but the Euclidean one is a function of such a sum. Columns with two values go through one matrix
-product (:mod:`two_valued`); the others go where :func:`backend` says. For float32 these are compiled loops on
-a CPU, if the package was built with a compiler, and Triton's kernels on a CUDA device, if Triton is there;
-otherwise it is torch, a column at a time.
+Every kernel but the Euclidean one is a function of such a sum. Binary columns go through one matrix product
+(:mod:`binary_columns`); the others go to the implementation chosen by :func:`backend`. For float32 these are
+compiled loops on a CPU, if the package was built with a compiler, and Triton kernels on a CUDA device, if
+Triton is installed; otherwise torch, a column at a time.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from xrfm_cli.leaf_models.binary_columns import BinaryColumns, differing_sum, fi
 from xrfm_cli.leaf_models.precision import has_float64, wide_dtype, widened
 from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 
-EXPANDED_ROWS = 256  # whose sums over columns with two values are held at a time
+EXPANDED_ROWS = 256  # block size for sums over binary columns, which are held in memory
 
 
 @cache
 def triton_module() -> ModuleType | None:
-    """The Triton kernels, if they are there and run; if not, torch does the same with more memory traffic."""
+    """Return the Triton kernels if usable; without them torch does the same with more memory traffic."""
     try:
         from xrfm_cli.leaf_models import triton_kernels
     except ImportError:
@@ -35,7 +35,7 @@ def triton_module() -> ModuleType | None:
 
 
 def backend(*tensors: Tensor) -> Literal["compiled", "triton", "torch"]:
-    """What computes sums over these tensors; the one place that decides.
+    """Return the implementation that sums over these tensors; the only place that decides.
 
     >>> backend(torch.zeros(1, dtype=torch.float64))
     'torch'
@@ -50,25 +50,25 @@ def backend(*tensors: Tensor) -> Literal["compiled", "triton", "torch"]:
 
 
 def has_loops(*tensors: Tensor) -> bool:
-    """Whether the compiled loops take these tensors."""
+    """Return whether the compiled loops accept these tensors."""
     return backend(*tensors) == "compiled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Centers:
-    """Centers, prepared for being compared with many blocks of rows."""
+    """Centers, prepared for comparison with many blocks of rows."""
 
     rows: Tensor  # (m, d)
     two: BinaryColumns
-    columns: Tensor  # (d - k, m) the columns with more values, one after the other
+    columns: Tensor  # (d - k, m) the columns that are not binary, one after the other
 
     def since(self, start: int) -> Centers:
-        """The centers from one on."""
+        """Return the centers from ``start`` on."""
         return Centers(rows=self.rows[start:], two=self.two.since(start), columns=self.columns[:, start:])
 
 
 def prepare_centers(a: Tensor | Centers) -> Centers:
-    """Look once at what every block of rows needs to know of the centers ``(m, d)``."""
+    """Compute once what every block of rows needs of the centers ``(m, d)``."""
     if isinstance(a, Centers):
         return a
     two = find_binary_columns(a)
@@ -76,9 +76,9 @@ def prepare_centers(a: Tensor | Centers) -> Centers:
 
 
 def plain_centers(a: Tensor) -> Centers:  # (m, d)
-    """The centers prepared without looking at their values: every column counts as one of many values.
+    """Prepare centers without looking at their values: no column counts as binary.
 
-    Nothing waits for the device, and sums over few columns and centers are one launch.
+    This does not wait for the device, and sums over few columns and centers are one launch.
 
     >>> plain_centers(torch.zeros(3, 2)).columns.shape
     torch.Size([2, 3])
@@ -95,7 +95,7 @@ def plain_centers(a: Tensor) -> Centers:  # (m, d)
 
 
 def coordinate_sums(term: Term, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b, d), (m, d) -> (b, m)
-    """``sum_j term(|u_bj - a_ij|)``.
+    """Return ``sum_j term(|u_bj - a_ij|)``.
 
     >>> coordinate_sums(Term(kind="power", exponent=1.0), torch.zeros(1, 2), torch.tensor([[1.0, 2.0]]))
     tensor([[3.]])
@@ -115,9 +115,9 @@ def coordinate_sums(term: Term, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b
 def expanded_sums(
     term: Term, link: Link, u: Tensor, centers: Centers, weights: Tensor
 ) -> Tensor:  # (b, d), (c, m) -> (b, c)
-    """``sum_i weights_oi link(s_bi)`` of the sums ``s`` of :func:`coordinate_sums`, by compiled loops.
+    """Return ``sum_i weights_oi link(s_bi)`` of the sums ``s`` of :func:`coordinate_sums`, by compiled loops.
 
-    No kernel value goes to memory, and a row's sums do not depend on the rows beside it. They are summed in
+    No kernel value is written to memory, and a row's sums do not depend on other rows. They are summed in
     float64: see :func:`xrfm_cli.leaf_models.leaf.expand`.
     """
     two = centers.two
@@ -139,7 +139,7 @@ def expanded_sums(
 def coordinate_slopes(
     term: Term, u: Tensor, a: Tensor | Centers, pair: Tensor, coefficients: Tensor
 ) -> Tensor:  # (b, d), (m, d), (b, m), (m, c) -> (b, c, d)
-    """``sum_i pair_bi coefficients_io slope(u_bj - a_ij)``, the slope being that of the term.
+    """Return ``sum_i pair_bi coefficients_io slope(u_bj - a_ij)``, with the slope of the term.
 
     >>> u, a, one = torch.tensor([[3.0]]), torch.tensor([[1.0]]), torch.ones(1, 1)
     >>> coordinate_slopes(Term(kind="power", exponent=2.0), u, a, one, one)
@@ -163,7 +163,7 @@ def coordinate_slopes(
 def exponential_sums(
     term: Term, u: Tensor, a: Tensor | Centers, exponent: float, rate: float
 ) -> Tensor:  # (b, d), (m, d) -> (b, m)
-    """``exp(-rate * s^exponent)`` of the sums ``s`` that :func:`coordinate_sums` gives.
+    """Return ``exp(-rate * s^exponent)`` of the sums ``s`` of :func:`coordinate_sums`.
 
     >>> u, a = torch.zeros(1, 2), torch.tensor([[1.0, 1.0]])
     >>> exponential_sums(Term(kind="power", exponent=1.0), u, a, 1.0, 1.0)
@@ -177,9 +177,9 @@ def exponential_sums(
 
 
 def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool = False) -> Tensor:
-    """``exp(-rate * s^exponent)`` of sums of 0 or more, in place.
+    """Compute ``exp(-rate * s^exponent)`` of non-negative sums, in place.
 
-    ``derived`` multiplies by ``s^(exponent - 1)``, zero at zero: what the derivative by the sum needs.
+    ``derived`` multiplies by ``s^(exponent - 1)``, zero at zero, as needed for the derivative by the sum.
 
     >>> kernel_values_(torch.tensor([0.0, 4.0]), 0.5, 1.0)
     tensor([1.0000, 0.1353])
@@ -193,7 +193,7 @@ def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool 
 
 
 def _binary_sums(term: Term, u: Tensor, two: BinaryColumns) -> tuple[Tensor, Tensor]:  # -> (b, m), (b,)
-    """Sums over the columns with two values, and the rows that have a third one, whose sums they are not."""
+    """Return sums over the binary columns, and which rows have a third value, whose sums are invalid."""
     high, strange = two.places(u)
     total = differing_sum(two, high, term.value(two.gap.clone()) - term.at_zero)
     if term.at_zero:
@@ -210,7 +210,7 @@ def _add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> Tensor:  #
         _triton().add_sums(term, u, columns, out)
     elif term.kind == "power" and has_float64(u.device):
         out.add_(power_(torch.cdist(u, columns.T, p=term.exponent), term.exponent))
-    else:  # by operations that every device has
+    else:  # by operations that every device supports
         for rows in cache_blocks(len(u), columns.shape[1]):
             for j, column in enumerate(columns):
                 out[rows] += term.value((u[rows, j, None] - column).abs_())
@@ -218,7 +218,7 @@ def _add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> Tensor:  #
 
 
 def _slopes(term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: Tensor) -> Tensor:
-    """The sums of slopes over some columns ``(b, c, d)``."""
+    """Return the sums of slopes over some columns ``(b, c, d)``."""
     way = backend(u, columns, pair)
     if way == "compiled":
         out = compiled.slope_sums(term, u, columns, pair, coefficients)
@@ -226,7 +226,7 @@ def _slopes(term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: 
         out = _triton().slope_sums(term, u, columns, pair, coefficients)
     else:
         out = u.new_empty(len(u), coefficients.shape[1], len(columns), dtype=wide_dtype(u.device))
-        wide = widened(coefficients)  # of both signs: their sums cancel
+        wide = widened(coefficients)  # float64, as values of both signs cancel
         for rows in cache_blocks(len(u), columns.shape[1]):
             for j, column in enumerate(columns):
                 slopes = term.slope(u[rows, j, None] - column)
@@ -235,7 +235,7 @@ def _slopes(term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: 
 
 
 def _triton() -> ModuleType:
-    """The Triton kernels, where :func:`backend` has chosen them."""
+    """Return the Triton kernels, if :func:`backend` has chosen them."""
     found = triton_module()
     assert found is not None
     return found

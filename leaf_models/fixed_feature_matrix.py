@@ -1,4 +1,4 @@
-"""Trying many kernels under one metric: distances are computed once, and each try is one solve."""
+"""Many kernels under one feature matrix: distances are computed once, and each try is one solve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import expand
 from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, KERNEL_ROWS, draw_rows, place_rows, solve_by_loss
 
-# What kernels of a family may differ in, and still be functions of the same bases.
+# Hyperparameters that may vary within a kernel family without changing its bases.
 FREE = {
     "norm": {"kernel_q", "bandwidth", "ridge"},
     "sum_power": {"power", "ridge"},
@@ -23,18 +23,18 @@ FREE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FixedFeatureMatrix:
-    """Training rows and other rows under one metric, ready for any kernel of :data:`FREE`.
+    """Training and validation rows under one feature matrix, ready for any variation in :data:`FREE`.
 
-    One matrix of distances serves every bandwidth, exponent and ridge. The other rows are ones that the
-    metric has not seen: the closed form of leave-one-out would be optimistic on those that it has.
+    One matrix of distances serves every bandwidth, exponent and ridge. The validation rows must be unseen by
+    the feature matrix: on rows it was learned from, closed-form leave-one-out would be optimistic.
     """
 
     config: LeafConfig
     y: Tensor  # (n, c)
     weights: Tensor | None  # (n,)
     own: Tensor  # (n, n) bases of the kernel between training rows
-    others: Tensor  # (m, n) and between the other rows and them
-    kernel_bandwidth: float  # that of ``config`` in the metric's coordinates
+    others: Tensor  # (m, n) and between validation rows and training rows
+    kernel_bandwidth: float  # the bandwidth of ``config`` in the feature matrix's coordinates
 
     @classmethod
     def prepare(
@@ -65,14 +65,14 @@ class FixedFeatureMatrix:
         )
 
     def predict(self, config: LeafConfig, ridges: list[float]) -> Iterator[Tensor]:  # (m, c) each
-        """Predictions for the other rows with the kernel of ``config`` and each of some ridges.
+        """Yield predictions for the validation rows with the kernel of ``config`` and each of several ridges.
 
-        Raises ValueError for a configuration that differs in more than it may.
+        Raises ValueError for a configuration that differs in more than :data:`FREE`.
         """
         free = FREE.get(config.kernel, set())
         fixed = {name: value for name, value in config.to_dict().items() if name not in free}
         if any(getattr(self.config, name) != value for name, value in fixed.items()):
-            raise ValueError(f"only {', '.join(sorted(free))} may differ under one metric")
+            raise ValueError(f"only {', '.join(sorted(free))} may differ under one feature matrix")
         kernel = make_kernel(config, self.kernel_bandwidth * config.bandwidth / self.config.bandwidth)
         own, others = kernel.of_bases(self.own), kernel.of_bases(self.others)
         own.fill_diagonal_(1.0)

@@ -1,8 +1,8 @@
 """The kernel families, as values that compute blocks of kernels and of gradient sums.
 
-A kernel sees inputs that the metric has already been applied to: ``u (b, d)`` are the rows of a block
-and ``a (m, d)`` the centers, prepared or not. Blocks are the caller's business; nothing here allocates
-more than a few ``(b, m)`` matrices.
+A kernel's inputs are already in the feature matrix's coordinates: ``u (b, d)`` are the rows of a block and
+``a (m, d)`` the centers, prepared or not. The caller splits rows into blocks; nothing here allocates more
+than a few ``(b, m)`` matrices.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from xrfm_cli.leaf_models.coordinates import (
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 
-LARGEST_LOG = 88.0  # of what float32 holds
+LARGEST_LOG = 88.0  # exp of it is about the largest float32
 MOST_LOG_ROOT = 300.0  # of a distance: its products with bandwidths and scales stay within float64
-SMALLEST_PLAIN_P = 1 / 32  # whole powers are made of as many products, which must not become millions
-# Products with few columns round a row by its place in the block; with so many they do not.
+SMALLEST_PLAIN_P = 1 / 32  # for smaller p the integer power 1 / p would need too many products
+# Products with fewer columns round a row differently depending on its position in the block.
 FEW_CENTERS = 16
-WEIGHTED_CENTERS = 1 << 22  # numbers: 32 MiB
+WEIGHTED_CENTERS = 1 << 22  # block size in numbers: 32 MiB
 
 
 class Kernel(Protocol):
     """A positive definite function of two rows, with its derivative by the first."""
 
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b, d), (m, d) -> (b, m)
-        """Kernel values between rows and centers."""
+        """Return kernel values between rows and centers."""
         ...
 
     def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:  # (b, d), (m, d) -> (b, m)
-        """What the kernel is a function of: the same for other exponents of it."""
+        """Return the values that the kernel is a function of; they do not depend on its exponents."""
         ...
 
     def of_bases(self, bases: Tensor) -> Tensor:  # (b, m) -> (b, m)
-        """Kernel values of the bases, which are left as they are."""
+        """Return the kernel values of the bases, which are not changed."""
         ...
 
     def parts(self, columns: int) -> tuple[Term, Link]:
-        """The sum over so many coordinates and its link: together they are the kernel."""
+        """Return the sum over this many coordinates and its link, which together are the kernel."""
         ...
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:  # -> (b, c, d)
-        """Gradients by ``u`` of ``k(u, a) @ coefficients``, leaving out centers at distance zero."""
+        """Return gradients by ``u`` of ``k(u, a) @ coefficients``, omitting centers at distance zero."""
         ...
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
-        """Median distance between different rows, the scale of an adaptive bandwidth."""
+        """Return the median distance between different rows, the scale of an adaptive bandwidth."""
         ...
 
 
 def make_kernel(config: LeafConfig, bandwidth: float) -> Kernel:
-    """The kernel that a configuration names, at an effective bandwidth."""
+    """Return the configured kernel at an effective bandwidth."""
     if config.kernel == "norm":
         return NormKernel(p=config.kernel_p, q=config.kernel_q, bandwidth=bandwidth)
     return SumPowerKernel(
@@ -87,45 +87,45 @@ class NormKernel:
     bandwidth: float
 
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:
-        """Kernel values ``(b, m)``."""
+        """Return kernel values ``(b, m)``."""
         if self.p == 2:
             return kernel_values_(power_sums(u, a, self.p), self.q / self.p, self.rate)
         return exponential_sums(Term(kind="power", exponent=self.p), u, a, self.q / self.p, self.rate)
 
     def parts(self, columns: int) -> tuple[Term, Link]:
-        """``||u - v||_p^p``, and the exponential of a power of it."""
+        """Return ``||u - v||_p^p``, and the exponential of a power of it."""
         link = Link(kind="decay", exponent=self.q / self.p, rate=self.rate)
         return Term(kind="power", exponent=self.p), link
 
     def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
-        """Distances to the power p ``(b, m)``: whatever ``q`` and the bandwidth are."""
+        """Return distances to the power p ``(b, m)``, independent of ``q`` and the bandwidth."""
         return power_sums(u, a, self.p)
 
     def of_bases(self, bases: Tensor) -> Tensor:
-        """Kernel values ``(b, m)``."""
+        """Return kernel values ``(b, m)``."""
         return kernel_values_(bases.clone(), self.q / self.p, self.rate)
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:
-        """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
+        """Return gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         centers = prepare_centers(a)
         sums = power_sums(u, centers, self.p)  # r^p
         zero = is_zero(sums, u, centers.rows, self.p)
-        # The factor -(q / L^q) k r^(q-p) of a pair; pairs at distance zero are left out.
+        # The factor -(q / L^q) k r^(q-p) of a pair; pairs at distance zero are omitted.
         pair = kernel_values_(sums, self.q / self.p, self.rate, derived=True).masked_fill_(zero, 0.0)
         pair.mul_(-self.q * self.rate)
-        if self.p == 2:  # two matrix products, where other exponents take a loop over coordinates
+        if self.p == 2:  # two matrix products; other exponents need a loop over coordinates
             return euclidean_sums(pair, u, centers.rows, coefficients)
-        # The slope of |delta|^p carries a factor p that the kernel's own derivative has not.
+        # The slope of |delta|^p has a factor p that the kernel's own derivative lacks.
         term = Term(kind="power", exponent=self.p)
         return coordinate_slopes(term, u, centers, pair.div_(self.p), coefficients)
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
-        """Median p-norm distance between different rows of ``a``."""
+        """Return the median p-norm distance between different rows of ``a``."""
         return root_of_sum(_median_of_pairs(power_sums(a, a, self.p), weights), self.p, a.dtype)
 
     @property
     def rate(self) -> float:
-        """``bandwidth^-q``, within float32: an infinite one would make nothing of a distance of zero."""
+        """Return ``bandwidth^-q``, limited to float32: infinity times a distance of zero would be NaN."""
         return math.exp(min(-self.q * math.log(self.bandwidth), LARGEST_LOG))
 
 
@@ -146,25 +146,25 @@ class SumPowerKernel:
     bandwidth: float
 
     def matrix(self, u: Tensor, a: Tensor | Centers) -> Tensor:
-        """Kernel values ``(b, m)``."""
+        """Return kernel values ``(b, m)``."""
         return power_(self.bases(u, a), self.power)
 
     def parts(self, columns: int) -> tuple[Term, Link]:
-        """The sum of decays, and a power of its weighted mean."""
+        """Return the sum of decays, and a power of its weighted mean."""
         rate = (1 - self.constant) / columns
         return self._term, Link(kind="raised", exponent=self.power, rate=rate, constant=self.constant)
 
     def bases(self, u: Tensor, a: Tensor | Centers) -> Tensor:
-        """The bases of the power ``(b, m)``: whatever it is."""
-        total = coordinate_sums(self._term, u, a).clamp_(min=0)  # rounding may go below
+        """Return the bases of the power ``(b, m)``, independent of the power."""
+        total = coordinate_sums(self._term, u, a).clamp_(min=0)  # rounding may make it negative
         return total.mul_((1 - self.constant) / u.shape[1]).add_(self.constant)
 
     def of_bases(self, bases: Tensor) -> Tensor:
-        """Kernel values ``(b, m)``."""
+        """Return kernel values ``(b, m)``."""
         return power_(bases.clone(), self.power)
 
     def gradient_sums(self, u: Tensor, a: Tensor | Centers, coefficients: Tensor) -> Tensor:
-        """Gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
+        """Return gradients ``(b, c, d)`` of the kernel expansion by ``u``."""
         centers = prepare_centers(a)
         pair = power_(self.bases(u, centers), self.power - 1)
         pair.mul_(self.power * (1 - self.constant) / u.shape[1])
@@ -172,7 +172,7 @@ class SumPowerKernel:
         return coordinate_slopes(self._term, u, centers, pair, coefficients)
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
-        """Median over pairs of the mean distance along a coordinate."""
+        """Return the median over pairs of the mean distance along a coordinate."""
         return _median_of_pairs(power_sums(a, a, 1.0) / a.shape[1], weights)
 
     @property
@@ -181,7 +181,7 @@ class SumPowerKernel:
 
 
 def power_sums(u: Tensor, a: Tensor | Centers, p: float) -> Tensor:  # (b, d), (m, d) -> (b, m)
-    """``||u - a||_p^p``, ``0 < p <= 2``: sums of powers of differences.
+    """Return ``||u - a||_p^p``, ``0 < p <= 2``: sums of powers of differences.
 
     >>> power_sums(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), 2.0)
     tensor([[25.]])
@@ -192,10 +192,10 @@ def power_sums(u: Tensor, a: Tensor | Centers, p: float) -> Tensor:  # (b, d), (
 
 
 def _expanded_squares(u: Tensor, a: Tensor) -> Tensor:
-    """Squared Euclidean distances by one matrix product; what rounding cannot tell from zero is zero.
+    """Return squared Euclidean distances by one matrix product; values within rounding error of 0 are 0.
 
     The expansion ``|u|^2 + |a|^2 - 2 u.a`` loses digits when rows are close together and far from the
-    origin, so it is computed in float64, and squares of float32's own precision count as zero.
+    origin, so it is computed in float64, and squares below float32's precision count as zero.
     """
     if len(a) < FEW_CENTERS:
         padded = torch.cat([a, a.new_zeros(FEW_CENTERS - len(a), a.shape[1])])
@@ -211,14 +211,14 @@ def _expanded_squares(u: Tensor, a: Tensor) -> Tensor:
 
 
 def noise_of_squares(dtype: torch.dtype, wide: torch.dtype) -> float:
-    """The share of the squared norms below which squared distances, expanded in ``wide``, are rounding."""
+    """Return the share of the squared norms below which squared distances in ``wide`` are rounding error."""
     return 8 * max(torch.finfo(dtype).eps ** 2, torch.finfo(wide).eps)
 
 
 def root_of_sum(total: float, p: float, dtype: torch.dtype = torch.float32) -> float:
-    """``total ** (1 / p)`` of a sum of p-th powers, above 0 and finite however small ``p`` is.
+    """Return ``total ** (1 / p)`` of a sum of p-th powers, positive and finite for any small ``p``.
 
-    A power grows with its base, so that the root of the median sum is the median distance.
+    Powers are monotonic, so the root of the median sum is the median distance.
 
     >>> root_of_sum(25.0, 2.0), root_of_sum(2.0, 1e-9) == root_of_sum(3.0, 1e-9)
     (5.0, True)
@@ -233,9 +233,10 @@ def root_of_sum(total: float, p: float, dtype: torch.dtype = torch.float32) -> f
 def is_zero(
     sums: Tensor, u: Tensor, a: Tensor, p: float
 ) -> Tensor:  # (*batch, b, m), (*batch, b, d), (*batch, m, d) -> (*batch, b, m)
-    """Which distances to the power p rounding cannot tell from zero.
+    """Return which distances to the power p are zero up to rounding.
 
-    A full metric is applied by a matrix product, after which equal rows may differ in their last digits.
+    A full feature matrix is applied by a matrix product, after which equal rows may differ in the last
+    digits.
     """
     noise = (8 * torch.finfo(u.dtype).eps) ** p
     sizes = [rows.abs().pow(p).sum(-1).mul_(noise) for rows in (u, a)]
@@ -245,13 +246,13 @@ def is_zero(
 def euclidean_sums(
     pair: Tensor, u: Tensor, a: Tensor, coefficients: Tensor
 ) -> Tensor:  # (*batch, b, m), (*batch, b, d), (*batch, m, d), (*batch, m, c) -> (*batch, b, c, d)
-    """``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel.
+    """Return ``sum_i pair_bi coefficients_io (u_b - a_i)``, in float64 since its two parts nearly cancel.
 
     The centers are multiplied by the coefficients, not the pairs, so that several outputs are one product.
     """
     wide_pair, wide_u, wide_a, wide = widened(pair), widened(u), widened(a), widened(coefficients)
     sums = (wide_pair @ wide)[..., None] * wide_u[..., None, :]
-    outputs = max(1, WEIGHTED_CENTERS // max(1, wide_a.numel()))  # at a time
+    outputs = max(1, WEIGHTED_CENTERS // max(1, wide_a.numel()))  # per block
     for start in range(0, wide.shape[-1], outputs):
         some = slice(start, start + outputs)
         weighted = (wide[..., some, None] * wide_a[..., None, :]).flatten(-2)
@@ -260,7 +261,7 @@ def euclidean_sums(
 
 
 def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:
-    """Median over the pairs of rows that differ, a pair weighing the product of its rows' weights.
+    """Return the median over pairs of different rows, a pair weighing the product of its rows' weights.
 
     Pairs of equal rows are left out, so that a row of weight 2 counts like two copies of it.
     """
@@ -276,7 +277,7 @@ def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:
 
 
 def median(values: Tensor, weights: Tensor | None) -> float:  # (n,), (n,)
-    """The lower (weighted) median.
+    """Return the lower (weighted) median.
 
     >>> median(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([3.0, 1.0, 1.0]))
     1.0

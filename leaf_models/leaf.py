@@ -1,4 +1,4 @@
-"""Fitted leaves: values that predict, differentiate and can be stored."""
+"""Fitted leaves, which predict, differentiate and can be stored."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.transform import Transform
 
-# Rows are predicted in blocks of this many, the last one filled up with zeros: matrix products round
-# differently for other shapes, and a row's prediction must not depend on the rows around it.
+# Rows are predicted in blocks of this size, the last one padded with zeros: matrix products round
+# differently for other shapes, and a row's prediction must not depend on other rows.
 BLOCK_ROWS = 256
-LARGEST_ODDS = 100.0  # logarithm of the odds that one row in any number of rows could give
+LARGEST_ODDS = 100.0  # log odds larger than any leaf of real data can have
 MISFIT = "the model's tensors do not fit together. Fit the model again."
 
 
 class LeafModel(Protocol):
-    """What a tree asks of its leaves."""
+    """The interface that a tree needs of its leaves."""
 
     @property
     def config(self) -> LeafConfig:
@@ -34,58 +34,58 @@ class LeafModel(Protocol):
 
     @property
     def feature_matrix(self) -> Tensor:
-        """The metric under which it was fitted, ``(d,)`` or ``(d, d)``."""
+        """The feature matrix of the fit, ``(d,)`` or ``(d, d)``."""
         ...
 
     @property
     def coefficients(self) -> Tensor:
-        """One column an output, ``(m, c)`` for centers or ``(d, c)`` for features."""
+        """One column per output, ``(m, c)`` for centers or ``(d, c)`` for features."""
         ...
 
     @property
     def centers(self) -> Tensor:
-        """Training rows that the leaf keeps ``(m, d)``; none, ``(0, d)``, where it needs none."""
+        """Training rows that the leaf keeps, ``(m, d)``; ``(0, d)`` if it needs none."""
         ...
 
     @property
     def n_rows(self) -> int:
-        """Training rows by which leaves are weighed: those it was fitted on, or keeps."""
+        """Training rows used as the leaf's weight: those it was fitted on, or keeps."""
         ...
 
     def predict(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c)
-        """Predictions."""
+        """Return predictions."""
         ...
 
     def gradients(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c, d)
-        """Derivatives of the predictions by the inputs."""
+        """Return derivatives of the predictions by the inputs."""
         ...
 
     def mixed(self, mixture: Tensor) -> LeafModel:  # (c, m)
-        """The leaf whose outputs are mixtures of this one's outputs."""
+        """Return the leaf whose outputs are mixtures of this one's outputs."""
         ...
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """JSON facts and tensors from which the leaf can be built again."""
+        """Return JSON facts and tensors from which the leaf can be rebuilt."""
         ...
 
     def to(self, device: torch.device | str) -> LeafModel:
-        """The same leaf with its tensors on another device."""
+        """Return the same leaf with its tensors on another device."""
         ...
 
 
 def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -> (b, c)
-    """``kernel_block @ columns.T``, one output at a time, summed in float64.
+    """Compute ``kernel_block @ columns.T``, one output at a time, summed in float64.
 
-    A matrix-vector product rounds a row in the same way wherever it stands in the block; a product with
-    several columns does not. Coefficients of both signs are large where the ridge is small: a sum of them in
-    float32 keeps few digits, and which ones depends on the number of threads.
+    A matrix-vector product rounds a row in the same way at any position in the block; a product with several
+    columns does not. Coefficients of both signs are large if the ridge is small: their sum in float32 keeps
+    few digits, and which ones depends on the number of threads.
     """
     wide = widened(kernel_block)
     return torch.stack([wide @ column for column in widened(columns)], dim=1).to(kernel_block.dtype)
 
 
 def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:  # -> (n, outputs)
-    """Values of rows ``x (n, d)``, computed in blocks of :data:`BLOCK_ROWS`."""
+    """Return values of rows ``x (n, d)``, computed in blocks of :data:`BLOCK_ROWS`."""
     out = torch.empty(len(x), outputs, dtype=x.dtype, device=x.device)
     block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
     for start in range(0, len(x), BLOCK_ROWS):
@@ -98,7 +98,7 @@ def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Te
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RFMLeaf:
-    """A Recursive Feature Machine: a kernel machine under a learned metric.
+    """A Recursive Feature Machine: a kernel machine under a learned feature matrix.
 
     ``f(x) = k(M^a x, M^a centers) coefficients + intercept``. Radhakrishnan et al., Science 383 (2024).
     """
@@ -108,16 +108,16 @@ class RFMLeaf:
     coefficients: Tensor  # (m, c)
     feature_matrix: Tensor  # (d,) diagonal or (d, d) full
     bandwidth: float  # effective: an adaptive one is already multiplied by the median distance
-    jitter: float = 0.0  # what the solver had to add to the diagonal
-    intercept: float = 0.0  # log odds of its rows, where it learned log odds
+    jitter: float = 0.0  # added to the diagonal by the solver
+    intercept: float = 0.0  # log odds of its rows for the logistic loss
 
     @property
     def n_rows(self) -> int:
-        """Training rows that it keeps, as centers."""
+        """Return the number of training rows kept as centers."""
         return len(self.centers)
 
     def predict(self, x: Tensor) -> Tensor:
-        """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
+        """Predict ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
         transform, kernel, a = self._prepared()
         columns = self.coefficients.T.contiguous()
         if has_loops(x, a.rows, columns):
@@ -130,7 +130,7 @@ class RFMLeaf:
         return in_blocks(values, x, len(columns)).add_(self.intercept)
 
     def gradients(self, x: Tensor) -> Tensor:
-        """Derivatives ``(n, c, d)`` at rows ``x (n, d)``, leaving out centers at distance zero."""
+        """Return derivatives ``(n, c, d)`` at rows ``x (n, d)``, omitting centers at distance zero."""
         out = torch.empty(len(x), self.coefficients.shape[1], x.shape[1], dtype=x.dtype, device=x.device)
         starts = range(0, len(x), BLOCK_ROWS)
         blocks = self.gradient_blocks(x[start : start + BLOCK_ROWS] for start in starts)
@@ -139,7 +139,7 @@ class RFMLeaf:
         return out
 
     def gradient_blocks(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:  # (b, d) -> (b, c, d)
-        """As :meth:`gradients`, of one block of rows after the other."""
+        """Yield :meth:`gradients` for one block of rows after the other."""
         transform, kernel, a = self._prepared()
         root = transform.root
         for block in blocks:
@@ -147,11 +147,11 @@ class RFMLeaf:
             yield sums * root if root.ndim == 1 else sums @ root
 
     def mixed(self, mixture: Tensor) -> RFMLeaf:  # (c, m)
-        """The leaf whose outputs are mixtures of this one's outputs; many outputs have no intercept."""
+        """Return the leaf whose outputs are mixtures of this one's; many outputs have no intercept."""
         return replace(self, coefficients=self.coefficients @ mixture.to(self.coefficients))
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """JSON facts and tensors."""
+        """Return JSON facts and tensors."""
         facts = {
             "config": self.config.to_dict(),
             "bandwidth": self.bandwidth,
@@ -166,7 +166,7 @@ class RFMLeaf:
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RFMLeaf:
-        """Build again what :meth:`state` described."""
+        """Rebuild from the output of :meth:`state`."""
         bandwidth, intercept = float(facts["bandwidth"]), float(facts.get("intercept", 0.0))
         if not 0 < bandwidth < math.inf:
             raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
@@ -187,12 +187,12 @@ class RFMLeaf:
         )
 
     def to(self, device: torch.device | str) -> RFMLeaf:
-        """The same leaf with its tensors on another device."""
+        """Return the same leaf with its tensors on another device."""
         facts, tensors = self.state()
         return self.from_state(facts, {name: value.to(device) for name, value in tensors.items()})
 
     def _prepared(self) -> tuple[Transform, Kernel, Centers]:
-        """What every block of rows needs: the way into the kernel's coordinates, the kernel, the centers."""
+        """Return what every block of rows needs: the transform, the kernel and the centers."""
         transform, u = Transform.place(self.centers, self.feature_matrix, self.config.agop_power)
         kernel = make_kernel(self.config, self.bandwidth * transform.scale)
         return transform, kernel, prepare_centers(u)
@@ -217,18 +217,18 @@ class LinearLeaf:
     coefficients: Tensor  # (d, c)
     intercept: Tensor  # (c,): the value at the mean
     mean: Tensor  # (d,) of the training rows
-    deviations: Tensor  # (d,) of the training rows: with the mean, what explanations need of them
+    deviations: Tensor  # (d,) of the training rows; explanations need it with the mean
     feature_matrix: Tensor  # (d,) diagonal or (d, d) full
     n_rows: int
-    jitter: float = 0.0  # what the solver had to add to the diagonal
+    jitter: float = 0.0  # added to the diagonal by the solver
 
     @property
     def centers(self) -> Tensor:
-        """None ``(0, d)``."""
+        """Return no rows, ``(0, d)``."""
         return self.mean.new_empty(0, len(self.mean))
 
     def predict(self, x: Tensor) -> Tensor:
-        """Predictions ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
+        """Predict ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
         columns, mean, intercept = (widened(t) for t in (self.coefficients.T, self.mean, self.intercept))
 
         def values(block: Tensor) -> Tensor:
@@ -237,16 +237,16 @@ class LinearLeaf:
         return in_blocks(values, x, len(columns))
 
     def gradients(self, x: Tensor) -> Tensor:
-        """Derivatives ``(n, c, d)`` at rows ``x (n, d)``: the coefficients, wherever the rows are."""
+        """Return derivatives ``(n, c, d)`` at rows ``x (n, d)``: the coefficients, the same for all rows."""
         return self.coefficients.T.to(x.dtype).expand(len(x), -1, -1).contiguous()
 
     def mixed(self, mixture: Tensor) -> LinearLeaf:  # (c, m)
-        """The leaf whose outputs are mixtures of this one's outputs."""
+        """Return the leaf whose outputs are mixtures of this one's outputs."""
         mixture = mixture.to(self.coefficients)
         return replace(self, coefficients=self.coefficients @ mixture, intercept=self.intercept @ mixture)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """JSON facts and tensors."""
+        """Return JSON facts and tensors."""
         facts = {"config": self.config.to_dict(), "n_rows": self.n_rows, "jitter": self.jitter}
         names = ("coefficients", "intercept", "mean", "deviations")
         tensors = {name: getattr(self, name) for name in names}
@@ -254,7 +254,7 @@ class LinearLeaf:
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LinearLeaf:
-        """Build again what :meth:`state` described."""
+        """Rebuild from the output of :meth:`state`."""
         d, c = _sides(tensors["coefficients"])
         _refuse_misfits(
             tensors,
@@ -273,13 +273,13 @@ class LinearLeaf:
         )
 
     def to(self, device: torch.device | str) -> LinearLeaf:
-        """The same leaf with its tensors on another device."""
+        """Return the same leaf with its tensors on another device."""
         facts, tensors = self.state()
         return self.from_state(facts, {name: value.to(device) for name, value in tensors.items()})
 
 
 def leaf_from_state(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LeafModel:
-    """Build again the leaf whose :meth:`LeafModel.state` this is.
+    """Rebuild a leaf from the output of its :meth:`LeafModel.state`.
 
     Raises ModelFileError for tensors that do not fit together.
     """
@@ -288,12 +288,12 @@ def leaf_from_state(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
 
 
 def _sides(matrix: Tensor) -> tuple[int, int]:
-    """The sides of a matrix; those of anything else fit nothing."""
+    """Return the shape of a matrix; for anything else a shape that fits nothing."""
     return (matrix.shape[0], matrix.shape[1]) if matrix.ndim == 2 else (-1, -1)
 
 
 def _refuse_misfits(tensors: Mapping[str, Tensor], **shapes: list[tuple[int, ...]]) -> None:
-    """Refuse tensors other than those named, of other shapes or of more than one floating type."""
+    """Refuse tensors with other names, other shapes or more than one floating-point type."""
     one_type = len({value.dtype for value in tensors.values()}) == 1
     floating = all(value.is_floating_point() for value in tensors.values())
     if set(tensors) != set(shapes) or not one_type or not floating:

@@ -1,4 +1,4 @@
-"""The leaves of a tree, fitted one by one or, where that is faster, together."""
+"""Fit the leaves of a tree one by one or, where that is faster, together."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from xrfm_cli.leaf_models.leaf import LeafModel
 from xrfm_cli.leaf_models.padding import LeafRows, batch_bytes
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, iterate_leaf
 
-FEWEST_LEAVES = 4  # that are worth a batch
-MOST_ROWS = 2_048  # of a leaf of a batch: larger ones keep a device busy alone
+FEWEST_LEAVES = 4  # fewer are not worth a batch
+MOST_ROWS = 2_048  # larger leaves keep a device busy alone
 
 
 def iterate_leaves(
@@ -31,8 +31,8 @@ def iterate_leaves(
 ) -> Iterator[tuple[LeafModel, ...]]:
     """Fit leaves; yield all of them after each solve, ``t = 0 .. config.iterations``.
 
-    Arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`. Leaves draw from generators of their own, so
-    their order of work does not matter.
+    Arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`. Each leaf has a generator of its own, so the
+    order of work does not matter.
 
     >>> x = torch.linspace(-1, 1, 50)[:, None]
     >>> leaves = [
@@ -73,9 +73,9 @@ def iterate_leaves(
 def leaves_per_batch(
     device: torch.device, dtype: torch.dtype, counts: Sequence[int], config: LeafConfig, fitting: int
 ) -> int:
-    """How many leaves are fitted together; 0 where each is better fitted alone. The one place that decides.
+    """Return how many leaves are fitted together, or 0 to fit each alone; the only place that decides.
 
-    ``counts`` are the leaves' rows, ``fitting`` is how many of the largest the byte budget holds.
+    ``counts`` are the leaves' rows, ``fitting`` is how many of the largest leaf the byte budget holds.
 
     >>> cuda, counts = torch.device("cuda"), [900, 1_000, 950, 1_000]
     >>> leaves_per_batch(cuda, torch.float32, counts, LeafConfig(), 100)
@@ -90,14 +90,14 @@ def leaves_per_batch(
 
 
 def _is_batched(config: LeafConfig, dtype: torch.dtype) -> bool:
-    """Whether a kernel gains: where sums over coordinates are not compiled, they are many launches a leaf."""
+    """Return whether a kernel gains: without compiled sums over coordinates, a leaf needs many launches."""
     if config.kernel in LINEAR_FAMILIES or config.loss != "squared":
         return False
     return is_euclidean(config) or (dtype == torch.float32 and coordinates.triton_module() is not None)
 
 
 def _parts(leaves: Sequence[LeafRows], most: int) -> list[Sequence[LeafRows]]:
-    """As few parts of at most so many leaves as there can be, about equally large."""
+    """Split leaves into as few parts of at most ``most`` as possible, about equally large."""
     parts = -(-len(leaves) // most)
     cuts = [len(leaves) * number // parts for number in range(parts + 1)]
     return [leaves[start:stop] for start, stop in pairwise(cuts)]

@@ -1,4 +1,4 @@
-"""Fitting linear leaves: ridge regression under a metric that is learned from its own coefficients.
+"""Fit linear leaves: ridge regression under a feature matrix learned from its own coefficients.
 
 The gradient of a linear function is the same everywhere, so its average gradient outer product is that of
 its coefficients, and the Recursive Feature Machine becomes iteratively reweighted least squares.
@@ -25,9 +25,9 @@ from xrfm_cli.leaf_models.leaf import LinearLeaf
 from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solver import Solution, solve_ridge
 
-ROWS = 1_024  # rows a block that is held in float64
+ROWS = 1_024  # rows per block held in float64
 
-Solver = Callable[[Tensor, float], Solution]  # a metric's root and a ridge -> coefficients (d, c)
+Solver = Callable[[Tensor, float], Solution]  # a feature matrix's root and a ridge -> coefficients (d, c)
 
 
 def iterate_linear(
@@ -41,19 +41,19 @@ def iterate_linear(
 ) -> Iterator[LinearLeaf]:
     """Fit a linear or a constant leaf; yield it after each solve, ``t = 0 .. config.iterations``.
 
-    Each step minimises ``sum_i w_i |y_i - f(x_i)|^2 + ridge |beta|^2`` over ``f(x) = b + x M^a beta``, the
-    intercept ``b`` not penalised. That is ``(K + ridge diag(1/w)) alpha = Y`` for the kernel ``u . v`` of
-    centred rows, as for the other leaves; but its diagonal is not 1 but the squared length of a row, about
-    the number of standardised columns, and a ridge weighs less the more rows there are.
+    Each step minimises ``sum_i w_i |y_i - f(x_i)|^2 + ridge |beta|^2`` over ``f(x) = b + x M^a beta``; the
+    intercept ``b`` is not penalised. That is ``(K + ridge diag(1/w)) alpha = Y`` for the kernel ``u . v`` of
+    centred rows, as for the other leaves. But its diagonal is the squared length of a row instead of 1, about
+    the number of standardised columns, and a ridge has less effect the more rows there are.
 
     Then ``M`` becomes ``B B^T / max|B B^T|`` with ``B = M^a beta``, or the diagonal of that. At ``a = 1/2``
-    the penalty of a coefficient goes with the square of its ratio to the one before: a diagonal metric
-    drives small coefficients to zero, and recovers a sparse truth from fewer rows than columns; a full one
-    drives small directions among several outputs to zero, and leaves coefficients of low rank (with one
-    output there is but one direction, and nothing to choose). A constant leaf predicts the (weighted) mean
-    and keeps its metric.
+    the penalty of a coefficient is proportional to the square of its ratio to the one before. A diagonal
+    feature matrix drives small coefficients to zero, and recovers a sparse function from fewer rows than
+    columns. A full one drives small directions among several outputs to zero, and leaves coefficients of low
+    rank (with one output there is only one direction). A constant leaf predicts the (weighted) mean and keeps
+    its feature matrix.
 
-    ``x (n, d)``, ``y (n, c)``, ``weights (n,)`` above 0, ``metric (d,)`` or ``(d, d)`` to start from;
+    ``x (n, d)``, ``y (n, c)``, ``weights (n,)`` above 0, initial ``feature_matrix (d,)`` or ``(d, d)``;
     everything is solved in float64.
 
     >>> x = torch.tensor([[0.0], [1.0], [2.0]])
@@ -95,21 +95,21 @@ def iterate_linear(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Centred:
-    """Rows and targets less their weighted means, each times the root of its weight, in float64."""
+    """Rows and targets minus their weighted means, each times the root of its weight, in float64."""
 
-    x: Tensor  # (n, d) as given: it is centred block by block
-    roots: Tensor  # (n, 1) of the weights
+    x: Tensor  # (n, d) as given: centred block by block
+    roots: Tensor  # (n, 1) square roots of the weights
     mean: Tensor  # (d,)
     deviations: Tensor  # (d,)
     intercept: Tensor  # (c,)
     targets: Tensor  # (n, c)
 
     def block(self, rows: slice) -> Tensor:  # -> (b, d)
-        """Some of the rows."""
+        """Return some of the rows."""
         return (self.x[rows].double() - self.mean) * self.roots[rows]
 
     def blocks(self) -> Iterator[slice]:
-        """Slices that cover the rows."""
+        """Yield slices that cover the rows."""
         for start in range(0, len(self.x), ROWS):
             yield slice(start, min(start + ROWS, len(self.x)))
 
@@ -133,12 +133,12 @@ def _centred(x: Tensor, y: Tensor, weights: Tensor | None) -> _Centred:
 
 
 def _solver(rows: _Centred) -> Solver:
-    """For the columns or for the rows, whichever are fewer: both give the same coefficients."""
+    """Solve in columns or in rows, whichever are fewer: both give the same coefficients."""
     return _by_columns(rows) if rows.x.shape[1] <= len(rows.x) else _by_rows(rows)
 
 
 def _by_columns(rows: _Centred) -> Solver:
-    """``beta = (U^T U + ridge I)^{-1} U^T Y`` for ``U = X M^a``; the products of columns are taken once."""
+    """``beta = (U^T U + ridge I)^{-1} U^T Y`` for ``U = X M^a``; products of columns are computed once."""
     d, c = rows.x.shape[1], rows.targets.shape[1]
     products, right = rows.mean.new_zeros(d, d), rows.mean.new_zeros(d, c)
     for part in rows.blocks():
@@ -173,13 +173,13 @@ def _by_rows(rows: _Centred) -> Solver:
 
 
 def _constant(rows: _Centred) -> Solver:
-    """No slope at all."""
+    """Return a solver that always gives zero slopes."""
     zeros = rows.mean.new_zeros(len(rows.mean), rows.targets.shape[1])
     return lambda root, ridge: Solution(coefficients=zeros, jitter=0.0)
 
 
 def _in_coordinates(solution: Solution, root: Tensor) -> Solution:
-    """Coefficients of the inputs themselves, from those of the inputs in the coordinates of the metric."""
+    """Transform coefficients from the feature matrix's coordinates to those of the inputs."""
     return Solution(coefficients=_applied(root, solution.coefficients), jitter=solution.jitter)
 
 

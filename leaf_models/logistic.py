@@ -1,4 +1,4 @@
-"""Kernel logistic regression: least squares, then Newton steps, each with row weights of its own.
+"""Kernel logistic regression: least squares, then Newton steps, each with its own row weights.
 
 One step from a good start is nearly as good as all of them (Le Cam's one-step estimator; van der Vaart,
 Asymptotic Statistics, section 5.7), and each costs a factorisation.
@@ -15,35 +15,35 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models.precision import widened
 
-STEPS = 12  # of Newton, at most
-HALVINGS = 6  # of a step that does not lessen the objective
-ENOUGH = 0.08  # a step that moves probabilities by a smaller share of what chance would is the last
-LEAST_CURVATURE = 1e-3  # of a row's loss, p (1 - p): rows that are surer count as if they were not
-CLIP = 0.03  # least squares may leave (0, 1); the first step starts from so sure a row at most
+STEPS = 12  # maximum number of Newton steps
+HALVINGS = 6  # halvings of a step that does not reduce the objective
+ENOUGH = 0.08  # stop after a step whose mean change of probabilities is below this share of the chance level
+LEAST_CURVATURE = 1e-3  # lower limit of a row's p (1 - p), so that very confident rows keep some weight
+CLIP = 0.03  # limits of the first step's probabilities, as least squares may leave (0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ridged:
-    """A solution of ``(K + ridge diag(1/w)) alpha = z``, by whatever solver."""
+    """A solution of ``(K + ridge diag(1/w)) alpha = z`` from any solver."""
 
     coefficients: Tensor  # (m, 1), of the centers
     values: Tensor  # (n, 1): K alpha at the rows
-    at_centers: Tensor  # (m, 1): and at the centers
+    at_centers: Tensor  # (m, 1): K alpha at the centers
     jitter: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LossSolution:
-    """Coefficients and intercept under a loss, and what it took to get them."""
+    """Coefficients and intercept under a loss, and the jitter."""
 
     coefficients: Tensor  # (m, c)
-    least_squares: Tensor  # (m, c): those that the metric is learned from, whatever the loss
+    least_squares: Tensor  # (m, c): used to learn the feature matrix under any loss
     intercept: float
-    jitter: float  # the most that a step had to add to the diagonal, 0 as a rule
+    jitter: float  # the largest amount that a step added to the diagonal, usually 0
 
 
 def of_least_squares(coefficients: Tensor, jitter: float) -> LossSolution:
-    """What least squares have come to; they have no intercept."""
+    """Return a least-squares solution, which has no intercept."""
     return LossSolution(coefficients=coefficients, least_squares=coefficients, intercept=0.0, jitter=jitter)
 
 
@@ -57,19 +57,19 @@ def solve_logistic(
 ) -> LossSolution:
     """Minimise ``8 sum_i w_i loss(y_i, f_i + b) + ridge alpha^T K alpha`` over ``alpha``; ``f = K alpha``.
 
-    The loss is minus the log probability of the class under ``1 / (1 + exp(-f - b))``. The factor 8 makes a
-    row whose classes are equally likely count as it does for least squares, so that a ridge that suits the
-    one suits the other. ``b`` is the log odds of the leaf's rows, which it predicts far from them.
+    The loss is minus the log probability of the class under ``1 / (1 + exp(-f - b))``. With the factor 8, a
+    row whose classes are equally likely has the same weight as in least squares, so that one ridge suits both
+    losses. ``b`` is the log odds of the leaf's rows, which it predicts far from them.
 
     Args:
         solve: solves ``(K + ridge diag(1/w)) alpha = z`` for targets ``z (n, 1)`` and weights ``w (n,)``.
-        y: classes ``(n, 1)``: -1 or 1, or in between for rows that stand for several.
-        ridge: the one that ``solve`` adds.
+        y: classes ``(n, 1)``: -1 or 1, or in between for rows that represent several.
+        ridge: the ridge that ``solve`` adds.
         weights: row weights ``(n,)``, positive.
-        enough: the mean change of a probability, over that between two rows drawn at random, after which no
-            step follows; with 0 all do that move anything.
+        enough: iteration stops once the mean change of a probability, relative to that between two random
+            rows, is at most this; 0 stops only if nothing changes.
 
-    The first step starts from the least-squares fit; every one is halved until the objective falls.
+    The first step starts from the least-squares fit; every step is halved until the objective falls.
     Hastie, Tibshirani, Friedman: The Elements of Statistical Learning, sections 4.4.1 and 5.6.
 
     >>> k = torch.tensor([[1.0, 0.2], [0.2, 1.0]])
@@ -79,10 +79,10 @@ def solve_logistic(
     >>> solve_logistic(solve, torch.tensor([[-1.0], [1.0]]), 1.0, enough=0.0).coefficients.ravel()
     tensor([-1.1438,  1.1438])
     """
-    t = ((widened(y) + 1) / 2).clamp(0, 1)  # means of equal classes are rounded
+    t = ((widened(y) + 1) / 2).clamp(0, 1)  # removes rounding errors of means of equal classes
     mass = torch.ones_like(t) if weights is None else widened(weights)[:, None]
     total = float(mass.sum())
-    share = (float((mass * t).sum()) + 0.5) / (total + 1.0)  # a leaf of one class is not certain of it
+    share = (float((mass * t).sum()) + 0.5) / (total + 1.0)  # keeps a leaf of one class from being certain
     intercept = math.log(share / (1 - share))
 
     def objective(state: Ridged) -> float:
@@ -124,7 +124,7 @@ def solve_logistic(
 
 
 def _between(start: Ridged, end: Ridged, share: float) -> Ridged:
-    """So far on the way: everything is linear in the coefficients."""
+    """Interpolate; everything is linear in the coefficients."""
     return Ridged(
         coefficients=torch.lerp(start.coefficients, end.coefficients, share),
         values=torch.lerp(start.values, end.values, share),

@@ -11,12 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MANY_OUTPUTS = 64  # up to which every output is differentiated
-MIXTURES = 32  # of more outputs; averaged over rows, sums of squares are known to a few per cent
+MANY_OUTPUTS = 64  # up to this number, every output is differentiated
+MIXTURES = 32  # number of mixtures beyond; averaged over rows, sums of squares are exact to a few per cent
 
 
 def output_mixture(outputs: int, *, like: Tensor, generator: torch.Generator) -> Tensor | None:
-    """A matrix of random signs ``(outputs, MIXTURES)``, or None where every output is differentiated.
+    """Return random signs ``(outputs, MIXTURES)``, scaled, or None if every output is differentiated.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> output_mixture(10, like=torch.ones(1), generator=generator) is None

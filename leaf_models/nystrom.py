@@ -1,7 +1,7 @@
 """Kernel ridge regression with fewer centers than rows, by preconditioned conjugate gradients.
 
 The number of centers bounds the memory, the number of rows only the time: kernel values between rows and
-centers are computed in blocks, in every step again unless they fit into the byte budget.
+centers are computed in blocks, and again in every step unless they fit into the byte budget.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from xrfm_cli.leaf_models.kernels import Kernel
 from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solver import JITTERS
 
-STEPS = 100  # of conjugate gradients, at most
+STEPS = 100  # maximum number of conjugate gradient steps
 TOLERANCE = 1e-6  # of the preconditioned residual, relative to its start
-ROWS = 512  # a block
-KEPT_SHARE = 0.5  # of the byte budget that kernel values between rows and centers may take
+ROWS = 512  # rows per block
+KEPT_SHARE = 0.5  # maximum share of the byte budget for kernel values between rows and centers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NystromSolution:
-    """Coefficients of the centers and what it took to get them."""
+    """Coefficients of the centers and details of the solve."""
 
     coefficients: Tensor  # (m, c)
-    jitter: float  # what the centers' kernel matrix needed on its diagonal beyond its digits, 0 as a rule
+    jitter: float  # added to the diagonal of the centers' kernel matrix beyond float32 rounding, usually 0
     steps: int
     residual: float  # of the preconditioned system, relative to its start
 
@@ -46,8 +46,8 @@ def solve_nystrom(
 ) -> NystromSolution:
     """Minimise ``sum_i w_i |k(u_i, C) alpha - y_i|^2 + ridge alpha^T K_CC alpha`` over ``alpha (m, c)``.
 
-    With every row a center this is kernel ridge regression. ``u (n, d)`` are rows and ``centers`` m of
-    them, in the metric's coordinates; ``y (n, c)``, ``weights (n,)``.
+    If every row is a center this is kernel ridge regression. ``u (n, d)`` are rows and ``centers`` m of
+    them, in the feature matrix's coordinates; ``y (n, c)``, ``weights (n,)``.
 
     >>> from xrfm_cli.leaf_models.coordinates import prepare_centers
     >>> from xrfm_cli.leaf_models.kernels import NormKernel
@@ -74,14 +74,14 @@ def solve_nystrom(
         return replace(near, coefficients=near.coefficients.to(u.device))
     n, m = len(u), len(centers.rows)
     factor, jitter = _factor(kernel, centers)
-    # With K_nC^T K_nC near (n / m) K_CC^2 the preconditioned matrix is near the identity.
+    # K_nC^T K_nC is near (n / m) K_CC^2, which makes the preconditioned matrix nearly the identity.
     mass = float(n) if weights is None else float(weights.sum())
     scaled = (mass / m) * (factor.T @ factor)
     scaled.diagonal().add_(ridge)
     outer = torch.linalg.cholesky(scaled)
     del scaled
 
-    def inner(v: Tensor) -> Tensor:  # coefficients of what the preconditioned unknown stands for
+    def inner(v: Tensor) -> Tensor:  # preconditioned unknown -> coefficients
         v = torch.linalg.solve_triangular(outer.T, v, upper=True)
         return torch.linalg.solve_triangular(factor.T, v, upper=True)
 
@@ -103,13 +103,13 @@ def solve_nystrom(
 
 
 def _factor(kernel: Kernel, centers: Centers) -> tuple[Tensor, float]:
-    """Lower Cholesky factor of the centers' kernel matrix in float64, and the jitter that it took."""
+    """Return the lower Cholesky factor of the centers' kernel matrix in float64, and its jitter."""
     m = len(centers.rows)
     matrix = torch.empty(m, m, dtype=torch.float64, device=centers.rows.device)
     for rows in _blocks(m):
         matrix[rows] = kernel.matrix(centers.rows[rows], centers).double()
     matrix = (matrix + matrix.T) / 2
-    # The values have float32's digits: what lies below them cannot be told from singular.
+    # The values have float32 precision: smaller differences are indistinguishable from singularity.
     digits = torch.finfo(centers.rows.dtype).eps
     for jitter in JITTERS:
         matrix.diagonal().fill_(1.0 + max(jitter, digits))
@@ -134,11 +134,11 @@ class _Products:
         self._kept: list[Tensor] | None = [] if needed <= kept_bytes else None
 
     def right_hand_side(self, y: Tensor) -> Tensor:
-        """``K^T W y``, in float64 ``(m, c)``."""
+        """Return ``K^T W y``, in float64 ``(m, c)``."""
         return self._sum(lambda rows, _: y[rows].double())
 
     def normal(self, columns: Tensor) -> Tensor:
-        """``K^T W K columns``, in float64 ``(m, c)``."""
+        """Return ``K^T W K columns``, in float64 ``(m, c)``."""
         return self._sum(lambda _, block: block @ columns)
 
     def _sum(self, right: Callable[[slice, Tensor], Tensor]) -> Tensor:
@@ -166,7 +166,7 @@ class _Products:
 
 
 def _conjugate_gradients(apply: Callable[[Tensor], Tensor], right: Tensor) -> tuple[Tensor, int, float]:
-    """Solve for every column; the solution, the steps and the largest relative residual."""
+    """Solve for every column; return the solution, the steps and the largest relative residual."""
     solution = torch.zeros_like(right)
     residual, direction = right.clone(), right.clone()
     power = residual.square().sum(0)

@@ -1,4 +1,4 @@
-"""Several leaves as one batch: their rows are filled up to one number with rows that weigh nothing."""
+"""Several leaves as one batch: their rows are padded to a common number with rows of weight 0."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xrfm_cli.leaf_models.steps import draw_rows
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeafRows:
-    """What one leaf is fitted on."""
+    """The training rows of one leaf."""
 
     x: Tensor  # (n, d)
     y: Tensor  # (n, c)
@@ -24,7 +24,7 @@ class LeafRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaddedRows:
-    """Rows of ``b`` leaves, each filled up to ``n`` with rows of zeros.
+    """Rows of ``b`` leaves, each padded to ``n`` rows with zeros.
 
     >>> ones, generator = torch.ones(3, 1), torch.Generator()
     >>> leaves = [LeafRows(x=ones[:n], y=ones[:n], weights=None, generator=generator) for n in (1, 3)]
@@ -34,12 +34,12 @@ class PaddedRows:
 
     x: Tensor  # (b, n, d)
     y: Tensor  # (b, n, c)
-    weights: Tensor  # (b, n) float64; 0 for what is filled up, and for nothing else
+    weights: Tensor  # (b, n) float64; 0 for padding rows, and only for them
     counts: tuple[int, ...]  # the leaves' own rows, which come first
 
     @classmethod
     def of(cls, leaves: Sequence[LeafRows]) -> PaddedRows:
-        """Fill up the rows of some leaves."""
+        """Pad the rows of several leaves."""
         weights = [torch.ones_like(leaf.y[:, 0]) if leaf.weights is None else leaf.weights for leaf in leaves]
         return cls(
             x=pad_sequence([leaf.x for leaf in leaves], batch_first=True),
@@ -50,16 +50,16 @@ class PaddedRows:
 
     @property
     def are_real(self) -> Tensor:
-        """Which rows are a leaf's own ``(b, n)``."""
+        """Return which rows are a leaf's own ``(b, n)``."""
         return self.weights > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DrawnRows:
-    """Rows drawn from each leaf of a batch, filled up with its first row, which then weighs nothing."""
+    """Rows drawn from each leaf of a batch, padded with its first row at weight 0."""
 
     rows: Tensor  # (b, s) row numbers
-    weights: Tensor  # (b, s) float64; 0 for what is filled up
+    weights: Tensor  # (b, s) float64; 0 for padding
 
     @classmethod
     def draw(cls, batch: PaddedRows, leaves: Sequence[LeafRows], count: int) -> DrawnRows:
@@ -71,15 +71,14 @@ class DrawnRows:
         return cls(rows=rows, weights=batch.weights.gather(1, rows) * own)
 
     def of(self, values: Tensor) -> Tensor:  # (b, n, k) -> (b, s, k)
-        """The values of the drawn rows."""
+        """Return the values of the drawn rows."""
         return values.gather(1, self.rows[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def batch_bytes(rows: int, features: int, outputs: int) -> int:
-    """What each leaf of a batch holds at its largest: pairs of rows, rows, gradients, and full metrics.
+    """Return the peak memory per leaf of a batch: pairs of rows, rows, gradients and full feature matrices.
 
-    Of a pair there are, at once, its kernel value, twice its number in float64, and as much for what
-    torch's operations hold while they run.
+    Each pair needs its kernel value, two numbers in float64, and as much again for temporaries of torch.
 
     >>> batch_bytes(1_000, 50, 1) // 2**20
     34

@@ -1,7 +1,7 @@
-"""Where float64 is needed, and what stands in for it on a device that has none.
+"""Precision: float64 where it is needed, and its replacement on devices without it.
 
-Apple's GPUs compute in float32 at most. Sums and products then stay there in float32; decompositions, for
-which that is not enough, go to the processor. Everywhere else these functions are ``Tensor.double``.
+Apple's GPUs compute in float32 at most. There, sums and products use float32; decompositions, for which that
+is not enough, run on the CPU. Everywhere else these functions are ``Tensor.double``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _WITHOUT_FLOAT64 = {"mps"}
 
 
 def has_float64(device: torch.device) -> bool:
-    """Whether a device computes in float64.
+    """Return whether a device computes in float64.
 
     >>> has_float64(torch.device("cpu")), has_float64(torch.device("mps"))
     (True, False)
@@ -22,7 +22,7 @@ def has_float64(device: torch.device) -> bool:
 
 
 def wide_dtype(device: torch.device) -> torch.dtype:
-    """The widest type of number that a device has.
+    """Return the widest floating-point type of a device.
 
     >>> wide_dtype(torch.device("cuda")), wide_dtype(torch.device("mps"))
     (torch.float64, torch.float32)
@@ -31,7 +31,7 @@ def wide_dtype(device: torch.device) -> torch.dtype:
 
 
 def widened(x: Tensor) -> Tensor:  # (...) -> (...)
-    """The same numbers in the widest type of their device.
+    """Convert to the widest floating-point type of the device.
 
     >>> widened(torch.tensor([0.5]))
     tensor([0.5000], dtype=torch.float64)
@@ -40,7 +40,7 @@ def widened(x: Tensor) -> Tensor:  # (...) -> (...)
 
 
 def in_float64(x: Tensor) -> Tensor:  # (...) -> (...)
-    """The same numbers in float64, on the processor if their device has none.
+    """Convert to float64, on the CPU if the device has none.
 
     >>> in_float64(torch.tensor([0.5]))
     tensor([0.5000], dtype=torch.float64)

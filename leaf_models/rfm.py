@@ -1,6 +1,6 @@
-"""Fitting a Recursive Feature Machine: solve, differentiate, update the metric, repeat.
+"""Fit a Recursive Feature Machine: solve, differentiate, update the feature matrix, repeat.
 
-The one entry for leaves of every family; those without a kernel are fitted in :mod:`linear`.
+The entry point for leaves of every family; those without a kernel are fitted in :mod:`linear`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from xrfm_cli.leaf_models.steps import (
     solve_with_centers,
 )
 
-ROUNDING = 1e-4  # by which a mean of equal classes may be beyond them
-GRADIENT_ROWS = 256  # rows a block when gradients are averaged, unless the byte budget is smaller
-GRADIENT_PAIRS = 1 << 20  # of rows and centers a block: what is computed of them stays near the processor
+ROUNDING = 1e-4  # tolerance for means of equal classes
+GRADIENT_ROWS = 256  # rows per block when gradients are averaged, unless the byte budget is smaller
+GRADIENT_PAIRS = 1 << 20  # row-center pairs per block, small enough for the CPU caches
 DEFAULT_MEMORY_BYTES = 4 << 30
 
 
 class FitOptions(TypedDict, total=False):
-    """What may be said of any fit besides its data and its hyperparameters."""
+    """Optional arguments of any fit."""
 
     weights: Tensor | None
     initial_feature_matrix: Tensor | None
@@ -63,13 +63,13 @@ def iterate_leaf(
         config: the hyperparameters.
         generator: draws the rows for the AGOP and for the adaptive bandwidth.
         weights: row weights ``(n,)``; a row of weight 2 counts like two copies, of weight 0 not at all.
-        initial_feature_matrix: the metric to start from, ``(d,)`` or ``(d, d)``; the identity when absent.
+        initial_feature_matrix: the feature matrix to start from, ``(d,)`` or ``(d, d)``; default: identity.
         memory_bytes: bounds the blocks. A leaf whose kernel matrix does not fit is solved iteratively, with
-            as many centers as do fit, and says so.
-        on_event: hears of every jitter that had to be added, and of every solve that had to be iterative.
+            as many centers as fit, and emits an event.
+        on_event: receives every jitter added and every switch to an iterative solve.
 
-    The caller decides which of the yielded leaves is best, on rows that none of them has seen; not
-    asking for the next one stops the work. The same generator state gives the same leaves.
+    The caller decides which of the yielded leaves is best, on rows that none of them has seen; stopping the
+    iteration stops the work. The same generator state gives the same leaves.
 
     >>> x = torch.linspace(-1, 1, 50)[:, None]
     >>> config = LeafConfig(bandwidth=1.0, ridge=1e-6, iterations=1)
@@ -92,7 +92,7 @@ def iterate_leaf(
         )
         return
     if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
-        raise InputError("a leaf of log odds wants one column of targets between -1 and 1.")
+        raise InputError("a leaf of log odds needs one column of targets between -1 and 1.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else draw_rows(len(x), fewer, generator)
@@ -106,7 +106,8 @@ def iterate_leaf(
             )
         yield leaf
         if step < config.iterations:
-            # Log odds of classes that are nearly apart are steep where least squares are not, and say less.
+            # For nearly separable classes, log odds have steep gradients that tell less than those of least
+            # squares.
             learner = replace(leaf, coefficients=least_squares)
             feature_matrix = _updated_feature_matrix(learner, x, weights, generator, memory_bytes)
 
@@ -114,7 +115,7 @@ def iterate_leaf(
 def fit_leaf(
     x: Tensor, y: Tensor, config: LeafConfig, *, generator: torch.Generator, **options: Unpack[FitOptions]
 ) -> LeafModel:
-    """The last leaf of :func:`iterate_leaf`, which explains the arguments."""
+    """Return the last leaf of :func:`iterate_leaf`, which documents the arguments."""
     *_, last = iterate_leaf(x, y, config, generator=generator, **options)
     return last
 
@@ -122,7 +123,7 @@ def fit_leaf(
 def _updated_feature_matrix(
     leaf: RFMLeaf, x: Tensor, weights: Tensor | None, generator: torch.Generator, memory_bytes: int
 ) -> Tensor:
-    """The normalised AGOP of a leaf over rows drawn at random, accumulated in float64."""
+    """Return the normalised AGOP of a leaf over rows drawn at random, accumulated in float64."""
     config = leaf.config
     drawn = draw_rows(len(x), config.agop_rows, generator)
     mixture = output_mixture(leaf.coefficients.shape[1], like=leaf.coefficients, generator=generator)
@@ -157,7 +158,7 @@ def _mean(gradients: Tensor, weights: Tensor | None) -> Tensor:  # (n, c, d) -> 
 
 
 def starting_feature_matrix(x: Tensor, config: LeafConfig, initial: Tensor | None) -> Tensor:
-    """The metric of the first solve, ``(d,)`` or ``(d, d)``: the given one or the identity."""
+    """Return the feature matrix of the first solve, ``(d,)`` or ``(d, d)``: the given one or the identity."""
     d = x.shape[1]
     if initial is not None:
         if config.metric_shape == "full":
@@ -176,7 +177,7 @@ def check_rows(x: Tensor, y: Tensor) -> None:
 
 
 def _check_linear(x: Tensor, memory_bytes: int) -> None:
-    """A linear leaf solves for its rows or for its columns, whichever are fewer, in float64."""
+    """Refuse a float64 system, of the smaller of rows and columns, that exceeds the byte budget."""
     needed = 2 * 8 * min(x.shape) ** 2
     if needed > memory_bytes:
         raise InputError(

@@ -10,21 +10,21 @@ from torch import Tensor
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models.precision import has_float64
 
-# Relative to the mean diagonal. Each step is tried once; what was needed is reported, never silent.
+# Relative to the mean diagonal, tried in this order; the one used is always reported.
 JITTERS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
-# Products of these fixed shapes round in the same way whatever the number of threads, where those that a
-# library cuts up by itself do not: measured with MKL, for which wider panels differ from 10,000 rows on.
+# Products of these fixed shapes round in the same way for any number of threads, unlike products that a
+# library splits by itself: measured with MKL, where wider panels differ from 10,000 rows on.
 OUTER, PANEL = 512, 64
-STEPS = 30  # of conjugate gradients, at most
-TOLERANCE = 1e-6  # of a residual, relative to its target: coefficients are kept in float32
+STEPS = 30  # maximum number of conjugate gradient steps
+TOLERANCE = 1e-6  # of a residual, relative to its target: coefficients are stored in float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """Coefficients and what it took to get them."""
+    """Coefficients and jitter of a solve."""
 
     coefficients: Tensor  # (n, c)
-    jitter: float  # what had to be added to the diagonal, 0 as a rule
+    jitter: float  # added to the diagonal, usually 0
 
 
 def solve_ridge(
@@ -32,9 +32,9 @@ def solve_ridge(
 ) -> Solution:
     """Solve ``(K + ridge diag(1/w)) alpha = Y``; the kernel matrix is overwritten.
 
-    ``kernel (n, n)`` symmetric, ``y (n, c)``, ``weights (n,)`` positive. A weight of 2 equals two copies
-    of the row. Needs no memory beyond the matrix but for a few panels. Without ``polish`` the solution has
-    the digits of the factor alone: enough to compare ridges by.
+    ``kernel (n, n)`` symmetric, ``y (n, c)``, ``weights (n,)`` positive. A weight of 2 equals two copies of
+    the row. Needs little memory beyond the matrix: a few panels. Without ``polish`` the solution is as
+    precise as the factor, which is enough for comparing ridges.
 
     >>> solve_ridge(torch.eye(2), torch.tensor([[2.0], [4.0]]), 1.0).coefficients.ravel()
     tensor([1., 2.])
@@ -46,7 +46,7 @@ def solve_ridge(
             kernel.cpu(), y.cpu(), ridge, None if weights is None else weights.cpu(), polish=polish
         )
         return replace(near, coefficients=near.coefficients.to(kernel.device))
-    # In float64: next to a diagonal of ones, float32 keeps few digits of a small ridge.
+    # In float64: added to a diagonal of ones, a small ridge would keep few digits in float32.
     diagonal = kernel.diagonal().double() + (ridge if weights is None else ridge / weights.double())
     scale = float(diagonal.mean())
     for jitter in JITTERS:
@@ -61,7 +61,7 @@ def solve_ridge(
 
 
 def not_positive_definite(rows: int, scale: float, ridge: float) -> NumericalError:
-    """The error of a matrix that no jitter of the ladder has mended; ``scale`` is its mean diagonal."""
+    """Return the error for a matrix that no jitter could repair; ``scale`` is its mean diagonal."""
     return NumericalError(
         f"the kernel matrix of {rows} rows is not positive definite even with "
         f"{JITTERS[-1] * scale:.1e} on its diagonal. Raise the ridge: --set ridge={max(ridge * 100, 1e-3):g}."
@@ -69,7 +69,7 @@ def not_positive_definite(rows: int, scale: float, ridge: float) -> NumericalErr
 
 
 def factorise_(matrix: Tensor) -> bool:
-    """Put the Cholesky factor into the lower triangle, diagonal included; the upper one stays as it was.
+    """Write the Cholesky factor into the lower triangle with the diagonal; the upper one is unchanged.
 
     Returns whether the matrix is positive definite; if not, the lower triangle is left half done.
 
@@ -84,7 +84,7 @@ def factorise_(matrix: Tensor) -> bool:
     for start in range(0, n, OUTER):
         stop = min(start + OUTER, n)
         column = matrix[start:, start:stop]
-        upper = column[: stop - start].triu(1)  # the block on the diagonal is computed whole
+        upper = column[: stop - start].triu(1)  # the diagonal block is computed whole
         for before in range(0, start, OUTER):
             done = matrix[start:, before : before + OUTER]
             column.addmm_(done, done[: stop - start].T, alpha=-1)
@@ -114,7 +114,7 @@ def _factorise_panels_(column: Tensor) -> bool:  # (m, k), m >= k
 
 
 def restore_lower_(matrix: Tensor) -> None:
-    """Mirror the upper triangle into the lower one, as before the factorisation; the diagonal stays."""
+    """Mirror the upper triangle into the lower one, undoing the factorisation except for the diagonal."""
     for start in range(0, len(matrix), OUTER):
         stop = start + OUTER
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T
@@ -124,15 +124,15 @@ def restore_lower_(matrix: Tensor) -> None:
 
 
 def _polished(matrix: Tensor, diagonal: Tensor, y: Tensor) -> Tensor:
-    """The solution by conjugate gradients in float64 that the factor preconditions.
+    """Return the solution by conjugate gradients in float64, preconditioned by the factor.
 
-    The factor of a badly conditioned matrix leaves errors that the metric updates would amplify. It is close
-    enough to the inverse that a few steps take them out, each for the price of two matrix-vector products
+    The factor of an ill-conditioned matrix leaves errors that the AGOP updates would amplify. It is close
+    enough to the inverse that a few steps remove them, each at the cost of two matrix-vector products
     (Higham and Mary, Acta Numerica 31, 2022, section 8, on factors of low precision as preconditioners).
     """
 
     def precondition(residual: Tensor) -> Tensor:
-        # Scaled, for what is left at the end would vanish in float32.
+        # Scaled, because the last residuals would vanish in float32.
         scale = residual.abs().amax(0).clamp_(min=torch.finfo(torch.float64).tiny)
         return _substituted(matrix, (residual / scale).to(matrix.dtype)).double().mul_(scale)
 
@@ -150,7 +150,7 @@ def _polished(matrix: Tensor, diagonal: Tensor, y: Tensor) -> Tensor:
         if bool((residual.norm(dim=0) <= goal).all()) or not bool((length > 0).any()):
             break
         better = precondition(residual)
-        # Polak and Ribiere's formula, for a float32 preconditioner is not quite the same in every step.
+        # Polak-Ribiere formula, because a float32 preconditioner varies slightly between steps.
         change = ((residual - before) * better).sum(0)
         step = better + torch.where(power > 0, change / power, 0.0).clamp_(min=0) * step
         power = (residual * better).sum(0)
@@ -175,7 +175,7 @@ def _substituted(matrix: Tensor, right: Tensor) -> Tensor:  # (n, n), (n, c) -> 
 
 
 def _product(matrix: Tensor, diagonal: Tensor, columns: Tensor) -> Tensor:  # (n, n), (n,), (n, c)
-    """The product with the matrix that the upper triangle and the diagonal describe, in float64."""
+    """Multiply by the matrix given by the upper triangle and ``diagonal``, in float64."""
     out = diagonal[:, None] * columns
     for start in range(0, len(matrix), PANEL):
         stop = start + PANEL

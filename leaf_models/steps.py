@@ -1,4 +1,4 @@
-"""One step of a Recursive Feature Machine: a kernel matrix under a metric, and its solution."""
+"""One step of a Recursive Feature Machine: a kernel matrix under a feature matrix, and its solution."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from xrfm_cli.leaf_models.solver import restore_lower_, solve_ridge
 from xrfm_cli.leaf_models.transform import Transform
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
-KERNEL_ROWS = 512  # rows a block of a kernel matrix
-WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: predictions may then differ visibly
+KERNEL_ROWS = 512  # rows per block of a kernel matrix
+WORRYING_RESIDUAL = 1e-3  # of conjugate gradients: above it predictions may differ visibly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlacedRows:
-    """Rows in the coordinates of a metric, and the bandwidth there."""
+    """Rows in the coordinates of a feature matrix, and the bandwidth there."""
 
     feature_matrix: Tensor
     transform: Transform
-    u: Tensor  # (n, d) the rows, transformed
-    bandwidth: float  # in the metric's coordinates, without the scale
+    u: Tensor  # (n, d) the transformed rows
+    bandwidth: float  # in the feature matrix's coordinates, without the scale
 
     @property
     def kernel_bandwidth(self) -> float:
-        """The bandwidth that fits ``u``."""
+        """Return the bandwidth that fits ``u``."""
         return self.bandwidth * self.transform.scale
 
 
 def draw_rows(n: int, count: int, generator: torch.Generator) -> Tensor:
-    """Row numbers drawn without replacement, in increasing order; all of them if there are few."""
+    """Draw row numbers without replacement, in increasing order; all rows if there are few."""
     if count >= n:
         return torch.arange(n)
     return torch.randperm(n, generator=generator)[:count].sort().values
@@ -55,7 +55,7 @@ def place_rows(
     scale_rows: Tensor,
     centers: Tensor | None,
 ) -> PlacedRows:
-    """Bring rows ``x (n, d)`` into the coordinates of a metric; ``centers (m,)`` are those that are kept."""
+    """Transform rows ``x (n, d)`` to a feature matrix's coordinates; ``centers (m,)`` are row numbers."""
     transform, kept = Transform.place(x if centers is None else x[centers], feature_matrix, config.agop_power)
     u = kept if centers is None else transform(x)
     check_placed(u)
@@ -69,7 +69,7 @@ def place_rows(
 
 
 def check_placed(u: Tensor) -> None:
-    """Refuse rows that have left the range of their numbers on the way into a metric's coordinates."""
+    """Refuse rows that overflowed in the transformation."""
     if not bool(torch.isfinite(u).all()):
         raise NumericalError("the inputs of a leaf are too far apart for float32. Scale the columns down.")
 
@@ -88,7 +88,7 @@ def solve_directly(
     placed: PlacedRows,
     on_event: OnEvent,
 ) -> tuple[RFMLeaf, Tensor]:
-    """Solve directly, every row a center: the leaf, and the coefficients ``(n, c)`` of least squares."""
+    """Solve directly, every row a center; return the leaf and the least-squares coefficients ``(n, c)``."""
     matrix = symmetric_kernel(make_kernel(config, placed.kernel_bandwidth), placed.u)
     solution = solve_by_loss(matrix, y, config.loss, config.ridge, weights)
     tell_jitter(len(x), solution.jitter, on_event)
@@ -118,7 +118,7 @@ def solve_by_loss(
         kernel.diagonal().copy_(diagonal)
         found = solve_ridge(kernel, z, ridge, w, polish=polish)
         alpha = widened(found.coefficients)
-        # What the equations leave of the targets: a product with the matrix would take as long as a step.
+        # The values follow from the equations; a product with the matrix would take as long as a step.
         values = widened(z) - (ridge / widened(w)[:, None] + found.jitter) * alpha
         return Ridged(coefficients=alpha, values=values, at_centers=values, jitter=found.jitter)
 
@@ -131,7 +131,7 @@ def solve_by_loss(
 
 
 def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
-    """Say what had to be added to the diagonal of a kernel matrix, if anything."""
+    """Report what was added to the diagonal of a kernel matrix, if anything."""
     if jitter:
         message = f"a kernel matrix of {rows} rows needed {jitter:.1e} more on its diagonal"
         on_event(Event(kind="fallback", message=message, count=1))
@@ -147,7 +147,7 @@ def solve_with_centers(
     memory_bytes: int,
     on_event: OnEvent,
 ) -> tuple[RFMLeaf, Tensor]:
-    """As :func:`solve_directly`, but iteratively with the rows ``centers (m,)`` as centers."""
+    """Do the same as :func:`solve_directly`, but iteratively with the rows ``centers (m,)`` as centers."""
     kernel, few = make_kernel(config, placed.kernel_bandwidth), prepare_centers(placed.u[centers])
 
     def solve(z: Tensor, w: Tensor | None) -> NystromSolution:
@@ -189,7 +189,7 @@ def solve_with_centers(
 
 
 def fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEvent) -> int | None:
-    """How many rows are centers, or None for all of them: as pinned, or as many as the byte budget holds."""
+    """Return the number of centers, pinned or as many as the byte budget holds; None for all rows."""
     if config.max_centers is not None and config.max_centers < n:
         needed = nystrom_bytes(config.max_centers)
         if needed > memory_bytes:
@@ -210,17 +210,17 @@ def fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEve
 
 
 def direct_bytes(rows: int) -> int:
-    """What a direct solve holds at its largest: the kernel matrix, and blocks of it in float64."""
+    """Return the peak memory of a direct solve: the kernel matrix, and blocks of it in float64."""
     return int(4 * rows**2 * 1.3)
 
 
 def nystrom_bytes(centers: int) -> int:
-    """What an iterative solve holds for its centers, in float64: two factors and what they are made from."""
+    """Return the memory of an iterative solve for its centers: two float64 factors and their inputs."""
     return 8 * 4 * centers**2
 
 
 def symmetric_kernel(kernel: Kernel, a: Tensor) -> Tensor:
-    """``k(a, a)`` with an exact unit diagonal: the upper triangle in blocks of rows, and its mirror image."""
+    """Compute ``k(a, a)`` with an exact unit diagonal: the upper triangle by row blocks, then mirrored."""
     n = len(a)
     out = a.new_empty(n, n)
     centers = prepare_centers(a)

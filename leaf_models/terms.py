@@ -1,4 +1,4 @@
-"""Functions of one difference, of which kernels are sums: values, slopes and powers in place."""
+"""Functions of one difference that kernels sum: values, slopes and powers in place."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class Term:
 
     @property
     def at_zero(self) -> float:
-        """The value where nothing differs."""
+        """Return the value at difference zero."""
         return 0.0 if self.kind == "power" else 1.0
 
     @property
     def slope_factor(self) -> float:
-        """What :meth:`slope` leaves out of the derivative."""
+        """Return the factor that :meth:`slope` omits from the derivative."""
         return self.exponent if self.kind == "power" else -self.exponent / self.scale
 
     @property
     def _rate(self) -> float:
-        """``1 / scale``, within float32: an infinite one would make nothing of a difference of zero."""
+        """Return ``1 / scale``, limited to float32: infinity times a difference of zero would be NaN."""
         return min(1.0 / self.scale, torch.finfo(torch.float32).max)
 
     def value(self, size: Tensor) -> Tensor:
-        """The function of absolute differences, in place."""
+        """Compute the function of absolute differences, in place."""
         if self.kind == "power":
             return power_(size, self.exponent)
         return power_(size.mul_(self._rate), self.exponent).neg_().exp_()
 
     def slope(self, delta: Tensor) -> Tensor:
-        """The derivative by the difference over :attr:`slope_factor`, in place; zero at zero."""
+        """Compute the derivative by the difference over :attr:`slope_factor`, in place; zero at zero."""
         sign = delta.sign()
         if self.kind == "power":
             below = power_(delta.abs_(), self.exponent - 1)
@@ -59,9 +59,9 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """What makes a kernel's value of a sum: ``exp(-rate s^exponent)`` or ``(constant + rate s)^exponent``.
+    """The kernel as a function of a sum: ``exp(-rate s^exponent)`` or ``(constant + rate s)^exponent``.
 
-    The exponent of the second kind is a whole number; a sum that rounding took below zero counts as zero.
+    The exponent of the second kind is an integer; a sum that rounding made negative counts as zero.
     """
 
     kind: Literal["decay", "raised"]
@@ -71,10 +71,10 @@ class Link:
 
 
 def power_(x: Tensor, exponent: float) -> Tensor:
-    """``x ** exponent`` in place, for x of 0 or more.
+    """Compute ``x ** exponent`` in place, for non-negative x.
 
-    By products for whole exponents and by logarithms for others: torch's own power rounds an element
-    differently at the end of a block, and a row must not depend on the block it is in.
+    By products for integer exponents and by logarithms for others: torch's own power rounds an element
+    differently at the end of a block, and a row must not depend on its block.
 
     >>> power_(torch.tensor([0.0, 4.0]), 0.5), power_(torch.tensor([2.0]), 5)
     (tensor([0., 2.]), tensor([32.]))
@@ -92,7 +92,7 @@ def power_(x: Tensor, exponent: float) -> Tensor:
 
 
 def cache_blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of rows whose ``(b, columns)`` blocks stay in cache."""
+    """Yield slices of rows whose ``(b, columns)`` blocks stay in cache."""
     step = max(8, CACHE_ELEMENTS // max(columns, 1))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))

@@ -1,4 +1,4 @@
-"""The threads of a computation: one where matrices are small, set for its duration alone."""
+"""Number of threads of a computation: one for small matrices, restored afterwards."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 import torch
 from threadpoolctl import ThreadpoolController
 
-# Matrices of so many rows take well under a millisecond an operation. A second thread then saves little, and
-# beside other processes each operation waits for it, with both of them spinning.
+# With so few rows an operation takes well under a millisecond. A second thread then saves little, and
+# beside other processes each operation waits for it while both threads spin.
 SMALL_ROWS = 600
 
 
 @dataclass(slots=True, eq=False)
 class _Pools:
-    """The computations that run now, in any thread of the process, and what the process had before them."""
+    """The running computations in all threads of the process, and the process's settings before them."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     running: int = 0
-    threads: int = 1  # of torch, before the first of them
+    threads: int = 1  # of torch, before the first computation
 
 
 _pools = _Pools()
@@ -32,16 +32,16 @@ _own = threading.local()  # the number of threads that this thread's innermost c
 def compute_threads(
     count: int | None = None, *, rows: int | None = None, most: int | None = None
 ) -> Iterator[None]:
-    """Compute with ``count`` threads, or one for few ``rows``, and leave the process as it was.
+    """Compute with ``count`` threads, or one for few ``rows``, and restore the settings afterwards.
 
-    NumPy's BLAS has one thread meanwhile: it gets small matrices alone, for which its threads spin.
-    Computations may be nested and may run in several threads at once. NumPy's threads are set by the main
-    thread alone, since OpenBLAS ignores the request of any other.
+    NumPy's BLAS has one thread meanwhile: it gets only small matrices, for which its threads would spin.
+    Computations may be nested and may run in several threads at once. NumPy's threads are set only by the
+    main thread, since OpenBLAS ignores the request of any other.
 
     Args:
-        count: threads of torch; None for those that it has.
-        rows: of the largest matrices; None where they may be large.
-        most: threads where no ``count`` is given.
+        count: threads of torch; None for the current number.
+        rows: of the largest matrices; None if they may be large.
+        most: maximum number of threads without ``count``.
 
     >>> before = torch.get_num_threads()
     >>> with compute_threads(rows=100):

@@ -1,4 +1,4 @@
-"""Blocks of rows on their way to a device."""
+"""Transfer of row blocks to a device."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Item = TypeVar("Item")
 
 
 def device_blocks(x: NDArray[np.float32], rows: int, device: torch.device | str) -> Iterator[Tensor]:
-    """Blocks of ``rows`` rows of ``x (n, d)`` on a device, in their order; the last one may be smaller.
+    """Yield blocks of ``rows`` rows of ``x (n, d)`` on a device, in order; the last one may be smaller.
 
-    On a CPU they are views. To a CUDA device, the next block is copied from pinned memory on a stream of its
-    own while the present one is worked on.
+    On a CPU they are views. For a CUDA device, the next block is copied from pinned memory on a separate
+    stream while the current one is processed.
 
     >>> x = np.arange(5, dtype=np.float32)[:, None]
     >>> [block.ravel().tolist() for block in device_blocks(x, 2, "cpu")]
@@ -31,7 +31,7 @@ def device_blocks(x: NDArray[np.float32], rows: int, device: torch.device | str)
 
 
 def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each asked for before the one in front of it is handed out.
+    """Yield the same items, each requested before its predecessor is yielded.
 
     >>> list(one_ahead("abc"))
     ['a', 'b', 'c']
@@ -45,7 +45,7 @@ def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _copied_ahead(blocks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Blocks on a CUDA device, whose present stream waits for each one's copy and for no other's."""
+    """Yield blocks on a CUDA device, whose current stream waits only for each block's own copy."""
     stream = torch.cuda.Stream(device)
 
     def send(block: Tensor) -> tuple[Tensor, torch.cuda.Event]:

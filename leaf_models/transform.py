@@ -1,4 +1,4 @@
-"""From inputs to the coordinates in which a kernel measures distances."""
+"""Transform of inputs to the coordinates in which a kernel measures distances."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from xrfm_cli.leaf_models.agop import apply_feature_matrix, feature_matrix_power
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Transform:
-    """``scale (x - shift) root``: a metric at work.
+    """``scale (x - shift) root``: the application of a feature matrix.
 
-    Kernels depend on differences alone; around the centers' mean coordinates keep the most digits.
+    Kernels depend only on differences; shifting to the centers' mean keeps the most digits.
     """
 
-    root: Tensor  # (d,) or (d, d), a power of the metric
+    root: Tensor  # (d,) or (d, d), a power of the feature matrix
     shift: Tensor  # (d,)
     scale: float  # a power of two that keeps distances within float32
 
     @classmethod
     def place(cls, centers: Tensor, feature_matrix: Tensor, agop_power: float) -> tuple[Transform, Tensor]:
-        """The transform of a leaf with these centers ``(m, d)``, and the centers in its coordinates.
+        """Return the transform of a leaf with these centers ``(m, d)``, and the centers in its coordinates.
 
         >>> import torch
         >>> transform, u = Transform.place(torch.tensor([[0.0], [2.0]]), torch.tensor([4.0]), 0.5)
@@ -35,5 +35,5 @@ class Transform:
         return cls(root=root, shift=shift, scale=scale), moved.mul_(scale)
 
     def __call__(self, x: Tensor) -> Tensor:  # (n, d) -> (n, d)
-        """Rows in the kernel's coordinates."""
+        """Return rows in the kernel's coordinates."""
         return apply_feature_matrix(x - self.shift, self.root).mul_(self.scale)

@@ -1,10 +1,10 @@
 """The two sums over coordinates as Triton kernels, for CUDA devices and float32.
 
 Nothing of the size (rows x centers x columns) is written: a program owns a tile of the result and loops over
-what is summed. No program adds to what another one writes, so every run gives the same bits; and how the sums
-are cut depends on the centers alone, so a row's sums do not depend on the rows beside it.
+what is summed. No program adds to another one's output, so every run gives the same bits. How the sums are
+split depends only on the centers, so a row's sums do not depend on other rows.
 
-Needs Triton, which comes with torch's CUDA builds; :mod:`coordinates` imports this module at its first use.
+Needs Triton, which comes with torch's CUDA builds; :mod:`coordinates` imports this module on first use.
 With ``TRITON_INTERPRET=1`` set before Triton is imported, they run on the CPU, slowly, as the tests do.
 """
 
@@ -21,15 +21,15 @@ from triton.errors import TritonError
 from xrfm_cli.leaf_models.terms import Term
 
 ROWS, CENTERS = 64, 64  # of a tile of sums: 32 of them for each thread of four warps
-# Of a tile of slopes, which has three sides.
+# Of a tile of slopes, which has three dimensions.
 SLOPE_ROWS, SLOPE_COLUMNS, SLOPE_CENTERS = 16, 4, 64
-MOST_OUTPUTS = 8  # that share one computation of the slopes
-# Centers that one program sums: gradients are asked for few rows at a time, which alone leave a GPU idle.
+MOST_OUTPUTS = 8  # most outputs that share one computation of the slopes
+# Centers summed by one program: gradients have few rows per call, which alone would leave a GPU idle.
 SPAN = 4096
 
 
 def is_usable() -> bool:
-    """Whether a kernel runs on the current CUDA device: Triton needs a C compiler and a GPU that it knows."""
+    """Return whether a kernel runs on the current CUDA device; Triton needs a C compiler and a known GPU."""
     one = torch.ones(1, 1, device="cuda")
     try:
         _launch_sums(Term(kind="power", exponent=1.0), one, one, one.clone(), adds=True)
@@ -51,7 +51,7 @@ def add_sums(term: Term, u: Tensor, columns: Tensor, out: Tensor) -> Tensor:  # 
 def exponential_sums(
     term: Term, u: Tensor, columns: Tensor, exponent: float, rate: float
 ) -> Tensor:  # (b, d), (d, m) -> (b, m)
-    """``exp(-rate * s^exponent)`` of the sums ``s``, which are never written.
+    """Return ``exp(-rate * s^exponent)`` of the sums ``s``, which are never written.
 
     ``exponential_sums(Term(kind="power", exponent=1.0), u, a.T.contiguous(), 1.0, 0.1)`` is the Laplace
     kernel of 1-norm distances at bandwidth 10.
@@ -64,7 +64,7 @@ def exponential_sums(
 def slope_sums(
     term: Term, u: Tensor, columns: Tensor, pair: Tensor, coefficients: Tensor
 ) -> Tensor:  # (b, d), (d, m), (b, m), (m, c) -> (b, c, d) float64
-    """``sum_i pair_bi coefficients_io slope(u_bj - columns_ji)``, but for the term's slope factor.
+    """Return ``sum_i pair_bi coefficients_io slope(u_bj - columns_ji)``, without the term's slope factor.
 
     ``slope_sums(Term(kind="power", exponent=1.0), u, a.T.contiguous(), pair, coefficients)`` sums the signs
     of the differences. Sums of a tile are in float32, over tiles in float64: terms of both signs cancel.
@@ -93,7 +93,7 @@ def slope_sums(
                 term.exponent - 1,
                 1.0 / term.scale,
                 span=SPAN,
-                enable_fp_fusion=True,  # named, for Triton's default is about to change
+                enable_fp_fusion=True,  # explicit, because Triton's default is about to change
                 decays=term.kind == "decay",
                 special=_special(term.exponent),
                 block_rows=SLOPE_ROWS,
@@ -144,13 +144,13 @@ def _launch_sums(
 
 
 def _special(exponent: float) -> int:
-    """The exponents that need no general power, by themselves; 0 for all others."""
+    """Return an exponent that needs no general power; 0 for all others."""
     return int(exponent) if exponent in (1.0, 2.0) else 0
 
 
 @triton.jit
 def _power(x, exponent, special: tl.constexpr):
-    """``x^exponent`` for x of 0 or more; what is below the normal numbers counts as zero."""
+    """``x^exponent`` for non-negative x; subnormal numbers count as zero."""
     if special == 1:
         result = x
     elif special == 2:
@@ -163,14 +163,14 @@ def _power(x, exponent, special: tl.constexpr):
 
 @triton.jit
 def _term(size, exponent, rate, decays: tl.constexpr, special: tl.constexpr):
-    """What is summed, of absolute differences."""
+    """The summed term of absolute differences."""
     raised = _power(size * rate if decays else size, exponent, special)
     return tl.exp(-raised) if decays else raised
 
 
 @triton.jit
 def _slope(size, below, rate, decays: tl.constexpr, special: tl.constexpr):
-    """The term's derivative by ``|delta|`` but for a constant factor; ``below`` is its exponent less one."""
+    """The term's derivative by ``|delta|`` without a constant factor; ``below`` is its exponent minus one."""
     scaled = size * rate if decays else size
     if special == 1:
         result = tl.full(size.shape, 1.0, tl.float32)
@@ -252,7 +252,7 @@ def _slope_sums_kernel(
     column = tl.program_id(1) * block_columns + tl.arange(0, block_columns)
     part, first_output = tl.program_id(2) // groups, (tl.program_id(2) % groups) * block_outputs
     is_row, is_column = rows < b, column < d
-    far_rows, far_column = rows.to(tl.int64), column.to(tl.int64)  # offsets may pass 2^31
+    far_rows, far_column = rows.to(tl.int64), column.to(tl.int64)  # offsets may exceed 2^31
     numbers = tl.arange(0, block_outputs)
 
     x_mask = is_row[:, None] & is_column[None, :]

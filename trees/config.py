@@ -13,15 +13,15 @@ from xrfm_cli.leaf_models.config import is_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeConfig:
-    """What defines a tree: its leaves, when a node is split and how rows are routed.
+    """The leaves of a tree, when a node is split and how rows are routed.
 
     >>> TreeConfig(leaf_size=500).leaf.kernel
     'norm'
     """
 
     leaf: LeafConfig = field(default_factory=LeafConfig)
-    leaf_size: int = 10_000  # a node of more rows is split; a number of the model, never of the memory
-    min_leaf_size: int = 20  # a split that leaves a child fewer rows is not made
+    leaf_size: int = 10_000  # a node with more rows is split; part of the model, independent of the memory
+    min_leaf_size: int = 20  # no split leaves a child fewer rows
     overlap: float = 0.0  # this share of a node's rows on either side of the median goes to both children
     temperature: float = 0.0  # softness of the routing in units of the projections' IQR; 0 is hard
     split_rows: int = 2_000  # rows drawn at random for the model whose AGOP gives the direction
@@ -43,7 +43,7 @@ class TreeConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TreeConfig:
-        """Build from one flat set of names, those of the leaf included."""
+        """Build from one flat mapping of names to values, those of the leaf included."""
         own = {f.name for f in fields(cls)} - {"leaf"}
         of_leaf = {f.name for f in fields(LeafConfig)}
         for name in values:
@@ -53,10 +53,10 @@ class TreeConfig:
         return cls(leaf=leaf, **{k: v for k, v in values.items() if k in own})
 
     def to_dict(self) -> dict[str, Any]:
-        """One flat set of names and values, those of the leaf included."""
+        """Return one flat mapping of names to values, those of the leaf included."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "leaf"}
         return {**self.leaf.to_dict(), **own}
 
     def with_temperature(self, temperature: float) -> TreeConfig:
-        """The same tree, routed more or less softly."""
+        """Return the same tree with another softness of the routing."""
         return replace(self, temperature=temperature)

@@ -17,18 +17,18 @@ CANDIDATES = 5  # directions tried before a node that cannot be split becomes a 
 def agop_directions(
     x: Tensor, y: Tensor, weights: Tensor | None, *, rows: int, generator: torch.Generator
 ) -> list[Tensor]:
-    """Top eigenvectors of the AGOP of a kernel machine fitted on a random subset, strongest first.
+    """Return the top eigenvectors of the AGOP of a kernel machine fitted on a random subset, strongest first.
 
-    Principal components follow: where the target does not vary, rows are still told apart.
+    Principal components follow, which separate rows even where the target is constant.
 
     Args:
         x: inputs of the node ``(n, d)``.
         y: targets ``(n, c)``.
-        weights: row weights ``(n,)`` or nothing.
+        weights: row weights ``(n,)`` or None.
         rows: size of the subset.
         generator: draws the subset.
 
-    Returns unit vectors ``(d,)`` in the device's widest type whose largest entry is positive, so that left
+    Returns unit vectors ``(d,)`` in the device's widest type. Their largest entry is positive, so that left
     and right mean the same in every run. Beaglehole et al., arXiv 2508.10053 (2025), section 3.
     """
     drawn = torch.randperm(len(x), generator=generator)[:rows].sort().values
@@ -57,20 +57,22 @@ def agop_directions(
 
 
 def _leading(matrix: Tensor) -> list[Tensor]:
-    """Eigenvectors of the largest positive eigenvalues, strongest first."""
+    """Return the eigenvectors of the largest positive eigenvalues, strongest first."""
     values, vectors = torch.linalg.eigh(matrix)
     strongest = values.argsort(descending=True, stable=True)[:CANDIDATES]
     return [_fixed_sign(vectors[:, k]) for k in strongest.tolist() if float(values[k]) > 0]
 
 
 def _leading_of_rows(rows: Tensor) -> list[Tensor]:  # (r, d) with r < d
-    """The same of ``rows.T @ rows``, which is never formed: it has thousands of columns in a wide table.
+    """Return the same for ``rows.T @ rows`` without forming it: a wide table has thousands of columns.
 
     Its eigenvectors are those of ``rows @ rows.T``, multiplied by ``rows.T``.
     """
     values, vectors = torch.linalg.eigh(rows @ rows.T)
     strongest = values.argsort(descending=True, stable=True)[:CANDIDATES]
-    least = float(values.max()) * len(rows) * torch.finfo(values.dtype).eps  # below, it is rounding
+    least = (
+        float(values.max()) * len(rows) * torch.finfo(values.dtype).eps
+    )  # smaller eigenvalues are rounding errors
     wide = [rows.T @ vectors[:, k] for k in strongest.tolist() if float(values[k]) > least]
     return [_fixed_sign(vector / vector.norm()) for vector in wide]
 

@@ -1,7 +1,7 @@
-"""What a tree reacts to, in encoded coordinates: sampled rows, gradients and path attributions.
+"""Explanation of a tree in encoded coordinates: sampled rows, gradients and path attributions.
 
-A kernel machine keeps its training rows as centers, and a linear leaf their means and deviations, so a tree
-explains itself without the data.
+A kernel machine keeps its training rows as centers, and a linear leaf keeps their means and standard
+deviations, so a tree can be explained without the data.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xrfm_cli.trees.model import TreeModel
 
 DEFAULT_MEMORY_BYTES = 256 << 20
 PATH_STEPS = 16
-JUMP_HALVINGS = 12  # bisections that find a jump on a path
+JUMP_HALVINGS = 12  # bisections that locate a jump on a path
 SLANT = (
     1e-2  # a path that moves less than this share of its steps along a split's direction is parallel to it
 )
@@ -26,28 +26,28 @@ SLANT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathAttributions:
-    """Contributions of the coordinates to ``f(x) - f(baseline)``; over coordinates they add up to it."""
+    """Contributions of the coordinates to ``f(x) - f(baseline)``, which they add up to."""
 
     contributions: Tensor  # (n, c, d) float64
     baseline: Tensor  # (c,) float64: the prediction at the baseline row
     predictions: Tensor  # (n, c) float64
-    remainder: Tensor  # (n, c) float64: the rounding that was shared by size to make the sums exact
+    remainder: Tensor  # (n, c) float64: the rounding error, shared out by size to make the sums exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSummary:
-    """What a tree knows of the rows that it was fitted on."""
+    """Statistics of the training rows, as far as the tree keeps them."""
 
-    rows: Tensor  # (m, d): the rows themselves or, of linear leaves, the mean of each leaf's
+    rows: Tensor  # (m, d): the rows themselves, or the row mean of each linear leaf
     mean: Tensor  # (d,) float64
     deviations: Tensor  # (d,) float64
 
 
 def summarise_rows(tree: TreeModel) -> RowSummary:
-    """The training rows, from what the leaves keep of them.
+    """Summarise the training rows from what the leaves keep of them.
 
-    Leaves of a tree are of one family. The mean of a linear leaf's rows stands for them: the leaf's gradient
-    is the same at all of them, and as the rows of a leaf lie on the same sides of all splits, so does it.
+    All leaves of a tree are of one family. A linear leaf's rows are represented by their mean: the leaf's
+    gradient is the same at all of them, and the mean lies on the same side of every split as the rows do.
     """
     linear = [leaf for leaf in tree.leaves if isinstance(leaf, LinearLeaf)]
     if not linear:
@@ -64,16 +64,16 @@ def summarise_rows(tree: TreeModel) -> RowSummary:
 
 
 def owned_centers(tree: TreeModel) -> Tensor:  # -> (m, d)
-    """The training rows that the leaves keep, each once.
+    """Return the training rows that the leaves keep, each once.
 
-    A row in the overlap of two leaves is a center of both, and counted in the one that it is routed to.
+    A row in the overlap of two leaves is a center of both. It is counted in the leaf that it is routed to.
     """
     owned = [leaf.centers[tree.route(leaf.centers) == number] for number, leaf in enumerate(tree.leaves)]
     return torch.cat(owned)
 
 
 def sample_rows(centers: Tensor, rows: int, *, generator: torch.Generator) -> Tensor:  # (m, d) -> (n, d)
-    """At most ``rows`` of the centers, drawn without replacement and in random order.
+    """Return at most ``rows`` of the centers, drawn without replacement and in random order.
 
     >>> sample_rows(torch.eye(3), 2, generator=torch.Generator().manual_seed(0)).shape
     torch.Size([2, 3])
@@ -85,7 +85,7 @@ def sample_rows(centers: Tensor, rows: int, *, generator: torch.Generator) -> Te
 def gradient_blocks(
     tree: TreeModel, x: Tensor, *, memory_bytes: int = DEFAULT_MEMORY_BYTES
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Gradients of rows ``x (n, d)`` in blocks ``(b, c, d)`` that fit the byte budget, with their rows."""
+    """Yield gradients of rows ``x (n, d)`` in blocks ``(b, c, d)`` within the byte budget, with slices."""
     step = _rows_per_block(tree, memory_bytes)
     for start in range(0, len(x), step):
         rows = slice(start, min(start + step, len(x)))
@@ -100,20 +100,20 @@ def path_attributions(
     steps: int = PATH_STEPS,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> PathAttributions:
-    """Additive attributions along the straight path from a baseline row to each row.
+    """Compute additive attributions along the straight path from a baseline row to each row.
 
     Args:
         tree: the model ``f``.
         x: rows ``(n, d)``.
         baseline: the row ``(d,)`` that all paths start from.
-        steps: pieces that each path is cut into; the sums are exact for any number, and the shares of
-            the coordinates tend to those of the path integral of the gradient.
+        steps: number of segments of each path; the sums are exact for any number, and the shares of the
+            coordinates converge to those of the path integral of the gradient.
         memory_bytes: bounds the blocks.
 
-    On each piece the leaves contribute their mean gradients, averaged over the two ends' leaf weights. The
-    change of the weights, a jump at a hard split, belongs to the split's direction ``v``: coordinate
-    ``j`` gets the share ``v_j (x - baseline)_j / v.(x - baseline)`` of it, or, on a path that is nearly
-    parallel to the split, a share in proportion to ``|v_j (x - baseline)_j|``.
+    On each segment the leaves contribute their mean gradients, averaged over the leaf weights at both ends.
+    The change of the weights, a jump at a hard split, is attributed to the split's direction ``v``:
+    coordinate ``j`` gets the share ``v_j (x - baseline)_j / v.(x - baseline)`` of it, or, on a path that is
+    nearly parallel to the split, a share in proportion to ``|v_j (x - baseline)_j|``.
 
     Without splits these are integrated gradients: Sundararajan et al., arXiv 1703.01365 (2017).
     """
@@ -130,7 +130,7 @@ def path_attributions(
 
 
 def _polylines(tree: TreeModel, x: Tensor, baseline: Tensor, steps: int) -> Tensor:  # (b, d) -> (b, s + 1, d)
-    """Points on the paths; next to a jump of a hard tree, the nearest two are moved close to it."""
+    """Return points on the paths; in a hard tree, the two points around a jump are moved close to it."""
     t = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=x.device).repeat(len(x), 1)
 
     def at(row: Tensor, position: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def _polylines(tree: TreeModel, x: Tensor, baseline: Tensor, steps: int) -> Tens
             middle = (before + after) / 2
             unchanged = tree.route(at(row, middle)) == leaf[row, step]
             before, after = torch.where(unchanged, middle, before), torch.where(unchanged, after, middle)
-        inner = step + 1 < steps  # the ends of the path stay where they are
+        inner = step + 1 < steps  # the ends of the path are fixed
         t[row[inner], step[inner] + 1] = after[inner]
         inner = step > 0
         t[row[inner], step[inner]] = before[inner]
@@ -155,7 +155,7 @@ def _polylines(tree: TreeModel, x: Tensor, baseline: Tensor, steps: int) -> Tens
 
 
 def _followed(tree: TreeModel, points: Tensor) -> Tensor:  # (b, s + 1, d) -> (b, c, d)
-    """Contributions along polylines of ``s`` segments each."""
+    """Return the contributions along polylines of ``s`` segments each."""
     b, ends, d = points.shape
     weights = tree.leaf_weights(points.reshape(b * ends, d)).reshape(b, ends, -1).double()
     shares = _Shares.of(tree, weights)
@@ -179,7 +179,7 @@ def _followed(tree: TreeModel, points: Tensor) -> Tensor:  # (b, s + 1, d) -> (b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shares:
-    """What the splits pass to their sides at both ends of every segment, and what reaches a node."""
+    """Shares that splits pass to their children at the ends of every segment, and weights at nodes."""
 
     right: Tensor  # (2, b, s, splits) share of a split's weight that goes right, at both ends
     splits: Tensor  # (b, s, splits) weight that reaches a split, products of shares averaged over the ends
@@ -187,7 +187,7 @@ class _Shares:
 
     @classmethod
     def of(cls, tree: TreeModel, weights: Tensor) -> _Shares:
-        """From the leaf weights ``(b, s + 1, leaves)`` at the points."""
+        """Compute from the leaf weights ``(b, s + 1, leaves)`` at the points."""
         b, ends, leaf_count = weights.shape
         right = weights.new_zeros(2, b, ends - 1, len(tree.splits))
         reached = weights.new_zeros(b, ends - 1, len(tree.splits))
@@ -207,7 +207,7 @@ class _Shares:
 
 
 def _node_weights(tree: TreeModel, weights: Tensor) -> dict[int, Tensor]:  # -> (b, s + 1) each
-    """The weight of the leaves below every node: splits by number, leaves by ``~number``."""
+    """Return the weight of the leaves below every node: splits by number, leaves by ``~number``."""
     below = {~number: weights[:, :, number] for number in range(weights.shape[2])}
     for number in reversed(_top_down(tree)):
         below[number] = below[tree.splits[number].left] + below[tree.splits[number].right]
@@ -215,7 +215,7 @@ def _node_weights(tree: TreeModel, weights: Tensor) -> dict[int, Tensor]:  # -> 
 
 
 def _both_ends(whole: Tensor, right: Tensor) -> Tensor:  # (b, s + 1), (b, s + 1) -> (2, b, s)
-    """The right share at the start and stop of segments; where no weight arrives, that of the other end."""
+    """Return the right share at both ends of segments; without weight at one end, the other end's share."""
     share = torch.where(whole > 0, right / torch.where(whole > 0, whole, 1.0), torch.nan)
     start, stop = share[:, :-1], share[:, 1:]
     return torch.stack(
@@ -224,9 +224,9 @@ def _both_ends(whole: Tensor, right: Tensor) -> Tensor:  # (b, s + 1), (b, s + 1
 
 
 def _add_routing(tree: TreeModel, shares: _Shares, values: Tensor, moved: Tensor, total: Tensor) -> None:
-    """Add what the changing shares of the splits contribute, along the directions of the splits.
+    """Add the contributions of the splits' changing shares, along the directions of the splits.
 
-    From the leaves up, a node's value is the mean of its sides' values by their shares; the change of a
+    From the leaves up, a node's value is the mean of its children's values by their shares. The change of a
     product is the sum of either factor's change times the other's average.
     """
     nodes = {~number: values[number] for number in range(len(tree.leaves))}  # (2, b, s, c) each
@@ -245,7 +245,7 @@ def _add_routing(tree: TreeModel, shares: _Shares, values: Tensor, moved: Tensor
 
 
 def _top_down(tree: TreeModel) -> list[int]:
-    """Numbers of the splits, every one after the split above it."""
+    """Return the numbers of the splits, parents before children."""
     order = [0] if tree.splits else []
     for number in order:
         split = tree.splits[number]
@@ -254,13 +254,13 @@ def _top_down(tree: TreeModel) -> list[int]:
 
 
 def _proportions(sizes: Tensor, difference: Tensor) -> Tensor:  # (n, c, d), (n, d) -> (n, c, d)
-    """Proportions of ``sizes``; where all are zero, of the squared distance moved, else even ones."""
+    """Return the proportions of ``sizes``; if all are zero, of the squared distances, else equal ones."""
     for fallback in (difference.square()[:, None].expand_as(sizes), torch.ones_like(sizes)):
         sizes = torch.where(sizes.sum(2, keepdim=True) > 0, sizes, fallback)
     return sizes / sizes.sum(2, keepdim=True)
 
 
 def _rows_per_block(tree: TreeModel, memory_bytes: int) -> int:
-    """How many rows' gradients fit: several kernel blocks of the largest leaf, and the gradients."""
+    """Return how many rows' gradients fit: several kernel blocks of the largest leaf, and the gradients."""
     largest = max(len(leaf.centers) for leaf in tree.leaves)
     return max(1, memory_bytes // (4 * (6 * largest + 4 * tree.n_outputs * tree.n_features)))

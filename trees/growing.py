@@ -1,4 +1,4 @@
-"""Growing: rows become splits and the sets of rows that leaves are fitted on."""
+"""Grow a tree: rows become splits and the row sets of leaves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xrfm_cli.trees.routing import SplitNode, project
 
 
 class TreeFitOptions(FitOptions, total=False):
-    """What may be said of any fit of a tree besides its data and its hyperparameters."""
+    """Optional arguments of any fit of a tree."""
 
     routed: Tensor | None
 
@@ -39,8 +39,7 @@ def grow(rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator) 
     """Split rows until no node has more than ``config.leaf_size`` of them.
 
     A node is split at the median along the top eigenvector of an AGOP. If that leaves a child fewer
-    than ``min_leaf_size`` rows, the next eigenvector is tried, and after the last one the node
-    becomes a leaf.
+    than ``min_leaf_size`` rows, the next eigenvector is tried; after the last one the node becomes a leaf.
 
     >>> x = torch.linspace(0, 1, 100)[:, None]
     >>> rows = TrainingRows(x=x, routed=x, y=x.square(), weights=None)
@@ -58,7 +57,7 @@ def grow(rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator) 
             return ~(len(leaf_rows) - 1)
         node, left_rows, right_rows = found
         number = len(splits)
-        splits.append(None)  # children are numbered after their parent
+        splits.append(None)  # reserves the number: children are numbered after their parent
         left = build(left_rows)
         splits[number] = replace(node, left=left, right=build(right_rows))
         return number
@@ -79,11 +78,11 @@ def iterate_tree(
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
 ) -> Iterator[TreeModel]:
-    """Grow a tree and yield it after each round of metric updates, ``t = 0 .. iterations``.
+    """Grow a tree and yield it after each round of AGOP updates, ``t = 0 .. iterations``.
 
-    All leaves are at the same ``t`` in one yielded model. ``routed (n, d)`` are the rows as they will be
-    encoded for predictions, where that differs from ``x``: by them splits tell the rows apart, so that a
-    row's own leaf is fitted on its like. Other arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`.
+    All leaves of a yielded model are at the same ``t``. ``routed (n, d)`` are the rows encoded as for
+    prediction, if that differs from ``x``. Splits use them, so that a row's leaf is fitted on rows that are
+    routed like it. Other arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`.
     """
     if weights is not None:
         kept = weights > 0
@@ -115,7 +114,7 @@ def iterate_tree(
 def fit_tree(
     x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, **options: Unpack[TreeFitOptions]
 ) -> TreeModel:
-    """The last model of :func:`iterate_tree`, which explains the arguments."""
+    """Return the last model of :func:`iterate_tree`, which documents the arguments."""
     *_, last = iterate_tree(x, y, config, generator=generator, **options)
     return last
 
@@ -123,7 +122,7 @@ def fit_tree(
 def _best_split(
     rows: TrainingRows, own: Tensor, config: TreeConfig, generator: torch.Generator
 ) -> tuple[SplitNode, Tensor, Tensor] | None:
-    """The first direction whose median leaves both children enough rows."""
+    """Return the split along the first direction whose median leaves both children enough rows."""
     node_weights = None if rows.weights is None else rows.weights[own]
     routed = rows.routed[own]
     for direction in agop_directions(
@@ -139,7 +138,7 @@ def _best_split(
             continue
         both = _overlap(projection, config.overlap)
         if bool((goes_left | both).all()) or bool((~goes_left | both).all()):
-            both = torch.zeros_like(goes_left)  # ties: a child that holds all rows would be split for ever
+            both = torch.zeros_like(goes_left)  # ties: a child that holds all rows would be split forever
         iqr = _denser_iqr(projection, threshold, node_weights)
         node = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)
         return node, own[goes_left | both], own[~goes_left | both]
@@ -147,7 +146,7 @@ def _best_split(
 
 
 def _median_gap(projection: Tensor, weights: Tensor | None) -> float | None:
-    """The threshold nearest the (weighted) median that lies between two different values.
+    """Return the threshold nearest the (weighted) median that lies between two different values.
 
     Equal projections are never separated: the threshold is the middle of a gap, so that every row is
     on the same side in training and in prediction.
@@ -164,11 +163,11 @@ def _median_gap(projection: Tensor, weights: Tensor | None) -> float | None:
 
 
 def _denser_iqr(projection: Tensor, threshold: float, weights: Tensor | None) -> float:
-    """The interquartile range of projections whose two sides were both like the denser one.
+    """Return the interquartile range, as if both sides of the threshold were like the denser one.
 
-    It is twice the distance from the threshold to the nearer of its sides' (weighted) medians. Where equal
-    rows crowd beside the threshold, a range of the whole would give leaves that have seen none of them a say
-    in what they are.
+    It is twice the distance from the threshold to the nearer of the sides' (weighted) medians. If many equal
+    rows lie next to the threshold, the range of all rows would let leaves vote on rows unlike any that they
+    were fitted on.
     """
     goes_left = projection <= threshold
     medians = [
@@ -179,7 +178,7 @@ def _denser_iqr(projection: Tensor, threshold: float, weights: Tensor | None) ->
 
 
 def _overlap(projection: Tensor, overlap: float) -> Tensor:
-    """Which rows lie within ``overlap`` of the median in rank, and so go to both children."""
+    """Return which rows lie within ``overlap`` of the median in rank and so go to both children."""
     if overlap == 0:
         return torch.zeros(len(projection), dtype=torch.bool, device=projection.device)
     ordered = projection.sort().values

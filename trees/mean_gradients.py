@@ -2,8 +2,8 @@
 
 A linear leaf has the same gradient everywhere. Both kernel families are a function of a sum over coordinates,
 ``k(u, a) = link(sum_j term(u_j - a_j))``. Between two points, the change of ``k`` is the divided difference
-of ``link`` times the changes of the terms: split by coordinate it adds up by construction, however rough the
-kernel is. Quadrature of the gradients does not get there, for they jump at every center.
+of ``link`` times the changes of the terms. Split by coordinate, it adds up by construction, however rough the
+kernel is. Quadrature of the gradients is not exact, because they jump at every center.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLOSE = 1e-7  # relative difference of two sums below which the derivative repla
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentChange:
-    """A leaf along segments: its values at both ends and what explains the difference.
+    """A leaf along segments: its values at both ends, and the mean gradients that explain the difference.
 
     ``stop_values - start_values`` equals ``gradients`` times the segment, summed over coordinates.
     """
@@ -73,15 +73,15 @@ def segment_change(leaf: LeafModel, start: Tensor, stop: Tensor) -> SegmentChang
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kernel:
-    """``k(u, a) = link(sum_j term(|u_j - a_j|))``; a ``term`` of None stands for the square."""
+    """``k(u, a) = link(sum_j term(|u_j - a_j|))``; a ``term`` of None means the square."""
 
     term: Callable[[Tensor], Tensor] | None
     link: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]  # the derivative of the link
-    is_city_block: bool = False  # the sum is a 1-norm, which torch computes at once
+    is_city_block: bool = False  # the sum is a 1-norm, for which torch has a function
 
     def sums(self, u: Tensor, a: Tensor) -> Tensor:  # (b, d), (m, d) -> (b, m)
-        """The sum over coordinates for every pair."""
+        """Return the sum over coordinates for every pair."""
         if self.term is None:
             squared = u.square().sum(1)[:, None] + a.square().sum(1) - 2 * u @ a.T
             return squared.clamp_(min=0)
@@ -93,7 +93,7 @@ class _Kernel:
         return total
 
     def gradients(self, pair: Tensor, u: Tensor, w: Tensor, a: Tensor, coefficients: Tensor) -> Tensor:
-        """Mean gradients ``(b, c, d)`` by ``u``, from the divided differences ``pair (b, m)``."""
+        """Return mean gradients ``(b, c, d)`` by ``u``, from the divided differences ``pair (b, m)``."""
         outputs, d = coefficients.shape[1], a.shape[1]
         if self.term is None:
             weighted = (coefficients[:, :, None] * a[:, None, :]).reshape(len(a), outputs * d)
@@ -108,7 +108,7 @@ class _Kernel:
         return out
 
     def _change(self, u: Tensor, w: Tensor, a: Tensor) -> Tensor:  # (b, 1), (b, 1), (m,) -> (b, m)
-        """How much one coordinate's term changes from ``u`` to ``w``."""
+        """Return the change of one coordinate's term from ``u`` to ``w``."""
         if self.is_city_block:  # |w - a| - |u - a| in half the passes
             moved = w - u
             return ((w + u) * moved.sign() - 2 * moved.sign() * a).clamp_(-moved.abs(), moved.abs())
@@ -140,7 +140,7 @@ def _kernel(config: LeafConfig, bandwidth: float, d: int) -> _Kernel:
 
 
 def _divided(kernel: _Kernel, first: Tensor, last: Tensor) -> Tensor:  # (b, m), (b, m) -> (b, m)
-    """Divided differences of the link; the derivative where the two sums are nearly equal."""
+    """Return divided differences of the link; the derivative if the two sums are nearly equal."""
     difference = last - first
     close = difference.abs() <= CLOSE * (first + last)
     ratio = (kernel.link(last) - kernel.link(first)) / torch.where(close, 1.0, difference)

@@ -37,33 +37,33 @@ class TreeModel:
 
     @property
     def temperature(self) -> float:
-        """Softness of the routing; 0 is hard."""
+        """Return the softness of the routing; 0 is hard."""
         return self.config.temperature
 
     @property
     def n_features(self) -> int:
-        """Columns of the inputs."""
+        """Return the number of input columns."""
         return int(self.leaves[0].centers.shape[1])
 
     @property
     def n_outputs(self) -> int:
-        """Columns of the predictions."""
+        """Return the number of output columns."""
         return int(self.leaves[0].coefficients.shape[1])
 
     def with_temperature(self, temperature: float) -> TreeModel:
-        """The same splits and leaves, routed more or less softly."""
+        """Return the same splits and leaves with another softness of the routing."""
         return replace(self, config=self.config.with_temperature(temperature))
 
     def mixed(self, mixture: Tensor) -> TreeModel:  # (c, m)
-        """The tree whose outputs are mixtures of this one's outputs, for gradients."""
+        """Return the tree whose outputs are mixtures of this one's outputs, for gradients."""
         return replace(self, leaves=tuple(leaf.mixed(mixture) for leaf in self.leaves))
 
     def route(self, x: Tensor) -> Tensor:  # (n, d) -> (n,)
-        """The leaf of each row under hard routing."""
+        """Return the leaf of each row under hard routing."""
         return route(x, self.splits)
 
     def leaf_weights(self, x: Tensor) -> Tensor:  # (n, d) -> (n, n_leaves)
-        """The weights with which leaves vote on each row; each row adds to one."""
+        """Return the weights with which leaves vote on each row; each row adds to one."""
         if self._is_hard:
             weights = torch.zeros(len(x), len(self.leaves), dtype=wide_dtype(x.device), device=x.device)
             weights[torch.arange(len(x), device=x.device), self.route(x)] = 1.0
@@ -71,11 +71,11 @@ class TreeModel:
         return voting_weights(path_weights(x, self.splits, len(self.leaves), self.temperature))
 
     def predict(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c)
-        """Predictions; a row's value does not depend on the rows around it."""
+        """Predict; a row's value does not depend on the rows around it."""
         return self.predict_at(x, [self.temperature])[0]
 
     def predict_at(self, x: Tensor, temperatures: Sequence[float]) -> list[Tensor]:  # (n, d) -> (n, c) each
-        """Predictions at several temperatures; a leaf is asked once for all rows that it votes on at any."""
+        """Predict at several temperatures; a leaf is evaluated once for all rows that it votes on at any."""
         options = [self.with_temperature(temperature) for temperature in temperatures]
         weights = [option.leaf_weights(x) for option in options]
         out = [torch.zeros(len(x), self.n_outputs, dtype=x.dtype, device=x.device) for _ in options]
@@ -90,7 +90,7 @@ class TreeModel:
         return out
 
     def gradients(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c, d)
-        """Derivatives of the predictions, through soft routing too.
+        """Return the derivatives of the predictions, through soft routing too.
 
         ``grad f = sum_l w_l grad f_l + f_l grad w_l`` over the voting leaves, whose weights are
         renormalised: ``grad log w_l`` is taken relative to its weighted mean.
@@ -114,7 +114,7 @@ class TreeModel:
         return out
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """JSON facts and tensors from which the tree can be built again."""
+        """Return JSON facts and tensors from which the tree can be rebuilt."""
         facts: dict[str, Any] = {
             "config": self.config.to_dict(),
             "splits": [
@@ -134,7 +134,7 @@ class TreeModel:
 
     @classmethod
     def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TreeModel:
-        """Build again what :meth:`state` described.
+        """Rebuild from the output of :meth:`state`.
 
         Raises ModelFileError for children that do not make a tree or tensors that do not fit together.
         """
@@ -160,7 +160,7 @@ class TreeModel:
         return cls(config=TreeConfig.from_dict(facts["config"]), splits=splits, leaves=leaves)
 
     def to(self, device: torch.device | str) -> TreeModel:
-        """The same tree with its tensors on another device."""
+        """Return the same tree with its tensors on another device."""
         wide = wide_dtype(torch.device(device))
         splits = tuple(replace(node, direction=node.direction.to(device, wide)) for node in self.splits)
         return replace(self, splits=splits, leaves=tuple(leaf.to(device) for leaf in self.leaves))
@@ -182,7 +182,7 @@ def check_tree(splits: tuple[SplitNode, ...], n_leaves: int) -> None:
 
 
 def check_shapes(splits: tuple[SplitNode, ...], leaves: tuple[LeafModel, ...]) -> None:
-    """Refuse leaves and splits that do not fit together; a leaf has checked its own tensors."""
+    """Refuse leaves and splits that do not fit together; each leaf has already checked its own tensors."""
     d = leaves[0].centers.shape[1]
     kinds = {(leaf.centers.shape[1], leaf.coefficients.shape[1], leaf.coefficients.dtype) for leaf in leaves}
     if len(kinds) > 1 or any(node.direction.shape != (d,) for node in splits):

@@ -22,16 +22,18 @@ from xrfm_cli.files import open_whole
 from xrfm_cli.printable import printable
 from xrfm_cli.trees.zip_layout import layout_fault
 
-FORMAT_VERSION = 2  # 1 had no floor of its own for each calibration
+FORMAT_VERSION = 2  # 2 added a floor of its own for each calibration
 READABLE_VERSIONS = (1, 2)
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 MAX_MANIFEST_BYTES = 256 << 20
-MAX_HEADER_BYTES = 100_000_000  # of the tensors' names, types and shapes; safetensors reads no more either
+MAX_HEADER_BYTES = 100_000_000  # of the tensors' names, types and shapes; safetensors has the same limit
 TYPES = ("F32", "F64", "I64")
-MAX_SIDES = 2  # of a tensor: numbers in a row, or a matrix
+MAX_SIDES = 2  # dimensions of a tensor: a vector or a matrix
 MOST_SHOWN = 60  # characters of a value in a message
-WHOLE_NUMBERS = range(-(2**63), 2**63)  # that other programs can read, and that numpy and torch hold
-# What reading a container raises where its bytes make no sense.
+WHOLE_NUMBERS = range(
+    -(2**63), 2**63
+)  # the range that other programs can read, and that numpy and torch hold
+# Raised when a container's bytes cannot be read.
 _BROKEN = (
     zipfile.BadZipFile,
     struct.error,
@@ -42,15 +44,22 @@ _BROKEN = (
     RuntimeError,
     ValueError,
 )
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date for the container's members: equal models are equal bytes
+_EPOCH = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # a fixed date for the container's members, so that equal models are equal bytes
 
 
 def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write a model file, which appears whole or not at all.
 
     ``manifest`` is JSON-able; ``tensors`` may be on any device. The manifest carries the SHA-256 of both
-    members, its own taken over its canonical text without that entry, so that an altered
-    manifest is noticed too.
+    members. Its own hash is taken of its canonical text without that entry, so that an altered manifest is
+    detected too.
     """
     blob = save_tensors({name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)})
     document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: _digest(blob)}}
@@ -72,11 +81,10 @@ def _check_readable(path: Path, text: bytes, blob: bytes) -> None:
 
 
 def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read and verify a model file; ``(manifest, tensors)``.
+    """Read and verify a model file; return ``(manifest, tensors)``.
 
-    Raises ModelFileError, in one line, for a file that is absent, truncated, altered, of an unknown
-    version or no model file at all. The manifest is JSON as the program writes it; its fields are not
-    looked at here.
+    Raises a one-line ModelFileError for a file that is absent, truncated, altered, of an unknown version or
+    no model file at all. The manifest is JSON as the program writes it; its fields are not checked here.
     """
     if not path.is_file():
         why = "." if path.exists() else why_absent(path)
@@ -95,7 +103,7 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(hashes, dict) or set(hashes) != {MANIFEST, TENSORS}:
         raise _refused(path, "was altered or damaged: it has no hashes of its members")
     own = hashes[MANIFEST]
-    # The manifest's hash is that of its text without the line that holds it.
+    # The manifest's hash is that of its text without the line with the hash.
     hashed = text.replace(f'  "{MANIFEST}": "{own}",\n'.encode(errors="replace"), b"", 1)
     if hashes[TENSORS] != _digest(blob) or own != _digest(hashed) or not _is_canonical(text, manifest):
         raise _refused(path, "was altered or damaged: its hashes do not match")
@@ -103,7 +111,7 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _members(path: Path, stream: BinaryIO) -> tuple[bytes, dict[str, Any], bytes]:
-    """The manifest as text and read, and the tensors' bytes; the version is known, no hash is looked at."""
+    """Return the manifest as text and parsed, and the tensors' bytes; checks the version but no hashes."""
     with zipfile.ZipFile(stream) as container:
         size = path.stat().st_size
         text = _stored(path, container, MANIFEST, size, at_most=MAX_MANIFEST_BYTES)
@@ -119,7 +127,7 @@ def _members(path: Path, stream: BinaryIO) -> tuple[bytes, dict[str, Any], bytes
 def _stored(
     path: Path, container: zipfile.ZipFile, name: str, size: int, *, at_most: int | None = None
 ) -> bytes:
-    """A member, which must be there once and must not become larger by reading it."""
+    """Read a member, which must be there once and must not be larger than the file."""
     found = [info for info in container.infolist() if info.filename == name]
     if len(found) != 1:
         raise _refused(path, f"is not a model file: it has {len(found) or 'no'} '{name}'")
@@ -159,11 +167,11 @@ def _whole_number(text: str) -> int:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _is_canonical(text: bytes, manifest: Mapping[str, Any]) -> bool:
-    """Whether the program writes this manifest so: no name twice, every number finite, no other spelling."""
+    """Return whether the program would write this text: no duplicate name, only finite numbers."""
     try:
         return _canonical(manifest) == text
     except (ValueError, RecursionError):
@@ -185,9 +193,9 @@ def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
 
 
 def _header_fault(blob: bytes) -> str | None:
-    """What is wrong with the names, types and shapes of the tensors, before room is made for any.
+    """Return what is wrong with the names, types and shapes of the tensors, before memory is allocated.
 
-    That the shapes agree with the bytes is for safetensors to check.
+    safetensors checks that the shapes agree with the bytes.
     """
     length = int.from_bytes(blob[:8], "little")
     if not 2 <= length <= min(MAX_HEADER_BYTES, len(blob) - 8):
@@ -216,7 +224,7 @@ def _refused(path: Path, fact: str) -> ModelFileError:
 
 
 def _canonical(document: Mapping[str, Any]) -> bytes:
-    """One text for one document, the same after reading it back."""
+    """Return the unique text of a document, the same after reading it back."""
     compact = json.dumps(document, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return msgspec.json.format(compact.encode(), indent=1)
 

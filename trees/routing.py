@@ -1,4 +1,4 @@
-"""Which leaves a row reaches, and with what weight."""
+"""Routing: the leaves that a row reaches, and their weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 
 MAX_VOTING_LEAVES = 12  # leaves that vote on a softly routed row
-VOTING_MASS = 0.99  # share of the weight that the voting leaves hold, if so many suffice
+VOTING_MASS = 0.99  # share of the weight that the voting leaves hold, if MAX_VOTING_LEAVES suffice
 PROJECTION_BLOCK = 1024
 
 
@@ -18,23 +18,23 @@ PROJECTION_BLOCK = 1024
 class SplitNode:
     """One split: rows with ``direction . x <= threshold`` go left, the others right.
 
-    A child of 0 or more is another split, by its place in the tree's list; a child below 0 is
+    A child of 0 or more is another split, by its position in the tree's list; a child below 0 is
     leaf ``~child``.
     """
 
     direction: Tensor  # (d,) float64
     threshold: float
-    iqr: float  # of the projections of the node's training rows, as of the threshold's denser side
+    iqr: float  # of the training rows' projections, if both sides were like the threshold's denser one
     left: int
     right: int
 
 
 def project(x: Tensor, direction: Tensor) -> Tensor:  # (n, d), (d,) -> (n,)
-    """Projections in blocks of one shape, so that a row's value is the same in any batch.
+    """Project rows in blocks of one shape, so that a row's value is the same in any batch.
 
-    In the widest type of the device, as all of routing: float64, where there is one.
+    Like all of routing it uses the widest type of the device: float64, if available.
 
-    Training and prediction both call this: one rule for ties is worth nothing if the two round differently.
+    Training and prediction both call this, as their results must round in the same way at ties.
     """
     wide, direction = wide_dtype(x.device), widened(direction)
     out = torch.empty(len(x), dtype=wide, device=x.device)
@@ -48,7 +48,7 @@ def project(x: Tensor, direction: Tensor) -> Tensor:  # (n, d), (d,) -> (n,)
 
 
 def route(x: Tensor, splits: tuple[SplitNode, ...]) -> Tensor:  # (n, d) -> (n,)
-    """The leaf of each row under hard routing."""
+    """Return the leaf of each row under hard routing."""
     leaf = torch.zeros(len(x), dtype=torch.long, device=x.device)
     pending = [(0, torch.arange(len(x), device=x.device))] if splits else []
     while pending:
@@ -64,7 +64,7 @@ def route(x: Tensor, splits: tuple[SplitNode, ...]) -> Tensor:  # (n, d) -> (n,)
 
 
 def path_weights(x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temperature: float) -> Tensor:
-    """Weight of every leaf for every row ``(n, n_leaves)``, float64; each row adds to one.
+    """Return the weight of every leaf for every row ``(n, n_leaves)``, float64; each row adds to one.
 
     A split passes the share ``sigmoid((v . x - b) / (temperature * IQR))`` to the right; a temperature
     or an IQR of zero is a hard split.
@@ -87,14 +87,14 @@ def path_weights(x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temper
 
 
 def right_share(projection: Tensor, node: SplitNode, temperature: float) -> Tensor:
-    """Share of each row that a split passes to the right."""
+    """Return the share of each row that a split passes to the right."""
     width = temperature * node.iqr
     offset = projection - node.threshold
     return torch.sigmoid(offset / width) if width > 0 else (offset > 0).to(offset.dtype)
 
 
 def voting_weights(weights: Tensor) -> Tensor:  # (n, n_leaves) -> (n, n_leaves)
-    """Keep the leaves that hold 99 % of a row's weight, at most 12, and let them add to one again."""
+    """Keep the leaves that hold 99 % of a row's weight, at most 12, and rescale them to add to one."""
     ordered, order = weights.sort(dim=1, descending=True, stable=True)
     before = ordered.cumsum(1) - ordered
     keep = before < VOTING_MASS
@@ -106,7 +106,7 @@ def voting_weights(weights: Tensor) -> Tensor:  # (n, n_leaves) -> (n, n_leaves)
 def log_weight_gradients(
     x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temperature: float
 ) -> Tensor:
-    """Derivatives ``(n, n_leaves, d)`` of the logarithm of each leaf's path weight, float64.
+    """Return derivatives ``(n, n_leaves, d)`` of the logarithm of each leaf's path weight, float64.
 
     ``sum over the path of (right: 1 - s, left: -s) v / (temperature * IQR)``; hard splits contribute nothing.
     """
@@ -130,7 +130,7 @@ def log_weight_gradients(
 
 
 def _topological(splits: tuple[SplitNode, ...]) -> list[int]:
-    """Split numbers, parents before children."""
+    """Return the split numbers, parents before children."""
     order, stack = [], [0]
     while stack:
         number = stack.pop()

@@ -1,4 +1,4 @@
-"""The one layout that the ZIP of a model file has: its members one after the other, and nothing else."""
+"""The only valid layout of a model file's ZIP: its members one after the other, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")  # before each member; the last two
 CENTRAL_HEADER_BYTES = 46  # of a member's entry in the directory, without its name and extra field
 END_BYTES = 22
 END_64_BYTES = 56 + 20  # a directory beyond 4 GiB has a record and a locator before its end
-EXTRA_64_BYTES = (0, 12, 20, 28)  # of an extra field: absent, or one, two or three sizes of 64 bits
+EXTRA_64_BYTES = (0, 12, 20, 28)  # of an extra field: absent, or with one, two or three 64-bit sizes
 
 
 def layout_fault(stream: BinaryIO, container: zipfile.ZipFile, *, size: int) -> str | None:
-    """What in a file of ``size`` bytes is not as the program writes it; None where all is.
+    """Return how a file of ``size`` bytes differs from what the program writes, or None.
 
     Every byte belongs to a member, its header or the directory. So there is nothing before, between or after
-    them, no member lies within another, none is compressed, encrypted or followed by its sizes, and there
-    are no comments.
+    them, no member overlaps another, none is compressed, encrypted or followed by its sizes, and there are no
+    comments.
     """
     place = entries = 0
     for info in container.infolist():

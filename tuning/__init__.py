@@ -1,4 +1,4 @@
-"""Tuning: a budget becomes the best model. Search, folds, ensembling, calibration, intervals."""
+"""Tuning: find the best model within a budget, by search, validation, ensembling and calibration."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> object:
-    """A name is imported when it is first used: `xrfm --help` needs the errors alone."""
+    """Import a name on first use, as `xrfm --help` needs only the errors."""
     if name not in _PLACES:
         raise AttributeError(f"module 'xrfm_cli.tuning' has no attribute '{name}'")
     return getattr(import_module(f".{_PLACES[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""What a user may ask of a fit, validated on construction."""
+"""Options of a fit, validated on construction."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Literal
 from xrfm_cli.errors import OptionError
 
 LEAST_MEMORY_BYTES = 1 << 24
-MOST_WHOLE = 2**63 - 1  # of an option: model files hold whole numbers of 64 bits
+MOST_WHOLE = 2**63 - 1  # largest integer option: model files store 64-bit integers
 PresetName = Literal["quick", "balanced", "best"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """Defaults that go together; an option given by the user wins over each of them."""
+    """A named set of defaults; options given by the user take precedence."""
 
     time_limit_s: float
-    ensemble_size: int  # members at most
+    ensemble_size: int  # maximum number of members
     help: str
 
 
@@ -31,7 +31,7 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitConfig:
-    """The options of a fit that the search obeys.
+    """The options that control a fit's search.
 
     >>> FitConfig(trials=3).effective_time_limit_s is None
     True
@@ -69,18 +69,18 @@ class FitConfig:
 
     @property
     def effective_time_limit_s(self) -> float | None:
-        """The limit in force: none if only a number of trials was given."""
+        """Return the time limit in force, or None if only a number of trials was given."""
         if self.time_limit_s is not None:
             return self.time_limit_s
         return None if self.trials is not None else PRESETS[self.preset].time_limit_s
 
     @property
     def ensemble_size(self) -> int:
-        """Members at most."""
+        """Return the maximum number of members."""
         return PRESETS[self.preset].ensemble_size
 
     def to_dict(self) -> dict[str, Any]:
-        """The values by name, ready for JSON."""
+        """Return the options by name, ready for JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pinned"} | {
             "pinned": dict(self.pinned)
         }

@@ -1,4 +1,4 @@
-"""What a fit would do, said before it is done."""
+"""Dry run: describe a fit without doing it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from xrfm_cli.tuning.search.cost import leaf_count, product_rate
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.space import check_names
 
-PRUNED_SHARE = 0.45  # of the work of a trial that is judged to its end, averaged over pruned ones too
-SOLVES = 4  # factorisations and metric updates of a trial's largest stage, in products of the same order
+PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
+SOLVES = 4  # factorisations and AGOP updates at a trial's largest rung, in products of the same order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """Rows, columns, validation and what the fit is expected to cost."""
+    """Rows, columns, validation and estimated cost of a fit."""
 
     rows: int
     dropped_rows: int
@@ -29,19 +29,19 @@ class DryRun:
     leaves: int
     trials: int | None
     time_limit_s: float | None
-    estimate_s: float  # the time limit, or what so many trials take
-    memory_bytes: int  # kernel matrices and encoded rows at their largest
-    copies: tuple[str, ...]  # columns from which the target of every row follows
+    estimate_s: float  # the time limit, or the expected seconds of the given number of trials
+    memory_bytes: int  # peak size of kernel matrices and encoded rows
+    copies: tuple[str, ...]  # columns that determine the target of every row
 
     def to_json(self) -> dict[str, Any]:
-        """JSON facts."""
+        """Return the values by name, ready for JSON."""
         return asdict(self)
 
 
 def dry_run_fit(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
 ) -> DryRun:
-    """Plan a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
+    """Describe a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
     check_names(config.pinned)
     problem, dropped, _ = set_up_problem(table, schema, target, config, valid)
     space = make_space(problem, config)

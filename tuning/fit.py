@@ -1,4 +1,4 @@
-"""The front of this folder: a table, its schema and options become a fitted model."""
+"""Fit a model: search, final fits and report within a budget."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from xrfm_cli.tuning.search.search import search
 from xrfm_cli.tuning.search.space import check_names
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 
-LATE_SHARE = 0.4  # of the time limit that is gone when the search begins: no time to encode rows once more
+LATE_SHARE = 0.4  # share of the time limit; if more is spent before the search, no second encoding is built
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
 @dataclass(slots=True)
 class Listener:
-    """Passes events on and remembers what the report must tell."""
+    """Forward events and collect what the report needs."""
 
     on_event: OnEvent
     clock: Callable[[], float]
@@ -60,18 +60,18 @@ class Listener:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
-        """Hear of one event."""
+        """Handle one event."""
         if event.kind == "fallback":
             self.fallbacks[event.message] += event.count or 1
             if self.fallbacks[event.message] > (event.count or 1):
-                return  # said once, counted in the report
+                return  # later ones are only counted
         elif event.kind in ("note", "warning"):
             self.notes.append(event.message)
         self.on_event(event)
 
     @contextmanager
     def stage(self, name: str, message: str):  # type: ignore[no-untyped-def]
-        """Tell that a stage begins, and time it."""
+        """Announce a stage and time it."""
         self(Event(kind="stage", message=message))
         began = self.clock()
         try:
@@ -93,19 +93,19 @@ def fit_model(
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> FittedModel:
-    """Find the best model within the budget, fit it on all rows and tell how it came to be.
+    """Find the best model within the budget, fit it on all rows and report how it was found.
 
     Args:
         table: training rows, as read.
         schema: kinds and roles of its columns.
         target: the task and its classes.
         config: budget, metric, seed and pinned hyperparameters.
-        valid: rows that judge candidates and are never trained on; folds or a hold-out otherwise.
-        on_event: hears of stages, progress, decisions, fallbacks and repairs.
-        clock: seconds that only grow.
-        started: the moment on that clock from which the time limit counts.
-        record: keeps every step of the search, so that a fit that is killed can go on with it.
-        place: where the search's study is shared with other processes.
+        valid: validation rows that are never trained on; without them, folds or a hold-out are used.
+        on_event: receives stages, progress, decisions, fallbacks and repairs.
+        clock: monotonic clock, in seconds.
+        started: the time on that clock from which the time limit counts.
+        checkpoint: keeps every step result, so that a killed fit can be resumed.
+        place: where the study is shared with other processes.
 
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
@@ -137,7 +137,7 @@ def _fit_model(
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
 ) -> FittedModel:
-    """The stages of a fit, one after the other."""
+    """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
     deadline = None if limit is None else started + limit
     with listener.stage("prepare", "preparing rows and folds"):
@@ -173,7 +173,7 @@ def _fit_model(
             unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
-        validated = f"judged by {problem.plan.scheme}: {problem.plan.reason}"
+        validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
         if problem.compared_by != problem.metric.name:
             validated += f"; trials are compared by {problem.compared_by}"
         listener(Event(kind="note", message=validated))
@@ -213,19 +213,19 @@ def _fit_model(
 
 
 def _why_no_model(listener: Listener) -> str:
-    """The first failure of a trial, and the way out."""
-    failure = next((text for text in listener.fallbacks if " failed: " in text), "each ended too early")
+    """Return the message for a search without a model: the first failure and the way out."""
+    failure = next((text for text in listener.fallbacks if " failed: " in text), "none was fully evaluated.")
     return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
 
 
 def copy_message(column: str, target: str) -> str:
-    """What is said of a column from which the target of every row follows."""
+    """Return the note about a column that determines the target of every row."""
     way_out = f"if it is not known when rows are predicted, leave it out: --drop {column}"
-    return f"{column}: tells '{target}' of every row; {way_out}"
+    return f"{column}: determines '{target}' in every row; {way_out}"
 
 
 def training_rows(problem: Problem) -> Table:
-    """The rows that the final models learn from, their text parsed."""
+    """Return the training rows of the final models, with text parsed."""
     rows, table = problem.plan.refit_rows, problem.typed.table
     return table if len(rows) == table.n_rows else table.take(rows)
 
@@ -306,16 +306,16 @@ def _assemble(
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of this package and of those that shape its results."""
+    """Return the versions of this package and of the libraries that affect its results."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     return {"python": python, "xrfm-cli": version("xrfm-cli"), **{name: version(name) for name in PACKAGES}}
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far; the size now, where the system keeps no record."""
+    """Return the peak resident size of this process, or the current size where the system has no peak."""
     if sys.platform != "win32":
         with suppress(ImportError):
-            import resource  # psutil tells the peak on Windows alone
+            import resource  # psutil reports the peak only on Windows
 
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             return int(

@@ -1,4 +1,4 @@
-"""How a time limit is shared between folds, the search, the final fits and the report."""
+"""Division of a time limit between folds, the search, the final fits and the report."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.run_step import estimate_refit
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
-REFIT_SHARE = 0.3  # of the time limit, kept for the final fits at most
-# Of a time limit, by which the estimate of a trial may be wrong; of a long one less.
+REFIT_SHARE = 0.3  # maximum share of the time limit reserved for the final fits
+# Error of a trial's time estimate, as a share of the time limit: for short limits and for long ones.
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 20.0
-LEAST_FOLDS = 2  # that judge, where so many were planned
-FOLDING_SHARE, FOLDING_S = 0.25, 1.0  # of the time left, and at least, for encoding the folds
-CHOOSING_SHARE, CHOOSING_S = 0.04, 2.0  # of a time limit, and at most, for weighing hundreds of trials
+LEAST_FOLDS = 2  # fewest validation folds that a time limit may reduce a plan to
+FOLDING_SHARE, FOLDING_S = 0.25, 1.0  # for encoding folds: share of the time left, and a minimum
+CHOOSING_SHARE, CHOOSING_S = (
+    0.04,
+    2.0,
+)  # for ensemble selection among hundreds of trials: share of the limit, and a maximum
 
 
 def fold_in_time(
     problem: Problem, deadline: float | None, *, on_event: OnEvent, clock: Callable[[], float]
 ) -> Problem:
-    """The problem with its folds encoded: all, or the first ones that a share of the time is enough for.
+    """Encode the folds: all, or as many as fit into a share of the time left.
 
-    Candidates are then judged by these alone. Two folds judge in any case.
+    Candidates are then validated on these alone. At least two folds are kept.
     """
     folds = problem.plan.folds
     if deadline is None or len(folds) <= LEAST_FOLDS:
@@ -44,11 +47,11 @@ def fold_in_time(
 
 
 def afford_check(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
-    """Whether what follows the search fits into some seconds: final fits, the model file and the report."""
+    """Return a check whether the final fits, the model file and the report fit into the seconds left."""
     limit = config.effective_time_limit_s or float("inf")
     reserve = max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit)
     choosing = min(CHOOSING_SHARE * limit, CHOOSING_S)
-    known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of judged trials
+    known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of validated trials
 
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.validation_results, key=lambda item: item[1].loss)[1]
@@ -56,7 +59,7 @@ def afford_check(problem: Problem, config: FitConfig) -> Callable[[SearchResult,
         left, most = seconds - result.report_s - choosing, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
-        # Few ensembles are of the largest size, but it takes a while to know.
+        # Few ensembles reach the largest size, but finding the actual size takes a while.
         validated = len(result.validation_results)
         if validated not in known:
             known[validated] = estimate_final_fits(problem, result, max_members=config.ensemble_size)

@@ -1,4 +1,4 @@
-"""Refitting a model on new rows with its own hyperparameters: the nightly job, without a search."""
+"""Refit a model on new rows with its own hyperparameters, without a search."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def refit_model(
 ) -> FittedModel:
     """Fit a model's ensemble again on other rows of the same schema.
 
-    Schema, hyperparameters, learned metrics, weights, calibration and threshold are the model's; encoders,
-    centers and coefficients are new. The out-of-fold score and the intervals, with the rows that their spread
-    keeps as centers, are carried over, and the report says so.
-    Raises InputError where a needed column is missing, a class is new, or a target has no logarithm and the
-    model learned those.
+    The schema, hyperparameters, learned feature matrices, weights, calibration and threshold are kept;
+    encoders, centers and coefficients are new. The out-of-fold score and the intervals, with the centers of
+    their error scale, are carried over, and the report says so.
+    Raises InputError if a needed column is missing, a class is new, or a target is negative and the model
+    learned logarithms.
     """
     with compute_threads(rows=table.n_rows):
         return _refit_model(
@@ -83,7 +83,7 @@ def _refit_model(
     on_event: OnEvent,
     clock: Callable[[], float],
 ) -> FittedModel:
-    """Encoders and members of the new rows, and their report."""
+    """Fit the encoders and members on the new rows and update the report."""
     began = clock()
     check_columns(table, model.schema, needed=("feature", "target", "weight"))
     table, dropped = drop_rows_without_target(table, model.target)
@@ -157,12 +157,12 @@ def _refit_model(
 
 
 def _counting_rows(table: Table, weights: NDArray[np.float64] | None) -> Table:
-    """The rows of a weight above 0."""
+    """Return the rows with a weight above 0."""
     return table if weights is None or (weights > 0).all() else table.take(np.flatnonzero(weights > 0))
 
 
 def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
-    """Values or class codes ``(n,)``; a row that the model cannot learn is refused."""
+    """Return target values or class codes ``(n,)``; refuse a row that the model cannot learn from."""
     y_true, name = encode_target(table, model.target), model.target.name
     if model.target.classes and (y_true == -2).any():
         row = int(np.flatnonzero(y_true == -2)[0])
@@ -178,7 +178,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         row = int(np.flatnonzero(y_true < 0)[0])
         raise TargetError(
             f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
-            "model learned logarithms, which want 0 or more. Fit it anew without --from."
+            "model learned logarithms, which need 0 or more. Fit it anew without --from."
         )
     return y_true
 
@@ -190,6 +190,6 @@ def _coded_anew(
     n_classes: int,
     weights: NDArray[np.float64] | None,
 ) -> TargetTransform:
-    """A coding of the new rows; the factor stays, as no out-of-fold predictions are made here."""
+    """Fit the target transform to the new rows; the factor is kept, as it needs out-of-fold predictions."""
     factor = old.factor if isinstance(old, LogTransform) else 1.0
     return fit_target_transform(y_true, n_classes, weights, transform, factor)

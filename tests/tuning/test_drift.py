@@ -178,7 +178,7 @@ def test_a_profile_that_does_not_fit_is_refused(
     assert manifest["profile"][0]["edges"]
     manifest["profile"][0] |= fact
     write_model_file(tmp_path / "bad.xrfm", manifest, tensors)
-    with pytest.raises(ModelFileError, match="is no model that xrfm has written"):
+    with pytest.raises(ModelFileError, match="is not a model written by xrfm"):
         load_model(tmp_path / "bad.xrfm")
 
 

@@ -221,7 +221,7 @@ def test_nineteen_classes_with_gaps_are_told_apart() -> None:
 def test_the_bikes_are_judged_by_later_rows() -> None:
     table = sample("bikes.parquet", 300)
     model = fit(table, SchemaOverrides(target="rentals", time="time"), target="rentals", trials=1)
-    assert model.report.validation["reason"].endswith("later rows judge")
+    assert model.report.validation["reason"].endswith("validated on later rows")
     assert model.report.score < model.report.baselines[0]["score"]
     moments = np.array(table.column("time").to_pylist())
     validated = np.zeros(300, dtype=bool)

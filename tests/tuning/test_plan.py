@@ -182,7 +182,7 @@ def test_later_rows_judge_under_time(n: int) -> None:
     check(plan, n)
     for fold in plan.folds:
         assert time[fold.train].max() < time[fold.valid].min()
-    assert plan.reason.endswith("later rows judge")
+    assert plan.reason.endswith("validated on later rows")
     assert sorted(plan.refit_rows.tolist()) == list(range(n))  # the final models use every row
 
 

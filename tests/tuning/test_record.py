@@ -282,7 +282,7 @@ def test_what_is_no_record_is_left_alone(tmp_path: Path) -> None:
     folder.unlink()
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
-    assert "other files" in refusal(folder)
+    assert "files that do not belong to --resume" in refusal(folder)
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 

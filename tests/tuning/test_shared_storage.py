@@ -129,7 +129,7 @@ def test_a_damaged_line_is_named_and_nothing_is_written(journal: Path, damage: b
 def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(text)
-    with pytest.raises(OptionError, match="is not a journal"):
+    with pytest.raises(OptionError, match="is not an Optuna journal"):
         open_here(path)
     assert path.read_bytes() == text
     assert [item.name for item in tmp_path.iterdir()] == ["table.csv"]

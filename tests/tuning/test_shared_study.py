@@ -41,7 +41,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_a_second_fit_goes_on_where_the_first_ended(storage: str) -> None:
     first, events = shared_fit(storage, trials=6)
     assert told(events, "began it")
-    assert not told(events, "judged here too")
+    assert not told(events, "evaluated here too")
     second, events = shared_fit(storage, trials=2)
     assert told(events, "joined it at ")
     own = {trial["number"] for trial in second.report.trials}

@@ -1,1 +1,1 @@
-"""From trials to an ensemble: selection, final fits and error scales."""
+"""Ensembles of trials: selection, final fits and error scales."""

@@ -1,4 +1,4 @@
-"""The trials from which an ensemble is chosen: what they predict out of fold, what final fits cost."""
+"""The trials that an ensemble is chosen from: out-of-fold predictions and cost of final fits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-CANDIDATES = 20  # the best finished trials, from which the ensemble is chosen,
-OF_EACH_KIND = 2  # and of each kind the best
+CANDIDATES = 20  # number of best trials that the ensemble is chosen from,
+OF_EACH_KIND = 2  # plus the best of each kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,8 +29,8 @@ class Entry:
 
     number: int  # of the trial
     validation_result: ValidationResult
-    calibrator: MemberCalibrator | None  # of its scores, where they become probabilities
-    output: Array  # out-of-fold values ``(n,)`` or probabilities ``(n, classes)`` of all judged rows
+    calibrator: MemberCalibrator | None  # of its class predictions; None for regression
+    output: Array  # out-of-fold values ``(n,)`` or probabilities ``(n, classes)`` of all validation rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,11 +43,10 @@ class CandidatePool:
 
     @classmethod
     def of(cls, problem: Problem, result: SearchResult) -> Self:
-        """The best trials of all and of each kind, with their predictions.
+        """Select the best trials overall and of each kind, with their predictions.
 
-        Where only the order of the rows counts, a constant is among them if nothing is better. Averaged with
-        others it changes no order: it would take weight for nothing, and their probabilities lose what they
-        say.
+        For ranking metrics a constant is included only if nothing is better. Averaging it in changes no
+        order: it would take weight for nothing and make the probabilities less informative.
         """
         ranked = sorted(result.validation_results, key=lambda item: (item[1].loss, item[0]))
         if problem.metric.is_ranking:
@@ -58,14 +57,14 @@ class CandidatePool:
         return cls(problem=problem, costs=result.costs, entries=entries)
 
     def weights(self, max_members: int) -> list[float]:
-        """Greedy weights of at most so many members, one for each entry."""
+        """Return greedy weights of at most ``max_members`` members, one for each entry."""
         outputs = [entry.output for entry in self.entries]
         return greedy_weights(outputs, self.problem.loss_of_predictions, max_members=max_members)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
-        """Greedy weights of the largest ensemble whose final fits end in time, and how many it may have.
+        """Return greedy weights of the largest ensemble whose final fits finish in time, and its size limit.
 
-        One member may always be.
+        One member is always allowed.
         """
         most = min(max_members, len(self.entries))
         for members in range(most, 1, -1):
@@ -75,12 +74,12 @@ class CandidatePool:
         return self.weights(1), 1
 
     def refit_seconds(self, weights: Sequence[float]) -> float:
-        """Expected seconds of the final fits of those that have a weight."""
+        """Return the expected seconds of the final fits of all entries with a weight."""
         chosen = [entry for entry, weight in zip(self.entries, weights, strict=True) if weight > 0]
         return sum(self.entry_seconds(entry) for entry in chosen)
 
     def entry_seconds(self, entry: Entry, candidate: Candidate | None = None) -> float:
-        """Expected seconds of an entry's final fit, or of that of a ``candidate`` in its place."""
+        """Return the expected seconds of an entry's final fit, or of a ``candidate`` in its place."""
         validation_result = entry.validation_result
         candidate = candidate or validation_result.candidate
         return estimate_refit(
@@ -88,13 +87,13 @@ class CandidatePool:
         )
 
     def combined(self, shares: Mapping[int, float]) -> Array:
-        """The average of some entries' predictions, by the shares of their places, added in that order."""
+        """Return the weighted average of some entries' predictions, summed in the order of ``shares``."""
         start = np.zeros_like(self.entries[0].output)
         return sum((share * self.entries[k].output for k, share in shares.items()), start)
 
 
 def _kind(candidate: Candidate) -> tuple[str, ...]:
-    """What members that err differently differ in."""
+    """Return the properties by which members differ in their errors."""
     return (
         candidate.family,
         candidate.tree.leaf.metric_shape,

@@ -1,7 +1,7 @@
-"""Fitting how the size of the errors depends on the row, from out-of-fold residuals alone.
+"""Fit how the size of the errors depends on the row, from out-of-fold residuals only.
 
-The sizes of the rows that calibrate are out of fold too: those of rows that a machine was fitted on are too
-close to their errors, and intervals would be too narrow.
+The predicted error sizes of the calibration rows are out of fold too: a model's sizes for its own training
+rows are too close to their errors, and intervals would be too narrow.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
 
 Array = NDArray[np.float64]
-MAX_SCORES = 5_000  # that the model keeps
-MAX_ROWS = 2_000  # judged rows that the spread is fitted on
-MIN_ROWS = 50  # fewer tell nothing about who errs more
+MAX_SCORES = 5_000  # kept in the model
+MAX_ROWS = 2_000  # validation rows that the error scale is fitted on
+MIN_ROWS = 50  # fewer do not show which rows have larger errors
 FOLDS = 5
-ERROR_SCALE_FOLD = 2_000_000  # the first "fold" of the generators that these fits draw from
+ERROR_SCALE_FOLD = 2_000_000  # the first "fold" of the random generators of these fits
 EXPONENTS = tuple(np.arange(0.5, 4.01, 0.5).tolist())
-BOUNDS = (0.01, 0.99)  # quantiles of the judged rows' predictions within which all others are kept
-GAIN_ERRORS = 2.0  # standard errors that a gain must have to be more than chance
-LEAST_ROOT = 0.1  # of the root of the mean error
+BOUNDS = (0.01, 0.99)  # quantiles of the validation rows' predictions that all predictions are clipped to
+GAIN_ERRORS = 2.0  # a gain must exceed this many standard errors
+LEAST_ROOT = 0.1  # as a share of the root of the mean error
 ADAPTS = "prediction intervals adapt to the row: the size of the errors depends on it"
-CONSTANT = "prediction intervals have one width: the size of the errors does not show in the columns"
+CONSTANT = "prediction intervals have one width: the columns do not predict the size of the errors"
 FAILED = "prediction intervals have one width, as the fit of the errors' sizes failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Roots:
-    """What the spread learns from: the judged rows and the roots of their errors."""
+    """Training data of the error scale: validation rows and the roots of their errors."""
 
     x: Tensor  # (n, d) encoded, on the device
-    roots: Array  # (n,) square roots of errors whose mean is one
+    roots: Array  # (n,) square roots of errors, which are scaled to mean one
     weights: Array | None  # (n,)
     drawn: NDArray[np.bool_]  # (n,) rows to fit on
 
@@ -53,14 +53,14 @@ class Roots:
 def fit_intervals(
     problem: Problem, predictions: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
 ) -> Intervals:
-    """Intervals around an ensemble.
+    """Fit the prediction intervals of an ensemble.
 
     Args:
-        problem: whose judged rows calibrate.
-        predictions: out-of-fold predictions of the judged rows ``(n,)``.
-        members: the ensemble; the spread uses encoder and metric of the first, which is the heaviest.
-        x: the judged rows ``(n, d)`` in that encoder's columns.
-        on_event: hears whether the intervals adapt, and of a failure, which leaves them of one width.
+        problem: provides the validation rows for calibration.
+        predictions: out-of-fold predictions of the validation rows ``(n,)``.
+        members: the ensemble; the error scale uses encoder and feature matrix of the first, the heaviest.
+        x: the validation rows ``(n, d)`` in that encoder's columns.
+        on_event: receives whether the intervals adapt, and any failure, which leaves them with one width.
     """
     errors, weights = np.abs(problem.y_valid - predictions), problem.valid_weights
     spread, sizes = None, np.ones(len(errors))
@@ -78,7 +78,7 @@ def fit_intervals(
 def fit_spread(
     problem: Problem, errors: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
 ) -> tuple[ErrorScale, Array] | None:
-    """The spread and the judged rows' out-of-fold sizes ``(n,)``; None if a constant is as good."""
+    """Fit the error scale and the out-of-fold sizes ``(n,)``; None if a constant is as good."""
     n, weights = len(errors), problem.valid_weights
     if n < MIN_ROWS or errors.max() == 0:
         return None
@@ -128,7 +128,7 @@ def _fit(
     memory_bytes: int,
     on_event: OnEvent,
 ) -> tuple[LeafModel, float]:
-    """A leaf of the roots less their mean, and that mean."""
+    """Fit a leaf to the roots minus their mean; return both."""
     weights = None if data.weights is None else data.weights[rows]
     centre = float(np.average(data.roots[rows], weights=weights))
     device = data.x.device
@@ -146,7 +146,7 @@ def _fit(
 
 
 def error_scale_config(members: Sequence[Member]) -> LeafConfig:
-    """A smooth machine under the heaviest member's metric; linear where no member keeps training rows.
+    """Return a smooth kernel machine's configuration; linear if no member keeps training rows.
 
     One error says little about its size, so the ridge is large. Measured on ten tables, ridges from 0.3 to
     3, bandwidths from 1 to 10 and p of 1 or 2 are within 1 % of one another.
@@ -165,14 +165,14 @@ def error_scale_config(members: Sequence[Member]) -> LeafConfig:
 
 
 def validation_folds(problem: Problem) -> list[Rows]:
-    """Places among the judged rows, in a few parts that share no group: the plan's folds if it has some."""
+    """Split positions of validation rows into parts that share no group: the plan's folds, if several."""
     plan = problem.plan
     if len(plan.folds) > 1:
         ends = np.cumsum([len(fold.valid) for fold in plan.folds])
         folds = np.split(np.arange(ends[-1]), ends[:-1])
         return [np.concatenate(folds[k::FOLDS]) for k in range(min(FOLDS, len(folds)))]
     rows, n = plan.validation_rows, len(plan.validation_rows)
-    given = plan.scheme == "given rows"  # which come without a group or a time
+    given = plan.scheme == "given rows"  # these come without a group or a time
     groups = None if given else read_groups(problem.table, problem.schema)
     time = None if given else read_time(problem.table, problem.schema)
     if groups is None and time is not None:
@@ -182,10 +182,10 @@ def validation_folds(problem: Problem) -> list[Rows]:
 
 
 def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -> float:
-    """The power of the predicted roots that explains the errors best; 0 if one size for all does as well.
+    """Return the power of the predicted roots that explains the errors best; 0 if one size does as well.
 
-    Errors are taken as Laplace distributed with the mean ``b * roots ** exponent``. The gain in mean log
-    likelihood over one mean must exceed twice its standard error.
+    Errors are modelled as Laplace distributed with the mean ``b * roots ** exponent``. The gain in mean log
+    likelihood over a single mean must exceed twice its standard error.
 
     >>> generator = np.random.default_rng(0)
     >>> roots, noise = generator.uniform(0.5, 1.5, 2_000), generator.exponential(size=2_000)
@@ -205,6 +205,6 @@ def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -
 
 
 def _losses(sizes: Array, errors: Array, weights: Array | None) -> Array:
-    """Negative log likelihood of each error, up to a constant, at the best ``b``."""
+    """Return the negative log likelihood of each error, up to a constant, at the best ``b``."""
     means = sizes * np.average(errors / sizes, weights=weights)
     return np.log(means) + errors / means

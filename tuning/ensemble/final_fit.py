@@ -1,4 +1,4 @@
-"""After the search: the ensemble, its final fits, calibration, decision and intervals."""
+"""After the search: the ensemble, its final fits, calibration, decision threshold and intervals."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-LATE_S = 3.0  # after the time limit that a final fit may be expected to end: estimates err
+LATE_S = 3.0  # tolerance after the time limit for a final fit's expected end, as estimates are inexact
 EncodedCache = dict[tuple[EncodingConfig, TransformName], EncodedRows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FinalEnsemble:
-    """What the search came to."""
+    """The fitted ensemble with calibration, decision threshold and intervals."""
 
     members: tuple[Member, ...]
     predictions: Array  # out-of-fold predictions of the ensemble: values or calibrated probabilities
     calibration: MemberCalibrator | None
     decision: DecisionThreshold
     intervals: Intervals | None
-    repairs: tuple[Repair, ...]  # values mended in the training rows
+    repairs: tuple[Repair, ...]  # values repaired in the training rows
     interrupted: bool
 
 
@@ -77,7 +77,7 @@ def fit_final_ensemble(
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
             fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
         except KeyboardInterrupt:
-            # What is fitted is kept; if nothing is yet, the best one is worth the wait, unless asked again.
+            # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
             interrupted = True
             if not fitted:
                 fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
@@ -101,7 +101,7 @@ def fit_final_ensemble(
 
 
 def estimate_final_fits(problem: Problem, result: SearchResult, *, max_members: int) -> float:
-    """Expected seconds of the final fits of the ensemble that would be chosen now."""
+    """Return the expected seconds of the final fits of the ensemble that would be chosen now."""
     pool = CandidatePool.of(problem, result)
     return pool.refit_seconds(pool.weights(max_members))
 
@@ -109,7 +109,7 @@ def estimate_final_fits(problem: Problem, result: SearchResult, *, max_members: 
 def _affordable_weights(
     pool: CandidatePool, max_members: int, seconds: float, on_event: OnEvent
 ) -> list[float]:
-    """Greedy weights of the largest ensemble whose final fits end in time; a smaller one is told of."""
+    """Return greedy weights of the largest ensemble whose final fits finish in time; report a smaller one."""
     weights, members = pool.affordable_weights(max_members, seconds)
     if members < min(max_members, len(pool.entries)):
         models = "one model" if members == 1 else f"{members} models"
@@ -119,7 +119,7 @@ def _affordable_weights(
 
 
 def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:
-    """The one model that there will be at least, with smaller leaves where it could not end in time."""
+    """Return the first member, with smaller leaves if it could not finish in time otherwise."""
     validation_result = entry.validation_result
     candidate = validation_result.candidate
     if "leaf_size" not in pool.problem.pinned:
@@ -139,7 +139,7 @@ def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache,
     target_transform = problem.target_transform_of(rows, transform, validation_result.factor)
     found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, target_transform)
     encoded[encoding, transform], encoder = found, found.encoder
-    fresh = "iterations" in problem.pinned  # so many updates from the start, as the user asked
+    fresh = "iterations" in problem.pinned  # the user fixed the number of updates, counted from the identity
     learned = [
         align_feature_matrix(
             metric, problem.fold(fold, encoding, transform).encoder.feature_names, encoder.feature_names

@@ -1,4 +1,4 @@
-"""Final models on all rows, starting from the metrics that the folds have learned."""
+"""Final models on all rows, starting from the feature matrices that the folds have learned."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from xrfm_cli.trees import TreeModel, fit_tree
 from xrfm_cli.tuning.problem.learning_problem import EncodedRows
 from xrfm_cli.tuning.search.space import Candidate
 
-REFIT_FOLD = 1_000_000  # the "fold" of the generators that the final fits draw from
+REFIT_FOLD = 1_000_000  # the "fold" of the random generators of the final fits
 
 
 def align_feature_matrix(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
-    """A metric in the columns of another encoder of the same table.
+    """Map a feature matrix to the columns of another encoder of the same table.
 
-    Encoders fitted on other rows may know other rare levels or missing indicators: columns are matched by
-    name, and one that the metric has never seen starts at the mean of its diagonal.
+    Encoders fitted on other rows may have other rare levels or missing indicators. Columns are matched by
+    name, and a column without an entry starts at the mean of the diagonal.
 
     >>> align_feature_matrix(torch.tensor([1.0, 0.5]), ["a", "b"], ["b", "c"])
     tensor([0.5000, 0.7500])
@@ -41,7 +41,7 @@ def align_feature_matrix(metric: Tensor, names: Sequence[str], wanted: Sequence[
 
 
 def average_feature_matrices(metrics: Sequence[Tensor]) -> Tensor:
-    """The mean of metrics in the same columns, each normalised to a largest entry of one."""
+    """Average feature matrices in the same columns, each normalised to a largest entry of one."""
     return torch.stack([metric / metric.abs().max().clamp(min=1e-30) for metric in metrics]).mean(0)
 
 
@@ -57,10 +57,10 @@ def refit_tree(
     memory_bytes: int,
     on_event: OnEvent,
 ) -> TreeModel:
-    """One tree on all rows from a learned metric, or from the identity where there is none.
+    """Fit one tree on all rows from a learned feature matrix, or from the identity if there is none.
 
-    A single leaf is solved once under a learned metric. Leaves of a larger tree go on to ``iterations``
-    updates of their own, as they did when the candidate was judged.
+    A single leaf is solved once under a learned feature matrix. Leaves of a larger tree make ``iterations``
+    updates of their own, as they did in validation.
     """
     alone = metric is not None and len(rows.x) <= candidate.tree.leaf_size
     return fit_tree(

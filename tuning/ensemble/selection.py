@@ -16,10 +16,10 @@ Array = NDArray[np.float64]
 def greedy_weights(
     predictions: Sequence[Array], loss: Callable[[Array], float], *, rounds: int = 25, max_members: int = 8
 ) -> list[float]:
-    """Weights, adding to one, of the average with the least loss found by greedy selection.
+    """Return weights, adding to one, of the average with the least loss found by greedy selection.
 
-    Starting from the best single prediction, each round adds (again) the one that lowers the loss of the
-    average most; the best average of all rounds wins, the smallest of equals.
+    Starting from the best single prediction, each round adds (possibly again) the one that lowers the loss of
+    the average most. The best average of all rounds wins, the smallest of equals.
 
     >>> y_true = np.array([0.0, 1.0])
     >>> close, far = np.array([0.5, 1.0]), np.array([-0.5, 1.0])
@@ -45,9 +45,9 @@ def greedy_weights(
 
 
 def choose_pool(kinds: Sequence[Hashable], *, best: int, of_each_kind: int) -> list[int]:
-    """Places, in a ranking, of those that an ensemble is chosen from: the best, and the best of each kind.
+    """Return the ranks of the trials that an ensemble is chosen from: the best, and the best of each kind.
 
-    A long search ends with many near copies of its best trial, which err alike.
+    A long search ends with many near copies of its best trial, whose errors are alike.
 
     >>> choose_pool(["a", "a", "a", "b", "c", "b"], best=2, of_each_kind=1)
     [0, 1, 3, 4]

@@ -1,6 +1,6 @@
-"""Whether the parts of a model fit together, each of which is right by itself.
+"""Check that the parts of a model fit together.
 
-A model file's manifest has been checked field by field before; see :mod:`xrfm_cli.tuning.model.manifest`.
+The manifest of a model file is checked field by field before; see :mod:`xrfm_cli.tuning.model.manifest`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.report import FitReport
 from xrfm_cli.tuning.scoring.metrics import METRICS
 
-WEIGHT_TOLERANCE = 1e-9  # by which the members' weights may miss one: they are divided by their sum
+WEIGHT_TOLERANCE = (
+    1e-9  # how far the members' weights may add to something else than one, as rounding makes them
+)
 ENCODERS_OF_KIND = {
     "numeric": ("NumericEncoder", "PiecewiseEncoder"),
     "boolean": ("BooleanEncoder",),
@@ -30,7 +32,7 @@ SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
 
 
 def check_model(model: FittedModel) -> None:
-    """Refuse with ValueError, in one line, parts that do not fit together."""
+    """Raise a one-line ValueError if parts do not fit together."""
     _check_schema(model.schema, model.target)
     _check_target(model.target)
     classes = len(model.target.classes)
@@ -44,7 +46,7 @@ def check_model(model: FittedModel) -> None:
         decoded, coded = member.target_transform.sizes
         shape = (member.encoder.n_features, coded, decoded)
         if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
-            raise ValueError(f"members[{number}]: encoder, tree and target have other sizes")
+            raise ValueError(f"members[{number}]: encoder, tree and target have different sizes")
     if model.intervals is not None:
         if classes:
             raise ValueError("intervals are for numbers, not for classes")
@@ -56,7 +58,7 @@ def check_model(model: FittedModel) -> None:
 def _check_schema(schema: TableSchema, target: TargetSchema) -> None:
     names = [column.name for column in schema.columns]
     if len(set(names)) != len(names):
-        raise ValueError("schema.columns: a name is there twice")
+        raise ValueError("schema.columns: duplicate column name")
     for role in SINGLE_ROLES:
         if len(schema.with_role(role)) > 1:
             raise ValueError(f"schema.columns: more than one {role}")
@@ -71,12 +73,12 @@ def _check_target(target: TargetSchema) -> None:
     if not counts[target.task]:
         raise ValueError(f"target.classes: {len(classes)} classes for the task {target.task}")
     if len({_type_of_label(label) for label in classes}) > 1 or len(set(classes)) != len(classes):
-        raise ValueError("target.classes: labels of different types, or one twice")
+        raise ValueError("target.classes: labels of different types, or duplicates")
     positive = classes[-1] if target.task == "binary" else None
     if (target.positive, type(target.positive)) != (positive, type(positive)):
         raise ValueError("target.positive: is not the last of two classes")
     if classes and target.unit:
-        raise ValueError("target.unit: classes have none")
+        raise ValueError("target.unit: classes have no unit")
 
 
 def _type_of_label(label: object) -> type:
@@ -84,7 +86,7 @@ def _type_of_label(label: object) -> type:
 
 
 def _encoders(model: FittedModel) -> list[Encoder]:
-    """Each encoder once."""
+    """Return each encoder once."""
     spread = None if model.intervals is None else model.intervals.spread
     used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
     return list({id(encoder): encoder for encoder in used}.values())
@@ -97,7 +99,7 @@ def _check_encoder(encoder: Encoder, schema: TableSchema) -> None:
         raise ValueError("encoders: a column is encoded twice")
     for column, kind in zip(encoder.columns, encoder.kinds, strict=True):
         if kinds.get(column.column) != kind or type(column).__name__ not in ENCODERS_OF_KIND.get(kind, ()):
-            raise ValueError(f"encoders: '{column.column}' is no {kind} feature of the schema")
+            raise ValueError(f"encoders: '{column.column}' is not a {kind} feature of the schema")
 
 
 def _check_calibrators(model: FittedModel) -> None:
@@ -112,7 +114,7 @@ def _check_calibrators(model: FittedModel) -> None:
 
 
 def _check_report(report: FitReport, target: TargetSchema, members: int) -> None:
-    """What the pages and the documents take for granted of a report."""
+    """Check what the report pages and documents assume."""
     metric = METRICS.get(report.metric)
     if metric is None or target.task not in metric.tasks:
         raise ValueError(f"report.metric: no metric '{report.metric}' of a {target.task}")
@@ -123,7 +125,7 @@ def _check_report(report: FitReport, target: TargetSchema, members: int) -> None
         if unknown:
             raise ValueError(f"report.{name}: no metric '{unknown[0]}'")
     if len(report.ensemble) != members or any(leaf["member"] >= members for leaf in report.leaves):
-        raise ValueError("report: tells of other members than there are")
+        raise ValueError("report: lists other members than the model has")
     _check_oof(report, target)
 
 
@@ -132,13 +134,13 @@ def _check_oof(report: FitReport, target: TargetSchema) -> None:
     if not len(rows) == len(y_true) == len(predictions):
         raise ValueError("report.oof: columns of different lengths")
     classes = len(target.classes)
-    width = classes if classes > 2 else None  # one number a row but for several classes
+    width = classes if classes > 2 else None  # one number per row, except for several classes
     if any((len(row) if isinstance(row, list) else None) != width for row in predictions):
-        raise ValueError("report.oof.prediction: not one number a row, or not one a class")
+        raise ValueError("report.oof.prediction: not one number per row, or not one per class")
     if classes and not set(y_true) <= set(range(classes)):
-        raise ValueError("report.oof.target: no class code")
+        raise ValueError("report.oof.target: not a class code")
     if classes == 2 and not _are_shares(predictions):
-        raise ValueError("report.oof.prediction: no probability")
+        raise ValueError("report.oof.prediction: not a probability")
 
 
 def _are_shares(values: Iterable[float]) -> bool:
@@ -146,12 +148,12 @@ def _are_shares(values: Iterable[float]) -> bool:
 
 
 def _try_rows(model: FittedModel) -> None:
-    """Encode and predict two rows of text: an encoder that cannot work fails here."""
+    """Encode and predict two rows of text; an encoder that cannot work fails here."""
     for cell in (None, "0"):
         cells = pa.array([cell], pa.string())
         row = Table(pa.table({column.name: cells for column in model.schema.columns}))
         for encoder in _encoders(model):
             x, _ = encoder.encode(row)
             if not np.isfinite(x).all():
-                raise ValueError("an encoder gives numbers that are not finite")
+                raise ValueError("an encoder returns values that are not finite")
         observe(model.profile or (), row)

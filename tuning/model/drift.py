@@ -1,9 +1,9 @@
-"""How far the rows that are predicted have moved from the training rows.
+"""Drift monitor: how far the predicted rows have moved from the training rows.
 
 The population stability index compares the shares ``p`` of the training rows in the bins of a column with
 the shares ``q`` of other rows: the sum of ``(q - p) ln(q / p)``. By convention 0.1 is some change and 0.25
-much. Where nothing has changed it is about ``(1/n + 1/m)`` times a chi-squared variable, with a degree of
-freedom for every bin but one, for ``n`` and ``m`` rows: few rows have a large index by chance alone.
+much. If nothing has changed it is about ``(1/n + 1/m)`` times a chi-squared variable, with a degree of
+freedom for every bin but one, for ``n`` and ``m`` rows, so few rows have a large index by chance alone.
 
 Yurdakul, Naranjo: Statistical properties of the population stability index, Journal of Risk Model Validation
 14 (2020).
@@ -20,26 +20,24 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import Table
 from xrfm_cli.tuning.model.profile import ColumnProfile
 
-CHANCE = 0.001  # how often an unchanged column may exceed what is called chance
-HALF_A_ROW = (
-    0.5  # is added to every bin that has rows in one of the two tables, so that logarithms are finite
-)
+CHANCE = 0.001  # how often an unchanged column may exceed the chance level
+HALF_A_ROW = 0.5  # added to every bin with rows in one of the two tables, so that logarithms are finite
 
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
-    """What was seen of one column in the rows so far."""
+    """Counts of one column in the rows so far."""
 
     counts: Counts  # (bins,) of its profile
-    below: int = 0  # the training rows' least value
-    above: int = 0  # their greatest
+    below: int = 0  # the training rows' smallest value
+    above: int = 0  # their largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfRange:
-    """Values of a column beyond all values that it had in training."""
+    """Values of a column outside the range of its training values."""
 
     column: str
     low: str
@@ -50,7 +48,7 @@ class OutOfRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinChange:
-    """A bin's share of the training rows and of the others."""
+    """A bin's share of the training rows and of the other rows."""
 
     bin: str
     training: float
@@ -63,16 +61,16 @@ class ColumnDrift:
 
     column: str
     index: float  # population stability index
-    by_chance: float  # which one of a thousand unchanged columns exceeds
+    by_chance: float  # exceeded by one in a thousand unchanged columns
     largest_change: BinChange  # the bin that adds most to the index
 
     def exceeds(self, threshold: float) -> bool:
-        """Whether the column has moved further than the threshold, and than chance moves it."""
+        """Return whether the column has moved further than the threshold and the chance level."""
         return self.index > max(threshold, self.by_chance)
 
 
 def nothing_observed(profiles: Sequence[ColumnProfile]) -> tuple[Observed, ...]:
-    """What was seen before the first row."""
+    """Return the empty counts before the first row."""
     return tuple(Observed(counts=np.zeros(len(profile.counts), dtype=np.int64)) for profile in profiles)
 
 
@@ -82,7 +80,7 @@ def observe(profiles: Sequence[ColumnProfile], table: Table) -> tuple[Observed, 
 
 
 def add_observed(first: Sequence[Observed], second: Sequence[Observed]) -> tuple[Observed, ...]:
-    """What was seen in two parts of a table."""
+    """Add the counts of two parts of a table."""
     return tuple(
         Observed(counts=one.counts + two.counts, below=one.below + two.below, above=one.above + two.above)
         for one, two in zip(first, second, strict=True)
@@ -92,7 +90,7 @@ def add_observed(first: Sequence[Observed], second: Sequence[Observed]) -> tuple
 def values_out_of_range(
     profiles: Sequence[ColumnProfile], observed: Sequence[Observed]
 ) -> tuple[OutOfRange, ...]:
-    """The columns with values below the least or above the greatest of the training rows."""
+    """Return the columns with values outside the range of the training rows."""
     return tuple(
         OutOfRange(
             column=profile.column,
@@ -107,7 +105,7 @@ def values_out_of_range(
 
 
 def column_drifts(profiles: Sequence[ColumnProfile], observed: Sequence[Observed]) -> tuple[ColumnDrift, ...]:
-    """The drift of every column, largest first; empty where no row was observed."""
+    """Return the drift of every column, largest first; empty if no row was observed."""
     drifts = [
         _drift(profile, seen)
         for profile, seen in zip(profiles, observed, strict=True)
@@ -117,7 +115,7 @@ def column_drifts(profiles: Sequence[ColumnProfile], observed: Sequence[Observed
 
 
 def stability_parts(training: Counts, now: Counts) -> NDArray[np.float64]:
-    """What every bin adds to the population stability index, (bins,); a bin without any row adds nothing.
+    """Return every bin's term of the population stability index, (bins,); 0 for a bin without any row.
 
     >>> stability_parts(np.array([50, 50, 0]), np.array([50, 50, 0])).sum()
     np.float64(0.0)

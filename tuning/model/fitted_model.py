@@ -1,4 +1,4 @@
-"""The fitted model: encoders, trees, their weights and what turns scores into answers."""
+"""The fitted model: encoders, trees, ensemble weights, calibration and decision threshold."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class Member:
     encoder: Encoder
     tree: TreeModel
     target_transform: TargetTransform
-    calibrator: MemberCalibrator | None  # of its scores, for classes
+    calibrator: MemberCalibrator | None  # of its class predictions; None for regression
     params: dict[str, Any]
     score: float  # its own out-of-fold score
-    source: str = "the model"  # the file that it was read from, for messages
+    source: str = "the model"  # the file it was read from, for messages
 
     def scores(self, x: Tensor) -> Array:  # (n, d) on the tree's device
-        """Decoded scores ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        """Return decoded predictions ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused below
             codes = self.tree.predict(x).cpu().double().numpy()
             scores = self.target_transform.decode(codes)
         self.require_finite(codes, scores)
         return scores
 
     def require_finite(self, *values: Array) -> None:
-        """Refuse with ModelFileError figures that no model gives whose numbers are a fit's."""
+        """Raise ModelFileError for values that are not finite, which no fitted model gives."""
         if not all(np.isfinite(part).all() for part in values):
             raise ModelFileError(
                 f"{self.source}: its tensors give values that are not finite. "
@@ -56,7 +56,7 @@ class Member:
             )
 
     def prediction(self, x: Tensor) -> Array:  # (n, d) on the tree's device
-        """Values ``(n,)`` or probabilities ``(n, classes)``."""
+        """Return values ``(n,)`` or probabilities ``(n, classes)``."""
         return outcomes(self.scores(x), self.calibrator)
 
 
@@ -73,27 +73,25 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedModel:
-    """Everything that predicts and explains, self-contained."""
+    """A self-contained model that predicts and explains."""
 
     schema: TableSchema
     target: TargetSchema
     members: tuple[Member, ...]
     calibration: MemberCalibrator | None  # of the ensemble's probabilities
-    decision: DecisionThreshold  # which class is predicted
+    decision: DecisionThreshold  # how classes follow from probabilities
     intervals: Intervals | None
     report: FitReport
     versions: dict[str, str]
     created: str
     device: str = "cpu"
-    profile: tuple[ColumnProfile, ...] | None = (
-        None  # of the training rows; None in files from before it was kept
-    )
+    profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
         """Predict the rows of a table that has the needed columns.
 
-        A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of
-        that coverage, for regression only, which is wider where errors are expected to be larger.
+        A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of that
+        coverage, for regression only; it is wider where larger errors are expected.
         """
         if interval is not None and self.intervals is None:
             raise OptionError("--interval: is for regression models; for classes ask for --proba.")
@@ -116,7 +114,7 @@ class FittedModel:
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
 
     def encode(self, table: Table) -> tuple[dict[int, NDArray[np.float32]], tuple[Repair, ...]]:
-        """Encoded rows by the identity of each encoder, and the values mended on the way."""
+        """Return the encoded rows by the identity of each encoder, and the values repaired meanwhile."""
         encoded: dict[int, NDArray[np.float32]] = {}
         repairs: tuple[Repair, ...] = ()
         for member in self.members:
@@ -127,7 +125,7 @@ class FittedModel:
 
     @property
     def columns_read(self) -> tuple[str, ...]:
-        """The names of the columns that predictions need, in the order of the schema."""
+        """Return the names of the columns that predictions need, in the order of the schema."""
         encoders = [member.encoder for member in self.members]
         if self.intervals is not None and self.intervals.spread is not None:
             encoders.append(self.intervals.spread.encoder)
@@ -135,25 +133,25 @@ class FittedModel:
         return tuple(column.name for column in self.schema.columns if column.name in read)
 
     def labels(self, probabilities: Array) -> NDArray[np.int64]:
-        """Class codes ``(n,)`` of probabilities ``(n, classes)``."""
+        """Return class codes ``(n,)`` of probabilities ``(n, classes)``."""
         return self.decision.codes(probabilities)
 
     @property
     def n_centers(self) -> int:
-        """Training rows that the leaves keep, that of the intervals too, counted once for every leaf."""
+        """Return the number of training rows kept as centers by all leaves, the intervals' included."""
         leaves = [leaf for member in self.members for leaf in member.tree.leaves]
         if self.intervals is not None and self.intervals.spread is not None:
             leaves.append(self.intervals.spread.leaf)
         return sum(len(leaf.centers) for leaf in leaves)
 
     def to(self, device: str) -> FittedModel:
-        """The same model on another device."""
+        """Return the same model on another device."""
         members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
         intervals = None if self.intervals is None else self.intervals.to(device)
         return replace(self, members=members, intervals=intervals, device=device)
 
     def _combined(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
-        """Weighted average of the members' predictions, block by block."""
+        """Return the weighted average of the members' predictions, block by block."""
         n = len(next(iter(encoded.values())))
         shape = (n,) if self.calibration is None else (n, len(self.target.classes))
         total = np.zeros(shape)

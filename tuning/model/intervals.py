@@ -1,4 +1,4 @@
-"""Split-conformal prediction intervals, as wide as a row's errors are expected to be."""
+"""Split-conformal prediction intervals whose width adapts to the expected error of a row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 
 Array = NDArray[np.float64]
-ROUNDING = 1e-9  # of a level that asks for a whole number of rows
+ROUNDING = 1e-9  # tolerance for a level that corresponds to a whole number of rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,17 +25,17 @@ class ErrorScale:
     """The size of a row's error, as a multiple of the mean size.
 
     ``(clip(leaf(x) + centre, low, high) ** exponent) / scale``: the leaf predicts the square root of the
-    error's size, whose noise is nearly the same for small and for large errors, as their size's and its
-    logarithm's are not.
+    error's size. Its noise is nearly the same for small and for large errors, unlike that of the size itself
+    or of its logarithm.
     """
 
     encoder: Encoder
     leaf: LeafModel
-    centre: float  # what the leaf's predictions are relative to
-    low: float  # predictions are kept within what the judged rows have shown
+    centre: float  # added to the leaf's predictions
+    low: float  # limits of the predictions, from the validation rows
     high: float
-    exponent: float  # 2 takes the leaf at its word, less moves the sizes towards one another
-    scale: float  # makes the mean of the judged rows one
+    exponent: float  # 2 uses the leaf's prediction as it is, less draws the sizes together
+    scale: float  # makes the mean over the validation rows one
 
     def __post_init__(self) -> None:
         facts = self._facts()
@@ -47,19 +47,19 @@ class ErrorScale:
             raise ValueError("encoder and leaf of the errors' sizes do not fit together")
 
     def sizes(self, x: Tensor) -> Array:  # (n, d) -> (n,)
-        """Sizes of encoded rows; a row's does not depend on the rows around it."""
+        """Return the sizes of encoded rows; a row's size does not depend on the rows around it."""
         roots = self.leaf.predict(x)[:, 0].cpu().double().numpy() + self.centre
         return np.clip(roots, self.low, self.high) ** self.exponent / self.scale
 
     def sizes_of(self, table: Table, encoded: Mapping[int, NDArray[np.float32]], device: str) -> Array:
-        """Sizes of a table's rows, of which ``encoded`` holds what other encoders have made of them."""
+        """Return the sizes of a table's rows; ``encoded`` holds the rows that other encoders have encoded."""
         x = encoded.get(id(self.encoder))
         if x is None:
             x, _ = self.encoder.encode(table)
         return self.sizes(torch.from_numpy(x).to(device))
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """JSON facts and tensors, without the encoder."""
+        """Return JSON facts and tensors, without the encoder."""
         facts, tensors = self.leaf.state()
         return {"leaf": facts, **self._facts()}, tensors
 
@@ -67,13 +67,13 @@ class ErrorScale:
     def from_state(
         cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor], encoder: Encoder
     ) -> ErrorScale:
-        """Build again what :meth:`state` described."""
+        """Rebuild from the output of :meth:`state`."""
         names = ("centre", "low", "high", "exponent", "scale")
         numbers = {name: float(facts[name]) for name in names}
         return cls(encoder=encoder, leaf=leaf_from_state(facts["leaf"], tensors), **numbers)
 
     def to(self, device: str) -> ErrorScale:
-        """The same on another device."""
+        """Return the same on another device."""
         return replace(self, leaf=self.leaf.to(device))
 
     def _facts(self) -> dict[str, float]:
@@ -88,7 +88,7 @@ class ErrorScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Intervals:
-    """Out-of-fold scores ``|y - f(x)| / spread(x)``, sorted, and the spread; one of 1 where there is none.
+    """Sorted out-of-fold scores ``|y - f(x)| / spread(x)`` and the error scale ``spread``, 1 if None.
 
     Papadopoulos, Gammerman, Vovk: Normalized nonconformity measures for regression with the conformal
     prediction framework (2008).
@@ -98,7 +98,7 @@ class Intervals:
     spread: ErrorScale | None = None
 
     def allows(self, level: float) -> bool:
-        """Whether a finite interval holds the share ``level`` of rows like the judged ones.
+        """Return whether a finite interval has the coverage ``level`` for rows like the validation rows.
 
         >>> [Intervals(scores=(1.0, 2.0, 3.0, 4.0)).allows(level) for level in (0.8, 0.81)]
         [True, False]
@@ -107,10 +107,11 @@ class Intervals:
         return 0 < level < 1 and level * (n + 1) <= n + ROUNDING
 
     def half_width(self, level: float) -> float:
-        """Half the width, for a row of spread 1, that holds the share ``level`` of rows like the judged ones.
+        """Return half the width, at error scale 1, with coverage ``level`` for rows like the validation rows.
 
-        That is also half the mean width, as the mean spread is 1. Raises OptionError for a level that these
-        rows do not allow: a new row exceeds the largest of ``n`` scores with probability ``1 / (n + 1)``.
+        That is also half the mean width, as the mean error scale is 1. Raises OptionError for a level that
+        these rows do not allow: a new row exceeds the largest of ``n`` scores with probability ``1 / (n +
+        1)``.
 
         >>> Intervals(scores=(1.0, 2.0, 3.0, 4.0)).half_width(0.75)
         4.0
@@ -129,21 +130,21 @@ class Intervals:
         return self.scores[min(n, int(np.ceil(level * (n + 1)))) - 1]
 
     def check(self) -> None:
-        """Refuse scores that no fit can have made."""
+        """Raise ValueError for scores that no fit can have made."""
         scores = np.array(self.scores)
         if not len(scores) or not np.isfinite(scores).all() or (np.diff(scores, prepend=0.0) < 0).any():
             raise ValueError("intervals need sorted scores of at least 0")
 
     def to(self, device: str) -> Intervals:
-        """The same on another device."""
+        """Return the same on another device."""
         return self if self.spread is None else replace(self, spread=self.spread.to(device))
 
 
 def weighted_order(values: Array, weights: Array | None, most: int) -> Array:
-    """At most ``most`` sorted values that stand for all: a value of weight 2 counts like two copies.
+    """Return at most ``most`` sorted values that represent all: a value of weight 2 counts like two copies.
 
-    The k-th of m is the smallest value up to which the share k / m of the weight lies. That is all the
-    values, sorted, where they weigh the same and are few enough.
+    The k-th of m is the smallest value up to which the share k / m of the weight lies. With equal weights and
+    few enough values, these are all the values, sorted.
 
     >>> weighted_order(np.array([3.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0]), 4).tolist()
     [2.0, 3.0, 3.0]

@@ -1,11 +1,11 @@
 """The manifest of a model file as typed records: every field, its type and its range.
 
 This is the format. :func:`check_manifest` refuses a manifest that differs from it in any field, so that the
-code that builds a model may trust the types. That the parts fit together is for
-:mod:`xrfm_cli.tuning.model.checks`.
+code that builds a model can trust the types. :mod:`xrfm_cli.tuning.model.checks` checks that the parts fit
+together.
 
-Numbers are finite and within 64 bits, which the container's reader has seen to. A field with a default may
-be absent: files of earlier versions lack it.
+Numbers are finite and within 64 bits, as the container's reader ensures. A field with a default may be
+absent: files of earlier versions lack it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from xrfm_cli.tuning.model.manifest_report import (
     TreeOptions,
 )
 
-LARGEST_SLOPE = 1e4  # of a calibration, far above what a fit allows: products with scores stay finite
+LARGEST_SLOPE = (
+    1e4  # of a calibration, far above what a fit allows: products with raw predictions stay finite
+)
 
 Slope = Annotated[float, Meta(ge=-LARGEST_SLOPE, le=LARGEST_SLOPE)]
 Scaling = tuple[Positive, float, Positive]  # unit, center, spread
@@ -60,7 +62,7 @@ class Schema(Document):
 
 
 class Target(Document):
-    """What is predicted."""
+    """The target column."""
 
     name: str
     task: Task
@@ -71,7 +73,7 @@ class Target(Document):
 
 
 class Encoded(Document, tag_field="type"):
-    """How a column is encoded, whatever its kind; the field ``type`` tells which record it is."""
+    """The encoding of a column of any kind; the field ``type`` selects the record."""
 
     column: str
     kind: Kind
@@ -86,19 +88,19 @@ class Numeric(Encoded, tag="numeric"):
 
 
 class Piecewise(Encoded, tag="piecewise"):
-    """A number in pieces."""
+    """A number with a piecewise-linear encoding."""
 
     unit: str
 
 
 class Boolean(Encoded, tag="boolean"):
-    """Yes or no."""
+    """A boolean column."""
 
     varies: bool
 
 
 class OneHot(Encoded, tag="one_hot"):
-    """A category, one feature a level."""
+    """A category with one feature per level."""
 
     levels: list[str]
     rare: list[str]
@@ -172,14 +174,14 @@ class Tree(Document):
 
 
 class Values(Document, tag_field="kind", tag="values"):
-    """The coding of a regression target."""
+    """The target transform of a regression."""
 
     mean: float
     deviation: Positive
 
 
 class Logs(Document, tag_field="kind", tag="logs"):
-    """The coding of the logarithms of a regression target."""
+    """The log target transform of a regression."""
 
     mean: float
     deviation: Positive
@@ -190,13 +192,13 @@ class Logs(Document, tag_field="kind", tag="logs"):
 
 
 class Classes(Document, tag_field="kind", tag="classes"):
-    """The coding of classes around their shares."""
+    """The target transform of classes around their shares."""
 
     prior: list[Share]
 
 
 class Logits(Document, tag_field="kind", tag="logits"):
-    """The coding of two classes as log odds."""
+    """The target transform of two classes as log odds."""
 
 
 class Calibration(Document):
@@ -222,7 +224,7 @@ class MemberFacts(Document):
 
 
 class ErrorScaleFacts(Document):
-    """The size of a row's error."""
+    """The error scale of adaptive intervals."""
 
     leaf: Leaf
     encoder: Count
@@ -270,7 +272,7 @@ class Manifest(Document):
 
 
 def check_manifest(document: Mapping[str, Any]) -> None:
-    """Refuse with ValueError, in one line, a manifest with a field of another type, range or name.
+    """Raise a one-line ValueError for a manifest with a field of another type, range or name.
 
     >>> check_manifest({"format_version": 1, "sha256": {}, "schema": {"columns": 7}})
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""The records of a model file's manifest that tell how the model came to be, and what all records share.
+"""The fit report's records of a model file's manifest, and the types shared by all records.
 
 See :mod:`xrfm_cli.tuning.model.manifest`.
 """
@@ -14,7 +14,7 @@ from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.repairs import RepairKind
 from xrfm_cli.trees import TreeConfig
 
-MOST_COUNT = 2**53  # the largest whole number that every reader of JSON holds exactly
+MOST_COUNT = 2**53  # the largest integer that every JSON reader represents exactly
 
 Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -24,11 +24,11 @@ Scalar = bool | int | float | str | None
 
 
 class Document(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A JSON object that has these fields and no others."""
+    """A JSON object with exactly these fields."""
 
 
 def _options(name: str, *, known: Mapping[str, Any], needed: tuple[str, ...]) -> type[Struct]:
-    """A record of hyperparameters, typed as their dataclasses are; only some must be there."""
+    """Return a record type of hyperparameters, typed as their dataclasses; only some are required."""
     listed: list[Any] = [(item, known[item]) for item in needed]
     listed += [(item, kind, None) for item, kind in known.items() if item not in needed]
     return defstruct(name, listed, bases=(Document,))
@@ -49,7 +49,7 @@ Params: Any = _options("Params", known=_TREE_OPTIONS | _TRANSFORM_OPTIONS, neede
 
 
 class Validation(Document):
-    """How the models were judged."""
+    """How the models were validated."""
 
     scheme: str
     folds: Count
@@ -80,7 +80,7 @@ class Trial(Document):
 
 
 class Chosen(Document):
-    """A member as the report has it."""
+    """A member as the report shows it."""
 
     trial: Count
     weight: Share
@@ -97,14 +97,14 @@ class LeafRows(Document):
 
 
 class Fallback(Document):
-    """A fallback that was taken."""
+    """A fallback."""
 
     message: str
     count: Count | None
 
 
 class Mended(Document):
-    """Values that were mended."""
+    """Repaired values."""
 
     column: str
     what: RepairKind
@@ -112,7 +112,7 @@ class Mended(Document):
 
 
 class Importance(Document):
-    """What a hyperparameter mattered."""
+    """The importance of a hyperparameter."""
 
     name: str
     share: Share
@@ -128,7 +128,7 @@ class OutOfFold(Document):
 
 
 class Report(Document):
-    """The record of the fit."""
+    """The report of the fit."""
 
     rows: Count
     dropped_rows: Count

@@ -1,7 +1,7 @@
-"""What the training table looked like, column by column, in a form small enough for the model file.
+"""Profile of the training table, column by column, small enough for the model file.
 
-A column is cut into bins: numbers, dates and lengths of texts at deciles, categories by level. How many
-training rows were in each bin is enough to tell later whether another table looks different.
+A column is divided into bins: numbers, dates and text lengths at deciles, categories by level. The number of
+training rows in each bin is enough to tell later whether another table looks different.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from xrfm_cli.datasets.encoders.categorical import boolean_values, level_counts
 from xrfm_cli.datasets.encoders.free_text import text_lengths
 
 BINS = 10  # of numbers: the usual number of a population stability index
-# Levels of categories that have a bin, the others share one: at most so many, and none so rare that its count
-# is owed to the choice of the most frequent ones.
+# Levels of categories with a bin of their own; the others share one. At most so many, and none so rare that
+# selecting the most frequent levels biases its count.
 MAX_LEVELS, LEAST_ROWS, LEAST_SHARE = 20, 5, 0.02
 BOOLEANS = ("false", "true")
 OTHERS, MISSING = "other levels", "missing"
@@ -35,9 +35,9 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnProfile:
-    """One column of the training table: its bins, and how many rows were in each.
+    """One column of the training table: its bins and the number of rows in each.
 
-    A column has either ``edges``, where bins of numbers end, the edge included, or a bin for each of its
+    A column has either ``edges``, the inclusive upper ends of bins of numbers, or a bin for each of its
     ``levels`` and one for all others. The last bin is for missing cells; a cell that cannot be read counts
     as missing.
     """
@@ -46,32 +46,32 @@ class ColumnProfile:
     edges: tuple[float, ...]  # increasing; microseconds since 1970 for dates, characters for text
     levels: tuple[str, ...]
     counts: tuple[int, ...]
-    low: float | None  # least and greatest number or date; None where there is none
+    low: float | None  # smallest and largest number or date; None if there is none
     high: float | None
 
     @property
     def column(self) -> str:
-        """The name of the column."""
+        """Return the name of the column."""
         return self.schema.name
 
     @property
     def kind(self) -> Kind:
-        """The kind of the column."""
+        """Return the kind of the column."""
         return self.schema.kind
 
     @property
     def has_levels(self) -> bool:
-        """Whether bins are levels, not ranges of numbers."""
+        """Return whether bins are levels, not ranges of numbers."""
         return self.kind in ("categorical", "boolean")
 
     @property
     def is_ranged(self) -> bool:
-        """Whether a value can lie beyond those of training: of numbers and dates, not of lengths."""
+        """Return whether values outside the training range are counted; lengths of texts have no range."""
         return self.kind in ("numeric", "datetime")
 
     @property
     def bin_names(self) -> tuple[str, ...]:
-        """What each bin holds, in words.
+        """Return what each bin holds, in words.
 
         >>> bins = {"edges": (30.0, 50.5), "levels": (), "counts": (4, 4, 3, 0)}
         >>> age = ColumnSchema(name="age", kind="numeric")
@@ -87,14 +87,14 @@ class ColumnProfile:
         return (f"up to {ends[0]}", *middle, f"above {ends[-1]}", MISSING)
 
     def spell(self, value: float) -> str:
-        """A number or date of this column as text."""
+        """Return a number or date of this column as text."""
         if self.kind == "datetime":
             moment = str(np.datetime64(int(value), "us").astype("datetime64[s]"))
             return moment.removesuffix("T00:00:00")
         return f"{value:.6g}" + (" characters" if self.kind == "text" else "")
 
     def values(self, table: Table) -> Values:
-        """The column of a table as numbers, float64 (n,), NaN where missing; for columns with ``edges``."""
+        """Return a table's column as numbers, float64 (n,), NaN if missing; for columns with ``edges``."""
         cells = table.column(self.column)
         if is_text(plain_array(cells.slice(0, 1)).type):
             schema = TableSchema(columns=(self.schema,))
@@ -108,12 +108,12 @@ class ColumnProfile:
         return np.where(np.isfinite(numbers), numbers, np.nan)
 
     def bins_of_values(self, values: Values) -> Codes:
-        """The bin of each number, int64 (n,)."""
+        """Return the bin of each number, int64 (n,)."""
         places = np.searchsorted(np.array(self.edges), values, side="left")
         return np.where(np.isnan(values), len(self.edges) + 1, places).astype(np.int64)
 
     def bins_of_levels(self, table: Table) -> Codes:
-        """The bin of each cell of a column with ``levels``, int64 (n,)."""
+        """Return the bin of each cell of a column with ``levels``, int64 (n,)."""
         cells = table.column(self.column)
         if self.kind == "boolean":
             codes = boolean_values(cells, table.decimal)
@@ -123,13 +123,13 @@ class ColumnProfile:
         return np.where(codes == -1, others + 1, np.where(codes < 0, others, codes))
 
     def to_json(self) -> dict[str, Any]:
-        """JSON facts."""
+        """Return the values by name, ready for JSON."""
         own = {name: getattr(self, name) for name in ("edges", "levels", "counts", "low", "high")}
         return {"column": self.column, **own}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], columns: Mapping[str, ColumnSchema]) -> ColumnProfile:
-        """Build the profile that :meth:`to_json` described.
+        """Rebuild from the output of :meth:`to_json`.
 
         Raises ValueError or KeyError for facts that no table can have given.
         """
@@ -145,18 +145,18 @@ class ColumnProfile:
         return profile
 
     def _check(self) -> None:
-        """Refuse bins and counts that do not fit together."""
+        """Raise ValueError if bins and counts do not fit together."""
         numbers = [number for number in (self.low, *self.edges, self.high) if number is not None]
         if not np.isfinite(numbers).all() or numbers != sorted(numbers):
             raise ValueError(f"the profile of '{self.column}' is out of order")
         if len(self.counts) != len(self.bin_names) or min(self.counts) < 0:
             raise ValueError(f"the profile of '{self.column}' has counts for other bins")
         for number in numbers:
-            self.spell(number)  # a date that no calendar has fails here
+            self.spell(number)  # fails for a date outside the calendar
 
 
 def profile_table(table: Table, schema: TableSchema) -> tuple[ColumnProfile, ...]:
-    """Profiles of the features, in the order of the schema, without the time column, which always moves on.
+    """Profile the features, in the order of the schema, except the time column, which always moves on.
 
     >>> import pyarrow as pa
     >>> from xrfm_cli.datasets import infer_schema
@@ -175,7 +175,7 @@ def profile_table(table: Table, schema: TableSchema) -> tuple[ColumnProfile, ...
 
 
 def _levels(table: Table, column: ColumnSchema) -> tuple[str, ...]:
-    """The frequent levels of a category, sorted by text; none where the column has bins of numbers."""
+    """Return the frequent levels of a category, sorted by text; empty for a column with bins of numbers."""
     if column.kind == "boolean":
         return BOOLEANS
     if column.kind != "categorical":
@@ -187,7 +187,7 @@ def _levels(table: Table, column: ColumnSchema) -> tuple[str, ...]:
 
 
 def _counted(profile: ColumnProfile, table: Table) -> ColumnProfile:
-    """The profile with its bins and the rows in them."""
+    """Return the profile with its bins and their row counts."""
     if profile.has_levels:
         in_bins = np.bincount(profile.bins_of_levels(table), minlength=len(profile.bin_names))
         return replace(profile, counts=tuple(in_bins.tolist()))
@@ -203,7 +203,7 @@ def _counted(profile: ColumnProfile, table: Table) -> ColumnProfile:
 
 
 def _edges(known: Values) -> tuple[float, ...]:
-    """Where bins of sorted numbers end but for the last: after each value if there are few, else at deciles.
+    """Return the upper ends of all bins but the last: each value if there are few, else deciles.
 
     >>> _edges(np.array([1.0, 1.0, 2.0, 5.0]))
     (1.0, 2.0)

@@ -1,4 +1,4 @@
-"""The record of a fit: everything the report and the model file tell about how a model came to be."""
+"""The fit report: how a model was made, as shown in the report and kept in the model file."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from xrfm_cli.datasets import Repair
 from xrfm_cli.datasets.cells.scale import exponent_of
 from xrfm_cli.tuning.scoring.metrics import compute_metric, evaluate_metrics
 
-if TYPE_CHECKING:  # a report is read without what made it
+if TYPE_CHECKING:  # reading a report does not need these
     from xrfm_cli.tuning.problem.baselines import Baseline
     from xrfm_cli.tuning.problem.learning_problem import Problem
     from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 MAX_PLOTTED_ROWS = 2_000
-MOST_EXPONENT = 50  # of two, for predictions that are kept to ten decimals
-TIMES = ("seconds", "ended_s")  # what the clock said of a trial
+MOST_EXPONENT = 50  # power of two, for predictions that are kept to ten decimals
+TIMES = ("seconds", "ended_s")  # the measured times of a trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """What was tried, what it cost, what won and what had to be mended."""
+    """What was tried, its cost, the result and the repairs."""
 
     rows: int  # used for training
     dropped_rows: int  # without a target
     metric: str
     score: float  # out-of-fold value of the metric
-    score_low: float  # least and largest value over the folds, or over quarters of the judged rows
+    score_low: float  # smallest and largest value over the folds, or over quarters of the validation rows
     score_high: float
     lower_is_better: bool
     stopped_by: str  # time, trials, interrupt
-    validation: dict[str, Any]  # scheme, folds, judged rows and why
+    validation: dict[str, Any]  # scheme, folds, validation rows and reason
     metrics: dict[str, float]  # every metric of the task on the out-of-fold predictions
     baselines: list[dict[str, Any]]
-    seconds: dict[str, float]  # by stage
+    seconds: dict[str, float]  # by phase
     trials: list[dict[str, Any]]
     ensemble: list[dict[str, Any]]
     leaves: list[dict[str, Any]]
@@ -48,16 +48,16 @@ class FitReport:
     oof: dict[str, Any]  # at most 2,000 rows for plots
     peak_memory_bytes: int
     options: dict[str, Any]
-    # What reports of earlier versions lack:
+    # Missing in reports of earlier versions:
     fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
     hyperparameter_importances: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON facts."""
+        """Return the values by name, ready for JSON."""
         return asdict(self)
 
     def timeless(self) -> FitReport:
-        """The same record without what the clock and the memory said."""
+        """Return the same report without times and memory."""
         trials = [
             {name: value for name, value in trial.items() if name not in TIMES} for trial in self.trials
         ]
@@ -65,19 +65,19 @@ class FitReport:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:
-        """Build again what :meth:`to_json` described."""
+        """Rebuild from the output of :meth:`to_json`."""
         return cls(**facts)
 
 
 def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
-    """A sample of targets and out-of-fold predictions, drawn once and in the order of the rows."""
+    """Sample targets and out-of-fold predictions, in row order."""
     rows = problem.plan.validation_rows
     chosen = np.sort(np.random.default_rng([problem.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
     predicted = predictions[chosen]
     if problem.n_classes == 2:
         predicted = predicted[:, 1]
     exponent = exponent_of(predicted)
-    scale = 0 if 0 <= exponent <= MOST_EXPONENT else exponent  # ten digits of others
+    scale = 0 if 0 <= exponent <= MOST_EXPONENT else exponent  # ten significant digits otherwise
     return {
         "row": rows[chosen].tolist(),
         "target": problem.y_true[rows[chosen]].tolist(),
@@ -88,7 +88,7 @@ def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str,
 def score_spread(
     problem: Problem, predictions: NDArray[np.float64], decision: DecisionThreshold
 ) -> tuple[float, float]:
-    """The least and the largest score over the folds; over quarters of the rows if there is one fold."""
+    """Return the smallest and largest score over the folds, or over quarters of a single fold."""
     scores = [
         compute_metric(problem.metric, *_of_part(problem, predictions, part), decision)
         for part in _validated_parts(problem)
@@ -99,7 +99,7 @@ def score_spread(
 def metrics_by_fold(
     problem: Problem, predictions: NDArray[np.float64], decision: DecisionThreshold
 ) -> dict[str, list[float]]:
-    """Every metric over the same parts as :func:`score_spread`, where it is defined."""
+    """Return every metric over the same parts as :func:`score_spread`, where it is defined."""
     out: dict[str, list[float]] = {}
     for part in _validated_parts(problem):
         of_part = _of_part(problem, predictions, part)
@@ -109,7 +109,7 @@ def metrics_by_fold(
 
 
 def _validated_parts(problem: Problem) -> list[NDArray[np.int64]]:
-    """Places among the judged rows of each fold, or of quarters of them if there is one fold."""
+    """Return positions of validation rows in each fold, or in quarters of them if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
         order = np.random.default_rng([problem.seed, 3]).permutation(sizes[0])
@@ -122,16 +122,16 @@ def _validated_parts(problem: Problem) -> list[NDArray[np.int64]]:
 def _of_part(
     problem: Problem, predictions: NDArray[np.float64], part: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
-    """Targets, predictions and weights of some judged rows."""
+    """Return targets, predictions and weights of some validation rows."""
     weights = problem.valid_weights
     return problem.y_valid[part], predictions[part], None if weights is None else weights[part]
 
 
 def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:
-    """Values mended, by column and kind; rows left out have no column."""
+    """Return the repaired values, by column and kind; rows left out have no column."""
     return [{"column": r.column, "what": r.what, "count": int(r.count)} for r in repairs]
 
 
 def baselines_to_json(baselines: tuple[Baseline, ...]) -> list[dict[str, Any]]:
-    """JSON facts of the baselines."""
+    """Return the baselines, ready for JSON."""
     return [b.to_json() for b in baselines]

@@ -1,4 +1,4 @@
-"""A fitted model as a file, and back bit for bit."""
+"""Save a fitted model as a file and load it, bit for bit."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from xrfm_cli.tuning.scoring.calibration import MemberCalibrator
 from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
-STORED = "the stored model"  # in messages about bytes that are no file
-LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: a file may be dated later, but no calendar is
+STORED = "the stored model"  # used in messages about bytes that are not from a file
+LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: file dates can be later, calendar dates cannot
 _MISFITS = (
     ArithmeticError,
     AttributeError,
@@ -43,8 +43,8 @@ _MISFITS = (
 def save_model(model: FittedModel, path: Path) -> None:
     """Write one self-contained file, atomically.
 
-    Nothing in it depends on the clock or on the memory used: equal fits are equal bytes. Those facts stand
-    in the report beside it, and the date of the fit is that of the file.
+    Nothing in it depends on the clock or on memory use, so equal fits give equal bytes. Those facts are in
+    the report beside it, and the date of the fit is the date of the file.
     """
     tensors: dict[str, Tensor] = {}
     numbers, encoders = _encoders_to_json(model, tensors)
@@ -81,7 +81,7 @@ def save_model(model: FittedModel, path: Path) -> None:
 
 
 def model_to_bytes(model: FittedModel) -> bytes:
-    """The contents of the file that ``save_model`` writes."""
+    """Return the contents of the file that ``save_model`` writes."""
     with TemporaryDirectory(prefix="xrfm-") as folder:
         path = Path(folder) / "model.xrfm"
         save_model(model, path)
@@ -89,7 +89,7 @@ def model_to_bytes(model: FittedModel) -> bytes:
 
 
 def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
-    """The model of a file's contents, checked as a file is; ModelFileError for anything else."""
+    """Load a model from a file's contents, checked as a file is; ModelFileError for anything else."""
     with TemporaryDirectory(prefix="xrfm-") as folder:
         path = Path(folder) / "model.xrfm"
         path.write_bytes(content)
@@ -102,7 +102,7 @@ def model_from_bytes(content: bytes, *, device: str = "cpu") -> FittedModel:
 def _encoders_to_json(
     model: FittedModel, tensors: dict[str, Tensor]
 ) -> tuple[dict[int, int], list[dict[str, Any]]]:
-    """Each encoder once: its number by its identity, and its facts. Arrays go to ``tensors``."""
+    """Return each encoder once: its number by its identity, and its facts. Arrays go to ``tensors``."""
     spread = None if model.intervals is None else model.intervals.spread
     used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
     numbers: dict[int, int] = {}
@@ -119,7 +119,7 @@ def _encoders_to_json(
 def _intervals_to_json(
     intervals: Intervals | None, numbers: dict[int, int], tensors: dict[str, Tensor]
 ) -> Any:
-    """The scores alone where all intervals have one width, as in files from before they could adapt."""
+    """Return only the scores if all intervals have one width, as in older files."""
     if intervals is None or intervals.spread is None:
         return None if intervals is None else list(intervals.scores)
     facts, leaf_tensors = intervals.spread.state()
@@ -131,9 +131,9 @@ def _intervals_to_json(
 
 
 def load_model(path: Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
-    """Read a model file; raises ModelFileError in one line for anything that is not one.
+    """Read a model file; raise a one-line ModelFileError for anything else.
 
-    ``source`` is what later messages call the file, its path unless given.
+    ``source`` is the name of the file in later messages, its path by default.
     """
     manifest, tensors = read_model_file(path)
     moment = min(max(path.stat().st_mtime, 0), LAST_MOMENT_S)
@@ -144,7 +144,7 @@ def load_model(path: Path, *, device: str = "cpu", source: str | None = None) ->
         check_model(model)
     except _MISFITS as fault:
         raise ModelFileError(
-            f"{path}: is no model that xrfm has written ({_reason(fault)}). Copy the file again, use the "
+            f"{path}: is not a model written by xrfm ({_reason(fault)}). Copy the file again, use the "
             "version of xrfm that wrote it, or fit again."
         ) from fault
     return model.to(device)
@@ -153,7 +153,7 @@ def load_model(path: Path, *, device: str = "cpu", source: str | None = None) ->
 def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
     if not set(parts) <= {"encoder", "member", "spread"}:
-        raise ValueError("tensors of no part of the model")
+        raise ValueError("tensors that belong to no part of the model")
     of_encoders, of_members = (
         numbered(parts.get(part, {}), len(manifest[f"{part}s"])) for part in ("encoder", "member")
     )
@@ -193,7 +193,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
 
 
 def _decision_from_json(manifest: Mapping[str, Any]) -> DecisionThreshold:
-    """How classes are chosen; files from before several classes were weighted have none of these weights."""
+    """Return how classes are decided; older files have no class weights."""
     threshold, weights = manifest["threshold"], manifest.get("class_weights", [])
     return DecisionThreshold(
         threshold=None if threshold is None else float(threshold),
@@ -202,7 +202,7 @@ def _decision_from_json(manifest: Mapping[str, Any]) -> DecisionThreshold:
 
 
 def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, ...] | None:
-    """The profile of the training rows; None for files from before it was kept."""
+    """Return the profile of the training rows; None for older files without one."""
     columns = {column.name: column for column in schema.columns}
     return None if facts is None else tuple(ColumnProfile.from_json(column, columns) for column in facts)
 
@@ -221,7 +221,7 @@ def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str,
 
 
 def _reason(fault: Exception) -> str:
-    """What is wrong, with the name of the exception where its message alone would be a riddle."""
+    """Return the fault's message, with the exception's name if the message alone would be unclear."""
     text = str(fault) if isinstance(fault, ValueError | InputError) else f"{type(fault).__name__}: {fault}"
     return printable(text)
 

@@ -1,4 +1,4 @@
-"""What a constant and a linear model reach on the same folds: the figures to be better than."""
+"""Baselines: the scores of a constant and of ridge regression on the same folds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 Array = NDArray[np.float64]
 RIDGES = tuple(10.0**k for k in range(-3, 5))
 RIDGE_ENCODING = EncodingConfig()
-# Of a time limit that ridge regression may take, by the multiply-adds of a slow core in a second.
+# Maximum share of a time limit for ridge regression, and multiply-adds per second of a slow core.
 RIDGE_SHARE, RIDGE_RATE = 0.05, 4e9
-EIGEN_PRODUCTS = 9  # of matrices, whose time an eigendecomposition takes
-FEWEST_ROWS = 3  # below, leaving one out leaves nothing to choose a strength by: the constant stands in
+EIGEN_PRODUCTS = 9  # an eigendecomposition takes as long as this many matrix products
+FEWEST_ROWS = 3  # with fewer, leave-one-out cannot choose a strength and the constant is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +31,14 @@ class Baseline:
     description: str
 
     def to_json(self) -> dict[str, Any]:
-        """JSON facts."""
+        """Return the values by name, ready for JSON."""
         return {"name": self.name, "score": self.score, "description": self.description}
 
 
 def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tuple[Baseline, ...]:
-    """The mean (or the prior of the classes) and ridge regression, judged like the candidates.
+    """Score the mean (or class prior) and ridge regression, validated like the candidates.
 
-    Ridge regression is left out where a time limit leaves no room for it.
+    Ridge regression is left out if the time limit leaves no room for it.
     """
     classes, folds = bool(problem.n_classes), range(len(problem.plan.folds))
     constant = [_constant(problem, fold) for fold in folds]
@@ -55,7 +55,7 @@ def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tupl
 
 
 def _constant(problem: Problem, fold: int) -> Array:
-    """The mean of a fold's training rows; for classes one for all, as several would rank the folds."""
+    """Predict the mean of a fold's training rows; classes have one prior, as several would rank the folds."""
     target_transform = problem.target_transform(fold)
     if problem.n_classes:
         rows = problem.plan.refit_rows
@@ -67,7 +67,7 @@ def _constant(problem: Problem, fold: int) -> Array:
 
 
 def _ridge_seconds(problem: Problem) -> float:
-    """Expected seconds of ridge regression on all folds; it never depends on the machine."""
+    """Return the expected seconds of ridge regression on all folds; independent of the machine."""
     x = problem.fold(0, RIDGE_ENCODING).x_train
     (n, d), outputs = x.shape, max(problem.n_classes, 1)
     least = float(min(n, d))

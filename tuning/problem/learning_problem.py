@@ -1,4 +1,4 @@
-"""The learning problem of one fit: rows, targets, weights, encoded fold by fold and judged by one metric."""
+"""The learning problem of one fit: rows, targets, weights, encoded fold by fold and scored by one metric."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ Array = NDArray[np.float64]
 
 
 class Encoded(Protocol):
-    """Whatever holds encoded rows and their encoder."""
+    """Anything that holds encoded rows and their encoder."""
 
     @property
     def encoder(self) -> Encoder:
-        """What encoded them."""
+        """Return the encoder of the rows."""
 
 
 class ValidationScore(NamedTuple):
-    """What predictions are worth for the rows that judge them."""
+    """The loss and score of predictions for validation rows."""
 
-    loss: float  # by which trials, kernels and ensembles are compared
+    loss: float  # compares trials, kernels and ensembles
     score: float  # the metric's own value
 
     def rounded(self) -> ValidationScore:
-        """The same, its loss to the digits in which it may decide."""
+        """Return the same with the loss rounded for comparisons."""
         return self._replace(loss=rounded(self.loss))
 
 
@@ -64,7 +64,7 @@ Found = TypeVar("Found", bound=Encoded)
 def find_encoded(
     cache: Mapping[tuple[Key, TransformName], Found], key: Key, transform: TransformName
 ) -> Found | None:
-    """Rows encoded before: with other transforms of the target too, where the encoder does not read it."""
+    """Return cached rows, also of another target transform if the encoder does not read the target."""
     for (known, other), found in cache.items():
         if known == key and (other == transform or not found.encoder.reads_target):
             return found
@@ -77,7 +77,9 @@ class EncodedRows:
 
     encoder: Encoder
     x: Tensor  # (n, d) float32
-    routed: Tensor | None  # (n, d) float32, as predictions see them; None where x is that, not cross-fitted
+    routed: (
+        Tensor | None
+    )  # (n, d) float32, encoded as for prediction; None if x is that, without cross-fitting
 
     @classmethod
     def fit(
@@ -103,11 +105,11 @@ class FoldMatrices:
 
     encoder: Encoder
     x_train: Tensor  # (n_train, d) float32, in the fold's shuffled order
-    routed_train: Tensor | None  # (n_train, d) float32, as predictions see them; None where x_train is that
+    routed_train: Tensor | None  # (n_train, d) float32, encoded as for prediction; None if x_train is that
     y_train: Tensor  # (n_train, outputs) float32
     x_valid: Tensor  # (n_valid, d)
     weights: Tensor | None  # (n_train,)
-    encoding_s: float  # that encoding the rows took
+    encoding_s: float  # seconds spent encoding the rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,7 +117,7 @@ class Problem:
     """Everything that candidates share."""
 
     table: Table
-    typed: TypedRows  # the same rows, their text parsed once: they are encoded many times
+    typed: TypedRows  # the same rows with their text parsed once, as they are encoded many times
     schema: TableSchema
     target: TargetSchema
     y_true: NDArray[Any]  # (n,) float64 values or int64 class codes
@@ -133,27 +135,27 @@ class Problem:
 
     @property
     def compared_by(self) -> str:
-        """What trials, kernels and ensembles are compared by, in words."""
+        """Return the name of what trials, kernels and ensembles are compared by."""
         counts_hits = self.metric.needs == "labels"
         return f"{self.metric.name} and log loss together" if counts_hits else self.metric.name
 
     @property
     def n_classes(self) -> int:
-        """Number of classes, 0 for regression."""
+        """Return the number of classes, 0 for regression."""
         return len(self.target.classes)
 
     @property
     def y_valid(self) -> NDArray[Any]:
-        """Targets of the judged rows, in the order of the plan."""
+        """Return the targets of the validation rows, in the plan's order."""
         return self.y_true[self.plan.validation_rows]
 
     @property
     def valid_weights(self) -> Array | None:
-        """Weights of the judged rows."""
+        """Return the weights of the validation rows."""
         return None if self.weights is None else self.weights[self.plan.validation_rows]
 
     def target_transform(self, fold: int, transform: TransformName = "none") -> TargetTransform:
-        """How targets are coded on a fold's training rows."""
+        """Return the target transform fitted on a fold's training rows."""
         key = (fold, transform)
         if key not in self._target_transforms:
             self._target_transforms[key] = self.target_transform_of(self.plan.folds[fold].train, transform)
@@ -162,13 +164,13 @@ class Problem:
     def target_transform_of(
         self, rows: Rows, transform: TransformName, factor: float = 1.0
     ) -> TargetTransform:
-        """How targets are coded on some training rows."""
+        """Return a target transform fitted on some training rows."""
         return fit_target_transform(
             self.y_true[rows], self.n_classes, self._weights_of(rows), transform, factor
         )
 
     def fold(self, fold: int, encoding: EncodingConfig, transform: TransformName = "none") -> FoldMatrices:
-        """The encoded matrices of a fold; the encoder has seen its training rows alone."""
+        """Return the encoded matrices of a fold; the encoder is fitted on its training rows only."""
         cache, key = self._matrices, (fold, encoding)
         if (key, transform) not in cache:
             y_train = self.coded(self.plan.folds[fold].train, self.target_transform(fold, transform))
@@ -189,7 +191,7 @@ class Problem:
         try:
             encoded = self.encode(rows.train, encoding, target_transform)
         except SchemaError:
-            # No column varies here: those that vary elsewhere are constants, and so is the model.
+            # No column varies in this fold: columns that vary elsewhere are constants, and so is the model.
             encoded = self.encode(np.arange(self.table.n_rows), encoding, target_transform)
             routed = None if encoded.routed is None else encoded.routed[rows.train]
             encoded = replace(encoded, x=encoded.x[rows.train], routed=routed)
@@ -206,7 +208,7 @@ class Problem:
 
     @property
     def encoding_s(self) -> float:
-        """The longest that the rows of a fold took to be encoded, 0 where none have been."""
+        """Return the longest time that encoding a fold took, 0 before the first."""
         return max((matrices.encoding_s for matrices in self._matrices.values()), default=0.0)
 
     def encode(self, rows: Rows, encoding: EncodingConfig, target_transform: TargetTransform) -> EncodedRows:
@@ -226,16 +228,17 @@ class Problem:
         return replace(encoded, encoder=replace(encoder, training_repairs=told))
 
     def coded(self, rows: Rows, target_transform: TargetTransform) -> Tensor:
-        """Coded targets of some rows ``(n, outputs)`` float32, on the device."""
+        """Return transformed targets of some rows ``(n, outputs)`` float32, on the device."""
         return torch.from_numpy(target_transform.encode(self.y_true[rows])).float().to(self.device)
 
     def decode(
         self, folds: Sequence[int], codes: Sequence[Array], rows: Rows, transform: TransformName = "none"
     ) -> tuple[Array, float]:
-        """Codes of the folds' models for ``rows``, fold after fold, to scores ``(n, 1)`` or ``(n, classes)``.
+        """Decode raw predictions of the folds' models for ``rows``, fold after fold.
 
-        Logarithms are corrected by one factor that suits these rows, so that a trial is judged as its final
-        model will predict; the factor is returned, 1 where there is nothing to correct.
+        Returns decoded predictions ``(n, 1)`` or ``(n, classes)`` and the correction factor. The log target
+        transform is corrected by one factor fitted to these rows, so that a trial is validated as its final
+        model will predict; the factor is 1 for other transforms.
         """
         target_transforms, factor = [self.target_transform(fold, transform) for fold in folds], 1.0
         pairs = list(zip(target_transforms, codes, strict=True))
@@ -260,33 +263,33 @@ class Problem:
     def validation_score_of(
         self, fold: int, codes: Array, rows: Rows, transform: TransformName = "none"
     ) -> ValidationScore:
-        """What the codes that a fold's model has for some rows are worth."""
+        """Return the validation score of a fold model's raw predictions for some rows."""
         return self._validation_score(self.decode([fold], [codes], rows, transform)[0], rows, transform)
 
     def validation_score(self, scores: Array, transform: TransformName = "none") -> ValidationScore:
-        """What decoded out-of-fold scores are worth over all judged rows."""
+        """Return the validation score of decoded out-of-fold predictions over all validation rows."""
         return self._validation_score(scores, self.plan.validation_rows, transform)
 
     def loss_of_predictions(self, predictions: Array) -> float:
-        """Loss of final predictions, values ``(n,)`` or probabilities, over all judged rows."""
+        """Return the loss of final predictions, values ``(n,)`` or probabilities, on all validation rows."""
         score = self.score_of_predictions(predictions, self.decide(predictions))
         return self._loss(score, predictions, self.y_valid, self.valid_weights)
 
     def score_of_predictions(self, predictions: Array, decision: DecisionThreshold = MOST_PROBABLE) -> float:
-        """The metric's own value of final predictions over all judged rows."""
+        """Return the metric's value for final predictions over all validation rows."""
         return compute_metric(self.metric, self.y_valid, predictions, self.valid_weights, decision)
 
     def decide(self, predictions: Array) -> DecisionThreshold:
-        """How classes should follow from predictions of all judged rows, for the metric asked for."""
+        """Choose the decision threshold for the metric from predictions of all validation rows."""
         return decide_by(self.metric, self.y_valid, predictions, self.valid_weights)
 
     def weight_tensor(self, rows: Rows) -> Tensor | None:
-        """Weights of some rows, on the device."""
+        """Return the weights of some rows, on the device."""
         weights = self._weights_of(rows)
         return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
 
     def calibrator(self, scores: Array, rows: Rows, transform: TransformName) -> MemberCalibrator | None:
-        """What makes scores of some rows probabilities, by two slopes; None for values."""
+        """Fit the two slopes that turn decoded predictions into probabilities; None for regression."""
         if not self.n_classes:
             return None
         return fit_calibrator(scores, self.y_true[rows], self._weights_of(rows), odds=transform == "logit")
@@ -295,7 +298,7 @@ class Problem:
         if not np.isfinite(scores).all():
             return ValidationScore(float("inf"), self.metric.value_of(float("inf")))
         y_true, weights = self.y_true[rows], self._weights_of(rows)
-        ranks = self.metric.is_ranking and self.n_classes == 2  # which calibration would not change
+        ranks = self.metric.is_ranking and self.n_classes == 2  # calibration would not change the ranking
         calibrator = None if ranks else self.calibrator(scores, rows, transform)
         prediction = outcomes(scores, calibrator)
         decision = decide_by(self.metric, y_true, prediction, weights)
@@ -305,10 +308,11 @@ class Problem:
     def _loss(
         self, score: float, prediction: Array, y_true: NDArray[np.generic], weights: Array | None
     ) -> float:
-        """The metric oriented so that less is better, with log loss beside it where it counts hits.
+        """Return the metric oriented so that less is better, plus the log loss if it needs labels.
 
-        A count tells little of each row, so that by itself it cannot tell good trials apart on a few
-        thousand: chosen with the log loss of the same rows, they have more hits on new ones.
+        A count of hits carries little information per row, so by itself it cannot separate good trials on a
+        few thousand rows. Chosen together with the log loss of the same rows, trials have more hits on new
+        ones.
         """
         loss = self.metric.loss(score)
         if self.metric.needs != "labels":

@@ -1,4 +1,4 @@
-"""From a table and options to the problem that is searched."""
+"""Build the learning problem from a table and options."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
 
-# Of the time limit. Of more rows than these only one model is judged to its end, and the best is seldom the
-# first; nor would its leaves be as large.
+# Rows and cells per second of the time limit. With more rows only one model would be fully evaluated, and the
+# first is rarely the best; its leaves would not be as large either.
 ROWS_PER_SECOND, CELLS_PER_SECOND = 2_000, 80_000
-MANY_CLASSES = 10  # for which gradients and predictions cost about as much as the kernels
+MANY_CLASSES = 10  # with this many, gradients and predictions cost about as much as the kernels
 LEAST_ROWS = 10_000
 # Even these take too long with thousands of columns or hundreds of classes: every cell is parsed and encoded
-# for several folds, and every class has a probability for each row that judges.
+# for several folds, and every validation row has a probability per class.
 LEAST_CELLS_PER_SECOND, HUNDREDS_OF_CLASSES = 300_000, 200
-# Columns of numbers that a column of another kind costs as much as, to encode and to learn from.
+# Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
-ROWS_OF_A_CLASS = 50  # that are drawn in any case
+ROWS_OF_A_CLASS = 50  # drawn in any case
 
 
 class ProblemSetup(NamedTuple):
-    """The problem of one fit, and the rows that have no part in it."""
+    """The problem of one fit, and the numbers of rows left out of it."""
 
     problem: Problem
-    dropped: int  # rows without a target or of weight 0
-    left_out: int  # rows that the time limit leaves no room for
+    dropped: int  # rows without a target or with weight 0
+    left_out: int  # rows that do not fit into the time limit
 
 
 def set_up_problem(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, valid: Table | None = None
 ) -> ProblemSetup:
-    """The problem of one fit.
+    """Build the problem of one fit.
 
-    ``valid`` holds rows that judge and are never trained on.
+    ``valid`` holds validation rows that are never trained on.
     """
     table, dropped = _usable_rows(table, schema, target)
     if table.n_rows < 2:
         raise TargetError(
-            f"{table.source}: only one row has a value of '{target.name}' and a weight that counts; at least "
+            f"{table.source}: only one row has a value of '{target.name}' and a weight above 0; at least "
             "two are needed"
         )
     limit = config.effective_time_limit_s
@@ -71,7 +71,7 @@ def set_up_problem(
     if valid is not None:
         valid, dropped_valid = _usable_rows(valid, schema, target)
         if valid.n_rows == 0:
-            raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot judge.")
+            raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot validate.")
         validating = encode_target(valid, target)
         unseen = np.flatnonzero(validating == -2) if target.classes else np.empty(0)
         if len(unseen):
@@ -124,7 +124,7 @@ def set_up_problem(
 
 
 def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> int | None:
-    """How many rows a time limit leaves room for; None for any number. It never depends on the machine.
+    """Return how many rows a time limit leaves room for; None for any number. Independent of the machine.
 
     >>> room_for_rows(None, columns=5, classes=0), room_for_rows(10.0, columns=5, classes=0)
     (None, 20000)
@@ -143,9 +143,9 @@ def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> 
 def draw_training_rows(
     y_true: NDArray[np.float64], target: TargetSchema, *, most: int | None, seed: int
 ) -> NDArray[np.int64] | None:
-    """At most so many rows of a table, in order, drawn at random; None for all of them.
+    """Draw at most ``most`` row numbers of a table at random, in order; None for all rows.
 
-    Of each class at least as many are drawn as can teach something.
+    Each class keeps at least ROWS_OF_A_CLASS rows, if it has them and there is room.
     """
     if most is None or len(y_true) <= most:
         return None
@@ -159,7 +159,7 @@ def draw_training_rows(
 
 
 def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, int]:
-    """Rows with a target and a weight above 0, and how many were left out."""
+    """Return the rows with a target and a weight above 0, and how many were left out."""
     kept, dropped = drop_rows_without_target(table, target)
     weights = read_weights(kept, schema)
     if weights is None or (weights > 0).all():

@@ -1,4 +1,4 @@
-"""Which rows train and which judge: folds or hold-out, and the sizes on which a trial must prove itself."""
+"""The validation plan: training and validation rows by folds or hold-out, and the rung sizes."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from xrfm_cli.datasets import make_folds, make_holdout
 
 Rows = NDArray[np.int64]
 CROSS_VALIDATION_ROWS = (
-    6_000  # tables up to this size are judged by every row, larger ones by a fifth of them
+    6_000  # tables up to this size use every row for validation, larger ones a fifth of them
 )
-SHORT_LIMIT_S = 20.0  # below, there is time for few fits: these are the numbers then
+SHORT_LIMIT_S = 20.0  # below, there is time for few fits and the SHORT_ values are used
 SHORT_CROSS_VALIDATION_ROWS = 2_000
 SHORT_RUNG_SIZES = (1_000,)
-SMALL_TABLE_ROWS, MOST_FOLDS = 300, 10  # below, so many folds leave the training sets large enough
-RARE_ROWS = 100  # where a hold-out has fewer rows of all rare classes together, chance chooses the model
-RARE_FOLDS = 3  # which judge every row then
-RARE_FOLDS_ROWS = 20_000  # of tables up to this size: larger ones leave time for few fits
+SMALL_TABLE_ROWS, MOST_FOLDS = 300, 10  # below this size, ten folds leave the training sets large enough
+RARE_ROWS = 100  # if a hold-out has fewer rows of all rare classes together, chance chooses the model
+RARE_FOLDS = 3  # used then, so that every row validates
+RARE_FOLDS_ROWS = 20_000  # for tables up to this size, as larger ones leave time for few fits
 HOLDOUT_SHARE, MAX_HOLDOUT_ROWS = 0.2, 10_000
-RUNG_VALIDATION_ROWS = 2_500  # rows that judge a trial before its last stage
-# Of a time limit, for each second: columns times folds. Each fold encodes every column by itself.
+RUNG_VALIDATION_ROWS = 2_500  # validation rows of a trial before its last rung
+# Columns times folds, per second of a time limit: each fold encodes every column by itself.
 FOLD_COLUMNS_PER_SECOND = 600
-RUNG_SIZES = (1_500, 4_500)  # subsamples on which a trial is judged before it may use more rows
-RUNG_GROWTH = 1.6  # a stage must have this many times the rows of the one before
+RUNG_SIZES = (1_500, 4_500)  # subsamples on which a trial is validated before it may use more rows
+RUNG_GROWTH = 1.6  # a rung must have this many times the rows of the one before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fold:
-    """Rows to train on and rows to judge on, as row numbers; ``order`` is the training rows shuffled once."""
+    """Row numbers to train on, shuffled once, and row numbers to validate on."""
 
     train: Rows
     valid: Rows
 
     @property
     def rung_valid(self) -> Rows:
-        """Places in ``valid``, spread evenly, of the rows that judge early stages."""
+        """Return the positions in ``valid``, evenly spaced, of the rung validation rows."""
         count = min(len(self.valid), RUNG_VALIDATION_ROWS)
         return np.linspace(0, len(self.valid) - 1, count).round().astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ValidationPlan:
-    """How candidates are judged on one table."""
+    """How candidates are validated on one table."""
 
     scheme: Literal["cross-validation", "hold-out", "given rows"]
     folds: tuple[Fold, ...]
-    rung_sizes: tuple[int, ...]  # rows of each stage in the first fold, the last one all of them
-    refit_rows: Rows  # what the final models are fitted on
+    rung_sizes: tuple[int, ...]  # rows of each rung in the first fold; the last has all of them
+    refit_rows: Rows  # training rows of the final models
     reason: str
 
     @property
     def validation_rows(self) -> Rows:
-        """Row numbers with an out-of-fold prediction, fold after fold."""
+        """Return the row numbers with an out-of-fold prediction, fold after fold."""
         return np.concatenate([fold.valid for fold in self.folds])
 
 
@@ -78,9 +78,9 @@ def make_validation_plan(
         seed: of the shuffles.
         folds: number of folds that the user asked for.
         strata: class codes, kept in proportion.
-        groups: rows of one group never stand on both sides.
-        time: later rows judge.
-        given: rows that the user set aside for judging; they are never trained on.
+        groups: rows of one group are never split between training and validation.
+        time: later rows are validation rows.
+        given: rows that the user set aside for validation; they are never trained on.
         time_limit_s: of the whole fit; a short one leaves no time for five folds of a larger table.
         columns: of the table; thousands leave no time for many folds.
     """
@@ -119,7 +119,7 @@ def make_validation_plan(
         else:
             reason += f"table has more than {most:,} rows" + " and the time limit is short" * short
     if time is not None:
-        reason += "; later rows judge"
+        reason += "; validated on later rows"
     elif groups is not None:
         reason += "; groups kept together"
     shuffle = np.random.default_rng([seed, 1])
@@ -136,7 +136,7 @@ def make_validation_plan(
 
 
 def rare_rows(strata: NDArray[np.int64]) -> int:
-    """Rows of rare classes, if a hold-out would have too few of them to tell good models from lucky ones.
+    """Return the rows of rare classes, if a hold-out has too few of them to tell good models from lucky ones.
 
     A class is rare if a hold-out has fewer than :data:`RARE_ROWS` rows of it.
 
@@ -149,7 +149,7 @@ def rare_rows(strata: NDArray[np.int64]) -> int:
 
 
 def _rung_sizes(n_train: int, wanted: tuple[int, ...] = RUNG_SIZES) -> tuple[int, ...]:
-    """Growing subsamples, then all rows.
+    """Return growing subsample sizes, then the number of all rows.
 
     >>> _rung_sizes(1_000), _rung_sizes(5_000), _rung_sizes(50_000)
     ((1000,), (1500, 5000), (1500, 4500, 50000))

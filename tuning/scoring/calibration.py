@@ -1,4 +1,4 @@
-"""Class probabilities from scores, calibrated on out-of-fold predictions."""
+"""Calibration of class probabilities on out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from xrfm_cli.tuning.scoring.rounding import rounded
 
 Array = NDArray[np.float64]
-SCORE_FLOOR = 1e-3  # raw scores below are all alike: so small a difference is a machine's error
-ODDS_FLOOR = 1e-9  # of probabilities that log odds became, whose small ones were learned as such
-MOST_STEPS, MOST_HALVINGS = 50, 30  # of the fit of a calibrator
-TOLERANCE = 1e-9  # of its gradient, whose unit is log loss
-DESCENT = 1e-4  # of the slope that a step must be worth
-FOLDS = 5  # that judge whether a temperature helps
-# Classes that get an offset each. The work of a step grows with their square, and of more classes few rows of
-# each are judged.
+SCORE_FLOOR = 1e-3  # raw predictions below are treated alike: such small differences are model error
+ODDS_FLOOR = 1e-9  # for probabilities from log odds, whose small values were learned as such
+MOST_STEPS, MOST_HALVINGS = 50, 30  # Newton steps and step halvings in the fit of a calibrator
+TOLERANCE = 1e-9  # of its gradient, in units of log loss
+DESCENT = 1e-4  # sufficient decrease of a step, as a share of the slope
+FOLDS = 5  # cross-validation of whether a temperature helps
+# Most classes with an offset each. The work of a step grows with their square, and with more classes each has
+# few validation rows.
 MOST_OFFSETS = 30
-MOST_CELLS = 500_000  # rows times classes that a few slopes are learned from: more rows change them little
-SLOPES = (0.1, 10.0)  # one over the temperatures that are tried
+MOST_CELLS = 500_000  # rows times classes for fitting a few slopes: more rows change them little
+SLOPES = (0.1, 10.0)  # inverse temperatures to try
 
 
 class _Slopes(NamedTuple):
-    """What is known of a calibrator's two slopes before it sees a row."""
+    """Prior and bounds of a calibrator's two slopes."""
 
-    center: tuple[float, float]  # leaves scores as they are
-    prior: tuple[float, float]  # its strength, in rows
+    center: tuple[float, float]  # leaves raw predictions unchanged
+    prior: tuple[float, float]  # strength in rows
     most: tuple[float, float]
 
 
@@ -40,25 +40,25 @@ MOST_OFFSET = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberCalibrator:
-    """``softmax(linear * s + logarithmic * log(max(s, floor)) + offsets)`` of class scores ``s``.
+    """``softmax(linear * s + logarithmic * log(max(s, floor)) + offsets)`` of raw class predictions ``s``.
 
-    Scores of a squared-error machine are estimates of probabilities that may leave [0, 1]. Their logarithm
-    alone trusts them; the linear term sharpens or softens margins, as temperature scaling does
-    (Guo et al., ICML 2017); the offsets correct each class. Probabilities are never exactly zero.
+    Raw predictions of a squared-error model estimate probabilities but may leave [0, 1]. The logarithm
+    alone trusts them; the linear term sharpens or softens margins, as temperature scaling does (Guo et al.,
+    ICML 2017); the offsets correct each class. Probabilities are never exactly zero.
 
     Two classes may have logarithmic slopes of their own, which is beta calibration (Kull, Silva Filho and
     Flach, AISTATS 2017): one bends the log odds where a class is unlikely, the other where it is likely.
 
-    With the slopes 0 and 1 and no offsets, probabilities stay what they are, but for those below the floor.
+    With slopes 0 and 1 and no offsets, probabilities are unchanged except for those below the floor.
     """
 
     linear: float = 0.0
-    logarithmic: tuple[float, ...] = (1.0,)  # of all classes, or of each
+    logarithmic: tuple[float, ...] = (1.0,)  # one for all classes, or one for each
     offsets: tuple[float, ...] = ()
     floor: float = SCORE_FLOOR
 
     def probabilities(self, scores: Array) -> Array:  # (n, classes) -> (n, classes)
-        """Probabilities that add to one."""
+        """Return probabilities that add to one."""
         return np.exp(_log_softmax(self._logits(scores)))
 
     def _logits(self, scores: Array) -> Array:
@@ -66,7 +66,7 @@ class MemberCalibrator:
         return logits + np.array(self.offsets) if self.offsets else logits
 
     def to_json(self) -> dict[str, Any]:
-        """The facts to build it again."""
+        """Return the parameters, ready for JSON."""
         return {
             "linear": self.linear,
             "logarithmic": list(self.logarithmic),
@@ -76,9 +76,9 @@ class MemberCalibrator:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> MemberCalibrator:
-        """Build again what :meth:`to_json` described.
+        """Rebuild from the output of :meth:`to_json`.
 
-        Files of format 1 have the floor of raw scores, and a number for the one slope of all classes.
+        Files of format 1 use the floor of raw predictions and one number as the slope of all classes.
         """
         return cls(
             linear=float(facts["linear"]),
@@ -89,9 +89,9 @@ class MemberCalibrator:
 
 
 def outcomes(scores: Array, calibrator: MemberCalibrator | None) -> Array:
-    """What scores ``(n, 1)`` or ``(n, classes)`` come to: values ``(n,)``, or probabilities where calibrated.
+    """Return values ``(n,)`` from ``(n, 1)``, or calibrated probabilities from ``(n, classes)``.
 
-    Class scores without a calibrator stay as they are: a metric of ranks needs no more.
+    Class predictions without a calibrator are returned unchanged: a ranking metric needs no more.
     """
     if calibrator is not None:
         return calibrator.probabilities(scores)
@@ -101,18 +101,18 @@ def outcomes(scores: Array, calibrator: MemberCalibrator | None) -> Array:
 def fit_calibrator(
     scores: Array, codes: NDArray[np.int64], weights: Array | None = None, *, odds: bool = False
 ) -> MemberCalibrator:
-    """The calibrator with the least log loss on rows whose scores were made without them.
+    """Fit the calibrator with the least log loss on out-of-fold predictions.
 
     Args:
-        scores: out-of-fold class scores ``(n, classes)``.
+        scores: decoded out-of-fold class predictions ``(n, classes)``.
         codes: true class codes ``(n,)``.
         weights: row weights ``(n,)``.
-        odds: the scores are two probabilities that came from log odds: each gets a slope of its logarithm,
-            where other scores get a linear slope and a logarithmic one for all classes.
+        odds: ``scores`` are two probabilities from log odds: each gets a slope of its logarithm; otherwise
+            all classes share a linear and a logarithmic slope.
 
-    Slopes are kept from going negative, which would turn the ranking around, and everything is shrunk
-    towards leaving the scores as they are, with the strength of about one row. More than ``MOST_OFFSETS``
-    classes get no offsets, and of very many rows and classes some rows, evenly spread, are used.
+    Slopes are kept non-negative, as negative ones would reverse the ranking. Everything is shrunk towards the
+    identity with the strength of about one row. More than ``MOST_OFFSETS`` classes get no offsets, and for
+    very many rows and classes an evenly spaced sample of rows is used.
     """
     rows = _spread_rows(*scores.shape)
     scores, codes = scores[rows], codes[rows]
@@ -144,29 +144,28 @@ def fit_calibrator(
 class _Objective:
     """Log loss of ``softmax(theta[0] * terms[0] + theta[1] * terms[1] + theta[2:])`` with a quadratic prior.
 
-    Without offsets ``theta`` has the two slopes alone. It is convex.
+    Without offsets ``theta`` has only the two slopes. The objective is convex.
 
-    Sums go over rows by ``einsum``, whose order, unlike that of matrix products, does not
-    follow the number of threads.
+    Sums over rows use ``einsum``: unlike matrix products, its order does not depend on the number of threads.
     """
 
-    terms: tuple[Array, Array]  # (n, classes) each, that the slopes multiply
-    y_true: Array  # (n, classes), one in the place of the true class
+    terms: tuple[Array, Array]  # (n, classes) each, multiplied by the slopes
+    y_true: Array  # (n, classes), one-hot
     weights: Array  # (n,), adding to one
     prior: Array  # (2 + offsets,)
     center: Array  # (2 + offsets,), where the prior is zero
 
     def value(self, theta: Array) -> float:
-        """The objective."""
+        """Return the objective."""
         return self._value(theta, self._log_p(theta))
 
     def expand(self, theta: Array) -> tuple[float, Array, Array]:
-        """The objective, its gradient ``(2 + offsets,)`` and its Hessian."""
+        """Return the objective, its gradient ``(2 + offsets,)`` and its Hessian."""
         log_p = self._log_p(theta)
         p = np.exp(log_p)
         miss = (p - self.y_true) * self.weights[:, None]
         wp = p * self.weights[:, None]
-        # Each feature less its mean over the classes, under the probabilities.
+        # Each feature minus its mean over the classes, under the probabilities.
         s, g = (term - (p * term).sum(1, keepdims=True) for term in self.terms)
         slope = np.array([(miss * term).sum() for term in self.terms])
         curvature = np.empty((len(theta), len(theta)))
@@ -190,11 +189,11 @@ class _Objective:
 
 
 def _minimise(objective: _Objective, start: Array, low: Array, high: Array) -> Array:
-    """The least value between bounds, by projected Newton steps, each of which is a descent.
+    """Minimise between bounds by projected Newton steps, each with a sufficient decrease.
 
-    A trial's loss comes after such a fit, and a search makes thousands. SciPy's L-BFGS-B is as quick by
-    itself, but wakes the threads of its OpenBLAS, whose waiting then takes the cores from torch: a search
-    took 1.4 times as long.
+    Every trial's loss needs such a fit, and a search makes thousands. SciPy's L-BFGS-B is as fast by itself,
+    but wakes the threads of its OpenBLAS, which then busy-wait on the cores that torch needs: a search took
+    1.4 times as long.
 
     Bertsekas: Projected Newton methods for optimization problems with simple constraints, SIAM Journal on
     Control and Optimization 20 (1982).
@@ -208,7 +207,7 @@ def _minimise(objective: _Objective, start: Array, low: Array, high: Array) -> A
         step = np.zeros_like(theta)
         try:
             step[free] = -np.linalg.solve(curvature[np.ix_(free, free)], slope[free])
-        except np.linalg.LinAlgError:  # scores so large that their squares hide the prior
+        except np.linalg.LinAlgError:  # raw predictions so large that their squares hide the prior
             step[free] = -slope[free] / np.diag(curvature)[free]
         for _ in range(MOST_HALVINGS):
             tried = np.clip(theta + step, low, high)
@@ -224,17 +223,17 @@ def _minimise(objective: _Objective, start: Array, low: Array, high: Array) -> A
 def fit_temperature(
     probabilities: Array, codes: NDArray[np.int64], weights: Array | None = None
 ) -> MemberCalibrator:
-    """A temperature for an ensemble's probabilities, where rows left out of its fit say that it helps.
+    """Fit a temperature for an ensemble's probabilities, if cross-validation says that it helps.
 
     Args:
         probabilities: out-of-fold probabilities ``(n, classes)``, each an average of calibrated ones.
         codes: true class codes ``(n,)``.
         weights: row weights ``(n,)``.
 
-    An average is less sure than what it averages, more so the less its members agree; one slope corrects
-    that. Its members have been calibrated on the same rows, so anything richer would fit those rows a second
-    time. A class gets at least the share of one class of one row, ``1 / (n classes)``: what never came in so
-    many rows may still come next.
+    An average is less confident than its members, more so the less they agree; one slope corrects that. The
+    members have been calibrated on the same rows, so anything richer would fit those rows a second time. A
+    class gets at least the share of one class of one row, ``1 / (n classes)``: a class that never occurred in
+    so many rows may still occur next.
 
     >>> sure = fit_temperature(np.array([[0.9, 0.1], [0.2, 0.8]] * 50), np.array([0, 1] * 50))
     >>> sure.probabilities(np.array([[0.9, 0.1]])).round(2).tolist()
@@ -256,12 +255,12 @@ def fit_temperature(
 
 
 def _spread_rows(n: int, classes: int) -> NDArray[np.int64]:
-    """Places of all of ``n`` rows, or of as many as ``MOST_CELLS`` allows, evenly spread."""
+    """Return the positions of all ``n`` rows, or of as many as ``MOST_CELLS`` allows, evenly spaced."""
     return np.arange(0, n, max(1, -(-n * classes // MOST_CELLS)))
 
 
 def _fit_slope(logs: Array, codes: NDArray[np.int64], w: Array) -> float:
-    """The slope of logarithms with the least log loss, shrunk towards 1 by a prior worth about one row."""
+    """Fit the slope of the logarithms by log loss, shrunk towards 1 by a prior worth about one row."""
     from scipy.optimize import minimize_scalar  # prediction does not need it
 
     share = w / w.sum()
@@ -273,7 +272,7 @@ def _fit_slope(logs: Array, codes: NDArray[np.int64], w: Array) -> float:
 
 
 def _surprises(logits: Array, codes: NDArray[np.int64]) -> Array:
-    """Minus the log probability of each row's class."""
+    """Return minus the log probability of each row's class."""
     return -_log_softmax(logits)[np.arange(len(codes)), codes]
 
 

@@ -1,4 +1,4 @@
-"""When logarithms suit a regression target, what is added before they are taken, what corrects them after."""
+"""Log target transform: when it suits a target, the offset before the logarithm, the correction after it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LEAST_SKEWNESS = 1.0  # from which the logarithm is worth a try
-OFFSET_SHARE = 0.05  # of the positive targets lie at or below what is added where some target is 0
-FACTORS = (0.5, 2.0)  # a correction beyond these is an accident of few rows
-MEAN_METRICS = ("rmse", "r2", "poisson_deviance")  # least at the conditional mean
+LEAST_SKEWNESS = 1.0  # lowest skewness of a target for which the logarithm is tried
+OFFSET_SHARE = 0.05  # share of the positive targets at or below the offset, if some target is 0
+FACTORS = (0.5, 2.0)  # limits of the correction: values beyond are artefacts of few rows
+MEAN_METRICS = ("rmse", "r2", "poisson_deviance")  # minimised by the conditional mean
 
 
 def suits_log(y: Array) -> bool:
-    """Whether training values ``(n,)`` are 0 or more, skewed to the right, and less so on a log scale.
+    """Return whether training values ``(n,)`` are non-negative, right-skewed, and less skewed on a log scale.
 
     >>> suits_log(np.array([1.0, 2.0, 4.0, 8.0, 300.0])), suits_log(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     (True, False)
@@ -28,12 +28,12 @@ def suits_log(y: Array) -> bool:
 
 
 def mean_factor(metric: str, y_true: Array, predicted: Array, weights: Array | None) -> float:
-    """What predictions that rest on logarithms must be multiplied by to estimate the conditional mean.
+    """Return the factor that corrects log-based predictions to estimate the conditional mean.
 
     Args:
-        metric: least squares decide for those of squared errors, equal means for the Poisson deviance;
-            the factor is 1 for metrics whose best prediction is not the mean.
-        truth: targets ``(n,)`` with the offset added.
+        metric: for squared-error metrics the factor is fitted by least squares, for the Poisson deviance by
+            equal means; it is 1 for metrics whose best prediction is not the mean.
+        y_true: targets ``(n,)`` with the offset added.
         predicted: out-of-fold predictions ``(n,)`` with the offset added and no factor yet.
         weights: of the rows.
 
@@ -43,7 +43,7 @@ def mean_factor(metric: str, y_true: Array, predicted: Array, weights: Array | N
     largest = float(predicted.max())
     if metric not in MEAN_METRICS or not (math.isfinite(largest) and largest > 0):
         return 1.0
-    share = predicted / largest  # squares of large targets would overflow
+    share = predicted / largest  # avoids overflow of the squares of large targets
     counted = np.ones_like(share) if weights is None else weights
     if metric != "poisson_deviance":
         counted = counted * share
@@ -52,7 +52,7 @@ def mean_factor(metric: str, y_true: Array, predicted: Array, weights: Array | N
 
 
 def log_offset(y: Array, weights: Array | None) -> float:
-    """What is added before a logarithm: nothing to positive targets, else a small quantile of these."""
+    """Return the offset added before the logarithm: 0 for positive targets, else a small quantile of them."""
     if y.min() > 0:
         return 0.0
     if y.max() <= 0:
@@ -68,5 +68,5 @@ def _skewness(values: Array) -> float:
     largest = np.abs(centred).max()
     if largest == 0:
         return 0.0
-    centred = centred / largest  # cubes of large targets would overflow
+    centred = centred / largest  # avoids overflow of the cubes of large targets
     return float((centred**3).mean() / (centred**2).mean() ** 1.5)

@@ -1,4 +1,4 @@
-"""Metrics by name: what each needs, which way is better, and how it is computed."""
+"""Metrics by name: inputs, direction and computation."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from xrfm_cli.tuning.scoring.thresholds import (
 Array = NDArray[np.float64]
 Task = Literal["regression", "binary", "multiclass"]
 SMALLEST_PROBABILITY = 1e-15
-SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # of a share of the target
-DECISIVE_DIGITS = 7  # of a metric by which decisions are compared
+SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # for relative errors
+DECISIVE_DIGITS = 7  # of a metric when decision thresholds are compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A figure of merit over held-out rows.
+    """A metric over validation rows.
 
-    ``compute(truth, prediction, weights)`` takes values ``(n,)`` for regression, class codes ``(n,)`` and
+    ``compute(y_true, prediction, weights)`` takes values ``(n,)`` for regression, class codes ``(n,)`` and
     probabilities ``(n, classes)`` for classes. A metric that needs labels is a function of confusion
-    matrices instead: ``compute(confusion)`` of ``(..., classes, classes)`` is of shape ``(...)``.
+    matrices instead: ``compute(confusion)`` of ``(..., classes, classes)`` has shape ``(...)``.
     """
 
     name: str
@@ -44,25 +44,25 @@ class Metric:
 
     @property
     def is_decided(self) -> bool:
-        """Whether another class than the most probable one can serve the metric better."""
+        """Return whether predicting another class than the most probable one can improve the metric."""
         return self.needs == "labels" and self.name != "accuracy"
 
     @property
     def is_ranking(self) -> bool:
-        """Whether it follows from the order of the rows by each class's probability alone."""
+        """Return whether the metric depends only on the order of the rows by each class's probability."""
         return self.name in ("auc", "average_precision")
 
     def loss(self, value: float) -> float:
-        """The same figure, oriented so that less is better."""
+        """Return the value oriented so that less is better."""
         return value if self.lower_is_better else 1.0 - value
 
     def value_of(self, loss: float) -> float:
-        """The figure that has this loss."""
+        """Return the metric's value for a loss."""
         return loss if self.lower_is_better else 1.0 - loss
 
 
 def default_metric(task: str) -> str:
-    """The metric that is optimised when the user names none.
+    """Return the metric that is optimised if the user names none.
 
     >>> default_metric("binary")
     'auc'
@@ -71,7 +71,7 @@ def default_metric(task: str) -> str:
 
 
 def find_metric(name: str | None, task: str) -> Metric:
-    """A metric by name, checked against the task; the task's default without a name."""
+    """Return a metric by name, checked against the task; without a name, the task's default."""
     chosen = default_metric(task) if name is None else name
     if chosen not in METRICS:
         raise OptionError(
@@ -91,7 +91,7 @@ def compute_metric(
     weights: Array | None = None,
     decision: DecisionThreshold = MOST_PROBABLE,
 ) -> float:
-    """One metric of values ``(n,)`` or probabilities ``(n, classes)``, or of labels where it needs them."""
+    """Compute one metric of values ``(n,)`` or probabilities ``(n, classes)``, by labels if it needs them."""
     if metric.needs == "labels":
         true_codes, classes = y_true.astype(np.int64), prediction.shape[1]
         confusion = confusion_matrix(true_codes, decision.codes(prediction), weights, classes)
@@ -102,7 +102,7 @@ def compute_metric(
 def decide_by(
     metric: Metric, y_true: NDArray[np.generic], prediction: Array, weights: Array | None = None
 ) -> DecisionThreshold:
-    """How classes should follow from probabilities ``(n, classes)`` of rows whose truth is known."""
+    """Choose how classes follow from probabilities ``(n, classes)``, given the rows' targets."""
     if not metric.is_decided:
         return MOST_PROBABLE
 
@@ -119,7 +119,7 @@ def evaluate_metrics(
     weights: Array | None = None,
     decision: DecisionThreshold = MOST_PROBABLE,
 ) -> dict[str, float]:
-    """Every metric that is defined for the task and these rows, by name."""
+    """Compute every metric that is defined for the task and these rows, by name."""
     out: dict[str, float] = {}
     for metric in METRICS.values():
         if target.task not in metric.tasks:
@@ -154,7 +154,7 @@ def _r2(y: Array, p: Array, w: Array | None) -> float:
 
 
 def _mape(y: Array, p: Array, w: Array | None) -> float:
-    # A target of 0 counts as this, as in scikit-learn, but never as more than a target that is not 0.
+    # A target of 0 counts as this, as in scikit-learn, but never as more than the smallest other target.
     positive = np.abs(y[y != 0])
     floor = min(SMALLEST_DIVISOR, float(positive.min())) if len(positive) else SMALLEST_DIVISOR
     errors, of_errors = _errors(y, p)
@@ -175,7 +175,7 @@ def _poisson(y: Array, p: Array, w: Array | None) -> float:
 
 
 def _errors(y: Array, p: Array) -> tuple[Array, int]:
-    """Errors divided by a power of two, the largest of them of order one; and its exponent."""
+    """Return the errors scaled by a power of two, so that the largest is of order one, and the exponent."""
     exponent = exponent_of(y, p)
     errors, more = to_order_one(np.ldexp(y, -exponent) - np.ldexp(p, -exponent))
     return errors, exponent + more
@@ -190,18 +190,18 @@ def _brier(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
     wrong = p.copy()
     wrong[np.arange(len(y)), y] -= 1.0
     squares = (wrong**2).sum(1)
-    # Of two classes, the usual Brier score looks at the positive one alone: half of the sum.
+    # For two classes, the usual Brier score counts only the positive class: half of the sum.
     return float(np.average(squares / 2 if p.shape[1] == 2 else squares, weights=w))
 
 
 def _sklearn_metric(name: str) -> Callable[..., float]:
-    """A metric of scikit-learn, imported when it is computed: prediction needs none."""
+    """Import a scikit-learn metric on first use: prediction needs none."""
     metric: Callable[..., float] = getattr(import_module("sklearn.metrics"), name)
     return metric
 
 
 def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], float]:
-    """A binary ranking metric; for several classes, the mean over classes against the rest."""
+    """Return a binary ranking metric; for several classes, its mean over one-vs-rest."""
 
     def compute(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
         score = _sklearn_metric(name)
@@ -221,21 +221,21 @@ def _accuracy(confusion: Array) -> Array:
 
 
 def _balanced_accuracy(confusion: Array) -> Array:
-    """The mean over the classes that there are of the share of their rows that is found."""
+    """Return the mean recall over the classes present."""
     rows = confusion.sum(-1)
     found = _share(np.diagonal(confusion, axis1=-2, axis2=-1), rows)
     return _share(found.sum(-1), (rows > 0).sum(-1))
 
 
 def _f1(confusion: Array) -> Array:
-    """F1 of the second of two classes, or the mean over several that are there or predicted."""
+    """Return F1 of the second of two classes, or the mean over several classes present or predicted."""
     seen = confusion.sum(-1) + confusion.sum(-2)
     each = _share(2 * np.diagonal(confusion, axis1=-2, axis2=-1), seen)
     return each[..., 1] if confusion.shape[-1] == 2 else _share(each.sum(-1), (seen > 0).sum(-1))
 
 
 def _share(part: Array, whole: NDArray[np.floating] | NDArray[np.integer]) -> Array:
-    """The part of the whole; 0 of nothing."""
+    """Return part / whole, or 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
 
 

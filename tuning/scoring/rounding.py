@@ -1,14 +1,14 @@
-"""Losses are compared to the digits that do not depend on the number of threads."""
+"""Rounding of losses, so that comparisons do not depend on the number of threads."""
 
 from __future__ import annotations
 
 import numpy as np
 
-SIGNIFICANT_DIGITS = 7  # losses are compared to this many: the last bits differ between thread counts
+SIGNIFICANT_DIGITS = 7  # the last bits differ between thread counts
 
 
 def rounded(value: float) -> float:
-    """A loss to the digits in which it may decide.
+    """Return a loss rounded for comparisons.
 
     >>> rounded(0.123456789)
     0.1234568

@@ -1,4 +1,4 @@
-"""How targets enter a leaf and come back: values or logarithms, classes on a simplex or as log odds."""
+"""Target transforms: values or logarithms, classes on a simplex or as log odds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from xrfm_cli.datasets.cells.scale import to_order_one
 from xrfm_cli.tuning.scoring.log_target import FACTORS, log_offset
 
 Array = NDArray[np.float64]
-# Up to here the scores are added up contrast by contrast, as in earlier versions, whose bits stay.
+# Up to this many classes, scores add up contrast by contrast, which keeps the bits of earlier versions.
 MANY_CLASSES = 64
 TransformChoice = Literal["none", "log"]
-TransformName = Literal["none", "log", "logit"]  # a transform that may be asked for, or what a loss implies
+TransformName = Literal[
+    "none", "log", "logit"
+]  # a transform that the user may choose, or one implied by a loss
 
-MARGIN = 0.1  # of the range of the training logarithms, by which a prediction may leave it on each side
-LARGEST_LOG = 700.0  # exp(709) is the last that float64 holds
+MARGIN = (
+    0.1  # how far a predicted logarithm may leave the training range on each side, as a share of the range
+)
+LARGEST_LOG = 700.0  # exp(709) is the largest that float64 holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueTransform:
-    """Regression targets, standardised by their (weighted) mean and deviation.
+    """Regression targets, standardised by their (weighted) mean and standard deviation.
 
     >>> target_transform = ValueTransform.fit(np.array([1.0, 3.0]), None)
     >>> target_transform.encode(np.array([5.0])).tolist(), target_transform.decode(np.array([[3.0]])).tolist()
@@ -37,41 +41,41 @@ class ValueTransform:
 
     @classmethod
     def fit(cls, y: Array, weights: Array | None) -> ValueTransform:
-        """From training values ``(n,)``."""
+        """Fit to training values ``(n,)``."""
         mean, deviation = _moments(y, weights)
         return cls(mean=mean, deviation=deviation)
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers of outputs, decoded and coded."""
+        """Return the numbers of decoded and of raw outputs."""
         return 1, 1
 
     def encode(self, y: Array) -> Array:
-        """Values ``(n,)`` to codes ``(n, 1)``."""
+        """Encode values ``(n,)`` as ``(n, 1)``."""
         return ((y - self.mean) / self.deviation)[:, None]
 
     def decode(self, codes: Array) -> Array:
-        """Codes ``(n, 1)`` to values ``(n, 1)``; the largest float for what lies beyond it."""
+        """Decode raw predictions ``(n, 1)`` to values ``(n, 1)``, clipped to the range of float64."""
         largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
             return np.clip(codes * self.deviation + self.mean, -largest, largest)
 
     def rates(self, start: Array, end: Array) -> Array:
-        """Values for each unit of code ``(n, 1, 1)`` on the way from codes ``start`` to ``end (n, 1)``."""
+        """Return values per unit of raw prediction ``(n, 1, 1)`` between ``start`` and ``end (n, 1)``."""
         return np.broadcast_to(np.array([[self.deviation]]), (len(end), 1, 1))
 
     def to_json(self) -> dict[str, Any]:
-        """The facts to build it again."""
+        """Return the parameters, ready for JSON."""
         return {"kind": "values", **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogTransform:
-    """Skewed regression targets of 0 or more: their logarithms, standardised.
+    """Non-negative, skewed regression targets: their logarithms, standardised.
 
-    A code ``f`` becomes ``factor * exp(f * deviation + mean) - offset``. The exponential of a mean logarithm
-    is nearer to the median than to the mean; ``factor`` makes up for that on average (Duan, JASA 78, 1983).
-    The logarithm is clipped, since a leaf that extrapolates would be far off as an exponential.
+    A raw prediction ``f`` becomes ``factor * exp(f * deviation + mean) - offset``. The exponential of a mean
+    logarithm is nearer to the median than to the mean; ``factor`` corrects that on average (Duan, JASA 78,
+    1983). The logarithm is clipped, since the exponential would magnify a leaf's extrapolation.
 
     >>> logs = LogTransform.fit(np.array([1.0, 100.0]), None)
     >>> logs.encode(np.array([10.0])).round(9).tolist(), logs.decode(np.array([[1.0]])).round(9).tolist()
@@ -80,8 +84,8 @@ class LogTransform:
 
     mean: float  # of the logarithms
     deviation: float
-    offset: float  # added to targets before the logarithm is taken
-    low: float  # limits of the logarithm of a prediction
+    offset: float  # added to targets before the logarithm
+    low: float  # limits of a predicted logarithm
     high: float
     factor: float = 1.0
 
@@ -95,7 +99,7 @@ class LogTransform:
 
     @classmethod
     def fit(cls, y: Array, weights: Array | None, factor: float = 1.0) -> LogTransform:
-        """From training values ``(n,)`` of 0 or more."""
+        """Fit to non-negative training values ``(n,)``."""
         if weights is not None:
             y, weights = y[weights > 0], weights[weights > 0]
         offset = log_offset(y, weights)
@@ -114,23 +118,23 @@ class LogTransform:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers of outputs, decoded and coded."""
+        """Return the numbers of decoded and of raw outputs."""
         return 1, 1
 
     def encode(self, y: Array) -> Array:
-        """Values ``(n,)`` to codes ``(n, 1)``; values that no prediction reaches count as the nearest."""
+        """Encode values ``(n,)`` as ``(n, 1)``, clipped to the range that predictions can reach."""
         logs = np.log(np.maximum(y + self.offset, np.finfo(np.float64).tiny))
         return ((np.clip(logs, self.low, self.high) - self.mean) / self.deviation)[:, None]
 
     def decode(self, codes: Array) -> Array:
-        """Codes ``(n, 1)`` to values ``(n, 1)``."""
+        """Decode raw predictions ``(n, 1)`` to values ``(n, 1)``."""
         return self.factor * np.exp(self._logs(codes)) - self.offset
 
     def rates(self, start: Array, end: Array) -> Array:
-        """Values for each unit of code ``(n, 1, 1)`` on the way from codes ``start`` to ``end (n, 1)``.
+        """Return values per unit of raw prediction ``(n, 1, 1)`` between ``start`` and ``end (n, 1)``.
 
-        This is the slope of the secant, so that a rate times ``end - start`` is the difference of the
-        values; where both are equal, the derivative.
+        This is the slope of the secant, so that a rate times ``end - start`` is the difference of the values;
+        the derivative if both are equal.
         """
         from_log, to_log = self._logs(start), self._logs(end)
         way = end - start
@@ -143,8 +147,9 @@ class LogTransform:
         return np.clip(codes * self.deviation + self.mean, self.low, self.high)
 
     def to_json(self) -> dict[str, Any]:
-        """The facts to build it again."""
-        # A kind of its own: versions that know no logarithms refuse it rather than predict them.
+        """Return the parameters, ready for JSON."""
+        # A separate kind, so that versions without this transform refuse the file instead of predicting
+        # logarithms.
         return {"kind": "logs", **asdict(self)}
 
 
@@ -153,8 +158,8 @@ class ClassTransform:
     """Classes as corners of a simplex around the prior.
 
     Class ``k`` becomes ``U^T (e_k - prior)`` with ``U (classes, classes - 1)`` orthonormal and orthogonal to
-    the ones; a leaf's output ``f`` becomes ``prior + U f``. Scores add to one, and far from the data they
-    are the prior.
+    the ones; a leaf's output ``f`` becomes ``prior + U f``. Decoded predictions add to one, and far from the
+    data they are the prior.
 
     >>> target_transform = ClassTransform.fit(np.array([0, 1, 1, 1]), 2, None)
     >>> target_transform.decode(np.zeros((1, 1))).tolist()
@@ -165,45 +170,45 @@ class ClassTransform:
 
     @classmethod
     def fit(cls, codes: NDArray[np.int64], n_classes: int, weights: Array | None) -> ClassTransform:
-        """From training codes ``(n,)``."""
+        """Fit to training codes ``(n,)``."""
         counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(float)
         return cls(prior=tuple((counts / counts.sum()).tolist()))
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers of outputs, decoded and coded."""
+        """Return the numbers of decoded and of raw outputs."""
         return len(self.prior), len(self.prior) - 1
 
     def encode(self, codes: NDArray[np.int64]) -> Array:
-        """Class codes ``(n,)`` to ``(n, classes - 1)``."""
+        """Encode class codes ``(n,)`` as ``(n, classes - 1)``."""
         return (np.eye(len(self.prior))[codes] - np.array(self.prior)) @ self.contrasts()
 
     def decode(self, outputs: Array) -> Array:
-        """Outputs ``(n, classes - 1)`` to scores ``(n, classes)`` that add to one."""
+        """Decode outputs ``(n, classes - 1)`` to ``(n, classes)`` that add to one."""
         if len(self.prior) > MANY_CLASSES:
             return self._decode_many(outputs)
         scores = np.tile(np.array(self.prior), (len(outputs), 1))
-        # Column by column: a matrix product would round a row differently among other rows.
+        # Column by column: a matrix product would round a row differently depending on the other rows.
         for k, column in enumerate(self.contrasts().T):
             scores[:, : k + 2] += outputs[:, k, None] * column[: k + 2]  # the rest is zero
         return scores
 
     def _decode_many(self, outputs: Array) -> Array:
-        """As `decode`, in time linear in the classes: contrast ``k`` is one number for all classes below."""
+        """Like `decode`, in linear time: contrast ``k`` adds the same number to every class below ``k``."""
         k = np.arange(1, len(self.prior))
         scaled = outputs / np.sqrt(k * (k + 1))
-        above = np.cumsum(scaled[:, ::-1], axis=1)[:, ::-1]  # of the contrasts that a class is below of
+        above = np.cumsum(scaled[:, ::-1], axis=1)[:, ::-1]  # sums over the contrasts above a class
         scores = np.tile(np.array(self.prior), (len(outputs), 1))
         scores[:, :-1] -= above
         scores[:, 1:] += k * scaled
         return scores
 
     def rates(self, start: Array, end: Array) -> Array:
-        """Scores for each unit of output ``(n, classes, classes - 1)``, the same everywhere."""
+        """Return decoded values per unit of output ``(n, classes, classes - 1)``, the same everywhere."""
         return np.broadcast_to(self.contrasts(), (len(end), *self.sizes))
 
     def contrasts(self) -> Array:
-        """``U (classes, classes - 1)``: Helmert's orthonormal contrasts."""
+        """Return ``U (classes, classes - 1)``: Helmert's orthonormal contrasts."""
         n = len(self.prior)
         u = np.zeros((n, n - 1))
         for k in range(1, n):
@@ -212,13 +217,13 @@ class ClassTransform:
         return u
 
     def to_json(self) -> dict[str, Any]:
-        """The facts to build it again."""
+        """Return the parameters, ready for JSON."""
         return {"kind": "classes", "prior": list(self.prior)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogitTransform:
-    """Two classes as -1 and 1, and log odds ``f`` back to the probabilities ``1 / (1 + exp(-+f))``.
+    """Two classes as -1 and 1; log odds ``f`` decode to the probabilities ``1 / (1 + exp(-+f))``.
 
     >>> LogitTransform().encode(np.array([0, 1])).tolist(), LogitTransform().decode(np.zeros((1, 1))).tolist()
     ([[-1.0], [1.0]], [[0.5, 0.5]])
@@ -226,20 +231,20 @@ class LogitTransform:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers of outputs, decoded and coded."""
+        """Return the numbers of decoded and of raw outputs."""
         return 2, 1
 
     def encode(self, codes: NDArray[np.int64]) -> Array:
-        """Class codes ``(n,)`` to ``(n, 1)``."""
+        """Encode class codes ``(n,)`` as ``(n, 1)``."""
         signs = 2.0 * codes.astype(np.float64) - 1.0
         return signs[:, None]
 
     def decode(self, outputs: Array) -> Array:
-        """Log odds ``(n, 1)`` to probabilities ``(n, 2)``."""
+        """Decode log odds ``(n, 1)`` to probabilities ``(n, 2)``."""
         return np.concatenate([_logistic(-outputs), _logistic(outputs)], axis=1)
 
     def rates(self, start: Array, end: Array) -> Array:
-        """Probabilities for each unit of log odds ``(n, 2, 1)`` on the way from ``start`` to ``end (n, 1)``.
+        """Return probabilities per unit of log odds ``(n, 2, 1)`` between ``start`` and ``end (n, 1)``.
 
         The slope of the secant, as for :class:`LogTransform`, without a difference of near numbers:
         ``p(high) - p(low) = p(high) (1 - p(low)) (1 - exp(low - high))``.
@@ -251,12 +256,12 @@ class LogitTransform:
         return np.stack([-slope * shares, slope * shares], axis=1)
 
     def to_json(self) -> dict[str, Any]:
-        """The facts to build it again."""
+        """Return the parameters, ready for JSON."""
         return {"kind": "logits"}
 
 
 def _logistic(odds: Array) -> Array:
-    """``1 / (1 + exp(-odds))``, for odds of any size."""
+    """Return ``1 / (1 + exp(-odds))``, for odds of any size."""
     small = np.exp(-np.abs(odds))
     share: Array = np.where(odds >= 0, 1.0, small) / (1.0 + small)
     return share
@@ -270,7 +275,7 @@ _NUMBERS: dict[str, type[ValueTransform] | type[LogTransform]] = {
 
 
 def target_transform_from_json(facts: Mapping[str, Any]) -> TargetTransform:
-    """Build again what ``to_json`` described; ValueError, LookupError or TypeError where nothing could."""
+    """Rebuild from the output of ``to_json``; ValueError, LookupError or TypeError if not possible."""
     if facts["kind"] == "logits":
         return LogitTransform()
     if facts["kind"] == "classes":
@@ -278,7 +283,7 @@ def target_transform_from_json(facts: Mapping[str, Any]) -> TargetTransform:
     target_transform = _NUMBERS[facts["kind"]]
     numbers = {field.name: float(facts[field.name]) for field in fields(target_transform)}
     if not all(map(math.isfinite, numbers.values())) or numbers["deviation"] <= 0:
-        raise ValueError(f"no coding of a target: {numbers}")
+        raise ValueError(f"not a target transform: {numbers}")
     return target_transform(**numbers)
 
 
@@ -289,7 +294,7 @@ def fit_target_transform(
     transform: TransformName = "none",
     factor: float = 1.0,
 ) -> TargetTransform:
-    """The coding of a task: values or their logarithms, corrected by ``factor``, if there are no classes."""
+    """Fit the target transform of a task; ``factor`` corrects the log transform."""
     if transform == "logit":
         return LogitTransform()
     if n_classes:
@@ -302,7 +307,7 @@ def fit_target_transform(
 
 
 def _moments(values: Array, weights: Array | None) -> tuple[float, float]:
-    """Weighted mean and deviation, 1 for the latter where nothing varies."""
+    """Return the weighted mean and standard deviation; the latter is 1 if nothing varies."""
     scaled, exponent = to_order_one(values)
     mean = float(np.average(scaled, weights=weights))
     centred, more = to_order_one(scaled - mean)

@@ -1,4 +1,4 @@
-"""Which class is predicted: the most probable one, or the one that serves the metric asked for."""
+"""Decision thresholds: which class to predict for the chosen metric."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 QUANTILES = np.linspace(0.005, 0.995, 199)  # of the positive class's probabilities: thresholds to try
 STEPS = 10_000  # of thresholds between 0 and 1
-EXPONENTS = np.linspace(0.0, 1.5, 13)  # of the classes' shares, by which rare classes are favoured
-FEWEST_ROWS = 1.0  # a class without rows counts as one of so many
+EXPONENTS = np.linspace(0.0, 1.5, 13)  # of the class shares, to favour rare classes
+FEWEST_ROWS = 1.0  # lower limit of a class's rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,30 +28,30 @@ class DecisionThreshold:
     array([2])
     """
 
-    threshold: float | None = None  # of two classes: the probability from which the second one is predicted
-    class_weights: tuple[float, ...] = ()  # of several: what their probabilities are multiplied by
+    threshold: float | None = None  # for two classes: the probability from which the second is predicted
+    class_weights: tuple[float, ...] = ()  # for several classes: factors of their probabilities
 
     def codes(self, probabilities: Array) -> Codes:  # (n, classes) -> (n,)
-        """Class codes; the first of equals."""
+        """Return class codes; the first of equals wins."""
         if self.threshold is not None:
             return (probabilities[:, 1] >= self.threshold).astype(np.int64)
         weighted = probabilities * np.array(self.class_weights) if self.class_weights else probabilities
         return weighted.argmax(1)
 
     def check(self, classes: int) -> None:
-        """Refuse with ValueError what does not decide between so many classes; 0 for a regression."""
+        """Raise ValueError if this does not decide between so many classes; 0 for regression."""
         threshold, weights = self.threshold, np.array(self.class_weights)
         if threshold is not None and (classes != 2 or not math.isfinite(threshold)):
             raise ValueError("the threshold does not fit the classes")
         if len(weights) and (len(weights) != classes or not np.all((weights > 0) & np.isfinite(weights))):
-            raise ValueError("the weights of the classes do not fit them")
+            raise ValueError("the class weights do not fit the classes")
 
 
 MOST_PROBABLE = DecisionThreshold()
 
 
 def confusion_matrix(y_true: Codes, codes: Codes, weights: Array | None, classes: int) -> Array:
-    """Weight of the rows by true and predicted class, ``(classes, classes)``.
+    """Return the weight of the rows by true and predicted class, ``(classes, classes)``.
 
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), None, 2)
     array([[1., 0.],
@@ -64,18 +64,18 @@ def confusion_matrix(y_true: Codes, codes: Codes, weights: Array | None, classes
 def choose_decision(
     loss: Callable[[Array], Array], y_true: Codes, probabilities: Array, weights: Array | None = None
 ) -> DecisionThreshold:
-    """The decision with the least loss on rows whose probabilities were made without them.
+    """Choose the decision threshold or class weights with the least loss on out-of-fold probabilities.
 
-    Of two classes the threshold is chosen freely. Several classes are weighted by a power of their shares,
-    which has one number to learn: the whole inverse share is what balanced accuracy asks of probabilities
-    that are right (Menon et al., ICLR 2021, logit adjustment).
+    For two classes the threshold is free. Several classes are weighted by a power of their shares, so there
+    is one number to learn: the full inverse share is what balanced accuracy needs if probabilities are right
+    (Menon et al., ICLR 2021, logit adjustment).
 
-    Each row counts twice: with its class, and with every class by its probability. What is seen of few rows
-    hangs on chance, where a class is rare on a handful; what probabilities expect hangs on their calibration.
+    Each row counts twice: once with its class, and once with every class by its probability. Observed counts
+    of rare classes are noisy and expected counts depend on calibration, so we average both.
 
     Args:
         loss: of confusion matrices ``(k, classes, classes)``, one number each.
-        truth: class codes ``(n,)``.
+        y_true: class codes ``(n,)``.
         probabilities: ``(n, classes)``.
         weights: of the rows ``(n,)``.
     """
@@ -91,7 +91,7 @@ def choose_decision(
         best = np.flatnonzero(losses == losses.min())
         return DecisionThreshold(
             threshold=float(thresholds[best[len(best) // 2]])
-        )  # the middle is the least fragile
+        )  # the middle is the most robust
     rows = np.maximum(np.bincount(y_true, weights, minlength=classes), FEWEST_ROWS)
     choices = [
         DecisionThreshold(class_weights=tuple((rows.max() / rows) ** exponent)) for exponent in EXPONENTS
@@ -102,13 +102,15 @@ def choose_decision(
 
 
 def _confusions_above(mass: Array, positive: Array, thresholds: Array) -> Array:
-    """The confusion matrix at each of some ascending thresholds ``(k, 2, 2)``."""
-    passed = np.searchsorted(thresholds, positive, side="right")  # thresholds at which a row is positive
+    """Return the confusion matrix at each of the ascending thresholds ``(k, 2, 2)``."""
+    passed = np.searchsorted(
+        thresholds, positive, side="right"
+    )  # number of thresholds at which a row is positive
     by_passed = _sums(passed, mass, len(thresholds) + 1)
     below = by_passed.cumsum(1)[:, :-1]
     return np.stack([below, by_passed.sum(1, keepdims=True) - below], axis=2).transpose(1, 0, 2)
 
 
 def _sums(places: Codes, mass: Array, count: int) -> Array:
-    """The mass of the rows, ``(n, classes)``, at each of so many places: ``(classes, count)``."""
+    """Return the sums of the rows of ``mass (n, classes)`` by place: ``(classes, count)``."""
     return np.stack([np.bincount(places, column, minlength=count) for column in mass.T])

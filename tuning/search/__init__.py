@@ -1,1 +1,1 @@
-"""The search: ranges, sampler, pruning, the steps of a trial and their cost."""
+"""The search: ranges, sampler, pruning, trial steps and their cost."""

@@ -1,13 +1,13 @@
-"""The record of a fit that may be killed: a folder with the result of every step that was taken.
+"""The checkpoint of a fit that may be killed: a folder with the result of every completed step.
 
     model.run/
-    ├── fit.json               what the fit is of: hashes of its tables, options, versions
-    ├── lock                   held by the process that writes here, no longer than it lives
-    └── 7-0-1-<hash>.step      trial 7, fold 0, stage 1: its SHA-256, a line of JSON, then safetensors
+    ├── fit.json               what identifies the fit: hashes of its tables, options, versions
+    ├── lock                   held by the process that writes here, as long as it lives
+    └── 7-0-1-<hash>.step      trial 7, fold 0, rung 1: its SHA-256, a line of JSON, then safetensors
 
-The search asks for the same steps in the same order whenever it has the same results, so a fit goes on by
-searching again from the beginning and finding here what was already computed. A step's name hashes all that
-its result depends on: what is not the same step is not found.
+The search is deterministic: given the same results it runs the same steps in the same order. A fit is
+resumed by searching again from the beginning and loading the step results found here. A step's file name
+hashes everything that its result depends on, so a different step never matches.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FACTS, LOCK, ENDING, UNFINISHED = "fit.json", "lock", ".step", ".tmp"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepResult:
-    """A step that was taken: what it came to, what was told meanwhile, and its seconds."""
+    """The result of a step: its outcome, the events it emitted and its seconds."""
 
     fitted: Fitted | None  # None if it failed
     failure: str = ""
@@ -49,7 +49,7 @@ class StepResult:
     seconds: float
 
     def result(self) -> Fitted:
-        """What the step came to; raises NumericalError where it failed."""
+        """Return the outcome; raise NumericalError if the step failed."""
         if self.fitted is None:
             raise NumericalError(self.failure)
         return self.fitted
@@ -58,7 +58,7 @@ class StepResult:
 def run_and_tell(
     problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]
 ) -> StepResult:
-    """Take a step, and hold what would have to be told again if it were read from a record."""
+    """Run a step and collect what must be replayed if it is read from a checkpoint."""
     events: list[Event] = []
 
     def listen(event: Event) -> None:
@@ -75,14 +75,14 @@ def run_and_tell(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """The folder of one fit, held by this process."""
+    """The checkpoint folder of one fit, held by this process."""
 
     folder: Path
-    steps_before: int  # that were there when it was opened
+    steps_before: int  # number of steps present when it was opened
     damaged: list[str] = field(default_factory=list)  # names of files that could not be read
 
     def find(self, step: Step, problem: Problem) -> StepResult | None:
-        """A step that was taken before; None where there is none that can be read."""
+        """Return the stored result of a step, or None if there is none that can be read."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         try:
             return from_bytes(path.read_bytes(), problem.device)
@@ -93,26 +93,26 @@ class Checkpoint:
             return None
 
     def keep(self, step: Step, problem: Problem, taken: StepResult) -> None:
-        """Write a step that was taken."""
+        """Write the result of a step."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         _write(path, to_bytes(taken))
 
     def remove(self) -> None:
-        """Delete the files of the record; the folder follows when its lock is released."""
+        """Delete the files of the checkpoint; the folder is removed when its lock is released."""
         for name in sorted(_own_files(self.folder) - {LOCK}, key=lambda name: (name == FACTS, name)):
             (self.folder / name).unlink()
 
 
 @contextmanager
 def open_checkpoint(folder: Path, facts: Mapping[str, Any]) -> Iterator[Checkpoint]:
-    """The record of a fit in a folder, made where it does not exist yet.
+    """Open the checkpoint of a fit in a folder, which is created if needed.
 
     Args:
-        folder: where the record is, or will be.
-        facts: by the names that users know them by, all that equal fits have in common, ready for JSON.
+        folder: where the checkpoint is, or will be.
+        facts: what identifies the fit, under names that users know, ready for JSON.
 
-    Raises OptionError, in one line, where another fit is writing there, where the record is that of a fit
-    with other facts, and where the folder holds anything else.
+    Raises a one-line OptionError if another fit is writing there, if the checkpoint belongs to a fit with
+    other facts, or if the folder holds anything else.
     """
     if folder.exists():
         _check_is_record(folder)
@@ -128,7 +128,7 @@ def open_checkpoint(folder: Path, facts: Mapping[str, Any]) -> Iterator[Checkpoi
 
 
 def step_name(step: Step, fold: Fold) -> str:
-    """The name of a step's file: its place in the trial, and a hash of all that its result depends on."""
+    """Return the name of a step's file: its place in the trial and a hash of what its result depends on."""
     facts = {
         "candidate": step.candidate.to_dict(),
         "rows": step.rows,
@@ -147,7 +147,7 @@ def step_name(step: Step, fold: Fold) -> str:
 
 
 def to_bytes(taken: StepResult) -> bytes:
-    """A step as the contents of a file."""
+    """Serialise a step result."""
     path = taken.fitted.path if taken.fitted else ()
     refined = taken.fitted.refined if taken.fitted else None
     tensors: dict[str, Tensor] = {}
@@ -165,14 +165,14 @@ def to_bytes(taken: StepResult) -> bytes:
 
 
 def from_bytes(data: bytes, device: str) -> StepResult:
-    """The step that :func:`to_bytes` turned into these bytes; raises ValueError for any others."""
+    """Deserialise the bytes written by :func:`to_bytes`; raise ValueError for any others."""
     digest, _, rest = data.partition(b"\n")
     if hashlib.sha256(rest).hexdigest().encode() != digest:
         raise ValueError("its hash does not match")
     text, _, blob = rest.partition(b"\n")
     facts, tensors = json.loads(text), load_tensors(blob)
-    # Copies, since they lie in memory like tensors that were computed: libraries of linear algebra choose
-    # their loops, and so the last bits, by the alignment.
+    # Clone for the memory alignment of computed tensors: linear algebra libraries choose their loops, and
+    # so the last bits, by alignment.
     path = tuple(
         Iterate(
             feature_matrix=tensors[f"metric.{t}"].clone().to(device),
@@ -193,7 +193,7 @@ def from_bytes(data: bytes, device: str) -> StepResult:
 
 
 def _own_files(folder: Path) -> set[str]:
-    """Names of the files in a folder that a record may have."""
+    """Return the names of the files in a folder that may belong to a checkpoint."""
     names = {path.name for path in folder.iterdir()}
     return {n for n in names if n in (FACTS, LOCK) or n.endswith(ENDING) or _is_unfinished(n)}
 
@@ -203,7 +203,7 @@ def _is_unfinished(name: str) -> bool:
 
 
 def _check_is_record(folder: Path) -> None:
-    """Refuse a file, and a folder of other things."""
+    """Refuse a file, or a folder with other contents."""
     if not folder.is_dir():
         raise OptionError(
             f"{folder}: is a file, but --resume needs a folder of that name. Rename one of them."
@@ -211,12 +211,12 @@ def _check_is_record(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     if FACTS not in names and names - {LOCK} - {name for name in names if _is_unfinished(name)}:
         raise OptionError(
-            f"{folder}: holds other files than those of --resume. Move it, or give --model another name."
+            f"{folder}: holds files that do not belong to --resume. Move it, or give --model another name."
         )
 
 
 def _check_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Refuse the record of another fit, naming what differs."""
+    """Refuse the checkpoint of another fit and name the differences."""
     way_out = f"delete {folder} to start anew, or leave out --resume."
     try:
         before = dict(json.loads((folder / FACTS).read_bytes()))
@@ -226,12 +226,12 @@ def _check_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if names:
         listed = " and ".join(", ".join(f"another {name}" for name in names).rsplit(", ", 1))
-        raise OptionError(f"{folder}: was begun with {listed}. Repeat that fit as it was, {way_out}")
+        raise OptionError(f"{folder}: was begun with {listed}. Repeat that fit unchanged, {way_out}")
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, and delete the folder at the end if nothing but the lock is left in it.
+    """Hold the lock of a folder; at the end, delete the folder if only the lock is left in it.
 
     The system releases the lock of a process that dies.
     """
@@ -246,20 +246,20 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         is_done = _own_files(folder) == {LOCK}
-        # While the lock is held, where the system allows it: no other process takes one that is about to go.
+        # Delete while the lock is held, where the system allows it, so that no other process takes it.
         is_gone = is_done and _delete(folder / LOCK)
         lock.release()
         if (
             is_done and not is_gone
-        ):  # Windows deletes no file that is open, and so none that another process took
+        ):  # Windows does not delete open files, and so none that another process has locked
             _delete(folder / LOCK)
         if is_done:
-            with suppress(OSError):  # other files are there
+            with suppress(OSError):  # other files are present
                 folder.rmdir()
 
 
 def _delete(path: Path) -> bool:
-    """Delete a file, if the system lets us; whether it did."""
+    """Delete a file if the system allows it; return whether it did."""
     try:
         path.unlink(missing_ok=True)
     except PermissionError:
@@ -268,5 +268,5 @@ def _delete(path: Path) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file of the record; one that a power cut spoils does not match its hash, and is taken again."""
+    """Write a checkpoint file; one damaged by a power cut fails its hash check, and the step is run again."""
     write_whole(path, data, is_durable=False)

@@ -1,4 +1,4 @@
-"""What a fit takes, learned from the fits so far, so that none is started that cannot end in time."""
+"""Cost model of fits, learned from the fits so far, so that none starts that cannot finish in time."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from xrfm_cli.leaf_models import LINEAR_FAMILIES
 from xrfm_cli.tuning.search.space import Candidate
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
-RATE_S = 0.15  # for which it is measured at least: a core that has rested is slow at first
+RATE_S = 0.15  # minimum duration of the measurement: an idle core starts slowly
 SHORTEST_S = 1e-6
 SAFETY = 1.15
-FACTORISATION_SHARE = 0.6  # of the rate of matrix products, that a factorisation in panels reaches
-LEAST_SHARE = 0.2  # of a fit's seconds, that its pairs of rows take at least
-GRADIENT_PAIRS = 2  # pairs of the kernel that a pair of a metric update costs as much as
-VOTING_LEAVES = 4  # leaves that are asked for a row, when softness is chosen
-LOGISTIC_SOLVES = 2  # factorisations of a solve for log odds, as a rule
-LINEAR_PAIRS = 100  # pairs that a row of a linear leaf counts as
-WORTHWHILE = 0.8  # of the seconds of a fit, that one with smaller leaves takes at most
-SMALLEST_LEAF = 500  # rows of a leaf, to which a time limit may bring it
+FACTORISATION_SHARE = 0.6  # rate of a blocked factorisation, as a share of the rate of matrix products
+LEAST_SHARE = 0.2  # minimum share of a fit's seconds that is attributed to its pairs of rows
+GRADIENT_PAIRS = 2  # cost of a pair in a AGOP update, in kernel pairs
+VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
+LOGISTIC_SOLVES = 2  # usual number of factorisations in a solve for log odds
+LINEAR_PAIRS = 100  # cost of a row of a linear leaf, in pairs
+WORTHWHILE = 0.8  # smaller leaves must reduce a fit's seconds to at most this share
+SMALLEST_LEAF = 500  # fewest rows of a leaf that a time limit may lead to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSize:
-    """What the cost of a fit depends on, besides the number of its solves."""
+    """What the cost of a fit depends on, besides its number of solves."""
 
-    family: str  # of kernels whose pairs cost about as much as each other
+    family: str  # of kernels with a similar cost per pair
     rows: int
     leaf_size: int
-    validated: int  # rows that are predicted after every solve
-    agop_rows: int  # of a leaf, that a metric update draws at most
-    split_rows: int = 0  # of a node, that its direction is found with at most
-    steps: int = 1  # factorisations of a solve
+    validated: int  # number of rows predicted after every solve
+    agop_rows: int  # maximum number of a leaf's rows drawn for a AGOP update
+    split_rows: int = 0  # maximum number of a node's rows used to find its direction
+    steps: int = 1  # factorisations per solve
 
     def pairs(self, solves: int) -> float:
-        """Pairs of a row and a center whose kernel value is computed, and what costs as much.
+        """Return the number of row-center pairs with a kernel value, plus other work counted in such pairs.
 
         >>> size = FitSize(family="l2", rows=1000, leaf_size=4000, validated=500, agop_rows=2000)
         >>> size.pairs(1), size.pairs(2)
@@ -54,7 +54,7 @@ class FitSize:
         return solves * kernels + (solves - 1) * gradients + splits
 
     def products(self, solves: int) -> float:
-        """Multiply-adds of the factorisations.
+        """Return the number of multiply-adds of the factorisations.
 
         >>> FitSize(family="l2", rows=6000, leaf_size=4000, validated=0, agop_rows=0).products(1)
         9000000000.0
@@ -68,19 +68,19 @@ class FitSize:
 
     @property
     def _leaves(self) -> tuple[int, float]:
-        """How many leaves, and the rows of each."""
+        """Return the number of leaves and the rows of each."""
         leaves = leaf_count(self.rows, self.leaf_size)
         return leaves, self.rows / leaves
 
     @property
     def _splits(self) -> tuple[int, float]:
-        """How many nodes are split, and the rows drawn for each; most nodes are as small as two leaves."""
+        """Return the number of splits and the rows drawn for each; most nodes are as small as two leaves."""
         leaves, own = self._leaves
         return leaves - 1, min(float(self.split_rows), 2 * own)
 
 
 class CostModel:
-    """Seconds of fits: those of their factorisations from the machine's rate, the rest from what was seen.
+    """Time model of fits: factorisations from the machine's rate, the rest from recorded fits.
 
     >>> model = CostModel(product_rate=1e12)
     >>> small = FitSize(family="l2", rows=1000, leaf_size=10_000, validated=500, agop_rows=2000)
@@ -91,14 +91,14 @@ class CostModel:
     """
 
     def __init__(self, *, product_rate: float) -> None:
-        self._factor_rate = FACTORISATION_SHARE * product_rate  # multiply-adds a second
+        self._factor_rate = FACTORISATION_SHARE * product_rate  # multiply-adds per second
         self._pair_seconds: dict[str, float] = {}
 
     def record(self, size: FitSize, *, seconds: float, solves: int) -> None:
-        """Remember a finished fit; the latest of a family counts as much as all before."""
+        """Record a finished fit; the latest of a family weighs as much as all before it."""
         solves = max(solves, 1)
         products = size.products(solves)
-        # What has been seen is possible: the machine may have been slower, or busy, when it was measured.
+        # An observed rate is achievable: the machine may have been slower, or busy, when it was measured.
         self._factor_rate = max(self._factor_rate, products / max((1 - LEAST_SHARE) * seconds, SHORTEST_S))
         rest = max(seconds - products / self._factor_rate, LEAST_SHARE * seconds)
         found = rest / size.pairs(solves)
@@ -106,13 +106,13 @@ class CostModel:
         self._pair_seconds[size.family] = (before + found) / 2
 
     def estimate(self, size: FitSize, *, solves: int) -> float:
-        """Expected seconds, with some reserve; 0 while nothing is known."""
+        """Return the expected seconds, with a reserve; 0 before the first recorded fit."""
         known = self._pair_seconds
         if not known:
             return 0.0
         if size.family in known:
             each = known[size.family]
-        else:  # the slowest of the other families is all that can be said
+        else:  # use the slowest of the other families
             linear = size.family in LINEAR_FAMILIES
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
             each = max(alike, default=0.0)
@@ -120,7 +120,7 @@ class CostModel:
 
 
 def leaf_count(rows: int, leaf_size: int) -> int:
-    """Leaves of a tree that is halved until none has more rows than that.
+    """Return the number of leaves of a tree that is halved until none has more than ``leaf_size`` rows.
 
     >>> leaf_count(6000, 4000), leaf_count(4000, 4000)
     (2, 1)
@@ -132,26 +132,26 @@ def leaf_count(rows: int, leaf_size: int) -> int:
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
-    """A candidate with its leaves halved until it ends in the seconds left, or as near as that comes.
+    """Halve a candidate's leaves until it finishes in the seconds left, or as near as that comes.
 
-    Leaves stay as they are where halving them saves little: finding a split takes time too.
+    Leaves are kept where halving them saves little, as finding a split takes time too.
     """
     found = tried = candidate
     seconds = seconds_of(found)
     while seconds > left and tried.tree.leaf_size // 2 >= SMALLEST_LEAF:
         tried = tried.with_leaf_size(tried.tree.leaf_size // 2)
         tried_seconds = seconds_of(tried)
-        if tried_seconds < WORTHWHILE * seconds:  # or all rows are one leaf still
+        if tried_seconds < WORTHWHILE * seconds:  # otherwise, for example, all rows are still one leaf
             found, seconds = tried, tried_seconds
     return found
 
 
 def product_rate(device: str) -> float:
-    """Multiply-adds a second in float32: the fastest of several products of matrices on the device."""
+    """Return float32 multiply-adds per second: the fastest of several matrix products on the device."""
     matrix = torch.ones(RATE_ROWS, RATE_ROWS, device=device)
     seconds, tries = float("inf"), 0
     end = time.perf_counter() + RATE_S
-    while tries < 3 or time.perf_counter() < end:  # the first one starts threads and is seldom the fastest
+    while tries < 3 or time.perf_counter() < end:  # the first run starts threads and is rarely the fastest
         began = time.perf_counter()
         float((matrix @ matrix)[0, 0])  # waits for the device
         seconds = min(seconds, time.perf_counter() - began)
@@ -160,7 +160,7 @@ def product_rate(device: str) -> float:
 
 
 def cost_family(candidate: Candidate) -> str:
-    """Kernels whose pairs cost about as much as each other; wider matrices of the same table cost more."""
+    """Return the cost family: kernels with a similar cost per pair; wider encodings of a table cost more."""
     if candidate.family in LINEAR_FAMILIES:
         return candidate.family
     pieces = ", pieces" if candidate.encoding.numeric == "piecewise" else ""
@@ -168,7 +168,7 @@ def cost_family(candidate: Candidate) -> str:
 
 
 def fit_size(candidate: Candidate, rows: int, *, validated: int) -> FitSize:
-    """The size of a candidate's fit on so many rows."""
+    """Return the size of a candidate's fit on a number of rows."""
     return FitSize(
         family=cost_family(candidate),
         rows=rows,

@@ -1,4 +1,4 @@
-"""Which hyperparameters told the best trials from the others: Optuna's PED-ANOVA, with what chance gives."""
+"""Importances of hyperparameters: Optuna's PED-ANOVA, with a chance level from shuffles."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.scoring.rounding import rounded
 from xrfm_cli.tuning.search.space import kernel_family
 
-if TYPE_CHECKING:  # reports tell how many trials are needed, and read no Optuna for that
+if TYPE_CHECKING:  # reports need only LEAST_COMPLETE, without importing Optuna
     import optuna
 
-LEAST_COMPLETE = 10  # trials judged to their end: Optuna advises five of the best at least
-LEAST_SHARE = 0.1  # of all trials that are the best: the quantile that Optuna's evaluator looks at
+LEAST_COMPLETE = 10  # fully evaluated trials: Optuna advises at least five among the best
+LEAST_SHARE = 0.1  # smallest share of all trials that counts as the best: the quantile of Optuna's evaluator
 JUDGED = ("complete", "pruned")
-SHUFFLES = 19  # chance passes the largest of so many once in twenty times
+SHUFFLES = 19  # chance exceeds the largest of 19 shuffles once in twenty times
 CHOICES = ("family", "metric_shape", "numeric_transform", "category_encoding", "target_transform", "loss")
-SCALES = {"ridge": ("norm", "sum_power"), "bandwidth": ("norm",)}  # by the kernels that share the scale
+SCALES = {
+    "ridge": ("norm", "sum_power"),
+    "bandwidth": ("norm",),
+}  # compared only between kernels that share the scale
 
 Trial = Mapping[str, Any]
 
@@ -29,12 +32,12 @@ Trial = Mapping[str, Any]
 def hyperparameter_importances(
     trials: Sequence[Trial], *, lower_is_better: bool, seed: int
 ) -> list[dict[str, Any]]:
-    """How differently the best trials chose, as shares by name, largest first; none where they are too few.
+    """Return how differently the best trials chose, as shares by name, largest first; [] if too few trials.
 
-    The better half of the trials judged to their end stand against all, the pruned ones too. A pruned
-    trial's loss is of fewer rows and is compared with nothing: that it is none of the best is all that is
-    used of it. ``by_chance`` is the largest share in shuffles of which trials are the best; a share that
-    is no larger may be chance. Values are those that a trial came to, its kernel refined.
+    The better half of the fully evaluated trials is compared with all trials, pruned ones included. A pruned
+    trial's loss is of fewer rows, so it is never compared: the trial only counts as not among the best.
+    ``by_chance`` is the largest share when the best trials are shuffled; a share no larger than that may be
+    chance. Values are those after kernel refinement.
 
     Args:
         trials: JSON facts of a search's trials.
@@ -46,8 +49,8 @@ def hyperparameter_importances(
     ...                            lower_is_better=True, seed=0)
     []
 
-    Watanabe, Bansal, Hutter, PED-ANOVA, IJCAI 2023. Hyperparameters that only some kernels have: Optuna 5
-    weighs the trials that have them; earlier versions leave them out.
+    Watanabe, Bansal, Hutter, PED-ANOVA, IJCAI 2023. For hyperparameters that only some kernels have, Optuna 5
+    weights the trials that have them; earlier versions omit them.
     """
     told = [t for t in trials if t["state"] in JUDGED and t["params"]["kernel"] != "constant"]
     best = best_trials(told, lower_is_better=lower_is_better)
@@ -75,7 +78,7 @@ def hyperparameter_importances(
 def tell_importances(
     trials: Sequence[Trial], *, lower_is_better: bool, seed: int, on_event: OnEvent
 ) -> list[dict[str, Any]]:
-    """The importances, or none and why: a model is worth more than this part of its report."""
+    """Return the importances, or none and emit the reason: a failure here must not lose the model."""
     try:
         return hyperparameter_importances(trials, lower_is_better=lower_is_better, seed=seed)
     except Exception as fault:  # noqa: BLE001  (whatever Optuna raises)
@@ -85,7 +88,7 @@ def tell_importances(
 
 
 def best_trials(trials: Sequence[Trial], *, lower_is_better: bool) -> set[int]:
-    """Places of the better half of the trials judged to their end; empty where those are too few.
+    """Return the indices of the better half of the fully evaluated trials; empty if too few.
 
     >>> trials = [{"state": "complete", "score": float(k)} for k in range(10)]
     >>> sorted(best_trials(trials, lower_is_better=False))
@@ -104,7 +107,7 @@ def best_trials(trials: Sequence[Trial], *, lower_is_better: bool) -> set[int]:
 
 
 def _choices(trial: Trial) -> dict[str, Any]:
-    """What a trial chose, of that which is on one scale for all who have it."""
+    """Return a trial's choices whose scale is common to all trials that have them."""
     params = trial["params"]
     chosen = {"family": kernel_family(params["kernel"], params["kernel_p"])}
     chosen |= {name: params[name] for name in CHOICES if name in params}
@@ -112,7 +115,7 @@ def _choices(trial: Trial) -> dict[str, Any]:
 
 
 def _study_of(rows: Sequence[Mapping[str, Any]]) -> optuna.Study | None:
-    """A study of what was chosen, without names that took one value; None where no other is left."""
+    """Build a study of the choices, without names of one single value; None if no name is left."""
     import optuna
 
     from xrfm_cli.tuning.search.trial_records import quiet_optuna
@@ -138,10 +141,10 @@ def _study_of(rows: Sequence[Mapping[str, Any]]) -> optuna.Study | None:
 
 
 def _divergences(study: optuna.Study, values: Sequence[float]) -> dict[str, float]:
-    """Pearson's divergence between the choices of the trials of value 0 and those of all, by name."""
+    """Return Pearson's divergence between the choices of the trials of value 0 and those of all, by name."""
     import optuna
 
-    with warnings.catch_warnings():  # that low values are the best, that regimes are small, and the like
+    with warnings.catch_warnings():  # about the direction of values, few trials per regime, and the like
         warnings.simplefilter("ignore")
         return optuna.importance.get_param_importances(
             study,

@@ -1,4 +1,4 @@
-"""Refining a kernel under the metric that a candidate has learned, where each try costs one solve."""
+"""Kernel refinement under a candidate's learned feature matrix, where each try costs one solve."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Codes = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refined:
-    """The best kernel found, its loss, and how many were tried."""
+    """The best kernel found, its loss and the number of tries."""
 
     candidate: Candidate
     loss: float
@@ -35,7 +35,7 @@ class Refined:
 
 
 def can_refine(candidate: Candidate, rows: int) -> bool:
-    """Whether a candidate's fit on so many rows is one kernel matrix."""
+    """Return whether a candidate's fit on this number of rows has a single kernel matrix."""
     leaf = candidate.tree.leaf
     return (
         leaf.kernel in ("norm", "sum_power") and leaf.max_centers is None and rows <= candidate.tree.leaf_size
@@ -48,13 +48,13 @@ def refine(
     validate: Callable[[Codes], ValidationScore],
     pinned: Mapping[str, Any],
 ) -> Refined:
-    """Search around a candidate's kernel, one hyperparameter after the other, accepting what is better.
+    """Search around a candidate's kernel by coordinate steps, accepting each improvement.
 
     Args:
         candidate: where to begin.
-        fixed: training and judging rows under the learned metric.
-        judge: what codes are worth for the judging rows.
-        pinned: hyperparameters that stay as they are.
+        fixed: training and validation rows under the learned feature matrix.
+        validate: returns the validation score of raw predictions.
+        pinned: hyperparameters that are not changed.
 
     A pattern search: Hooke and Jeeves, Journal of the ACM 8 (1961).
     """
@@ -77,7 +77,7 @@ def refine(
 def _changes(
     config: LeafConfig, share: float, pinned: Mapping[str, Any]
 ) -> Iterator[tuple[str, float] | None]:
-    """Hyperparameters and what they are changed by, after None for the ridge alone."""
+    """Yield None for the ridge alone, then hyperparameters with their steps."""
     yield None
     for sign in (-1, 1):
         if config.kernel == "sum_power":
@@ -88,7 +88,7 @@ def _changes(
 
 
 def _changed(config: LeafConfig, name: str, step: float) -> LeafConfig:
-    """The bandwidth times the step, or another hyperparameter plus it, within its limits."""
+    """Multiply the bandwidth by the step, or add the step to another hyperparameter, within its limits."""
     before = getattr(config, name)
     value = _within(name, before * step if name == "bandwidth" else before + step)
     return replace(config, **{name: min(value, config.kernel_p) if name == "kernel_q" else value})
@@ -105,7 +105,7 @@ def _tried(
     ridges: list[float],
     validate: Callable[[Codes], ValidationScore],
 ) -> Iterator[tuple[LeafConfig, ValidationScore]]:
-    """What each ridge is worth; one that cannot be solved is left out."""
+    """Yield the validation score of each ridge; skip those that cannot be solved."""
     predictions = fixed.predict(config, ridges)
     for ridge in ridges:
         try:

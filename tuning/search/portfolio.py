@@ -1,10 +1,10 @@
-"""Configurations to try before the sampler draws its own: a small set of which one suits almost any table.
+"""Configurations to try before the sampler draws its own: a small set that covers almost any table.
 
-Chosen greedily from 60 random configurations judged on held-out training rows of 24 public tables, so that
-the best of the first k has the least regret on average (``benchmarks/portfolio.py``). Some stand there for
-other reasons: the linear leaf since it costs next to nothing and is exact where the truth is linear, numbers
-cut into pieces since more rows than those held-out ones show their worth, and last the constant, for tables
-that have nothing to learn.
+The set was chosen greedily from 60 random configurations, evaluated on held-out training rows of 24 public
+tables, so that the best of the first k has the least mean regret (``benchmarks/portfolio.py``). Some were
+added for other reasons: the linear leaf because it is very cheap and exact for linear targets, the
+piecewise-linear encodings because they need more rows than that benchmark held out, and the constant, last,
+for tables with nothing to learn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMES = (
     "numeric_transform",
     "category_encoding",
     "power",
-    "lp_share",  # where between q and 2 the p of an lp kernel is
+    "lp_share",  # position of an lp kernel's p between q and 2
     "loss",  # for two classes
 )
 _ROWS: tuple[tuple[Any, ...], ...] = (
@@ -44,12 +44,11 @@ _ROWS: tuple[tuple[Any, ...], ...] = (
 
 
 def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
-    """Parameters of the configurations that a search begins with, the default first, in the sampler's names.
+    """Return the first configurations of a search, the default first, as sampler parameters.
 
-    Those of kernels that the space lacks are left out; a full metric becomes diagonal in a wide table.
-    The constant has no parameters but its family, which is none that the sampler draws. Where the logarithm
-    of the target may be learned, every second kernel machine does, the first among them. For two classes some
-    learn log odds.
+    Kernels that the space lacks are left out; a full feature matrix becomes diagonal in a wide table. The
+    constant has only its family as a parameter, which the sampler never draws. If the log target transform
+    is allowed, every second kernel machine uses it, including the first. For two classes some learn log odds.
     """
     candidates: list[dict[str, Any]] = []
     for row in _ROWS:
@@ -71,7 +70,7 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
 
 
 def encoded_first(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same configurations, kernel machines on the encoding of the baselines first: its rows are there.
+    """Put kernel machines with the encoding of the baselines first, as its rows are already encoded.
 
     >>> standard = {"family": "l2", "numeric_transform": "standard", "category_encoding": "one_hot"}
     >>> encoded_first([standard | {"numeric_transform": "quantile"}, standard])[0] == standard

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving: which trials are worth their next stage."""
+"""Asynchronous successive halving: which trials are promoted to their next rung."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-REDUCTION = 2  # of the trials that reach a stage, one in so many goes on to the next
+REDUCTION = 2  # one in this many trials at a rung is promoted to the next
 
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """What successive halving keeps the best of, each by itself."""
+    """Groups of similar candidates; successive halving keeps the best of each."""
 
     family: str  # of kernels
-    transform: str  # of numbers
+    transform: str  # of numeric columns
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Halving:
-    """The losses that trials had after each of their stages.
+    """The losses of trials after each rung, and the promotion rule.
 
-    Two sorts of trials go on in any case. After a stage on few rows the best of each transform of numbers:
-    numbers cut into pieces show only with more rows what they are worth. And where ``keeps_families``, the
-    best of a kernel family, until one of that family has been judged to the end: the rows of one hold-out
-    cannot tell families apart that are nearly as good, and an ensemble gains more from kernels that err
-    differently than from the next of the same. With several folds that would cost as many fits, and the folds
-    tell more.
+    Two kinds of trials are always promoted. After a rung on few rows it is the best of each numeric
+    transform, because piecewise-linear encodings show their value only with more rows. With
+    ``keeps_families`` it is also the best of a kernel family, until one of that family has been fully
+    evaluated: a single hold-out cannot separate families that are nearly as good, and an ensemble gains
+    more from kernels with different errors than from one more of the same. Several folds separate the
+    families better, and promotion would cost as many fits.
 
     >>> halving, similarity = Halving(rungs_on_few_rows=0, keeps_families=False), Similarity("l2", "standard")
     >>> for loss in (0.3, 0.1, 0.2):
@@ -39,13 +39,15 @@ class Halving:
 
     rungs_on_few_rows: int
     keeps_families: bool
-    validated_families: set[str] = field(default_factory=set)  # of which a trial has been judged to the end
-    _losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by stages passed
-    _best_of_family: dict[tuple[int, str], float] = field(default_factory=dict)  # by stages passed and name
-    _best_of_transform: dict[tuple[int, str], float] = field(default_factory=dict)  # likewise, of numbers
+    validated_families: set[str] = field(default_factory=set)  # families with a fully evaluated trial
+    _losses: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # by rungs passed
+    _best_of_family: dict[tuple[int, str], float] = field(default_factory=dict)  # by rungs passed and family
+    _best_of_transform: dict[tuple[int, str], float] = field(
+        default_factory=dict
+    )  # by rungs passed and transform
 
     def add(self, stages: int, loss: float, similarity: Similarity) -> None:
-        """Keep the loss that a trial has after so many stages."""
+        """Record a trial's loss after this number of rungs."""
         self._losses[stages].append(loss)
         named = ((self._best_of_family, similarity.family), (self._best_of_transform, similarity.transform))
         for best, name in named:
@@ -54,7 +56,7 @@ class Halving:
     def goes_on(
         self, stages: int, loss: float, similarity: Similarity, *, elsewhere: Sequence[float] = ()
     ) -> bool:
-        """Whether a trial is among the better share of all, other processes' ``elsewhere`` included."""
+        """Return whether a trial is in the better share of all, including the losses ``elsewhere``."""
         is_first_of_family = self.keeps_families and similarity.family not in self.validated_families
         if is_first_of_family and loss == self._best_of_family[stages, similarity.family]:
             return True

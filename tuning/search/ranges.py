@@ -1,4 +1,4 @@
-"""The ranges that suit a table's size and columns."""
+"""Search ranges for a table's size and columns."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from xrfm_cli.tuning.scoring.log_target import suits_log
 from xrfm_cli.tuning.search.space import SearchSpace
 
 LARGEST_LEAF = 10_000
-ROUNDING, TIES = 1.25, 1.05  # how far above that a leaf may be, and room for uneven halves
-LEAF_ROWS_PER_MINUTE = (
-    6_000  # leaves of this size let a table of 48,000 rows be tuned in a minute on two cores
-)
+ROUNDING, TIES = 1.25, 1.05  # tolerance above the leaf size, and margin for uneven halves
+LEAF_ROWS_PER_MINUTE = 6_000  # lets a table of 48,000 rows be tuned in a minute on two cores
 FULL_MATRIX_FEATURES = 300
-WIDEST = 300  # columns, if every number is cut into pieces
-# Rows of a leaf times columns with more than two values, up to which kernels that need a power or an
-# exponential for every coordinate of every pair take about the time of the solve; shorter limits allow less.
+WIDEST = 300  # most columns with a piecewise-linear encoding of every number
+# Rows of a leaf times columns with more than two values. Up to this product, kernels with a power or an
+# exponential per coordinate and pair take about as long as the solve. Shorter limits allow less.
 COORDINATE_WORK = 1_000_000
 COORDINATE_WORK_S = 60.0
-AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one metric update
+AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
 
 def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
-    """The ranges that suit the table's size and columns."""
+    """Return the search space for the table's size and columns."""
     kinds = {column.kind for column in problem.schema.features}
     x = problem.fold(0, EncodingConfig()).x_train
     n, d, many_valued = len(problem.plan.refit_rows), x.shape[1], len(find_binary_columns(x).others)
@@ -47,12 +45,12 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
         log_target=not problem.n_classes and suits_log(problem.y_true[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (in_a_leaf * d)))),
     )
-    space.complete({})  # pins that contradict each other are refused before any work
+    space.complete({})  # refuses contradictory pins before any work
     if config.pinned.get("loss") == "logistic" and problem.n_classes != 2:
         has = f"has {problem.n_classes} classes" if problem.n_classes else "is a number"
         raise OptionError(
-            f"--set loss=logistic: '{problem.target.name}' of {problem.table.source} {has}, and log odds are "
-            "those of two classes. Leave it out."
+            f"--set loss=logistic: '{problem.target.name}' of {problem.table.source} {has}, but log odds "
+            "need two classes. Leave it out."
         )
     if config.pinned.get("target_transform") == "log":
         _require_logarithms(problem)
@@ -60,7 +58,7 @@ def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
 
 
 def _require_logarithms(problem: Problem) -> None:
-    """Refuse to learn logarithms that some training target does not have."""
+    """Refuse the log target transform if a training target is negative or a class."""
     name, source = problem.target.name, problem.table.source
     if problem.n_classes:
         raise OptionError(
@@ -76,7 +74,7 @@ def _require_logarithms(problem: Problem) -> None:
 
 
 def choose_leaf_size(n: int, time_limit_s: float | None) -> int:
-    """The largest leaves that a time limit allows for ``n`` rows: work grows like ``n * leaf_size ** 2``.
+    """Return the largest leaf size that a time limit allows for ``n`` rows: work is ``n * leaf_size ** 2``.
 
     Without a limit the size is fixed. It never depends on the machine.
 
@@ -89,6 +87,6 @@ def choose_leaf_size(n: int, time_limit_s: float | None) -> int:
         wanted = min(LARGEST_LEAF, max(500.0, wanted))
     if n <= ROUNDING * wanted:
         return int(ROUNDING * wanted)
-    # Splits are at the median: leaves just above a limit would be halved for the sake of a few rows.
+    # Splits are at the median: a leaf just above the limit would be halved because of a few rows.
     leaves = 2 ** int(np.ceil(np.log2(n / (ROUNDING * wanted))))
     return int(n / leaves * TIES) + 1

@@ -1,4 +1,4 @@
-"""One step of judging a candidate: a fit on some rows of a fold, or kernels tried under its metric."""
+"""One step of evaluating a candidate: a fit on some rows of a fold, or a kernel refinement."""
 
 from __future__ import annotations
 
@@ -20,37 +20,42 @@ from xrfm_cli.tuning.search.kernel_refinement import MOST_TRIES, Refined, refine
 from xrfm_cli.tuning.search.space import Candidate
 
 Array = NDArray[np.float64]
-WORSE_BY = 1.1  # a metric update whose loss is so many times the best ends the iterations
-GAIN = 0.998  # and so do those in a row whose loss is not below so many times the best before:
-PATIENCE, WARM_START_PATIENCE = 3, 1  # so many, and so many where a metric is given to begin with
-USUAL_UPDATES, WARM_START_USUAL_UPDATES = 5, 1  # few fits that may stop early make more
-REFINEMENT = 1_000_000  # the "stage" of a refinement, and of the generator that it draws from
+WORSE_BY = 1.1  # a AGOP update with a loss this many times the best ends the iterations
+GAIN = 0.998  # so does a run of updates whose losses are not below this factor times the best before;
+PATIENCE, WARM_START_PATIENCE = (
+    3,
+    1,
+)  # its length, and its length when the fit starts from a given feature matrix
+USUAL_UPDATES, WARM_START_USUAL_UPDATES = 5, 1  # few fits with early stopping make more
+REFINEMENT = 1_000_000  # the "rung" of a refinement, and of its random generator
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step:
-    """All that the result of a step depends on, besides the problem."""
+    """Everything that the result of a step depends on, besides the problem."""
 
     trial: int
     fold: int
-    rung: int  # its number, or REFINEMENT for kernels that are tried under the metric of a stage
+    rung: int  # its number, or REFINEMENT for a kernel refinement after a rung
     candidate: Candidate
-    rows: int | None  # the first so many training rows of the fold; None: all of them
-    start: Tensor | None  # the metric to begin with
-    iterations: int = 0  # metric updates, at most
-    is_rung: bool = False  # judged by some of the rows that judge the last stage
-    stop_early: bool = False  # no more updates where they are not worth their time
-    is_late: Callable[[], bool] | None = None  # asked between updates: no more where the time limit is near
+    rows: int | None  # the first rows of the fold's training rows; None: all of them
+    start: Tensor | None  # the initial feature matrix
+    iterations: int = 0  # maximum number of AGOP updates
+    is_rung: bool = False  # validated on the rung validation rows, a part of the validation rows
+    stop_early: bool = False  # stop AGOP updates that gain too little
+    is_late: Callable[[], bool] | None = (
+        None  # checked between updates; True ends them because the time limit is near
+    )
 
     @property
     def is_refinement(self) -> bool:
-        """Whether kernels are tried under one metric."""
+        """Return whether the step is a kernel refinement."""
         return self.rung == REFINEMENT
 
     @property
     def solves(self) -> int:
-        """Solves to expect: all, or as many as are usual where updates end when they gain nothing."""
+        """Return the expected number of solves: the usual number with early stopping, otherwise all."""
         if self.is_refinement:
             return MOST_TRIES
         usual = WARM_START_USUAL_UPDATES if self.start is not None else USUAL_UPDATES
@@ -59,65 +64,65 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Iterate:
-    """A model after some metric updates, and its codes for the rows that judge it."""
+    """A model after some AGOP updates, and its raw predictions for the validation rows."""
 
     feature_matrix: Tensor
-    codes: Array  # (rows that judge, outputs)
+    codes: Array  # (validation rows, outputs)
     temperature: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:
-    """What a step came to."""
+    """The outcome of a step."""
 
-    path: tuple[Iterate, ...] = ()  # models after 0, 1, ... metric updates
+    path: tuple[Iterate, ...] = ()  # models after 0, 1, ... AGOP updates
     refined: Refined | None = None
 
     @property
     def solves(self) -> int:
-        """Solves that were made."""
+        """Return the number of solves made."""
         return len(self.path) if self.refined is None else self.refined.tries
 
 
 def trial_generator(seed: int, trial: int, fold: int, rung: int) -> torch.Generator:
-    """A generator that depends on these numbers alone."""
+    """Return a generator that depends on these numbers alone."""
     state = np.random.SeedSequence([seed, trial, fold, rung]).generate_state(2, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(2)))
 
 
 def run_step(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
-    """Do the work of a step. Equal steps of equal problems have equal results."""
+    """Run a step. Equal steps of equal problems have equal results."""
     if step.is_refinement:
         return Fitted(refined=_refined(problem, step))
     return Fitted(path=tuple(_path(problem, step, on_event)))
 
 
 def rows_of_rung(fold: Fold, *, is_rung: bool) -> Rows:
-    """Row numbers of those that judge a stage."""
+    """Return the numbers of a rung's validation rows."""
     return fold.valid[fold.rung_valid] if is_rung else fold.valid
 
 
 def path_score(problem: Problem, step: Step, iterate: Iterate) -> ValidationScore:
-    """What one model of a step's path is worth."""
+    """Return the validation score of one model of a step's path."""
     rows = rows_of_rung(problem.plan.folds[step.fold], is_rung=step.is_rung)
     return problem.validation_score_of(step.fold, iterate.codes, rows, step.candidate.transform).rounded()
 
 
 def size_of(problem: Problem, step: Step) -> FitSize:
-    """What the cost of a step depends on."""
+    """Return what the cost of a step depends on."""
     size = rung_size(problem, step.candidate, step.rows or problem.plan.rung_sizes[-1])
     return replace(size, family=f"{size.family}, refined") if step.is_refinement else size
 
 
 def rung_size(problem: Problem, candidate: Candidate, rows: int) -> FitSize:
-    """What the cost of fitting so many rows of a fold, and of judging that, depends on."""
+    """Return what the cost of fitting this number of a fold's rows, with validation, depends on."""
     fold = problem.plan.folds[0]
     last = rows == problem.plan.rung_sizes[-1]
     return fit_size(candidate, rows, validated=len(fold.valid) if last else len(fold.rung_valid))
 
 
 def mean_feature_matrix(model: TreeModel) -> Tensor:
-    """The leaves' metrics averaged by their numbers of rows."""
+    """Return the mean of the leaves' feature matrices, weighted by their numbers of rows."""
     if len(model.leaves) == 1:
         return model.leaves[0].feature_matrix
     sizes = [leaf.n_rows for leaf in model.leaves]
@@ -127,7 +132,7 @@ def mean_feature_matrix(model: TreeModel) -> Tensor:
 
 
 def _refined(problem: Problem, step: Step) -> Refined:
-    """The candidate with the best kernel near its own, under the metric learned from so many rows."""
+    """Return the candidate with the best kernel near its own, under the feature matrix it has learned."""
     candidate, rows, metric = step.candidate, step.rows, step.start
     assert metric is not None
     matrices = problem.fold(step.fold, candidate.encoding, candidate.transform)
@@ -152,7 +157,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
 
 
 def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
-    """Models after ``0 .. iterations`` metric updates; fewer rows judge an early stage."""
+    """Return the models after ``0 .. iterations`` AGOP updates; early rungs use fewer validation rows."""
     candidate, rows = step.candidate, step.rows
     matrices = problem.fold(step.fold, candidate.encoding, candidate.transform)
     path: list[Iterate] = []
@@ -180,7 +185,7 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
 
 
 def _is_settled(losses: list[float], patience: int) -> bool:
-    """Whether more metric updates are not worth their time: some in a row gained little, or one lost much."""
+    """Return whether to stop AGOP updates: several in a row gained little, or one lost much."""
     if losses[-1] > WORSE_BY * min(losses):
         return True
     return len(losses) > patience and min(losses[-patience:]) > GAIN * min(losses[:-patience])
@@ -192,7 +197,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
     few_x = x if len(few_rows) == len(x) else x[torch.from_numpy(validating.rung_valid)]
     codes = None
     if model.splits and "temperature" not in problem.pinned:
-        # Softness is chosen on rows the leaves have not seen; the leaves stay as they are.
+        # The softness is chosen on rows unseen by the leaves; the leaves are unchanged.
         options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
         transform = step.candidate.transform
         validation_scores = [
@@ -205,7 +210,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
         x = few_x
     if codes is None or len(codes) < len(x):
         codes = model.predict(x).cpu().double().numpy()
-    # In rows, as they are read from a record: the order of sums, and so the last bits, follow the layout.
+    # Row-major, as read from a checkpoint: the layout decides the order of sums, and so the last bits.
     return Iterate(
         feature_matrix=mean_feature_matrix(model).contiguous(),
         codes=np.ascontiguousarray(codes),
@@ -216,7 +221,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
 def estimate_refit(
     problem: Problem, costs: CostModel, candidate: Candidate, *, last_iterations: int
 ) -> float:
-    """Expected seconds of a final fit, where the last stage of judging made so many metric updates."""
+    """Return the expected seconds of a final fit, given the AGOP updates of the last rung."""
     rows = len(problem.plan.refit_rows)
     alone = rows <= candidate.tree.leaf_size
     solves = 1 if alone else last_iterations + 1

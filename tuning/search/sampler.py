@@ -1,4 +1,4 @@
-"""The Optuna study of a search: this process's own, or one that several share through a storage."""
+"""The Optuna study of a search, private to this process or shared through a storage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.search.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
 
-STARTUP_TRIALS = 12  # configurations drawn before the sampler trusts its model
+STARTUP_TRIALS = 12  # random configurations before the sampler trusts its model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class StudyPlace:
 
     @property
     def shown(self) -> str:
-        """The storage without its password.
+        """Return the storage without its password.
 
         >>> StudyPlace(storage="postgresql://ann:secret@host/db", facts="").shown
         'postgresql://ann:***@host/db'
@@ -44,25 +44,25 @@ class StudyPlace:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class TrialStudy:
-    """Asks for configurations, and is told what became of them.
+    """Ask-and-tell wrapper around an Optuna study.
 
-    In a shared study the trials of other processes inform the sampler, and one that was judged better than
-    all here can be judged here too: a model is not worse for where its best configuration was found. A
-    storage that can no longer be reached is left, and the search goes on alone.
+    In a shared study the trials of other processes inform the sampler. A trial elsewhere that beats all
+    trials here can be evaluated here too, so a model's quality does not depend on which process found its
+    best configuration. If the storage becomes unreachable, the search continues with a private study.
     """
 
     study: optuna.Study
     space: SearchSpace
     seed: int
-    place: StudyPlace | None  # None: nobody else is there
+    place: StudyPlace | None  # None: the study is private
     on_event: OnEvent
-    first: Sequence[dict[str, Any]] = ()  # parameters of a shared study's first trials, by their numbers
-    own: dict[int, optuna.Trial] = field(default_factory=dict)  # begun here and not told yet
-    here: set[int] = field(default_factory=set)  # numbers of all that were begun, or judged again, here
-    known: Sequence[FrozenTrial] = ()  # what a shared study held when it was last asked
+    first: Sequence[dict[str, Any]] = ()  # parameters of a shared study's first trials, by trial number
+    own: dict[int, optuna.Trial] = field(default_factory=dict)  # started here and not yet told
+    here: set[int] = field(default_factory=set)  # numbers of all trials that were started or evaluated here
+    known: Sequence[FrozenTrial] = ()  # trials of a shared study at the last refresh
 
     def ask(self) -> tuple[int, Candidate]:
-        """The number of a new trial, and its configuration."""
+        """Return the number of a new trial and its configuration."""
         try:
             trial, candidate = self._draw()
         except FAULTS as fault:
@@ -73,7 +73,7 @@ class TrialStudy:
         return trial.number, candidate
 
     def report(self, number: int, loss: float, *, stages: int) -> None:
-        """Tell others the loss of an own trial after some stages."""
+        """Report the loss of an own trial after some rungs to other processes."""
         if self.place is not None and number in self.own:
             try:
                 self.own[number].report(loss, step=stages)
@@ -81,10 +81,10 @@ class TrialStudy:
                 self._go_alone(fault)
 
     def tell(self, number: int, loss: float | None, *, is_pruned: bool = False) -> None:
-        """Tell the end of a trial: its loss if it was judged, or that it was pruned or has failed."""
+        """Tell the end of a trial: its loss if it was evaluated, or that it was pruned or has failed."""
         trial = self.own.pop(number, None)
         if trial is None:
-            return  # another process has told it, or there is nobody left to tell
+            return  # another process has told it, or the storage was left
         state = TrialState.PRUNED if is_pruned else TrialState.FAIL
         try:
             self.study.tell(trial, loss, state=state if loss is None else None)
@@ -92,7 +92,7 @@ class TrialStudy:
             self._go_alone(fault)
 
     def refresh(self) -> None:
-        """Look at what other processes have done."""
+        """Read the trials of other processes."""
         if self.place is not None:
             try:
                 self.known = self.study.get_trials(deepcopy=False)
@@ -100,7 +100,7 @@ class TrialStudy:
                 self._go_alone(fault)
 
     def better_elsewhere(self, loss: float) -> tuple[int, Candidate] | None:
-        """The best trial of another process that was judged below a loss, if there is one."""
+        """Return the best trial of another process with a loss below the given one, if any."""
         others = [trial for trial in self._elsewhere() if trial.state == TrialState.COMPLETE]
         best = min(others, key=lambda trial: (trial.value, trial.number), default=None)
         if best is None or best.value is None or best.value >= loss:
@@ -112,7 +112,7 @@ class TrialStudy:
         return best.number, self.space.suggest(fixed)
 
     def losses_elsewhere(self, stages: int) -> list[float]:
-        """Losses that trials of other processes had after so many stages."""
+        """Return the losses of other processes' trials after this number of rungs."""
         found = [trial.intermediate_values.get(stages) for trial in self._elsewhere()]
         return [loss for loss in found if loss is not None]
 
@@ -121,11 +121,11 @@ class TrialStudy:
 
     def _draw(self) -> tuple[optuna.Trial, Candidate]:
         trial = self.study.ask()
-        if self.place is not None:  # what is drawn depends on the number, not on who draws
+        if self.place is not None:  # the draw depends on the trial number, not on the process
             seed = int(SeedSequence([self.seed, trial.number]).generate_state(1)[0])
             self.study.sampler = make_sampler(seed, is_shared=True)
             if trial.number < len(self.first):
-                # No queue of the study's, from which two processes can take the same trial.
+                # The study's own queue could give two processes the same trial.
                 fixed = self.first[trial.number]
                 for name, value in fixed.items():
                     trial.set_user_attr(name, value)
@@ -133,10 +133,10 @@ class TrialStudy:
         return trial, self.space.suggest(trial)
 
     def _go_alone(self, fault: Exception) -> None:
-        """Go on without the storage, with the trials that were seen there; their numbers stay taken."""
+        """Continue without the storage, with the trials seen there; their numbers remain taken."""
         if self.place is None:
             raise fault
-        message = f"{self.place.shown} can no longer be reached ({_first_line(fault)}): tuning alone"
+        message = f"{self.place.shown} can no longer be reached ({_first_line(fault)}): continuing without it"
         self.on_event(Event(kind="fallback", message=message, count=1))
         study = optuna.create_study(sampler=self.study.sampler, pruner=optuna.pruners.NopPruner())
         validated = {t.number: t for t in self.known if t.state == TrialState.COMPLETE}
@@ -147,7 +147,7 @@ class TrialStudy:
 
 
 class _FirstSampler(optuna.samplers.BaseSampler):
-    """Gives what was chosen beforehand; where nothing was, another sampler draws."""
+    """Return preset parameters; another sampler draws the rest."""
 
     def __init__(self, chosen: Mapping[str, Any], other: optuna.samplers.BaseSampler) -> None:
         self._chosen, self._other = chosen, other
@@ -155,13 +155,13 @@ class _FirstSampler(optuna.samplers.BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Parameters are drawn one by one."""
+        """Return no space: parameters are drawn one by one."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Parameters are drawn one by one."""
+        """Return nothing: parameters are drawn one by one."""
         return {}
 
     def sample_independent(
@@ -171,14 +171,14 @@ class _FirstSampler(optuna.samplers.BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """One parameter."""
+        """Return a preset value, or draw one."""
         if param_name in self._chosen:
             return self._chosen[param_name]
         return self._other.sample_independent(study, trial, param_name, param_distribution)
 
 
 def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
-    """The sampler; in a shared study it keeps away from what others are trying."""
+    """Return the sampler; in a shared study it avoids configurations that others are running."""
     return optuna.samplers.TPESampler(
         seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared
     )
@@ -194,20 +194,20 @@ def open_study(
     on_event: OnEvent,
     seconds_left: float = float("inf"),
 ) -> TrialStudy:
-    """A study whose first trials are those given.
+    """Open a study whose first trials are those given.
 
     Args:
         space: the configurations to draw from.
-        first: parameters of the configurations that come first; a shared study has them once.
+        first: parameters of the first configurations; a shared study runs each once.
         seed: of the sampler.
-        place: where the study is shared; None for one of this process alone.
-        setting: what losses are of. Only fits of the same facts, space and setting share a study.
-        on_event: hears who else is there, and of an unfinished line that was left out.
-        seconds_left: of the time limit; a shared study waits for other processes a small share of it.
+        place: where the study is shared; None for a private one.
+        setting: what the losses measure. Only fits of the same facts, space and setting share a study.
+        on_event: receives notes on joining a study, and on an unfinished line that was left out.
+        seconds_left: of the time limit; waits for other processes take a small share of it.
 
-    Raises OptionError where the storage cannot be opened.
+    Raises OptionError if the storage cannot be opened.
     """
-    pruner = optuna.pruners.NopPruner()  # trials wait between stages, so the rule is the search's
+    pruner = optuna.pruners.NopPruner()  # trials are paused between rungs, so pruning is done by the search
     sampler = make_sampler(seed, is_shared=place is not None)
     if place is None:
         study = optuna.create_study(sampler=sampler, pruner=pruner)
@@ -243,7 +243,7 @@ def _storage_of(place: StudyPlace, seconds_left: float, on_event: OnEvent) -> Ba
         return open_storage(place.storage, wait_s=wait_for_others_s(seconds_left), on_repair=tell)
     except OptionError:
         raise
-    except Exception as fault:  # drivers and SQLAlchemy have classes of their own for every kind
+    except Exception as fault:  # drivers and SQLAlchemy raise many classes of their own
         raise _cannot_open(place, fault) from fault
 
 

@@ -1,4 +1,4 @@
-"""The search: an Optuna study whose trials are pruned stage by stage."""
+"""The search: an Optuna study whose trials are pruned rung by rung."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from xrfm_cli.tuning.search.trial import (
 )
 from xrfm_cli.tuning.search.trial_records import Budget, RunningTrial, SearchResult, TrialRecord, quiet_optuna
 
-FIRST_RUNGS = 2  # on few rows: a fit, and the refinement of its kernel
-MOST_TOO_SLOW = 3  # candidates in a row that cannot end in time end the search
-FIRST_RUNG_SHARE = 0.25  # of the time, at most, for the first stage of the first configurations
-GRACE_S = 1.5  # that the first model may take beyond the time limit, if its leaves can then be larger
-REFINEMENT_SHARE = 0.15  # and for refining the better half of them
-FIRST_SHARE = 0.5  # after which metric updates end until a first model is judged
+FIRST_RUNGS = 2  # on few rows: a fit, and its kernel refinement
+MOST_TOO_SLOW = 3  # consecutive candidates that cannot finish in time; that many end the search
+FIRST_RUNG_SHARE = 0.25  # maximum share of the time for the first rung of the first configurations
+GRACE_S = 1.5  # the first model may exceed the time limit by this, if that allows larger leaves
+REFINEMENT_SHARE = 0.15  # additional share for refining the better half of them
+FIRST_SHARE = 0.5  # share of the time after which AGOP updates stop until a first model is validated
 
 
 def search(
@@ -41,17 +41,16 @@ def search(
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> SearchResult:
-    """Try candidates until the budget ends; the best of the first is always judged to the end.
+    """Evaluate candidates until the budget ends; the best of the first ones is always fully evaluated.
 
-    ``first`` are the sampler's parameters of the configurations to try before it draws its own: all of them
-    pass their first stage before the best go on, so that a short budget is not spent on the one that
-    happened to come first. Later trials are pruned against all before (:mod:`halving`). A trial's
-    randomness depends on the seed and its number alone. Steps that the record holds are not taken again, so
-    that a search that was stopped goes on where it was. In a study shared at a place, other processes'
-    trials count for the sampler and for pruning, and the best is judged here too if it is better than all
-    that were judged here.
+    ``first`` holds the sampler parameters of the configurations to try before it draws its own. All of them
+    pass their first rung before the best continue, so a short budget is not spent on whichever came first.
+    Later trials are pruned against all before them (:mod:`pruning`). A trial's randomness depends only on the
+    seed and its number. Steps found in the checkpoint are not run again, so a stopped search can be resumed.
+    In a shared study, other processes' trials count for the sampler and for pruning, and the best of them is
+    evaluated here too if it beats all that were evaluated here.
     """
-    # Without a deadline nobody asks what a fit takes, so the machine need not be timed.
+    # Without a deadline, no cost estimate is needed and the machine is not timed.
     rate = float("inf") if budget.deadline is None else product_rate(problem.device)
     result = SearchResult(costs=CostModel(product_rate=rate), columns=len(problem.schema.features))
     with quiet_optuna():
@@ -90,7 +89,7 @@ def search(
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Search:
-    """The state of a search: the study, what is running and what is known."""
+    """The state of a search: the study, the running trials and the results."""
 
     problem: Problem
     study: TrialStudy
@@ -99,14 +98,14 @@ class _Search:
     checkpoint: Checkpoint | None
     result: SearchResult
     halving: Halving
-    waiting: list[RunningTrial] = field(default_factory=list)  # begun and not ended
-    too_slow: int = 0  # candidates in a row that could not end in time
+    waiting: list[RunningTrial] = field(default_factory=list)  # started and not ended
+    too_slow: int = 0  # consecutive candidates that could not finish in time
     started: int = 0
     began: float = 0.0  # on the clock
-    recalled_s: float = 0.0  # what the steps that the record held had taken
+    recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
 
     def run(self, configurations: int) -> None:
-        """The first bracket side by side, then one trial after the other."""
+        """Run the first configurations side by side, then one trial after the other."""
         self.began = self.budget.clock()
         self._run_first_rung(configurations)
         self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length)
@@ -117,13 +116,13 @@ class _Search:
             self._complete(following)
 
     def validate_one(self) -> None:
-        """If nothing has been judged to the end yet, do so for the best that can go on."""
+        """If no trial has been fully evaluated yet, do so for the best that can continue."""
         begun = [r for r in self._best_first() if r.loss is not None and r.state == "running"]
         if begun and not self.result.validation_results:
             self._complete(begun[0])
 
     def close(self) -> None:
-        """Checkpoint the trials that were not ended, and put all in the order of their numbers."""
+        """Record the unfinished trials and sort all records by trial number."""
         for running in list(self.waiting):
             running.state = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
             self._record(running)
@@ -134,9 +133,9 @@ class _Search:
         return sorted(self.waiting, key=lambda r: (worst if r.loss is None else r.loss, r.number))
 
     def _affordable_first(self) -> list[RunningTrial]:
-        """The best first, with smaller leaves where it could not be judged in time otherwise.
+        """Return the waiting trials, best first, with smaller leaves if the best could not finish otherwise.
 
-        If even those take too long, the quickest of all comes before it.
+        If even that takes too long, the quickest of all comes before it.
         """
         ranked = self._best_first()
         if self.budget.deadline is None or not ranked or ranked[0].loss is None:
@@ -155,9 +154,9 @@ class _Search:
         return ranked
 
     def _seconds_to_end(self, running: RunningTrial, candidate: Candidate | None = None) -> float:
-        """Expected seconds of the stages and folds that a trial has not passed, and of its final fit.
+        """Return the expected seconds of a trial's remaining rungs and folds, and of its final fit.
 
-        A ``candidate`` is another one with which it might go on.
+        ``candidate`` replaces the trial's own candidate in the estimate.
         """
         costs, done = self.result.costs, len(running.solves)
         candidate = candidate or running.candidate
@@ -174,14 +173,14 @@ class _Search:
         return self.budget.trials is None or self.started < self.budget.trials
 
     def _run_first_rung(self, size: int) -> None:
-        """The first stage of the first configurations, as many as a share of the budget allows."""
+        """Run the first rung of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
         last_start = began + FIRST_RUNG_SHARE * self.budget.length
         while self.started < size and self._may_start() and (not self.waiting or clock() < last_start):
             self._advance(self._open())
 
     def _next(self) -> RunningTrial | None:
-        """What another process has judged better than all that were judged here, or else a new trial."""
+        """Return a trial of another process that beats all evaluated here, or else a new trial."""
         self.study.refresh()
         best = min(
             (validation_result.loss for _, validation_result in self.result.validation_results),
@@ -189,13 +188,13 @@ class _Search:
         )
         found = self.study.better_elsewhere(best)
         if found is not None:
-            message = f"trial {found[0]}, which another process has judged best, is judged here too"
+            message = f"trial {found[0]}, the best of another process, is evaluated here too"
             self.on_event(Event(kind="note", message=message))
             return self._begin(*found, found_elsewhere=True)
         return self._open() if self._may_start() else None
 
     def _refine_better_half(self, last_start: float) -> None:
-        """The next stage of the better half: how good a configuration is shows when its kernel fits."""
+        """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""
         better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
         for running in better:
             if running.state == "running" and len(running.solves) < len(rung_sizes(self.problem)):
@@ -216,7 +215,7 @@ class _Search:
         return running
 
     def _advance(self, running: RunningTrial) -> None:
-        """One stage more; the trial ends where there is none, where it fails or where time is up."""
+        """Run one more rung; the trial ends if there is none, if it fails or if time is up."""
         since, recalled_s = self.budget.clock(), self.recalled_s
         try:
             rung = running.stages.send(running.candidate if running.rungs_done else None)
@@ -249,23 +248,23 @@ class _Search:
         running.ended_s = ended - self.began + self.recalled_s
 
     def _complete(self, running: RunningTrial) -> None:
-        """Go on stage by stage until the trial is judged, pruned or out of time."""
+        """Run rung by rung until the trial is complete, pruned or out of time."""
         while running.state == "running":
             if self.result.validation_results and not self._may_go_on(running):
                 running.state = "pruned"
             else:
                 self._advance(running)
         self._record(running)
-        # One candidate may be too slow for the time that is left while others are not.
+        # One candidate may be too slow for the time left while others are not.
         self.too_slow = self.too_slow + 1 if running.state == "out of time" else 0
         if self.too_slow == MOST_TOO_SLOW:
             raise OutOfTime
 
     def _may_go_on(self, running: RunningTrial) -> bool:
-        """Whether a trial is worth its next stage.
+        """Return whether a trial continues to its next rung.
 
-        The constant always is: it costs next to nothing, and what is worse than it is not worth keeping. So
-        is what another process has judged.
+        The constant always does: it is very cheap, and what is worse than it is not worth keeping. So does a
+        trial that another process has fully evaluated.
         """
         if running.candidate.family == "constant" or running.found_elsewhere or running.loss is None:
             return True
@@ -300,14 +299,14 @@ class _Search:
         _tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     def _take(self, step: Step, times: int) -> Fitted:
-        """A step from the record; or take it, unless so many like it cannot end in time."""
+        """Return a step's result from the checkpoint, or run it if ``times`` such steps fit into the time."""
         size, costs = size_of(self.problem, step), self.result.costs
         taken = None if self.checkpoint is None else self.checkpoint.find(step, self.problem)
         if self.budget.deadline is not None and "iterations" not in self.problem.pinned:
             step = replace(step, is_late=self._is_late)
         self._check_time(0.0 if taken else times * costs.estimate(size, solves=step.solves))
         if taken is None:
-            # What encoding takes depends on the columns, not on the kernel: it is no part of the step.
+            # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
             self.problem.fold(step.fold, step.candidate.encoding, step.candidate.transform)
             taken = run_and_tell(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
             if self.checkpoint is not None:
@@ -321,7 +320,7 @@ class _Search:
         return fitted
 
     def _is_late(self) -> bool:
-        """Whether metric updates must end: the first model leaves half of the time for its other folds."""
+        """Return whether AGOP updates must end; the first model leaves half of the time for other folds."""
         deadline, now = self.budget.deadline, self.budget.clock()
         if deadline is None:
             return False
@@ -330,7 +329,7 @@ class _Search:
         return now - self.began > FIRST_SHARE * self.budget.length
 
     def _check_time(self, needed_s: float) -> None:
-        """Refuse what cannot end in time, with what follows the search."""
+        """Raise OutOfTime if the work, with what follows the search, cannot finish in time."""
         budget = self.budget
         if budget.deadline is None or not self.result.validation_results:
             return

@@ -1,8 +1,8 @@
-"""Opening the storage of a shared study: a database by its URL, or a journal file by its path.
+"""Open the storage of a shared study: a database by its URL, or a journal file by its path.
 
-Optuna's own locks of a journal never end for a link that leads nowhere, and wait 30 seconds for a process
-that was killed. The lock here names the process that holds it, so that the lock of a dead process is broken
-at once and any other lock ends the wait with an error.
+Optuna's own journal locks never expire for a dangling symbolic link, and wait 30 seconds for a killed
+process. The lock here names the process that holds it: the lock of a dead process is broken at once, and any
+other lock ends the wait with an error.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from xrfm_cli.errors import OptionError
 
-# What Optuna and its drivers raise for a storage that cannot be reached, is damaged or was emptied by others.
+# Raised by Optuna and its drivers for a storage that is unreachable, damaged or emptied by others.
 FAULTS = (AssertionError, LookupError, OSError, RuntimeError, StorageInternalError, TypeError, ValueError)
-PAUSE_S = 0.3  # before another try at a database whose tables another process is making
-# A wait for another process, as a share of the time that is left: well within the 5 % that a limit may be
-# missed by. Writing takes milliseconds, so that the shortest is long enough too.
+PAUSE_S = 0.3  # before another try at a database whose tables another process is creating
+# A wait for another process, as a share of the time left: well within the 5 % by which a limit may be
+# exceeded. Writing takes milliseconds, so the shortest wait is long enough too.
 WAIT_SHARE, SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.04, 2.0, 30.0
-STALE_S = 60.0  # a lock of this age is broken: it is held for milliseconds, clocks differ by seconds
-WATCHED_S = 1.0  # and so long it must be seen not to change, whatever the clocks say
+STALE_S = 60.0  # a lock of this age is broken: locks are held for milliseconds, clocks differ by seconds
+WATCHED_S = 1.0  # it must also be seen unchanged for this long, whatever the clocks say
 LONGEST_PAUSE_S = 0.1  # between two tries at a lock
 READ_S = 1.0  # a lock is read within milliseconds
 IS_WINDOWS = os.name == "nt"
@@ -43,7 +43,7 @@ class BusyStorageError(OSError):
 
 
 def wait_for_others_s(seconds_left: float) -> float:
-    """How long to wait for another process that writes, when so many seconds are left; inf without a limit.
+    """Return how long to wait for another writer, given the seconds left (inf without a limit).
 
     >>> wait_for_others_s(10.0), wait_for_others_s(100.0), wait_for_others_s(float("inf"))
     (2.0, 4.0, 30.0)
@@ -52,15 +52,15 @@ def wait_for_others_s(seconds_left: float) -> float:
 
 
 def open_storage(storage: str, *, wait_s: float, on_repair: Callable[[str], None]) -> BaseStorage:
-    """A database by its URL, or a journal file by its path.
+    """Open a database by its URL, or a journal file by its path.
 
     Args:
         storage: the URL or the path.
         wait_s: how long to wait for another process that writes.
-        on_repair: hears that an unfinished last line of a journal was left out.
+        on_repair: receives a message if an unfinished last line of a journal was left out.
 
     Raises OptionError for a path that cannot be a journal, and one of FAULTS or an error of the database's
-    driver for what cannot be opened.
+    driver if the storage cannot be opened.
     """
     if "://" not in storage:
         return _open_journal(Path(storage), wait_s, on_repair)
@@ -69,8 +69,8 @@ def open_storage(storage: str, *, wait_s: float, on_repair: Callable[[str], None
     while True:
         try:
             return RDBStorage(storage, engine_kwargs=arguments)
-        except Exception as fault:  # drivers and SQLAlchemy have classes of their own for every kind
-            # Of two processes that make the tables of a new database at once, one has to try again.
+        except Exception as fault:  # drivers and SQLAlchemy raise many classes of their own
+            # If two processes create the tables of a new database at once, one has to try again.
             if time.monotonic() > until or not _is_about_tables(fault):
                 raise
         time.sleep(PAUSE_S)
@@ -82,7 +82,7 @@ def _is_about_tables(fault: BaseException) -> bool:
 
 
 def _open_journal(path: Path, wait_s: float, on_repair: Callable[[str], None]) -> JournalStorage:
-    """A journal file, begun where there is none; nothing is written to a file of any other kind."""
+    """Open or create a journal file; a file of any other kind is never written to."""
     if not path.parent.is_dir():
         raise OptionError(f"--storage {path}: there is no folder {path.parent}. Make it first.")
     if path.is_dir():
@@ -100,12 +100,12 @@ def _open_journal(path: Path, wait_s: float, on_repair: Callable[[str], None]) -
 
 
 def _check_lines(path: Path) -> None:
-    """Refuse a file that is not a journal, or one with a damaged line; its last line may be unfinished."""
+    """Refuse a file that is not a journal or has a damaged line; its last line may be unfinished."""
     with path.open("rb") as file:
         first = file.read(len(FIRST_BYTES))
         if first not in (b"", FIRST_BYTES):
             raise OptionError(
-                f"--storage {path}: is not a journal of Optuna's. Give a new file, or a URL such as "
+                f"--storage {path}: is not an Optuna journal. Give a new file, or a URL such as "
                 "sqlite:///tuning.db."
             )
         file.seek(0)
@@ -126,13 +126,13 @@ def _is_operation(line: bytes) -> bool:
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, with a lock that ends; a damaged line is an error of the storage."""
+    """Optuna's journal file with a lock that times out; a damaged line is a storage error."""
 
     def __init__(self, path: Path, *, wait_s: float, on_repair: Callable[[str], None]) -> None:
         super().__init__(str(path), JournalLock(path, wait_s=wait_s, on_repair=on_repair))
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        """Operations from a number on."""
+        """Yield the operations from a number on."""
         try:
             yield from super().read_logs(log_number_from)
         except ValueError as fault:
@@ -141,21 +141,21 @@ class Journal(JournalFileBackend):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock, and since when."""
+    """The holder of a lock, and since when."""
 
-    text: str  # "PID MACHINE TOKEN"; anything else in locks of Optuna's own classes
-    since_ns: int  # on the clock of the file system
+    text: str  # "PID MACHINE TOKEN"; other text in locks of Optuna's own classes
+    since_ns: int  # by the file system's clock
 
     @property
     def shown(self) -> str:
-        """The process in words."""
+        """Return the process in words."""
         number, _, rest = self.text.partition(" ")
         host = rest.partition("/")[0]
         return f"process {number} of {host}" if number.isdigit() and host else "another process"
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is a process of this machine that has ended."""
+        """Return whether it is a process of this machine that has ended."""
         number, _, rest = self.text.partition(" ")
         if not number.isdigit() or rest.partition(" ")[0] != _machine():
             return False
@@ -168,9 +168,9 @@ class Holder:
 class JournalLock(JournalFileOpenLock):
     """An exclusive file beside a journal that names the process holding it.
 
-    After it is taken, an unfinished last line of the journal is cut: a process was killed while it wrote, and
-    a line after it would make the journal unreadable. Raises BusyStorageError where the lock is not
-    released in time.
+    After it is acquired, an unfinished last line of the journal is cut: a process was killed while writing,
+    and a line after it would make the journal unreadable. Raises BusyStorageError if the lock is not released
+    in time.
     """
 
     def __init__(self, path: Path, *, wait_s: float, on_repair: Callable[[str], None]) -> None:
@@ -200,7 +200,7 @@ class JournalLock(JournalFileOpenLock):
         try:
             if _cut_unfinished_line(self._journal):
                 self._on_repair(
-                    f"{self._journal}: its last line was unfinished, as a process was killed while it wrote, "
+                    f"{self._journal}: its last line was unfinished, as a process was killed while writing, "
                     "and was left out"
                 )
         except BaseException:
@@ -209,7 +209,7 @@ class JournalLock(JournalFileOpenLock):
         return True
 
     def release(self) -> None:
-        """Remove the lock, if it is still this process's."""
+        """Remove the lock if this process still holds it."""
         holder = self._holder()
         if holder is not None and holder.text == self._text:
             _when_others_let(lambda: self._lock.unlink(missing_ok=True))
@@ -231,20 +231,20 @@ class JournalLock(JournalFileOpenLock):
         return _read_holder(self._lock)
 
     def _break(self, holder: Holder) -> None:
-        """Remove the lock of a dead process; of several that try it, one succeeds."""
+        """Remove the lock of a dead process; if several try, one succeeds."""
         aside = self._lock.with_name(f"{self._lock.name}.{uuid4().hex}")
         try:
             _when_others_let(lambda: self._lock.rename(aside))
         except FileNotFoundError:
             return
-        if _read_holder(aside) != holder:  # another process has broken it before, and taken it
+        if _read_holder(aside) != holder:  # another process has already broken it and taken it
             _when_others_let(lambda: aside.rename(self._lock))
         else:
             _when_others_let(aside.unlink)
 
 
 def _when_others_let(act: Callable[[], object]) -> None:
-    """Delete or rename a lock; on Windows neither can be done while another process reads it."""
+    """Delete or rename a lock; on Windows this fails while another process reads it."""
     until = time.monotonic() + READ_S
     while True:
         try:
@@ -257,7 +257,7 @@ def _when_others_let(act: Callable[[], object]) -> None:
 
 
 def _read_holder(lock: Path) -> Holder | None:
-    """Who holds a lock file, or a link as Optuna makes it; None where there is none."""
+    """Return the holder of a lock file, or of a link as Optuna makes it; None if there is none."""
     try:
         since_ns = lock.lstat().st_mtime_ns
         text = str(lock.readlink()) if lock.is_symlink() else lock.read_text(errors="replace")
@@ -275,7 +275,7 @@ def _is_stale(holder: Holder, waited_s: float) -> bool:
 
 
 def _machine() -> str:
-    """This machine, and within it the namespace in which the numbers of processes count."""
+    """Return the name of this machine and of the PID namespace within it."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -284,7 +284,7 @@ def _machine() -> str:
 
 
 def _cut_unfinished_line(path: Path) -> bool:
-    """Cut what follows the last line break of a file; whether there was anything."""
+    """Cut what follows the last line break of a file; return whether there was anything."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         if end == 0:

@@ -1,4 +1,4 @@
-"""What is searched: kernels, bandwidth, ridge, metric, encodings and the scale of the target."""
+"""The search space: kernels, bandwidth, ridge, feature matrix, encodings and target transform."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRANSFORM_CHOICES: dict[str, tuple[str, ...]] = {
 }
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
 _WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
-IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel family
+IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},
     "linear": _WITHOUT_DISTANCES,
@@ -31,12 +31,12 @@ IDLE: dict[str, set[str]] = {  # hyperparameters that mean nothing to a kernel f
     | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
 }
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
-LINEAR_ITERATIONS = 10  # metric updates of a linear leaf: they cost next to nothing
+LINEAR_ITERATIONS = 10  # AGOP updates of a linear leaf are very cheap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One configuration: how columns and target are encoded and how the tree is fitted."""
+    """One configuration: encodings of columns and target, and how the tree is fitted."""
 
     tree: TreeConfig
     encoding: EncodingConfig
@@ -44,16 +44,16 @@ class Candidate:
 
     @property
     def family(self) -> str:
-        """The family of its kernel."""
+        """Return the family of its kernel."""
         return kernel_family(self.tree.leaf.kernel, self.tree.leaf.kernel_p)
 
     @property
     def transform(self) -> TransformName:
-        """How the target is coded: what learns log odds needs two classes as -1 and 1."""
+        """Return the target transform: learning log odds needs two classes as -1 and 1."""
         return "logit" if self.tree.leaf.loss == "logistic" else self.target_transform
 
     def to_dict(self) -> dict[str, Any]:
-        """One flat set of names and values, as ``--set`` takes them."""
+        """Return one flat mapping of names to values, as ``--set`` takes them."""
         return {
             **self.tree.to_dict(),
             "numeric_transform": self.encoding.numeric,
@@ -62,12 +62,12 @@ class Candidate:
         }
 
     def with_iterations(self, iterations: int) -> Candidate:
-        """The same candidate with another number of metric updates."""
+        """Return the same candidate with another number of AGOP updates."""
         leaf = replace(self.tree.leaf, iterations=iterations)
         return replace(self, tree=replace(self.tree, leaf=leaf))
 
     def with_leaf_size(self, leaf_size: int) -> Candidate:
-        """The same candidate with smaller leaves, and as few rows to split their nodes by."""
+        """Return the same candidate with smaller leaves, and fewer rows to split nodes by if needed."""
         split_rows = min(self.tree.split_rows, choose_split_rows(leaf_size))
         return replace(self, tree=replace(self.tree, leaf_size=leaf_size, split_rows=split_rows))
 
@@ -88,7 +88,7 @@ class Candidate:
 
 
 def kernel_family(kernel: str, kernel_p: float) -> str:
-    """The family of a kernel, as the search draws it.
+    """Return the family of a kernel, as the search draws it.
 
     >>> kernel_family("norm", 2.0), kernel_family("norm", 1.3), kernel_family("linear", 2.0)
     ('l2', 'lp', 'linear')
@@ -97,7 +97,7 @@ def kernel_family(kernel: str, kernel_p: float) -> str:
 
 
 def choose_split_rows(leaf_size: int) -> int:
-    """Rows that a node's direction is found with: half of a leaf's, so that leaves take most of the work.
+    """Return the rows used to find a node's direction: half a leaf, so that leaves take most of the work.
 
     >>> choose_split_rows(10_000), choose_split_rows(1_000), choose_split_rows(50)
     (2000, 500, 300)
@@ -106,7 +106,7 @@ def choose_split_rows(leaf_size: int) -> int:
 
 
 def hyperparameter_names() -> list[str]:
-    """Every name that ``--set`` takes."""
+    """Return every name that ``--set`` takes."""
     tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
     return sorted([f.name for f in fields(LeafConfig)] + tree + list(TRANSFORM_CHOICES))
 
@@ -121,12 +121,11 @@ def check_names(values: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
-    """The ranges that suit one table.
+    """The search space of one table.
 
-    ``general_p`` lets the norm kernel's p vary between q and 2, whose powers cost several times what p in
-    {1, 2} costs. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets,
-    ``pieces`` for tables of which a column for each piece of every number is not too wide, ``log_odds`` for
-    two classes.
+    ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
+    of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
+    for tables that a piecewise-linear encoding does not make too wide, ``log_odds`` for two classes.
     """
 
     leaf_size: int
@@ -144,9 +143,9 @@ class SearchSpace:
 
     @property
     def families(self) -> list[str]:
-        """Kernel families to draw from: norm kernels with p = 2, p = 1 or another p, sum-power and linear.
+        """Return the families to draw from: norm kernels with p = 2, p = 1 or another p, sum-power, linear.
 
-        One for which a pinned hyperparameter means nothing is not drawn.
+        A family on which a pinned hyperparameter has no effect is left out.
         """
         families = []
         if self._suits("norm"):
@@ -160,7 +159,7 @@ class SearchSpace:
 
     @property
     def tries_constant(self) -> bool:
-        """Whether a constant leaf may be tried; once is enough, so it is never drawn."""
+        """Return whether a constant leaf may be tried; once is enough, so it is never drawn."""
         return self._suits("constant")
 
     def _suits(self, kernel: str) -> bool:
@@ -168,13 +167,13 @@ class SearchSpace:
 
     @property
     def _wanted(self) -> set[str]:
-        """Names of pins that ask for something; least squares are what every family has."""
+        """Return the names of the effective pins; every family supports the squared loss."""
         return {name for name, value in self.pinned.items() if (name, value) != ("loss", "squared")}
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
-        """Ask the sampler for one candidate. Pinned hyperparameters are not asked for.
+        """Draw one candidate from the sampler. Pinned hyperparameters are not drawn.
 
-        A trial whose user attribute ``family`` is "constant" asks for nothing.
+        Nothing is drawn for a trial whose user attribute ``family`` is "constant".
         """
         if not self.families or trial.user_attrs.get("family") == "constant":
             return self.complete({"kernel": "constant", "iterations": 0, **self._tree()})
@@ -201,7 +200,7 @@ class SearchSpace:
         return self.complete(values)
 
     def complete(self, values: Mapping[str, Any]) -> Candidate:
-        """A candidate from some values; pins win."""
+        """Build a candidate from some values; pins win."""
         merged = {**values, **self.pinned}
         self._refuse_idle_pins()
         if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
@@ -213,7 +212,7 @@ class SearchSpace:
         return {"leaf_size": self.leaf_size, "split_rows": choose_split_rows(self.leaf_size)}
 
     def _refuse_idle_pins(self) -> None:
-        """Refuse a pin that could do nothing, since it belongs to other kernel families."""
+        """Refuse a pin without effect because it belongs to other kernel families."""
         kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
         for name in sorted(IDLE.get(kernel, set()) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
@@ -232,7 +231,7 @@ class SearchSpace:
                 "power": self.pinned.get("power") or trial.suggest_int("power", 2, 8),
                 "bandwidth": self._real(trial, "sum_power_bandwidth", 0.5, 20.0, log=True, pin="bandwidth"),
             }
-        if family == "linear":  # its ridge is on another scale, that of sums over rows
+        if family == "linear":  # its ridge is on the scale of sums over rows
             return {
                 "kernel": "linear",
                 "ridge": self._real(trial, "linear_ridge", 1e-3, 1e3, log=True, pin="ridge"),

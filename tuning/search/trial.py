@@ -1,7 +1,7 @@
-"""Judging one candidate: growing subsamples of the first fold, then the other folds.
+"""Evaluate one candidate: growing subsamples of the first fold, then the other folds.
 
-The first stage tells how many metric updates are worth making. A stage of several times its rows, which is
-still cheap, makes as many from the identity; the expensive stages go on with the metric that it learned.
+The first rung finds how many AGOP updates are worth making. A rung of several times its rows, which is
+still cheap, makes as many from the identity; the expensive rungs continue with the feature matrix it learned.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from xrfm_cli.tuning.search.run_step import (
 from xrfm_cli.tuning.search.space import Candidate
 
 Array = NDArray[np.float64]
-MORE_UPDATES = 1  # than the first stage chose, in a later one that starts afresh
+MORE_UPDATES = 1  # more than the first rung chose, in a later rung that starts afresh
 AFRESH_USUAL_UPDATES = 3
-WARM_START_ITERATIONS = 5  # metric updates at most in a stage that starts from a learned metric
-WARM_START_ROWS = 6_000  # and none in a stage of more rows: there an update costs more than it gains
+WARM_START_ITERATIONS = 5  # maximum AGOP updates in a rung that starts from a learned feature matrix
+WARM_START_ROWS = 6_000  # none in a rung of more rows, where an update costs more than it gains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,53 +38,53 @@ class ValidationResult:
     """A candidate at the end of its evaluation."""
 
     candidate: Candidate
-    scores: Array  # decoded out-of-fold predictions (n_judged, 1 or classes), in the order of the plan
+    scores: Array  # decoded out-of-fold predictions (n_valid, 1 or classes), in the plan's order
     loss: float
-    score: float  # by the metric
-    factor: float  # of the scores, where the target's logarithm was learned
-    iterations: int  # metric updates in all
-    last_iterations: int  # of these, updates in the last stage
-    feature_matrices: tuple[Tensor, ...]  # learned metric of each fold, in the columns of that fold's encoder
+    score: float  # value of the metric
+    factor: float  # correction of the log target transform, otherwise 1
+    iterations: int  # AGOP updates in total
+    last_iterations: int  # of these, updates in the last rung
+    feature_matrices: tuple[Tensor, ...]  # of each fold, in the columns of that fold's encoder
     temperature: float
 
 
 class OutOfTime(Exception):  # noqa: N818  (a signal to stop, not an error)
-    """The next piece of work would not end before the search must."""
+    """The next step would not finish within the search's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RungResult:
-    """What pruning looks at after a stage, and at the end the judgement."""
+    """What pruning uses after a rung; the last one has the validation result."""
 
     loss: float
-    score: float  # by the metric
-    candidate: Candidate  # with which the evaluation goes on
-    solves: tuple[int, ...]  # of each stage size that is done in the first fold
-    tries: int = 0  # kernels that were tried under one metric
+    score: float  # value of the metric
+    candidate: Candidate  # with which the evaluation continues
+    solves: tuple[int, ...]  # of each completed rung of the first fold
+    tries: int = 0  # kernels tried in the refinement
     validation_result: ValidationResult | None = None
 
 
-# Takes a step, told how many like it the candidate still needs. It may raise OutOfTime.
+# Runs a step; the number says how many such steps the candidate still needs. It may raise OutOfTime.
 RunStep = Callable[[Step, int], Fitted]
 
 
 def evaluate(
     problem: Problem, candidate: Candidate, *, trial: int, take: RunStep
 ) -> Generator[RungResult, Candidate | None, None]:
-    """Yield the loss after each stage of the first fold, then the judgement over all folds.
+    """Yield the loss after each rung of the first fold, then the validation result over all folds.
 
-    Between the first stage and the next, the kernel is refined under the metric that it has learned. The
-    caller may send another candidate, with which the evaluation then goes on. Stopping to iterate prunes
-    the candidate. All work that takes time is done by ``take``.
+    Between the first rung and the next, the kernel is refined under the learned feature matrix. The caller
+    may send another candidate, with which the evaluation continues. Ending the iteration prunes the
+    candidate. All expensive work is done by ``take``.
     """
     plan = problem.plan
     pinned = "iterations" in problem.pinned
     sizes = rung_sizes(problem)
-    learner = candidate  # of the first metric
-    chosen: list[int] = []  # metric updates of each stage of the first fold
+    learner = candidate  # the candidate that learns the first feature matrix
+    chosen: list[int] = []  # AGOP updates of each rung of the first fold
     solves: tuple[int, ...] = ()
     start: Tensor | None = None
-    updates = 0  # of the metric that a stage ended with
+    updates = 0  # AGOP updates of the current feature matrix
     for rung, size in enumerate(sizes):
         limit = candidate.tree.leaf.iterations
         fresh = starts_afresh(candidate, size)
@@ -174,36 +174,36 @@ def evaluate(
 
 
 def rung_sizes(problem: Problem) -> tuple[int, ...]:
-    """Rows of each stage: the plan's, or all rows where so many metric updates were asked for."""
+    """Return the rows of each rung: the plan's, or all rows if the number of iterations is pinned."""
     sizes = problem.plan.rung_sizes
     return sizes[-1:] if "iterations" in problem.pinned else sizes
 
 
 def starts_afresh(candidate: Candidate, rows: int) -> bool:
-    """Whether a stage of so many rows learns its metric from the identity.
+    """Return whether a rung of this many rows learns its feature matrix from the identity.
 
-    What few rows have left out of a metric does not come back: gradients along it are small. From more rows
-    the identity leads to a better one, for a few solves that are still cheap.
+    Directions that few rows left out of a feature matrix do not come back, as gradients along them are small.
+    With more rows, the identity leads to a better matrix for a few solves that are still cheap.
     """
     return rows <= min(WARM_START_ROWS, candidate.tree.leaf_size)
 
 
 def usual_solves(candidate: Candidate, rows: int) -> int:
-    """Solves to expect of a later stage."""
+    """Return the expected number of solves of a later rung."""
     if starts_afresh(candidate, rows):
         return 1 + AFRESH_USUAL_UPDATES
     return 1 + min(warm_start_iterations(rows), WARM_START_USUAL_UPDATES)
 
 
 def warm_start_iterations(rows: int) -> int:
-    """Metric updates, at most, of a stage that starts from a learned metric."""
+    """Return the maximum AGOP updates of a rung that starts from a learned feature matrix."""
     return WARM_START_ITERATIONS if rows <= WARM_START_ROWS else 0
 
 
 def _validate(
     problem: Problem, candidate: Candidate, paths: list[tuple[Iterate, ...]], earlier: int, pinned: bool
 ) -> ValidationResult:
-    """Choose the number of metric updates by the out-of-fold loss of all folds together."""
+    """Choose the number of AGOP updates by the out-of-fold loss of all folds together."""
     length, rows, folds = min(len(path) for path in paths), problem.plan.validation_rows, range(len(paths))
     best, best_t, best_scores, best_factor = ValidationScore(math.inf, math.nan), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):

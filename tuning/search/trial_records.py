@@ -1,4 +1,4 @@
-"""What a search is given, what runs in it, and what it comes to."""
+"""Inputs, running trials and results of a search."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import RungResult, ValidationResult
 
-# Seconds kept for saving the model and writing the report, and for each trial that it tells of: of 413 to
-# 5,968 trials, measured, mostly for Optuna's importances.
+# Seconds reserved for saving the model and writing the report, and for each trial in the report: measured
+# on 413 to 5,968 trials, mostly spent in Optuna's importances.
 REPORT_S, TRIAL_REPORT_S = 2.2, 0.0012
-COLUMN_REPORT_S = 0.0006  # and for each column, whose encoder is written and whose importance is told
+COLUMN_REPORT_S = 0.0006  # per column, for writing its encoder and reporting its importance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """What the report tells of a trial."""
+    """A trial as the report shows it."""
 
     number: int
     state: str  # complete, pruned, failed, out of time or interrupted
     loss: float | None
     score: float | None
     seconds: float
-    ended_s: float  # from the start of the search to the end of its last stage
+    ended_s: float  # from the start of the search to the end of its last rung
     stages: int
     iterations: int | None
-    tries: int  # kernels tried under the metric that its first stage learned
+    tries: int  # kernels tried in the refinement after its first rung
     params: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON facts."""
+        """Return the record's values, ready for JSON."""
         return {
             "number": self.number,
             "state": self.state,
@@ -52,7 +52,7 @@ class TrialRecord:
 
 @dataclass(slots=True, kw_only=True)
 class SearchResult:
-    """Finished trials with their out-of-fold predictions, and the record of all."""
+    """Finished trials with their out-of-fold predictions, and the records of all trials."""
 
     validation_results: list[tuple[int, ValidationResult]] = field(default_factory=list)
     records: list[TrialRecord] = field(default_factory=list)
@@ -62,44 +62,44 @@ class SearchResult:
 
     @property
     def report_s(self) -> float:
-        """Expected seconds of saving the model and writing the report."""
+        """Return the expected seconds of saving the model and writing the report."""
         return REPORT_S + TRIAL_REPORT_S * len(self.records) + COLUMN_REPORT_S * self.columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Budget:
-    """How long the search may take: a number of trials, a moment, or both."""
+    """The limits of a search: a number of trials, a deadline, or both."""
 
     trials: int | None
     deadline: float | None  # on the clock; includes everything after the search
     clock: Callable[[], float] = time.monotonic
     length: float = float("inf")  # seconds from the start of the search to the deadline
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
-    # whether what follows the search fits into so many seconds
+    # whether what follows the search fits into this many seconds
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RunningTrial:
-    """A trial between its stages: it can wait while others are tried."""
+    """A trial that can pause between rungs while others run."""
 
     number: int
     candidate: Candidate
     stages: Generator[RungResult, Candidate | None, None]
-    found_elsewhere: bool = False  # by another process, which has judged it
+    found_elsewhere: bool = False  # by another process, which has fully evaluated it
     rungs_done: int = 0
-    solves: tuple[int, ...] = ()  # of each stage size that is done in the first fold
-    tries: int = 0  # kernels tried under its first metric
+    solves: tuple[int, ...] = ()  # of each completed rung of the first fold
+    tries: int = 0  # kernels tried in its refinement
     seconds: float = 0.0
-    ended_s: float = 0.0  # of its last stage so far, from the start of the search
+    ended_s: float = 0.0  # end of its last rung so far, from the start of the search
     loss: float | None = None
-    score: float | None = None  # by the metric
+    score: float | None = None  # value of the metric
     validation_result: ValidationResult | None = None
     state: str = "running"
 
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's own log lines out of the user's terminal."""
+    """Keep Optuna's log lines out of the user's terminal."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
