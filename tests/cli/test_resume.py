@@ -44,7 +44,7 @@ def whole(place: Path, xrfm: Command) -> bytes:
 def stop(
     place: Path, number: signal.Signals, steps: int, *arguments: str, name: str = "stopped"
 ) -> tuple[int, str]:
-    """Begin a fit, and send it a signal when so many steps are kept; its status and its messages."""
+    """Start a fit, and send it a signal after this many stored steps; return status and messages."""
     with start(place, *arguments, "--model", f"{name}.xrfm", "--resume") as process:
         until = time.monotonic() + 60
         while len(list((place / f"{name}.run").glob("*.step"))) < steps:

@@ -1,4 +1,4 @@
-"""Polluted files with their clean truth: what spreadsheets, warehouses and scripts write, fault by fault.
+"""Polluted files with the correct tables: faults of spreadsheets, warehouses and scripts, one by one.
 
 A `Sheet` is a table and the way it is written. A `Fault` changes a sheet; faults compose, unless they set the
 same thing. `render` gives the bytes of the file, `judge` says whether a reading is right, refused or wrong.
@@ -132,7 +132,7 @@ def _quoted(cell: str, sheet: Sheet) -> str:
 
 
 def judge(sheet: Sheet, path: Path, options: ReadOptions | None = None) -> tuple[Verdict, str]:
-    """Write the sheet, read it, and compare with its truth; the verdict and what was found."""
+    """Write the sheet, read it, and compare with the correct table; return the verdict and the details."""
     path = path.with_name(path.name + sheet.ending)
     path.write_bytes(render(sheet))
     try:
@@ -143,7 +143,7 @@ def judge(sheet: Sheet, path: Path, options: ReadOptions | None = None) -> tuple
 
 
 def _difference(table: Table, sheet: Sheet) -> str:
-    """The first thing that differs from the truth, or an empty text."""
+    """Return the first difference from the correct table, or an empty text."""
     if table.column_names != sheet.names:
         return f"names {table.column_names}, not {sheet.names}"
     if table.n_rows != len(sheet.rows):
