@@ -38,7 +38,7 @@ ROWS: tuple[Row, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A table, how it is written, and what a reader should make of it."""
+    """A table, how it is written, and what a reader should return for it."""
 
     names: Row = NAMES
     rows: tuple[Row, ...] = ROWS
@@ -79,7 +79,7 @@ class Fault:
 
 
 def render(sheet: Sheet) -> bytes:
-    """The bytes of a sheet's file."""
+    """Return the bytes of a sheet's file."""
     header = (sheet.names,) if sheet.header is None else sheet.header
     lines = [_line(row, ("name",) * len(row), sheet) for row in header]
     table = [_line(row, sheet.kinds, sheet) for row in sheet.rows]
@@ -177,12 +177,12 @@ def _difference(table: Table, sheet: Sheet) -> str:
 
 
 def with_(**changes: Any) -> Callable[[Sheet], Sheet]:
-    """A change that sets fields of a sheet."""
+    """Return a change that sets fields of a sheet."""
     return lambda sheet: replace(sheet, **changes)
 
 
 def pairs(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
-    """Faults two by two that can be in one file."""
+    """Return pairs of faults that can be in one file."""
     return (
         (one, other)
         for one, other in combinations(faults, 2)
@@ -191,7 +191,7 @@ def pairs(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
 
 
 def polluted(*faults: Fault) -> Sheet:
-    """The plain sheet with faults, one after the other."""
+    """Return the plain sheet with faults applied in order."""
     sheet = Sheet()
     for fault in faults:
         sheet = fault.change(sheet)
@@ -199,7 +199,7 @@ def polluted(*faults: Fault) -> Sheet:
 
 
 def can_render(sheet: Sheet) -> bool:
-    """Whether the sheet's encoding has all of its characters."""
+    """Return whether the sheet's encoding has all of its characters."""
     try:
         render(sheet)
     except UnicodeEncodeError:
