@@ -61,7 +61,7 @@ MOST_ROWS, MOST_MEMBERS = 2_000, 6
 
 
 class CandidatePool(NamedTuple):
-    """Calibrated probabilities ``(n, classes)`` of every model, and the true codes."""
+    """Calibrated probabilities ``(n, classes)`` of every model, and the true class numbers."""
 
     validated: list[Array]
     y_true: Codes
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def validate_all(split: Split, *, seed: int) -> CandidatePool:
-    """Every first configuration, judged and fitted again."""
+    """Validate every first configuration and fit it on all rows."""
     target = infer_target(split.train, split.target, task=split.task)
     config = FitConfig(metric="log_loss", time_limit_s=60.0, seed=seed)
     schema = infer_schema(split.train, SchemaOverrides(target=split.target))
@@ -137,7 +137,7 @@ def validation_results(problem: Problem, config: FitConfig) -> Iterator[tuple[in
 
 
 def test_losses(pool: CandidatePool, metric: Metric, draws: int, seed: int) -> Iterator[list[float]]:
-    """1 - metric on the test rows of the ensembles that each criterion chooses, draw by draw."""
+    """Return 1 - metric on test rows of the ensembles that each criterion chooses, for each draw."""
     generator = np.random.default_rng(seed)
     for draw in range(draws + 1):
         rows = np.arange(len(pool.y_true))

@@ -1,4 +1,4 @@
-"""What a tuned decision gains on new rows over the most probable class.
+"""Measure the gain of tuned decision thresholds on new rows over the most probable class.
 
     python -m benchmarks.decisions ../shared/bench --time-limit 10
 

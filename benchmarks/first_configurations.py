@@ -1,4 +1,4 @@
-"""What each configuration that a search begins with is worth by itself, judged to its end.
+"""Measure the error of each first configuration of a search alone, fully validated.
 
     python -m benchmarks.first_configurations ../shared/bench --tables adult king_county_houses
 

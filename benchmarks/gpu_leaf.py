@@ -60,7 +60,7 @@ def leaf_config(case: Case, iterations: int, agop_rows: int) -> LeafConfig:
 
 
 def fit_ours(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable[[Tensor], Tensor]:
-    """This project's leaf, fitted; what it predicts with."""
+    """Fit our leaf and return its prediction function."""
     import torch
 
     from xrfm_cli.leaf_models import fit_leaf
@@ -71,7 +71,7 @@ def fit_ours(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable[[Ten
 
 
 def fit_reference(case: Case, x: Tensor, y: Tensor, iterations: int) -> Callable[[Tensor], Tensor]:
-    """The reference's leaf, fitted; what it predicts with."""
+    """Fit the reference's leaf and return its prediction function."""
     from xrfm.rfm_src import RFM  # noqa: TID251  (this process runs in the reference's own environment)
 
     facts = KERNELS[case.kernel]

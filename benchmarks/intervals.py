@@ -101,8 +101,8 @@ def measure(data: pa.Table, target: str, seeds: range, trials: int) -> Iterator[
 
 
 def one_width(model: FittedModel) -> Intervals:
-    """What the same out-of-fold errors give if they are taken as they are."""
-    oof = model.report.oof  # all judged rows, as a table of ROWS has few enough
+    """Return intervals of one width from the same out-of-fold errors."""
+    oof = model.report.oof  # all validation rows, as a table of ROWS has few enough
     errors = np.abs(np.array(oof["target"]) - np.array(oof["prediction"]))
     return Intervals(scores=tuple(np.sort(errors).tolist()))
 

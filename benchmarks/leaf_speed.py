@@ -237,7 +237,7 @@ def leaf_agop(leaf: RFMLeaf, x: Tensor) -> Tensor:
 
 
 def stages(n: int, d: int, recorder: Recorder) -> None:
-    """Time of each stage over the floor that this machine's matrix products set."""
+    """Record the time of each stage divided by the time of its matrix products on this machine."""
     import torch
 
     from xrfm_cli.leaf_models import LeafConfig, make_kernel

@@ -1,4 +1,4 @@
-"""Least squares beside log odds: the same kernels, fitted on half of the training rows, judged by the other.
+"""Compare least squares with log odds: the same kernels, fitted on half of the rows, scored on the rest.
 
     python -m benchmarks.log_odds ../shared/bench --threads 2
 

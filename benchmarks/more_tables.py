@@ -55,7 +55,7 @@ def leaf_grid_table() -> str:
 
 
 def stage_table() -> str:
-    """Return the time of each stage of a leaf over the floor of matrix products."""
+    """Return the time of each stage of a leaf, divided by the time of its matrix products."""
     rows = [row for row in read("leaf_speed") if "floor_s" in row.extra]
     lines = [
         (
@@ -201,7 +201,7 @@ def intervals_table() -> str:
 
 
 def decisions_table() -> str:
-    """Return what a tuned decision gains over the most probable class."""
+    """Return the gain of a tuned threshold over the most probable class."""
     rows = select(read("decisions"), time_limit_s=DECISIONS_LIMIT_S)
     settings = ("most probable class", "tuned decision", "out of fold")
     lines = [

@@ -39,7 +39,7 @@ TEMPLATE = Path(__file__).with_name("page_template.md")
 
 
 def pages(root: Path = ROOT) -> dict[Path, str]:
-    """Return what each file should hold, by its path under the root."""
+    """Return the expected content of each file, by its path under the root."""
     made = {CHART_FOLDER / name: draw() for name, draw in CHARTS.items()}
     made[PAGE] = TEMPLATE.read_text(encoding="utf-8").format(
         standings=tables.standings_text(),
@@ -71,7 +71,7 @@ def replace_block(text: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write every page and chart that is not what it should be."""
+    """Write every page and chart that is out of date."""
     for path, text in pages().items():
         file = ROOT / path
         if not file.exists() or file.read_text(encoding="utf-8") != text:

@@ -1,8 +1,8 @@
-"""Choose the configurations that every search begins with (tuning/search/portfolio.py).
+"""Choose the first configurations of every search (tuning/search/portfolio.py).
 
     python -m benchmarks.portfolio ../shared/bench --out portfolio.jsonl
 
-Random configurations are judged on held-out rows of each table's *training* part: 1,000 rows to train on,
+Random configurations are validated on held-out rows of each table's *training* part: 1,000 rows to train on,
 up to 1,500 others to judge. Then configurations are chosen greedily: each time the one that lowers most the
 mean over tables of the smallest regret, (loss - best loss) / (median loss - best loss). Test rows are never
 looked at.
@@ -44,7 +44,7 @@ RANGES = {  # low and high of q and of the bandwidth, by family
 
 
 def main() -> None:
-    """Judge, then choose and print."""
+    """Validate, then choose and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -136,7 +136,7 @@ def without_limit(problem: Problem, step: Step, times: int) -> Fitted:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The lines judged so far."""
+    """Return the results so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

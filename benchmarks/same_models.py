@@ -1,4 +1,4 @@
-"""Check that a change leaves models as they were: eight fits, compared byte for byte.
+"""Check that a change does not alter models: eight fits, compared byte for byte.
 
     python -m benchmarks.same_models before          # in the commit before
     python -m benchmarks.same_models after --against before

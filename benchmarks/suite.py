@@ -35,7 +35,7 @@ def suite_parser(description: str | None, suite: str, tables: Sequence[str]) -> 
 
 
 def read_entries(suite: Path) -> dict[str, dict[str, Any]]:
-    """What the folder tells of its tables, by name."""
+    """Return the entries of ``suite.json``, by table name."""
     return {entry["name"]: entry for entry in json.loads((suite / "suite.json").read_text())}
 
 

@@ -29,7 +29,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Show a figure with so many decimals, a tiny one with two digits, a missing one as a dash."""
+    """Format a figure with this many decimals, a tiny one with two digits, a missing one as a dash."""
     if value is None or np.isnan(value):
         return MISSING
     if value and abs(value) < 0.5 * 10**-digits:

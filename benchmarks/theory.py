@@ -1,4 +1,4 @@
-"""Targets with known answers at the size of the papers: what the learned metric adds to a plain kernel.
+"""Targets with known answers at the size of the papers: the gain of the feature matrix over a plain kernel.
 
     OMP_NUM_THREADS=2 python -m benchmarks.theory --seeds 3
 

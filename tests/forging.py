@@ -1,4 +1,4 @@
-"""Model files with one thing changed and hashes that are right, and what the commands make of them."""
+"""Forged model files: one change with correct hashes, and a check of how the commands react."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Forgery:
 
 
 def places(value: Any, at: Place = ()) -> Iterator[Place]:
-    """Every place in a JSON document but the document itself; of long lists, the first and the last."""
+    """Return every place in a JSON document except its root; of long lists, the first and the last."""
     if isinstance(value, dict):
         keys: list[Any] = list(value)
     elif isinstance(value, list):
@@ -61,7 +61,7 @@ def places(value: Any, at: Place = ()) -> Iterator[Place]:
 
 
 def forgeries(manifest: dict[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Every change at every place, by name."""
+    """Return every change at every place, by name."""
     for place in places(manifest):
         if place[0] != "sha256":
             for change in (*VALUES, "removed", "swapped", "twice", "negated"):
@@ -69,7 +69,7 @@ def forgeries(manifest: dict[str, Any]) -> Iterator[tuple[Place, str]]:
 
 
 def forge(manifest: dict[str, Any], place: Place, change: str) -> Forgery:
-    """The manifest with this change."""
+    """Return the manifest with this change."""
     document = copy.deepcopy(manifest)
     holder: Any = document
     for key in place[:-1]:
@@ -94,7 +94,7 @@ def forge(manifest: dict[str, Any], place: Place, change: str) -> Forgery:
 
 
 def forged_tensors(blob: bytes) -> Iterator[tuple[str, bytes]]:
-    """Tensors with one changed: its shape, its type, its name, its bytes, or left out."""
+    """Return tensors with one changed (shape, type, name, bytes) or left out."""
     length = struct.unpack("<Q", blob[:8])[0]
     header, data = json.loads(blob[8 : 8 + length]), blob[8 + length :]
     changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -125,7 +125,7 @@ def _product(shape: list[int]) -> int:
 
 
 def _retyped(facts: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """Another type in the same bytes, with as many numbers as fit."""
+    """Reinterpret the bytes as another type, with as many numbers as fit."""
     start, stop = facts["data_offsets"]
     return {
         "dtype": dtype,
@@ -147,7 +147,7 @@ class Victim:
         flats(30, seed=3).to_csv(folder / "rows.csv", index=False)
 
     def statuses(self, content: bytes) -> dict[str, Outcome]:
-        """What each command says of the model; only ``info`` where that refuses it, as the others do."""
+        """Return the outcome of each command; only of ``info`` if it refuses the model, as the others do."""
         (self.folder / "m.xrfm").write_bytes(content)
         found = {"info": self.run("info")}
         if found["info"].status == 0:
@@ -157,12 +157,12 @@ class Victim:
         return found
 
     def run(self, command: str, *arguments: str) -> Outcome:
-        """One command on the model."""
+        """Run one command on the model."""
         return run_here(command, *arguments, "--model", "m.xrfm", folder=self.folder)
 
 
 def faults(victim: Victim, content: bytes) -> dict[str, str]:
-    """The commands that did not end as they must, and why: status 0 or 2, and one line for the latter."""
+    """Return the commands that ended wrongly, and why: they need status 0, or 2 with one line."""
     found = {}
     for command, outcome in victim.statuses(content).items():
         lines = outcome.err.splitlines()

@@ -1,6 +1,6 @@
-"""What must hold for any bytes at all: a result that holds together, or an error in one line.
+"""Checks that must hold for any bytes: a consistent result, or an error in one line.
 
-Hypothesis draws the bytes in the test suite; in ``benchmarks/fuzz`` a fuzzer that is guided by coverage does.
+Hypothesis draws the bytes in the test suite; ``benchmarks/fuzz`` uses a coverage-guided fuzzer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 
 
 def small_table() -> pa.Table:
-    """Every kind of column, with gaps."""
+    """Return a table with every kind of column and missing values."""
     return pa.table(
         {
             "n": [1.5, None, -3.0, 1e300, 0.0, 2.0],
@@ -47,7 +47,7 @@ def small_table() -> pa.Table:
 
 @cache
 def table_seeds() -> dict[str, bytes]:
-    """Whole files of every format by the ending that they need."""
+    """Return valid files of every format, by their ending."""
     table = small_table()
     text, parquet, file, stream = (io.BytesIO() for _ in range(4))
     pyarrow.csv.write_csv(table, text)
@@ -73,17 +73,17 @@ def table_seeds() -> dict[str, bytes]:
 
 @cache
 def model_seeds() -> tuple[bytes, ...]:
-    """Model files of this and earlier releases."""
+    """Return model files of this and earlier releases."""
     return tuple(path.read_bytes() for path in sorted(KEPT.glob("*/*.xrfm")))
 
 
 def check_named(fault: BaseException, path: Path) -> None:
-    """An error names the file; the command makes one line of it, whatever its columns are called."""
+    """Check that an error names the file and fits on one line, whatever the columns are called."""
     assert path.name in str(fault), fault
 
 
 def check_reader(data: bytes, path: Path) -> Table | None:
-    """Read bytes as a table: refused in one line, or a table, the same in chunks, that can be encoded."""
+    """Read bytes as a table: refused in one line, or a table that is equal in chunks and can be encoded."""
     path.write_bytes(data)
     try:
         table = read_table(path)
@@ -105,12 +105,12 @@ def check_reader(data: bytes, path: Path) -> Table | None:
 
 
 def has_nan(table: Table) -> bool:
-    """Whether a comparison of the table with itself fails."""
+    """Return whether the table has NaN, so that it differs from itself."""
     return not table.data.equals(table.data)
 
 
 def check_loader(data: bytes, path: Path) -> FittedModel | None:
-    """Load bytes as a model: refused in one line, or a model that answers as models do."""
+    """Load bytes as a model: refused in one line, or a model that predicts."""
     path.write_bytes(data)
     try:
         model = load_model(path)
@@ -129,30 +129,30 @@ def check_loader(data: bytes, path: Path) -> FittedModel | None:
 
 @cache
 def asked_rows() -> Table:
-    """The rows that the kept models know."""
+    """Return the rows on which the stored models were asked to predict."""
     return read_table(sorted(KEPT.glob("*/rows.csv"))[0])
 
 
 def opened(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """The manifest and the tensors' bytes of a model file."""
+    """Return the manifest and the bytes of the tensors of a model file."""
     with zipfile.ZipFile(io.BytesIO(data)) as container:
         return json.loads(container.read(MANIFEST)), container.read(TENSORS)
 
 
 def sealed(manifest: dict[str, Any], blob: bytes) -> bytes:
-    """A model file whose hashes are right: an attacker can compute them too."""
+    """Return a model file with correct hashes: an attacker can compute them too."""
     document = {**manifest, "sha256": {TENSORS: hashlib.sha256(blob).hexdigest()}}
     document["sha256"][MANIFEST] = hashlib.sha256(canonical(document)).hexdigest()
     return archive([(MANIFEST, canonical(document)), (TENSORS, blob)])
 
 
 def canonical(document: dict[str, Any]) -> bytes:
-    """The text of a manifest over which its hash is taken."""
+    """Return the canonical text of a manifest, which its hash covers."""
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
 
 def archive(contents: list[tuple[str, bytes]]) -> bytes:
-    """A ZIP of stored members."""
+    """Return a ZIP of stored members."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as container:
         for name, content in contents:

@@ -1,4 +1,4 @@
-"""The leaf configurations on which the contract suites run; a new kernel or family joins the list here."""
+"""Leaf configurations for the contract suites; add a new kernel or family to the list here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VARIANTS = KERNEL_VARIANTS | LINEAR_VARIANTS
 
 
 def oracle_kernel(config: LeafConfig, bandwidth: float | None = None) -> oracles.Kernel:
-    """The slow kernel that a configuration describes."""
+    """Return the slow reference kernel of a configuration."""
     scale = config.bandwidth if bandwidth is None else bandwidth
     if config.kernel == "norm":
         return oracles.NormKernel(p=config.kernel_p, q=config.kernel_q, bandwidth=scale)
@@ -55,25 +55,25 @@ def oracle_kernel(config: LeafConfig, bandwidth: float | None = None) -> oracles
 
 
 def numbers(leaf: LeafModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centers, coefficients and the metric's root as float64 arrays."""
+    """Return centers, coefficients and the root of the feature matrix as float64 arrays."""
     root = oracles.feature_matrix_power(leaf.feature_matrix.double().numpy(), leaf.config.agop_power)
     return leaf.centers.double().numpy(), leaf.coefficients.double().numpy(), root
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A generator of its own: nothing seeds globally."""
+    """Return a new generator: nothing seeds globally."""
     return torch.Generator().manual_seed(seed)
 
 
 def assert_same_bits(left: Tensor, right: Tensor) -> None:
-    """Equal to the last bit; says how far apart they are if not."""
+    """Assert equality to the last bit; the message gives the difference."""
     torch.testing.assert_close(left, right, rtol=0.0, atol=0.0)
 
 
 def sample(
     n: int, d: int = 3, c: int = 2, *, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
-    """Rows with ties in one column, and smooth targets of them with a little noise."""
+    """Return rows with ties in one column, and smooth targets with a little noise."""
     source = generator(seed)
     x = torch.randn(n, d, generator=source, dtype=dtype)
     x[:, -1] = x[:, -1].round()
@@ -83,7 +83,7 @@ def sample(
 
 
 def categories(n: int, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Rows as categories are encoded: four one-hot columns, a flag, a number; one output."""
+    """Return rows like encoded categories (four one-hot columns, a flag, a number) and one target."""
     source = generator(seed)
     level = torch.randint(0, 4, (n,), generator=source)
     flag = torch.where(torch.rand(n, generator=source) < 0.3, 5.3, 0.1)

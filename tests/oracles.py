@@ -1,6 +1,6 @@
-"""Slow float64 loops, written from the formulas and from nothing else: what the fast code is compared with.
+"""Slow float64 reference loops, written only from the formulas; tests compare the fast code with them.
 
-Rows are 1-D arrays. As in the papers, ``u = M^a x`` is a row under the metric and ``a`` a center.
+Rows are 1-D arrays. As in the papers, ``u = M^a x`` is a row under the feature matrix and ``a`` a center.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NormKernel:
         return math.exp(-((norm(u - v, self.p) / self.bandwidth) ** self.q))
 
     def gradient(self, u: Array, v: Array) -> Array:
-        """By ``u``; a center at distance zero and a coordinate that agrees contribute nothing."""
+        """Gradient by ``u``; a center at distance zero and an equal coordinate contribute nothing."""
         distance = norm(u - v, self.p)
         result = np.zeros(len(u))
         if distance == 0.0:
@@ -58,7 +58,7 @@ class SumPowerKernel:
         return self.base(u, v) ** self.power
 
     def gradient(self, u: Array, v: Array) -> Array:
-        """By ``u``; a coordinate that agrees contributes nothing."""
+        """Gradient by ``u``; an equal coordinate contributes nothing."""
         result = np.zeros(len(u))
         outer = self.power * self.base(u, v) ** (self.power - 1.0) * (1.0 - self.constant) / len(u)
         for j in range(len(u)):
@@ -91,7 +91,7 @@ def kernel_matrix(kernel: Kernel, rows: Array, centers: Array) -> Array:
 
 
 def feature_matrix_power(feature_matrix: Array, power: float) -> Array:
-    """``M^a`` of a diagonal ``(d,)`` or full ``(d, d)`` metric, negative rounding errors cut to zero."""
+    """``M^a`` of a diagonal ``(d,)`` or full ``(d, d)`` matrix; negative rounding errors become zero."""
     if feature_matrix.ndim == 1:
         return np.maximum(feature_matrix, 0.0) ** power
     values, vectors = np.linalg.eigh(feature_matrix)
@@ -143,7 +143,7 @@ def agop(gradients: Array, weights: Array | None = None) -> Array:
 
 
 def next_feature_matrix(g: Array, previous: Array, shape: str) -> Array:
-    """``G / max|G_ij|``, or only its diagonal; a zero AGOP keeps the previous metric."""
+    """``G / max|G_ij|``, or only its diagonal; a zero AGOP keeps the previous feature matrix."""
     used = np.diag(g) if shape == "diagonal" else g
     largest = np.max(np.abs(used))
     return previous if largest == 0.0 else used / largest
@@ -167,7 +167,7 @@ class Split:
 
 
 def route(splits: Sequence[Split], row: Array, goes_right: Callable[[float, float], bool]) -> int:
-    """The leaf that one row reaches under a tie rule ``goes_right(projection, threshold)``."""
+    """Return the leaf that one row reaches under a tie rule ``goes_right(projection, threshold)``."""
     node = 0 if splits else ~0
     while node >= 0:
         split = splits[node]
@@ -176,7 +176,7 @@ def route(splits: Sequence[Split], row: Array, goes_right: Callable[[float, floa
 
 
 def paths(splits: Sequence[Split]) -> dict[int, list[tuple[int, bool]]]:
-    """For each leaf the ``(node, goes right)`` steps from the root."""
+    """Return for each leaf the ``(node, goes right)`` steps from the root."""
     found: dict[int, list[tuple[int, bool]]] = {}
 
     def descend(node: int, steps: list[tuple[int, bool]]) -> None:
@@ -200,7 +200,7 @@ def sigmoid(value: float) -> float:
 def path_weights(
     splits: Sequence[Split], row: Array, temperature: float, goes_right: Callable[[float, float], bool]
 ) -> Array:
-    """The weight of every leaf before any is left out: products of shares along its path."""
+    """Return the weight of every leaf before any is dropped: the product of shares along its path."""
     found = paths(splits)
     weights = np.ones(len(found))
     for leaf, steps in found.items():
@@ -217,7 +217,7 @@ def path_weights(
 
 
 def voting_weights(weights: Array, *, share: float = 0.99, most: int = 12) -> Array:
-    """The heaviest leaves that together hold the share, at most so many, renormalised; the others get 0."""
+    """Renormalise the heaviest leaves that reach the share, up to a maximum number; the others get 0."""
     result = np.zeros_like(weights)
     held = 0.0
     for leaf in sorted(range(len(weights)), key=lambda index: -weights[index])[:most]:
@@ -250,7 +250,7 @@ def mixture_gradient(
     leaf_values: Array,
     leaf_slopes: Array,
 ) -> Array:
-    """``sum_l w_l grad f_l + f_l grad w_l``, shape ``(c, d)``, over the leaves that vote.
+    """``sum_l w_l grad f_l + f_l grad w_l``, shape ``(c, d)``, over the leaves with weight.
 
     ``votes (l,)`` are renormalised, so they have the slope of a quotient: ``w_l (g_l - sum_k w_k g_k)``
     with ``g = grad log w``. ``leaf_values (l, c)`` and ``leaf_slopes (l, c, d)`` are the leaves' at the row.

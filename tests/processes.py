@@ -1,4 +1,4 @@
-"""Processes that tests start: they hear signals, have a time limit and never outlive their test."""
+"""Start processes in tests: they receive signals, have a time limit and never outlive their test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def started(
     text: bool = True,
     **streams: Any,
 ) -> Iterator[subprocess.Popen[Any]]:
-    """A running process with pipes; whatever it and its children still do is ended with the context.
+    """Start a process with pipes; the end of the context ends it and its children.
 
     Args:
         command: the program and its arguments.
@@ -60,7 +60,7 @@ def started(
 
 
 def _end(process: subprocess.Popen[Any]) -> None:
-    """End a process and all that it started."""
+    """End a process and all processes that it started."""
     if sys.platform == "win32":  # there are no groups of processes
         with suppress(psutil.Error):
             for child in psutil.Process(process.pid).children(recursive=True):
@@ -88,7 +88,7 @@ def run_process(
 
 
 def run_python(code: str, *arguments: object, **options: Any) -> str:
-    """Run Python code in a process of its own; returns its standard output."""
+    """Run Python code in a separate process and return its standard output."""
     done = run_process([sys.executable, "-c", code, *arguments], **options)
     assert done.returncode == 0, done.stderr
     return str(done.stdout)
@@ -96,7 +96,7 @@ def run_python(code: str, *arguments: object, **options: Any) -> str:
 
 @contextmanager
 def _nothing_ignored() -> Iterator[None]:
-    """Let a child hear the signals that this process ignores, as under nohup and in background jobs.
+    """Let a child receive the signals that this process ignores, as under nohup and in background jobs.
 
     A signal that is ignored stays so in a child; one that has a handler gets the default there.
     """

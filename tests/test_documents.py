@@ -1,4 +1,4 @@
-"""What the documents say is true: commands, links, versions, code."""
+"""Check the documents: commands, links, versions, code."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_an_arrow_table_is_the_same_as_the_frame(regressor: XRFMRegressor) -> No
 
 
 class Stream:
-    """A data frame of a library that nobody here knows, which speaks Arrow."""
+    """A data frame of an unknown library with Arrow's PyCapsule interface."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
@@ -460,7 +460,7 @@ def test_messages_that_reach_python_users_name_no_option_of_the_command() -> Non
 
 
 def texts_of(path: Path) -> list[str]:
-    """The texts in a module that are no docstrings; what is filled in is left out."""
+    """Return the texts in a module, without docstrings and without formatted values."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     known: set[int] = set()
     for node in nodes:

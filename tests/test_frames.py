@@ -1,4 +1,4 @@
-"""Tables of Python mean the same as their plain equivalents, or are refused by the name of a column."""
+"""Python tables mean the same as their plain equivalents, or are refused by column name."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def matrix(kind: str = "f8") -> NDArray[Any]:
 
 
 class Capsule:
-    """A frame or a column of a library that nobody here knows."""
+    """A frame or a column of an unknown library."""
 
     def __init__(self, held: pa.Table | pa.ChunkedArray) -> None:
         self.held = held

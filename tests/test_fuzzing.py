@@ -1,4 +1,4 @@
-"""Any bytes at all: a table or a model that holds together, or one line. Damage is drawn by hypothesis."""
+"""Any bytes give a consistent table or model, or one line of error. Hypothesis draws the damage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MODELS = model_seeds()
 
 
 def drawn(examples: int) -> settings:
-    """So many examples, the same in every run: what longer runs find is for ``benchmarks/fuzz``."""
+    """Limit the examples, the same in every run; ``benchmarks/fuzz`` runs longer."""
     unchecked = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large)
     return settings(max_examples=examples, derandomize=True, suppress_health_check=unchecked)
 

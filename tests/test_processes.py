@@ -1,4 +1,4 @@
-"""What tests start hears signals and ends with its test."""
+"""Processes that tests start receive signals and end with their test."""
 
 from __future__ import annotations
 

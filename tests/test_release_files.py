@@ -1,4 +1,4 @@
-"""Files that only GitHub and Docker run: what of them can be checked here."""
+"""Checks of files that only GitHub and Docker run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command without what Windows lacks, and where files that are open cannot be deleted or replaced.
+"""Run the command without features that Windows lacks; open files cannot be deleted or replaced.
 
 Run as ``python tests/windows_like.py ARGUMENTS [+ ARGUMENTS ...]``, each a command of xrfm. How Windows
 writes paths, names errors and reads the console it cannot tell: Python still knows that it runs on Linux.
@@ -33,7 +33,7 @@ NAMES: dict[Any, str] = {
 
 
 def hide() -> None:
-    """Take away what Windows lacks, and refuse what it refuses."""
+    """Remove what Windows lacks, and refuse what it refuses."""
     for name in MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
     for module, names in NAMES.items():
@@ -68,7 +68,7 @@ def _refuse_open_files(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def open_files() -> set[int]:
-    """The numbers of the files that this process has open or mapped."""
+    """Return the inode numbers of the files that this process has open or mapped."""
     numbers = {int(line.split()[4]) for line in Path("/proc/self/maps").read_text().splitlines()}
     for link in Path("/proc/self/fd").iterdir():
         try:
@@ -79,7 +79,7 @@ def open_files() -> set[int]:
 
 
 def commands(words: list[str]) -> list[list[str]]:
-    """Command lines that are separated by ``+``."""
+    """Split the arguments into command lines at ``+``."""
     found: list[list[str]] = [[]]
     for word in words:
         if word == "+":

@@ -1,4 +1,4 @@
-"""Tensors on a pretended device that refuses what Apple's GPUs refuse: float64, and tensors from elsewhere.
+"""Tensors on a simulated device that refuses what Apple's GPUs refuse: float64 and tensors elsewhere.
 
 They compute on the CPU. How the real device rounds they cannot tell, nor which operations it lacks; which
 types and which devices meet in an operation, they can.
@@ -23,7 +23,7 @@ TAKES_STRANGERS = {
 
 
 class Far(Tensor):
-    """A tensor that says it is on the pretended device, around one of the CPU."""
+    """A tensor that reports the simulated device and wraps a CPU tensor."""
 
     near: Tensor
 
@@ -40,17 +40,17 @@ class Far(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, operation: Any, *_: Any) -> Any:
-        """Operations are for :class:`Pretence`."""
+        """Refuse operations outside :class:`Pretence`."""
         raise RuntimeError(f"{operation} outside of a pretence")
 
 
 class Pretence(TorchDispatchMode):
-    """While it is entered, operations on the device are checked and computed on the CPU."""
+    """Mode in which operations on the device are checked and computed on the CPU."""
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Compute an operation, and wrap what stays on the device."""
+        """Compute an operation, and wrap results that stay on the device."""
         name, kwargs = operation.overloadpacket.__name__, dict(kwargs or {})
         given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
         stays = any(isinstance(value, Far) for value in given)
@@ -71,10 +71,10 @@ class Pretence(TorchDispatchMode):
 
 
 def far(x: Tensor) -> Far:
-    """A copy on the pretended device."""
+    """Return a copy on the simulated device."""
     return Far(x.clone())
 
 
 def near(x: Any) -> Any:
-    """What a value is on the CPU."""
+    """Return the value on the CPU."""
     return x.near if isinstance(x, Far) else x

@@ -33,7 +33,7 @@ def forged_models(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def main() -> None:
-    """Run the forgeries, print what goes wrong, and count."""
+    """Run the forgeries, print failures, and count them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the names of the models")

@@ -1,4 +1,4 @@
-"""The real command, run in this process or in one of its own, on small tables."""
+"""The real command, run in this process or a separate one, on small tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TINY = ("--trials", "1", "--folds", "2", "--preset", "quick", "--device", "cpu")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run of the command left behind."""
+    """The status and the output of a run of the command."""
 
     status: int
     out: str
@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def error(self) -> str:
-        """The one line on standard error that says why it failed."""
+        """Return the one line on standard error that says why it failed."""
         lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1, self.err
         assert self.err.rstrip().endswith(lines[0]), self.err
@@ -61,7 +61,7 @@ def run_here(*arguments: object, folder: Path | None = None) -> Outcome:
 
 
 def run_apart(*arguments: object, folder: Path | None = None, **environment: str) -> Outcome:
-    """Run the command in a process of its own."""
+    """Run the command in a separate process."""
     done = run_process([*XRFM, *arguments], folder=folder, environment=environment)
     return Outcome(status=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -74,7 +74,7 @@ def xrfm() -> Command:
 
 @pytest.fixture(scope="session")
 def xrfm_process() -> Command:
-    """The command in a process of its own: real signals, pipes and imports."""
+    """The command in a separate process: real signals, pipes and imports."""
     return run_apart
 
 

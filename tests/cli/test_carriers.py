@@ -1,4 +1,4 @@
-"""Commands give the same answer for the same table, whatever carries it, or refuse it by name."""
+"""Commands give the same result for the same table in every file format, or refuse it by name."""
 
 from __future__ import annotations
 

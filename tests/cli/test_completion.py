@@ -1,4 +1,4 @@
-"""What the shell offers after a tab: asked of a real bash with the script that the command prints."""
+"""Shell completion, tested in a real bash with the script that the command prints."""
 
 from __future__ import annotations
 

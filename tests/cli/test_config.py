@@ -17,7 +17,7 @@ from xrfm_cli.options.config import gather, misspelt_variables, resolve
 def values(
     *, typed: dict[str, Any] | None = None, environment: dict[str, str] | None = None, command: str = "fit"
 ) -> dict[str, Any]:
-    """What a command sees."""
+    """Return the values that a command receives."""
     settings = KNOWN[command]
     given = gather(settings, typed or {}, command=command, known=KNOWN, environment=environment or {})
     return resolve(settings, given)
@@ -25,7 +25,7 @@ def values(
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A configuration file that says something of each type."""
+    """A configuration file with a value of each type."""
     path = tmp_path / "xrfm.toml"
     path.write_text(
         """
@@ -172,7 +172,7 @@ def test_a_printed_configuration_gives_the_same_options(
 
 
 def parsed(words: tuple[str, ...], command: str) -> dict[str, Any]:
-    """Flags and their values as the command line hands them on."""
+    """Return flags and their values as the command line passes them."""
     found: dict[str, Any] = {}
     fields = {flag: (name, item) for name, item in KNOWN[command].items() for flag in item.flags}
     rest = list(words)

@@ -1,4 +1,4 @@
-"""Names, levels and cells that would steer a terminal: every command shows them by their codes."""
+"""Names, levels and cells that could control a terminal: every command shows them by their codes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_every_release_keeps_its_models() -> None:
 
 
 def options_of(name: str) -> tuple[str, ...]:
-    """What a model was asked with; the examples keep their names."""
+    """Return the options with which a model predicted; the examples keep their names."""
     return next(item.predict for item in EXAMPLES if item.name == name)
 
 

@@ -1,4 +1,4 @@
-"""``--log-file``: what was said and how it ended, line by line with the time."""
+"""``--log-file``: every message and the end of the command, with the time of each line."""
 
 from __future__ import annotations
 

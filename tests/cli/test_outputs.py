@@ -159,7 +159,7 @@ def test_a_reader_that_is_not_wanted_any_more_is_closed(used: int) -> None:
 
 
 class NotingWriter:
-    """Notes what it writes, until it fails."""
+    """A writer that records what it writes, until it fails."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.written: list[int] = []

@@ -91,7 +91,7 @@ def hard_link(path: Path) -> str:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with something of every name that is read; nothing of it is opened before the refusal."""
+    """A folder with a file of every name that is read; none is opened before the refusal."""
     (tmp_path / "sub").mkdir()
     for name in INPUTS.values():
         (tmp_path / name).write_text("" if name == "c.toml" else TABLE)

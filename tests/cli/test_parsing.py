@@ -1,4 +1,4 @@
-"""Texts become values, and what cannot be read is repeated in the error."""
+"""Parsing of option values; errors repeat the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users have: pipes, files of other people's scripts, rows that do not fit."""
+"""Inputs of real users: pipes, files of other people's scripts, rows that do not fit."""
 
 from __future__ import annotations
 

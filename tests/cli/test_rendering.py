@@ -1,4 +1,4 @@
-"""What is said, where, and how it fits."""
+"""Messages and tables: their text, stream and width."""
 
 from __future__ import annotations
 

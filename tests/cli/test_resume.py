@@ -1,4 +1,4 @@
-"""``xrfm fit --resume``: killed and interrupted fits go on, through the real command."""
+"""``xrfm fit --resume``: killed and interrupted fits continue, through the real command."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def whole(place: Path, xrfm: Command) -> bytes:
 def stop(
     place: Path, number: signal.Signals, steps: int, *arguments: str, name: str = "stopped"
 ) -> tuple[int, str]:
-    """Begin a fit, and send it a signal when so many steps are kept; its status and its messages."""
+    """Start a fit, and send it a signal after this many stored steps; return status and messages."""
     with start(place, *arguments, "--model", f"{name}.xrfm", "--resume") as process:
         until = time.monotonic() + 60
         while len(list((place / f"{name}.run").glob("*.step"))) < steps:
@@ -96,7 +96,7 @@ def test_a_fit_in_stages_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command
 
 @pytest.fixture(scope="module")
 def unfinished(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tables and the record of a fit that was killed."""
+    """A folder with the tables and the checkpoint of a fit that was killed."""
     folder = tmp_path_factory.mktemp("begun")
     for name in ("train.csv", "test.csv"):
         shutil.copy(place / name, folder)
@@ -106,7 +106,7 @@ def unfinished(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def begun(unfinished: Path, tmp_path: Path) -> Path:
-    """A copy of that folder: a record can be moved."""
+    """A copy of that folder: a checkpoint can be moved."""
     return Path(shutil.copytree(unfinished, tmp_path / "copy"))
 
 

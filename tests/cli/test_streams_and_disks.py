@@ -55,7 +55,7 @@ def room(size_bytes: int) -> Iterator[None]:
 
 
 def status_and_words(arguments: list[object], stdout: Any) -> tuple[int, str]:
-    """Run the command with a standard output of its own; the status and what it says."""
+    """Run the command with its own standard output; return the status and the messages."""
     said = io.StringIO()
     with stdout as stream, redirect_stdout(stream), redirect_stderr(said):
         status = run([str(item) for item in arguments])

@@ -1,4 +1,4 @@
-"""Everyday commands without what Windows lacks, where no file that is open is deleted or replaced."""
+"""Everyday commands without features that Windows lacks; no open file is deleted or replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A level or class that spells a missing cell, from Parquet to CSV and back."""
+"""A level or class that looks like a missing cell, from Parquet to CSV and back."""
 
 from __future__ import annotations
 

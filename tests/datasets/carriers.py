@@ -18,7 +18,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """A few values, None among them, in all their types and spellings."""
+    """A few values, including None, in all their types and spellings."""
 
     arrays: tuple[pa.Array, ...]
     spellings: Mapping[str, Sequence[str]]
@@ -40,13 +40,13 @@ def _as_types(cells: Sequence[Any], *types: pa.DataType) -> tuple[pa.Array, ...]
 
 
 def _extension(name: str, storage: pa.Array) -> tuple[pa.Array, ...]:
-    """An array of an extension type of Arrow; older versions do not have all of them."""
+    """Return an array of an Arrow extension type; older versions lack some of them."""
     make = getattr(pa, name, None)
     return () if make is None else (pa.ExtensionArray.from_storage(make(), storage),)
 
 
 def _stored_otherwise(array: pa.Array) -> tuple[pa.Array, ...]:
-    """An array, its dictionary and its run-end encoding."""
+    """Return an array, its dictionary encoding and its run-end encoding."""
     ends = pa.array(range(1, len(array) + 1), pa.int32())
     return (array, array.dictionary_encode(), pa.RunEndEncodedArray.from_arrays(ends, array))
 
@@ -218,14 +218,14 @@ VALUES: dict[str, Values] = {
 
 
 def csv_carriers() -> Iterator[tuple[str, str]]:
-    """Each set of values with each program that spells it."""
+    """Return each set of values with each program that writes it."""
     for name, values in VALUES.items():
         for program in values.spellings:
             yield name, program
 
 
 def unreadable_arrays() -> dict[str, pa.Array]:
-    """Arrays of two cells of each type that cannot be read."""
+    """Return arrays of two cells of each unreadable type."""
     numbers, words = pa.array([1, 2]), pa.array(["x", "y"])
     kinds = pa.array([0, 1], pa.int8())
     data = [b"\xff" * 16, b"ab" * 8]

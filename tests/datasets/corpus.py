@@ -1,4 +1,4 @@
-"""Polluted files with their clean truth: what spreadsheets, warehouses and scripts write, fault by fault.
+"""Polluted files with the correct tables: faults of spreadsheets, warehouses and scripts, one by one.
 
 A `Sheet` is a table and the way it is written. A `Fault` changes a sheet; faults compose, unless they set the
 same thing. `render` gives the bytes of the file, `judge` says whether a reading is right, refused or wrong.
@@ -38,7 +38,7 @@ ROWS: tuple[Row, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A table, how it is written, and what a reader should make of it."""
+    """A table, how it is written, and what a reader should return for it."""
 
     names: Row = NAMES
     rows: tuple[Row, ...] = ROWS
@@ -79,7 +79,7 @@ class Fault:
 
 
 def render(sheet: Sheet) -> bytes:
-    """The bytes of a sheet's file."""
+    """Return the bytes of a sheet's file."""
     header = (sheet.names,) if sheet.header is None else sheet.header
     lines = [_line(row, ("name",) * len(row), sheet) for row in header]
     table = [_line(row, sheet.kinds, sheet) for row in sheet.rows]
@@ -132,7 +132,7 @@ def _quoted(cell: str, sheet: Sheet) -> str:
 
 
 def judge(sheet: Sheet, path: Path, options: ReadOptions | None = None) -> tuple[Verdict, str]:
-    """Write the sheet, read it, and compare with its truth; the verdict and what was found."""
+    """Write the sheet, read it, and compare with the correct table; return the verdict and the details."""
     path = path.with_name(path.name + sheet.ending)
     path.write_bytes(render(sheet))
     try:
@@ -143,7 +143,7 @@ def judge(sheet: Sheet, path: Path, options: ReadOptions | None = None) -> tuple
 
 
 def _difference(table: Table, sheet: Sheet) -> str:
-    """The first thing that differs from the truth, or an empty text."""
+    """Return the first difference from the correct table, or an empty text."""
     if table.column_names != sheet.names:
         return f"names {table.column_names}, not {sheet.names}"
     if table.n_rows != len(sheet.rows):
@@ -177,12 +177,12 @@ def _difference(table: Table, sheet: Sheet) -> str:
 
 
 def with_(**changes: Any) -> Callable[[Sheet], Sheet]:
-    """A change that sets fields of a sheet."""
+    """Return a change that sets fields of a sheet."""
     return lambda sheet: replace(sheet, **changes)
 
 
 def pairs(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
-    """Faults two by two that can be in one file."""
+    """Return pairs of faults that can be in one file."""
     return (
         (one, other)
         for one, other in combinations(faults, 2)
@@ -191,7 +191,7 @@ def pairs(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
 
 
 def polluted(*faults: Fault) -> Sheet:
-    """The plain sheet with faults, one after the other."""
+    """Return the plain sheet with faults applied in order."""
     sheet = Sheet()
     for fault in faults:
         sheet = fault.change(sheet)
@@ -199,7 +199,7 @@ def polluted(*faults: Fault) -> Sheet:
 
 
 def can_render(sheet: Sheet) -> bool:
-    """Whether the sheet's encoding has all of its characters."""
+    """Return whether the sheet's encoding has all of its characters."""
     try:
         render(sheet)
     except UnicodeEncodeError:

@@ -19,22 +19,22 @@ Change = Callable[[Sheet], Sheet]
 
 
 def right(name: str, slot: str, change: Change) -> Fault:
-    """A file that is to be read as it was meant."""
+    """Return a fault with which the file must be read correctly."""
     return Fault(name=name, slot=slot, change=change)
 
 
 def refused(name: str, slot: str, change: Change, settle: ReadOptions | None = None) -> Fault:
-    """A file that can be meant in two ways; with ``settle`` it is read right."""
+    """Return a fault that makes a file ambiguous; with ``settle`` it is read correctly."""
     return Fault(name=name, slot=slot, change=change, outcome="refused", settle=settle)
 
 
 def unsure(name: str, slot: str, change: Change, settle: ReadOptions | None = None) -> Fault:
-    """A file that may be read right or refused."""
+    """Return a fault with which the file may be read correctly or refused."""
     return Fault(name=name, slot=slot, change=change, outcome="not wrong", settle=settle)
 
 
 def of_cells(change: Callable[[int, int, str], str]) -> Change:
-    """A change of single cells by (row, column, cell)."""
+    """Return a change of single cells by (row, column, cell)."""
 
     def apply(sheet: Sheet) -> Sheet:
         rows = (
@@ -47,7 +47,7 @@ def of_cells(change: Callable[[int, int, str], str]) -> Change:
 
 
 def of_lines(change: Callable[[list[str], Sheet], list[str]]) -> Change:
-    """A change of the lines of the table, names first, after all that came before."""
+    """Return a change of the lines of the table, names first, after all earlier changes."""
 
     def apply(sheet: Sheet) -> Sheet:
         before = sheet.edit
@@ -61,12 +61,12 @@ def both(one: Change, other: Change) -> Change:
 
 
 def of_notes(change: Callable[[str], str]) -> Change:
-    """A change of every third cell of the last column."""
+    """Return a change of every third cell of the last column."""
     return of_cells(lambda row, place, cell: change(cell) if place == 4 and row % 3 == 0 else cell)
 
 
 def without(signs: str) -> Change:
-    """Cells of text without these signs."""
+    """Return a change that removes these characters from text cells."""
     return of_cells(
         lambda row, place, cell: (
             "".join(sign for sign in cell if sign not in signs) if KINDS[place] == "text" else cell
@@ -75,7 +75,7 @@ def without(signs: str) -> Change:
 
 
 def spelled(template: str) -> Callable[[str], str]:
-    """A date in other words, by the names ``y``, ``m``, ``d`` and ``name``."""
+    """Return a function that formats an ISO date with ``y``, ``m``, ``d``, ``name`` and ``short``."""
     names = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
     def spell(day: str) -> str:
@@ -86,14 +86,14 @@ def spelled(template: str) -> Callable[[str], str]:
 
 
 def early_days(row: int, place: int, cell: str) -> str:
-    """Dates whose days are at most 12, in no order."""
+    """Replace dates with unsorted ones whose days are at most 12."""
     if KINDS[place] != "date" or not cell:
         return cell
     return f"20{(row * 5) % 12 + 10}-{(row * 5) % 12 + 1:02}-{(row * 7) % 12 + 1:02}"
 
 
 def three_digits(row: int, place: int, cell: str) -> str:
-    """Numbers with three decimals, none below one: what stands before them might be thousands."""
+    """Replace numbers with ones of three decimals, none below one: they could be thousands."""
     if KINDS[place] != "number":
         return cell
     return f"{row + 1}.{125 + row}" if place == 1 else f"{row % 3}"
@@ -275,7 +275,7 @@ FAULTS = (*FILES, *AROUND, *HEADERS, *CELLS)
 
 
 def row_faults() -> Iterator[Fault]:
-    """Faults of single rows, and of single cells, in every place: most of Pollock's files."""
+    """Return faults of single rows and cells in every place, as in most of Pollock's files."""
     changes: tuple[tuple[str, Callable[[str, Sheet], str]], ...] = (
         ("a cell less", lambda line, sheet: line.rpartition(sheet.delimiter)[0]),
         ("a cell more", lambda line, sheet: line + sheet.delimiter + "more"),
@@ -298,14 +298,14 @@ def row_faults() -> Iterator[Fault]:
 
 
 def _at(row: int, change: Callable[[str, Sheet], str]) -> Change:
-    """A change of one line of the table; line 0 holds the names."""
+    """Return a change of one line of the table; line 0 holds the names."""
     return of_lines(
         lambda lines, sheet: [change(line, sheet) if n == row else line for n, line in enumerate(lines)]
     )
 
 
 def _misquoted(place: int) -> Callable[[str, Sheet], str]:
-    """A line with a quote before a cell that has none."""
+    """Return a line with a quote before a cell that has none."""
 
     def change(line: str, sheet: Sheet) -> str:
         cells = line.split(sheet.delimiter)

@@ -1,4 +1,4 @@
-"""The same table, whatever carries it: every Arrow type and every spelling of a CSV file means the same."""
+"""Every Arrow type and every CSV spelling of a table means the same."""
 
 from __future__ import annotations
 

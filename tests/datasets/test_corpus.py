@@ -1,4 +1,4 @@
-"""Polluted files are read right or refused, never wrong: each fault alone, and in pairs."""
+"""Polluted files are read correctly or refused, never read wrongly: each fault alone and in pairs."""
 
 from __future__ import annotations
 

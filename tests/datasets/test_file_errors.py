@@ -1,4 +1,4 @@
-"""What is wrong with a file is said in one line that names the place and the way out."""
+"""Faulty files give one line that names the place and the way out."""
 
 from __future__ import annotations
 

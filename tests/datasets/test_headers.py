@@ -1,4 +1,4 @@
-"""Names of columns: told from data, and the same however they are spelled."""
+"""Column names: distinguished from data, and equal in every spelling."""
 
 from __future__ import annotations
 

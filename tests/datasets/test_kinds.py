@@ -1,4 +1,4 @@
-"""What a column is taken for: long tables of cells and kinds."""
+"""The kind of a column: long tables of cells and kinds."""
 
 from __future__ import annotations
 

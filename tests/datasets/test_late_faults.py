@@ -1,4 +1,4 @@
-"""What comes after the part of a file that was looked at first, and whatever a writer of CSV may write."""
+"""Faults after the sniffed part of a file, and anything that a CSV writer may write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that tell the target."""
+"""Target leakage: columns that determine the target."""
 
 from __future__ import annotations
 

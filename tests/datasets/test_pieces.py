@@ -1,4 +1,4 @@
-"""Numbers cut into pieces: where the knots lie, what a piece is, and what comes back from a file."""
+"""Piecewise-linear encoding: knots, values and storage."""
 
 from __future__ import annotations
 

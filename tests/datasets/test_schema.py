@@ -1,4 +1,4 @@
-"""Schemas: what the user says wins, what is wrong is said, and JSON keeps all of it."""
+"""Schemas: the user's options win, errors are reported, and JSON keeps everything."""
 
 from __future__ import annotations
 

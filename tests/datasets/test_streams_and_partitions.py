@@ -1,4 +1,4 @@
-"""Pipes that are read more than once, and columns that stand in the names of folders."""
+"""Pipes that are read more than once, and columns in the names of folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Categories of many levels: the mean target of a level, and nothing of the row's own target."""
+"""Target encoding: the mean target of a level, without the row's own target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spellings of numbers in whole files: read to the right values, or words."""
+"""Spellings of numbers in whole files: read as correct values, or as words."""
 
 from __future__ import annotations
 

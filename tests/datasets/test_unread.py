@@ -28,7 +28,7 @@ TYPED = Table(
 
 
 def told(cells: dict[str, list[str]], blocks: int = 1) -> list[str]:
-    """What is said of a text table whose other columns are as in training."""
+    """Return the warnings for a text table whose other columns are as in training."""
     schema = infer_schema(TYPED, SchemaOverrides(target="y"))
     encoder, _, _ = fit_encoder(TYPED, schema, target=np.zeros((40, 1)))
     unread = UnreadColumns(schema)

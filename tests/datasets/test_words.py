@@ -1,4 +1,4 @@
-"""Words are words: text files spell missing cells, and everything else has a type for them."""
+"""Missing cells: text files spell them, all other formats have a type for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zero bytes, which a copy that broke off leaves at the end of a file, are no text and no rows."""
+"""Zero bytes, which an interrupted copy leaves at the end of a file, are neither text nor rows."""
 
 from __future__ import annotations
 

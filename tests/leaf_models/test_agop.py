@@ -1,4 +1,4 @@
-"""The average gradient outer product and the powers of a metric against slow loops."""
+"""The average gradient outer product and the powers of a feature matrix against slow loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaves fitted together are those that are fitted one by one."""
+"""Leaves fitted in a batch equal those fitted one by one."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def one_by_one(
 
 
 def check_equal(found: list[tuple[RFMLeaf, ...]], expected: list[tuple[RFMLeaf, ...]]) -> None:
-    """Equal rounds: bandwidths, metrics, coefficients, and predictions and gradients at rows old and new."""
+    """Assert equal rounds: bandwidths, feature matrices, coefficients, predictions and gradients."""
     assert len(found) == len(expected)
     # Eigenvalues of zero come out as some 1e-17, and their roots as some 1e-9: a slope like |u - a|^(q - 1)
     # along such a direction is anything.
@@ -81,7 +81,7 @@ def check_equal(found: list[tuple[RFMLeaf, ...]], expected: list[tuple[RFMLeaf, 
 
 
 def assert_near(found: Tensor, expected: Tensor, tolerance: float) -> None:
-    """Equal within so much, relatively or for small numbers absolutely."""
+    """Assert equality within a tolerance, relative or, for small numbers, absolute."""
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 

@@ -1,4 +1,4 @@
-"""Kernels tried under one metric are those of a leaf that is fitted there."""
+"""Kernels tried under a fixed feature matrix equal those of a leaf that is fitted with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.leaf_variants import KERNEL_VARIANTS, generator, sample
 from xrfm_cli.leaf_models import LeafConfig, fit_leaf, make_kernel
 from xrfm_cli.leaf_models.fixed_feature_matrix import FREE, FixedFeatureMatrix
 
-N = 40  # all rows are drawn for the median distance, so a leaf and a fixed metric agree on the bandwidth
+N = 40  # all rows are drawn for the median distance, so a leaf and a fixed matrix agree on the bandwidth
 each_kernel = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))
 
 

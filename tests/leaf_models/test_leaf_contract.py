@@ -1,4 +1,4 @@
-"""What every leaf promises, whatever its kernel and its metric."""
+"""Properties of every leaf, whatever its kernel and its feature matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear and constant leaves against the formulas in float64, and the truths that they must recover."""
+"""Linear and constant leaves against the formulas in float64, and the functions that they must recover."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_sparse_truth_is_recovered_exactly_from_fewer_rows_than_columns(n: int
     probe = torch.randn(9, d, generator=source)
     torch.testing.assert_close(leaf.predict(probe), probe @ truth + 3, rtol=1e-4, atol=1e-4)
     plain = fitted(x, x @ truth + 3, dataclasses.replace(config, iterations=0))
-    assert float((plain.coefficients - truth).abs().max()) > 0.3  # without the metric it is not
+    assert float((plain.coefficients - truth).abs().max()) > 0.3  # not without the feature matrix
 
 
 def test_a_truth_of_low_rank_is_recovered_by_the_full_metric() -> None:

@@ -1,4 +1,4 @@
-"""Leaves and trees on a device without float64: nothing there is, and the models agree with the CPU's."""
+"""Leaves and trees on a device without float64: no tensor there has it, and models agree with the CPU."""
 
 from __future__ import annotations
 

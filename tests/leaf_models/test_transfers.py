@@ -1,4 +1,4 @@
-"""Blocks of rows reach a device whole, in order, and as they are."""
+"""Blocks of rows reach a device complete, in order and unchanged."""
 
 from __future__ import annotations
 

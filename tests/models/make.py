@@ -27,7 +27,7 @@ WORDS = ("bright", "quiet", "garden", "lift", "old", "view", "near", "park", "ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One model: how it is fitted, and what it is asked."""
+    """One model: how it is fitted, and the rows it predicts."""
 
     name: str
     target: str
@@ -103,7 +103,7 @@ def flats(n: int, *, seed: int) -> pd.DataFrame:
 
 
 def asked_rows() -> pd.DataFrame:
-    """What the models are asked: rows like the others, and one far outside, its town unseen, without text."""
+    """Return the rows to predict: rows like the others, and one far outside with an unseen town, no text."""
     rows = flats(ASKED, seed=7).drop(columns=list(TARGETS))
     rows.loc[3, ["size", "town", "advert"]] = [1e6, "Atlantis", ""]
     return rows
@@ -118,7 +118,7 @@ def command(*arguments: object) -> None:
 
 
 def make(example: Example, folder: Path) -> None:
-    """Fit, predict, and keep the model and its answers."""
+    """Fit, predict, and store the model and its predictions."""
     model, expected = folder / f"{example.name}.xrfm", folder / f"{example.name}.expected.csv"
     options = ["--target", example.target, "--folds", "2", "--device", "cpu", "--threads", "1", *example.fit]
     for name in TARGETS:

@@ -1,4 +1,4 @@
-"""Small models with known truths, fitted once."""
+"""Small models of known functions, fitted once."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def leaves() -> Case:
 
 @pytest.fixture(scope="session")
 def hostile() -> Case:
-    """Names that a page or a figure might take for something else."""
+    """A table whose names a page or a figure could misinterpret."""
     values = noise(120, len(HOSTILE), seed=8)
     level = np.where(values[0] > 0, "</td><img src=x onerror=alert(1)>", "$a$")
     columns = dict(zip(HOSTILE, values, strict=True))

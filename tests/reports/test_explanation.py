@@ -1,4 +1,4 @@
-"""Explanations of models whose truth is known."""
+"""Explanations of models of known functions."""
 
 from __future__ import annotations
 

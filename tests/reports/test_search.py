@@ -1,4 +1,4 @@
-"""What the report tells of a search, on trials that were written down by hand."""
+"""The report of a search, from hand-written trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets whose answer is known, and what measures how well it was found."""
+"""Targets with known answers, and measures of how well a model finds them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Operation = Literal["addition", "multiplication"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Rows to train on, and rows that are kept back."""
+    """Training rows and held-out rows."""
 
     x: Tensor  # (n, d)
     y: Tensor  # (n, c)
@@ -123,7 +123,7 @@ def quadratic_form(x: Tensor, basis: Tensor, signs: Sequence[float]) -> Tensor: 
 
 
 def largest_angle(feature_matrix: Tensor, basis: Tensor) -> float:  # (d, d), (d, r) -> degrees
-    """Largest principal angle between the top-r eigenspace of a metric and the span of a basis.
+    """Largest principal angle between the top-r eigenspace of a feature matrix and the span of a basis.
 
     >>> round(largest_angle(torch.diag(torch.tensor([1.0, 0.0])), torch.tensor([[3.0], [3.0]]) / 18**0.5))
     45

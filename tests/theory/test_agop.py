@@ -2,7 +2,7 @@
 
 Radhakrishnan, Beaglehole, Pandit and Belkin, Science 383 (2024), define it for any predictor: the mean over
 training rows of the outer product of its gradient with itself. Central differences of the predictions need
-no formula for a kernel's derivative, its metric's root or its centers, and check all of them at once.
+no formula for a kernel's derivative, its feature matrix's root or its centers, and check all of them at once.
 
 Kernels with ``q = 1`` have a cusp at every center. The gradient leaves that center out, and so does a
 central difference, as the cusp is symmetric; a one-sided difference does not.
@@ -42,7 +42,7 @@ def rows(n: int, *, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def settings(kernel: LeafConfig, shape: Shape, iterations: int) -> LeafConfig:
-    """The kernel in a leaf that learns a metric of a shape, by more than its scale."""
+    """Return a leaf configuration that learns a feature matrix of this shape, beyond its scale."""
     return dataclasses.replace(kernel, metric_shape=shape, iterations=iterations, bandwidth=3.0, ridge=1e-2)
 
 

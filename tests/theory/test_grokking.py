@@ -1,10 +1,10 @@
-"""Modular arithmetic: chance at first, then all of it, by nothing but the learned metric.
+"""Modular arithmetic: chance at first, then all of it, by the learned feature matrix alone.
 
 Mallinar, Beaglehole, Zhu, Radhakrishnan, Pandit and Belkin, "Emergence in non-neural models: grokking
 modular arithmetic via average gradient outer product", arXiv 2407.20199. Their setting: two one-hot numbers
 side by side, one-hot targets, a random half of the table to train on, float64, hardly any ridge, a full
-metric from centred gradients, to a power that makes distances ``(u - v)^T AGOP^(1/2) (u - v)``. Here inputs
-are multiplied by the metric's power, so that their 1/2 is an ``agop_power`` of 1/4; 0.3 gets there in
+feature matrix from centred gradients, to a power that makes distances ``(u - v)^T AGOP^(1/2) (u - v)``.
+Here inputs are multiplied by the matrix's power, so that their 1/2 is an ``agop_power`` of 1/4; 0.3 needs
 fewer steps. They take p = 61 (benchmarks/theory.py), and smaller primes fit the time of a test. Their
 Gaussian kernel of bandwidth 2.5 has ``kernel_p = kernel_q = 2`` and the bandwidth 2.5 * sqrt(2); a wider
 one here makes up for metrics whose largest entry is normalised to 1.
@@ -47,7 +47,7 @@ def grok(operation: Operation, p: int, *, seed: int) -> tuple[LeafModel, list[fl
     split = modular_table(operation, p, seed=seed)
     history = []
     for leaf in iterate_leaf(split.x, split.y, CONFIG, generator=generator(seed)):
-        # What was seen is known from the start: only the metric tells steps apart.
+        # Training rows are right from the start: only the feature matrix differs between steps.
         assert accuracy(leaf, split.x, split.y) == 1.0
         history.append(accuracy(leaf, split.new_x, split.new_y))
         if history[-1] >= LEARNED:

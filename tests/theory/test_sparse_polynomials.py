@@ -1,4 +1,4 @@
-"""Sparse polynomials on the hypercube: the diagonal metric climbs their staircase from few rows.
+"""Sparse polynomials on the hypercube: the diagonal feature matrix learns their staircase from few rows.
 
 Zhu, Davis, Drusvyatskiy and Fazel, "Iteratively reweighted kernel machines efficiently learn sparse
 functions", arXiv 2505.08277. Their setting: rows uniform on ``{-1, 1}^d``, a Laplace kernel, coordinates
@@ -34,7 +34,7 @@ def fit(n: int, target: Callable[[Tensor], Tensor], config: LeafConfig, *, seed:
 
 
 def strongest(leaf: LeafModel, count: int) -> set[int]:
-    """The columns that weigh most in a diagonal metric."""
+    """Return the columns with the largest entries of a diagonal feature matrix."""
     return set(leaf.feature_matrix.topk(count).indices.tolist())
 
 

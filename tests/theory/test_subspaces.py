@@ -9,7 +9,7 @@ top eigenspace of its AGOP. It aligns with the span of ``U`` from rows in the or
 Radhakrishnan, Belkin and Drusvyatskiy, "Linear Recursive Feature Machines provably recover low-rank
 matrices", arXiv 2401.04553: reweighting by the AGOP recovers a matrix of low rank from fewer rows than it
 has entries. Theirs is linear regression on matrices; here the matrix is that of a quadratic form, its rows
-``x x^T`` seen through a kernel. A power of 1/4 of the metric recovers it to more digits than 1/2.
+``x x^T`` seen through a kernel. A power of 1/4 of the feature matrix recovers it to more digits than 1/2.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def test_directions_are_found_while_predictions_are_poor(seed: int) -> None:
     x, new = normal(2_000, 20, seed=50 + seed), normal(2_000, 20, seed=100 + seed)
     y, new_y = two_index(x @ basis), two_index(new @ basis)
     leaves = list(iterate_leaf(x, y, MULTI_INDEX, generator=generator(seed)))
-    # The metric of leaf 1 is the AGOP of leaf 0, the plain kernel machine.
+    # The feature matrix of leaf 1 is the AGOP of leaf 0, the plain kernel machine.
     assert r_squared(leaves[0], new, new_y) < 0.5
     assert largest_angle(leaves[1].feature_matrix, basis) < 25
-    # The metric then makes good predictions of the same rows, which align it further.
+    # With it, predictions of the same rows are good, which aligns it further.
     assert r_squared(leaves[-1], new, new_y) > r_squared(leaves[0], new, new_y) + 0.25
     assert largest_angle(leaves[-1].feature_matrix, basis) < 0.75 * largest_angle(
         leaves[1].feature_matrix, basis

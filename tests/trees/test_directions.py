@@ -11,7 +11,7 @@ from xrfm_cli.trees.directions import SPLIT_MODEL, agop_directions
 
 
 def sample(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of independent columns of different spread, and a target of two of them."""
+    """Rows of independent columns of different scale, and a target of two of them."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(n, d, generator=generator) * torch.linspace(0.5, 2.0, d)
     return x, (x[:, :1] + x[:, 1:2] ** 2) / 2

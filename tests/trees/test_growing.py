@@ -23,7 +23,7 @@ def table(n: int, levels: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def plain(x: Tensor, y: Tensor, weights: Tensor | None = None) -> TrainingRows:
-    """Rows that are routed as they are fitted."""
+    """Return rows that are routed by the features on which they are fitted."""
     return TrainingRows(x=x, routed=x, y=y, weights=weights)
 
 

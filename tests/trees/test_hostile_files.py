@@ -89,7 +89,7 @@ def test_a_file_cut_anywhere_is_refused(path: Path) -> None:
 
 
 def container_bytes(content: bytes) -> Iterator[int]:
-    """Places of the local headers, the central directory and its end: all that is in no member."""
+    """Return the positions of bytes outside members: local headers, the directory and its end."""
     with zipfile.ZipFile(io.BytesIO(content)) as container:
         for info in container.infolist():
             yield from range(info.header_offset, info.header_offset + 30 + len(info.filename))
@@ -258,7 +258,7 @@ def test_an_offset_beyond_any_file_is_refused(path: Path, offset: int) -> None:
 
 
 def with_descriptor(own: dict[str, bytes]) -> bytes:
-    """As a stream that cannot be sought is written: each member followed by its sizes."""
+    """Return a ZIP as an unseekable stream writes it: the sizes follow each member."""
     stream = io.BytesIO()
     with zipfile.ZipFile(Unseekable(stream), "w") as container:
         for name, content in own.items():

@@ -1,4 +1,4 @@
-"""The fitted tree: its mixture and gradients against slow loops, and what every tree promises."""
+"""The fitted tree: its mixture and gradients against slow loops, and properties of every tree."""
 
 from __future__ import annotations
 

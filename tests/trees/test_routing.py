@@ -29,7 +29,7 @@ def right_of(projection: float, threshold: float) -> bool:
 
 
 def make_splits(leaves: int, d: int, seed: int, *, hard_share: float = 0.0) -> tuple[SplitNode, ...]:
-    """A random tree with so many leaves; thresholds are whole numbers, so that whole rows tie with them."""
+    """Return a random tree with this many leaves; whole thresholds tie with rows of whole numbers."""
     rng = np.random.default_rng(seed)
     splits: list[SplitNode] = []
     numbers = iter(range(leaves))

@@ -260,7 +260,7 @@ def test_calibrated_probabilities_are_left_as_they_are(classes: int) -> None:
         assert found.linear == 0.0
         assert found.offsets == ()
         changed += found.logarithmic != (1.0,)
-        assert abs(found.logarithmic[0] - 1.0) < 0.2  # four standard errors of a slope from so many rows
+        assert abs(found.logarithmic[0] - 1.0) < 0.2  # four standard errors of a slope from this many rows
     assert changed <= 5  # chance alone suggests a temperature now and then
 
 

@@ -1,4 +1,4 @@
-"""What trials are compared by: the metric asked for, with log loss beside it where it counts hits."""
+"""Criterion for comparing trials: the metric, plus log loss if the metric counts hits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def problem_of(metric: str, task: str) -> Problem:
 
 
 def random_probabilities(problem: Problem) -> np.ndarray:
-    """Probabilities that know a little of the truth."""
+    """Return probabilities that are weakly related to the targets."""
     logits = RNG.normal(size=(len(problem.plan.validation_rows), problem.n_classes))
     logits[np.arange(len(logits)), problem.y_valid] += 1.0
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)

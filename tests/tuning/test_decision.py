@@ -1,4 +1,4 @@
-"""Decisions: the class that serves a metric best, and what follows for rows and weights."""
+"""Decision thresholds: the class that maximises a metric, with rows and weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def loss_by(name: str):  # type: ignore[no-untyped-def]
 
 
 def rare_classes(n: int, shares: list[float], *, seed: int) -> tuple[NDArray[np.int64], Array]:
-    """Class codes, and the right probabilities of each row."""
+    """Return class numbers, and the correct probabilities of each row."""
     generator = np.random.default_rng(seed)
     logits = np.log(shares) + 1.5 * generator.normal(size=(n, len(shares)))
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)

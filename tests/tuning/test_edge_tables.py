@@ -15,7 +15,7 @@ from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
 
 
 def check(model: FittedModel, table: Table) -> np.ndarray:
-    """What every model promises, however odd its table."""
+    """Assert properties of every model, however odd its table."""
     found = answers(model, table)
     assert len(found) == table.n_rows
     assert np.isfinite(found).all()
@@ -98,7 +98,7 @@ def test_one_feature(kind: str) -> None:
 
 
 def test_a_feature_that_varies_in_one_row_alone() -> None:
-    # The fold that judges this row trains on a constant column.
+    # The fold that validates on this row trains on a constant column.
     columns = {"flag": [float(k == 7) for k in range(40)], "y": law(40)["y"]}
     fit_and_check(columns, folds=5)
 
@@ -317,7 +317,7 @@ def _with_positive(table: Table, positive: str) -> FittedModel:
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "f1"])
 def test_classes_that_come_one_after_the_other_in_time(metric: str) -> None:
-    # Early folds train on one class alone and judge another.
+    # Early folds train on one class and validate on another.
     columns = law(60) | {"y": ["a"] * 20 + ["b"] * 20 + ["c"] * 20, "t": np.arange(60)}
     model = fit(columns, SchemaOverrides(target="y", time="t"), metric=metric)
     check(model, table_of(columns))

@@ -132,7 +132,7 @@ def problem_of(task: str) -> Problem:
 def validation_result_of(
     problem: Problem, scores: NDArray[np.float64], loss: float, **params: Any
 ) -> ValidationResult:
-    """A candidate as if it had been judged so, with the identity as metric."""
+    """Return the validation result of a candidate, with the identity as feature matrix."""
     candidate = Candidate.from_dict(params)
     folds = [problem.fold(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
     return ValidationResult(

@@ -84,7 +84,7 @@ def test_pruned_trials_are_none_of_the_best_whatever_their_score() -> None:
     better = [t | {"score": -5.0} if t["state"] == "pruned" else t for t in trials]
     assert best_trials(better, lower_is_better=True) == {1, 2, 3, 4, 5}
     pruned = [trial(9.0, "pruned", numeric_transform="quantile") for _ in range(10)]
-    (row,) = told([*trials, *pruned])  # among those judged, nothing differed
+    (row,) = told([*trials, *pruned])  # among the validated trials, nothing differed
     assert row["name"] == "numeric_transform"
 
 

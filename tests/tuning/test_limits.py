@@ -1,4 +1,4 @@
-"""A time limit on tables of odd shapes: fewer folds, no ridge baseline, fewer metric updates."""
+"""A time limit on tables of odd shapes: fewer folds, no ridge baseline, fewer feature matrix updates."""
 
 from __future__ import annotations
 

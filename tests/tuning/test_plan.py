@@ -1,4 +1,4 @@
-"""Which rows train and which judge."""
+"""The validation plan: training and validation rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LARGE = CROSS_VALIDATION_ROWS + 1
 
 
 def check(plan: ValidationPlan, n: int) -> None:
-    """What every plan promises."""
+    """Assert properties of every plan."""
     for fold in plan.folds:
         assert len(fold.train) >= 1
         assert len(fold.valid) >= 1

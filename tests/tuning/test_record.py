@@ -65,7 +65,7 @@ def taken_in(folder: Path) -> set[str]:
 
 
 def kill(fitting: Callable[..., FittedModel], folder: Path, *, after: int) -> None:
-    """Fit with a record, and die when so many more steps have been kept."""
+    """Fit with a checkpoint, and stop the fit after this many more steps have been stored."""
     keep, before = Checkpoint.keep, len(taken_in(folder)) if folder.exists() else 0
 
     def keep_and_die(held: Checkpoint, step: Step, problem: Problem, taken: StepResult) -> None:

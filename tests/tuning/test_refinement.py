@@ -1,4 +1,4 @@
-"""Refining a kernel under a learned metric."""
+"""Refining a kernel under a learned feature matrix."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_search_refines_and_tells_how_many_it_tried() -> None:
     columns["y"] = np.sin(2 * columns["x0"]) + 0.05 * columns["y"]
     pinned = {"kernel_p": 2.0, "metric_shape": "diagonal", "kernel_q": 1.0, "bandwidth": 20.0, "ridge": 0.1}
     model = fit(columns, trials=1, folds=2, pinned=pinned, time_limit_s=None)
-    assert model.report.trials[0]["tries"] == 0  # of 1,300 rows the first stage is the last
+    assert model.report.trials[0]["tries"] == 0  # with 1,300 rows the first rung is the last
     freed = {name: value for name, value in pinned.items() if name in ("kernel_p", "metric_shape")}
     model = fit(noise_like(columns), trials=2, folds=5, pinned=freed, seed=1)
     tried = [trial for trial in model.report.trials if trial["tries"]]

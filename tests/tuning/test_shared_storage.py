@@ -80,7 +80,7 @@ def kill_while_locked(path: Path) -> None:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """A journal with two judged trials."""
+    """A journal with two validated trials."""
     path = tmp_path / "tuning.journal"
     open_here(path)
     return path

@@ -1,4 +1,4 @@
-"""Which metric each stage of judging a candidate begins with."""
+"""The feature matrix from which each rung of a candidate starts."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_model_comes_back_bit_for_bit(task: str, model: FittedModel, saved: di
 
 
 def same_intervals(left: Intervals | None, right: Intervals | None) -> bool:
-    """Equal scores and equal spreads, to the last bit."""
+    """Assert equal predictions and equal error scales, to the last bit."""
     if left is None or right is None or left.spread is None or right.spread is None:
         return (left and (left.scores, left.spread)) == (right and (right.scores, right.spread))
     (facts, tensors), (others, other_tensors) = left.spread.state(), right.spread.state()

@@ -1,4 +1,4 @@
-"""Rows that judge never teach: groups, time, given rows, and columns that would give a mistake away."""
+"""Validation rows never train: groups, time, given rows, and columns that would reveal a mistake."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_walk_is_easy_between_its_steps_and_hard_beyond_them() -> None:
     assert between.report.score > 0.6
     assert beyond.report.score < between.report.score - 0.3
     validated = np.array(beyond.report.oof["row"])
-    assert columns["step"][validated].min() == 120 - len(validated)  # the earliest rows never judge
+    assert columns["step"][validated].min() == 120 - len(validated)  # the earliest rows never validate
     assert beyond.report.rows == 120
 
 
