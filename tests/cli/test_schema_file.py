@@ -31,7 +31,7 @@ def written(place: Path, xrfm: Command) -> str:
     """The schema file that a dry run writes."""
     outcome = xrfm(*FIT, "--target", "rent", "--dry-run", "--date-order", "dmy", folder=place)
     assert outcome.status == 0, outcome.err
-    assert "columns.toml: holds the columns now" in outcome.err
+    assert "columns.toml: written with the inferred columns" in outcome.err
     return (place / "columns.toml").read_text()
 
 

@@ -34,7 +34,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -
         ("fit data.csv --target y --time-limit soon", "--time-limit: 'soon' is not a duration"),
         ("fit data.csv --target y --task binray", "--task: 'binray' is not one of"),
         ("fit data.csv --target y --preset fast", "--preset: 'fast' is not one of"),
-        ("fit data.csv --target y --set kernel", "--set: 'kernel' does not set anything"),
+        ("fit data.csv --target y --set kernel", "--set: 'kernel' is not a setting"),
         ("fit data.csv --target y --device gpu", "--device: 'gpu' is not a device"),
         ("fit data.csv --target y --device cuda:99", "--device: cuda:99"),
         *[
@@ -46,7 +46,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -
         ("predict new.csv --interval 90", "--interval: '90' is not a level"),
         ("predict new.csv --check-drift none", "--check-drift: 'none' is not a number above 0"),
         ("predict new.csv --json", "--json needs --output"),
-        ("predict new.csv --output new.xlsx", "new.xlsx: is none of .csv, .parquet and .arrow"),
+        ("predict new.csv --output new.xlsx", "new.xlsx: must end in .csv, .parquet or .arrow"),
         ("explain --output a.csv", "give DATA as well"),
         ("explain new.csv --json", "--json with DATA needs --output"),
         ("explain new.csv --method shap", "--method: 'shap' is not one of"),
