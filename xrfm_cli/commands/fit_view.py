@@ -123,7 +123,7 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     report, best = model.report, document["best_trial"]
     tried, done = len(report.trials), sum(1 for trial in report.trials if trial["state"] == "complete")
     trials = f"{tried} trial{'s' if tried != 1 else ''}" + (f" ({done} completed)" if done < tried else "")
-    members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} together"
+    members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} in the ensemble"
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"

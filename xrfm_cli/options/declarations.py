@@ -103,7 +103,7 @@ class ReadingOptions(MachineOptions):
     decimal: str | None = option(
         "--decimal",
         metavar="CHAR",
-        help="Decimal mark in numbers: . or ,",
+        help="Decimal mark of numbers: '.' or ','.",
         section="Reading",
         parse=choice(".", ","),
         default_text="detected",
