@@ -40,7 +40,7 @@ class Written:
     path: Path
     part: str = ""  # such as "its report", for a file whose name is derived from the option's value
     is_tried: bool = (
-        True  # check beforehand that it can be written; not if opened at once or maybe not needed
+        True  # check write access beforehand; False if it is opened at once or may not be needed
     )
 
     @property

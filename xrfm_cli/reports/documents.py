@@ -135,9 +135,9 @@ def _search(report: FitReport) -> dict[str, Any]:
 
 
 def _intervals(model: FittedModel) -> dict[str, Any] | None:
-    """Return the mean width of 90 % prediction intervals on the validation rows; None for classes.
+    """Return the mean width of 90 % intervals and whether widths adapt to the row; None for classes.
 
-    The width is None for fewer than nine validation rows, which do not allow an interval of that level.
+    The mean is over the validation rows; fewer than nine rows do not allow a 90 % interval, and give None.
     """
     if model.intervals is None:
         return None
