@@ -210,7 +210,7 @@ def test_nothing_new_is_written_that_a_pattern_would_find(pattern: str, place: P
 def test_outputs_do_not_replace_each_other(words: str, place: Path, xrfm: Command) -> None:
     (place / "link.csv").symlink_to("o.csv")
     (place / "t.tsv").write_text(TABLE)
-    assert "give each a name of its own" in refused(xrfm, words, place)
+    assert "give them different names" in refused(xrfm, words, place)
 
 
 @pytest.mark.parametrize("redirect", ["- < t.csv --output t.csv", "t.csv >> t.csv", "t.csv 2>> t.csv"])

@@ -103,7 +103,7 @@ def test_options_win_over_the_file(place: Path, xrfm: Command) -> None:
         ('kind = "categorical"', 'kind = "category"', "column 'town': kind is one of numeric, boolean"),
         ('kind = "categorical"\n', "", "column 'town' has no kind"),
         ('kind = "categorical"', 'kind = "identifier"', 'nothing is learned from kind "identifier"'),
-        ('role = "target"', 'role = "feature"', "--target is missing, and columns.toml names none"),
+        ('role = "target"', 'role = "feature"', "--target is missing, and columns.toml has no target"),
         ('kind = "categorical"', 'levels = "3"', "column 'town' has no kind"),
         ('kind = "categorical"', 'kind = "categorical"\nrank = "3"', "column 'town': no 'rank'"),
         ('datetime_format = "day first"', 'datetime_format = "month first"', "is no date"),

@@ -47,7 +47,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -
         ("predict new.csv --check-drift none", "--check-drift: 'none' is not a number above 0"),
         ("predict new.csv --json", "--json needs --output"),
         ("predict new.csv --output new.xlsx", "new.xlsx: must end in .csv, .parquet or .arrow"),
-        ("explain --output a.csv", "give DATA as well"),
+        ("explain --output a.csv", "--output and --id need DATA"),
         ("explain new.csv --json", "--json with DATA needs --output"),
         ("explain new.csv --method shap", "--method: 'shap' is not one of"),
         ("evaluate test.csv --fail-under r2", "--fail-under: 'r2' is not a threshold"),
