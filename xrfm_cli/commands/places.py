@@ -39,9 +39,7 @@ class Written:
     option: str  # the option with its value, for messages
     path: Path
     part: str = ""  # such as "its report", for a file whose name is derived from the option's value
-    is_tried: bool = (
-        True  # check write access beforehand; False if it is opened at once or may not be needed
-    )
+    is_tried: bool = True  # check write access beforehand; False if it is opened at once or may not be needed
 
     @property
     def subject(self) -> str:
