@@ -12,12 +12,14 @@ PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """\
 # The command line
 
-Made from `--help` by `python docs/generate_cli.py`; a test keeps the two equal.
+This page is generated from `--help` by `python docs/generate_cli.py`; a test checks that it is current.
 
-Every option can also be given as an environment variable, `XRFM_` and its name in capitals with
-underscores (`XRFM_TIME_LIMIT=10m`, lists with commas or as JSON), or in a TOML file named by `--config`.
-Options win over the environment, the environment over the file. In the file, names at the top serve
-every command that has them, and a table named after a command serves that command alone:
+Every option can also be set by an environment variable: `XRFM_` and the option's name in capitals with
+underscores (`XRFM_TIME_LIMIT=10m`; lists are separated by commas or written as JSON).
+The third way is a TOML file, given with `--config`.
+Options override the environment, and the environment overrides the file.
+In the file, top-level names apply to every command that has the option; a table named after a command
+applies to that command only:
 
 ```toml
 seed = 7
@@ -29,9 +31,9 @@ drop = ["comment"]
 set = { kernel = "norm", bandwidth = 5.0 }
 ```
 
-`--print-config` prints all options in effect as such a file, each with where it comes from.
-`xrfm --install-completion` teaches bash, zsh, fish or PowerShell, whichever it is typed in, to complete
-commands, options and the words that options take. [Batch jobs](batch.md) shows all this at work.
+`--print-config` prints all options in effect as such a file, each with its source.
+`xrfm --install-completion` installs completion of commands, options and option values for the current
+shell: bash, zsh, fish or PowerShell. [Batch jobs](batch.md) has examples.
 
 Results go to standard output, progress and messages to standard error. `--json` prints one JSON document
 on standard output, with `schema_version`, `command` and `xrfm_version`.
@@ -39,7 +41,7 @@ on standard output, with `schema_version`, `command` and `xrfm_version`.
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     application = typer.main.get_command(build_app())
     parts = [INTRODUCTION, _section("xrfm", application.get_help(application.make_context("xrfm", [])))]
     for name in COMMANDS:

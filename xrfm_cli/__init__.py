@@ -1,12 +1,12 @@
-"""Turn a table into a model that predicts and explains.
+"""AutoML for tables with Recursive Feature Machines: fit, predict and explain.
 
-The command is ``xrfm``; in Python the same path is open as two scikit-learn estimators:
+The command is ``xrfm``. Python has two scikit-learn estimators that fit the same models:
 
 >>> from xrfm_cli import XRFMClassifier, XRFMRegressor
 >>> XRFMRegressor(trials=0).get_params()["trials"]
 0
 
-Names are looked up when they are first used, so that ``import xrfm_cli`` answers at once.
+Names are imported on first use, so that ``import xrfm_cli`` is fast.
 """
 
 from __future__ import annotations

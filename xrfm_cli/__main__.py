@@ -1,4 +1,4 @@
-"""``python -m xrfm_cli`` is the command ``xrfm``."""
+"""Run the command ``xrfm`` as ``python -m xrfm_cli``."""
 
 from xrfm_cli.main import main
 

@@ -1,6 +1,6 @@
-"""Arguments of the estimators: of which type and range each may be.
+"""Check the types and ranges of the estimators' arguments.
 
-What depends on the table or on several options together is refused by the fit, as for the command.
+The fit itself checks what depends on the table or on several options, as it does for the command.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.devices import find_device
 from xrfm_cli.tuning.config import LEAST_MEMORY_BYTES, MOST_WHOLE
 
-WHOLE_NUMBERS = {  # the least and the most of each
+WHOLE_NUMBERS = {  # minimum and maximum of each
     "trials": (0, MOST_WHOLE),
     "folds": (2, MOST_WHOLE),
     "memory": (LEAST_MEMORY_BYTES, MOST_WHOLE),
@@ -28,20 +28,20 @@ TEXTS = ("metric", "group", "time")
 
 
 def check_arguments(estimator: BaseEstimator) -> None:
-    """Refuse arguments of another type or out of range: ValueError that names the argument."""
+    """Raise a ValueError that names the argument for a wrong type or a value out of range."""
     values = estimator.get_params()
     for name, (least, most) in WHOLE_NUMBERS.items():
         if values[name] is not None and not _is_whole(values[name], least, most):
             raise _refusal(name, values[name], f"a whole number from {least} to {most}, or None")
     for name in COLUMNS:
         if not _is_list_of_texts(values[name]):
-            raise _refusal(name, values[name], "a list of names of columns")
+            raise _refusal(name, values[name], "a list of column names")
     for name in TEXTS:
         if not isinstance(values[name], str | None):
-            raise _refusal(name, values[name], "a text, or None")
+            raise _refusal(name, values[name], "a string, or None")
     limit, state, pins = values["time_limit"], values["random_state"], values["set"]
     if isinstance(limit, bool) or not isinstance(limit, str | Real | None):
-        raise _refusal("time_limit", limit, "seconds, a text such as '10m', or None")
+        raise _refusal("time_limit", limit, "seconds, a string such as '10m', or None")
     if not isinstance(state, np.random.RandomState | None) and not _is_whole(state, 0, MOST_WHOLE):
         wanted = f"a whole number from 0 to {MOST_WHOLE}, a RandomState, or None"
         raise _refusal("random_state", state, wanted)
@@ -50,18 +50,18 @@ def check_arguments(estimator: BaseEstimator) -> None:
     if not isinstance(values["schema"], str | Path | None):
         raise _refusal("schema", values["schema"], "the path of a file, or None")
     if not isinstance(values["device"], str):
-        raise _refusal("device", values["device"], "a text, such as 'cpu'")
+        raise _refusal("device", values["device"], "a string, such as 'cpu'")
     find_device(values["device"])
 
 
 def check_level(level: Any) -> None:
-    """Refuse what is not the level of an interval."""
+    """Raise a ValueError if ``level`` is not a number between 0 and 1."""
     if isinstance(level, bool) or not isinstance(level, Real) or not 0 < float(level) < 1:
         raise _refusal("level", level, "a number between 0 and 1, such as 0.9")
 
 
 def whole(value: Any) -> int | None:
-    """A whole number of any type as Python's own, which a model file can hold.
+    """Convert an integer of any type to Python's int, which a model file can hold.
 
     >>> whole(np.int64(3)), whole(None)
     (3, None)

@@ -1,4 +1,4 @@
-"""When the process began: the time limit of a fit counts from there."""
+"""The start time of the process, from which a fit's time limit counts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import psutil
 
 
 def process_start() -> float:
-    """When this process started, on the clock of ``time.monotonic``; now, where the system does not tell."""
+    """Return the start of this process on the clock of ``time.monotonic``; now if the system cannot tell."""
     try:
         started = psutil.Process().create_time()
         if sys.platform == "linux":
-            # psutil adds the moment of the boot, which Linux tells in whole seconds; the rest is exact.
+            # psutil adds the boot time, which Linux gives in whole seconds; subtracting it is exact again.
             age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - (started - psutil.boot_time())
         else:
             age_s = time.time() - started

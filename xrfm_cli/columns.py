@@ -1,7 +1,7 @@
-"""A column of pandas or numpy becomes a column of Arrow that means the same.
+"""Convert pandas and numpy columns to equivalent Arrow columns.
 
-Python objects are numbers, booleans, dates, times, durations or text where all of them are; text and numbers
-in one column are text. Objects that are none of these raise TypeError with the column and the way out.
+Python objects become numbers, booleans, dates, times, durations or text if all of them have that type. A mix
+of text and numbers becomes text. Other objects raise a TypeError with the column and the way out.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
 _BOOLEANS = (bool, np.bool_)
 _MOMENTS = (dt.date, np.datetime64)  # dt.datetime and pandas.Timestamp are dates too
 _DURATIONS = (dt.timedelta, np.timedelta64)
-_WORDS = (str, UUID, dt.time, pd.Interval, pd.Period)  # what is text beside cells of another type
+_WORDS = (str, UUID, dt.time, pd.Interval, pd.Period)  # become text beside cells of another type
 _ARROW_UNITS = ("s", "ms", "us", "ns")
 
 
 def series_column(name: str, series: pd.Series) -> pa.Array | pa.ChunkedArray:
-    """A column of a data frame, whatever its dtype.
+    """Convert a data frame column of any dtype.
 
     >>> series_column("age", pd.cut(pd.Series([3, 8]), [0, 5, 10])).to_pylist()
     ['(0, 5]', '(5, 10]']
@@ -40,7 +40,7 @@ def series_column(name: str, series: pd.Series) -> pa.Array | pa.ChunkedArray:
     elif isinstance(kind, pd.CategoricalDtype):
         return _category_column(name, series)
     elif isinstance(kind, pd.PeriodDtype):
-        series = series.dt.to_timestamp()  # a period is its start
+        series = series.dt.to_timestamp()  # a period becomes its start
     elif isinstance(kind, pd.IntervalDtype):
         return array_column(name, series.to_numpy(dtype=object))
     if isinstance(series.dtype, np.dtype):
@@ -52,7 +52,7 @@ def series_column(name: str, series: pd.Series) -> pa.Array | pa.ChunkedArray:
 
 
 def _category_column(name: str, series: pd.Series) -> pa.Array:
-    """A categorical column: a dictionary of numbers or text, which marks it as a category; others plain."""
+    """Convert a categorical column: numbers and text to a dictionary (a category), others to plain cells."""
     levels = series_column(name, pd.Series(series.dtype.categories))
     codes = np.asarray(series.cat.codes, dtype=np.int32)
     indices = pa.array(codes, mask=codes < 0)
@@ -64,7 +64,7 @@ def _category_column(name: str, series: pd.Series) -> pa.Array:
 
 
 def array_column(name: str, values: NDArray[Any]) -> pa.Array:
-    """A one-dimensional array as a column; masked cells are missing.
+    """Convert a one-dimensional array; masked cells become missing.
 
     >>> array_column("x0", np.array([1.5, np.nan], dtype=">f8")).to_pylist()
     [1.5, nan]
@@ -86,7 +86,7 @@ def array_column(name: str, values: NDArray[Any]) -> pa.Array:
 
 
 def without_mask(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
-    """A masked array as a plain one, of objects with None where values are masked.
+    """Convert a masked array to an object array with None for masked values.
 
     >>> without_mask(np.ma.MaskedArray([1, 2], [False, True]))
     array([1, None], dtype=object)
@@ -100,7 +100,7 @@ def without_mask(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
 
 
 def _arrow_dtype(kind: np.dtype[Any]) -> np.dtype[Any]:
-    """The nearest dtype that Arrow has: of this machine's byte order, of its sizes and its units of time."""
+    """Return the nearest dtype that Arrow supports, in native byte order."""
     if kind.kind == "f" and kind.itemsize not in (4, 8):
         return np.dtype(np.float32 if kind.itemsize < 4 else np.float64)
     if kind.kind in "mM":
@@ -111,8 +111,10 @@ def _arrow_dtype(kind: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _object_column(name: str, values: NDArray[Any]) -> pa.Array:
-    """A column of Python objects."""
-    if pd.api.types.infer_dtype(values, skipna=True) == "string":  # the usual case, without a look at each
+    """Convert a column of Python objects."""
+    if (
+        pd.api.types.infer_dtype(values, skipna=True) == "string"
+    ):  # the usual case, without inspecting each cell
         return _named(name, lambda: pa.array(values, pa.string(), from_pandas=True))
     missing = np.asarray(pd.isna(values), dtype=bool)
     present = values[~missing].tolist()
@@ -129,7 +131,7 @@ def _object_column(name: str, values: NDArray[Any]) -> pa.Array:
 
 
 def _converter(name: str, present: list[Any]) -> Callable[[list[Any]], Iterable[Any]]:
-    """How objects become cells that Arrow knows, of one type."""
+    """Return a function that converts objects to cells of one Arrow type."""
     for item in present:
         if not isinstance(item, (*_BOOLEANS, *_NUMBERS, *_MOMENTS, *_DURATIONS, *_WORDS)):
             raise TypeError(_refusal(name, type(item).__name__))
@@ -154,10 +156,12 @@ def _are(items: list[Any], kinds: tuple[type, ...]) -> bool:
 
 
 def _moments(name: str, items: list[Any]) -> Iterable[Any]:
-    """Dates and times as datetimes without a zone, those with a zone in UTC."""
+    """Convert dates and times to datetimes without a time zone; those with one are converted to UTC."""
     stamps = [item.to_timestamp() if isinstance(item, pd.Period) else pd.Timestamp(item) for item in items]
     if len({stamp.tzinfo is None for stamp in stamps}) > 1:
-        raise ValueError(f"column '{name}': some times have a zone and some have none; give all one")
+        raise ValueError(
+            f"column '{name}': some times have a time zone and some have none; give all of them one"
+        )
     return (_in_utc(stamp).to_pydatetime(warn=False) for stamp in stamps)
 
 
@@ -166,7 +170,7 @@ def _in_utc(stamp: pd.Timestamp) -> pd.Timestamp:
 
 
 def _named(name: str, convert: Callable[[], pa.Array]) -> pa.Array:
-    """What ``convert`` returns; faults of Arrow and of encodings name the column."""
+    """Return ``convert()``; Arrow and encoding errors name the column."""
     try:
         return convert()
     except (pa.ArrowException, UnicodeError, OverflowError) as fault:
@@ -175,7 +179,7 @@ def _named(name: str, convert: Callable[[], pa.Array]) -> pa.Array:
 
 
 def _refusal(name: str, what: str) -> str:
-    """Why a column is refused: scikit-learn's words, the column and the way out."""
+    """Return an error message: scikit-learn's wording, the column and the way out."""
     return (
         f"column '{name}': argument must be a string or a number, not {what}; convert the column, "
         "or leave it out with drop"

@@ -1,10 +1,9 @@
-"""The same path from table to model, as two scikit-learn estimators.
+"""Two scikit-learn estimators that fit the same models as the command ``xrfm``.
 
-Arguments are the command's options with underscores; ``random_state`` is the seed, and the rows of
-``--valid`` are given to ``fit``. What keeps a run of the command (``--resume``, ``--storage``) is the
-command's alone. Input may be a data frame of pandas, pyarrow, polars or whatever else speaks Arrow (text,
-categories, dates and missing values included), or an array. The same table, options and seed predict the
-same as from the command.
+Their arguments are the command's options with underscores. ``random_state`` is the seed, and ``fit`` takes
+the rows of ``--valid``. ``--resume`` and ``--storage`` exist only in the command. Input may be an array, or
+a data frame from pandas, pyarrow, polars or any other library that supports Arrow, with text, categories,
+dates and missing values. The same table, options and seed give the same predictions as the command.
 """
 
 from __future__ import annotations
@@ -69,11 +68,11 @@ IN_PYTHON = {
     "use --task multiclass": "use XRFMClassifier",
     "ask for --proba": "call predict_proba",
 }
-RENAMED = {"interval": "level", "seed": "random_state"}  # options with arguments of another name
+RENAMED = {"interval": "level", "seed": "random_state"}  # options whose argument has another name
 
 
 class _XRFMEstimator(BaseEstimator, ABC):
-    """What the two estimators share."""
+    """Base class of the two estimators."""
 
     model_: FittedModel
     _is_loaded: bool = False
@@ -131,9 +130,8 @@ class _XRFMEstimator(BaseEstimator, ABC):
     ) -> Self:
         """Fit on rows ``X`` (n, columns) with targets ``y`` (n,) and optional weights (n,).
 
-        Candidates are judged by the rows and targets of ``valid``, which are never trained on, and without
-        them by a split of ``X``. Raises ValueError, in the words of the command, for data that cannot be
-        learned from.
+        ``valid`` holds validation rows and their targets, which are never trained on; without it, a split of
+        ``X`` is used. Raises ValueError, with the command's message, for data that no model can be fitted to.
         """
         frame = as_frame(X)
         with _as_value_error(self):
@@ -171,7 +169,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The share of each input column in the model's sensitivity, (columns,), adding to one."""
+        """The share of each input column in the model's sensitivity, (columns,); the shares sum to one."""
         check_is_fitted(self)
         if not hasattr(self, "_importances"):
             explanation = explain_model(self.model_)
@@ -180,20 +178,20 @@ class _XRFMEstimator(BaseEstimator, ABC):
         return self._importances
 
     def get_feature_names(self) -> NDArray[np.object_]:
-        """The input columns in the order of ``feature_importances_``; those of an array are ``x0 x1 ...``."""
+        """Return the input columns in the order of ``feature_importances_``; ``x0 x1 ...`` for an array."""
         check_is_fitted(self)
         return np.array(self._input_names(), dtype=object)
 
     def save(self, path: str | Path) -> None:
-        """Write the model file, which the command ``xrfm`` and :meth:`load` read."""
+        """Write a model file for the command ``xrfm`` and for :meth:`load`."""
         check_is_fitted(self)
         save_model(self.model_, Path(path))
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
-        """An estimator with the model of a file, written by ``save`` or by ``xrfm fit``.
+        """Return an estimator with the model from a file that ``save`` or ``xrfm fit`` wrote.
 
-        It takes tables with the model's columns in any order and ignores others, as ``xrfm predict`` does.
+        It accepts tables with the model's columns in any order and ignores others, as ``xrfm predict`` does.
         """
         estimator = cls(device=device)
         with _as_value_error(estimator):
@@ -207,7 +205,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickled, the model is its file: what comes back is checked as a file is."""
+        """Pickle the model as the content of its file, so that unpickling makes the checks of loading."""
         state = dict(super().__getstate__())
         if "model_" in state:
             state["model_"] = (model_to_bytes(self.model_), self.model_.created)
@@ -221,7 +219,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         super().__setstate__(state)
 
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
-        """Predictions in the same fixed blocks as the command's, so that both give the same numbers."""
+        """Predict in the same fixed blocks as the command, so that both give the same numbers."""
         check_is_fitted(self)
         with _as_value_error(self):
             check_arguments(self)
@@ -229,10 +227,10 @@ class _XRFMEstimator(BaseEstimator, ABC):
         if not len(frame):
             raise ValueError("Found array with 0 sample(s): there is nothing to predict")
         names = column_names(frame)
-        if not self._is_loaded:  # a file's model finds the columns of a frame by name, in any order
+        if not self._is_loaded:  # a loaded model finds columns by name, in any order
             validate_data(self, frame, reset=False, skip_check_array=True)
         if not self._is_loaded or (not is_named(frame) and len(names) == self.n_features_in_):
-            names = self._input_names()  # the columns are where they were in fit
+            names = self._input_names()  # columns are in the same positions as in fit
         needed = {column.name for column in self.model_.schema.features}
         table = table_of(frame, names=names, unread=set(names) - needed)
         with _as_value_error(self), compute_threads(self.threads, most=usable_cores()):
@@ -248,7 +246,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         return [item.name for item in self.model_.schema.columns if item.role not in ("target", "weight")]
 
     def _described_columns(self) -> tuple[ColumnSchema, ...]:
-        """The columns as the file ``schema`` has them; none without one."""
+        """Return the columns in the file ``schema``; none without a file."""
         if self.schema is None:
             return ()
         found = read_schema_file(Path(self.schema))
@@ -259,7 +257,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
     def _described_schema(
         self, described: Sequence[ColumnSchema], target: TargetSchema, weight: str | None
     ) -> TableSchema | None:
-        """The schema of a file, with the target and the weight that are given to ``fit``."""
+        """Return the schema of the file, with the target and the weight that ``fit`` was given."""
         if self.schema is None:
             return None
         kept = [column for column in described if column.role not in ("target", "weight")]
@@ -277,7 +275,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         unread: Container[str],
         is_weighted: bool,
     ) -> Table:
-        """Rows that judge, with their targets; each counts once where the training rows have weights."""
+        """Return validation rows with targets, and with unit weights if the training rows have weights."""
         frame = as_frame(X)
         validate_data(self, frame, reset=False, skip_check_array=True)
         features = table_of(frame, unread=unread)
@@ -285,7 +283,7 @@ class _XRFMEstimator(BaseEstimator, ABC):
         return training_table(features, self._checked_target(y, features.n_rows), weights)[0]
 
     def _plain_numbers(self, frame: Any, features: Table) -> tuple[str, ...]:
-        """The columns of an array of numbers: nothing in them is a category or an identifier."""
+        """Return the columns of a numeric array: these are never categories or identifiers."""
         if self.schema is not None or is_named(frame) or frame.dtype.kind not in "iuf":
             return ()
         told = (*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id)
@@ -312,15 +310,15 @@ class _XRFMEstimator(BaseEstimator, ABC):
 
     @abstractmethod
     def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
-        """The target (n,) of the type that the task needs."""
+        """Return the target (n,) with the dtype that the task needs."""
 
     @abstractmethod
     def _target_schema(self, name: str, y: NDArray[Any], counted: NDArray[Any]) -> TargetSchema:
-        """The task that a target makes; ``counted`` are the values whose rows have a weight."""
+        """Return the target's task; ``counted`` are the targets of rows with a nonzero weight."""
 
     @abstractmethod
     def _adopt(self, target: TargetSchema, path: str | Path) -> None:
-        """Take over what a loaded model predicts; ValueError for the other kind of task."""
+        """Take over the classes of a loaded model; ValueError for the other estimator's task."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -340,11 +338,11 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
     """
 
     def predict(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
-        """The expected value of each row, (n,)."""
+        """Return the expected value of each row, (n,)."""
         return np.concatenate([np.asarray(part.values) for part in self._predictions(X)])
 
     def predict_interval(self, X: TableLike, level: float = 0.9) -> NDArray[np.float64]:  # noqa: N803
-        """Bounds (n, 2) that hold the truth with probability ``level``, wider where errors are larger."""
+        """Return bounds (n, 2) that contain y with probability ``level``, wider where errors are larger."""
         check_level(level)
         parts = self._predictions(X, interval=float(level))
         bounds = [(part.lower, part.upper) for part in parts]
@@ -360,7 +358,7 @@ class XRFMRegressor(RegressorMixin, _XRFMEstimator):
         try:
             found = found.astype(np.float64)
         except TypeError as fault:
-            raise ValueError(f"y holds {type(found[0]).__name__}, and a regressor needs numbers") from fault
+            raise ValueError(f"y holds {type(found[0]).__name__}; a regressor needs numbers") from fault
         assert_all_finite(found, input_name="y")
         return found
 
@@ -381,31 +379,33 @@ class XRFMClassifier(ClassifierMixin, _XRFMEstimator):
     classes_: NDArray[Any]
 
     def predict(self, X: TableLike) -> NDArray[Any]:  # noqa: N803
-        """The class of each row, (n,): the most probable unless a threshold was tuned."""
-        places = np.argsort(self._order())  # of the model's classes in ``classes_``
+        """Return the class of each row, (n,): the most probable one unless a threshold was tuned."""
+        places = np.argsort(self._order())  # positions of the model's classes in ``classes_``
         return self.classes_[places[self.model_.labels(self._probabilities(X))]]
 
     def predict_proba(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
-        """The probability of each class, (n, classes), in the order of ``classes_``."""
+        """Return class probabilities (n, classes) in the order of ``classes_``."""
         return self._probabilities(X)[:, self._order()]
 
     def _order(self) -> NDArray[np.intp]:
-        """The model's classes sorted, as scikit-learn's scorers expect them."""
+        """Return the order that sorts the model's classes, as scikit-learn's scorers expect."""
         check_is_fitted(self)
         return np.argsort(np.array(self.model_.target.classes))
 
     def _probabilities(self, X: TableLike) -> NDArray[np.float64]:  # noqa: N803
-        """Probabilities (n, classes) in the model's own order, in which the positive class is the last."""
+        """Return probabilities (n, classes) in the model's class order, with the positive class last."""
         return np.concatenate([np.asarray(part.probabilities) for part in self._predictions(X)])
 
     def _target_schema(self, name: str, y: NDArray[Any], counted: NDArray[Any]) -> TargetSchema:
         if len(np.unique(counted)) < 2:
-            raise ValueError(f"the target has one class only, {y[0]!r}; a classifier needs two")
+            raise ValueError(f"the target has only one class, {y[0]!r}; a classifier needs two")
         self.classes_ = np.unique(y)
-        classes = array_column(name, self.classes_).to_pylist()  # as values of Python, which a file can hold
+        classes = array_column(name, self.classes_).to_pylist()  # Python values, which a file can hold
         if self.positive is not None:
             if len(classes) != 2 or self.positive not in classes:
-                raise ValueError(f"positive={self.positive!r}: must be one of two classes, not of {classes}")
+                raise ValueError(
+                    f"positive={self.positive!r}: must be one of two classes, but the classes are {classes}"
+                )
             classes = [label for label in classes if label != self.positive] + [self.positive]
         is_binary = len(classes) == 2
         return TargetSchema(
@@ -432,7 +432,7 @@ def _seconds(limit: float | str) -> float:
 
 
 def in_python(message: str, arguments: Iterable[str]) -> str:
-    """A message of the command with options as arguments, and what those of the command alone do in Python.
+    """Rewrite a message of the command for Python: arguments instead of options.
 
     >>> in_python("--time-limit 0: must be above 0", ["time_limit"])
     'time_limit 0: must be above 0'
@@ -446,7 +446,7 @@ def in_python(message: str, arguments: Iterable[str]) -> str:
 
 @contextmanager
 def _as_value_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Let bad input raise what scikit-learn's callers expect, with our message; options become arguments."""
+    """Convert our input errors to ValueError, as scikit-learn's callers expect, with options as arguments."""
     try:
         yield
     except InputError as fault:

@@ -1,6 +1,6 @@
-"""Tables of Python become a ``Table``: data frames as they are, arrays with names ``x0 x1 ...``.
+"""Convert data frames and arrays to a ``Table``; the columns of an array are named ``x0 x1 ...``.
 
-Whatever speaks Arrow's PyCapsule interface (polars, DuckDB, ibis, pyarrow itself) comes as its columns.
+Any library that supports Arrow's PyCapsule interface works: polars, DuckDB, ibis, pyarrow itself.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from xrfm_cli.datasets.cells.plain_types import plain_array, plain_columns
 
 
 class ArrowStream(Protocol):
-    """A data frame of any library that speaks Arrow's PyCapsule interface."""
+    """A data frame of any library that supports Arrow's PyCapsule interface."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The rows as a stream of Arrow."""
+        """Return the rows as an Arrow stream."""
 
 
 TableLike: TypeAlias = pd.DataFrame | pa.Table | ArrowStream | ArrayLike
@@ -34,9 +34,10 @@ ColumnLike: TypeAlias = pd.Series | pa.ChunkedArray | pa.Array | ArrayLike
 
 
 def as_frame(data: TableLike) -> Any:
-    """A DataFrame of pandas as it is, records as one, frames of other libraries as a pyarrow Table.
+    """Return a pandas DataFrame (also for a record array), a pyarrow Table or a two-dimensional array.
 
-    Everything else is an array with two dimensions; what is not raises scikit-learn's errors.
+    Frames of other libraries become a pyarrow Table. Anything else that is not a two-dimensional array raises
+    scikit-learn's errors.
 
     >>> as_frame(pa.table({"age": [41]}).to_reader()).column_names
     ['age']
@@ -48,16 +49,15 @@ def as_frame(data: TableLike) -> Any:
     if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series | pa.ChunkedArray):
         return plain_columns(pa.table(data))
     found = check_array(data, dtype=None, ensure_all_finite=False)
-    if isinstance(data, np.ma.MaskedArray):  # scikit-learn would take what lies under the mask
+    if isinstance(data, np.ma.MaskedArray):  # scikit-learn would use the values under the mask
         return np.ma.MaskedArray(found, mask=np.ma.getmaskarray(data))
     return found
 
 
 def table_of(data: TableLike, *, names: Sequence[str] | None = None, unread: Container[str] = ()) -> Table:
-    """The columns of a data frame or of a two-dimensional array.
+    """Return the columns of a data frame or a two-dimensional array as a ``Table``.
 
-    ``names`` are given to the columns by their place. The columns in ``unread`` become empty, so they may
-    hold anything.
+    ``names`` renames the columns by position. Columns in ``unread`` become empty, so they may hold anything.
 
     >>> table_of(np.zeros((2, 3))).column_names
     ('x0', 'x1', 'x2')
@@ -73,7 +73,7 @@ def table_of(data: TableLike, *, names: Sequence[str] | None = None, unread: Con
 
 
 def column_names(frame: Any) -> list[str]:
-    """The names of the columns of what `as_frame` returned; an array's are ``x0 x1 ...``."""
+    """Return the column names of what `as_frame` returned; ``x0 x1 ...`` for an array."""
     if isinstance(frame, pa.Table):
         return list(frame.column_names)
     if isinstance(frame, pd.DataFrame):
@@ -82,7 +82,7 @@ def column_names(frame: Any) -> list[str]:
 
 
 def _column(frame: Any, place: int, name: str) -> pa.Array | pa.ChunkedArray:
-    """One column of what `as_frame` returned."""
+    """Return one column of what `as_frame` returned."""
     if isinstance(frame, pa.Table):
         return frame.column(place)
     if isinstance(frame, pd.DataFrame):
@@ -91,12 +91,12 @@ def _column(frame: Any, place: int, name: str) -> pa.Array | pa.ChunkedArray:
 
 
 def is_named(frame: Any) -> bool:
-    """Whether the columns of what `as_frame` returned have names of their own."""
+    """Return whether the columns of what `as_frame` returned have names of their own."""
     return isinstance(frame, pa.Table | pd.DataFrame)
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse a frame without columns, and one with two columns of a name."""
+    """Refuse a frame without columns, or with duplicate column names."""
     if not names:
         raise ValueError("Found array with 0 feature(s): there is no column to learn from")
     for name, count in Counter(names).items():
@@ -107,7 +107,7 @@ def _check_names(names: Sequence[str]) -> None:
 def training_table(
     features: Table, y: NDArray[Any], sample_weight: ColumnLike | None
 ) -> tuple[Table, str, str | None]:
-    """The features with the target and the weights as columns of their own; their names as well."""
+    """Return the features with target and weight columns appended, and the names of those columns."""
     target = free_name("target", features)
     data = features.data.append_column(target, array_column(target, y))
     if sample_weight is None:
@@ -115,13 +115,13 @@ def training_table(
     weight = free_name("weight", features)
     given = _one_column(sample_weight)
     if np.asarray(given).dtype.kind in "mM":
-        raise ValueError(f"sample_weight is of dtype {given.dtype}; give numbers of 0 or more")
+        raise ValueError(f"sample_weight has dtype {given.dtype}; give numbers of 0 or more")
     weights = _check_sample_weight(given, np.empty((features.n_rows, 1)), dtype=np.float64)
     return replace(features, data=data.append_column(weight, pa.array(weights))), target, weight
 
 
 def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) -> NDArray[Any]:
-    """The target as an array (n,) without missing values; ValueError in scikit-learn's words otherwise."""
+    """Return the target as an array (n,); raise scikit-learn's ValueError for missing or unusable values."""
     if y is None:
         name = type(estimator).__name__
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
@@ -134,13 +134,13 @@ def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) ->
         raise ValueError(f"Input y contains NaN: row {row} has no value; leave out the rows without one")
     if found.dtype.kind in "mMcV":
         fact = "Complex data not supported" if found.dtype.kind == "c" else "Unknown label type"
-        raise ValueError(f"{fact}: y is of dtype {found.dtype}; give numbers, booleans or text")
+        raise ValueError(f"{fact}: y has dtype {found.dtype}; give numbers, booleans or text")
     assert_all_finite(found, input_name="y")
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
 def _one_column(y: Any) -> Any:
-    """One column of any library as an array; masked values become None."""
+    """Convert one column of any library to an array; masked values become None."""
     if isinstance(y, np.ma.MaskedArray):
         return without_mask(y)
     if isinstance(y, np.ndarray) and y.dtype.kind == "T":
@@ -161,9 +161,9 @@ def _one_column(y: Any) -> Any:
 
 
 def plain_labels(y: NDArray[Any]) -> NDArray[Any]:
-    """Labels (n,) that are objects of Python as an array of booleans, numbers or text.
+    """Convert labels (n,) that are Python objects to an array of booleans, numbers or text.
 
-    Raises ValueError where they are none of these, or of several types.
+    Raises ValueError for other types and for a mix of types.
 
     >>> plain_labels(np.array([True, False], dtype=object))
     array([ True, False])
@@ -178,7 +178,7 @@ def plain_labels(y: NDArray[Any]) -> NDArray[Any]:
 
 
 def _label_kind(label: Any) -> str:
-    """The type of a label in words."""
+    """Return the type of a label in words."""
     for kinds, words in (
         ((bool, np.bool_), "booleans"),
         ((int, float, np.integer, np.floating), "numbers"),
@@ -193,7 +193,7 @@ def _label_kind(label: Any) -> str:
 
 
 def free_name(wish: str, table: Table) -> str:
-    """A column name that the table does not have yet.
+    """Return a column name that the table does not have yet, with underscores appended if necessary.
 
     >>> free_name("target", table_of(np.zeros((1, 1))))
     'target'

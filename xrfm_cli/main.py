@@ -1,9 +1,9 @@
-"""The command ``xrfm``: one entry, and one place where errors become exit statuses.
+"""Entry point of the command ``xrfm``; the only place that turns errors into exit statuses.
 
 0    done
-1    a stated threshold was missed
-2    bad input or usage, said in one line
-3    an internal fault; its traceback only with --debug
+1    a given threshold was missed
+2    bad input or usage, explained in one line
+3    internal error; --debug shows its traceback
 130  interrupted
 """
 
@@ -44,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         streams.open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # an old terminal shows ? where it has no bar
+                stream.reconfigure(errors="replace")  # an old terminal shows ? for bar characters
         status = run(sys.argv[1:], started=started)
         if status not in (DONE, MISSED):
-            # After an error or an interrupt, threads of the libraries may be at work still: waiting for them
-            # could hang or abort.
+            # After an error or an interrupt, library threads may still be running; waiting for them could
+            # hang or abort.
             for flush in (streams.results().flush, streams.messages().flush):
-                with contextlib.suppress(OSError, ValueError):  # the status tells enough
+                with contextlib.suppress(OSError, ValueError):  # the exit status is enough
                     flush()
             os._exit(status)
         sys.exit(status)
@@ -67,10 +67,9 @@ def _as_help_option(arguments: list[str]) -> list[str]:
 
 
 def run(arguments: Sequence[str], *, started: float | None = None) -> int:
-    """Run the command line; returns the exit status.
+    """Run the command line and return the exit status.
 
-    ``started`` is when the time limit begins to count, on the clock of ``time.monotonic``;
-    without it, when the command begins.
+    The time limit counts from ``started``, on the clock of ``time.monotonic``; without it, from now.
 
     >>> run(["--version"])  # doctest: +ELLIPSIS
     xrfm ...
@@ -85,36 +84,36 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         return _fail(str(interrupt) or "interrupted: nothing was saved", INTERRUPTED)
     except BrokenPipeError:
-        streams.silence(sys.stdout)  # its reader has seen enough
+        streams.silence(sys.stdout)  # the reader has closed the pipe
         return DONE
     except OSError as fault:
         if is_debugging:
             traceback.print_exc()
         place = fault.filename if isinstance(fault.filename, str) else "system"
         return _fail(f"{place}: {fault.strerror or fault}", BAD_INPUT)
-    except Exception as fault:  # noqa: BLE001 - the edge of the process: every other fault is status 3
+    except Exception as fault:  # noqa: BLE001 - process boundary: every other error is status 3
         if is_debugging:
             traceback.print_exc()
         kind = type(fault).__name__
         way_out = "" if is_debugging else " (--debug shows where)"
-        return _fail(f"internal fault: {kind}: {fault}{way_out}", FAULT)
+        return _fail(f"internal error: {kind}: {fault}{way_out}", FAULT)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def _invoke(arguments: list[str], started: float | None) -> int:
-    """Parse and run with typer; its usage errors become input errors in our words."""
+    """Parse and run with typer, converting its usage errors to InputError with our messages."""
     application = typer.main.get_command(build_app())
-    if COMPLETION_VARIABLE in os.environ:  # the shell asks how a line may go on
+    if COMPLETION_VARIABLE in os.environ:  # the shell asks for completions
         application.main(arguments, prog_name="xrfm")
     try:
-        # Not application.main: it has words and statuses of its own for interrupts and broken pipes.
+        # Not application.main, which has its own messages and statuses for interrupts and broken pipes.
         with application.make_context("xrfm", arguments, obj=started) as context:
             status = application.invoke(context)
     except typer.Exit as end:
         status = end.exit_code
-    except SystemExit as end:  # of typer's completion options
+    except SystemExit as end:  # from typer's completion options
         status = end.code
     except CLICK_ERROR as fault:
         raise InputError(_usage(fault, arguments)) from fault
@@ -123,7 +122,7 @@ def _invoke(arguments: list[str], started: float | None) -> int:
 
 
 def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
-    """A usage error in one line, naming the nearest option or command."""
+    """Format a usage error as one line that suggests the nearest option or command."""
     command = next((name for name in arguments if name in KNOWN), None)
     place = f"xrfm {command}" if command else "xrfm"
     if hasattr(fault, "possibilities"):
@@ -138,15 +137,15 @@ def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    """Say in one line why it ended, whatever line breaks the message has."""
+    """Print an error in one line, without the line breaks of its message."""
     streams.messages().write(f"error: {printable(' '.join(message.split()))}\n")
     return status
 
 
 def _interrupt_on_termination() -> dict[signal.Signals, SignalHandler]:
-    """Let the ends that others make do what Ctrl-C does: keep the best so far. Returns the handlers before.
+    """Make termination signals act like Ctrl-C, which keeps the best model. Return the previous handlers.
 
-    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    A signal that is ignored stays ignored, as SIGHUP is under nohup.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,8 +1,8 @@
-"""Tables of any size pass through in blocks that depend on the row number alone, the next one read ahead.
+"""Stream tables of any size in blocks fixed by the row number, with the next block read ahead.
 
-However a file is cut into chunks, row ``i`` is always computed in block ``i // BLOCK_ROWS`` beside the
-same rows: matrix products of one shape give one result, so the bytes written never depend on the
-size of the chunks or on the format of the file.
+Whatever the chunks of a file, row ``i`` is always computed in block ``i // BLOCK_ROWS`` with the same other
+rows. Matrix products of equal shapes give equal results, so the output bytes do not depend on the chunk
+size or the file format.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import pyarrow as pa
 from xrfm_cli.datasets.table import Table
 
 BLOCK_ROWS = 8192
-STOPPING_S = 0.05  # after which a reader that has nowhere to put its block asks whether it is still wanted
+STOPPING_S = 0.05  # how often a reader with a full queue checks whether it has been stopped
 
 Item = TypeVar("Item")
 
 
 def in_blocks(chunks: Iterable[Table], *, rows: int = BLOCK_ROWS) -> Iterator[Table]:
-    """The same rows in tables of ``rows`` rows, the last one shorter."""
+    """Yield the same rows in tables of ``rows`` rows; the last one may be shorter."""
     waiting: list[Table] = []
     n_waiting = 0
     for chunk in chunks:
@@ -43,10 +43,11 @@ def in_blocks(chunks: Iterable[Table], *, rows: int = BLOCK_ROWS) -> Iterator[Ta
 
 
 def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-    """The same items, of which a thread takes the next ones while the caller works on the last.
+    """Yield the same items; a thread produces the next ones while the caller works on the current one.
 
-    At most two wait. What the generator raises is raised here, in its place. The generator is closed when the
-    caller stops, which waits for the item being taken: nothing that may never come is to be read so.
+    At most two items wait. Errors of the generator are raised here, in order. When the caller stops, the
+    generator is closed, which waits for the item in production: do not use this for a source that can block
+    forever.
 
     >>> list(ahead(number for number in range(3)))
     [0, 1, 2]
@@ -67,7 +68,7 @@ def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
                     put(_Taken(items=(item,)))
                     if unwanted.is_set():
                         return
-            except BaseException as fault:  # noqa: BLE001 - raised again where it is waited for
+            except BaseException as fault:  # noqa: BLE001 - raised again in the consumer
                 put(_Taken(fault=fault))
             else:
                 put(_Taken())
@@ -89,7 +90,7 @@ def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
 
 @dataclass(frozen=True, slots=True)
 class _Taken(Generic[Item]):
-    """What a reader has come to: an item, a fault, or with neither the end."""
+    """A queue entry: an item, an error, or with neither the end of the stream."""
 
     items: tuple[Item, ...] = ()
     fault: BaseException | None = None

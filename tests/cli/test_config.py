@@ -123,7 +123,7 @@ def test_a_misspelt_variable_is_noticed() -> None:
     lines = misspelt_variables(
         {"XRFM_TRAILS": "3", "XRFM_TRIALS": "3", "XRFM_": "", "HOME": "/"}, {"trials", "seed"}
     )
-    assert lines == ["XRFM_TRAILS is set but is no option. Did you mean 'trials'?"]
+    assert lines == ["XRFM_TRAILS is set but is not an option. Did you mean 'trials'?"]
 
 
 AWKWARD = 'say "ü"\tin C:\\new\x7f'

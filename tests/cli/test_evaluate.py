@@ -101,8 +101,8 @@ def test_thresholds(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--fail-under", "rmse=1"), "of rmse, less is better; write --fail-over rmse=1"),
-        (("--fail-over", "r2=0.5"), "of r2, more is better; write --fail-under r2=0.5"),
+        (("--fail-under", "rmse=1"), "for rmse, lower is better; write --fail-over rmse=1"),
+        (("--fail-over", "r2=0.5"), "for r2, higher is better; write --fail-under r2=0.5"),
         (("--fail-over", "rmes=1"), "no metric 'rmes'. Did you mean 'rmse'?"),
         (("--fail-under", "auc=1"), "auc does not measure regression"),
         (("--by", "twon"), "no column 'twon'. Did you mean 'town'?"),
@@ -138,7 +138,7 @@ def test_the_confusion_table_counts_every_row(
     right = confusion["counts"][0][0] + confusion["counts"][1][1]
     assert document["metrics"]["accuracy"] == pytest.approx(right / 90)
     shown = xrfm("evaluate", "test.csv", *arguments, "--quiet", folder=folder).out
-    assert "Confusion (a row a class, a column a prediction)" in shown
+    assert "Confusion matrix (rows: class, columns: prediction)" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 
@@ -207,7 +207,7 @@ def test_a_column_of_too_many_groups_is_refused(
 ) -> None:
     outcome = xrfm("evaluate", "new.csv", "--model", regression, "--by", "house", folder=folder)
     assert outcome.status == 2
-    assert "--by house: new.csv has 5,000 values of it" in outcome.error
+    assert "--by house: new.csv has 5,000 values in this column" in outcome.error
     assert "scoring" not in outcome.err
 
 

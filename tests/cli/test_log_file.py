@@ -54,7 +54,7 @@ def test_a_full_disk_ends_the_log_alone(
     log = os.path.relpath(tmp_path / "full.log", folder)  # said as it was given
     outcome = xrfm(*arguments, output, "--log-file", log, folder=folder)
     assert outcome.status == 0
-    said = f"warning: --log-file {log}: cannot be written (No space left on device); the command goes on"
+    said = f"warning: --log-file {log}: cannot be written (No space left on device); the command continues"
     assert outcome.err == f"{said} without it\n"
     assert output.read_bytes() == wanted.read_bytes()
 
@@ -75,7 +75,7 @@ def test_a_log_tells_what_ended_the_command(
 
     monkeypatch.setattr(predict, "run", broken)
     assert xrfm("predict", "new.csv", "--log-file", log, folder=folder).status == 3
-    assert "ERROR internal fault: RuntimeError: the sky fell\nTraceback" in log.read_text()
+    assert "ERROR internal error: RuntimeError: the sky fell\nTraceback" in log.read_text()
 
 
 def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_log_is_refused(
     other.write_bytes(content)
     outcome = xrfm("predict", "test.csv", "--model", regression, "--log-file", other, folder=folder)
     assert outcome.status == 2
-    assert "holds something else than a log of xrfm" in outcome.error
+    assert "is not an xrfm log" in outcome.error
     assert "give the name of a new file" in outcome.error
     assert other.read_bytes() == content
 

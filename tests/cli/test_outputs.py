@@ -110,7 +110,7 @@ def test_an_internal_fault_is_status_3_and_shows_its_place_only_if_asked(
     monkeypatch.setattr(doctor, "run", broken)
     outcome = xrfm("doctor")
     assert outcome.status == 3
-    assert outcome.error == "error: internal fault: RuntimeError: the sky fell (--debug shows where)"
+    assert outcome.error == "error: internal error: RuntimeError: the sky fell (--debug shows where)"
     outcome = xrfm("doctor", "--debug")
     assert outcome.status == 3
     assert "Traceback" in outcome.err

@@ -131,7 +131,7 @@ def test_no_output_replaces_an_input(
         ("fit m.report.json --target y --model m.xrfm", "its report m.report.json is the table that is read"),
         ("fit t.csv --valid m.report.html --target y", "its report m.report.html is the table of --valid"),
         ("fit t.csv --from m.report.json", "its report m.report.json is the model of --from"),
-        ("fit m.run --target y --resume", "its record m.run is the table that is read"),
+        ("fit m.run --target y --resume", "its checkpoint m.run is the table that is read"),
         ("explain m.explain.json --model m.xrfm", "its explanation m.explain.json is the table that is read"),
         (
             "fit t.csv --valid t.rejects.csv --target y --bad-rows skip",
@@ -210,7 +210,7 @@ def test_nothing_new_is_written_that_a_pattern_would_find(pattern: str, place: P
 def test_outputs_do_not_replace_each_other(words: str, place: Path, xrfm: Command) -> None:
     (place / "link.csv").symlink_to("o.csv")
     (place / "t.tsv").write_text(TABLE)
-    assert "give each a name of its own" in refused(xrfm, words, place)
+    assert "give them different names" in refused(xrfm, words, place)
 
 
 @pytest.mark.parametrize("redirect", ["- < t.csv --output t.csv", "t.csv >> t.csv", "t.csv 2>> t.csv"])
@@ -281,11 +281,11 @@ def test_new_files_have_the_permissions_of_the_umask(regression: Path, folder: P
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("predict https://example.com/t.csv", "https://example.com/t.csv: is an address, and"),
-        ("fit s3://bucket/t.parquet --target y", "s3://bucket/t.parquet: is an address, and"),
-        ("fit t.csv --valid https://x.org/v.csv", "--valid https://x.org/v.csv: is an address, and"),
-        ("info --model file:///m.xrfm", "--model file:///m.xrfm: is an address, and"),
-        ("predict t.csv --output gs://b/o.csv", "--output gs://b/o.csv: is an address, and"),
+        ("predict https://example.com/t.csv", "https://example.com/t.csv: is a URL, and"),
+        ("fit s3://bucket/t.parquet --target y", "s3://bucket/t.parquet: is a URL, and"),
+        ("fit t.csv --valid https://x.org/v.csv", "--valid https://x.org/v.csv: is a URL, and"),
+        ("info --model file:///m.xrfm", "--model file:///m.xrfm: is a URL, and"),
+        ("predict t.csv --output gs://b/o.csv", "--output gs://b/o.csv: is a URL, and"),
     ],
 )
 def test_addresses_are_refused_as_they_were_typed(

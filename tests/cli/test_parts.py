@@ -128,13 +128,22 @@ def test_an_empty_text_is_refused(text: str, tmp_path: Path, xrfm: Callable[...,
         outcome = xrfm(command, text, folder=tmp_path)
         assert outcome.status == 2
         name = "TEST" if command == "evaluate" else "DATA"
-        assert outcome.error == f"error: {name}: is empty; if a variable stands there, it is not set"
+        assert (
+            outcome.error
+            == f"error: {name}: is empty; if it comes from a shell variable, that variable is not set"
+        )
     for line, flags in PATHS.items():
         for flag in flags:
             outcome = xrfm(*line.split(), flag, text, folder=tmp_path)
             assert (outcome.status, outcome.out) == (2, "")
-            assert outcome.error == f"error: {flag}: is empty; if a variable stands there, it is not set"
+            assert (
+                outcome.error
+                == f"error: {flag}: is empty; if it comes from a shell variable, that variable is not set"
+            )
     (tmp_path / "options.toml").write_text(f'model = "{text}"\n')
     outcome = xrfm("info", "--config", "options.toml", folder=tmp_path)
-    assert outcome.error == "error: options.toml: model: is empty; if a variable stands there, it is not set"
+    assert (
+        outcome.error
+        == "error: options.toml: model: is empty; if it comes from a shell variable, that variable is not set"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["options.toml"]

@@ -61,7 +61,7 @@ def test_an_empty_standard_input_is_refused(tmp_path: Path, regression: Path) ->
 def test_standard_input_is_read_by_one_only(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     outcome = xrfm("fit", "-", "--valid", "-", "--target", "y", folder=tmp_path)
     assert outcome.status == 2
-    assert "--valid -: standard input is DATA already" in outcome.error
+    assert "--valid -: DATA already uses standard input" in outcome.error
 
 
 def test_a_row_that_does_not_fit_stops(tmp_path: Path, regression: Path, xrfm: Callable[..., Any]) -> None:

@@ -61,7 +61,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm:
     assert not (place / "stopped.xrfm").exists()
     outcome = xrfm(*FIT, "--model", "stopped.xrfm", "--resume", folder=place)
     assert outcome.status == 0, outcome.err
-    assert "going on from stopped.run, which holds" in outcome.err
+    assert "resuming from stopped.run with" in outcome.err
     assert (place / "stopped.xrfm").read_bytes() == whole
     assert not (place / "stopped.run").exists()
 
@@ -70,7 +70,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm:
 def test_an_interrupted_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm: Command) -> None:
     status, messages = stop(place, signal.SIGINT, 40, *FIT, *ENDLESS)
     assert status == 130, messages
-    assert "the same command goes on from stopped.run" in messages
+    assert "the same command continues from stopped.run" in messages
     assert load_model(place / "stopped.xrfm").report.stopped_by == "interrupt"
     outcome = xrfm(*FIT, "--model", "stopped.xrfm", "--resume", folder=place)
     assert outcome.status == 0, outcome.err

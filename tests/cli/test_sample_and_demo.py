@@ -101,9 +101,9 @@ def test_the_demo_replaces_no_table(tmp_path: Path, xrfm: Callable[..., Any]) ->
     (tmp_path / "autos.csv").write_text("price\n1\n")
     outcome = xrfm("demo", folder=tmp_path)
     assert outcome.status == 2
-    assert outcome.error.startswith("error: autos.csv: is not the sample table")
+    assert outcome.error.startswith("error: autos.csv: exists and is not the sample table")
     outcome = xrfm("demo", "--output", "autos.csv", folder=tmp_path)
-    assert outcome.error == "error: --output autos.csv: is a file, or lies below one; give a folder"
+    assert outcome.error == "error: --output autos.csv: is a file or inside one; give a folder"
     assert [path.name for path in tmp_path.iterdir()] == ["autos.csv"]
 
 

@@ -31,7 +31,7 @@ def written(place: Path, xrfm: Command) -> str:
     """The schema file that a dry run writes."""
     outcome = xrfm(*FIT, "--target", "rent", "--dry-run", "--date-order", "dmy", folder=place)
     assert outcome.status == 0, outcome.err
-    assert "columns.toml: holds the columns now" in outcome.err
+    assert "columns.toml: written with the inferred columns" in outcome.err
     return (place / "columns.toml").read_text()
 
 
@@ -107,7 +107,7 @@ def test_options_win_over_the_file(place: Path, xrfm: Command) -> None:
         ('kind = "categorical"', 'kind = "category"', "column 'town': kind is one of numeric, boolean"),
         ('kind = "categorical"\n', "", "column 'town' has no kind"),
         ('kind = "categorical"', 'kind = "identifier"', 'a model cannot use kind "identifier"'),
-        ('role = "target"', 'role = "feature"', "--target is missing, and columns.toml names none"),
+        ('role = "target"', 'role = "feature"', "--target is missing, and columns.toml has no target"),
         ('kind = "categorical"', 'levels = "3"', "column 'town' has no kind"),
         ('kind = "categorical"', 'kind = "categorical"\nrank = "3"', "column 'town': no 'rank'"),
         ('datetime_format = "day first"', 'datetime_format = "month first"', "is not a date"),

@@ -35,7 +35,7 @@ def test_rows_that_drifted_are_predicted_and_end_with_status_1(
     assert (moved.parent / "out.csv").read_bytes() == expected
     assert "Drift from the training table" in checked.err
     assert "other levels: 0% to 100%" in checked.err
-    assert "2 of 3 columns moved further than 0.25" in checked.err
+    assert "2 of 3 columns drifted more than 0.25" in checked.err
     table = checked.err.split("Drift")[1].split("2 of 3")[0]
     assert max(map(len, table.splitlines())) <= 80
     quiet = xrfm(*arguments, "--check-drift", "0.25", "--quiet")
@@ -95,10 +95,10 @@ def test_an_absent_column_is_an_error_or_empty_as_asked(
     refused = xrfm("predict", "few.csv", "--model", regression, folder=tmp_path)
     assert refused.status == 2
     assert "no column 'rooms', which the model needs (1 more are missing)" in refused.error
-    assert "--allow-missing-columns takes it as empty" in refused.error
+    assert "--allow-missing-columns treats it as missing" in refused.error
     allowed = xrfm("predict", "few.csv", "--model", regression, "--allow-missing-columns", folder=tmp_path)
     assert allowed.status == 0, allowed.err
-    assert "warning: rooms: no such column, taken as empty in every row" in allowed.err
+    assert "warning: rooms: no such column, treated as missing in every row" in allowed.err
     assert allowed.out == xrfm("predict", "empty.csv", "--model", regression, folder=tmp_path).out
     document = xrfm(
         "predict",
@@ -133,7 +133,7 @@ def test_a_model_from_before_profiles_says_so(
     assert xrfm(*arguments, "--quiet").out == xrfm("predict", folder / "new.csv", "--model", regression).out
     outcome = xrfm(*arguments, "--check-drift", "0.25")
     assert outcome.status == 2
-    assert "does not know its training table" in outcome.error
+    assert "has no profile of its training table" in outcome.error
     refit = ("--from", tmp_path / "old.xrfm", "--model", tmp_path / "new.xrfm")
     assert xrfm("fit", folder / "train.csv", *refit, "--quiet").status == 0
     again = xrfm("predict", folder / "new.csv", "--model", tmp_path / "new.xrfm", "--check-drift", "0.25")

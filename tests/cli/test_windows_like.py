@@ -133,7 +133,7 @@ def test_a_killed_fit_goes_on(place: Path, tmp_path: Path) -> None:
             time.sleep(0.005)
         process.send_signal(KILLED)
         process.communicate(timeout=60)
-    assert "going on from model.run" in xrfm_there(*words, folder=tmp_path).err
+    assert "resuming from model.run" in xrfm_there(*words, folder=tmp_path).err
     assert not (tmp_path / "model.run").exists()
 
 

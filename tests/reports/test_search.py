@@ -59,7 +59,7 @@ def test_seconds_by_state_and_by_family() -> None:
 def test_what_it_cost_in_words() -> None:
     words = cost_words({"trials": TRIALS, "trial_seconds": trial_seconds(TRIALS)})
     assert words == (
-        "6.50 s on 5 trials judged to the end, 0.25 s on 1 pruned, 0.00 s on 1 that failed; "
+        "6.50 s on 5 trials completed, 0.25 s on 1 pruned, 0.00 s on 1 failed; "
         "4.75 s on norm kernels with p = 2, 1.50 s on norm kernels with p = 1, 0.50 s on linear leaves"
     )
     assert cost_words({"trials": TIMELESS, "trial_seconds": trial_seconds(TIMELESS)}) == ""
@@ -69,8 +69,11 @@ def test_what_it_cost_in_words() -> None:
 @pytest.mark.parametrize(
     ("members", "begins"),
     [
-        (2, "The best single trial has 3, the 2 models together 2.5. Trials and weights were chosen by"),
-        (1, "The model is the best of 5 trials that were judged to the end. It was chosen by this score"),
+        (
+            2,
+            "The best single trial scores 3, the ensemble of 2 models 2.5. Trials and weights were selected",
+        ),
+        (1, "The model is the best of 5 completed trials. It was selected by this score"),
     ],
 )
 def test_selection_in_words(members: int, begins: str) -> None:
@@ -94,8 +97,8 @@ def test_one_trial_selects_nothing() -> None:
 def test_the_history_is_over_seconds_where_they_are_known() -> None:
     timed = history_figure(TRIALS, "rmse", 2.5, lower_is_better=True)
     assert "seconds since the search began" in timed
-    assert "models together" in timed
+    assert "ensemble" in timed
     numbered = history_figure(TIMELESS, "rmse", lower_is_better=True)
     assert "seconds since" not in numbered
     assert ">trial<" in numbered
-    assert "models together" not in numbered
+    assert "ensemble" not in numbered

@@ -1,5 +1,5 @@
-"""The commands: one file each, thin calls of the layers below.
+"""The commands: one module each, thin calls of the layers below.
 
-What is imported to answer ``--help`` (options, parsing, help, registry) imports nothing heavy;
-a command's own module is imported when that command runs.
+The modules behind ``--help`` (options, parsing, help, registry) import nothing heavy. The module of a
+command is imported when that command runs.
 """

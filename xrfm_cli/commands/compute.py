@@ -1,4 +1,4 @@
-"""The device and the threads that a command computes with."""
+"""Set up the device and the threads of a command."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from xrfm_cli.options.devices import find_device
 
 
 def prepare_device(device: str, *, threads: int | None) -> str:
-    """Set the number of threads, turn TF32 off and return the device that ``auto`` stands for.
+    """Set the number of threads, turn TF32 off and resolve the device name.
 
-    Both belong to the process, so only the front door sets them; the library takes them as they are. torch
-    leaves TF32 off too, unless the environment asks for it, as some containers do.
+    Threads and TF32 are settings of the process, so only the command line changes them, never the library.
+    torch turns TF32 off by default, but some containers turn it on through the environment.
 
     >>> prepare_device("cpu", threads=None)
     'cpu'
@@ -23,5 +23,5 @@ def prepare_device(device: str, *, threads: int | None) -> str:
 
 
 def default_threads() -> int:
-    """Threads without ``--threads``: torch's number, but no more than the cores that may be used."""
+    """Return the threads to use without ``--threads``: torch's default, at most the usable cores."""
     return min(torch.get_num_threads(), usable_cores())

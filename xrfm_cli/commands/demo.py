@@ -1,4 +1,4 @@
-"""``xrfm demo``: from nothing to a report in seconds."""
+"""``xrfm demo``: fit a sample table and show the report."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.printable import printable
 from xrfm_cli.terminal.tables import heading
 
-TRIALS = 10  # about eight seconds of one core, and clearly better than ridge regression
+TRIALS = 10  # about eight seconds on one core, and clearly better than ridge regression
 FACTS = ("task", "target", "rows", "metric", "score", "lower_is_better", "baselines")
 
 
 def run(options: DemoOptions, session: Session) -> int:
-    """Write the sample of cars, fit it, and show the report."""
+    """Write the sample table of cars, fit a model and show the report."""
     sample, folder = find_sample("autos"), Path(options.folder)
     _make(folder)
     data, model = folder / sample.file, folder / "demo.xrfm"
@@ -35,7 +35,7 @@ def run(options: DemoOptions, session: Session) -> int:
     if not data.exists():
         write_sample(sample, data)
     elif not data.is_file() or data.read_bytes() != sample_path(sample.file).read_bytes():
-        raise OptionError(f"{data}: is not the sample table; choose another folder with --output")
+        raise OptionError(f"{data}: exists and is not the sample table; choose another folder with --output")
     check_places(fit)
     status, document = fit_table(fit, session)
     report = report_paths(str(model))[0].resolve()
@@ -52,7 +52,7 @@ def run(options: DemoOptions, session: Session) -> int:
 
 
 def can_open_browser(environment: Mapping[str, str], platform: str) -> bool:
-    """Whether somebody sits before a screen: a terminal, a display, and no CI.
+    """Return whether a user sits at a screen: a terminal, a display, and no CI.
 
     >>> can_open_browser({"CI": "true", "DISPLAY": ":0"}, "linux")
     False
@@ -68,4 +68,4 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as fault:
-        raise OptionError(f"--output {folder}: is a file, or lies below one; give a folder") from fault
+        raise OptionError(f"--output {folder}: is a file or inside one; give a folder") from fault

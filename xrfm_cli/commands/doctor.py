@@ -1,4 +1,4 @@
-"""``xrfm doctor``: what a bug report needs to know of this machine."""
+"""``xrfm doctor``: the facts about this machine that a bug report needs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(options: DoctorOptions, session: Session) -> int:
 
 
 def _versions() -> dict[str, str | None]:
-    """The version of Python and of each library; None where one is missing."""
+    """Return the versions of Python and the libraries; None for a missing library."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -60,7 +60,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _devices() -> list[dict[str, object]]:
-    """What models can be computed on; a torch that cannot be loaded is a finding, not a failure."""
+    """Return the available devices; report a torch that cannot be loaded instead of failing."""
     devices: list[dict[str, object]] = [{"name": "cpu", "description": _processor()}]
     try:
         import torch
@@ -81,7 +81,7 @@ def _devices() -> list[dict[str, object]]:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it, or its architecture."""
+    """Return the processor's name if the system provides it, otherwise its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -91,7 +91,7 @@ def _processor() -> str:
 
 
 def _memory() -> dict[str, int]:
-    """Bytes in the machine and bytes that are free for a new process, as far as the system tells."""
+    """Return the total and the available memory in bytes; empty if the system does not tell."""
     try:
         memory = psutil.virtual_memory()
     except (OSError, RuntimeError, ValueError, psutil.Error):
@@ -100,17 +100,17 @@ def _memory() -> dict[str, int]:
 
 
 def _threads() -> dict[str, object]:
-    """Cores, those this process may use, and what limits the libraries' threads."""
+    """Return the cores, the usable cores, and the variables that limit library threads."""
     usable = usable_cores()
     threads: dict[str, object] = {"cores": os.cpu_count(), "usable_cores": usable}
     torch = sys.modules.get("torch")
     if torch is not None:
-        threads["torch"] = min(torch.get_num_threads(), usable)  # as the other commands have it
+        threads["torch"] = min(torch.get_num_threads(), usable)  # as in the other commands
     return threads | {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
 
 
 def _compiled() -> dict[str, object]:
-    """Which parts were compiled at installation; torch does their work where they are missing."""
+    """Return which parts were compiled at installation; torch replaces missing ones."""
     try:
         from xrfm_cli.leaf_models.compiled import is_compiled
     except (ImportError, OSError):  # torch cannot be loaded
@@ -119,7 +119,7 @@ def _compiled() -> dict[str, object]:
 
 
 def _shown(title: str, facts: object) -> dict[str, str]:
-    """The facts of a section as texts for the terminal."""
+    """Format the facts of a section for the terminal."""
     if title == "devices" and isinstance(facts, list):
         return {item["name"]: _device_text(item) for item in facts}
     pairs = facts.items() if isinstance(facts, dict) else ()
@@ -129,7 +129,7 @@ def _shown(title: str, facts: object) -> dict[str, str]:
         compiler = COMPILERS.get(sys.platform, "gcc or clang")
         says = {
             True: "yes",
-            False: f"no, so kernels are slower: get a C compiler ({compiler}), then install xrfm-cli again "
+            False: f"no, so kernels are slower: install a C compiler ({compiler}), then reinstall xrfm-cli "
             "with pip's --force-reinstall --no-deps",
             None: "unknown",
         }

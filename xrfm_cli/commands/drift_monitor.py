@@ -1,4 +1,4 @@
-"""What ``predict`` notices of its rows beside repairs: absent columns, values out of range, drift."""
+"""Drift monitor of ``predict``: missing columns, values out of range, and drift."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from xrfm_cli.tuning.model.drift import (
 )
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
-MOST_NAMED = 5  # columns in the line about those that moved; the document has all
+MOST_NAMED = 5  # columns in the warning about drift; the document has all
 
 
 class DriftMonitor:
-    """Looks at every block before it is predicted, and tells at the end what it saw.
+    """Observe every block before it is predicted, and report the findings at the end.
 
     Args:
         model: the model that predicts.
         path: its file, for messages.
-        threshold: of ``--check-drift``, or None.
-        allows_absent: whether columns that the model needs may be absent from the table.
+        threshold: the value of ``--check-drift``, or None.
+        allows_absent: whether the table may lack columns that the model needs.
 
-    Raises OptionError where drift is to be checked and the model file knows nothing of its training table.
+    Raises OptionError if drift is to be checked and the model file has no profile of its training table.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DriftMonitor:
     ) -> None:
         if threshold is not None and model.profile is None:
             raise OptionError(
-                f"--check-drift: {path} is from an earlier version and does not know its training table; "
+                f"--check-drift: {path} is from an earlier version and has no profile of its training table; "
                 f"fit it again, or refit it with xrfm fit DATA --from {path}"
             )
         self._needed = model.columns_read
@@ -57,7 +57,7 @@ class DriftMonitor:
         self.absent: tuple[str, ...] = ()
 
     def look(self, block: Table) -> Table:
-        """The block as the model reads it, with empty columns for allowed absent ones."""
+        """Observe a block and return it, with empty columns in place of allowed missing ones."""
         self.absent = absent_columns(block, self._needed, allowed=self._allows_absent)
         data = block.data
         for name in self.absent:
@@ -67,9 +67,9 @@ class DriftMonitor:
         return block
 
     def tell(self, session: Session) -> None:
-        """Say what was seen on standard error, the drift as a table if it was asked for."""
+        """Print the findings on standard error, and the drift table if drift is checked."""
         for name in self.absent:
-            session.renderer.note(f"{name}: no such column, taken as empty in every row", kind="warning")
+            session.renderer.note(f"{name}: no such column, treated as missing in every row", kind="warning")
         for item in values_out_of_range(self._profiles, self._observed):
             parts = [f"{item.below:,} below" * bool(item.below), f"{item.above:,} above" * bool(item.above)]
             counts = " and ".join(part for part in parts if part)
@@ -80,7 +80,7 @@ class DriftMonitor:
             self._tell_drift(session, self._drifts(), self._threshold)
 
     def document(self) -> dict[str, Any]:
-        """What was seen, by the names that other programs read."""
+        """Return the findings for the JSON document."""
         out_of_range = values_out_of_range(self._profiles, self._observed)
         drift = None
         if self._threshold is not None:
@@ -96,7 +96,7 @@ class DriftMonitor:
 
     @property
     def passed(self) -> bool:
-        """Whether no column has drifted beyond the threshold, if there is one."""
+        """Whether no column has drifted beyond the threshold; True without a threshold."""
         return self._threshold is None or not any(item.exceeds(self._threshold) for item in self._drifts())
 
     @staticmethod
@@ -111,7 +111,7 @@ class DriftMonitor:
             first = ", ".join(f"{item.column} {item.index:.2f}" for item in moved[:MOST_NAMED])
             more = ", ..." if len(moved) > MOST_NAMED else ""
             session.renderer.note(
-                f"{len(moved):,} of {len(drifts):,} columns moved further than {threshold:g}: {first}{more}",
+                f"{len(moved):,} of {len(drifts):,} columns drifted more than {threshold:g}: {first}{more}",
                 kind="warning",
             )
 
@@ -120,7 +120,7 @@ class DriftMonitor:
 
 
 def absent_columns(table: Table, needed: Sequence[str], *, allowed: bool) -> tuple[str, ...]:
-    """The needed columns that a table lacks; raises SchemaError unless they may be absent.
+    """Return the needed columns that a table lacks; raise SchemaError unless they may be missing.
 
     >>> absent_columns(Table(pa.table({"fee": [1.0]}), "a.csv"), ["fee", "town"], allowed=True)
     ('town',)
@@ -135,6 +135,6 @@ def absent_columns(table: Table, needed: Sequence[str], *, allowed: bool) -> tup
         more = f" ({len(absent) - 1:,} more are missing)" if len(absent) > 1 else ""
         raise SchemaError(
             f"{table.source}: no column '{absent[0]}', which the model needs{more}."
-            f"{did_you_mean(absent[0], table.column_names)} --allow-missing-columns takes it as empty"
+            f"{did_you_mean(absent[0], table.column_names)} --allow-missing-columns treats it as missing"
         )
     return absent

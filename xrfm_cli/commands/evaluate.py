@@ -1,4 +1,4 @@
-"""``xrfm evaluate``: the model's metrics on rows whose target is known, and thresholds on them."""
+"""``xrfm evaluate``: metrics and thresholds on test rows with known targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: EvaluateOptions, session: Session) -> int:
-    """Evaluate a table; returns 1 if a threshold was missed."""
+    """Evaluate a table; return 1 if a threshold is missed."""
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
@@ -38,7 +38,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         raise TargetError(f"{whole.source}: {why}, so there is nothing to evaluate")
     if dropped:
         session.renderer.note(
-            f"{dropped:,} row{'s' if dropped > 1 else ''} without a target left out", kind="repair"
+            f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped", kind="repair"
         )
     groups = find_groups(table, options.by)
     scored = score_table(model, table, session)
@@ -68,7 +68,7 @@ def evaluate_document(
     verdicts: list[Verdict],
     repairs: Sequence[Repair],
 ) -> dict[str, Any]:
-    """The results by the names that other programs read; figures that are not finite are null."""
+    """Return the results for the JSON document; numbers that are not finite become null."""
     confusion = scored.confusion()
     classes = list(scored.model.target.classes)
     document = {
@@ -90,9 +90,9 @@ def evaluate_document(
 
 
 def _legend(report: FitReport, gaps: Mapping[str, GeneralisationGap]) -> str:
-    """What the columns of the promises mean."""
+    """Explain the columns with the fit's own metrics."""
     whose = " of the model that it was refitted from" if report.stopped_by == "refit" else ""
-    text = f"out of fold: the fit's own score{whose}, on rows held out in turn"
+    text = f"out of fold: the fit's own score{whose}, on held-out rows"
     if any(item.worse_by is not None for item in gaps.values()):
-        text += "\nworse by: in standard deviations between the folds; negative is better"
+        text += "\nworse by: in standard deviations of the folds' scores; negative is better"
     return text

@@ -1,4 +1,4 @@
-"""What ``evaluate`` shows beside the metrics: which classes are confused, and how groups of rows fare."""
+"""Terminal tables of ``evaluate`` besides the metrics: the confusion matrix, and metrics by group."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from xrfm_cli.commands.scoring import Group
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.terminal.tables import Grid, grid, heading, number, shortened
 
-MOST_CLASSES = 6  # that stand side by side in 80 columns; of more, the pairs that are confused most are shown
+MOST_CLASSES = 6  # as many as fit in 80 columns; with more classes, the most confused pairs are shown
 MOST_PAIRS = 10
 MOST_GROUPS = 20
 MOST_METRICS = 4
 
 
 def confusion_view(counts: NDArray[np.int64] | None, target: TargetSchema) -> list[RenderableType]:
-    """Rows by class and predicted class; nothing for a regression."""
+    """Return row counts by class and predicted class; nothing for a regression."""
     if counts is None:
         return []
     labels = [str(label) for label in target.classes]
     if len(labels) <= MOST_CLASSES:
-        return [heading("Confusion (a row a class, a column a prediction)"), _square(counts, labels)]
+        return [heading("Confusion matrix (rows: class, columns: prediction)"), _square(counts, labels)]
     wrong = counts - np.diag(np.diag(counts))
     most = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
     pairs = [divmod(int(place), len(labels)) for place in most if wrong.flat[place]]
@@ -40,7 +40,7 @@ def confusion_view(counts: NDArray[np.int64] | None, target: TargetSchema) -> li
 
 
 def groups_view(by_group: Sequence[tuple[Group, Mapping[str, float]]], metric: str) -> list[RenderableType]:
-    """A table for each column of ``--by``, with the metric that the model was fitted for first."""
+    """Return a table for each column of ``--by``, starting with the metric that the fit optimised."""
     shown: list[RenderableType] = []
     for column in dict.fromkeys(group.column for group, _ in by_group):
         own = [(group, metrics) for group, metrics in by_group if group.column == column]

@@ -1,4 +1,4 @@
-"""``xrfm explain``: what the model learned, and why it predicts single rows as it does."""
+"""``xrfm explain``: explain a model globally, and attribute the predictions of single rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: ExplainOptions, session: Session) -> int:
-    """Explain a model, and with DATA its rows; returns the exit status."""
+    """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
     _check(options)
     device = prepare_device(options.device, threads=options.threads)
@@ -33,7 +33,7 @@ def run(options: ExplainOptions, session: Session) -> int:
     write_explain_report(model, explanation, html, json)
     document = explain_document(model, explanation)
     session.renderer.close()
-    # Attributions on standard output are the result then; what people read goes beside it.
+    # If attributions go to standard output, the tables go to standard error.
     show = session.renderer.message if _streams_out(options) else session.renderer.result
     for renderable in explanation_tables(document):
         show(renderable)
@@ -45,7 +45,7 @@ def run(options: ExplainOptions, session: Session) -> int:
 
 
 def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: Session) -> dict[str, Any]:
-    """Write the attributions of a table; returns how many rows they are of, and which were left out."""
+    """Write the attributions of a table; return the number of rows and the skipped rows."""
     session.renderer.stage(f"attributing {data}")
     rows, left_out = 0, list[Repair]()
     with open_output(options.output) as writer:
@@ -70,9 +70,9 @@ def _streams_out(options: ExplainOptions) -> bool:
 
 
 def _check(options: ExplainOptions) -> None:
-    """Refuse options that contradict each other."""
+    """Refuse contradictory options."""
     if options.data is None and (options.output is not None or options.ids):
-        raise OptionError("--output and --id are for the attributions of rows: give DATA as well")
+        raise OptionError("--output and --id need DATA, the rows to attribute")
     if options.as_json and _streams_out(options):
         raise OptionError("--json with DATA needs --output: both would write to standard output")
     check_ending(options.output)

@@ -1,4 +1,4 @@
-"""What an explanation looks like in the terminal."""
+"""Terminal tables of an explanation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MOST_LEAVES = 6
 
 
 def explanation_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The parts of an ``explain`` document that fit a terminal, each under its heading."""
-    yield heading("What matters (share of the squared sensitivity, with its bootstrap range)")
+    """Yield the parts of an ``explain`` document that fit a terminal, each with a heading."""
+    yield heading("What matters (share of the squared sensitivity, with bootstrap interval)")
     yield importances_table(document["importances"], most=20)
     if document["directions"]:
         yield heading("Learned directions")
@@ -25,7 +25,7 @@ def explanation_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield heading("Columns that act together")
         yield _pairs(document["pairs"][:MOST_PAIRS])
     if len(document["leaves"]) > 1:
-        yield heading("Leaves against the whole")
+        yield heading("Leaves compared with the whole model")
         yield _leaves(document["leaves"])
 
 

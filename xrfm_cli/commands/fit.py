@@ -1,4 +1,4 @@
-"""``xrfm fit``: a table becomes a model file and its report."""
+"""``xrfm fit``: fit a model to a table; write the model file and its report."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ EXPLAINED_ROWS, LATE_EXPLAINED_ROWS = 1_000, 100  # at most; few where the time 
 
 
 def run(options: FitOptions, session: Session) -> int:
-    """Fit a model and write it with its report; returns 130 if the search was interrupted."""
+    """Fit a model and write it with its report; return 130 if the search was interrupted."""
     status, document = fit_table(options, session)
     session.renderer.document("fit", document)
     return status
 
 
 def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any]]:
-    """What ``xrfm fit`` does but for the JSON document of ``--json``: the exit status and that document."""
+    """Run ``xrfm fit`` without printing the JSON document; return the exit status and the document."""
     check_options(options)
     device = prepare_device(options.device, threads=options.threads)
     table = read_whole(options.data, options, session)
@@ -77,16 +77,14 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
 
 
 def check_options(options: FitOptions) -> None:
-    """Refuse options that contradict each other or would do nothing."""
+    """Refuse options that contradict each other or have no effect."""
     if options.data == options.valid == "-":
-        raise OptionError("--valid -: standard input is DATA already; give the path of a file")
+        raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
     if options.from_model is None:
         if options.target is None and options.schema is None:
             raise OptionError("--target is missing: name the column to predict, such as --target price")
         if options.resume and options.storage is not None:
-            raise OptionError(
-                "--resume: a study in --storage goes on with whoever joins it; leave out one of them"
-            )
+            raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
         return
     for item in fields(options):
         setting: Setting = item.metadata["setting"]
@@ -96,20 +94,22 @@ def check_options(options: FitOptions) -> None:
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:
-    """The columns as ``--schema`` has them, or as inferred; where there is no file yet it is written."""
+    """Return the columns from ``--schema`` or inferred ones; write the file if it does not exist yet."""
     path = None if options.schema is None else Path(options.schema)
     described = None if path is None else read_schema_file(path)
     schema = infer_schema(table, overrides_of(options), described)
     if not schema.with_role("target"):
-        raise OptionError(f"--target is missing, and {path} names none: name the column to predict")
+        raise OptionError(f"--target is missing, and {path} has no target: name the column to predict")
     if path is not None and described is None:
         write_schema_file(path, schema, source=table.source)
-        session.renderer.note(f"{path}: holds the columns now; edit it, and the next fit reads it")
+        session.renderer.note(
+            f"{path}: written with the inferred columns; edit it, and the next fit reads it"
+        )
     return schema
 
 
 def overrides_of(options: FitOptions) -> SchemaOverrides:
-    """What the user said of the columns."""
+    """Return the column options."""
     return SchemaOverrides(
         target=options.target,
         weight=options.weight,
@@ -124,7 +124,7 @@ def overrides_of(options: FitOptions) -> SchemaOverrides:
 
 
 def config_of(options: FitOptions, *, device: str) -> FitConfig:
-    """What the user said of the search."""
+    """Return the search options."""
     return FitConfig(
         metric=options.metric,
         time_limit_s=options.time_limit,
@@ -140,7 +140,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
 
 
 def _refit(table: Table, options: FitOptions, session: Session, *, device: str) -> FittedModel:
-    """The model of ``--from``, fitted on these rows."""
+    """Refit the model of ``--from`` on these rows."""
     assert options.from_model is not None
     before = load_model(Path(options.from_model), device=device)
     if options.target not in (None, before.target.name):
@@ -178,7 +178,7 @@ def _finish(
     show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
     if model.report.stopped_by == "interrupt":
         way_on = (
-            f"; the same command goes on from {checkpoint_folder(options.model)}" if options.resume else ""
+            f"; the same command continues from {checkpoint_folder(options.model)}" if options.resume else ""
         )
         saved = f"interrupted: the best model so far is saved in {options.model}"
         session.renderer.note(saved + way_on, kind="fallback")

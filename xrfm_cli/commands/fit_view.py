@@ -1,4 +1,4 @@
-"""What ``fit`` and ``fit --dry-run`` show: columns, scores, importances, files, the next commands."""
+"""Terminal output of ``fit`` and ``fit --dry-run``: columns, scores, importances, files, next commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {
     "time": "stopped by the time limit",
     "trials": "all trials done",
-    "interrupt": "interrupted: the best so far",
+    "interrupt": "interrupted: the best model so far",
     "refit": "no search",
 }
 
@@ -37,19 +37,19 @@ STOPPED = {
 def show_fit(
     model: FittedModel, document: Mapping[str, Any], session: Session, *, files: Sequence[Path], data: str
 ) -> None:
-    """Print what was fitted, how good it is, what matters, and what to type next."""
+    """Print the columns, the scores, the importances and the commands to run next."""
     report = model.report
     baselines = [(item["name"], float(item["score"])) for item in report.baselines]
-    better = "less" if report.lower_is_better else "more"
+    better = "lower" if report.lower_is_better else "higher"
     hint = "" if report.stopped_by == "refit" else CHANGES_POSITIVE
     positive = positive_lines(model.target, hint=hint)
-    # A command with ? in the place of a letter would be another command.
+    # A command with ? in place of a character would be a different command.
     commands = [line for line in next_commands(files[0], data) if streams.can_show(line)]
     session.renderer.result(
         heading("Columns"),
         columns_table(model.schema),
         Text(target_line(model.target)),
-        heading(f"Scores ({report.metric} on rows held out, {better} is better)"),
+        heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
         Text("\n".join([*positive, *search_lines(model, document)]), style="dim"),
         heading("What matters most"),
@@ -62,7 +62,7 @@ def show_fit(
 
 
 def show_plan(plan: DryRun, schema: TableSchema, target: TargetSchema, session: Session) -> None:
-    """Print what a fit would do."""
+    """Print the plan of a dry run."""
     session.renderer.result(
         heading("Columns"),
         columns_table(schema),
@@ -72,10 +72,10 @@ def show_plan(plan: DryRun, schema: TableSchema, target: TargetSchema, session: 
 
 
 def plan_facts(plan: DryRun) -> dict[str, str]:
-    """A plan as texts."""
+    """Format a plan for the terminal."""
     search = [f"{plan.trials} trials" if plan.trials is not None else ""]
     search.append(f"{plan.time_limit_s:g} s" if plan.time_limit_s is not None else "")
-    copies = {"tells the target": ", ".join(plan.copies)} if plan.copies else {}
+    copies = {"target leakage": ", ".join(plan.copies)} if plan.copies else {}
     leaves = "one leaf" if plan.leaves == 1 else f"{plan.leaves} leaves of up to {plan.leaf_size:,} rows"
     return {
         "rows": f"{plan.rows:,}",
@@ -90,7 +90,7 @@ def plan_facts(plan: DryRun) -> dict[str, str]:
 
 
 def dry_run_document(plan: DryRun, schema: TableSchema, target: TargetSchema) -> dict[str, Any]:
-    """The JSON of ``fit --dry-run``: the names of a fit's document, and its plan."""
+    """Return the JSON of ``fit --dry-run``: the names of a fit's document, and the plan."""
     columns = [
         {"name": item.name, "kind": item.kind, "role": item.role, "reason": item.reason}
         for item in schema.columns
@@ -107,25 +107,23 @@ def dry_run_document(plan: DryRun, schema: TableSchema, target: TargetSchema) ->
 
 
 def target_line(target: TargetSchema) -> str:
-    """The target, its task and why."""
+    """Return a line with the target, its task and the reason."""
     return printable(f"target '{target.name}': {target.task}, {target.reason}")
 
 
 def next_commands(model: Path, data: str) -> list[str]:
-    """Two commands to type next, with the model named only where it is not the default."""
+    """Return two commands to run next; they name the model only if it is not the default."""
     named = [] if str(model) == "model.xrfm" else ["--model", str(model)]
     predicted = ["new.csv" if data == "-" else data, *named, "--output", "predictions.csv"]
     return [shell_line(["xrfm", "predict", *predicted]), shell_line(["xrfm", "explain", *named])]
 
 
 def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
-    """How sure the score is, what was tried, what it cost and which choices mattered."""
+    """Return lines about the score's range, the trials, their cost and the important hyperparameters."""
     report, best = model.report, document["best_trial"]
     tried, done = len(report.trials), sum(1 for trial in report.trials if trial["state"] == "complete")
-    trials = f"{tried} trial{'s' if tried != 1 else ''}" + (
-        f" ({done} judged to the end)" if done < tried else ""
-    )
-    members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} together"
+    trials = f"{tried} trial{'s' if tried != 1 else ''}" + (f" ({done} completed)" if done < tried else "")
+    members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} in the ensemble"
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
@@ -137,8 +135,8 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
 
 
 def _mattering(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The hyperparameters that mattered more than chance gives, if that is known."""
+    """Return a line with the hyperparameters that matter more than chance, if known."""
     if not rows:
         return []
     clear = [f"{row['name']} {row['share']:.0%}" for row in rows if row["share"] > row["by_chance"]]
-    return [f"what mattered: {', '.join(clear[:3]) or 'no choice more than chance gives'}"]
+    return [f"important hyperparameters: {', '.join(clear[:3]) or 'none beyond chance'}"]

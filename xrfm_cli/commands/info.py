@@ -1,4 +1,4 @@
-"""``xrfm info``: what is in a model file."""
+"""``xrfm info``: the content of a model file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from xrfm_cli.tuning.model.storage import load_model
 
 KEEPS_ROWS = (
     "A kernel machine keeps training rows as its centers, in encoded form: "
-    "share this file only where the data may go."
+    "share this file only with people who may see the data."
 )
 
 
 KEEPS_NO_ROWS = (
-    "Linear and constant leaves keep no training rows. The file still holds levels of categories, quantiles "
-    "of numbers, and targets of a sample of rows beside their predictions."
+    "Linear and constant leaves keep no training rows. The file still contains category levels, quantiles "
+    "of numbers, and the targets and predictions of a sample of rows."
 )
 
 
@@ -41,7 +41,7 @@ def run(options: InfoOptions, session: Session) -> int:
 
 
 def info_document(model: FittedModel, *, size_bytes: int) -> dict[str, Any]:
-    """The facts of a model by the names that other programs read."""
+    """Return the facts of a model for the JSON document."""
     leaves = [leaf for member in model.members for leaf in member.tree.leaves]
     return {
         "task": model.target.task,
@@ -69,7 +69,7 @@ def info_document(model: FittedModel, *, size_bytes: int) -> dict[str, Any]:
 
 
 def _shown(document: dict[str, Any]) -> dict[str, str]:
-    """The facts as texts for the terminal."""
+    """Format the facts for the terminal."""
     facts = {"task": f"{document['task']} of '{document['target']}'"}
     if document["classes"]:
         facts["classes"] = ", ".join(map(str, document["classes"]))

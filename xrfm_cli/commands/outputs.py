@@ -1,4 +1,4 @@
-"""Tables written as they are computed, as CSV, Parquet or Arrow."""
+"""Write result tables block by block, as CSV, Parquet or Arrow."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.files import open_whole, utf8
 from xrfm_cli.terminal import streams
 
-GROUP_BLOCKS = 8  # of a row group
+GROUP_BLOCKS = 8  # blocks in a Parquet row group
 QUOTED = r'[",\r\n]'
 
 
 class TableWriter(Protocol):
-    """What takes the blocks of a result."""
+    """A writer for the blocks of a result."""
 
     def write(self, block: pa.Table) -> None:
         """Append rows; every block has the same columns."""
 
 
 class WriterBehind:
-    """A writer whose blocks are written by a thread while the next one is computed, one at a time, in order.
+    """A writer that writes each block in a thread while the next one is computed, in order.
 
-    What goes wrong is raised by the next block, or by leaving the context.
+    Errors are raised by the next write, or when leaving the context.
     """
 
     def __init__(self, writer: TableWriter) -> None:
@@ -44,7 +44,7 @@ class WriterBehind:
         self._pending: Future[None] | None = None
 
     def write(self, block: pa.Table) -> None:
-        """Wait for the block before, and begin with this one."""
+        """Wait for the previous block and start writing this one."""
         self._wait()
         self._pending = self._pool.submit(self._writer.write, block)
 
@@ -62,14 +62,14 @@ class WriterBehind:
 
 
 class CsvWriter:
-    """Rows as CSV: quoted only where needed, missing as nothing, numbers so that they read back equal."""
+    """Write CSV: quotes only if needed, empty cells for missing values, numbers that read back equal."""
 
     def __init__(self, stream: BinaryIO | streams.GuardedStream) -> None:
         self._stream = stream
         self._has_header = False
 
     def write(self, block: pa.Table) -> None:
-        """Append rows, the header before the first."""
+        """Append rows; write the header before the first."""
         cells = [_as_text(name, _decoded(block.column(name))) for name in block.column_names]
         if not self._has_header:
             header = io.StringIO()
@@ -82,7 +82,7 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """Rows as Parquet, a row group for every few blocks."""
+    """Write Parquet, with a row group for every few blocks."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -98,7 +98,7 @@ class ParquetWriter:
             self._flush()
 
     def close(self) -> None:
-        """Write what waits, and the file's footer."""
+        """Write the waiting blocks and the file's footer."""
         self._flush()
         if self._writer is not None:
             self._writer.close()
@@ -110,7 +110,7 @@ class ParquetWriter:
 
 
 def _open_parquet(stream: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer of Parquet, which has no unions and no intervals."""
+    """Open a Parquet writer; OptionError for types that Parquet lacks, such as unions and intervals."""
     try:
         return pq.ParquetWriter(stream, schema)
     except pa.ArrowNotImplementedError as fault:
@@ -122,7 +122,7 @@ def _open_parquet(stream: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 class ArrowWriter:
-    """Rows as an Arrow file (the IPC file format), one record batch a block."""
+    """Write an Arrow file (the IPC file format), with one record batch per block."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -149,7 +149,7 @@ BINARY_WRITERS: dict[str, type[ParquetWriter] | type[ArrowWriter]] = {
 
 @contextmanager
 def open_output(path: str | None) -> Iterator[TableWriter]:
-    """A writer of CSV, Parquet or Arrow by the ending of ``path``; without a path, CSV on standard output."""
+    """Open a writer for the ending of ``path``; without a path, write CSV to standard output."""
     if path is None:
         out = streams.rows()
         yield CsvWriter(out)
@@ -166,13 +166,15 @@ def open_output(path: str | None) -> Iterator[TableWriter]:
 
 
 def check_ending(path: str | None) -> None:
-    """Refuse an output whose ending names no format."""
+    """Refuse an output file with an unknown ending."""
     if path is not None and Path(path).suffix not in (".csv", *BINARY_WRITERS):
-        raise OptionError(f"{path}: is none of .csv, .parquet and .arrow; --output writes by the ending")
+        raise OptionError(
+            f"{path}: must end in .csv, .parquet or .arrow; the ending selects the format of --output"
+        )
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.Array:
-    """One array; a dictionary, which no Arrow file can change from block to block, becomes its values."""
+    """Return one array; decode a dictionary, because an Arrow file needs the same one in every block."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # older Arrow returns a chunked array for no chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -180,15 +182,15 @@ def _decoded(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _as_text(name: str, column: pa.Array) -> pa.Array:
-    """The cells of a column as CSV text."""
+    """Format the cells of a column as CSV text."""
     if not is_readable(column.type):
         raise OptionError(
             f"column '{name}' holds {column.type}, which cannot be written as CSV; "
             "write .parquet or .arrow with --output"
         )
     if pa.types.is_boolean(column.type):
-        return pc.if_else(column, "True", "False")  # as Python spells them, and probability_True does
-    # Floats keep a short exponent; all other types are spelled as where cells are compared.
+        return pc.if_else(column, "True", "False")  # Python's spelling, as in probability_True
+    # Floats keep a short exponent; all other types use the spelling with which cells are compared.
     text = pc.cast(column, pa.string()) if pa.types.is_floating(column.type) else as_text(column)
     needs_quotes = pc.match_substring_regex(text, QUOTED)
     if not pc.any(needs_quotes).as_py():

@@ -1,7 +1,7 @@
-"""No output replaces an input or another output.
+"""Refuse outputs that would replace an input or another output.
 
-Files are compared by what they are, not by their names: links, other spellings and members of globs and
-folders are recognised. All is checked before anything is opened.
+Files are compared by identity, not by name, so links, other spellings and members of globs and folders are
+recognised. All checks run before any file is opened.
 """
 
 from __future__ import annotations
@@ -27,10 +27,7 @@ Identity = tuple[int, int] | str | None
 
 
 def check_places(options: CommonOptions) -> None:
-    """Refuse options by which a command would write over what it reads, or over its own results.
-
-    Raises OptionError, in one line.
-    """
+    """Raise OptionError if a command would overwrite its inputs or its own results."""
     check_names(options)
     reads, writes = list(find_reads(options)), list(find_writes(options))
     for read in reads:
@@ -43,14 +40,14 @@ def check_places(options: CommonOptions) -> None:
                 raise OptionError(f"{name}: is {read.what}, {file}; send it to another file")
     for one, other in combinations(writes, 2):
         if one.path == other.path or identity(one.path) == identity(other.path) is not None:
-            raise OptionError(f"{other.subject} is written by {one.option} too; give each a name of its own")
+            raise OptionError(f"{other.subject} is also written by {one.option}; give them different names")
     for written in writes:
         if written.is_tried:
             check_writable(written.path)
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that cannot be created or replaced: its folder is tried with a real file."""
+    """Refuse a file that cannot be created or replaced; create a temporary file in its folder to find out."""
     try:
         target, _ = replaced_file(path)
         folder = target.parent
@@ -58,7 +55,7 @@ def check_writable(path: Path) -> None:
             raise OptionError(f"{path}: no directory '{path.parent}'; create it first")
         if not folder.is_dir():
             raise OptionError(f"{path}: '{path.parent}' is not a directory")
-        with TemporaryFile(dir=folder):  # without a name: there is nothing to leave behind
+        with TemporaryFile(dir=folder):  # has no name, so nothing is left behind
             pass
     except OSError as fault:
         reason = fault.strerror or fault
@@ -68,7 +65,7 @@ def check_writable(path: Path) -> None:
 
 
 def identity(path: Path) -> Identity:
-    """What makes a file or a folder the same under every name; None for devices and pipes."""
+    """Return a key that identifies a file or folder under every name; None for devices and pipes."""
     try:
         facts = path.stat()
     except OSError:
@@ -76,12 +73,12 @@ def identity(path: Path) -> Identity:
     is_kept = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
     if not is_kept:
         return None
-    # Some network drives of Windows number no files.
+    # Some Windows network drives have no inode numbers.
     return (facts.st_dev, facts.st_ino) if facts.st_ino else os.path.realpath(path)
 
 
 def _refuse_replacing(read: Read, files: Mapping[Identity, Path], written: Written) -> None:
-    """Refuse to write over a file that is read, and into a folder or a pattern of files that are read."""
+    """Refuse to overwrite a file that is read, or to write into a folder or glob that is read."""
     if written.name == read.may_be_replaced_by and not written.part:
         return
     subject = written.subject
@@ -91,7 +88,7 @@ def _refuse_replacing(read: Read, files: Mapping[Identity, Path], written: Writt
         raise OptionError(f"{subject} is {read.what}{known_as}; give another name")
     target, given = Path(os.path.realpath(written.path)), Path(read.given)
     if given.is_dir() and target.is_relative_to(os.path.realpath(given)):
-        raise OptionError(f"{subject} lies in the folder that is read, {read.given}; write it elsewhere")
+        raise OptionError(f"{subject} is in the folder that is read, {read.given}; write it elsewhere")
     if _is_pattern(read.given) and _matches(target, given) and not target.name.endswith(REJECTS_ENDING):
         raise OptionError(f"{subject} matches the pattern that is read, {read.given}; give another name")
 
@@ -101,7 +98,7 @@ def _is_pattern(given: str) -> bool:
 
 
 def _matches(target: Path, pattern: Path) -> bool:
-    """Whether a glob pattern finds a file of this name, which need not exist."""
+    """Return whether a glob pattern matches this path, which need not exist."""
     fixed = next(place for place, part in enumerate(pattern.parts) if any(mark in part for mark in "*?["))
     folder, wanted = os.path.realpath(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
     if not target.is_relative_to(folder):
@@ -113,7 +110,7 @@ def _matches(target: Path, pattern: Path) -> bool:
 
 
 def _by_identity(files: Iterable[Path]) -> dict[Identity, Path]:
-    """The files that an output could spoil; devices and pipes are none."""
+    """Return the files that an output could overwrite, by identity; devices and pipes are skipped."""
     found: dict[Identity, Path] = {}
     for file in files:
         key = _stream_identity(sys.stdin) if str(file) == STANDARD_INPUT else identity(file)
@@ -123,7 +120,7 @@ def _by_identity(files: Iterable[Path]) -> dict[Identity, Path]:
 
 
 def _stream_identity(stream: Any) -> Identity:
-    """The file that a standard stream is redirected to, None where it is none."""
+    """Return the identity of the file that a standard stream is redirected to; None without a file."""
     try:
         facts = os.fstat(stream.fileno())
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The files that a command reads and writes, as its options name them."""
+"""Find the files that a command reads and writes, from its options."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 class Read:
     """Files that are read."""
 
-    what: str  # as messages say it
+    what: str  # for messages
     given: str
     files: tuple[Path, ...]  # all members of a glob or a folder
-    may_be_replaced_by: str = ""  # the field of the one option that may
+    may_be_replaced_by: str = ""  # the field of the only option that may replace them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A file or a folder that is written."""
 
-    name: str  # of the option's field
-    option: str  # with its value: how messages begin
+    name: str  # field name of the option
+    option: str  # the option with its value, for messages
     path: Path
-    part: str = ""  # "its report ..." for a file that is named after the option's value
-    is_tried: bool = True  # before the command begins; not what is opened then anyway, or may never come
+    part: str = ""  # such as "its report", for a file whose name is derived from the option's value
+    is_tried: bool = True  # check write access beforehand; False if it is opened at once or may not be needed
 
     @property
     def subject(self) -> str:
-        """How messages about it begin."""
+        """The beginning of messages about this file."""
         return f"{self.option}:" + (f" {self.part} {self.path}" if self.part else "")
 
 
 def find_reads(options: CommonOptions) -> Iterator[Read]:
-    """The files that a command reads, with all members of globs and folders."""
+    """Yield the files that a command reads, with all members of globs and folders."""
     for name, what in TABLES.items():
         given = getattr(options, name, None)
         if given is not None:
@@ -61,13 +61,13 @@ def find_reads(options: CommonOptions) -> Iterator[Read]:
     for name, what in single.items():
         given = getattr(options, name, None)
         if given is not None:
-            # A refit may take the place of the model that it comes from, which is read whole before.
+            # A refit may replace its own source model, which is read completely beforehand.
             successor = "model" if name == "from_model" else ""
             yield Read(what=what, given=given, files=(Path(given),), may_be_replaced_by=successor)
 
 
 def find_writes(options: CommonOptions) -> Iterator[Written]:
-    """The files and folders that a command writes."""
+    """Yield the files and folders that a command writes."""
     for name in OUTPUTS:
         given = getattr(options, name, None)
         if given is not None:
@@ -95,14 +95,16 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
     for path in report_paths(options.model):
         yield _written(options, "model", path, part="its report")
     if options.resume:
-        yield _written(options, "model", checkpoint_folder(options.model), part="its record", is_tried=False)
+        yield _written(
+            options, "model", checkpoint_folder(options.model), part="its checkpoint", is_tried=False
+        )
     storage = None if options.storage is None else _storage_file(options.storage)
     if storage is not None:
         yield _written(options, "storage", storage, is_tried=False)
 
 
 def beside(model: str, ending: str) -> Path:
-    """A file beside the model's, named after it."""
+    """Return a path beside the model file, named after it."""
     path = Path(model)
     if not path.name:
         raise OptionError(f"{model}: is a directory; give the name of a file")
@@ -110,7 +112,7 @@ def beside(model: str, ending: str) -> Path:
 
 
 def report_paths(model: str) -> tuple[Path, Path]:
-    """Where the report of a model goes.
+    """Return the paths of a model's report.
 
     >>> [path.name for path in report_paths("models/night.xrfm")]
     ['night.report.html', 'night.report.json']
@@ -119,12 +121,12 @@ def report_paths(model: str) -> tuple[Path, Path]:
 
 
 def explain_paths(model: str) -> tuple[Path, Path]:
-    """Where the explanation of a model goes."""
+    """Return the paths of a model's explanation."""
     return beside(model, "explain.html"), beside(model, "explain.json")
 
 
 def checkpoint_folder(model: str) -> Path:
-    """Where the record of a model's fit is.
+    """Return the folder of a fit's checkpoint.
 
     >>> checkpoint_folder("models/night.xrfm").name
     'night.run'
@@ -133,7 +135,7 @@ def checkpoint_folder(model: str) -> Path:
 
 
 def _table_files(given: str) -> tuple[Path, ...]:
-    """The files of a table; the path itself where it stands for none, which its reader says better."""
+    """Return the files of a table; the path itself if there are none, which the reader reports better."""
     try:
         return find_files(given).files
     except (InputError, OSError):
@@ -141,7 +143,7 @@ def _table_files(given: str) -> tuple[Path, ...]:
 
 
 def _storage_file(storage: str) -> Path | None:
-    """The file of a shared study, None for a database on a server.
+    """Return the file of a shared study; None for a database server.
 
     >>> _storage_file("sqlite:///tuning.db?mode=rwc"), _storage_file("postgresql://host/db")
     (PosixPath('tuning.db'), None)
@@ -166,7 +168,7 @@ def _written(
 
 
 def check_names(options: CommonOptions) -> None:
-    """Refuse texts that cannot be names of files."""
+    """Refuse strings that cannot be file names."""
     for name in (*TABLES, *INPUTS, *OUTPUTS, "model", "schema", "storage", "folder"):
         value = getattr(options, name, None)
         if value is not None:
@@ -176,11 +178,11 @@ def check_names(options: CommonOptions) -> None:
 def _check_name(flag: str, name: str, value: str) -> None:
     place = f"{flag} {value}" if flag else value
     if "\0" in value:
-        raise OptionError(f"{flag or 'DATA'}: has a NUL character in it; give the name of a file")
+        raise OptionError(f"{flag or 'DATA'}: contains a NUL character; give the name of a file")
     if ADDRESS.match(value) and name != "storage" and not Path(value).exists():
         is_read = name in TABLES or name in INPUTS
         way_out = "download it first, or pipe it in as -" if is_read else "give the name of a file"
-        raise OptionError(f"{place}: is an address, and addresses are not read or written; {way_out}")
+        raise OptionError(f"{place}: is a URL, and URLs cannot be read or written; {way_out}")
     fault = why_no_file(Path(value)) if name not in TABLES and not ADDRESS.match(value) else None
     if fault is not None:
         raise OptionError(f"{place}: {fault}")

@@ -1,4 +1,4 @@
-"""``xrfm predict``: rows stream through the model and keep their order."""
+"""``xrfm predict``: predict the rows of a table in order, in a stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: PredictOptions, session: Session) -> int:
-    """Predict a table; returns 1 if its rows have drifted beyond a stated threshold."""
+    """Predict a table; return 1 if its rows have drifted beyond the given threshold."""
     begun = time.monotonic()
     if options.as_json and options.output is None:
         raise OptionError("--json needs --output: both would write to standard output")
@@ -63,7 +63,7 @@ def run(options: PredictOptions, session: Session) -> int:
 
 
 def prediction_columns(model: FittedModel, prediction: Prediction, *, proba: bool) -> dict[str, pa.Array]:
-    """What is written for each row: the prediction, and what was asked for beside it."""
+    """Return the output columns: the prediction, and probabilities or interval if requested."""
     if prediction.probabilities is None:
         columns = {"prediction": pa.array(np.asarray(prediction.values, dtype=np.float64))}
         if prediction.lower is not None and prediction.upper is not None:
@@ -95,7 +95,7 @@ def _check_task(model: FittedModel, options: PredictOptions) -> None:
     if options.interval is not None and model.target.task != "regression":
         raise OptionError(f"--interval: {options.model} predicts classes; use --proba")
     if options.interval is not None and model.intervals is not None:
-        model.intervals.half_width(options.interval)  # refuses a level that the fit's rows do not allow
+        model.intervals.half_width(options.interval)  # raises for a level that needs more validation rows
 
 
 def _place(output: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Reading the tables that a command names, with what was found out said once."""
+"""Read the tables of a command, and report what the reader detected."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from xrfm_cli.streaming import ahead, in_blocks
 
 
 def read_options(options: ReadingOptions) -> ReadOptions:
-    """What the user said of a text table."""
+    """Return the options for reading a text table."""
     return ReadOptions(**{item.name: getattr(options, item.name) for item in fields(ReadOptions)})
 
 
 def read_whole(path: str, options: ReadingOptions, session: Session) -> Table:
-    """A table in memory."""
+    """Read a table into memory."""
     session.renderer.stage(f"reading {path}")
     table = read_table(path, read_options(options), on_event=session.renderer.on_event)
     for line in table.notes:
@@ -38,9 +38,9 @@ def read_blocks(
     chunk_rows: int,
     on_repair: Callable[[Repair], None],
 ) -> Iterator[Table]:
-    """A table in fixed blocks, never whole in memory; rows that are left out are told to ``on_repair``.
+    """Yield a table in fixed blocks, never loading it whole; skipped rows are passed to ``on_repair``.
 
-    The next block is read while the caller works on one.
+    The next block is read while the caller works on the current one.
     """
 
     heard: deque[Event] = deque()
@@ -56,7 +56,7 @@ def read_blocks(
             if event.repair is not None:
                 on_repair(event.repair)
 
-    # A pipe may never go on, and then an interrupt must not wait for it.
+    # A pipe may block forever, and an interrupt must not wait for it.
     blocks = read() if is_stream(Path(path)) else ahead(read())
     try:
         for number, block in enumerate(blocks):
@@ -70,7 +70,7 @@ def read_blocks(
 
 
 def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
-    """Refuse columns to copy that would meet a written column of the same name."""
+    """Refuse columns to copy whose names clash with an output column."""
     for name in ids:
         if name in added or list(ids).count(name) > 1:
             raise SchemaError(
@@ -79,7 +79,7 @@ def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
 
 
 def say_repairs(repairs: Sequence[Repair], unread: UnreadColumns, session: Session) -> None:
-    """Say how many values were mended, column by column, and of which columns nothing was understood."""
+    """Report the number of repaired values by column, and the columns of which no value could be read."""
     for item in repairs:
         event = Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
         session.renderer.on_event(event)

@@ -1,6 +1,6 @@
-"""The commands by name: their options, one sentence each, an example; and the typer application of them.
+"""The commands by name, with options, a one-sentence help and examples; and the typer application.
 
-A command's module is imported when it runs, so that help never waits for a numerical library.
+A command's module is imported when it runs, so help never waits for a numerical library.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from xrfm_cli.terminal import streams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What help says of a command, and the options it takes."""
+    """The help and the options of a command."""
 
     options: type[CommonOptions]
     help: str
-    examples: tuple[str, ...]  # lines to paste
+    examples: tuple[str, ...]  # command lines to paste
 
 
 COMMANDS = {
     "fit": Command(
         options=FitOptions,
-        help="Turn a table into a model, and write it with its report.",
+        help="Fit a model to a table, and write the model and its report.",
         examples=(
             "xrfm fit data.csv --target price --time-limit 10m",
             "xrfm fit data.parquet --target churned --metric f1 --group customer",
@@ -54,7 +54,7 @@ COMMANDS = {
     ),
     "predict": Command(
         options=PredictOptions,
-        help="Predict the rows of a table, in their order.",
+        help="Predict the rows of a table, in order.",
         examples=(
             "xrfm predict new.csv --output predictions.csv",
             "xrfm predict new.parquet --id customer --proba --output out.parquet",
@@ -63,7 +63,7 @@ COMMANDS = {
     ),
     "explain": Command(
         options=ExplainOptions,
-        help="Say what the model learned, and with DATA why it predicts each row as it does.",
+        help="Explain what the model learned and, with DATA, the prediction of each row.",
         examples=(
             "xrfm explain --model model.xrfm",
             "xrfm explain new.csv --id customer --output attributions.csv",
@@ -71,18 +71,20 @@ COMMANDS = {
     ),
     "evaluate": Command(
         options=EvaluateOptions,
-        help="Score the model on rows whose target is known.",
+        help="Compute metrics on test rows with known targets.",
         examples=(
             "xrfm evaluate test.csv --fail-under r2=0.8",
             "xrfm evaluate test.csv --by region --json > evaluation.json",
         ),
     ),
     "info": Command(
-        options=InfoOptions, help="Show what is in a model file.", examples=("xrfm info --model model.xrfm",)
+        options=InfoOptions,
+        help="Show the content of a model file.",
+        examples=("xrfm info --model model.xrfm",),
     ),
     "doctor": Command(
         options=DoctorOptions,
-        help="Show versions, devices, memory and threads: what a bug report needs.",
+        help="Show versions, devices, memory and threads, for bug reports.",
         examples=("xrfm doctor --json",),
     ),
     "sample": Command(
@@ -97,22 +99,22 @@ COMMANDS = {
     ),
 }
 KNOWN = {name: settings_of(command.options) for name, command in COMMANDS.items()}
-ABOUT = "Turn a table into a model that predicts and explains: trees of Recursive Feature Machines."
+ABOUT = "AutoML for tables: fit, predict and explain with trees of Recursive Feature Machines."
 EXAMPLES = """\
 xrfm fit data.csv --target price     # writes model.xrfm and its report
 xrfm predict new.csv                 # reads model.xrfm, writes CSV
-xrfm explain                         # what matters, and how"""
+xrfm explain                         # shows which columns matter"""
 STATUSES = (
     ("0", "Done."),
     ("1", "A threshold of --fail-under, --fail-over or --check-drift was missed."),
-    ("2", "Bad input or usage, said in one line."),
-    ("3", "An internal fault; --debug shows the traceback."),
+    ("2", "Bad input or usage, explained in one line."),
+    ("3", "Internal error; --debug shows the traceback."),
     ("130", "Interrupted by Ctrl-C or SIGTERM; fit saves the best model so far."),
 )
 
 
 def build_app() -> typer.Typer:
-    """The typer application of all commands."""
+    """Build the typer application of all commands."""
     app = typer.Typer(
         cls=_shaped(PlainGroup, examples=EXAMPLES, statuses=STATUSES),
         help=ABOUT,
@@ -141,12 +143,12 @@ def build_app() -> typer.Typer:
 
 
 def _shaped(base: type, **attributes: Any) -> type:
-    """A subclass of a typer command with these class attributes: what help needs to know."""
+    """Return a subclass of a typer command with class attributes that its help page needs."""
     return type(base.__name__, (base,), attributes)
 
 
 def _entry(name: str, command: Command) -> Callable[..., None]:
-    """The function that typer calls: it resolves the options and runs the command's module."""
+    """Return the function that typer calls: it resolves the options and runs the command's module."""
 
     def entry(ctx: typer.Context, **typed: Any) -> None:
         from xrfm_cli.commands.session import open_session
@@ -183,7 +185,7 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
 
 
 def _completion(choices: Sequence[str]) -> Callable[[str], list[str]] | None:
-    """What the shell may complete a word to; without choices it offers files."""
+    """Return a completer of the choices; without choices, None, and the shell completes files."""
     if not choices:
         return None
 
@@ -194,7 +196,7 @@ def _completion(choices: Sequence[str]) -> Callable[[str], list[str]] | None:
 
 
 def _parameter(field: str, setting: Setting) -> inspect.Parameter:
-    """A setting as typer reads it: texts that may be absent, which the setting judges afterwards."""
+    """Convert a setting to a typer parameter: an optional string, which the setting parses later."""
     kind: Any = bool if setting.is_flag else list[str] | None if setting.is_repeatable else str | None
     default: Any = False if setting.is_flag else None
     if setting.is_argument:

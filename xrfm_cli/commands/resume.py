@@ -1,4 +1,4 @@
-"""``xrfm fit --resume`` and ``--storage``: where fits meet, and what tells one from another."""
+"""``xrfm fit --resume`` and ``--storage``: where a search is saved, and which fits may share it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from xrfm_cli.tuning.fit import library_versions
 from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 
-LIMITS = {"time_limit", "trials", "preset"}  # how far the search goes, not what a step of it gives
-MACHINE = {"device", "threads"}  # the device is told by what it stands for
+LIMITS = {"time_limit", "trials", "preset"}  # they limit the search, but do not change the result of a step
+MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
-TABLES = {"data", "valid", *READING}  # told by the cells that are read
+TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
 ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
@@ -29,13 +29,13 @@ MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 def facts_of(
     options: FitOptions, table: Table, valid: Table | None, schema: TableSchema, *, device: str
 ) -> dict[str, Any]:
-    """What fits have in common that can go on with each other's steps, by the names that users know."""
+    """Return the facts that must be equal to resume a fit's steps, under names that users know."""
     versions = {f"version of {name}": version for name, version in library_versions().items()}
     return {**task_facts(options, table, valid, schema), "--device": device, **versions}
 
 
 def task_facts(options: FitOptions, table: Table, valid: Table | None, schema: TableSchema) -> dict[str, Any]:
-    """What fits have in common whose scores can be compared: data and options, whatever the machine."""
+    """Return the facts that must be equal for comparable scores: data and options, not the machine."""
     facts: dict[str, Any] = {
         "content of DATA": hash_table(table),
         "content of --valid": None if valid is None else hash_table(valid),
@@ -45,7 +45,7 @@ def task_facts(options: FitOptions, table: Table, valid: Table | None, schema: T
         if item.name not in MAY_DIFFER and setting.section != "General":
             value = getattr(options, item.name)
             facts[setting.flags[0]] = sorted(map(str, value)) if setting.is_repeatable else value
-    if options.schema is not None:  # else the columns follow from the rest
+    if options.schema is not None:  # otherwise the other facts determine the columns
         facts["columns of --schema"] = [
             [column.name, column.kind, column.role, column.datetime_format, column.unit]
             for column in schema.columns
@@ -56,7 +56,7 @@ def task_facts(options: FitOptions, table: Table, valid: Table | None, schema: T
 def shared_place(
     options: FitOptions, table: Table, valid: Table | None, schema: TableSchema
 ) -> StudyPlace | None:
-    """Where the study of this fit is shared; None without ``--storage``."""
+    """Return the location of the shared study; None without ``--storage``."""
     if options.storage is None:
         return None
     facts = {**task_facts(options, table, valid, schema), "version": library_versions()["xrfm-cli"]}
@@ -73,9 +73,9 @@ def resumable(
     *,
     device: str,
 ) -> Iterator[Checkpoint | None]:
-    """The record of this fit, and whether it goes on said once; None without ``--resume``.
+    """Yield the checkpoint of this fit, and report whether it is resumed; None without ``--resume``.
 
-    An interrupt says that the record stays.
+    The message of an interrupt says how to continue.
     """
     if not options.resume:
         yield None
@@ -83,11 +83,11 @@ def resumable(
     folder = checkpoint_folder(options.model)
     with open_checkpoint(folder, facts_of(options, table, valid, schema, device=device)) as checkpoint:
         if checkpoint.steps_before:
-            session.renderer.note(f"going on from {folder}, which holds {checkpoint.steps_before:,} steps")
+            session.renderer.note(f"resuming from {folder} with {checkpoint.steps_before:,} steps")
         try:
             yield checkpoint
         except KeyboardInterrupt as interrupt:
             said = str(interrupt) or "interrupted: there is no model yet"
-            raise KeyboardInterrupt(f"{said}; the same command goes on from {folder}") from interrupt
+            raise KeyboardInterrupt(f"{said}; the same command continues from {folder}") from interrupt
         for name in checkpoint.damaged:
             session.renderer.note(f"{folder / name}: was damaged, so it was computed again", kind="fallback")

@@ -1,4 +1,4 @@
-"""``xrfm sample``: a shipped table, written to learn from."""
+"""``xrfm sample``: write a sample table that ships with the package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xrfm_cli.terminal.tables import facts_table, heading
 
 
 def run(options: SampleOptions, session: Session) -> int:
-    """Write one sample table, or list them all."""
+    """Write one sample table, or list all of them."""
     if options.name is None:
         if options.output is not None:
             raise OptionError("--output: name the sample to write there, such as xrfm sample autos")

@@ -1,4 +1,4 @@
-"""What ``evaluate`` measures: metrics of all rows and of groups of rows, and which classes are confused."""
+"""Measurements of ``evaluate``: metrics of all rows and of groups, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
 
-UNSEEN = -2  # encode_target's code of a label that training did not have
+UNSEEN = -2  # encode_target's code for a label that is not in the training data
 MOST_GROUPS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scored:
-    """Rows whose target is known, with what the model predicts of them."""
+    """Rows with known targets, and the model's predictions."""
 
     model: FittedModel
     truth: NDArray[np.generic]  # (n,) values or class codes
@@ -31,7 +31,7 @@ class Scored:
     weights: NDArray[np.float64] | None  # (n,)
 
     def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Every metric of these rows, or of all; none where they have no weight at all."""
+        """Return every metric of these rows, or of all rows; empty if all weights are zero."""
         chosen = slice(None) if rows is None else rows
         weights = None if self.weights is None else self.weights[chosen]
         if weights is not None and not weights.any():
@@ -42,7 +42,7 @@ class Scored:
         )
 
     def confusion(self) -> NDArray[np.int64] | None:
-        """Rows by their class and the predicted one, int64 (classes, classes); None for a regression."""
+        """Return the confusion matrix, class by prediction, int64 (classes, classes); None for regression."""
         c = len(self.model.target.classes)
         if not c:
             return None
@@ -52,15 +52,15 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Group:
-    """The rows that have one value of a column."""
+    """The rows with the same value of a column."""
 
     column: str
-    value: str | None  # None where it is missing
-    rows: NDArray[np.int64]  # their places in the table, in order
+    value: str | None  # None for missing values
+    rows: NDArray[np.int64]  # row numbers in the table, in order
 
 
 def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
-    """Predict a table whose rows all have a target."""
+    """Predict a table in which every row has a target."""
     truth = encode_target(table, model.target)
     if model.target.classes and (truth == UNSEEN).any():
         first = int(np.argmax(truth == UNSEEN))
@@ -85,9 +85,9 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
 
 
 def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:
-    """The groups of each column, the largest first.
+    """Return the groups of each column, the largest first.
 
-    Raises SchemaError for a column that the table lacks and OptionError for one of too many values.
+    Raises SchemaError for a column that the table lacks and OptionError for a column with too many values.
     """
     groups = []
     for column in columns:
@@ -95,8 +95,8 @@ def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:
         texts = [*levels.values.to_pylist(), None]  # code -1 takes the last
         if len(texts) > MOST_GROUPS:
             raise OptionError(
-                f"--by {column}: {table.source} has {len(texts) - 1:,} values of it, and at most "
-                f"{MOST_GROUPS:,} groups are compared; choose a column of fewer"
+                f"--by {column}: {table.source} has {len(texts) - 1:,} values in this column, and at most "
+                f"{MOST_GROUPS:,} groups are compared; choose a column with fewer values"
             )
         order = np.argsort(levels.codes, kind="stable")
         codes, starts = np.unique(levels.codes[order], return_index=True)
@@ -109,7 +109,7 @@ def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:
 
 
 def _answer(part: Prediction) -> NDArray[np.float64]:
-    """Values (n,) or probabilities (n, classes), whichever the task has."""
+    """Return values (n,) or probabilities (n, classes), depending on the task."""
     answer = part.values if part.probabilities is None else part.probabilities
     assert answer is not None
     return answer

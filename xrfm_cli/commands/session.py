@@ -1,4 +1,4 @@
-"""What a running command has at hand: when the process started, and where its words go."""
+"""The context of a running command: its start time and its renderer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from xrfm_cli.terminal.log_file import open_log
 from xrfm_cli.terminal.rendering import Renderer
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# How often torch's waiting threads look for work before they sleep. By default they keep the cores busy for
-# milliseconds, which the compiled loops' threads then lack: a leaf of 2,000 rows took 1.7 times as long.
+# How often torch's waiting threads poll for work before they sleep. By default they keep the cores busy for
+# milliseconds, which slows the compiled loops' threads: a leaf of 2,000 rows took 1.7 times as long.
 SPIN_VARIABLE, SPINS = "GOMP_SPINCOUNT", "1000"
 
 
@@ -31,15 +31,15 @@ class Session:
 
 @contextmanager
 def open_session(command: str, options: CommonOptions, *, started: float | None) -> Iterator[Session]:
-    """A session whose progress bar is taken down whatever happens."""
-    # Thread pools read these once, when their library is first imported.
+    """Open a session; its progress bar is removed whatever happens."""
+    # Thread pools read these variables once, when their library is first imported.
     if isinstance(options, MachineOptions) and options.threads is not None:
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
     elif cpu_quota() is not None:
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, str(usable_cores()))
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
-    from xrfm_cli.commands.overlaps import check_places  # whose libraries read the variables above
+    from xrfm_cli.commands.overlaps import check_places  # imports libraries that read these variables
 
     check_places(options)
     with open_log(options.log_file) as log:

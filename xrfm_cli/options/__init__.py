@@ -1,1 +1,1 @@
-"""What options there are, and where their values come from."""
+"""Option declarations, and the sources of their values."""

@@ -1,7 +1,7 @@
-"""Where an option's value comes from: the command line, then the environment, then a file.
+"""Resolve option values: the command line wins over the environment, which wins over a file.
 
-A configuration file uses the options' names with underscores. Names at its top serve every command
-that has them; a table named after a command serves that command alone::
+A configuration file uses the option names with underscores. Top-level names apply to every command
+that has the option; a table named after a command applies to that command only::
 
     seed = 7
     [fit]
@@ -28,10 +28,10 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What somebody said of an option, and where."""
+    """The value given for an option, and its source."""
 
     value: str | bool | list[str]
-    place: str  # as errors name it: a flag, a variable, or a file and the name in it; empty for an argument
+    place: str  # for error messages: a flag, a variable, or a file and a name in it; empty for an argument
 
 
 def gather(
@@ -42,10 +42,10 @@ def gather(
     known: Mapping[str, Mapping[str, Setting]],
     environment: Mapping[str, str],
 ) -> dict[str, Given]:
-    """What was given to a command's options, by field name; what nobody gave is left out.
+    """Return the given options of a command by field name; options that were not given are absent.
 
-    ``typed`` holds texts from the command line (None, () or False when not typed), ``known`` the
-    settings of every command: a file may hold the options of all of them.
+    ``typed`` holds strings from the command line (None, () or False for options that were not typed).
+    ``known`` holds the settings of every command, because one file may configure all of them.
     """
     found: dict[str, Given] = {}
     file = typed.get("config")
@@ -69,12 +69,12 @@ def gather(
 
 
 def resolve(settings: Mapping[str, Setting], given: Mapping[str, Given]) -> dict[str, Any]:
-    """The values of what was given, by field name; an OptionError names the place of what has none."""
+    """Return the parsed values by field name; an OptionError names the source of an invalid value."""
     return {name: _parse(settings[name], item.value, item.place) for name, item in given.items()}
 
 
 def read_config(path: str, *, command: str, known: Mapping[str, Mapping[str, Setting]]) -> dict[str, Any]:
-    """What a configuration file says to one command; a name that no command has is refused."""
+    """Return the options that a configuration file sets for one command; refuse unknown names."""
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -98,17 +98,17 @@ def read_config(path: str, *, command: str, known: Mapping[str, Mapping[str, Set
 
 
 def misspelt_variables(environment: Mapping[str, str], known: set[str]) -> list[str]:
-    """A line for each variable ``XRFM_...`` that is nearly the name of an option.
+    """Return a warning for each ``XRFM_...`` variable that looks like a misspelt option.
 
     >>> misspelt_variables({"XRFM_TRAILS": "3"}, {"trials", "seed"})
-    ["XRFM_TRAILS is set but is no option. Did you mean 'trials'?"]
+    ["XRFM_TRAILS is set but is not an option. Did you mean 'trials'?"]
     """
     lines = []
     for name in sorted(name for name in environment if name.startswith(PREFIX)):
         key = name.removeprefix(PREFIX).lower()
         near = "" if key in known else did_you_mean(key, known)
         if near:
-            lines.append(f"{name} is set but is no option.{near}")
+            lines.append(f"{name} is set but is not an option.{near}")
     return lines
 
 
@@ -123,7 +123,7 @@ def _refuse_unknown(place: str, given: Mapping[str, Any], known: set[str]) -> No
 
 
 def _parse(setting: Setting, text: Any, place: str) -> Any:
-    """The value of a text (or of each text of a repeatable option), errors naming the place."""
+    """Parse one string, or each string of a repeatable option; errors name the source."""
     if setting.is_flag:
         return bool(text)
     for item in text if setting.is_repeatable else [text]:
@@ -136,13 +136,13 @@ def _parse(setting: Setting, text: Any, place: str) -> Any:
 
 
 def _refuse_blank(text: str, place: str) -> None:
-    """Raise `OptionError` for a text without a letter, as a variable that is not set leaves it."""
+    """Raise `OptionError` for a blank string, which an unset shell variable leaves behind."""
     if not text.strip():
-        raise OptionError(f"{place}: is empty; if a variable stands there, it is not set")
+        raise OptionError(f"{place}: is empty; if it comes from a shell variable, that variable is not set")
 
 
 def _from_variable(setting: Setting, text: str, variable: str) -> str | bool | list[str]:
-    """A variable's text as the option takes it: switches by yes or no, lists by commas or as JSON."""
+    """Convert a variable's text for an option: yes or no for flags, commas or JSON for lists."""
     if setting.is_flag:
         if text.lower() not in YES + NO:
             raise OptionError(f"{variable}: '{text}' is neither 1 nor 0")
@@ -158,7 +158,7 @@ def _from_variable(setting: Setting, text: str, variable: str) -> str | bool | l
 
 
 def _from_file(setting: Setting, value: object, place: str) -> str | bool | list[str]:
-    """A TOML value as the option takes it."""
+    """Convert a TOML value for an option."""
     if setting.is_flag or isinstance(value, bool):
         if not (setting.is_flag and isinstance(value, bool)):
             raise OptionError(f"{place}: {'takes true or false' if setting.is_flag else 'needs a value'}")

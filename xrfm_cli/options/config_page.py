@@ -1,4 +1,4 @@
-"""``--print-config``: the options in effect as a file for ``--config``, each with where it comes from."""
+"""``--print-config``: write the options in effect, with their sources, as a file for ``--config``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from xrfm_cli.options.config import Given
 from xrfm_cli.options.settings import settings_of
 from xrfm_cli.options.shell_words import shell_line
 
-OUTSIDE = ("config", "print_config")  # what a configuration file has no use for
+OUTSIDE = ("config", "print_config")  # meaningless in a configuration file
 
 
 def config_page(command: str, options_type: type, given: Mapping[str, Given]) -> str:
-    """TOML that sets every option of a command; what has no value stands there as a comment.
+    """Return TOML that sets every option of a command; options without a value are comments.
 
-    Read back with ``--config`` it gives the same options.
+    Reading it back with ``--config`` gives the same options.
     """
     settings = settings_of(options_type)
     defaults = {item.name: item.default for item in fields(options_type)}
@@ -42,14 +42,14 @@ def config_page(command: str, options_type: type, given: Mapping[str, Given]) ->
 
 
 def _plain(default: object) -> str | bool | list[str]:
-    """A default as it would have been given; that of a repeatable option is empty."""
+    """Return a default in the form in which it would be given; empty for a repeatable option."""
     if isinstance(default, bool):
         return default
     return [] if default == () else str(default)
 
 
 def _toml(value: str | bool | list[str]) -> str:
-    """A value as TOML: a switch, a list of texts, a whole number or a text."""
+    """Format a flag, a list of strings, an integer or a string as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -58,5 +58,5 @@ def _toml(value: str | bool | list[str]) -> str:
 
 
 def quoted_toml(text: str) -> str:
-    """A basic string of TOML, which escapes as JSON does and the control character that JSON leaves."""
+    """Return a TOML basic string: JSON escapes, and the control character DEL that JSON does not escape."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

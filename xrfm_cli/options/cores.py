@@ -1,4 +1,4 @@
-"""How many cores this process may use: by its affinity, and by the CPU quota of its container."""
+"""Count the cores that this process may use, from its CPU affinity and its container's CPU quota."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 
 import psutil
 
-THREADS_OF_A_CORE, FEW_THREADS = 4, 64  # more gain nothing, and a system refuses to start thousands
+THREADS_OF_A_CORE, FEW_THREADS = 4, 64  # more do not help, and systems refuse thousands
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, at least 1."""
+    """Return the number of cores that this process may use, at least 1."""
     found, quota = _cores_by_affinity(), cpu_quota()
     return max(1, found if quota is None else min(found, math.ceil(quota)))
 
 
 def most_threads() -> int:
-    """Threads to compute with at most; any machine may use a few, to repeat another machine's fit."""
+    """Return the maximum of ``--threads``; at least 64, so that any machine can reproduce another's fit."""
     return max(FEW_THREADS, THREADS_OF_A_CORE * (os.cpu_count() or 1))
 
 
 def _cores_by_affinity() -> int:
-    """Cores that the process may run on; all of them on macOS, where nobody can choose."""
+    """Return the number of cores in the CPU affinity; all cores on macOS, which has no affinity."""
     if sys.platform != "darwin":
         with suppress(OSError, psutil.Error):
             return len(psutil.Process().cpu_affinity())
@@ -35,27 +35,27 @@ def _cores_by_affinity() -> int:
 
 
 def cpu_quota(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> float | None:
-    """CPUs' worth of time that the control groups of this process allow; None without a quota.
+    """Return the CPU quota of this process's control groups, in CPUs; None without a quota.
 
-    Groups are nested, and the smallest quota on the path up to the root holds. Version 1 and 2 of control
-    groups are read. In a container the path may be that on the host: groups that do not exist are skipped,
-    the root, where a container sees its own group, is always read.
+    Groups are nested, and the smallest quota on the path to the root applies. Both cgroup versions are read.
+    In a container the path may be the one on the host, so groups that do not exist are skipped. The root,
+    where a container sees its own group, is always read.
 
     Args:
-        root: where control groups are mounted.
-        own: the file that names the groups of this process.
+        root: mount point of the control groups.
+        own: file that names the groups of this process.
     """
     quotas = [quota for folder in _folders(root, own) if (quota := _quota_of(folder)) is not None]
     return min(quotas, default=None)
 
 
 def _folders(root: Path, own: Path) -> Iterator[Path]:
-    """The folders of the process's groups that may have a CPU quota, each with all above it."""
+    """Yield the folders of the process's groups that may have a CPU quota, with all their parents."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
         lines = []
-    yield from (root, root / "cpu", root / "cpu,cpuacct")  # of version 2, and of version 1
+    yield from (root, root / "cpu", root / "cpu,cpuacct")  # version 2, then version 1
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and "cpu" not in controllers.split(","):
@@ -67,7 +67,7 @@ def _folders(root: Path, own: Path) -> Iterator[Path]:
 
 
 def _quota_of(folder: Path) -> float | None:
-    """The quota of one group, in CPUs; None if it has none or cannot be read."""
+    """Return the quota of one group, in CPUs; None without a readable quota."""
     try:
         if (folder / "cpu.max").exists():
             allowed, period = (folder / "cpu.max").read_text().split()

@@ -1,4 +1,4 @@
-"""The options of every command but ``fit``, and the groups that commands share."""
+"""Options of all commands except ``fit``, and the option groups that commands share."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DATA_HELP = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonOptions:
-    """What every command takes."""
+    """Options of every command."""
 
     as_json: bool = flag("--json", help="Print one JSON document on standard output.", section="General")
-    quiet: bool = flag("--quiet", "-q", help="Say nothing on standard error but errors.", section="General")
+    quiet: bool = flag("--quiet", "-q", help="Print only errors on standard error.", section="General")
     config: str | None = option(
         "--config",
         metavar="FILE",
-        help="Read options from a TOML file, by the same names.",
+        help="Read options from this TOML file; the names are the same.",
         section="General",
     )
     print_config: bool = flag(
@@ -45,15 +45,15 @@ class CommonOptions:
     log_file: str | None = option(
         "--log-file",
         metavar="FILE",
-        help="Append messages to this file, each with its time, those that --quiet silences too.",
+        help="Append messages with timestamps to this file, including those that --quiet hides.",
         section="General",
     )
-    debug: bool = flag("--debug", help="Show the traceback of an internal fault.", section="General")
+    debug: bool = flag("--debug", help="Show the traceback of an internal error.", section="General")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions(CommonOptions):
-    """Commands about a model file."""
+    """Options of commands that take a model file."""
 
     model: str = option(
         "--model", "-m", metavar="FILE", help="The model file.", section="Model", default="model.xrfm"
@@ -62,7 +62,7 @@ class ModelOptions(CommonOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineOptions(ModelOptions):
-    """Commands that compute with a model."""
+    """Options of commands that compute with a model."""
 
     device: str = option(
         "--device",
@@ -83,78 +83,78 @@ class MachineOptions(ModelOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions(MachineOptions):
-    """Commands that read a table as well; what is not given is found out from the file."""
+    """Options of commands that read a table; the CSV reader detects what is not given."""
 
     delimiter: str | None = option(
         "--delimiter",
         metavar="CHAR",
-        help="Character between cells; 'tab' for a tab.",
+        help="Character between cells, such as ; or tab.",
         section="Reading",
         parse=parse_character,
-        default_text="sniffed",
+        default_text="detected",
     )
     encoding: str | None = option(
         "--encoding",
         metavar="NAME",
         help="Text encoding, such as utf-8 or cp1252.",
         section="Reading",
-        default_text="sniffed",
+        default_text="detected",
     )
     decimal: str | None = option(
         "--decimal",
         metavar="CHAR",
-        help="Decimal mark of numbers.",
+        help="Decimal mark of numbers: '.' or ','.",
         section="Reading",
         parse=choice(".", ","),
-        default_text="sniffed",
+        default_text="detected",
     )
     quote: str | None = option(
         "--quote",
         metavar="CHAR",
-        help="Character around cells, or none.",
+        help="Character that encloses cells, or none.",
         section="Reading",
         parse=parse_sign,
-        default_text="sniffed",
+        default_text="detected",
     )
     escape: str | None = option(
         "--escape",
         metavar="CHAR",
-        help="Character before a quote or delimiter that is text, or none.",
+        help="Character that escapes a quote or delimiter, or none.",
         section="Reading",
         parse=parse_sign,
-        default_text="sniffed",
+        default_text="detected",
     )
     comment: str | None = option(
         "--comment",
         metavar="TEXT",
-        help="What lines of comments begin with, or none.",
+        help="Prefix of comment lines, or none.",
         section="Reading",
         parse=parse_prefix,
-        default_text="sniffed",
+        default_text="detected",
     )
     skip_rows: int | None = option(
         "--skip-rows",
         metavar="N",
-        help="Lines to leave out before the names of the columns.",
+        help="Number of lines to skip before the header.",
         section="Reading",
         parse=whole_number(least=0),
-        default_text="sniffed",
+        default_text="detected",
     )
     header_rows: int | None = option(
         "--header-rows",
         metavar="N",
-        help="Rows of names; 0 if there are none.",
+        help="Number of header rows; 0 for a file without a header.",
         section="Reading",
         parse=whole_number(least=0),
-        default_text="sniffed",
+        default_text="detected",
     )
     skip_footer: int | None = option(
         "--skip-footer",
         metavar="N",
-        help="Lines to leave out at the end.",
+        help="Number of lines to skip at the end.",
         section="Reading",
         parse=whole_number(least=0),
-        default_text="sniffed",
+        default_text="detected",
     )
     date_order: Literal["dmy", "mdy", "ymd"] | None = option(
         "--date-order",
@@ -162,12 +162,12 @@ class ReadingOptions(MachineOptions):
         help="Order of day, month and year in dates such as 02/03/24: dmy, mdy or ymd.",
         section="Reading",
         parse=choice("dmy", "mdy", "ymd"),
-        default_text="sniffed",
+        default_text="detected",
     )
     bad_rows: Literal["stop", "skip"] = option(
         "--bad-rows",
         metavar="WHAT",
-        help="stop at a row that does not fit, or skip it into <data>.rejects.csv.",
+        help="stop at a malformed row, or skip it and write it to <data>.rejects.csv.",
         section="Reading",
         parse=choice("stop", "skip"),
         default="stop",
@@ -183,32 +183,39 @@ class PredictOptions(ReadingOptions):
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here, as CSV, Parquet or Arrow by the ending.",
+        help="Output file; its ending selects CSV, Parquet or Arrow.",
         section="Output",
         default_text="CSV on standard output",
     )
     ids: tuple[str, ...] = repeatable(
-        "--id", metavar="COL", help="Column to copy before the predictions. Repeatable.", section="Output"
+        "--id",
+        metavar="COL",
+        help="Column to copy before the predictions. Repeatable.",
+        section="Output",
     )
-    proba: bool = flag("--proba", help="Add a probability_<class> column per class.", section="Output")
+    proba: bool = flag("--proba", help="Add a column probability_<class> for each class.", section="Output")
     interval: float | None = option(
         "--interval",
         metavar="LEVEL",
-        help="Add lower and upper columns that hold the truth with this probability (regression).",
+        help=(
+            "Add columns lower and upper: a prediction interval that contains the true value with this "
+            "probability, such as 0.9 (regression only)."
+        ),
         section="Output",
         parse=parse_level,
     )
     allow_missing_columns: bool = flag(
         "--allow-missing-columns",
-        help="Take a column that the model needs and DATA lacks as empty, instead of stopping.",
+        help="Treat a column that the model needs and DATA lacks as missing values, instead of stopping.",
         section="Checks",
     )
     check_drift: float | None = option(
         "--check-drift",
         metavar="THRESHOLD",
         help=(
-            "Compare DATA with the training table, and exit with status 1 if a column's population stability "
-            "index is above this, such as 0.25, and above chance. Predictions are written all the same."
+            "Compare DATA with the training table, and exit with status 1 if the population stability index "
+            "of a column is above this threshold, such as 0.25, and above what chance explains. Predictions "
+            "are written in any case."
         ),
         section="Checks",
         parse=positive_number,
@@ -216,7 +223,7 @@ class PredictOptions(ReadingOptions):
     chunk_rows: int = option(
         "--chunk-rows",
         metavar="N",
-        help="Rows to hold in memory at a time; never changes the result.",
+        help="Rows to hold in memory at a time; does not change the result.",
         section="Machine",
         parse=whole_number(least=1),
         default=8192,
@@ -229,24 +236,27 @@ class ExplainOptions(ReadingOptions):
 
     data: str | None = argument(
         "[DATA]",
-        help="Rows to attribute one by one, in any file that fit reads.",
+        help="File with rows to explain one by one; any format that fit reads.",
         is_required=False,
     )
     output: str | None = option(
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the attributions of DATA here, as CSV, Parquet or Arrow by the ending.",
+        help="Output file for the attributions of DATA; its ending selects CSV, Parquet or Arrow.",
         section="Output",
         default_text="CSV on standard output",
     )
     ids: tuple[str, ...] = repeatable(
-        "--id", metavar="COL", help="Column to copy before the attributions. Repeatable.", section="Output"
+        "--id",
+        metavar="COL",
+        help="Column to copy before the attributions. Repeatable.",
+        section="Output",
     )
     method: Literal["path", "gradient"] = option(
         "--method",
         metavar="NAME",
-        help="path: contributions that add up to the prediction; gradient: sensitivity at the row.",
+        help="path: contributions that sum to the prediction; gradient: sensitivity at the row.",
         section="Output",
         parse=choice("path", "gradient"),
         default="path",
@@ -254,7 +264,7 @@ class ExplainOptions(ReadingOptions):
     rows: int = option(
         "--rows",
         metavar="N",
-        help="Training rows to average the global explanation over.",
+        help="Number of training rows that the global explanation averages over.",
         section="Model",
         parse=whole_number(least=2),
         default=1000,
@@ -262,7 +272,7 @@ class ExplainOptions(ReadingOptions):
     chunk_rows: int = option(
         "--chunk-rows",
         metavar="N",
-        help="Rows of DATA to hold in memory at a time; never changes the result.",
+        help="Rows of DATA to hold in memory at a time; does not change the result.",
         section="Machine",
         parse=whole_number(least=1),
         default=8192,
@@ -270,7 +280,7 @@ class ExplainOptions(ReadingOptions):
     seed: int = option(
         "--seed",
         metavar="N",
-        help="Seed of the rows that are drawn.",
+        help="Random seed for drawing rows.",
         section="Machine",
         parse=whole_number(least=0),
         default=0,
@@ -281,24 +291,24 @@ class ExplainOptions(ReadingOptions):
 class EvaluateOptions(ReadingOptions):
     """Options of ``xrfm evaluate``."""
 
-    data: str = argument("TEST", help=DATA_HELP + " It holds the target too.")
+    data: str = argument("TEST", help=DATA_HELP + " It must contain the target.")
     by: tuple[str, ...] = repeatable(
         "--by",
         metavar="COL",
-        help="Show the metrics for each value of this column as well. Repeatable.",
+        help="Also show the metrics for each value of this column. Repeatable.",
         section="Output",
     )
     fail_under: tuple[Threshold, ...] = repeatable(
         "--fail-under",
         metavar="METRIC=VALUE",
-        help="Exit with status 1 if a metric of which more is better is below. Repeatable.",
+        help="Exit with status 1 if this metric, for which higher is better, is below VALUE. Repeatable.",
         section="Checks",
         parse=parse_threshold,
     )
     fail_over: tuple[Threshold, ...] = repeatable(
         "--fail-over",
         metavar="METRIC=VALUE",
-        help="Exit with status 1 if a metric of which less is better is above. Repeatable.",
+        help="Exit with status 1 if this metric, for which lower is better, is above VALUE. Repeatable.",
         section="Checks",
         parse=parse_threshold,
     )
@@ -320,14 +330,14 @@ class SampleOptions(CommonOptions):
 
     name: str | None = argument(
         "[NAME]",
-        help="autos, bikes, credit, soybean or wine; without NAME, list them.",
+        help="autos, bikes, credit, soybean or wine; without NAME, list the samples.",
         is_required=False,
     )
     output: str | None = option(
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here. A file that exists is not replaced.",
+        help="Output file. An existing file is not replaced.",
         section="Output",
         default_text="the sample's own name in this folder",
     )
@@ -341,7 +351,7 @@ class DemoOptions(CommonOptions):
         "--output",
         "-o",
         metavar="DIR",
-        help="Folder to write table, model and report into; created if missing.",
+        help="Folder for table, model and report; created if missing.",
         section="Output",
         default=".",
     )

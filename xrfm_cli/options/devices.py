@@ -1,4 +1,4 @@
-"""The device that a name stands for."""
+"""Resolve the value of ``--device``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xrfm_cli.errors import OptionError
 
 
 def find_device(device: str) -> str:
-    """The device that a name stands for, which is itself but for ``auto``; OptionError where there is none.
+    """Return the torch device for a name, resolving ``auto``; OptionError for an unavailable device.
 
     >>> find_device("cpu")
     'cpu'
@@ -28,9 +28,7 @@ def find_device(device: str) -> str:
 
 def _check_cuda(device: str) -> None:
     if not torch.cuda.is_available():
-        raise OptionError(
-            f"--device: {device} is not available here; use cpu or auto (xrfm doctor says more)"
-        )
+        raise OptionError(f"--device: {device} is not available here; use cpu or auto (see xrfm doctor)")
     count = torch.cuda.device_count()
     number = int(device.partition(":")[2] or 0)
     if number >= count:

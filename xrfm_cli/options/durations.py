@@ -1,4 +1,4 @@
-"""Durations as people write them."""
+"""Parse durations such as ``1h30m``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from xrfm_cli.errors import OptionError
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LONGEST_S = 100 * 365 * 86400.0  # so that a moment on the clock and a wait for it can be counted
+LONGEST_S = 100 * 365 * 86400.0  # keeps deadlines and waits within what the clock can represent
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of ``90``, ``90s``, ``10m``, ``1h`` or ``1h30m``; anything else is an ``OptionError``.
+    """Return the seconds of ``90``, ``90s``, ``10m``, ``1h`` or ``1h30m``; raise OptionError otherwise.
 
     >>> parse_duration("10m"), parse_duration("1h30m"), parse_duration("0.5")
     (600.0, 5400.0, 0.5)

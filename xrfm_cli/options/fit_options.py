@@ -22,7 +22,7 @@ class FitOptions(ReadingOptions):
 
     data: str = argument("DATA", help=DATA_HELP)
     target: str | None = option(
-        "--target", metavar="COL", help="Column to predict. Needed, except with --from.", section="Data"
+        "--target", metavar="COL", help="Column to predict. Required unless --from is given.", section="Data"
     )
     task: Literal["auto", "regression", "binary", "multiclass"] = option(
         "--task",
@@ -35,19 +35,19 @@ class FitOptions(ReadingOptions):
     positive: str | None = option(
         "--positive",
         metavar="CLASS",
-        help="The positive one of two classes.",
+        help="The positive class of a binary target.",
         section="Data",
-        default_text="the last in order",
+        default_text="the last in sort order",
     )
 
     weight: str | None = option("--weight", metavar="COL", help="Column of row weights.", section="Columns")
     drop: tuple[str, ...] = repeatable(
-        "--drop", metavar="COL", help="Column to leave out. Repeatable.", section="Columns"
+        "--drop", metavar="COL", help="Column to ignore. Repeatable.", section="Columns"
     )
     ids: tuple[str, ...] = repeatable(
         "--id",
         metavar="COL",
-        help="Column that names rows: never learned from. Repeatable.",
+        help="Column that identifies rows; the model does not use it. Repeatable.",
         section="Columns",
     )
     categorical: tuple[str, ...] = repeatable(
@@ -64,8 +64,8 @@ class FitOptions(ReadingOptions):
         "--schema",
         metavar="FILE",
         help=(
-            "Read kinds and roles of all columns from this TOML file; options win over it. If there is no "
-            "such file yet, it is written with what was inferred, to be edited."
+            "Read the kinds and roles of all columns from this TOML file; options override it. If the file "
+            "does not exist, it is written with the inferred schema, for you to edit."
         ),
         section="Columns",
     )
@@ -74,7 +74,7 @@ class FitOptions(ReadingOptions):
         "--metric",
         metavar="METRIC",
         help=(
-            "What to optimise: rmse, mae, r2, mape, poisson_deviance; log_loss, auc, average_precision, "
+            "Metric to optimise: rmse, mae, r2, mape, poisson_deviance; log_loss, auc, average_precision, "
             "accuracy, balanced_accuracy, f1, brier."
         ),
         section="Search",
@@ -83,15 +83,15 @@ class FitOptions(ReadingOptions):
     time_limit: float | None = option(
         "--time-limit",
         metavar="TIME",
-        help="Stop after this time, such as 90s, 10m or 1h, counted from the start of the process.",
+        help="Stop after this time, such as 90s, 10m or 1h, measured from the start of the process.",
         section="Search",
         parse=parse_duration,
-        default_text="by --preset; none with --trials",
+        default_text="set by --preset; none with --trials",
     )
     trials: int | None = option(
         "--trials",
         metavar="N",
-        help="Stop after N trials; 0 fits once without a search.",
+        help="Stop after N trials; 0 fits one model without a search.",
         section="Search",
         parse=whole_number(least=0),
     )
@@ -106,35 +106,38 @@ class FitOptions(ReadingOptions):
     pins: tuple[tuple[str, object], ...] = repeatable(
         "--set",
         metavar="NAME=VALUE",
-        help="Pin a hyperparameter, such as bandwidth=5 or kernel=norm. Repeatable.",
+        help="Fix a hyperparameter, such as bandwidth=5 or kernel=norm. Repeatable.",
         section="Search",
         parse=parse_pin,
     )
     valid: str | None = option(
         "--valid",
         metavar="FILE",
-        help="Score on the rows of this file.",
+        help="Validate on the rows of this file.",
         section="Search",
         default_text="a split of DATA",
     )
     folds: int | None = option(
         "--folds",
         metavar="K",
-        help="Score on K folds of DATA.",
+        help="Validate with K-fold cross-validation on DATA.",
         section="Search",
         parse=whole_number(least=2),
     )
     group: str | None = option(
-        "--group", metavar="COL", help="Keep rows of one group on one side of a split.", section="Search"
+        "--group",
+        metavar="COL",
+        help="Keep rows that share a value of this column on one side of a split.",
+        section="Search",
     )
     time: str | None = option(
-        "--time", metavar="COL", help="Score on the rows that are later by this column.", section="Search"
+        "--time", metavar="COL", help="Validate on the latest rows by this column.", section="Search"
     )
     resume: bool = flag(
         "--resume",
         help=(
-            "Keep every step of the search in <model>.run beside the model, and go on from there if the fit "
-            "was killed or interrupted. Only a fit that was begun with --resume can go on."
+            "Save every step of the search to <model>.run beside the model, and continue from there after "
+            "an interruption. Only a fit that was started with --resume can be continued."
         ),
         section="Search",
     )
@@ -143,9 +146,9 @@ class FitOptions(ReadingOptions):
         "--storage",
         metavar="URL",
         help=(
-            "Tune together with other processes or machines that fit the same table with the same options "
-            "and this storage: the URL of a database, such as sqlite:///tuning.db, or the path of a journal "
-            "file. Each writes a model of its own; --trials and --time-limit are for each."
+            "Share the search with other processes or machines that fit the same table with the same options "
+            "and storage: a database URL, such as sqlite:///tuning.db, or the path of a journal file. "
+            "Each process writes its own model; --trials and --time-limit apply to each process."
         ),
         section="Search",
     )
@@ -153,24 +156,24 @@ class FitOptions(ReadingOptions):
     from_model: str | None = option(
         "--from",
         metavar="MODEL",
-        help="Refit this model on new rows: same schema, hyperparameters and ensemble, no search.",
+        help="Refit this model on new rows with the same schema, hyperparameters and ensemble; no search.",
         section="Model",
     )
     dry_run: bool = flag(
-        "--dry-run", help="Show columns, plan, time and memory, and stop before the fit.", section="Model"
+        "--dry-run", help="Show columns, plan, time and memory without fitting.", section="Model"
     )
     memory: int | None = option(
         "--memory",
         metavar="SIZE",
-        help="Memory to stay within, such as 4GiB.",
+        help="Memory limit, such as 4GiB.",
         section="Machine",
         parse=parse_size,
-        default_text="what is free",
+        default_text="the free memory",
     )
     seed: int = option(
         "--seed",
         metavar="N",
-        help="Seed of everything random.",
+        help="Random seed.",
         section="Machine",
         parse=whole_number(least=0),
         default=0,

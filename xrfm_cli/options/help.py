@@ -1,7 +1,7 @@
-"""Plain help: one sentence, examples to paste, the options by section; 80 columns, no boxes.
+"""Plain help pages: one sentence, examples to paste, options by section; 80 columns, no boxes.
 
-Written over the few formatter methods that click has always had, so that the text, and with it
-``docs/cli.md``, is the same with every version of typer.
+They use only click's long-standing formatter methods, so the text, and therefore ``docs/cli.md``, is the
+same with every version of typer.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import typer.core
 from xrfm_cli.options.settings import Setting
 
 WIDTH = {"terminal_width": 80, "max_content_width": 80, "help_option_names": ["-h", "--help"]}
-NO_WRAP = "\b\n"  # click's mark of a paragraph whose line breaks stay
+NO_WRAP = "\b\n"  # tells click to keep a paragraph's line breaks
 
 
 class PlainCommand(typer.core.TyperCommand):
-    """A command whose help is made from its settings."""
+    """A command whose help page is generated from its settings."""
 
     settings: dict[str, Setting]
     examples: str
@@ -43,7 +43,7 @@ class PlainCommand(typer.core.TyperCommand):
 
 
 class PlainGroup(typer.core.TyperGroup):
-    """The command ``xrfm`` itself: what it is for, its commands and how they end."""
+    """The top-level command ``xrfm``: its help lists the commands and the exit statuses."""
 
     examples: str
     statuses: tuple[tuple[str, str], ...]
@@ -56,20 +56,20 @@ class PlainGroup(typer.core.TyperGroup):
         write_section(formatter, "Commands", commands)
         options = [
             ("-V, --version", "Show the version."),
-            ("--install-completion", "Let this shell complete commands and options."),
-            ("--show-completion", "Show the script that does so, to install it yourself."),
-            ("-h, --help", "Show this text, or a command's own; so does xrfm help COMMAND."),
+            ("--install-completion", "Install completion for the current shell."),
+            ("--show-completion", "Show the completion script, to install it yourself."),
+            ("-h, --help", "Show this text; xrfm help COMMAND shows that of a command."),
         ]
         write_section(formatter, "Options", options)
         write_section(formatter, "Exit status", self.statuses)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order a user meets them, not by the alphabet."""
+        """Return the command names in the order in which a user needs them, not alphabetically."""
         return list(self.commands)
 
 
 def write_paragraphs(formatter: Any, *texts: str) -> None:
-    """Write texts under each other, indented, with an empty line before each."""
+    """Write indented paragraphs, with an empty line before each."""
     with formatter.indentation():
         for text in texts:
             formatter.write_paragraph()
@@ -77,7 +77,7 @@ def write_paragraphs(formatter: Any, *texts: str) -> None:
 
 
 def write_section(formatter: Any, title: str, records: Iterable[tuple[str, str]]) -> None:
-    """Write a heading and names with their explanations."""
+    """Write a heading and a list of names with explanations."""
     with formatter.section(title):
         formatter.write_dl(list(records), col_max=26)
 

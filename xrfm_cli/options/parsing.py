@@ -1,7 +1,7 @@
-"""Texts of the command line become values: sizes, pins, thresholds, choices.
+"""Parse command-line strings into values: sizes, pinned hyperparameters, thresholds, choices.
 
-Every function takes what was typed and either returns a value or raises an ``OptionError`` whose
-one line repeats what was typed and says what would have been understood.
+Every function takes a string and either returns a value or raises an ``OptionError``. Its one-line
+message repeats the string and names a valid form.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ BYTES = {"": 1, "b": 1} | {
     for ending, base in (("", 1024), ("ib", 1024), ("b", 1000))
 }
 
-MOST_BYTES = 2.0**63  # byte counts are of 64 bits, with a sign
+MOST_BYTES = 2.0**63  # byte counts are signed 64-bit integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """A value of a metric that a test must reach, as typed: ``r2=0.8``."""
+    """A metric value that the test rows must reach, typed as ``r2=0.8``."""
 
     metric: str
     limit: float
 
 
 def parse_size(text: str) -> int:
-    """Bytes of ``4GiB``, ``500MB`` or a plain number.
+    """Return the bytes of ``4GiB``, ``500MB`` or a plain number.
 
     >>> parse_size("4GiB"), parse_size("1.5 kB"), parse_size("512M")
     (4294967296, 1500, 536870912)
@@ -46,7 +46,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_level(text: str) -> float:
-    """A probability strictly between 0 and 1.
+    """Parse a probability strictly between 0 and 1.
 
     >>> parse_level("0.9")
     0.9
@@ -58,7 +58,7 @@ def parse_level(text: str) -> float:
 
 
 def positive_number(text: str) -> float:
-    """A finite number above 0.
+    """Parse a finite number above 0.
 
     >>> positive_number("0.25")
     0.25
@@ -70,14 +70,14 @@ def positive_number(text: str) -> float:
 
 
 def parse_pin(text: str) -> tuple[str, object]:
-    """A hyperparameter and its value, typed by its looks: ``bandwidth=5.0`` or ``kernel=norm``.
+    """Parse ``NAME=VALUE``; the value becomes a boolean, number or string, whichever fits first.
 
     >>> parse_pin("leaf_size=4000"), parse_pin("ridge=1e-3"), parse_pin("kernel=norm")
     (('leaf_size', 4000), ('ridge', 0.001), ('kernel', 'norm'))
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
-        raise OptionError(f"'{text}' does not set anything: write NAME=VALUE, such as bandwidth=5")
+        raise OptionError(f"'{text}' is not a setting: write NAME=VALUE, such as bandwidth=5")
     if value.lower() in ("true", "false"):
         return name, value.lower() == "true"
     number = _number(value)
@@ -85,7 +85,7 @@ def parse_pin(text: str) -> tuple[str, object]:
 
 
 def parse_threshold(text: str) -> Threshold:
-    """A metric and its limit.
+    """Parse ``METRIC=NUMBER``.
 
     >>> parse_threshold("r2=0.8")
     Threshold(metric='r2', limit=0.8)
@@ -98,7 +98,7 @@ def parse_threshold(text: str) -> Threshold:
 
 
 def parse_character(text: str) -> str:
-    r"""One character; a tab may be written ``\t`` or ``tab``.
+    r"""Parse one character; a tab may be written ``\t`` or ``tab``.
 
     >>> parse_character("tab"), parse_character(";")
     ('\t', ';')
@@ -110,29 +110,29 @@ def parse_character(text: str) -> str:
 
 
 def parse_sign(text: str) -> str:
-    r"""One character, or ``none`` for that there is none.
+    r"""Parse one character; ``none`` gives an empty string.
 
     >>> parse_sign("none"), parse_sign("'")
     ('', "'")
     """
     if text != "none" and len(text) != 1:
-        raise OptionError(f"'{text}' is not one character, nor none")
+        raise OptionError(f"'{text}' is neither one character nor none")
     return "" if text == "none" else text
 
 
 def parse_prefix(text: str) -> str:
-    """What lines of comments begin with, or ``none``.
+    """Parse the prefix of comment lines; ``none`` gives an empty string.
 
     >>> parse_prefix("//"), parse_prefix("none")
     ('//', '')
     """
     if not text.strip():
-        raise OptionError("a blank does not mark comments; give a sign such as '#', or none")
+        raise OptionError("a blank cannot mark comments; give a prefix such as '#', or none")
     return "" if text == "none" else text
 
 
 def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
-    """A reader of whole numbers from ``least`` on, up to ``most``.
+    """Return a parser of whole numbers from ``least`` to ``most``.
 
     >>> whole_number(least=0)("20")
     20
@@ -143,7 +143,7 @@ def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
         if not isinstance(number, int) or number < least:
             raise OptionError(f"'{text}' is not a whole number of at least {least}")
         if number > most:
-            raise OptionError(f"'{text}' is more than {most:,}, the most that can be used here")
+            raise OptionError(f"'{text}' is more than {most:,}, the maximum here")
         return number
 
     return parse
@@ -151,7 +151,7 @@ def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A reader of one of the known words, which the shell can complete.
+    """A parser that accepts one of the known words; the shell can complete them.
 
     >>> Choice(("quick", "best"))("quick")
     'quick'
@@ -160,7 +160,7 @@ class Choice:
     known: tuple[str, ...]
 
     def __call__(self, text: str) -> str:
-        """The text, if it is known."""
+        """Return the text if it is known."""
         if text not in self.known:
             raise OptionError(
                 f"'{text}' is not one of {_listing(self.known)}.{did_you_mean(text, self.known)}"
@@ -169,7 +169,7 @@ class Choice:
 
 
 def choice(*known: str) -> Choice:
-    """A reader of one of the known words."""
+    """Return a parser that accepts one of the known words."""
     return Choice(known)
 
 
@@ -178,7 +178,7 @@ def _listing(words: Sequence[str]) -> str:
 
 
 def _number(text: str) -> int | float | None:
-    """The number that a text spells, or None; never infinite, never NaN."""
+    """Return the finite number that a string spells, or None."""
     try:
         return int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``xrfm fit --schema FILE``: what the columns are, in a file to edit and to use again."""
+"""``xrfm fit --schema FILE``: the column schema in a file to edit and reuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xrfm_cli.options.config_page import quoted_toml
 
 
 def write_schema_file(path: Path, schema: TableSchema, *, source: str) -> None:
-    """The columns of a table, with the reasons as comments."""
+    """Write the columns of a table as TOML, with the inference reasons as comments."""
     lines = [
         f"# The columns of {' '.join(source.split())}, for xrfm fit --schema.",
         f"# kind: {', '.join(KINDS)}",

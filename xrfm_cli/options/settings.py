@@ -1,6 +1,6 @@
-"""Options declared once: a dataclass field that carries its flags, its help and how its text is read.
+"""Declare each option once, as a dataclass field that carries its flags, help text and parser.
 
-A command's options are a frozen dataclass; the command line, the environment, the configuration file,
+A command's options are a frozen dataclass. The command line, the environment, the configuration file,
 ``--help`` and ``docs/cli.md`` are all derived from its fields.
 """
 
@@ -17,35 +17,35 @@ SECTIONS = ("Data", "Reading", "Columns", "Search", "Model", "Checks", "Output",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What the front door knows of one option or argument."""
+    """The declaration of one option or argument."""
 
     flags: tuple[str, ...]  # ("--model", "-m"); empty for an argument
-    metavar: str  # what stands for the value in help; empty for a flag that takes none
+    metavar: str  # the value's placeholder in help; empty for a flag
     help: str
     section: str = "General"
     parse: Callable[[str], Any] = str
     is_repeatable: bool = False
     is_required: bool = False
-    default_text: str = ""  # how help spells the default, empty to say nothing
+    default_text: str = ""  # the default in help; empty to omit it
 
     @property
     def is_argument(self) -> bool:
-        """Whether the value is given by its place, not by a flag."""
+        """Whether this is a positional argument."""
         return not self.flags
 
     @property
     def is_flag(self) -> bool:
-        """Whether it is a switch that takes no value."""
+        """Whether this is a flag without a value."""
         return not self.is_argument and not self.metavar
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words that it takes, where there are a few of them."""
+        """The accepted words; empty if any text is accepted."""
         return self.parse.known if isinstance(self.parse, Choice) else ()
 
     @property
     def key(self) -> str:
-        """Its name in a configuration file, and after ``XRFM_`` in the environment.
+        """The name in a configuration file, and after ``XRFM_`` in the environment.
 
         >>> Setting(flags=("--time-limit",), metavar="TIME", help="").key
         'time_limit'
@@ -62,7 +62,7 @@ def option(
     default: Any = None,
     default_text: str = "",
 ) -> Any:
-    """A dataclass field for an option that takes one value."""
+    """Return a dataclass field for an option that takes one value."""
     shown = default_text or ("" if default is None else str(default))
     setting = Setting(
         flags=flags, metavar=metavar, help=help, section=section, parse=parse, default_text=shown
@@ -71,7 +71,7 @@ def option(
 
 
 def repeatable(*flags: str, metavar: str, help: str, section: str, parse: Callable[[str], Any] = str) -> Any:
-    """A dataclass field for an option that may be given several times; a tuple."""
+    """Return a dataclass field for a repeatable option; its value is a tuple."""
     setting = Setting(
         flags=flags, metavar=metavar, help=help, section=section, parse=parse, is_repeatable=True
     )
@@ -79,19 +79,19 @@ def repeatable(*flags: str, metavar: str, help: str, section: str, parse: Callab
 
 
 def flag(*flags: str, help: str, section: str) -> Any:
-    """A dataclass field for a switch."""
+    """Return a dataclass field for a flag without a value."""
     setting = Setting(flags=flags, metavar="", help=help, section=section)
     return field(default=False, metadata={"setting": setting})
 
 
 def argument(metavar: str, *, help: str, parse: Callable[[str], Any] = str, is_required: bool = True) -> Any:
-    """A dataclass field for a value given by its place."""
+    """Return a dataclass field for a positional argument."""
     setting = Setting(flags=(), metavar=metavar, help=help, parse=parse, is_required=is_required)
     return field(default=None, metadata={"setting": setting})
 
 
 def settings_of(options_type: type) -> dict[str, Setting]:
-    """Field name to setting, arguments first, then by section in the order help shows them."""
+    """Return the settings by field name: arguments first, then by section in the order of the help."""
     found = {item.name: item.metadata["setting"] for item in fields(options_type)}
     return dict(sorted(found.items(), key=lambda pair: _place(pair[1])))
 

@@ -1,4 +1,4 @@
-"""Commands as a user can paste them into a shell."""
+"""Format commands that a user can paste into a shell."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PLAIN_ON_WINDOWS = re.compile(r"[\w./\\:+=-]+")
 
 
 def shell_line(words: Sequence[str], *, is_windows: bool = os.name == "nt") -> str:
-    """Words as one line, quoted for a POSIX shell, or for both PowerShell and cmd on Windows.
+    """Join words into one line, quoted for a POSIX shell, or for both PowerShell and cmd on Windows.
 
-    In double quotes PowerShell still replaces ``$name``, and cmd ``%name%``; a word with a ``$`` or a
-    backquote is quoted for PowerShell alone.
+    Inside double quotes PowerShell still replaces ``$name``, and cmd ``%name%``. A word with a ``$`` or a
+    backquote is quoted for PowerShell only.
 
     >>> shell_line(["xrfm", "predict", "my data.csv"], is_windows=False)
     "xrfm predict 'my data.csv'"
@@ -29,5 +29,5 @@ def _windows_word(word: str) -> str:
         return word
     if any(mark in word for mark in '$`"'):
         return "'" + word.replace("'", "''") + "'"
-    # A backslash before the closing quote would quote it.
+    # A backslash before the closing quote would escape it.
     return f'"{word}{chr(92) * (len(word) - len(word.rstrip(chr(92))))}"'

@@ -1,4 +1,4 @@
-"""Thresholds on metrics: which are meaningful, and whether a test met them."""
+"""Metric thresholds: check that they make sense, and whether the test metrics meet them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xrfm_cli.tuning.scoring.metrics import METRICS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A threshold and what the test gave."""
+    """A threshold and the metric value of the test rows."""
 
     option: str  # "fail_under" or "fail_over"
     metric: str
@@ -23,7 +23,7 @@ class Verdict:
 
 
 def check_thresholds(thresholds: Sequence[Threshold], target: TargetSchema, *, option: str) -> None:
-    """Refuse a metric that does not exist, does not fit the task or is better the other way round."""
+    """Refuse a metric that is unknown, does not fit the task or is better in the other direction."""
     fitting = [name for name, metric in METRICS.items() if target.task in metric.tasks]
     for threshold in thresholds:
         name = threshold.metric
@@ -32,14 +32,14 @@ def check_thresholds(thresholds: Sequence[Threshold], target: TargetSchema, *, o
         if name not in fitting:
             raise OptionError(f"{option}: {name} does not measure {target.task}; use {', '.join(fitting)}")
         if METRICS[name].lower_is_better != (option == "--fail-over"):
-            way, other = ("less", "over") if METRICS[name].lower_is_better else ("more", "under")
+            way, other = ("lower", "over") if METRICS[name].lower_is_better else ("higher", "under")
             raise OptionError(
-                f"{option}: of {name}, {way} is better; write --fail-{other} {name}={threshold.limit:g}"
+                f"{option}: for {name}, {way} is better; write --fail-{other} {name}={threshold.limit:g}"
             )
 
 
 def judge(option: str, thresholds: Sequence[Threshold], metrics: Mapping[str, float]) -> list[Verdict]:
-    """Whether each threshold is met; a metric that has no value meets none."""
+    """Return a verdict for each threshold; a metric without a value fails."""
     verdicts = []
     for item in thresholds:
         value = metrics.get(item.metric, float("nan"))

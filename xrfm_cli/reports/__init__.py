@@ -1,4 +1,4 @@
-"""What a model learned: importances, attributions, and the reports as HTML and JSON.
+"""Explain a model: importances, attributions, and reports as HTML and JSON.
 
 explanation = explain_model(model)
 write_explain_report(model, explanation, Path("model.explain.html"), Path("model.explain.json"))

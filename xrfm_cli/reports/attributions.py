@@ -18,7 +18,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 Method = Literal["path", "gradient"]
 METHODS: tuple[Method, ...] = ("path", "gradient")
-BLOCK_BYTES = 64 << 20  # of the contributions (rows, outputs, coordinates) held at a time
+BLOCK_BYTES = 64 << 20  # size of the contributions (rows, outputs, coordinates) in memory at a time
 
 Array = NDArray[np.float64]
 
@@ -28,23 +28,23 @@ def attribute_rows(model: FittedModel, table: Table, *, method: Method = "path")
 
     Args:
         model: the model.
-        table: rows to explain; the columns that the model needs must be there.
-        method: ``path`` integrates the gradient from the baseline to the row: the columns' values add up
-            to ``prediction - baseline``. ``gradient`` is the slope at the row times the way from the
-            baseline: a sensitivity, which does not add up.
+        table: rows to explain, with all columns that the model needs.
+        method: ``path`` integrates the gradient from the baseline to the row, so that the attributions sum
+            to ``prediction - baseline``. ``gradient`` is the gradient at the row times the difference from
+            the baseline: a sensitivity, which does not sum to anything.
 
-    A member that learned logarithms adds up on their scale. Its row's values are brought to the target's by
-    one common rate: with ``path`` that which makes them add up there too, with ``gradient`` the slope at the
-    row.
+    The attributions of a member with a log target transform sum on the log scale. One rate per row converts
+    them to the target's scale: with ``path`` the rate with which they also sum there, with ``gradient`` the
+    slope at the row.
 
-    Returns one float64 column for each feature column, then ``baseline`` and ``prediction``; for classes
-    ``class`` as well, the class whose score is explained: the positive one of two, else the predicted one.
-    A name that a feature column has already gets underscores until it is free. Values are in units of the
-    target; for classes in units of the class score, an estimate of its probability before calibration,
-    which may leave 0 to 1.
+    Returns one float64 column for each feature column, then ``baseline`` and ``prediction``. Classification
+    adds ``class``, the explained class: the positive class if binary, else the predicted class. A name that a
+    feature column already has gets underscores until it is free. Values are in units of the target; for
+    classes in units of the raw prediction, an estimate of the probability before calibration, which may lie
+    outside 0 to 1.
 
-    The baseline is each member's average training row, in encoded columns; every member is explained in
-    its own encoding, and the members are added up by their weights.
+    The baseline is each member's average training row, in encoded columns. Every member is explained in its
+    own encoding, and the attributions are averaged with the members' weights.
     """
     if method not in METHODS:
         hint = did_you_mean(method, METHODS)
@@ -71,7 +71,7 @@ def attribute_rows(model: FittedModel, table: Table, *, method: Method = "path")
 
 
 def free_name(name: str, taken: object) -> str:
-    """The name, with underscores appended until it is not taken.
+    """Append underscores to a name until it is free.
 
     >>> free_name("baseline", {"baseline": 1})
     'baseline_'
@@ -83,7 +83,7 @@ def free_name(name: str, taken: object) -> str:
 
 
 def _explained_classes(model: FittedModel, table: Table) -> NDArray[np.int64]:
-    """The class whose score is explained, for each row; zeros for regression."""
+    """Return the explained class of each row; zeros for regression."""
     if model.target.task == "multiclass":
         probabilities = model.predict(table).probabilities
         assert probabilities is not None
@@ -94,7 +94,7 @@ def _explained_classes(model: FittedModel, table: Table) -> NDArray[np.int64]:
 def _attribute_member(
     member: Member, table: Table, columns: tuple[str, ...], explained: NDArray[np.int64], method: Method
 ) -> tuple[Array, Array, Array]:
-    """Attributions ``(n, columns)``, baseline ``(n,)`` and prediction ``(n,)`` of one member."""
+    """Return attributions ``(n, columns)``, baseline ``(n,)`` and prediction ``(n,)`` of one member."""
     tree, column_map = member.tree, map_columns(columns, member.encoder)
     matrix, _ = member.encoder.encode(table)
     known = summarise_rows(tree)
@@ -116,7 +116,7 @@ def _attribute_member(
         outputs[rows] = predicted.cpu().numpy()
         member.require_finite(outputs[rows], parts.cpu().numpy())
         begin = at_reference if method == "path" else outputs[rows]
-        # What a unit of each output of the tree adds to the explained score.
+        # Change of the explained prediction per unit of each output of the tree.
         rates = member.target_transform.rates(begin, outputs[rows])[np.arange(len(parts)), explained[rows]]
         scaled = torch.einsum("ncd,nc->nd", parts, torch.from_numpy(np.ascontiguousarray(rates)).to(x.device))
         values[rows] = column_map.summed(scaled).cpu().numpy()

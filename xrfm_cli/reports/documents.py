@@ -1,4 +1,4 @@
-"""The versioned JSON documents of ``fit`` and ``explain``: what other programs read."""
+"""The versioned JSON documents of ``fit`` and ``explain`` for other programs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SCHEMA_VERSION = 1
 
 
 def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]:
-    """What a fit did, under the names that ``fit --json`` and ``model.report.json`` promise.
+    """Return the document of ``fit --json`` and ``model.report.json``; its names are stable.
 
-    Every value is plain JSON; figures that are not finite are null.
+    Every value is plain JSON; numbers that are not finite become null.
     """
     report = model.report
     return plain(
@@ -66,10 +66,10 @@ def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]
 
 
 def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]:
-    """What a model reacts to, under the names that ``explain --json`` and ``model.explain.json`` promise.
+    """Return the document of ``explain --json`` and ``model.explain.json``; its names are stable.
 
-    ``importances`` come largest first and their shares add to one. ``directions``, ``leaves`` and
-    ``splits`` are those of the heaviest member, whose place in the ensemble is ``member``.
+    ``importances`` are sorted, largest first, and their shares sum to one. ``directions``, ``leaves`` and
+    ``splits`` describe the member with the largest weight, whose index in the ensemble is ``member``.
     """
     return plain(
         {
@@ -101,7 +101,7 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON takes it: mappings, lists, and no figure that is not finite.
+    """Convert a value to plain JSON: mappings, lists, and null for numbers that are not finite.
 
     >>> plain({"a": (1.0, float("nan")), 2: np.float64(0.5)})
     {'a': [1.0, None], '2': 0.5}
@@ -124,7 +124,7 @@ def _head(command: str) -> dict[str, Any]:
 
 
 def _search(report: FitReport) -> dict[str, Any]:
-    """What the trials come to: the best of them, when it got better, what mattered and what it cost."""
+    """Summarise the trials: the best one, the improvements, importances and costs."""
     lower = report.lower_is_better
     return {
         "best_trial": best_trial(report.trials, lower_is_better=lower),
@@ -135,9 +135,9 @@ def _search(report: FitReport) -> dict[str, Any]:
 
 
 def _intervals(model: FittedModel) -> dict[str, Any] | None:
-    """How wide prediction intervals are, on average over the judged rows; None for classes.
+    """Return the mean width of 90 % intervals and whether widths adapt to the row; None for classes.
 
-    Fewer than nine judged rows allow no interval of that level.
+    The mean is over the validation rows; fewer than nine rows do not allow a 90 % interval, and give None.
     """
     if model.intervals is None:
         return None

@@ -1,6 +1,6 @@
-"""How many rows an explanation can afford, by the cost of a row.
+"""Number of rows for an explanation, from the estimated cost of a row.
 
-Costs are a property of the model, never of the clock: equal models are explained on equal rows anywhere.
+Costs are computed from the model and never measured, so equal models are explained on equal rows anywhere.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ import torch
 from xrfm_cli.leaf_models import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.trees import TreeModel
 
-GRADIENT_BUDGET_NS = 1.5e9  # of gradients for the importances, over all members
-PREDICTION_BUDGET_NS = 1.5e9  # of predictions for the pairs, over all members
-VOTING_LEAVES = 3  # that a softly routed row reaches, roughly, where no center can tell
+GRADIENT_BUDGET_NS = 1.5e9  # for the gradients of the importances, over all members
+PREDICTION_BUDGET_NS = 1.5e9  # for the predictions of the pairs, over all members
+VOTING_LEAVES = 3  # rough number of leaves that a softly routed row reaches, for trees without centers
 
 
 def prediction_ns(tree: TreeModel) -> float:
-    """What the prediction of a row costs on one core of a usual processor, roughly, in nanoseconds."""
-    # A linear leaf is compared with no rows: it multiplies by its coefficients once.
+    """Estimate the cost of predicting a row on one core of a common processor, in nanoseconds."""
+    # A linear leaf has no centers: it multiplies by its coefficients once.
     sizes = [max(len(leaf.centers), 1) for leaf in tree.leaves]
     return _reached(tree) * sum(sizes) / len(sizes) * _pair_ns(tree.config.leaf, tree.n_features)
 
 
 def gradient_ns(tree: TreeModel) -> float:
-    """What the gradient of a row costs: about three predictions, and more with many outputs."""
+    """Estimate the cost of the gradient of a row: about three predictions, more with many outputs."""
     return prediction_ns(tree) * (3 + tree.n_outputs / 8)
 
 
 def affordable_rows(wanted: float, row_ns: float, budget_ns: float, *, least: int) -> int:
-    """Rows within a budget, at least ``least`` and at most ``wanted``.
+    """Return the number of rows within a budget, at least ``least`` and at most ``wanted``.
 
     >>> affordable_rows(1000, 1e6, 2e8, least=50), affordable_rows(1000, 1e9, 2e8, least=50)
     (200, 50)
@@ -37,7 +37,7 @@ def affordable_rows(wanted: float, row_ns: float, budget_ns: float, *, least: in
 
 
 def _reached(tree: TreeModel) -> float:
-    """How many leaves vote on a row: the mean over one center of each leaf."""
+    """Return how many leaves a row reaches under soft routing: the mean over one center of each leaf."""
     centers = [leaf.centers[:1] for leaf in tree.leaves if len(leaf.centers)]
     if tree.temperature == 0 or len(tree.leaves) == 1:
         return 1.0
@@ -47,7 +47,7 @@ def _reached(tree: TreeModel) -> float:
 
 
 def _pair_ns(leaf: LeafConfig, d: int) -> float:
-    """Nanoseconds for the kernel of a row and a center, as measured."""
+    """Return the measured nanoseconds for one kernel evaluation."""
     if leaf.kernel in LINEAR_FAMILIES:
         return 1.0 * d
     if leaf.kernel == "sum_power":

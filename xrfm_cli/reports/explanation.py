@@ -1,4 +1,4 @@
-"""A fitted model explained in the user's columns, from nothing but the model."""
+"""Explain a fitted model in the user's columns, without any data besides the model."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from xrfm_cli.reports.structure import (
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MATRIX_COLUMNS = 20  # columns of the heat map
-LEAST_ROWS = 50  # rows a member, however small its weight and however costly a row
+LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
-    """What a model reacts to.
+    """The columns and directions that a model reacts to.
 
-    Importances, the matrix and the pairs are weighted over the ensemble. Directions, leaves and splits
-    are those of its heaviest member: encoded features differ between members and cannot be averaged.
+    Importances, the matrix and the pairs are weighted averages over the ensemble. Directions, leaves and
+    splits are those of the member with the largest weight, because encoded features differ between members
+    and cannot be averaged.
     """
 
     importances: tuple[Importance, ...]
@@ -44,7 +45,7 @@ class Explanation:
     pairs: tuple[Pair, ...]
     leaves: tuple[LeafSummary, ...]
     splits: tuple[SplitSummary, ...]
-    member: int  # place of the heaviest member in the ensemble
+    member: int  # index of the member with the largest weight
     rows: int  # sampled rows, over all members
     seed: int
 
@@ -53,14 +54,14 @@ def explain_model(model: FittedModel, *, rows: int = 1000, seed: int = 0) -> Exp
     """Explain a model on rows drawn from its leaves' centers.
 
     Args:
-        model: the model; nothing else is needed, a kernel machine keeps training rows as centers.
-        rows: rows to draw at most, divided among the members by weight; fewer where gradients are
-            costly, but at least 50 for each.
-        seed: of the draws; equal seeds give equal explanations.
+        model: the model; its leaves keep training rows as centers, so no other data is needed.
+        rows: maximum number of rows to draw, divided among the members by weight; fewer if gradients are
+            expensive, but at least 50 for each member.
+        seed: random seed; equal seeds give equal explanations.
 
-    Importances are the diagonal of the average gradient outer product (AGOP), each encoded coordinate in
-    units of its own deviation, summed over the coordinates of a column. They measure sensitivity of the
-    model, not cause. Radhakrishnan et al., Science 383 (2024).
+    Importances are the diagonal of the average gradient outer product (AGOP), with each encoded coordinate
+    in units of its standard deviation, summed over the coordinates of a column. They measure the model's
+    sensitivity, not causal effects. Radhakrishnan et al., Science 383 (2024).
     """
     centers = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
     with compute_threads(rows=max(centers)):
@@ -68,7 +69,7 @@ def explain_model(model: FittedModel, *, rows: int = 1000, seed: int = 0) -> Exp
 
 
 def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
-    """The explanation of a model in float64."""
+    """Explain a model that is on a device with float64."""
     columns = feature_columns(model.schema)
     generator = torch.Generator().manual_seed(small_seed(seed))
     mass = sum(member.weight for member in model.members)
@@ -96,11 +97,11 @@ def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
 
 
 def _rows(member: Member, rows: int, share: float) -> int:
-    """How many rows of a member are differentiated."""
+    """Return the number of rows at which a member is differentiated."""
     least = min(rows, LEAST_ROWS)
     return affordable_rows(rows * share, gradient_ns(member.tree), GRADIENT_BUDGET_NS * share, least=least)
 
 
 def _heaviest(sensitivities: list[Sensitivity]) -> Sensitivity:
-    """The member with the largest weight, the first of equals."""
+    """Return the member with the largest weight; the first in case of a tie."""
     return max(sensitivities, key=lambda s: (s.weight, -s.number))

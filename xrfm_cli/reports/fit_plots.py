@@ -1,4 +1,4 @@
-"""The figures about how a model came about and how well it predicts rows that it has not seen."""
+"""Figures of the search and of the predictions on held-out rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WARM, WIDTH, fig
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-POINTS = 700  # points in a scatter figure: more only make the file larger
-BINS = 10  # of a reliability curve, with equal numbers of rows
+POINTS = 700  # points in a scatter plot: more only make the file larger
+BINS = 10  # bins of a reliability curve, with equal numbers of rows
 
 Array = NDArray[np.float64]
 
 
 def baseline_figure(metric: str, score: float, baselines: Sequence[Mapping[str, Any]], better: str) -> Markup:
-    """The model's score beside those of the baselines."""
+    """Plot the scores of the model and the baselines."""
     rows = [("this model", score), *((str(b["name"]), b["score"]) for b in baselines)]
     rows = [(name, float(value)) for name, value in rows if value is not None and np.isfinite(value)]
     if not rows:
@@ -56,9 +56,9 @@ def baseline_figure(metric: str, score: float, baselines: Sequence[Mapping[str, 
 def history_figure(
     trials: Sequence[Mapping[str, Any]], metric: str, score: float | None = None, *, lower_is_better: bool
 ) -> Markup:
-    """The score of each trial when it ended, the best so far, and those pruned; empty below two trials.
+    """Plot the score of each trial at its end, the pruned trials and the best so far; empty below two trials.
 
-    Trials stand by their numbers where no clock is known. ``score`` is that of the models together.
+    The x axis is the trial number if no end times are known. ``score`` is the score of the ensemble.
     """
     scored = [t for t in trials if t.get("score") is not None and np.isfinite(t["score"])]
     if len(scored) < 2:
@@ -89,7 +89,7 @@ def history_figure(
             )
         together = [] if score is None or not np.isfinite(score) else [score]
         for value in together:
-            axes.axhline(value, color=WARM, linewidth=1.0, linestyle=(0, (4, 3)), label="models together")
+            axes.axhline(value, color=WARM, linewidth=1.0, linestyle=(0, (4, 3)), label="ensemble")
         _focus(axes, [*(t["score"] for t in scored), *together], lower_is_better=lower_is_better)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=place == "number"))
         axes.set_xlabel("seconds since the search began" if place == "ended_s" else "trial")
@@ -100,7 +100,7 @@ def history_figure(
 
 
 def residual_figure(target: str, y_true: Array, prediction: Array) -> Markup:
-    """Out-of-fold residuals against the predictions, with their running quartiles."""
+    """Plot out-of-fold residuals against the predictions, with running quartiles."""
     residual = y_true - prediction
     shown = np.unique(np.linspace(0, len(y_true) - 1, min(len(y_true), POINTS)).astype(int))
     with figure_style():
@@ -123,12 +123,12 @@ def residual_figure(target: str, y_true: Array, prediction: Array) -> Markup:
 
 
 def reliability_figure(probability: Array, hit: Array, label: str) -> Markup:
-    """How often what was given a probability came true, in bins of equal numbers of rows.
+    """Plot observed frequencies against predicted probabilities, in bins with equal numbers of rows.
 
     Args:
         probability: predicted probabilities ``(n,)``.
-        hit: 1.0 where the event happened ``(n,)``.
-        label: the event, for the axis.
+        hit: 1.0 if the event happened ``(n,)``.
+        label: name of the event, for the axis.
     """
     order = np.argsort(probability, kind="stable")
     bins = [part for part in np.array_split(order, min(BINS, max(1, len(order) // 10))) if len(part)]
@@ -145,7 +145,7 @@ def reliability_figure(probability: Array, hit: Array, label: str) -> Markup:
         axes.plot(predicted, share, color=ACCENT, linewidth=1.4, marker="o", markersize=4)
         axes.set_ylim(-0.03, 1.03)
         axes.set_xlim(-0.02, 1.02)
-        axes.set_ylabel("share that came true")
+        axes.set_ylabel("observed frequency")
         axes.grid()
         counts, edges = np.histogram(probability, bins=25, range=(0, 1))
         below.bar(edges[:-1], counts, width=0.036, align="edge", color=PALE)
@@ -161,7 +161,7 @@ def _points(axes: Axes, trials: Sequence[Mapping[str, Any]], place: str, **style
 
 
 def _focus(axes: Axes, scores: Sequence[float], *, lower_is_better: bool) -> None:
-    """Leave room for the better nine tenths: one hopeless trial must not flatten the rest."""
+    """Set the y limits to the best 90 % of the scores, so that one bad trial does not flatten the rest."""
     ordered = np.sort(scores) if lower_is_better else -np.sort(-np.array(scores))
     best, bad = ordered[0], ordered[int(0.9 * (len(ordered) - 1))]
     margin = 0.08 * abs(bad - best) or 0.05 * abs(best) or 1.0
@@ -171,7 +171,7 @@ def _focus(axes: Axes, scores: Sequence[float], *, lower_is_better: bool) -> Non
 
 
 def _running_quartiles(x: Array, y: Array) -> tuple[Array, Array]:
-    """Quartiles of ``y`` in up to 20 groups of rows with similar ``x``: centers (g,), quartiles (3, g)."""
+    """Return centers (g,) and quartiles (3, g) of ``y`` in up to 20 groups of rows with similar ``x``."""
     order = np.argsort(x, kind="stable")
     parts = [part for part in np.array_split(order, min(20, max(1, len(x) // 15))) if len(part)]
     centers = np.array([np.median(x[part]) for part in parts])
@@ -179,7 +179,7 @@ def _running_quartiles(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _wilson(share: Array, count: Array) -> tuple[Array, Array]:
-    """Wilson's 90 % interval of a share, which stays within 0 and 1."""
+    """Return Wilson's 90 % confidence interval of a proportion, which stays within 0 and 1."""
     z = 1.645
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)

@@ -1,4 +1,4 @@
-"""How values are written on a page."""
+"""Format values for the HTML pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xrfm_cli.reports.svg import short_label
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, no exponent where none is needed.
+    """Format a number with four significant digits, and an exponent only if necessary.
 
     >>> number(0.123456), number(1234567.0), number(2.5e-7), number(None)
     ('0.1235', '1,234,567', '2.500e-07', '–')
@@ -22,7 +22,7 @@ def number(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as a percentage, with a decimal where it tells something.
+    """Format a share as a percentage, with one decimal if it is informative.
 
     >>> percent(0.1234), percent(0.00012), percent(0.0), percent(1.0)
     ('12.3 %', '<0.1 %', '0 %', '100 %')
@@ -35,7 +35,7 @@ def percent(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration.
+    """Format a duration.
 
     >>> seconds(0.1234), seconds(62.0), seconds(7300)
     ('0.12 s', '1 min 2 s', '2 h 1 min')
@@ -49,7 +49,7 @@ def seconds(value: float | None) -> str:
 
 
 def byte_count(value: float | None) -> str:
-    """A size in binary units.
+    """Format a size in binary units.
 
     >>> byte_count(3 << 20), byte_count(5 << 30)
     ('3 MiB', '5.0 GiB')
@@ -60,7 +60,7 @@ def byte_count(value: float | None) -> str:
 
 
 def setting(value: Any) -> str:
-    """A hyperparameter's value.
+    """Format a hyperparameter's value.
 
     >>> setting(0.012345678), setting(3), setting("full"), setting(None)
     ('0.01235', '3', 'full', '')
@@ -71,7 +71,7 @@ def setting(value: Any) -> str:
 
 
 def happening(item: Any) -> str:
-    """A fallback that was taken, as one sentence."""
+    """Format a fallback as one sentence."""
     if not isinstance(item, Mapping):
         return str(item)
     count = item.get("count")
@@ -80,7 +80,7 @@ def happening(item: Any) -> str:
 
 
 def parameter_names(members: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The hyperparameters of an ensemble, divided into those that differ between members and the others."""
+    """Divide the hyperparameters of an ensemble into those that differ between members and the others."""
     names = list(dict.fromkeys(name for member in members for name in member["params"]))
     differ = [name for name in names if len({str(member["params"].get(name)) for member in members}) > 1]
     return {"differing": differ, "common": [name for name in names if name not in differ]}

@@ -1,4 +1,4 @@
-"""Importances in the user's columns, with their stability, and the AGOP column by column."""
+"""Importances of the user's columns with bootstrap intervals, and the AGOP by column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERVAL = (0.05, 0.95)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """Share of a column in the model's sensitivity, and how far the share can be trusted."""
+    """Share of a column in the model's sensitivity, with a bootstrap interval."""
 
     column: str
     share: float
@@ -29,11 +29,11 @@ class Importance:
 def measure_importances(
     sensitivities: Sequence[Sensitivity], *, generator: torch.Generator
 ) -> tuple[Importance, ...]:
-    """Shares of the columns in the AGOP's trace, weighted over members, largest first; they add to one.
+    """Return the columns' shares of the AGOP's trace, weighted over members, largest first; they sum to one.
 
-    The interval is a percentile bootstrap over sampled rows and, with several members, over members
-    drawn by their weights; it is widened to the share where it would not contain it. A model that is
-    constant has shares of zero. Members that learned the logarithm of the target count on that scale.
+    The interval is a percentile bootstrap over sampled rows and, with several members, over members drawn
+    by weight; it is widened to contain the share if necessary. A constant model has shares of zero. Members
+    with a log target transform count on the log scale.
     """
     columns = sensitivities[0].columns.columns
     weights = _weights(sensitivities)
@@ -57,7 +57,7 @@ def measure_importances(
 
 
 def column_agop(sensitivities: Sequence[Sensitivity], columns: Sequence[str]) -> NDArray[np.float64]:
-    """The AGOP column by column ``(k, k)`` for the named columns, weighted over members.
+    """Return the AGOP by column ``(k, k)`` for the named columns, weighted over members.
 
     Entry ``[a, b]`` is the Frobenius norm of the block of the scaled AGOP between the coordinates of
     column ``a`` and those of column ``b``, as a share of the trace. By the Cauchy-Schwarz inequality,
@@ -76,7 +76,7 @@ def column_agop(sensitivities: Sequence[Sensitivity], columns: Sequence[str]) ->
 
 
 def co_sensitivities(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A column AGOP with its diagonal divided out: between 0 and 1.
+    """Normalise a column AGOP by its diagonal, to values between 0 and 1.
 
     >>> co_sensitivities(np.array([[4.0, 1.0], [1.0, 1.0]])).round(3).tolist()
     [[1.0, 0.5], [0.5, 1.0]]
@@ -93,7 +93,7 @@ def _weights(sensitivities: Sequence[Sensitivity]) -> Tensor:
 
 
 def _drawn_members(weights: Tensor, generator: torch.Generator) -> Tensor:  # -> (replicates, members)
-    """For every replicate, the share of each member among as many as there are, drawn by weight."""
+    """Return each member's share of each bootstrap replicate; members are drawn by weight."""
     picked = torch.multinomial(
         weights.expand(REPLICATES, -1), len(weights), replacement=True, generator=generator
     )

@@ -1,4 +1,4 @@
-"""The reports that people read: self-contained HTML, written beside the JSON that programs read."""
+"""Write the reports: self-contained HTML for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ TASK_WORDS = {
 }
 STOPPED_WORDS = {
     "time": "stopped by the time limit",
-    "trials": "all that were asked for",
+    "trials": "all trials done",
     "interrupt": "interrupted",
 }
 
 
 def write_fit_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
-    """Write the report of a fit as HTML and as JSON; each file appears whole or not at all."""
+    """Write the report of a fit as HTML and as JSON; each file is written atomically."""
     document = fit_document(model, explanation)
     write_whole(json_path, _json(document))
     write_whole(html, utf8(render_fit(model, explanation, document)))
 
 
 def write_explain_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
-    """Write an explanation as HTML and as JSON; each file appears whole or not at all."""
+    """Write an explanation as HTML and as JSON; each file is written atomically."""
     document = explain_document(model, explanation)
     write_whole(json_path, _json(document))
     write_whole(html, utf8(render_explain(model, explanation, document)))
 
 
 def render_fit(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
-    """The page of a fit."""
+    """Render the page of a fit."""
     shares = {item.column: item.share for item in explanation.importances}
     columns = _listed_columns(document["columns"], shares)
     outcome, caption = _outcome(model)
@@ -95,7 +95,7 @@ def render_fit(model: FittedModel, explanation: Explanation, document: Mapping[s
 
 
 def render_explain(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
-    """The page of an explanation."""
+    """Render the page of an explanation."""
     return (
         _environment()
         .get_template("explain.html.jinja")
@@ -125,7 +125,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """A value that a page names: text without characters that steer what is shown, all else as it is."""
+    """Replace control characters in text; return other values and markup unchanged."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value, keep="\n")
 
 
@@ -144,7 +144,7 @@ def _frame(model: FittedModel, title: str) -> dict[str, Any]:
 
 
 def _figures(model: FittedModel, explanation: Explanation) -> dict[str, Markup]:
-    """The figures that both pages show; an empty one is left out of the page."""
+    """Draw the figures of both pages; a page omits empty ones."""
     report = model.report
     matters = any(item.share > 0 for item in explanation.importances)
     return {
@@ -167,7 +167,7 @@ def _baselines(document: Mapping[str, Any], better: str) -> Markup:
 
 
 def _outcome(model: FittedModel) -> tuple[Markup, str]:
-    """Residuals or reliability of the out-of-fold predictions, and what the figure says."""
+    """Return the figure of residuals or reliability of the out-of-fold predictions, and its caption."""
     target, oof = model.target, model.report.oof
     y_true = np.asarray(oof.get("target", []), dtype=float)
     predicted = np.asarray(oof.get("prediction", []), dtype=float)
@@ -179,7 +179,7 @@ def _outcome(model: FittedModel) -> tuple[Markup, str]:
         else f"All {len(y_true):,} rows"
     )
     if target.task == "regression":
-        caption = f"{shown}, as predicted by models that had not seen them. The lines are running quartiles."
+        caption = f"{shown}, with out-of-fold predictions. The lines are running quartiles."
         return residual_figure(target.name, y_true, predicted), caption
     if predicted.ndim == 1:
         label, hit = short_label(target.classes[-1]), y_true == 1
@@ -188,8 +188,8 @@ def _outcome(model: FittedModel) -> tuple[Markup, str]:
         label, hit = "the predicted class", chosen == y_true
         predicted = predicted[np.arange(len(predicted)), chosen]
     caption = (
-        f"{shown}. On the line, predicted probabilities come true as often as they say; bars are 90 % "
-        "intervals, below is how often each probability was given."
+        f"{shown}. On the diagonal, predicted probabilities equal the observed frequencies. Bars are 90 % "
+        "confidence intervals; the histogram shows how often each probability was predicted."
     )
     return reliability_figure(predicted, hit.astype(float), label), caption
 
@@ -203,7 +203,7 @@ def _best_baseline(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _baseline_words(baselines: Sequence[Mapping[str, Any]]) -> str:
-    """What the baselines are, such as "mean, one value for all rows; ridge, linear in the columns"."""
+    """Describe the baselines, such as "mean, one value for all rows; ridge, linear in the columns"."""
     return "; ".join(
         f"{b['name']}, {b['description']}" if b.get("description") else b["name"] for b in baselines
     )
@@ -212,7 +212,7 @@ def _baseline_words(baselines: Sequence[Mapping[str, Any]]) -> str:
 def _listed_columns(
     columns: Sequence[Mapping[str, Any]], shares: Mapping[str, float]
 ) -> list[Mapping[str, Any]]:
-    """All columns of a narrow table; of a wide one those that are no features first, then the strongest."""
+    """Return all columns of a narrow table; in a wide table, non-features and the strongest features."""
     if len(columns) <= LISTED_COLUMNS:
         return list(columns)
     others = [c for c in columns if c["name"] not in shares][: LISTED_COLUMNS // 4]
@@ -221,7 +221,7 @@ def _listed_columns(
 
 
 def _summary(explanation: Explanation) -> str:
-    """The explanation in two sentences."""
+    """Summarise the explanation in two sentences."""
     strongest = [item for item in explanation.importances if item.share > 0]
     if not strongest:
         return "The model is constant: it reacts to no column."
@@ -232,7 +232,7 @@ def _summary(explanation: Explanation) -> str:
     else:
         total = percent(min(1.0, sum(item.share for item in shown)))
         count = len(explanation.importances)
-        text = f"Of {count} columns, {names} count most: together {total} of the model’s sensitivity."
+        text = f"Of {count} columns, {names} matter most: together {total} of the model’s sensitivity."
     together = [pair for pair in explanation.pairs if pair.interaction >= 0.1]
     if together:
         a, b = (short_label(column) for column in together[0].columns)

@@ -1,4 +1,4 @@
-"""Pairs of columns that act together."""
+"""Interactions and co-sensitivities of pairs of columns."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PAIR_COLUMNS = (
     5,
     4,
     3,
-)  # the strongest columns, whose pairs are all compared; fewer where rows are costly
-LEAST_SHARE = 0.005  # weaker columns are left out: the ratio of two near zeros says nothing
+)  # numbers of strongest columns whose pairs are compared; fewer if rows are expensive
+LEAST_SHARE = 0.005  # weaker columns are left out: the ratio of two values near zero is meaningless
 PAIR_ROWS = 240  # rows over all members
-LEAST_ROWS = 40  # rows a member
+LEAST_ROWS = 40  # rows per member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two columns, and two different ways in which they can belong together.
+    """Two columns and two measures of their joint effect.
 
-    ``co_sensitivity``, between 0 and 1, says whether the model reacts to both in the same rows and in a fixed
-    proportion: a sum ``a + b`` has it too. ``interaction`` says how much of the prediction's deviation is
-    neither an effect of the one nor of the other: a product has it, a sum has not.
+    ``co_sensitivity``, between 0 and 1, measures whether the model reacts to both columns in the same rows
+    and in a fixed proportion; it is high for a sum ``a + b`` too. ``interaction`` is the part of the
+    predictions' deviation that neither column explains alone: zero for a sum, positive for a product.
     """
 
     columns: tuple[str, str]
@@ -43,14 +43,14 @@ class Pair:
 def measure_pairs(
     sensitivities: Sequence[Sensitivity], importances: Sequence[Importance]
 ) -> tuple[Pair, ...]:
-    """All pairs of the strongest columns, the largest interaction first.
+    """Measure all pairs of the strongest columns; the largest interaction comes first.
 
     For rows ``x`` and partners ``x'``, the mixed difference ``f(x) - f(x'_a) - f(x'_b) + f(x'_ab)``, with the
-    values of column ``a``, ``b`` or both taken from the partner, vanishes where the two columns only add.
-    ``interaction`` is its root mean square, divided by two deviations of the predictions: for independent
-    columns the square root of the share of variance that involves both (Liu and Owen, JASA 2006). Swapped
-    rows may be unlike any in the data, so for columns that depend on each other it is a description of the
-    model, not of the data.
+    values of column ``a``, ``b`` or both taken from the partner, vanishes if the two effects are additive.
+    ``interaction`` is its root mean square, divided by two standard deviations of the predictions. For
+    independent columns this is the square root of the share of variance that involves both (Liu and Owen,
+    JASA 2006). Swapped rows may be unlike any in the data, so for dependent columns it describes the model,
+    not the data.
     """
     strongest = [
         item.column for item in importances[: _column_count(sensitivities)] if item.share >= LEAST_SHARE
@@ -78,7 +78,7 @@ def measure_pairs(
 
 
 def _column_count(sensitivities: Sequence[Sensitivity]) -> int:
-    """As many columns as can be compared on enough rows of every member."""
+    """Return how many columns can be compared on enough rows of every member."""
     row_ns = sum(prediction_ns(s.member.tree) for s in sensitivities)
     for count in PAIR_COLUMNS:
         if LEAST_ROWS * _variants(count) * row_ns <= PREDICTION_BUDGET_NS:
@@ -87,7 +87,7 @@ def _column_count(sensitivities: Sequence[Sensitivity]) -> int:
 
 
 def _variants(columns: int) -> int:
-    """How often a row is predicted: as it is, with each column swapped, and with each pair."""
+    """Return the number of predictions per row: unchanged, with each column swapped, and with each pair."""
     return 1 + columns + columns * (columns - 1) // 2
 
 

@@ -1,4 +1,4 @@
-"""The figures about what a model reacts to."""
+"""Figures of the model's sensitivity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIRECTION_BARS = 6
 
 
 def importance_figure(importances: Sequence[Importance]) -> Markup:
-    """Bars of the strongest columns with their intervals."""
+    """Plot bars of the strongest columns with their intervals."""
     shown = list(importances[:BARS])
     positions = np.arange(len(shown))
     with figure_style():
@@ -51,7 +51,7 @@ def importance_figure(importances: Sequence[Importance]) -> Markup:
 
 
 def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup:
-    """Heat map of the AGOP, column by column, on a square-root scale."""
+    """Plot a heat map of the AGOP by column, on a square-root scale."""
     k = min(len(columns), HEAT_COLUMNS)
     values = matrix[:k, :k]
     names = [short_label(column, 18) for column in columns[:k]]
@@ -78,7 +78,7 @@ def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup
 
 
 def direction_figure(directions: Sequence[Direction]) -> Markup:
-    """Signed weights of the features in the strongest directions."""
+    """Plot the signed weights of the features in the strongest directions."""
     shown = directions[:DIRECTIONS]
     counts = [len(direction.features[:DIRECTION_BARS]) for direction in shown]
     with figure_style():
@@ -110,7 +110,7 @@ def direction_figure(directions: Sequence[Direction]) -> Markup:
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Names at the left of horizontal bars, the first on top."""
+    """Label horizontal bars on the left, with the first on top."""
     axes.set_yticks(np.arange(len(names)), [short_label(name) for name in names])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_ylim(len(names) - 0.5, -0.5)

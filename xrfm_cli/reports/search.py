@@ -1,4 +1,4 @@
-"""What tuning tried, when it got better and what it cost."""
+"""Summaries of the search: the values tried, the improvements and the cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Trial = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One value of a choice that the search had, and how well its trials did."""
+    """One value of a hyperparameter, and the results of its trials."""
 
     name: str
     value: str
@@ -23,7 +23,7 @@ class Tried:
 
 
 def tried_choices(trials: Sequence[Mapping[str, Any]], *, lower_is_better: bool) -> list[Tried]:
-    """For every hyperparameter that took a few values, each of them with its trials, the best value first.
+    """Return the tried values of every categorical hyperparameter with their results, best value first.
 
     >>> trials = [{"state": "complete", "score": p, "params": {"kernel_p": p}} for p in (2, 1)]
     >>> [(choice.name, choice.value, choice.best) for choice in tried_choices(trials, lower_is_better=True)]
@@ -42,12 +42,12 @@ def tried_choices(trials: Sequence[Mapping[str, Any]], *, lower_is_better: bool)
 
 
 def is_timed(trials: Sequence[Trial]) -> bool:
-    """Whether the moment is known at which each trial ended; a model file keeps none."""
+    """Return whether the end times of all trials are known; a model file does not keep them."""
     return bool(trials) and all(trial.get("ended_s") is not None for trial in trials)
 
 
 def improvements(trials: Sequence[Trial], *, lower_is_better: bool) -> list[dict[str, Any]]:
-    """The trials that were the best so far when they ended, in that order; pruned ones are none.
+    """Return the complete trials that were the best so far when they ended, in order.
 
     >>> trials = [{"number": 0, "state": "complete", "score": 3.0, "ended_s": 4.0},
     ...           {"number": 1, "state": "complete", "score": 5.0, "ended_s": 2.0},
@@ -65,12 +65,12 @@ def improvements(trials: Sequence[Trial], *, lower_is_better: bool) -> list[dict
 
 
 def best_trial(trials: Sequence[Trial], *, lower_is_better: bool) -> dict[str, Any] | None:
-    """The best single trial: the last that was the best so far."""
+    """Return the best single trial: the last improvement."""
     return next(reversed(improvements(trials, lower_is_better=lower_is_better)), None)
 
 
 def trial_seconds(trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
-    """Seconds of all trials together, by their state and by their kernel family, most first.
+    """Return the total seconds of the trials by state and by kernel family, largest first.
 
     >>> params = {"kernel": "norm", "kernel_p": 1.0}
     >>> trial_seconds([{"state": "complete", "seconds": 2.5, "params": params}] * 2)
@@ -101,7 +101,7 @@ CHOICES = (
 
 def _shown(name: str, params: Mapping[str, Any]) -> str:
     value = params.get(name)
-    if name == "kernel_p":  # a number, but 1 and 2 are kernels of their own
+    if name == "kernel_p":  # a number, but 1 and 2 are kernels in their own right
         if params.get("kernel", "norm") != "norm":
             return ""
         return f"{value:g}" if value in (1, 2) else "between"

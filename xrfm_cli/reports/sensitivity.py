@@ -1,4 +1,4 @@
-"""What one member of the ensemble reacts to, measured on its own rows."""
+"""Sensitivity of one ensemble member, measured on its own training rows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MATRIX_FEATURES = 1024  # coordinates in the AGOP matrix; wider encodings keep t
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sensitivity:
-    """Gradients of a member on sampled rows, in deviations of each encoded coordinate.
+    """Gradients of a member on sampled rows, in standard deviations of each encoded coordinate.
 
-    A gradient times the deviation of its coordinate is the change of the output that a typical change
-    of the coordinate makes to first order, so that numbers and one-hot levels can be compared.
+    A gradient times the standard deviation of its coordinate is, to first order, the change of the output for
+    a typical change of the coordinate. This makes numbers and one-hot levels comparable.
     """
 
     member: Member
-    tree: TreeModel  # the member's, or random mixtures of its outputs where these are many
-    number: int  # place of the member in the ensemble
+    tree: TreeModel  # the member's tree, or random mixtures of its outputs if there are many
+    number: int  # index of the member in the ensemble
     columns: ColumnMap
     x: Tensor  # (n, d) sampled rows
     squares: Tensor  # (n, columns) float64: squared scaled gradients, summed over outputs and coordinates
@@ -52,14 +52,14 @@ class Sensitivity:
 def measure_member(
     member: Member, number: int, columns: tuple[str, ...], *, rows: int, generator: torch.Generator
 ) -> Sensitivity:
-    """Sample rows from those that the leaves keep and differentiate the member on them.
+    """Sample rows from the leaves' centers and differentiate the member at them.
 
     Args:
         member: the member.
-        number: its place in the ensemble.
+        number: its index in the ensemble.
         columns: the user's feature columns.
-        rows: rows to sample at most. Of models with many outputs, random mixtures are differentiated.
-        generator: draws them.
+        rows: maximum number of rows to sample. With many outputs, random mixtures are differentiated.
+        generator: random generator of the rows and mixtures.
     """
     tree = member.tree
     column_map = map_columns(columns, member.encoder)
@@ -74,7 +74,7 @@ def measure_member(
     for block, gradients in gradient_blocks(tree, x):
         scaled = gradients.double() * deviations
         squared = scaled.square().sum(1)
-        if len(matrix) == 0:  # rows are in random order: the first block shows which coordinates matter
+        if len(matrix) == 0:  # rows are in random order, so the first block shows which coordinates matter
             order = squared.sum(0).argsort(descending=True, stable=True)[:MATRIX_FEATURES]
             kept = order.sort().values
             matrix = torch.zeros(len(kept), len(kept), dtype=torch.float64, device=x.device)
@@ -96,6 +96,6 @@ def measure_member(
 
 
 def normalised(values: Tensor) -> Tensor:
-    """Divided by their sum over the last dimension; zeros stay zeros."""
+    """Divide values by their sum over the last dimension; zeros stay zeros."""
     total = values.sum(-1, keepdim=True)
     return values / torch.where(total > 0, total, 1.0)

@@ -1,4 +1,4 @@
-"""How a search went, in sentences: what was selected and what it cost."""
+"""Sentences about a search: the selection and the cost."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any
 
 from xrfm_cli.reports.formats import number, seconds
 
-FAMILIES = {  # as people read them
+FAMILIES = {  # display names
     "l2": "norm kernels with p = 2",
     "l1": "norm kernels with p = 1",
     "lp": "norm kernels with another p",
     "sum_power": "sum-power kernels",
     "linear": "linear leaves",
-    "constant": "the constant",
+    "constant": "constant leaves",
 }
 STATES = {
-    "complete": "judged to the end",
+    "complete": "completed",
     "pruned": "pruned",
-    "failed": "that failed",
-    "out of time": "that time ran out on",
+    "failed": "failed",
+    "out of time": "out of time",
     "interrupted": "interrupted",
 }
 
 
 def selection_words(document: Mapping[str, Any]) -> str:
-    """The best single trial beside the models together, and what selecting them does to the score.
+    """Compare the best single trial with the ensemble, and say that selection makes the score optimistic.
 
-    Empty where nothing was selected.
+    Empty if nothing was selected.
 
     >>> trials = [{"state": "complete"}, {"state": "complete"}]
     >>> best = {"trial": 1, "score": 0.91, "ended_s": 3.0}
     >>> selection_words({"trials": trials, "best_trial": best, "score": 0.92, "ensemble": [1, 2]})[:60]
-    'The best single trial has 0.91, the 2 models together 0.92. '
+    'The best single trial scores 0.91, the ensemble of 2 models '
     """
     complete = sum(trial["state"] == "complete" for trial in document["trials"])
     best = document["best_trial"]
@@ -41,24 +41,24 @@ def selection_words(document: Mapping[str, Any]) -> str:
     members = len(document["ensemble"])
     if members > 1:
         text = (
-            f"The best single trial has {number(best['score'])}, "
-            f"the {members} models together {number(document['score'])}. Trials and weights were"
+            f"The best single trial scores {number(best['score'])}, "
+            f"the ensemble of {members} models {number(document['score'])}. Trials and weights were"
         )
     else:
-        text = f"The model is the best of {complete} trials that were judged to the end. It was"
+        text = f"The model is the best of {complete} completed trials. It was"
     return (
-        f"{text} chosen by this score, which flatters it a little; on rows set aside from the start, "
-        "xrfm evaluate shows both scores side by side."
+        f"{text} selected by this score, so it is slightly optimistic. To check it, run xrfm evaluate on "
+        "rows that were set aside before the fit; it shows both scores side by side."
     )
 
 
 def cost_words(document: Mapping[str, Any]) -> str:
-    """What the trials cost, by their state and by their kernel family; empty where no clock is known.
+    """Describe the cost of the trials by state and by kernel family; empty if no times are known.
 
     >>> document = {"trials": [{"state": "complete"}, {"state": "pruned"}],
     ...             "trial_seconds": {"state": {"complete": 5.0, "pruned": 1.0}, "family": {"l1": 6.0}}}
     >>> cost_words(document)
-    '5.00 s on 1 trial judged to the end, 1.00 s on 1 pruned; 6.00 s on norm kernels with p = 1'
+    '5.00 s on 1 trial completed, 1.00 s on 1 pruned; 6.00 s on norm kernels with p = 1'
     """
     spent = document["trial_seconds"]
     if not sum(spent["state"].values()):

@@ -1,4 +1,4 @@
-"""Directions that a member learned, its leaves against the whole, and its splits in words."""
+"""Learned directions of a member, its leaves compared with the whole member, and its splits in words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from xrfm_cli.reports.sensitivity import Sensitivity, normalised
 from xrfm_cli.reports.units import original_value
 
 DIRECTIONS = 5
-NAMED_FEATURES = 8  # features listed of a direction
-NAMED_COLUMNS = 5  # columns listed of a leaf
-SPLIT_FEATURES = 4  # features listed of a split
-ALONE = 0.9  # share of a direction's square from which one feature decides nearly alone
+NAMED_FEATURES = 8  # features listed for a direction
+NAMED_COLUMNS = 5  # columns listed for a leaf
+SPLIT_FEATURES = 4  # features listed for a split
+ALONE = 0.9  # share of a direction's squared norm above which one feature decides nearly alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Direction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnContrast:
-    """What a column counts in a leaf and in the whole member."""
+    """Importance of a column in a leaf and in the whole member."""
 
     column: str
     share: float
@@ -47,29 +47,29 @@ class ColumnContrast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafSummary:
-    """A leaf of the heaviest member."""
+    """A leaf of the member with the largest weight."""
 
     leaf: int
     rows: int  # training rows that it was fitted on
-    sampled: int  # sampled rows that it answers for
-    path: str  # how rows get there, such as "split 1 low, split 3 high"
+    sampled: int  # sampled rows that are routed to it
+    path: str  # the route to the leaf, such as "split 1 low, split 3 high"
     columns: tuple[ColumnContrast, ...]  # the strongest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSummary:
-    """A split of the heaviest member."""
+    """A split of the member with the largest weight."""
 
     split: int  # numbered from 1
-    path: str  # how rows get there; empty at the root
-    features: tuple[FeatureWeight, ...]  # entries per deviation of each feature, the strongest first
+    path: str  # the route to the split; empty at the root
+    features: tuple[FeatureWeight, ...]  # entries per standard deviation of each feature, largest first
     threshold: float  # of the projection, in encoded units
     high_share: float  # share of the sampled rows there that go to the high side
     words: str
 
 
 def find_directions(sensitivity: Sensitivity) -> tuple[Direction, ...]:
-    """Top eigenvectors of the scaled AGOP, with signs fixed so that the largest entry is positive."""
+    """Return the top eigenvectors of the scaled AGOP, with signs that make the largest entry positive."""
     trace = sensitivity.trace
     if trace == 0:
         return ()
@@ -93,7 +93,7 @@ def find_directions(sensitivity: Sensitivity) -> tuple[Direction, ...]:
 
 
 def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
-    """Each leaf's strongest columns beside their shares in the whole member."""
+    """Return each leaf's strongest columns with their shares in the leaf and in the whole member."""
     tree = sensitivity.member.tree
     reached = tree.route(sensitivity.x).cpu()
     whole = sensitivity.shares().cpu()
@@ -123,7 +123,7 @@ def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
 
 
 def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
-    """The tree's splits, root first, in words."""
+    """Describe the tree's splits in words, root first."""
     tree = sensitivity.member.tree
     deviations = sensitivity.deviations.cpu()
     x = sensitivity.x.double().cpu()
@@ -151,7 +151,7 @@ def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
 
 
 def _sum_in_words(features: tuple[FeatureWeight, ...]) -> str:
-    """Such as "0.80 × age − 0.31 × sex=male"; weights that would be shown as zero are left out."""
+    """Format a sum such as "0.80 × age − 0.31 × sex=male"; weights that round to zero are left out."""
     shown = [f for f in features if abs(f.weight) >= 0.005] or list(features[:1])
     if not shown:
         return "0"
@@ -160,7 +160,7 @@ def _sum_in_words(features: tuple[FeatureWeight, ...]) -> str:
 
 
 def _one_feature(sensitivity: Sensitivity, direction: Tensor, threshold: float, rows: Tensor) -> str:
-    """Such as ", roughly age above 41.5", where one number decides nearly alone; empty otherwise."""
+    """Return text such as ", roughly age above 41.5" if one number decides nearly alone; else empty."""
     scaled = direction * sensitivity.deviations.cpu()
     strongest = int(scaled.abs().argmax())
     if len(rows) == 0 or float(scaled[strongest].square()) < ALONE * float(scaled.square().sum()):
@@ -179,7 +179,7 @@ def _signed(value: float) -> str:
 
 
 def _walk(sensitivity: Sensitivity) -> tuple[dict[int, Tensor], dict[int, str]]:
-    """Sampled rows at each node under hard routing, and the node's path; leaves are ``~number``."""
+    """Return the sampled rows and the path of each node under hard routing; leaves are ``~number``."""
     tree = sensitivity.member.tree
     x = sensitivity.x.double().cpu()
     root = 0 if tree.splits else -1

@@ -1,4 +1,4 @@
-"""Figures as inline SVG: text stays text, equal figures are equal bytes, and nothing is global.
+"""Inline SVG figures: text stays text, equal figures give equal bytes, and no global state changes.
 
 Matplotlib takes half a second to import, so it is imported when the first figure is drawn.
 """
@@ -28,9 +28,9 @@ LINE = "#d9dee4"
 ACCENT = "#1f6f78"
 PALE = "#a9cdd1"
 WARM = "#c26a2d"
-WIDTH = 4.4  # inches: a phone shows figures almost at their size
+WIDTH = 4.4  # inches: a phone shows figures almost at full size
 
-# The name of every column may be anything: no text is read as mathematics.
+# Column names may contain anything, so mathematical markup is off.
 STYLE: dict[str, object] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "xrfm",
@@ -61,10 +61,10 @@ STYLE: dict[str, object] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The settings under which figures are built and drawn; the caller's are back afterwards.
+    """Apply the style of the figures, and restore the caller's settings afterwards.
 
-    Import Matplotlib inside: it complains where its folder cannot be written, as in containers, and here
-    nobody hears that.
+    Import Matplotlib inside this context, which silences its warnings about an unwritable configuration
+    folder, as in containers.
     """
     logger = logging.getLogger("matplotlib")
     level = logger.level
@@ -73,7 +73,7 @@ def figure_style() -> Iterator[None]:
         from matplotlib import style
 
         with warnings.catch_warnings(), style.context(["default", STYLE]):
-            # Widths are measured with one font; the reader's font has the characters that it lacks.
+            # Widths are measured with one font; the browser's fonts have the characters that it lacks.
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
             yield
@@ -82,7 +82,7 @@ def figure_style() -> Iterator[None]:
 
 
 def to_svg(figure: Figure, label: str) -> Markup:
-    """A figure as an ``<svg>`` element that scales with the page; ``label`` is read aloud."""
+    """Return a figure as a scalable ``<svg>`` element; ``label`` is for screen readers."""
     buffer = io.StringIO()
     figure.savefig(
         buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -91,7 +91,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    # Inside HTML an <svg> needs no namespaces, and identifiers would repeat from figure to figure.
+    # Inside HTML an <svg> needs no namespaces, and identifiers must be unique across figures.
     head, body = text.split(">", 1)
     view_box = re.search(r'viewBox="([^"]*)"', head)
     assert view_box is not None
@@ -111,7 +111,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
 
 
 def short_label(text: object, length: int = 24) -> str:
-    """A name in one short line without characters that steer what is shown.
+    """Shorten a name to one line without control characters.
 
     >>> short_label("average_monthly_hours_worked", 16), short_label("a\\nb")
     ('average_monthly…', 'a b')

@@ -1,4 +1,4 @@
-"""Encoded values back in the units of the user's table."""
+"""Convert encoded values back to the units of the user's table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 
 
 def original_value(encoder: Encoder, coordinate: int, value: float) -> float | None:
-    """What the user's table holds where an encoded number is ``value``; None for what is no number.
+    """Return the table value of an encoded number; None for a coordinate that is not a number.
 
     Args:
         encoder: the encoder of a member.
-        coordinate: a column of its matrix.
-        value: in that column's encoded units.
+        coordinate: a column of its encoded matrix.
+        value: the encoded value.
     """
     for column, group in zip(encoder.columns, encoder.groups, strict=True):
         if (

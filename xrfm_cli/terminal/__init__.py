@@ -1,1 +1,1 @@
-"""What people see: progress, tables and summaries."""
+"""Terminal output: progress, tables and summaries."""

@@ -1,4 +1,4 @@
-"""What the fit promised of rows that the model has not seen, beside what a test gives."""
+"""Generalisation gap: compare out-of-fold metrics of the fit with metrics on test rows."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from statistics import stdev
 from xrfm_cli.tuning.model.report import FitReport
 from xrfm_cli.tuning.scoring.metrics import METRICS
 
-LEAST_FOLDS = 3  # whose deviation tells something
+LEAST_FOLDS = 3  # the standard deviation of fewer folds is meaningless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneralisationGap:
-    """A metric's out-of-fold value, and by how many deviations of the folds a test is worse."""
+    """A metric's out-of-fold value, and how much worse the test is, in standard deviations of the folds."""
 
     value: float
-    worse_by: float | None  # negative: better; None where the folds say nothing of so few rows
+    worse_by: float | None  # negative: better; None if the folds do not allow a comparison
 
 
 def generalisation_gaps(
     report: FitReport, metrics: Mapping[str, float], *, rows: int
 ) -> dict[str, GeneralisationGap]:
-    """The promise of each metric of a test of so many rows that the fit had measured too.
+    """Return the gap of each test metric that the fit measured too; ``rows`` is the number of test rows.
 
-    The deviation between folds is that of scores of a fold's rows. A test of fewer rows varies more, so
-    that nothing is said of it; so too with fewer than three folds, and where folds differ by less than one
-    row in their share of the score: that deviation is chance, and of scores at their bound it is rounding.
+    The standard deviation between folds describes scores of as many rows as a fold has. ``worse_by`` is None
+    for a test with fewer rows, which varies more, for fewer than three folds, and if the folds differ by less
+    than one row's share of the score: that deviation is chance, and for scores at their bound it is rounding.
     """
     found = {}
     for name, value in metrics.items():

@@ -1,7 +1,7 @@
-"""All that is said: progress and messages on standard error, results on standard output.
+"""Print everything: progress and messages on standard error, results on standard output.
 
-The library below never prints; it sends events here. Names, levels and reasons come from strangers' files, so
-nothing leaves this module with a character that could steer a terminal: it is shown by its code.
+The library never prints; it sends events to this module. Names, levels and reasons come from untrusted files,
+so control characters that could affect a terminal are printed as their codes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SCHEMA_VERSION = 1
 WIDTH = 80
 STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "yellow"}
 PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
-LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # of the log; INFO otherwise
+LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # in the log; INFO otherwise
 LOG_INTERVAL_S = 10.0
 
 
 class Renderer:
-    """Draws events and results; the one object of the program that prints."""
+    """Print events and results; nothing else in the program prints."""
 
     def __init__(
         self, *, is_quiet: bool = False, is_json: bool = False, log: logging.Logger | None = None
@@ -46,7 +46,7 @@ class Renderer:
         self._logged = float("-inf")
 
     def on_event(self, event: Event) -> None:
-        """Draw what the library tells; an ``OnEvent``."""
+        """Print an event of the library; an ``OnEvent``."""
         if event.kind == "stage":
             self._begin(event.message)
         elif event.kind == "progress":
@@ -55,15 +55,15 @@ class Renderer:
             self.note(event.message + _count_text(event), kind=event.kind)
 
     def stage(self, name: str) -> None:
-        """Say what the command begins to do."""
+        """Announce the next stage of the command."""
         self.on_event(Event(kind="stage", message=name))
 
     def advance(self, message: str, *, done: float | None = None) -> None:
-        """Move the stage on."""
+        """Report progress within the stage."""
         self.on_event(Event(kind="progress", message=message, done=done))
 
     def note(self, message: str, *, kind: str = "note") -> None:
-        """Say one thing in one line, however long, on standard error and in the log."""
+        """Print one message, in a single line of any length, on standard error and in the log."""
         line = printable(PREFIXES.get(kind, "") + message)
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
@@ -71,17 +71,17 @@ class Renderer:
             self._messages.print(Text(line, style=STYLES.get(kind, "")), soft_wrap=True)
 
     def message(self, renderable: RenderableType) -> None:
-        """Draw something on standard error that is not the result itself."""
+        """Print something other than a result on standard error."""
         if not self.is_quiet:
             self._messages.print(_Printable(renderable))
 
     def log(self, message: str) -> None:
-        """Say one thing in the log file alone, if there is one."""
+        """Write one message to the log file only, if there is one."""
         if self._log is not None:
             self._log.info("%s", printable(message))
 
     def result(self, *renderables: RenderableType) -> None:
-        """Draw results on standard output, unless it belongs to the JSON document."""
+        """Print results on standard output, unless ``--json`` reserves it for the document."""
         self.close()
         if not self.is_json:
             for renderable in renderables:
@@ -89,7 +89,7 @@ class Renderer:
                 self._results.print(_Printable(renderable), soft_wrap=bool(is_for_pasting))
 
     def document(self, command: str, content: Mapping[str, Any]) -> None:
-        """Print the one JSON document of ``--json``."""
+        """Print the JSON document of ``--json``."""
         self.close()
         if self.is_json:
             out = streams.documents()
@@ -97,7 +97,7 @@ class Renderer:
             out.flush()
 
     def close(self) -> None:
-        """Take the progress bar down."""
+        """Remove the progress bar."""
         if self._progress is not None:
             self._progress.stop()
         self._progress = self._task = None
@@ -131,7 +131,7 @@ class Renderer:
             total = None if event.done is None else 1.0
             self._progress.update(self._task, total=total, completed=event.done or 0, detail=message)
         if time.monotonic() - self._logged >= LOG_INTERVAL_S:
-            # A log has no bar: a line from time to time says that it lives.
+            # A log has no progress bar: an occasional line shows that the command is alive.
             share = "" if event.done is None else f" {event.done:.0%}"
             self._logged = time.monotonic()
             line = f"{self._stage}{share} {message}".rstrip()
@@ -143,7 +143,7 @@ class Renderer:
 
 @dataclass(frozen=True, slots=True)
 class _Printable:
-    """What is drawn, with characters that could steer a terminal shown by their codes; line breaks stay."""
+    """A renderable whose control characters are printed as codes, except for line breaks."""
 
     content: RenderableType
 
@@ -153,9 +153,9 @@ class _Printable:
 
 
 def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = False) -> str:
-    """A JSON document as other programs read it: one object, versioned.
+    """Return a versioned JSON document: one object.
 
-    With ``is_ascii`` other characters are escaped: such a document is right in every encoding.
+    With ``is_ascii``, non-ASCII characters are escaped, so the document is valid in every encoding.
 
     >>> print(as_document("doctor", {"threads": 2}), end="")  # doctest: +ELLIPSIS
     {
@@ -172,15 +172,15 @@ def as_document(command: str, content: Mapping[str, Any], *, is_ascii: bool = Fa
 
 
 def _count_text(event: Event) -> str:
-    """How often it happened, unless the message says it or once goes without saying."""
+    """Return the event's count in parentheses, unless the message contains it or a count of 1 is implied."""
     if event.count is None or f"{event.count:,}" in event.message:
         return ""
     return f" ({event.count:,})" if event.kind == "repair" or event.count > 1 else ""
 
 
 def _console(stream: Any) -> Console:
-    """A console that wraps at 80 columns where it is no terminal, or a wider one."""
-    # Names of columns are shown as they are: brackets and colons in them mean nothing.
+    """Return a console that wraps at 80 columns if it is not a terminal, and at 100 in a wider terminal."""
+    # Column names are printed literally: brackets and colons in them are not markup.
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     if not console.is_terminal or console.width > 100:
         console.width = WIDTH if not console.is_terminal else 100

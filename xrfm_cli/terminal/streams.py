@@ -1,4 +1,4 @@
-"""Standard output and standard error, which may be closed or full, or whose reader may have gone."""
+"""Standard output and standard error, robust to closed streams, full disks and closed pipes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xrfm_cli.errors import InputError
 from xrfm_cli.files import utf8
 
 RESULTS = "standard output"
-# What a write to a pipe fails with whose reader has gone.
+# Error numbers of a write to a pipe that its reader has closed.
 NO_READER = {errno.EPIPE, *([errno.EINVAL] if os.name == "nt" else [])}
 
 
 class GuardedStream:
-    """A stream, of text or bytes, whose faults are either no reason to stop or said by its name.
+    """A text or byte stream whose errors are either ignored or reported with the stream's name.
 
-    After a fault it writes to nowhere: what a buffer still holds must not fail once more when Python ends.
+    After an error it discards its data, so that flushing the buffer does not fail again when Python exits.
     """
 
     def __init__(self, stream: Any, *, ignored: type[OSError] | tuple[type[OSError], ...]) -> None:
@@ -29,11 +29,11 @@ class GuardedStream:
         self._ignored = ignored
 
     def write(self, data: Any) -> int:
-        """Write; InputError if that cannot be done and matters."""
+        """Write; InputError for an error that is not ignored."""
         return self._try(self._stream.write, data) or 0
 
     def flush(self) -> None:
-        """Flush; InputError if that cannot be done and matters."""
+        """Flush; InputError for an error that is not ignored."""
         self._try(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
@@ -53,17 +53,17 @@ class GuardedStream:
 
 
 def messages() -> GuardedStream:
-    """Standard error: that nobody can hear is no reason to end a fit."""
+    """Return standard error with all errors ignored: lost messages are no reason to end a fit."""
     return GuardedStream(sys.stderr, ignored=OSError)
 
 
 def results() -> GuardedStream:
-    """Standard output for results that end soon: a reader that has seen enough changes nothing."""
+    """Return standard output for short results: a closed pipe is ignored."""
     return GuardedStream(sys.stdout, ignored=BrokenPipeError)
 
 
 def can_show(text: str) -> bool:
-    """Whether standard output has all characters of a text; it shows ? for those that it lacks.
+    """Return whether standard output can encode a text; it prints ? for characters that it cannot.
 
     >>> can_show("model.csv")
     True
@@ -76,7 +76,7 @@ def can_show(text: str) -> bool:
 
 
 def is_utf8() -> bool:
-    """Whether the text of standard output is UTF-8; that of a redirected command on Windows is not."""
+    """Return whether standard output is UTF-8; it is not for a redirected command on Windows."""
     return _encoding() == "utf-8"
 
 
@@ -85,26 +85,26 @@ def _encoding() -> str:
 
 
 def documents() -> GuardedStream:
-    """Standard output for texts that programs read: always UTF-8, whatever the terminal's encoding is."""
+    """Return standard output for machine-readable text: always UTF-8, whatever the terminal's encoding."""
     return GuardedStream(_Utf8(sys.stdout), ignored=BrokenPipeError)
 
 
 def rows() -> GuardedStream:
-    """Standard output for the bytes of many rows; BrokenPipeError ends them when their reader has gone."""
+    """Return standard output for the bytes of many rows; BrokenPipeError if the reader closes the pipe."""
     return GuardedStream(sys.stdout.buffer, ignored=())
 
 
 class _Utf8:
-    """Writes texts to the bytes under a stream, or to the stream itself where there are none."""
+    """Write UTF-8 to the byte buffer of a stream, or text to a stream without a buffer."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         under = getattr(self._stream, "buffer", None)
-        if under is None:  # such as a StringIO that stands for standard output
+        if under is None:  # such as a StringIO in place of standard output
             return int(self._stream.write(text))
-        self._stream.flush()  # what was written as text comes first
+        self._stream.flush()  # keeps the order with earlier text
         return int(under.write(utf8(text)))
 
     def flush(self) -> None:
@@ -115,7 +115,7 @@ class _Utf8:
 
 
 def silence(stream: Any) -> None:
-    """Let all that is still written to a stream go nowhere."""
+    """Redirect a stream to the null device."""
     with suppress(OSError, ValueError, io.UnsupportedOperation):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -123,10 +123,10 @@ def silence(stream: Any) -> None:
 
 
 def open_closed_streams() -> None:
-    """Give a process that was started without standard streams some that lead nowhere.
+    """Open null devices for standard streams that the process was started without.
 
-    Without, the next file that is opened would take their place, and messages would be written into it.
-    Standard output is opened so that writing to it fails, since its results would be lost.
+    Otherwise the next opened file would take their descriptor, and messages would be written into it.
+    Standard output is opened so that writing fails, because its results would be lost.
     """
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process

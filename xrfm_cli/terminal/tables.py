@@ -1,4 +1,4 @@
-"""What results look like in a terminal of 80 columns: quiet tables, aligned numbers, thin bars."""
+"""Result tables for a terminal of 80 columns: plain tables, aligned numbers, thin bars."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from xrfm_cli.tuning.model.drift import ColumnDrift
 
 BAR_WIDTH = 28
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-MOST_COLUMNS = 40  # of more, kinds are counted here and the reasons stand in the report
+MOST_COLUMNS = 40  # a wider table is summarised by kind; the report has the reasons
 MOST_IMPORTANCES = 10
 LEAST_DRIFTS, MOST_DRIFTS = 5, 20
 
 
 class Grid(Table):
-    """A table whose texts are each one line: names and levels in it may hold anything."""
+    """A table that prints each text in one line, because names and levels may contain anything."""
 
     def add_row(self, *cells: RenderableType | None, **style: Any) -> None:
         """Append a row."""
@@ -37,12 +37,12 @@ class Grid(Table):
 
 
 def heading(text: str) -> Padding:
-    """A title over a table."""
+    """Return a title for a table."""
     return Padding(Text(printable(text), style="bold"), (1, 0, 0, 0), expand=False)
 
 
 def bar(share: float, *, width: int = BAR_WIDTH) -> str:
-    """A bar of ``share`` of the width, in eighths of a character.
+    """Return a bar of ``share`` of the width, in eighths of a character.
 
     >>> bar(0.5, width=4), bar(0.03, width=4)
     ('██', '▏')
@@ -52,7 +52,7 @@ def bar(share: float, *, width: int = BAR_WIDTH) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number as people read it: four significant digits, no exponent where none is needed.
+    """Format a number with four significant digits, and an exponent only if necessary.
 
     >>> number(0.123456), number(1234567.0), number(2104.27), number(None)
     ('0.1235', '1,234,567', '2,104', '-')
@@ -67,7 +67,7 @@ def number(value: float | None) -> str:
 
 
 def columns_table(schema: TableSchema) -> Grid:
-    """The columns with kind and reason, in the table's order; a wide table by kind."""
+    """Return the columns with kind and reason, in table order; a wide table is summarised by kind."""
     if len(schema.columns) > MOST_COLUMNS:
         return _kinds_table(schema.columns)
     table = grid("column", "kind", "why")
@@ -89,14 +89,14 @@ def _kinds_table(columns: Sequence[ColumnSchema]) -> Grid:
 
 
 def _kind(column: ColumnSchema) -> str:
-    """What a column is used as: its kind, or its role where that is another than feature."""
+    """Return a column's kind, or its role if it is not a feature."""
     return str(column.kind if column.role == "feature" else column.role)
 
 
 def scores_table(
     ours: tuple[str, float], others: Iterable[tuple[str, float]], *, lower_is_better: bool
 ) -> Grid:
-    """Our score above the baselines', best first, each as a multiple of the gain over the worst."""
+    """Return the scores of the model and the baselines, best first, with bars for their size."""
     table = grid("model", "score", "")
     table.columns[1].justify = "right"
     rows = [(*ours, True), *((name, score, False) for name, score in others)]
@@ -109,7 +109,7 @@ def scores_table(
 
 
 def positive_lines(target: TargetSchema, *, hint: str = "") -> list[str]:
-    """Which of two classes metrics such as f1 are about; no line where there are not two.
+    """Return a line with the positive class, which metrics such as f1 need; none unless binary.
 
     >>> target = TargetSchema(name="y", task="binary", reason="", classes=("no", "yes"), positive="yes")
     >>> positive_lines(target, hint="--positive changes it")
@@ -121,7 +121,7 @@ def positive_lines(target: TargetSchema, *, hint: str = "") -> list[str]:
 
 
 def importances_table(importances: Sequence[Mapping[str, Any]], *, most: int = MOST_IMPORTANCES) -> Grid:
-    """The most important columns as bars, with the range of their share."""
+    """Return the most important columns with bars and the bootstrap range of their shares."""
     table = grid("column", "share", "range", "")
     table.columns[1].justify = table.columns[2].justify = "right"
     largest = max((float(item["share"]) for item in importances), default=0.0) or 1.0
@@ -144,7 +144,7 @@ def metrics_table(
     *,
     rows: int,
 ) -> Grid:
-    """The metrics of a test beside what the fit promised, and whether each threshold was met."""
+    """Return test metrics beside the fit's out-of-fold metrics, and whether each threshold was met."""
     compared = any(gap.worse_by is not None for gap in gaps.values())
     titles = ["out of fold", *(["worse by"] if compared else [])]
     table = grid("metric", f"{rows:,} rows", *titles, *(["threshold", ""] if verdicts else []))
@@ -166,7 +166,7 @@ def metrics_table(
 
 
 def drift_table(drifts: Sequence[ColumnDrift], *, threshold: float) -> Grid:
-    """The columns that moved most, beside what chance moves, and the bin that changed most."""
+    """Return the columns that drifted most, the drift expected by chance, and the bin that changed most."""
     table = grid("column", "index", "by chance", "largest change", "")
     table.columns[1].justify = table.columns[2].justify = "right"
     moved = sum(item.exceeds(threshold) for item in drifts)
@@ -191,7 +191,7 @@ def _direction(verdict: Verdict) -> str:
 
 
 def facts_table(title: str, facts: Mapping[str, str]) -> Grid:
-    """Names and values under a title."""
+    """Return names and values under a title."""
     table = Grid(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), title=title)
     table.title_justify, table.title_style = "left", "bold"
     table.add_column(min_width=18)
@@ -202,7 +202,7 @@ def facts_table(title: str, facts: Mapping[str, str]) -> Grid:
 
 
 def grid(*titles: str) -> Grid:
-    """A table with a line under its head and nothing else."""
+    """Return a table with a line under its header and no other borders."""
     table = Grid(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False
     )
@@ -212,7 +212,7 @@ def grid(*titles: str) -> Grid:
 
 
 def shortened(text: str, width: int) -> str:
-    """A text cut to a width, with an ellipsis where something is missing."""
+    """Cut a text to a width, with an ellipsis if it was longer."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
