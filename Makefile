@@ -8,7 +8,7 @@ install:
 	pip install -c constraints.txt -e '.[dev]'
 
 test:
-	pytest
+	pytest -n 2
 
 lint:
 	ruff check

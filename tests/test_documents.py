@@ -29,7 +29,7 @@ OTHERS = re.compile(
 
 COMMANDS = (
     "pip install -c constraints.txt . && xrfm fit datasets/samples/autos.csv --target price",
-    "pip install -c constraints.txt -e '.[test]' && pytest",
+    "pip install -c constraints.txt -e '.[test]' && pytest -n 2",
 )
 
 

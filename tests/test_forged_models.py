@@ -20,7 +20,7 @@ from xrfm_cli.tuning.model.manifest import check_manifest
 from xrfm_cli.tuning.model.storage import load_model, model_from_bytes
 
 FILES = sorted(KEPT.glob("*/*.xrfm"))
-MODELS = {path.stem: opened(path.read_bytes()) for path in FILES}
+MODELS = {f"{path.parent.name} {path.stem}": opened(path.read_bytes()) for path in FILES}
 LOADED = 60  # forgeries of each model that are loaded; benchmarks/fuzz/forged.py runs all
 Contents = tuple[dict[str, Any], bytes]
 
@@ -81,10 +81,10 @@ def refusal(contents: Contents, folder: Path) -> str:
 
 
 BINARY, CLASSES, SOFT, LOG = (
-    "binary-threshold",
-    "multiclass-ensemble",
-    "regression-soft-tree",
-    "regression-log-intervals",
+    "0.1.0 binary-threshold",
+    "0.1.0 multiclass-ensemble",
+    "0.1.0 regression-soft-tree",
+    "0.1.0 regression-log-intervals",
 )
 WRONG: list[tuple[str, str, object, str]] = [
     # types and ranges

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = SETTINGS["project"]
 GITHUB = [*sorted((ROOT / ".github").rglob("*.yml")), ROOT / "action.yml", ROOT / ".pre-commit-config.yaml"]
-TEST_COMMAND = "pip install -c constraints.txt -e '.[test]' && pytest"
+TEST_COMMAND = "pip install -c constraints.txt -e '.[test]' && pytest -n 2"
 
 
 def load(name: str) -> dict[Any, Any]:

@@ -97,7 +97,7 @@ def test_every_command_names_the_positive_class(place: Path, xrfm: Command) -> N
     for words in (("evaluate", "東京.csv"), ("explain", "--rows", "20"), ("info",)):
         assert xrfm(*words, "--model", "p", "--json", folder=place).document["positive"] == "😀"
     assert "positive: 😀\n" in xrfm("evaluate", "東京.csv", "--model", "p", folder=place).out
-    assert "positive one is 😀." in (place / "p.explain.html").read_text(encoding="utf-8")
+    assert "positive class is 😀." in (place / "p.explain.html").read_text(encoding="utf-8")
     refit = xrfm("fit", "東京.csv", "--from", "p", "--model", "q", folder=place)
     assert "positive: 😀\n" in refit.out
     assert "--positive changes it" not in (place / "q.report.html").read_text(encoding="utf-8")

@@ -222,7 +222,7 @@ def test_a_column_in_another_notation_is_named_by_every_command(
     table = pyarrow.csv.read_csv(folder / "test.csv")
     area = pa.array([None if value is None else f"{value} sqm" for value in table["area"].to_pylist()])
     pyarrow.csv.write_csv(table.set_column(1, "area", area), tmp_path / "odd.csv")
-    line = "area: no cell is a number as in training: "
+    line = "area: no cell is a number as in training, for example "
     out, model = tmp_path / "out.csv", tmp_path / "model.xrfm"
     fit = ("--target", "price", "--drop", "sold", "--model", model, "--trials", "1", "--preset", "quick")
     for command in (
