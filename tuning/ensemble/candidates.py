@@ -62,15 +62,19 @@ class CandidatePool:
         return greedy_weights(outputs, self.problem.loss_of_predictions, max_members=max_members)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
-        """Return greedy weights of the largest ensemble whose final fits finish in time, and its size limit.
+        """Greedy weights of a large ensemble whose final fits end in time, and how many members it may have.
 
-        One member is always allowed.
+        One member is always allowed. Sizes are halved until one fits, and none is tried where not even one
+        final fit ends in time: with hundreds of candidates the selection itself takes seconds.
         """
-        most = min(max_members, len(self.entries))
-        for members in range(most, 1, -1):
+        members = min(max_members, len(self.entries))
+        if seconds < min(map(self.entry_seconds, self.entries)):
+            members = 1
+        while members > 1:
             weights = self.weights(members)
             if self.refit_seconds(weights) <= seconds:
                 return weights, members
+            members //= 2
         return self.weights(1), 1
 
     def refit_seconds(self, weights: Sequence[float]) -> float:
