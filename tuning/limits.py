@@ -18,10 +18,8 @@ REFIT_SHARE = 0.3  # maximum share of the time limit reserved for the final fits
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR, SHORT_LIMIT_S = 0.1, 0.05, 20.0
 LEAST_FOLDS = 2  # fewest validation folds that a time limit may reduce a plan to
 FOLDING_SHARE, FOLDING_S = 0.25, 1.0  # for encoding folds: share of the time left, and a minimum
-CHOOSING_SHARE, CHOOSING_S = (
-    0.04,
-    2.0,
-)  # for ensemble selection among hundreds of trials: share of the limit, and a maximum
+# For ensemble selection among hundreds of trials: share of the limit, and a maximum.
+CHOOSING_SHARE, CHOOSING_S = 0.04, 2.0
 
 
 def fold_in_time(

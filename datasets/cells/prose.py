@@ -27,8 +27,7 @@ def looks_like_words(cells: pa.Array) -> bool:
     >>> looks_like_words(pa.array(["12", "15", "unknown"])), looks_like_words(pa.array(["", "12"]))
     (False, False)
     """
-    distinct = pc.unique(cells)
-    return _are_words(cells) and _are_words(distinct)
+    return _are_words(cells) and _are_words(pc.unique(cells))
 
 
 def _are_words(cells: pa.Array) -> bool:

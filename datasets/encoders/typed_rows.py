@@ -33,20 +33,21 @@ class TypedRows:
         kept = {name: cells[rows] for name, cells in self.unreadable.items()}
         return replace(self, table=self.table.take(rows), unreadable=kept)
 
-    def told(self, repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
+    def with_unreadable(self, repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
         """Return repairs of these rows as encoding the original text would count them.
 
         In the typed columns, an unreadable cell is a missing one.
         """
-        counts = {name: int(cells.sum()) for name, cells in self.unreadable.items()}
-        counts = {name: count for name, count in counts.items() if count}
-        told: list[Repair] = []
+        counts = {name: int(cells.sum()) for name, cells in self.unreadable.items() if cells.any()}
+        if not counts:
+            return repairs
+        counted: list[Repair] = []
         for repair in repairs:
             hidden = counts.get(repair.column, 0) if repair.what == "missing" else 0
-            told.append(replace(repair, count=repair.count - hidden))
+            counted.append(replace(repair, count=repair.count - hidden))
             if hidden:
-                told.append(Repair(repair.column, _UNREADABLE[self.kinds[repair.column]], hidden))
-        return merge_repairs(told)
+                counted.append(Repair(repair.column, _UNREADABLE[self.kinds[repair.column]], hidden))
+        return merge_repairs(counted)
 
 
 def typed_table(table: Table, schema: TableSchema) -> Table:

@@ -219,7 +219,8 @@ def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: 
         return ""
     if _ID_NAME.search(name) and n_distinct >= 0.9 * n_rows:
         return f"named like an identifier, {n_distinct:,} distinct whole numbers in {n_rows:,} rows"
-    steps = np.diff(present)
+    with np.errstate(over="ignore"):  # a step beyond float64 is not 1 either
+        steps = np.diff(present)
     begins = np.append(present[0], present[1:][steps != 1])  # starts of the concatenated frames
     if _INDEX_NAME.match(name) and present[0] in (0, 1) and (begins == present[0]).all():
         return f"counts the rows of {len(begins):,} concatenated tables"

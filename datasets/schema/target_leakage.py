@@ -17,14 +17,14 @@ LEVEL_ROWS = 5  # average rows per level, at least: a level of one row always ha
 
 
 def find_copies(
-    table: Table, schema: TableSchema, truth: NDArray[np.float64], *, classes: int
+    table: Table, schema: TableSchema, y_true: NDArray[np.float64], *, classes: int
 ) -> tuple[str, ...]:
     """Return the names of features that determine the target of every row.
 
     Args:
         table: the training rows.
         schema: the columns; only features are checked.
-        truth: the targets ``(n,)``, values or class codes.
+        y_true: the targets ``(n,)``, values or class codes.
         classes: number of classes, 0 for a regression.
 
     For a regression, these are numeric columns that order the rows exactly as the target does, or in reverse;
@@ -41,21 +41,20 @@ def find_copies(
     tells = _tells_class if classes else _tells_value
     # Free text is skipped: nearly every row has a different one.
     features = (column for column in schema.features if column.kind != "text")
-    return tuple(column.name for column in features if tells(table, column, truth))
+    return tuple(column.name for column in features if tells(table, column, y_true))
 
 
-def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
+def _tells_value(table: Table, column: ColumnSchema, y_true: NDArray[np.float64]) -> bool:
     """Return whether a numeric column orders the rows as the target does."""
     cells = table.column(column.name)
     if column.kind == "categorical" and len(pc.unique(cells)) < LEAST_DISTINCT:
         return False
     numbers = number_values(cells, table.decimal, column.unit)
-    known = np.isfinite(numbers.values) & np.isfinite(truth)
-    if known.sum() < max(LEAST_ROWS, 0.5 * len(truth)):
+    known = np.isfinite(numbers.values) & np.isfinite(y_true)
+    if known.sum() < max(LEAST_ROWS, 0.5 * len(y_true)):
         return False
-    values, targets = numbers.values[known], truth[known]
-    steps, wanted_steps = values[1:] - values[:-1], targets[1:] - targets[:-1]
-    steps, wanted_steps = np.sign(steps), np.sign(wanted_steps)
+    values, targets = numbers.values[known], y_true[known]
+    steps, wanted_steps = _directions(values), _directions(targets)
     if not ((steps == wanted_steps).all() or (steps == -wanted_steps).all()):
         return False  # most columns stop here, before the sort
     places = np.unique(values, return_inverse=True)[1]
@@ -65,11 +64,19 @@ def _tells_value(table: Table, column: ColumnSchema, truth: NDArray[np.float64])
     return bool((places == wanted).all() or (places.max() - places == wanted).all())
 
 
-def _tells_class(table: Table, column: ColumnSchema, truth: NDArray[np.float64]) -> bool:
+def _directions(values: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return whether each value is above (1), equal to (0) or below (-1) the one before, int8 (n - 1,).
+
+    Values are compared, not subtracted: a difference of large numbers is beyond float64.
+    """
+    return (values[1:] > values[:-1]).astype(np.int8) - (values[1:] < values[:-1])
+
+
+def _tells_class(table: Table, column: ColumnSchema, y_true: NDArray[np.float64]) -> bool:
     """Return whether every level of a column has a single class."""
     codes = _level_codes(table, column)
-    known = (codes >= 0) & (truth >= 0)
-    codes, classes = codes[known], truth[known].astype(np.int64)
+    known = (codes >= 0) & (y_true >= 0)
+    codes, classes = codes[known], y_true[known].astype(np.int64)
     if len(codes) < LEAST_ROWS or len(codes) < LEVEL_ROWS * len(np.unique(codes)):
         return False
     pairs = np.unique(codes * (classes.max() + 1) + classes)

@@ -64,3 +64,9 @@ def test_a_level_of_two_classes_is_none() -> None:
 def test_few_rows_tell_nothing() -> None:
     assert copies({"fee": FEE[:30]}, FEE[:30]) == ()
     assert copies({"town": TOWN[:30]}, CLASS[:30], classes=2) == ()
+
+
+def test_the_largest_numbers_are_compared_without_a_warning() -> None:
+    far = np.where(np.arange(N) % 2, 1.7e308, -1.7e308) * ((1 + np.arange(N)) / N)
+    assert copies({"copy": far, "other": -np.abs(far)}, FEE) == ()
+    assert copies({"copy": far * 0.5, "other": np.abs(far)}, far) == ("copy",)

@@ -55,7 +55,7 @@ def test_repairs_of_typed_rows_are_those_of_the_text() -> None:
     as_read, x, _ = fit_encoder(table.take(rows), schema, target=target)
     again, x_typed, _ = fit_encoder(typed.table, schema, target=target)
     assert x.tobytes() == x_typed.tobytes()
-    told = typed.told(again.training_repairs)
+    told = typed.with_unreadable(again.training_repairs)
     assert set(told) == set(as_read.training_repairs)
     assert {"unreadable number", "unreadable date", "missing"} <= {repair.what for repair in told}
 

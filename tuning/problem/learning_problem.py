@@ -224,8 +224,8 @@ class Problem:
             device=self.device,
         )
         encoder = encoded.encoder
-        told = typed.told(encoder.training_repairs)
-        return replace(encoded, encoder=replace(encoder, training_repairs=told))
+        repairs = typed.with_unreadable(encoder.training_repairs)
+        return replace(encoded, encoder=replace(encoder, training_repairs=repairs))
 
     def coded(self, rows: Rows, target_transform: TargetTransform) -> Tensor:
         """Return transformed targets of some rows ``(n, outputs)`` float32, on the device."""

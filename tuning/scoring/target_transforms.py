@@ -17,13 +17,11 @@ Array = NDArray[np.float64]
 # Up to this many classes, scores add up contrast by contrast, which keeps the bits of earlier versions.
 MANY_CLASSES = 64
 TransformChoice = Literal["none", "log"]
-TransformName = Literal[
-    "none", "log", "logit"
-]  # a transform that the user may choose, or one implied by a loss
+# A transform that the user may choose, or one implied by a loss.
+TransformName = Literal["none", "log", "logit"]
 
-MARGIN = (
-    0.1  # how far a predicted logarithm may leave the training range on each side, as a share of the range
-)
+# How far a predicted logarithm may leave the training range on each side, as a share of the range.
+MARGIN = 0.1
 LARGEST_LOG = 700.0  # exp(709) is the largest that float64 holds
 
 

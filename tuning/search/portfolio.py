@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
 from xrfm_cli.tuning.search.space import SearchSpace
 
@@ -77,8 +78,10 @@ def encoded_first(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
     True
     """
 
+    standard = EncodingConfig()  # the one that the baselines use
+
     def is_encoded(params: dict[str, Any]) -> bool:
         encoding = (params.get("numeric_transform"), params.get("category_encoding"))
-        return encoding == ("standard", "one_hot") and params["family"] not in LINEAR_FAMILIES
+        return encoding == (standard.numeric, standard.category) and params["family"] not in LINEAR_FAMILIES
 
     return sorted(candidates, key=lambda params: not is_encoded(params))

@@ -20,6 +20,7 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
 from xrfm_cli.options.settings import Setting
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
+from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
 from xrfm_cli.tuning.fit import fit_model
@@ -28,7 +29,7 @@ from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
-EXPLAINED_ROWS, LATE_EXPLAINED_ROWS = 1_000, 100  # at most; few where the time limit has passed
+LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
 
 
 def run(options: FitOptions, session: Session) -> int:

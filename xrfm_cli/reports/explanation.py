@@ -26,6 +26,7 @@ from xrfm_cli.reports.structure import (
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MATRIX_COLUMNS = 20  # columns of the heat map
+EXPLAINED_ROWS = 1_000  # at most, unless the caller asks for another number
 LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
 
@@ -50,7 +51,7 @@ class Explanation:
     seed: int
 
 
-def explain_model(model: FittedModel, *, rows: int = 1000, seed: int = 0) -> Explanation:
+def explain_model(model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int = 0) -> Explanation:
     """Explain a model on rows drawn from its leaves' centers.
 
     Args:
