@@ -124,16 +124,16 @@ def validation_results(problem: Problem, config: FitConfig) -> Iterator[tuple[in
         for _ in first:
             number, candidate = study.ask()
             try:
-                *_, last = evaluate(
+                result = evaluate(
                     problem,
                     candidate,
                     trial=number,
-                    take=lambda step, _: run_step(problem, step, ignore_event),
+                    run=lambda step: run_step(problem, step, ignore_event),
                 )
             except NumericalError:
                 continue
-            if last.validation_result is not None and candidate.family != "constant":
-                yield number, last.validation_result
+            if candidate.family != "constant":
+                yield number, result
 
 
 def test_losses(pool: CandidatePool, metric: Metric, draws: int, seed: int) -> Iterator[list[float]]:

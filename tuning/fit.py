@@ -20,8 +20,9 @@ from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
-from xrfm_cli.tuning.limits import afford_check, fold_in_time
+from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
@@ -33,6 +34,7 @@ from xrfm_cli.tuning.model.report import (
     score_spread,
 )
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
+from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
@@ -45,7 +47,6 @@ from xrfm_cli.tuning.search.search import search
 from xrfm_cli.tuning.search.space import check_names
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 
-LATE_SHARE = 0.4  # share of the time limit; if more is spent before the search, no second encoding is built
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -90,6 +91,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
+    reserve: Reserve = REPORT_RESERVE,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> FittedModel:
@@ -104,6 +106,7 @@ def fit_model(
         on_event: receives stages, progress, decisions, fallbacks and repairs.
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
+        reserve: seconds of the time limit for what the caller does with the model.
         checkpoint: keeps every step result, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
 
@@ -120,6 +123,7 @@ def fit_model(
             valid=valid,
             listener=listener,
             started=clock() if started is None else started,
+            reserve=reserve,
             checkpoint=checkpoint,
             place=place,
         )
@@ -134,12 +138,14 @@ def _fit_model(
     valid: Table | None,
     listener: Listener,
     started: float,
+    reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
 ) -> FittedModel:
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
-    deadline = None if limit is None else started + limit
+    end = float("inf") if limit is None else started + limit
+    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features))
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
@@ -178,20 +184,20 @@ def _fit_model(
             validated += f"; trials are compared by {problem.compared_by}"
         listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
-        baselines = score_baselines(problem, limit)
+        baselines = score_baselines(problem)
         if len(baselines) < 2:
             message = "the time limit left no room for ridge regression among the baselines"
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
     with listener.stage("search", "searching"):
-        left = float("inf") if deadline is None else max(deadline - clock(), 0.0)
+        left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
-            length=left,
+            length_s=left,
             clock=clock,
             affords=afford_check(problem, config),
         )
@@ -205,7 +211,7 @@ def _fit_model(
             problem,
             result,
             max_members=config.ensemble_size,
-            seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - result.report_s,
+            seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started

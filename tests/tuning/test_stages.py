@@ -32,11 +32,11 @@ def taken(problem: Problem, candidate: Candidate) -> list[tuple[Step, Fitted]]:
     """The steps of a whole evaluation, with what they came to."""
     steps = []
 
-    def take(step: Step, times: int) -> Fitted:
+    def run(step: Step) -> Fitted:
         steps.append((step, run_step(problem, step, ignore_event)))
         return steps[-1][1]
 
-    list(evaluate(problem, candidate, trial=0, take=take))
+    evaluate(problem, candidate, trial=0, run=run)
     return [(step, fitted) for step, fitted in steps if not step.is_refinement]
 
 

@@ -21,6 +21,7 @@ from xrfm_cli.tuning.ensemble.final_tree import (
     average_feature_matrices,
     refit_tree,
 )
+from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.problem.learning_problem import EncodedRows, Problem, find_encoded
@@ -32,7 +33,6 @@ from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-LATE_S = 3.0  # tolerance after the time limit for a final fit's expected end, as estimates are inexact
 EncodedCache = dict[tuple[EncodingConfig, TransformName], EncodedRows]
 
 
@@ -68,8 +68,8 @@ def fit_final_ensemble(
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         if not fitted:
-            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + LATE_S, on_event)
-        elif pool.entry_seconds(entry) > seconds_left() + LATE_S:
+            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + FINAL_FIT_GRACE_S, on_event)
+        elif pool.entry_seconds(entry) > seconds_left() + FINAL_FIT_GRACE_S:
             message = f"the time limit left no room for {name} in the ensemble"
             on_event(Event(kind="fallback", message=message, count=1))
             continue

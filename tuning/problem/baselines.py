@@ -16,8 +16,7 @@ from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 Array = NDArray[np.float64]
 RIDGES = tuple(10.0**k for k in range(-3, 5))
 RIDGE_ENCODING = EncodingConfig()
-# Maximum share of a time limit for ridge regression, and multiply-adds per second of a slow core.
-RIDGE_SHARE, RIDGE_RATE = 0.05, 4e9
+PRODUCTS_PER_SECOND = 4e9  # multiply-adds of a slow core
 EIGEN_PRODUCTS = 9  # an eigendecomposition takes as long as this many matrix products
 FEWEST_ROWS = 3  # with fewer, leave-one-out cannot choose a strength and the constant is used
 
@@ -35,7 +34,7 @@ class Baseline:
         return {"name": self.name, "score": self.score, "description": self.description}
 
 
-def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tuple[Baseline, ...]:
+def score_baselines(problem: Problem) -> tuple[Baseline, ...]:
     """Score the mean (or class prior) and ridge regression, validated like the candidates.
 
     Ridge regression is left out if the time limit leaves no room for it.
@@ -44,7 +43,7 @@ def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tupl
     constant = [_constant(problem, fold) for fold in folds]
     words = "class shares alone" if classes else "one value for all rows"
     named = [("majority" if classes else "mean", constant, words)]
-    if time_limit_s is None or _ridge_seconds(problem) <= RIDGE_SHARE * time_limit_s:
+    if _ridge_seconds(problem) <= problem.limits.ridge_s:
         ridge = [_ridge(problem, fold) for fold in folds]
         told = "linear in the encoded columns, strength by generalised cross-validation"
         named.append(("ridge", ridge, told))
@@ -72,7 +71,7 @@ def _ridge_seconds(problem: Problem) -> float:
     (n, d), outputs = x.shape, max(problem.n_classes, 1)
     least = float(min(n, d))
     products = n * d * least + EIGEN_PRODUCTS * least**3 + len(RIDGES) * n * least * outputs
-    return len(problem.plan.folds) * products / RIDGE_RATE
+    return len(problem.plan.folds) * products / PRODUCTS_PER_SECOND
 
 
 def _ridge(problem: Problem, fold: int) -> Array:

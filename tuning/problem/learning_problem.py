@@ -22,6 +22,7 @@ from xrfm_cli.datasets import (
     fit_encoder,
 )
 from xrfm_cli.errors import SchemaError
+from xrfm_cli.tuning.limits import Limits
 from xrfm_cli.tuning.problem.validation_plan import Rows, ValidationPlan
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_calibrator, outcomes
 from xrfm_cli.tuning.scoring.log_target import mean_factor
@@ -124,6 +125,7 @@ class Problem:
     weights: Array | None
     metric: Metric
     plan: ValidationPlan
+    limits: Limits
     seed: int
     device: str
     memory_bytes: int

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.events import OnEvent
+from xrfm_cli.errors import NumericalError
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
 from xrfm_cli.trees import TreeModel, iterate_tree
 from xrfm_cli.tuning.problem.learning_problem import FoldMatrices, Problem, ValidationScore
@@ -44,6 +45,7 @@ class Step:
     iterations: int = 0  # maximum number of AGOP updates
     is_rung: bool = False  # validated on the rung validation rows, a part of the validation rows
     stop_early: bool = False  # stop AGOP updates that gain too little
+    remaining: int = 1  # number of such steps, this one included, until the trial is complete
     is_late: Callable[[], bool] | None = (
         None  # checked between updates; True ends them because the time limit is near
     )
@@ -84,6 +86,25 @@ class Fitted:
         return len(self.path) if self.refined is None else self.refined.tries
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepResult:
+    """The result of a step: its outcome, the events it emitted and its seconds."""
+
+    fitted: Fitted | None  # None if it failed
+    failure: str = ""
+    events: tuple[Event, ...] = ()
+    seconds: float
+
+    def result(self) -> Fitted:
+        """Return the outcome; raise NumericalError if the step failed."""
+        if self.fitted is None:
+            raise NumericalError(self.failure)
+        return self.fitted
+
+
+StepRunner = Callable[[Step], StepResult]
+
+
 def trial_generator(seed: int, trial: int, fold: int, rung: int) -> torch.Generator:
     """Return a generator that depends on these numbers alone."""
     state = np.random.SeedSequence([seed, trial, fold, rung]).generate_state(2, np.uint64)[0]
@@ -95,6 +116,24 @@ def run_step(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
     if step.is_refinement:
         return Fitted(refined=_refined(problem, step))
     return Fitted(path=tuple(_path(problem, step, on_event)))
+
+
+def run_and_collect(
+    problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]
+) -> StepResult:
+    """Run a step and collect what a checkpoint must replay."""
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        on_event(event)
+
+    fitted, failure, since = None, "", clock()
+    try:
+        fitted = run_step(problem, step, listen)
+    except NumericalError as fault:
+        failure = str(fault)
+    return StepResult(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
 
 
 def rows_of_rung(fold: Fold, *, is_rung: bool) -> Rows:
