@@ -108,13 +108,13 @@ def validate(
     schema = infer_schema(table, SchemaOverrides(target=entry["target"]))
     target = infer_target(table, entry["target"], task=entry["task"])
     problem = set_up_problem(table, schema, target, FitConfig()).problem
-    n = problem.table.n_rows
+    n = problem.data.table.n_rows
     rows, cut = np.arange(n), min(TRAIN_ROWS, round(0.7 * n))
     fold = Fold(train=rows[:cut], valid=rows[cut:])
     plan = ValidationPlan(scheme="hold-out", folds=(fold,), rung_sizes=(cut,), refit_rows=rows, reason="")
-    problem = replace(problem, plan=plan, _matrices={}, _target_transforms={})
+    problem = problem.with_plan(plan)
     space = replace(
-        make_space(problem, FitConfig()),
+        make_space(problem),
         sum_power=True,
         log_target=False,
         max_iterations=3,

@@ -44,7 +44,6 @@ from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
-from xrfm_cli.tuning.search.space import check_names
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
@@ -151,7 +150,6 @@ def _fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        check_names(config.pinned)
         problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
@@ -162,10 +160,10 @@ def _fit_model(
                 )
             )
         if left_out:
-            message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
+            message = f"the time limit leaves room for {problem.data.table.n_rows:,} rows, drawn at random"
             listener(Event(kind="fallback", message=message, count=left_out))
-        rows, y_true = problem.typed.table, problem.y_true
-        for name in find_copies(rows, problem.schema, y_true, classes=problem.n_classes):
+        rows, y_true = problem.data.typed.table, problem.data.y_true
+        for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
@@ -173,22 +171,22 @@ def _fit_model(
         if config.device.startswith("cuda") and triton_module() is None:
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
-        space = make_space(problem, config)
+        space = make_space(problem)
         if valid is not None:
             unread = UnreadColumns(schema)
-            unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
+            unread.look(valid, problem.folds.matrices(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
         validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
-        if problem.compared_by != problem.metric.name:
-            validated += f"; trials are compared by {problem.compared_by}"
+        if problem.scorer.compared_by != problem.scorer.metric.name:
+            validated += f"; trials are compared by {problem.scorer.compared_by}"
         listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
         baselines = score_baselines(problem)
         if len(baselines) < 2:
             message = "the time limit left no room for ridge regression among the baselines"
             listener(Event(kind="fallback", message=message, count=1))
-        profile = profile_table(training_rows(problem), problem.schema)
+        profile = profile_table(training_rows(problem), problem.data.schema)
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
@@ -232,7 +230,7 @@ def copy_message(column: str, target: str) -> str:
 
 def training_rows(problem: Problem) -> Table:
     """Return the training rows of the final models, with text parsed."""
-    rows, table = problem.plan.refit_rows, problem.typed.table
+    rows, table = problem.plan.refit_rows, problem.data.typed.table
     return table if len(rows) == table.n_rows else table.take(rows)
 
 
@@ -246,34 +244,38 @@ def _assemble(
     final: FinalEnsemble,
     listener: Listener,
 ) -> FittedModel:
+    data, scorer, plan = problem.data, problem.scorer, problem.plan
     low, high = score_spread(problem, final.predictions, final.decision)
     for repair in final.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = final.members
     trials = [record.to_json() for record in result.records]
     importances = tell_importances(
-        trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed, on_event=listener
+        trials,
+        lower_is_better=scorer.metric.lower_is_better,
+        seed=data.seed,
+        on_event=listener,
     )
     report = FitReport(
-        rows=len(problem.plan.refit_rows),
+        rows=len(plan.refit_rows),
         dropped_rows=dropped,
-        metric=problem.metric.name,
-        score=problem.score_of_predictions(final.predictions, final.decision),
+        metric=scorer.metric.name,
+        score=scorer.score_of_predictions(final.predictions, final.decision),
         score_low=low,
         score_high=high,
-        lower_is_better=problem.metric.lower_is_better,
+        lower_is_better=scorer.metric.lower_is_better,
         stopped_by="interrupt" if final.interrupted else result.stopped_by,
         validation={
-            "scheme": problem.plan.scheme,
-            "folds": len(problem.plan.folds),
-            "judged_rows": len(problem.plan.validation_rows),
-            "reason": problem.plan.reason,
+            "scheme": plan.scheme,
+            "folds": len(plan.folds),
+            "judged_rows": len(plan.validation_rows),
+            "reason": plan.reason,
         },
         metrics=evaluate_metrics(
-            problem.target,
-            problem.y_valid,
+            data.target,
+            scorer.y_valid,
             final.predictions,
-            problem.valid_weights,
+            scorer.valid_weights,
             final.decision,
         ),
         baselines=baselines_to_json(baselines),
@@ -288,7 +290,7 @@ def _assemble(
             for place, leaf in enumerate(member.tree.leaves)
         ],
         fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
-        repairs=repairs_to_json((*problem.table.repairs, *final.repairs)),
+        repairs=repairs_to_json((*data.table.repairs, *final.repairs)),
         notes=listener.notes,
         oof=plotted_oof(problem, final.predictions),
         peak_memory_bytes=peak_memory_bytes(),
@@ -297,8 +299,8 @@ def _assemble(
         hyperparameter_importances=importances,
     )
     return FittedModel(
-        schema=problem.schema,
-        target=problem.target,
+        schema=data.schema,
+        target=data.target,
         members=members,
         calibration=final.calibration,
         decision=final.decision,

@@ -61,7 +61,7 @@ def test_ridge_regression_is_left_out_where_it_takes_too_long(
 def test_metric_updates_end_where_the_limit_is_near() -> None:
     config = FitConfig(folds=2, trials=1)
     problem = problem_of(config)
-    candidate = make_space(problem, config).complete({})
+    candidate = make_space(problem).complete({})
     step = Step(trial=0, fold=0, rung=0, candidate=candidate, rows=None, start=None, iterations=3)
     asked = iter([False, True])
     assert len(run_step(problem, step, ignore_event).path) == 4
@@ -81,12 +81,13 @@ def test_columns_take_seconds_of_the_report() -> None:
 def test_the_typed_rows_of_the_folds_give_the_matrices_of_the_rows_as_read() -> None:
     config = FitConfig(folds=2, trials=1)
     problem = problem_of(config)
-    as_read = replace(problem, typed=TypedRows(table=problem.table), _matrices={})
-    space = make_space(problem, config)
+    data = replace(problem.data, typed=TypedRows(table=problem.data.table))
+    as_read = replace(problem, data=data).with_plan(problem.plan)
+    space = make_space(problem)
     for name in ("standard", "quantile"):
         encoding = replace(space.complete({}).encoding, numeric=name)
         for fold in range(2):
-            ours, theirs = problem.fold(fold, encoding), as_read.fold(fold, encoding)
+            ours, theirs = problem.folds.matrices(fold, encoding), as_read.folds.matrices(fold, encoding)
             assert ours.encoder.feature_names == theirs.encoder.feature_names
             assert ours.x_train.equal(theirs.x_train)
             assert ours.x_valid.equal(theirs.x_valid)

@@ -25,7 +25,7 @@ def problem(monkeypatch: pytest.MonkeyPatch) -> Problem:
     """Two folds of 120 training rows in three stages; the last has too many to learn a metric from."""
     monkeypatch.setattr(evaluation, "WARM_START_ROWS", 100)
     found = set_up_problem(*described(table_of(law(240))), FitConfig(folds=2)).problem
-    return replace(found, plan=replace(found.plan, rung_sizes=SIZES))
+    return found.with_plan(replace(found.plan, rung_sizes=SIZES))
 
 
 def taken(problem: Problem, candidate: Candidate) -> list[tuple[Step, Fitted]]:

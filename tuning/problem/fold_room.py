@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.limits import FOLD_ENCODING_SHARE, LEAST_FOLD_ENCODING_S, LEAST_FOLDS, Deadline
@@ -29,6 +28,6 @@ def fold_in_time(
         if number >= LEAST_FOLDS and is_late:
             message = f"the time limit left room for {number} of {len(folds)} folds"
             on_event(Event(kind="fallback", message=message, count=len(folds) - number))
-            return replace(problem, plan=replace(problem.plan, folds=folds[:number]))
-        problem.fold(number, RIDGE_ENCODING)
+            return problem.with_first_folds(number)
+        problem.folds.matrices(number, RIDGE_ENCODING)
     return problem

@@ -23,6 +23,8 @@ from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.limits import Limits, find_limits
+from xrfm_cli.tuning.pins import Pins
+from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
@@ -47,6 +49,7 @@ def set_up_problem(
 
     ``valid`` holds validation rows that are never trained on.
     """
+    pins = Pins.of(config.pinned)
     table, dropped = _usable_rows(table, schema, target)
     if table.n_rows < 2:
         raise TargetError(
@@ -99,20 +102,23 @@ def set_up_problem(
         limits=limits,
         columns=_column_work(schema),
     )
-    problem = Problem(
+    data = LearningData(
         table=table,
         typed=type_rows(table, schema),
         schema=schema,
         target=target,
         y_true=y_true,
         weights=weights,
-        metric=metric,
-        plan=plan,
-        limits=limits,
         seed=config.seed,
         device=config.device,
+    )
+    problem = Problem.of(
+        data,
+        plan,
+        metric=metric,
+        pins=pins,
+        limits=limits,
         memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
-        pinned=config.pinned,
     )
     return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out)
 

@@ -59,7 +59,7 @@ class Checkpoint:
         """Return the stored result of a step, or None if there is none that can be read."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         try:
-            return from_bytes(path.read_bytes(), problem.device)
+            return from_bytes(path.read_bytes(), problem.data.device)
         except FileNotFoundError:
             return None
         except (OSError, ValueError):

@@ -8,7 +8,6 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.encoders.piecewise_linear import PIECES
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models.binary_columns import find_binary_columns
-from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.limits import LARGEST_LEAF_ROWS
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.log_target import suits_log
@@ -19,46 +18,47 @@ WIDEST = 300  # most columns with a piecewise-linear encoding of every number
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
 
-def make_space(problem: Problem, config: FitConfig) -> SearchSpace:
+def make_space(problem: Problem) -> SearchSpace:
     """Return the search space for the table's size and columns."""
-    kinds = {column.kind for column in problem.schema.features}
-    x = problem.fold(0, EncodingConfig()).x_train
+    data = problem.data
+    kinds = {column.kind for column in data.schema.features}
+    x = problem.folds.matrices(0, EncodingConfig()).x_train
     n, d, many_valued = len(problem.plan.refit_rows), x.shape[1], len(find_binary_columns(x).others)
     few_coordinates = many_valued <= problem.limits.max_coordinate_columns
     space = SearchSpace(
         leaf_size=problem.limits.leaf_rows,
-        pinned=config.pinned,
+        pinned=problem.pins,
         has_numbers=bool(kinds & {"numeric", "datetime"}),
         has_categories="categorical" in kinds,
         general_p=few_coordinates,
         full_feature_matrix=d <= FULL_MATRIX_FEATURES,
         sum_power=few_coordinates,
-        pieces=d + PIECES * sum(column.kind == "numeric" for column in problem.schema.features) <= WIDEST,
-        log_odds=problem.n_classes == 2,
-        log_target=not problem.n_classes and suits_log(problem.y_true[problem.plan.refit_rows]),
+        pieces=d + PIECES * sum(column.kind == "numeric" for column in data.schema.features) <= WIDEST,
+        log_odds=data.n_classes == 2,
+        log_target=not data.n_classes and suits_log(data.y_true[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
     space.complete({})  # refuses contradictory pins before any work
-    if config.pinned.get("loss") == "logistic" and problem.n_classes != 2:
-        has = f"has {problem.n_classes} classes" if problem.n_classes else "is a number"
+    if problem.pins.get("loss") == "logistic" and problem.data.n_classes != 2:
+        has = f"has {data.n_classes} classes" if data.n_classes else "is a number"
         raise OptionError(
-            f"--set loss=logistic: '{problem.target.name}' of {problem.table.source} {has}, but log odds "
+            f"--set loss=logistic: '{data.target.name}' of {data.table.source} {has}, but log odds "
             "need two classes. Leave it out."
         )
-    if config.pinned.get("target_transform") == "log":
+    if problem.pins.get("target_transform") == "log":
         _require_logarithms(problem)
     return space
 
 
 def _require_logarithms(problem: Problem) -> None:
     """Refuse the log target transform if a training target is negative or a class."""
-    name, source = problem.target.name, problem.table.source
-    if problem.n_classes:
+    name, source = problem.data.target.name, problem.data.table.source
+    if problem.data.n_classes:
         raise OptionError(
             f"--set target_transform=log: '{name}' of {source} is a class, and a class has no logarithm. "
             "Leave it out, or give --task regression if it is a number."
         )
-    negative = np.flatnonzero(problem.y_true[problem.plan.refit_rows] < 0)
+    negative = np.flatnonzero(problem.data.y_true[problem.plan.refit_rows] < 0)
     if len(negative):
         raise OptionError(
             f"--set target_transform=log: {source} has a negative '{name}' (the {negative[0] + 1:,}. row "

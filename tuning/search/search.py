@@ -52,15 +52,15 @@ def search(
     evaluated here too if it beats all that were evaluated here.
     """
     # Without a deadline, no cost estimate is needed and the machine is not timed.
-    rate = product_rate(problem.device) if budget.deadline.is_set else float("inf")
+    rate = product_rate(problem.data.device) if budget.deadline.is_set else float("inf")
     result = SearchResult(costs=CostModel(product_rate=rate))
     with quiet_optuna():
         study = open_study(
             space,
             first,
-            seed=problem.seed,
+            seed=problem.data.seed,
             place=place,
-            setting=f"{problem.compared_by} {problem.plan.scheme} {rung_sizes(problem)}",
+            setting=f"{problem.scorer.compared_by} {problem.plan.scheme} {rung_sizes(problem)}",
             on_event=on_event,
             seconds_left=budget.length_s,
         )
@@ -238,7 +238,7 @@ class _Search:
 
     def _run_step(self, step: Step) -> Fitted:
         """Run a step, or read it from the checkpoint; raise OutOfTime if it does not fit into the time."""
-        if self.budget.deadline.is_set and "iterations" not in self.problem.pinned:
+        if self.budget.deadline.is_set and not self.problem.pins.fix_iterations:
             step = replace(step, is_late=self._is_late)
         run: StepRunner = self._run_in_time
         if self.checkpoint is not None:
@@ -253,7 +253,7 @@ class _Search:
         estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
         self._check_time(step.remaining * estimate)
         # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
-        self.problem.fold(step.fold, step.candidate.encoding, step.candidate.transform)
+        self.problem.folds.matrices(step.fold, step.candidate.encoding, step.candidate.transform)
         return run_and_collect(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
 
     def _replay(self, result: StepResult) -> None:
@@ -287,7 +287,7 @@ def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_ev
     number = len(result.records)
     text = f"trial {number}" + (f" of {budget.trials}" if budget.trials else "")
     if best is not None:
-        text += f", best {problem.metric.name} {best.score:.5g}"
+        text += f", best {problem.scorer.metric.name} {best.score:.5g}"
     on_event(
         Event(
             kind="progress",

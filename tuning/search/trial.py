@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.tuning.problem.learning_problem import Problem, ValidationScore
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.search.kernel_refinement import can_refine
 from xrfm_cli.tuning.search.run_step import (
     REFINEMENT,
@@ -142,7 +143,7 @@ def _first_fold_step(problem: Problem, trial: Trial) -> Step:
         start=None if is_fresh else trial.feature_matrix,
         iterations=iterations,
         is_rung=rung < len(sizes) - 1,
-        stop_early="iterations" not in problem.pinned,
+        stop_early=not problem.pins.fix_iterations,
     )
 
 
@@ -243,7 +244,7 @@ def _begin_fold(problem: Problem, trial: Trial, fold: int) -> bool:
 def rung_sizes(problem: Problem) -> tuple[int, ...]:
     """Return the rows of each rung: the plan's, or all rows if the number of iterations is pinned."""
     sizes = problem.plan.rung_sizes
-    return sizes[-1:] if "iterations" in problem.pinned else sizes
+    return sizes[-1:] if problem.pins.fix_iterations else sizes
 
 
 def starts_afresh(candidate: Candidate, rows: int) -> bool:
@@ -269,13 +270,13 @@ def warm_start_iterations(rows: int) -> int:
 
 def _validate(problem: Problem, trial: Trial) -> ValidationResult:
     """Choose the number of AGOP updates by the out-of-fold loss of all folds together."""
-    candidate, paths, pinned = trial.candidate, trial.paths, "iterations" in problem.pinned
+    candidate, paths, pinned = trial.candidate, trial.paths, problem.pins.fix_iterations
     length, rows, folds = min(len(path) for path in paths), problem.plan.validation_rows, range(len(paths))
     best, best_t, best_scores, best_factor = ValidationScore(math.inf, math.nan), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):
         codes = [path[t].codes for path in paths]
-        scores, factor = problem.decode(folds, codes, rows, candidate.transform)
-        validation_score = problem.validation_score(scores, candidate.transform).rounded()
+        scores, factor = problem.scorer.decode(folds, codes, rows, candidate.transform)
+        validation_score = problem.scorer.validation_score(scores, candidate.transform).rounded()
         if validation_score.loss < best.loss or not len(best_scores):
             best, best_t, best_scores, best_factor = validation_score, t, scores, factor
     chosen = [path[best_t] for path in paths]

@@ -45,7 +45,7 @@ class TrialQueue:
             return ranked
         best = ranked[0]
         wanted = best.candidate.tree.leaf_size
-        if "leaf_size" not in self.problem.pinned:
+        if not self.problem.pins.fix_leaf_size:
             best.candidate = shrink_leaves(best.candidate, partial(self.seconds_to_end, best), left_s)
         if self.seconds_to_end(best) > left_s:
             quickest = min(ranked, key=self.seconds_to_end)
