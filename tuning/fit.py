@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
-
-import psutil
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
@@ -22,7 +15,9 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
+from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
+from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
@@ -45,39 +40,6 @@ from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
-
-PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
-
-
-@dataclass(slots=True)
-class Listener:
-    """Forward events and collect what the report needs."""
-
-    on_event: OnEvent
-    clock: Callable[[], float]
-    fallbacks: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def __call__(self, event: Event) -> None:
-        """Handle one event."""
-        if event.kind == "fallback":
-            self.fallbacks[event.message] += event.count or 1
-            if self.fallbacks[event.message] > (event.count or 1):
-                return  # later ones are only counted
-        elif event.kind in ("note", "warning"):
-            self.notes.append(event.message)
-        self.on_event(event)
-
-    @contextmanager
-    def stage(self, name: str, message: str):  # type: ignore[no-untyped-def]
-        """Announce a stage and time it."""
-        self(Event(kind="stage", message=message))
-        began = self.clock()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
 
 
 def fit_model(
@@ -311,23 +273,3 @@ def _assemble(
         device=config.device,
         profile=profile,
     )
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of this package and of the libraries that affect its results."""
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    return {"python": python, "xrfm-cli": version("xrfm-cli"), **{name: version(name) for name in PACKAGES}}
-
-
-def peak_memory_bytes() -> int:
-    """Return the peak resident size of this process, or the current size where the system has no peak."""
-    if sys.platform != "win32":
-        with suppress(ImportError):
-            import resource  # psutil reports the peak only on Windows
-
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return int(
-                peak if sys.platform == "darwin" else peak * 1024
-            )  # macOS counts in bytes, Linux in KiB
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))

@@ -26,7 +26,7 @@ from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_feature_matrix, refit_tree
-from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
+from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json

@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.datasets.cells.scale import exponent_of
+from xrfm_cli.tuning.rows import (
+    BaselineRow,
+    FallbackRow,
+    ImportanceRow,
+    LeafRow,
+    MemberRow,
+    PlottedRows,
+    RepairRow,
+    StoppedBy,
+    TrialRow,
+    ValidationRow,
+)
 from xrfm_cli.tuning.scoring.metrics import compute_metric, evaluate_metrics
 
 if TYPE_CHECKING:  # reading a report does not need these
@@ -20,7 +32,6 @@ if TYPE_CHECKING:  # reading a report does not need these
 
 MAX_PLOTTED_ROWS = 2_000
 MOST_EXPONENT = 50  # power of two, for predictions that are kept to ten decimals
-TIMES = ("seconds", "ended_s")  # the measured times of a trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +45,23 @@ class FitReport:
     score_low: float  # smallest and largest value over the folds, or over quarters of the validation rows
     score_high: float
     lower_is_better: bool
-    stopped_by: str  # time, trials, interrupt
-    validation: dict[str, Any]  # scheme, folds, validation rows and reason
+    stopped_by: StoppedBy
+    validation: ValidationRow
     metrics: dict[str, float]  # every metric of the task on the out-of-fold predictions
-    baselines: list[dict[str, Any]]
+    baselines: list[BaselineRow]
     seconds: dict[str, float]  # by phase
-    trials: list[dict[str, Any]]
-    ensemble: list[dict[str, Any]]
-    leaves: list[dict[str, Any]]
-    fallbacks: list[dict[str, Any]]
-    repairs: list[dict[str, Any]]
+    trials: list[TrialRow]
+    ensemble: list[MemberRow]
+    leaves: list[LeafRow]
+    fallbacks: list[FallbackRow]
+    repairs: list[RepairRow]
     notes: list[str]
-    oof: dict[str, Any]  # at most 2,000 rows for plots
+    oof: PlottedRows  # at most 2,000 rows
     peak_memory_bytes: int
     options: dict[str, Any]
     # Missing in reports of earlier versions:
     fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
-    hyperparameter_importances: list[dict[str, Any]] = field(default_factory=list)
+    hyperparameter_importances: list[ImportanceRow] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
@@ -58,9 +69,10 @@ class FitReport:
 
     def timeless(self) -> FitReport:
         """Return the same report without times and memory."""
-        trials = [
-            {name: value for name, value in trial.items() if name not in TIMES} for trial in self.trials
-        ]
+        trials = [trial.copy() for trial in self.trials]
+        for trial in trials:
+            trial.pop("seconds", None)
+            trial.pop("ended_s", None)
         return replace(self, seconds={}, trials=trials, peak_memory_bytes=0)
 
     @classmethod
@@ -69,7 +81,7 @@ class FitReport:
         return cls(**facts)
 
 
-def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
+def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> PlottedRows:
     """Sample targets and out-of-fold predictions, in row order."""
     rows = problem.plan.validation_rows
     chosen = np.sort(np.random.default_rng([problem.data.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
@@ -127,11 +139,11 @@ def _of_part(
     return problem.scorer.y_valid[part], predictions[part], None if weights is None else weights[part]
 
 
-def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:
+def repairs_to_json(repairs: tuple[Repair, ...]) -> list[RepairRow]:
     """Return the repaired values, by column and kind; rows left out have no column."""
     return [{"column": r.column, "what": r.what, "count": int(r.count)} for r in repairs]
 
 
-def baselines_to_json(baselines: tuple[Baseline, ...]) -> list[dict[str, Any]]:
+def baselines_to_json(baselines: tuple[Baseline, ...]) -> list[BaselineRow]:
     """Return the baselines, ready for JSON."""
     return [b.to_json() for b in baselines]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from sklearn.linear_model import RidgeCV
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.rows import BaselineRow
 from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 
 Array = NDArray[np.float64]
@@ -29,7 +29,7 @@ class Baseline:
     score: float
     description: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> BaselineRow:
         """Return the values by name, ready for JSON."""
         return {"name": self.name, "score": self.score, "description": self.description}
 
