@@ -15,6 +15,7 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
+from xrfm_cli.tuning.ensemble.plateau import Plateau
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
@@ -154,14 +155,18 @@ def _fit_model(
         first = first_candidates(space)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
+        plateau = Plateau(problem=problem, max_members=config.ensemble_size)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
             length_s=left,
             clock=clock,
             affords=afford_check(problem, config),
+            has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,
         )
         result = search(problem, space, first, budget, on_event=listener, checkpoint=checkpoint, place=place)
+        if result.stopped_by == "converged":
+            listener(Event(kind="note", message=plateau.reason))
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 TrialStatus = Literal["running", "complete", "pruned", "failed", "out of time", "interrupted"]
-StoppedBy = Literal["time", "trials", "interrupt", "refit"]
+StoppedBy = Literal["time", "trials", "interrupt", "converged", "refit"]
 
 
 class TrialRow(TypedDict):

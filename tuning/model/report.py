@@ -124,8 +124,12 @@ def _validated_parts(problem: Problem) -> list[NDArray[np.int64]]:
     """Return positions of validation rows in each fold, or in quarters of them if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
-        order = np.random.default_rng([problem.data.seed, 3]).permutation(sizes[0])
-        parts = np.array_split(order, min(4, max(1, sizes[0] // 20)))
+        from xrfm_cli.tuning.problem.dependent_rows import split_dependent  # reading needs none
+
+        count = min(4, max(1, sizes[0] // 20))
+        dependent = split_dependent(problem, count) if count > 1 else None
+        shuffled = np.random.default_rng([problem.data.seed, 3]).permutation(sizes[0])
+        parts = dependent or np.array_split(shuffled, count)
     else:
         parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     return [part for part in parts if len(part)]

@@ -76,10 +76,11 @@ def search(
                 rungs_on_few_rows=FIRST_RUNGS if has_few_rows else 0,
                 keeps_families=len(problem.plan.folds) == 1,
             ),
+            first_trials=max(len(first), 1),
             queue=TrialQueue(problem=problem, costs=result.costs, on_event=on_event),
         )
         try:
-            search.run(max(len(first), 1))
+            search.run()
         except OutOfTime:
             search.result.stopped_by = "time"
         except KeyboardInterrupt:
@@ -101,15 +102,16 @@ class _Search:
     result: SearchResult
     halving: Halving
     queue: TrialQueue  # started and not ended
+    first_trials: int = 1  # number of configurations to start before the search may converge
     too_slow: int = 0  # consecutive candidates that could not finish in time
     started: int = 0
     began: float = 0.0  # on the clock
     recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
 
-    def run(self, configurations: int) -> None:
+    def run(self) -> None:
         """Run the first configurations side by side, then one trial after the other."""
         self.began = self.budget.clock()
-        self._run_first_rung(configurations)
+        self._run_first_rung()
         self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length_s)
         for trial in self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S):
             self._complete(trial)
@@ -133,11 +135,13 @@ class _Search:
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
 
-    def _run_first_rung(self, size: int) -> None:
+    def _run_first_rung(self) -> None:
         """Run the first rung of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
         last_start = began + FIRST_RUNG_SHARE * self.budget.length_s
-        while self.started < size and self._may_start() and (not self.queue.trials or clock() < last_start):
+        while self.started < self.first_trials and self._may_start():
+            if self.queue.trials and clock() >= last_start:
+                break
             self._advance(self._start_trial())
 
     def _refine_better_half(self, last_start: float) -> None:
@@ -156,7 +160,12 @@ class _Search:
             message = f"trial {found[0]}, the best of another process, is evaluated here too"
             self.on_event(Event(kind="note", message=message))
             return self._enqueue(*found, found_elsewhere=True)
-        return self._start_trial() if self._may_start() else None
+        if not self._may_start():
+            return None
+        if self.started >= self.first_trials and self.budget.has_converged(self.result):
+            self.result.stopped_by = "converged"
+            return None
+        return self._start_trial()
 
     def _start_trial(self) -> Trial:
         self.started += 1

@@ -83,6 +83,8 @@ class Budget:
     length_s: float = float("inf")  # from the start of the search to the deadline
     # whether the final fits fit into this many seconds
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
+    # whether more trials would gain nothing that validation can show
+    has_converged: Callable[[SearchResult], bool] = lambda result: False
 
     def left_for_models(self, result: SearchResult) -> float:
         """Return the seconds left for the search and the final fits."""
