@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite, check_array, column_or_1d
 
-from xrfm_cli.columns import array_column, series_column, without_mask
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.cells.plain_types import plain_array, plain_columns
+from xrfm_cli.errors import InputError, SchemaError, TargetError
+from xrfm_cli.estimators.columns import array_column, series_column, without_mask
 
 
 class ArrowStream(Protocol):
@@ -98,10 +99,10 @@ def is_named(frame: Any) -> bool:
 def _check_names(names: Sequence[str]) -> None:
     """Refuse a frame without columns, or with duplicate column names."""
     if not names:
-        raise ValueError("Found array with 0 feature(s): there is no column to learn from")
+        raise SchemaError("Found array with 0 feature(s): there is no column to learn from")
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"{count} columns are named '{name}'; rename them or leave all but one out")
+            raise SchemaError(f"{count} columns are named '{name}'; rename them or leave all but one out")
 
 
 def training_table(
@@ -115,7 +116,7 @@ def training_table(
     weight = free_name("weight", features)
     given = _one_column(sample_weight)
     if np.asarray(given).dtype.kind in "mM":
-        raise ValueError(f"sample_weight has dtype {given.dtype}; give numbers of 0 or more")
+        raise InputError(f"sample_weight has dtype {given.dtype}; give numbers of 0 or more")
     weights = _check_sample_weight(given, np.empty((features.n_rows, 1)), dtype=np.float64)
     return replace(features, data=data.append_column(weight, pa.array(weights))), target, weight
 
@@ -124,17 +125,17 @@ def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) ->
     """Return the target as an array (n,); raise scikit-learn's ValueError for missing or unusable values."""
     if y is None:
         name = type(estimator).__name__
-        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
+        raise TargetError(f"This {name} estimator requires y to be passed, but the target y is None.")
     found = column_or_1d(_one_column(y), warn=True)
     if len(found) != rows:
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: {[rows, len(found)]}")
+        raise TargetError(f"Found input variables with inconsistent numbers of samples: {[rows, len(found)]}")
     missing = np.asarray(pd.isna(found), dtype=bool)
     if missing.any():
         row = int(np.flatnonzero(missing)[0]) + 1
-        raise ValueError(f"Input y contains NaN: row {row} has no value; leave out the rows without one")
+        raise TargetError(f"Input y contains NaN: row {row} has no value; leave out the rows without one")
     if found.dtype.kind in "mMcV":
         fact = "Complex data not supported" if found.dtype.kind == "c" else "Unknown label type"
-        raise ValueError(f"{fact}: y has dtype {found.dtype}; give numbers, booleans or text")
+        raise TargetError(f"{fact}: y has dtype {found.dtype}; give numbers, booleans or text")
     assert_all_finite(found, input_name="y")
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
@@ -173,7 +174,7 @@ def plain_labels(y: NDArray[Any]) -> NDArray[Any]:
     kinds = {_label_kind(item) for item in y}
     if len(kinds) > 1:
         shown = " and ".join(sorted(kinds))
-        raise ValueError(f"Unknown label type: y holds {shown}; give one type, as astype(str) does")
+        raise TargetError(f"Unknown label type: y holds {shown}; give one type, as astype(str) does")
     return y if kinds == {"text"} else np.array(y.tolist())
 
 
@@ -187,7 +188,7 @@ def _label_kind(label: Any) -> str:
         if isinstance(label, kinds):
             return words
     name = type(label).__name__
-    raise ValueError(
+    raise TargetError(
         f"Unknown label type: y holds {name}; give numbers, booleans or text, as astype(str) does"
     )
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets.cells.values import is_number, is_text
+from xrfm_cli.errors import SchemaError
 
 _NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
 _BOOLEANS = (bool, np.bool_)
@@ -75,7 +76,7 @@ def array_column(name: str, values: NDArray[Any]) -> pa.Array:
     if kind == "O":
         return _object_column(name, values)
     if kind == "c":
-        raise ValueError(f"Complex data not supported: column '{name}'; give its parts as two columns")
+        raise SchemaError(f"Complex data not supported: column '{name}'; give its parts as two columns")
     if kind == "V":
         raise TypeError(_refusal(name, f"a record of {values.dtype}"))
     if kind == "S":
@@ -159,7 +160,7 @@ def _moments(name: str, items: list[Any]) -> Iterable[Any]:
     """Convert dates and times to datetimes without a time zone; those with one are converted to UTC."""
     stamps = [item.to_timestamp() if isinstance(item, pd.Period) else pd.Timestamp(item) for item in items]
     if len({stamp.tzinfo is None for stamp in stamps}) > 1:
-        raise ValueError(
+        raise SchemaError(
             f"column '{name}': some times have a time zone and some have none; give all of them one"
         )
     return (_in_utc(stamp).to_pydatetime(warn=False) for stamp in stamps)
@@ -175,7 +176,7 @@ def _named(name: str, convert: Callable[[], pa.Array]) -> pa.Array:
         return convert()
     except (pa.ArrowException, UnicodeError, OverflowError) as fault:
         fact = str(fault).splitlines()[0]
-        raise ValueError(f"column '{name}': {fact}; convert it, or leave it out with drop") from fault
+        raise SchemaError(f"column '{name}': {fact}; convert it, or leave it out with drop") from fault
 
 
 def _refusal(name: str, what: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from xrfm_cli.errors import OptionError
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.devices import find_device
 from xrfm_cli.tuning.config import LEAST_MEMORY_BYTES, MOST_WHOLE
@@ -28,7 +29,7 @@ TEXTS = ("metric", "group", "time")
 
 
 def check_arguments(estimator: BaseEstimator) -> None:
-    """Raise a ValueError that names the argument for a wrong type or a value out of range."""
+    """Raise an OptionError that names the argument for a wrong type or a value out of range."""
     values = estimator.get_params()
     for name, (least, most) in WHOLE_NUMBERS.items():
         if values[name] is not None and not _is_whole(values[name], least, most):
@@ -55,7 +56,7 @@ def check_arguments(estimator: BaseEstimator) -> None:
 
 
 def check_level(level: Any) -> None:
-    """Raise a ValueError if ``level`` is not a number between 0 and 1."""
+    """Raise an OptionError if ``level`` is not a number between 0 and 1."""
     if isinstance(level, bool) or not isinstance(level, Real) or not 0 < float(level) < 1:
         raise _refusal("level", level, "a number between 0 and 1, such as 0.9")
 
@@ -78,5 +79,5 @@ def _is_list_of_texts(value: Any) -> bool:
     return is_list and all(isinstance(item, str) for item in value)
 
 
-def _refusal(name: str, value: Any, wanted: str) -> ValueError:
-    return ValueError(f"{name}={value!r}: must be {wanted}")
+def _refusal(name: str, value: Any, wanted: str) -> OptionError:
+    return OptionError(f"{name}={value!r}: must be {wanted}")
