@@ -308,7 +308,7 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
         XRFMClassifier(trials=0).fit(frame, zone, valid=(frame[["town"]][:5], zone[:5]))
 
 
-def test_rows_that_judge_are_not_trained_on_and_count_once_beside_weights() -> None:
+def test_validation_rows_are_not_trained_on_and_count_once_beside_weights() -> None:
     frame, rent = flats()
     weights = np.full(60, 2.0)
     valid = (frame[60:], rent[60:])

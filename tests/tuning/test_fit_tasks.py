@@ -218,7 +218,7 @@ def test_nineteen_classes_with_gaps_are_told_apart() -> None:
     assert model.report.score > 0.7
 
 
-def test_the_bikes_are_judged_by_later_rows() -> None:
+def test_the_bikes_are_validated_by_later_rows() -> None:
     table = sample("bikes.parquet", 300)
     model = fit(table, SchemaOverrides(target="rentals", time="time"), target="rentals", trials=1)
     assert model.report.validation["reason"].endswith("validated on later rows")

@@ -38,7 +38,7 @@ def test_folds_that_would_take_too_long_are_left_out(step_s: float, limit_s: flo
     assert told == (left_out if folds < 8 else [])
 
 
-def test_a_fit_by_fewer_folds_judges_their_rows_alone() -> None:
+def test_a_fit_by_fewer_folds_validates_their_rows_alone() -> None:
     model = fit(law(60), folds=8, time_limit_s=20.0, clock=Ticks(2.0), pinned={"iterations": 0})
     validation = model.report.validation
     folds = validation["folds"]

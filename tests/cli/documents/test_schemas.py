@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from tests.cli.conftest import houses
 from xrfm_cli.commands.registry import COMMANDS
 
-FOLDER = Path(__file__).parents[2] / "xrfm_cli" / "schemas"
+FOLDER = Path(__file__).parents[3] / "xrfm_cli" / "schemas"
 SCHEMAS = {name: json.loads((FOLDER / f"{name}.schema.json").read_text()) for name in COMMANDS}
 QUICK = ("--trials", "2", "--folds", "3", "--device", "cpu")
 FITS: dict[str, tuple[str, ...]] = {

@@ -30,30 +30,30 @@ def test_the_better_half_goes_on_and_never_none(rungs_on_few_rows: int) -> None:
 
 def test_the_best_of_a_transform_goes_on_while_rows_are_few() -> None:
     halving, pieces = halving_of(2), Similarity("l2", "piecewise")
-    for stages in (1, 2, 3):
+    for rungs in (1, 2, 3):
         for loss in (0.1, 0.2, 0.3, 0.4):
-            halving.add(stages, loss, L2)
+            halving.add(rungs, loss, L2)
         for loss in (0.6, 0.5):
-            halving.add(stages, loss, pieces)
-    assert [halving.goes_on(stages, 0.5, pieces) for stages in (1, 2, 3)] == [True, True, False]
-    assert not any(halving.goes_on(stages, 0.6, pieces) for stages in (1, 2, 3))
+            halving.add(rungs, loss, pieces)
+    assert [halving.goes_on(rungs, 0.5, pieces) for rungs in (1, 2, 3)] == [True, True, False]
+    assert not any(halving.goes_on(rungs, 0.6, pieces) for rungs in (1, 2, 3))
     assert not halving.goes_on(1, 0.4, L2)
 
 
 @pytest.mark.parametrize("keeps_families", [True, False])
-def test_where_families_are_kept_the_best_goes_on_until_one_was_judged_to_the_end(
+def test_where_families_are_kept_the_best_goes_on_until_one_was_validated_to_the_end(
     keeps_families: bool,
 ) -> None:
     halving, powers = halving_of(keeps_families=keeps_families), Similarity("sum_power", "standard")
-    for stages in (1, 2):
+    for rungs in (1, 2):
         for loss in (0.1, 0.2, 0.3, 0.4):
-            halving.add(stages, loss, L2)
+            halving.add(rungs, loss, L2)
         for loss in (0.6, 0.5):
-            halving.add(stages, loss, powers)
-    assert all(halving.goes_on(stages, 0.5, powers) == keeps_families for stages in (1, 2))
-    assert not any(halving.goes_on(stages, 0.6, powers) for stages in (1, 2))
+            halving.add(rungs, loss, powers)
+    assert all(halving.goes_on(rungs, 0.5, powers) == keeps_families for rungs in (1, 2))
+    assert not any(halving.goes_on(rungs, 0.6, powers) for rungs in (1, 2))
     halving.validated_families.add("sum_power")
-    assert not any(halving.goes_on(stages, 0.5, powers) for stages in (1, 2))
+    assert not any(halving.goes_on(rungs, 0.5, powers) for rungs in (1, 2))
 
 
 def test_losses_of_other_processes_count() -> None:
@@ -63,7 +63,7 @@ def test_losses_of_other_processes_count() -> None:
     assert not halving.goes_on(1, 0.5, L2, elsewhere=[0.1, 0.2])
 
 
-def test_stages_are_compared_with_their_own() -> None:
+def test_rungs_are_compared_with_their_own() -> None:
     halving = halving_of()
     for loss in (0.1, 0.2):
         halving.add(1, loss, L2)
@@ -72,7 +72,7 @@ def test_stages_are_compared_with_their_own() -> None:
     assert not halving.goes_on(1, 0.2, L2)
 
 
-def test_one_of_each_kernel_family_is_judged_to_the_end_where_a_hold_out_judges() -> None:
+def test_one_of_each_kernel_family_is_validated_to_the_end_where_a_hold_out_validates() -> None:
     model = fit(law(2_410), valid=law(400, seed=1), trials=13)
     validated = {
         kernel_family(trial["params"]["kernel"], trial["params"]["kernel_p"])

@@ -15,7 +15,7 @@ import yaml
 from tests.processes import run_process
 from xrfm_cli.datasets import sample_path
 
-PAGE = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "batch.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:

@@ -52,7 +52,7 @@ def check(plan: ValidationPlan, n: int) -> None:
 
 @settings(max_examples=40)
 @given(n=st.integers(4, 400), folds=st.one_of(st.none(), st.integers(2, 12)), seed=st.integers(0, 99))
-def test_every_row_is_judged_once(n: int, folds: int | None, seed: int) -> None:
+def test_every_row_is_validated_once(n: int, folds: int | None, seed: int) -> None:
     strata = np.random.default_rng(seed).integers(0, 3, n)
     for given_strata in (None, strata):
         plan = make_validation_plan(n, seed=seed, folds=folds, strata=given_strata)
@@ -96,7 +96,7 @@ def test_folds_that_were_asked_for_win_over_the_size() -> None:
 
 
 @pytest.mark.parametrize("n", [LARGE, RARE_FOLDS_ROWS])
-def test_every_row_judges_where_a_holdout_would_have_few_rows_of_rare_classes(n: int) -> None:
+def test_every_row_validates_where_a_holdout_would_have_few_rows_of_rare_classes(n: int) -> None:
     strata = np.zeros(n, dtype=np.int64)
     strata[:30], strata[30:60] = 1, 2
     plan = make_validation_plan(n, seed=0, strata=strata, time_limit_s=60.0)
@@ -132,7 +132,7 @@ def test_rare_classes_get_no_folds_where_there_is_no_time_or_an_order_for_them()
 
 
 @pytest.mark.parametrize("n", [3, 5, 11])
-def test_tiny_tables_are_judged_row_by_row(n: int) -> None:
+def test_tiny_tables_are_validated_row_by_row(n: int) -> None:
     plan = make_validation_plan(n, seed=0)
     check(plan, n)
     assert sorted(plan.validation_rows.tolist()) == list(range(n))
@@ -176,7 +176,7 @@ def test_as_many_folds_as_groups_are_the_groups(shares: tuple[float, ...], class
 
 
 @pytest.mark.parametrize("n", [60, LARGE])
-def test_later_rows_judge_under_time(n: int) -> None:
+def test_later_rows_validate_under_time(n: int) -> None:
     time = np.random.default_rng(0).integers(0, n // 2, n)  # with ties
     plan = make_validation_plan(n, seed=0, time=time)
     check(plan, n)
@@ -196,7 +196,7 @@ def test_time_and_groups_hold_together() -> None:
 
 
 @pytest.mark.parametrize("n", [40, LARGE])
-def test_given_rows_judge_and_are_never_trained_on(n: int) -> None:
+def test_given_rows_validate_and_are_never_trained_on(n: int) -> None:
     given_rows = np.array([3, 17, 29])
     plan = make_validation_plan(n, seed=0, given=given_rows, folds=5)
     check(plan, n)
@@ -207,14 +207,14 @@ def test_given_rows_judge_and_are_never_trained_on(n: int) -> None:
     assert len(plan.refit_rows) == n - 3
 
 
-def test_stages_grow_to_all_rows_of_the_smallest_fold() -> None:
+def test_rungs_grow_to_all_rows_of_the_smallest_fold() -> None:
     sizes = [make_validation_plan(n, seed=0).rung_sizes for n in (100, 3_500, 60_000)]
     assert sizes[0] == (90,)
     assert sizes[1] == (RUNG_SIZES[0], 2_800)
     assert sizes[2] == (*RUNG_SIZES, 50_000)
 
 
-def test_training_rows_are_shuffled_for_the_stages() -> None:
+def test_training_rows_are_shuffled_for_the_rungs() -> None:
     time = np.arange(10_000)
     train = make_validation_plan(10_000, seed=0, time=time).folds[0].train
     first_rung = train[: RUNG_SIZES[0]]
@@ -222,7 +222,7 @@ def test_training_rows_are_shuffled_for_the_stages() -> None:
     assert first_rung.max() > len(train) - 1_000
 
 
-def test_a_short_limit_judges_larger_tables_by_fewer_rows_and_says_so() -> None:
+def test_a_short_limit_validates_larger_tables_by_fewer_rows_and_says_so() -> None:
     n = SHORT_CROSS_VALIDATION_ROWS
     for limit in (None, SHORT_LIMIT_S):
         assert make_validation_plan(n + 1, seed=0, time_limit_s=limit).scheme == "cross-validation"

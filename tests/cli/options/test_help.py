@@ -15,7 +15,7 @@ import pytest
 from tests.processes import run_process, run_python
 from xrfm_cli.commands.registry import COMMANDS, KNOWN
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEAVY = ("torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
 
 

@@ -78,7 +78,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_model(place: Path, whole: bytes,
     assert not (place / "stopped.run").exists()
 
 
-def test_a_fit_in_stages_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command) -> None:
+def test_a_fit_in_rungs_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command) -> None:
     for name, n in (("train", 2_500), ("valid", 150)):
         x = np.random.default_rng(n).normal(size=(n, 2)).round(3)
         y = np.sin(2 * x[:, 0]) + 0.1 * x[:, 1]

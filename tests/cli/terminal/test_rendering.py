@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_log_has_stages_notes_and_counts_but_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_has_rungs_notes_and_counts_but_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     renderer = Renderer()
     renderer.on_event(Event(kind="stage", message="searching"))
     renderer.on_event(Event(kind="progress", message="trial 3", done=0.5))

@@ -124,7 +124,7 @@ def test_constant_noise_keeps_widths_nearly_constant() -> None:
         assert half.std() / half.mean() < 0.2
 
 
-def test_the_mean_width_is_that_of_the_judged_rows(adaptive: FittedModel) -> None:
+def test_the_mean_width_is_that_of_the_validation_rows(adaptive: FittedModel) -> None:
     assert adaptive.intervals is not None
     assert adaptive.intervals.spread is not None
     assert spread.ADAPTS in adaptive.report.notes

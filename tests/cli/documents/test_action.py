@@ -12,7 +12,7 @@ import yaml
 from tests.processes import run_process
 from xrfm_cli.datasets import sample_path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.posix("bash")

@@ -162,7 +162,7 @@ def test_a_search_learns_logarithms_where_they_predict_better() -> None:
     assert {trial["params"]["target_transform"] for trial in fit(law(60), trials=4).report.trials} == {"none"}
 
 
-def test_the_final_model_predicts_as_it_was_judged() -> None:
+def test_the_final_model_predicts_as_it_was_validated() -> None:
     columns = skewed(150) | {"y": np.exp(RNG.normal(0.0, 0.9, 150))}
     model = fit(columns, pinned=LOG | {"ridge": 100.0})  # nothing to learn but the mean
     target_transform = model.members[0].target_transform
@@ -176,7 +176,7 @@ def test_the_final_model_predicts_as_it_was_judged() -> None:
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae", "r2", "mape", "poisson_deviance"])
-def test_every_metric_judges_counts_with_zeros(metric: str) -> None:
+def test_every_metric_validates_counts_with_zeros(metric: str) -> None:
     columns = skewed(90)
     columns["y"] = np.floor(columns["y"])
     assert columns["y"].min() == 0
@@ -215,7 +215,7 @@ def test_rows_around_do_not_matter_and_far_rows_stay_near() -> None:
     assert whole.max() < 2 * y.max() * (y.max() / y.min()) ** 0.1
 
 
-def test_negative_targets_may_judge_what_learned_logarithms() -> None:
+def test_negative_targets_may_validate_what_learned_logarithms() -> None:
     valid = skewed(30, seed=2)
     valid["y"][:3] = [-4.0, 0.0, -0.5]
     model = fit(skewed(60), valid=valid, trials=3, pinned=LOG)

@@ -121,7 +121,7 @@ def test_given_rows_are_never_trained_on() -> None:
     assert absurd.report.score > 1e5
 
 
-def test_given_rows_do_judge() -> None:
+def test_given_rows_do_validate() -> None:
     y = law(40, seed=5)["y"]
     model, _, valid = regression_with(y, trials=2)
     # Members are fitted on the training rows alone, as in the trials: the score is that of the given rows.
@@ -146,7 +146,7 @@ def test_given_rows_may_lack_a_target_and_have_columns_in_another_order() -> Non
         ({"a": None}, "'a'"),
     ],
 )
-def test_given_rows_that_cannot_judge_are_refused(change: dict[str, Any], words: str) -> None:
+def test_given_rows_that_cannot_validate_are_refused(change: dict[str, Any], words: str) -> None:
     valid = law(40, seed=5) | change
     if "a" in change:
         del valid["a"]
@@ -161,13 +161,13 @@ def test_given_rows_need_no_column_that_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_a_single_given_row_judges(rows: int) -> None:
+def test_a_single_given_row_validates(rows: int) -> None:
     valid = {name: values[:rows] for name, values in law(20, seed=5).items()}
     assert fit(law(60), valid=valid, trials=2).report.validation["judged_rows"] == rows
 
 
 @pytest.mark.parametrize("metric", ["auc", "f1", "log_loss", "balanced_accuracy"])
-def test_given_rows_of_one_class_judge(metric: str) -> None:
+def test_given_rows_of_one_class_validate(metric: str) -> None:
     train, valid = law(60), law(20, seed=5)
     train["y"] = np.where(train["y"] > 1.5, "yes", "no").tolist()
     model = fit(train, valid=valid | {"y": ["no"] * 20}, metric=metric)
@@ -182,7 +182,7 @@ def test_given_rows_with_a_new_class_are_refused() -> None:
         fit(train, valid=valid)
 
 
-def test_given_rows_of_whole_numbers_judge_a_table_of_decimals() -> None:
+def test_given_rows_of_whole_numbers_validate_a_table_of_decimals() -> None:
     valid = law(40, seed=5)
     valid["a"] = np.round(valid["a"]).astype(np.int64)  # Parquet stores such a column as another type
     assert fit(law(80), valid=valid).report.validation["judged_rows"] == 40

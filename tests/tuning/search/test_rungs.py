@@ -22,7 +22,7 @@ SIZES = (40, 80, 120)
 
 @pytest.fixture
 def problem(monkeypatch: pytest.MonkeyPatch) -> Problem:
-    """Two folds of 120 training rows in three stages; the last has too many to learn a metric from."""
+    """Two folds of 120 training rows in three rungs; the last learns no feature matrix."""
     monkeypatch.setattr(evaluation, "WARM_START_ROWS", 100)
     found = set_up_problem(*described(table_of(law(240))), FitConfig(folds=2)).problem
     return replace(found, plan=replace(found.plan, rung_sizes=SIZES))

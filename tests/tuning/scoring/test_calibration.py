@@ -286,7 +286,7 @@ def test_a_temperature_takes_weights_for_copies_of_rows_and_no_row_for_weight_ze
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
-def test_too_few_rows_to_judge_a_temperature_leave_it_out(n: int) -> None:
+def test_too_few_rows_to_validate_a_temperature_leave_it_out(n: int) -> None:
     p, codes = drawn(3, n)
     assert fit_temperature(p, codes) == MemberCalibrator(floor=1 / (3 * n))
 

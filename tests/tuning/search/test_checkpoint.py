@@ -48,7 +48,7 @@ CASES: dict[str, Callable[..., FittedModel]] = {
     "folds": lambda **more: fit(law(60), trials=4, folds=2, **more),
     "classes": lambda **more: fit(task_table("multiclass", 60), trials=2, folds=2, **more),
     "given rows": lambda **more: fit(law(60), valid=law(30, seed=1), trials=4, **more),
-    "stages": lambda **more: fit(law(300), trials=2, folds=2, pinned={"kernel_p": 2.0}, **more),
+    "rungs": lambda **more: fit(law(300), trials=2, folds=2, pinned={"kernel_p": 2.0}, **more),
     "a tree": lambda **more: fit(
         law(150), trials=2, folds=2, pinned={"leaf_size": 50, "min_leaf_size": 10, "overlap": 0.1}, **more
     ),
@@ -84,7 +84,7 @@ def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitting, folder = CASES[name], tmp_path / "model.run"
-    if name == "stages":
+    if name == "rungs":
         monkeypatch.setattr(plan, "RUNG_SIZES", (40, 90))  # with which tables of thousands of rows begin
     whole = fitting()
     kill(fitting, folder, after=1)
@@ -95,7 +95,7 @@ def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(
         assert not held.damaged
         assert bytes_of(resumed, tmp_path) == bytes_of(whole, tmp_path)
         assert resumed.report.timeless() == whole.report.timeless()
-        assert any("-refined-" in step for step in taken_in(folder)) == (name == "stages")
+        assert any("-refined-" in step for step in taken_in(folder)) == (name == "rungs")
         held.remove()
     assert not folder.exists()
 

@@ -69,7 +69,7 @@ def test_a_choice_without_an_alternative_is_not_named() -> None:
     assert told([trial(float(k)) for k in range(30)]) == []
 
 
-def test_too_few_judged_to_their_end_tell_nothing() -> None:
+def test_too_few_validated_to_their_end_tell_nothing() -> None:
     trials = decided_by("numeric_transform", "quantile", "standard", 9)
     assert told(trials) == []
     assert told(trials + [trial(0.5, "pruned")] * 30) == []
@@ -88,7 +88,7 @@ def test_pruned_trials_are_none_of_the_best_whatever_their_score() -> None:
     assert row["name"] == "numeric_transform"
 
 
-def test_a_tenth_of_many_trials_must_have_been_judged() -> None:
+def test_a_tenth_of_many_trials_must_have_been_validated() -> None:
     trials = [trial(float(k)) for k in range(10)] + [trial(0.0, "pruned")] * 91
     assert best_trials(trials, lower_is_better=True) == set()
     assert len(best_trials(trials[:100], lower_is_better=True)) == 10

@@ -9,7 +9,7 @@ import pytest
 
 from tests.processes import run_process
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BARS = re.compile(r"[▏▎▍▌▋▊▉█]+")
 SECONDS = re.compile(r"\d+\.\d s\b")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
