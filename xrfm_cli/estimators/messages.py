@@ -17,6 +17,8 @@ IN_PYTHON = {
     "use --task multiclass": "use XRFMClassifier",
     "ask for --proba": "call predict_proba",
 }
+NUMBER = r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?"
+PINNED = re.compile(r"--set (\w+)=([\w.+-]*\w)")
 RENAMED = {"interval": "level", "seed": "random_state"}  # options whose argument has another name
 
 
@@ -25,12 +27,20 @@ def in_python(message: str, arguments: Iterable[str]) -> str:
 
     >>> in_python("--time-limit 0: must be above 0", ["time_limit"])
     'time_limit 0: must be above 0'
+    >>> in_python("Raise the ridge: --set ridge=0.01.", ["set"])
+    "Raise the ridge: set={'ridge': 0.01}."
     """
+    message = PINNED.sub(_pinned, message)
     for words, spelled in IN_PYTHON.items():
         message = message.replace(words, spelled)
     for option, name in ({name.replace("_", "-"): name for name in arguments} | RENAMED).items():
         message = re.sub(rf"(?<!xrfm fit )--{option}\b(?!-)", name, message)
     return message
+
+
+def _pinned(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    return f"set={{'{name}': {value if re.fullmatch(NUMBER, value) else repr(value)}}}"
 
 
 @contextmanager
