@@ -20,8 +20,9 @@ from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
-from xrfm_cli.tuning.limits import afford_check, fold_in_time
+from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
@@ -33,6 +34,7 @@ from xrfm_cli.tuning.model.report import (
     score_spread,
 )
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
+from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
@@ -42,10 +44,8 @@ from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
-from xrfm_cli.tuning.search.space import check_names
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 
-LATE_SHARE = 0.4  # share of the time limit; if more is spent before the search, no second encoding is built
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
 
 
@@ -90,6 +90,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
+    reserve: Reserve = REPORT_RESERVE,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> FittedModel:
@@ -104,6 +105,7 @@ def fit_model(
         on_event: receives stages, progress, decisions, fallbacks and repairs.
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
+        reserve: seconds of the time limit for what the caller does with the model.
         checkpoint: keeps every step result, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
 
@@ -120,6 +122,7 @@ def fit_model(
             valid=valid,
             listener=listener,
             started=clock() if started is None else started,
+            reserve=reserve,
             checkpoint=checkpoint,
             place=place,
         )
@@ -134,18 +137,19 @@ def _fit_model(
     valid: Table | None,
     listener: Listener,
     started: float,
+    reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
 ) -> FittedModel:
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
-    deadline = None if limit is None else started + limit
+    end = float("inf") if limit is None else started + limit
+    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features))
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        check_names(config.pinned)
         problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
@@ -156,10 +160,10 @@ def _fit_model(
                 )
             )
         if left_out:
-            message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
+            message = f"the time limit leaves room for {problem.data.table.n_rows:,} rows, drawn at random"
             listener(Event(kind="fallback", message=message, count=left_out))
-        rows, y_true = problem.typed.table, problem.y_true
-        for name in find_copies(rows, problem.schema, y_true, classes=problem.n_classes):
+        rows, y_true = problem.data.typed.table, problem.data.y_true
+        for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
@@ -167,31 +171,31 @@ def _fit_model(
         if config.device.startswith("cuda") and triton_module() is None:
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
-        space = make_space(problem, config)
+        space = make_space(problem)
         if valid is not None:
             unread = UnreadColumns(schema)
-            unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
+            unread.look(valid, problem.folds.matrices(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
         validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
-        if problem.compared_by != problem.metric.name:
-            validated += f"; trials are compared by {problem.compared_by}"
+        if problem.scorer.compared_by != problem.scorer.metric.name:
+            validated += f"; trials are compared by {problem.scorer.compared_by}"
         listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
-        baselines = score_baselines(problem, limit)
+        baselines = score_baselines(problem)
         if len(baselines) < 2:
             message = "the time limit left no room for ridge regression among the baselines"
             listener(Event(kind="fallback", message=message, count=1))
-        profile = profile_table(training_rows(problem), problem.schema)
+        profile = profile_table(training_rows(problem), problem.data.schema)
     with listener.stage("search", "searching"):
-        left = float("inf") if deadline is None else max(deadline - clock(), 0.0)
+        left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
-            length=left,
+            length_s=left,
             clock=clock,
             affords=afford_check(problem, config),
         )
@@ -205,7 +209,7 @@ def _fit_model(
             problem,
             result,
             max_members=config.ensemble_size,
-            seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - result.report_s,
+            seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
@@ -226,7 +230,7 @@ def copy_message(column: str, target: str) -> str:
 
 def training_rows(problem: Problem) -> Table:
     """Return the training rows of the final models, with text parsed."""
-    rows, table = problem.plan.refit_rows, problem.typed.table
+    rows, table = problem.plan.refit_rows, problem.data.typed.table
     return table if len(rows) == table.n_rows else table.take(rows)
 
 
@@ -240,34 +244,38 @@ def _assemble(
     final: FinalEnsemble,
     listener: Listener,
 ) -> FittedModel:
+    data, scorer, plan = problem.data, problem.scorer, problem.plan
     low, high = score_spread(problem, final.predictions, final.decision)
     for repair in final.repairs:
         listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
     members = final.members
     trials = [record.to_json() for record in result.records]
     importances = tell_importances(
-        trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed, on_event=listener
+        trials,
+        lower_is_better=scorer.metric.lower_is_better,
+        seed=data.seed,
+        on_event=listener,
     )
     report = FitReport(
-        rows=len(problem.plan.refit_rows),
+        rows=len(plan.refit_rows),
         dropped_rows=dropped,
-        metric=problem.metric.name,
-        score=problem.score_of_predictions(final.predictions, final.decision),
+        metric=scorer.metric.name,
+        score=scorer.score_of_predictions(final.predictions, final.decision),
         score_low=low,
         score_high=high,
-        lower_is_better=problem.metric.lower_is_better,
+        lower_is_better=scorer.metric.lower_is_better,
         stopped_by="interrupt" if final.interrupted else result.stopped_by,
         validation={
-            "scheme": problem.plan.scheme,
-            "folds": len(problem.plan.folds),
-            "judged_rows": len(problem.plan.validation_rows),
-            "reason": problem.plan.reason,
+            "scheme": plan.scheme,
+            "folds": len(plan.folds),
+            "judged_rows": len(plan.validation_rows),
+            "reason": plan.reason,
         },
         metrics=evaluate_metrics(
-            problem.target,
-            problem.y_valid,
+            data.target,
+            scorer.y_valid,
             final.predictions,
-            problem.valid_weights,
+            scorer.valid_weights,
             final.decision,
         ),
         baselines=baselines_to_json(baselines),
@@ -282,7 +290,7 @@ def _assemble(
             for place, leaf in enumerate(member.tree.leaves)
         ],
         fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
-        repairs=repairs_to_json((*problem.table.repairs, *final.repairs)),
+        repairs=repairs_to_json((*data.table.repairs, *final.repairs)),
         notes=listener.notes,
         oof=plotted_oof(problem, final.predictions),
         peak_memory_bytes=peak_memory_bytes(),
@@ -291,8 +299,8 @@ def _assemble(
         hyperparameter_importances=importances,
     )
     return FittedModel(
-        schema=problem.schema,
-        target=problem.target,
+        schema=data.schema,
+        target=data.target,
         members=members,
         calibration=final.calibration,
         decision=final.decision,

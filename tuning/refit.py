@@ -30,7 +30,7 @@ from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json
-from xrfm_cli.tuning.problem.learning_problem import EncodedRows, find_encoded
+from xrfm_cli.tuning.problem.learning_data import EncodedRows, find_encoded
 from xrfm_cli.tuning.scoring.target_transforms import (
     LogTransform,
     TargetTransform,

@@ -49,7 +49,7 @@ class CandidatePool:
         order: it would take weight for nothing and make the probabilities less informative.
         """
         ranked = sorted(result.validation_results, key=lambda item: (item[1].loss, item[0]))
-        if problem.metric.is_ranking:
+        if problem.scorer.metric.is_ranking:
             ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
         kinds = [_kind(validation_result.candidate) for _, validation_result in ranked]
         places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
@@ -59,7 +59,7 @@ class CandidatePool:
     def weights(self, max_members: int) -> list[float]:
         """Return greedy weights of at most ``max_members`` members, one for each entry."""
         outputs = [entry.output for entry in self.entries]
-        return greedy_weights(outputs, self.problem.loss_of_predictions, max_members=max_members)
+        return greedy_weights(outputs, self.problem.scorer.loss_of_predictions, max_members=max_members)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
         """Greedy weights of a large ensemble whose final fits end in time, and how many members it may have.
@@ -107,7 +107,7 @@ def _kind(candidate: Candidate) -> tuple[str, ...]:
 
 
 def _entry(problem: Problem, number: int, validation_result: ValidationResult) -> Entry:
-    calibrator = problem.calibrator(
+    calibrator = problem.scorer.calibrator(
         validation_result.scores, problem.plan.validation_rows, validation_result.candidate.transform
     )
     output = outcomes(validation_result.scores, calibrator)

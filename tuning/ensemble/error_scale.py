@@ -62,7 +62,7 @@ def fit_intervals(
         x: the validation rows ``(n, d)`` in that encoder's columns.
         on_event: receives whether the intervals adapt, and any failure, which leaves them with one width.
     """
-    errors, weights = np.abs(problem.y_valid - predictions), problem.valid_weights
+    errors, weights = np.abs(problem.scorer.y_valid - predictions), problem.scorer.valid_weights
     spread, sizes = None, np.ones(len(errors))
     try:
         found = fit_spread(problem, errors, members, x, on_event)
@@ -79,18 +79,18 @@ def fit_spread(
     problem: Problem, errors: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
 ) -> tuple[ErrorScale, Array] | None:
     """Fit the error scale and the out-of-fold sizes ``(n,)``; None if a constant is as good."""
-    n, weights = len(errors), problem.valid_weights
+    n, weights = len(errors), problem.scorer.valid_weights
     if n < MIN_ROWS or errors.max() == 0:
         return None
     drawn = np.zeros(n, dtype=bool)
-    drawn[np.random.default_rng([problem.seed, 4]).permutation(n)[:MAX_ROWS]] = True
+    drawn[np.random.default_rng([problem.data.seed, 4]).permutation(n)[:MAX_ROWS]] = True
     roots = np.sqrt(errors / np.average(errors, weights=weights))
     data = Roots(x=x, roots=roots, weights=weights, drawn=drawn)
     heaviest = members[0]
     config, metric = error_scale_config(members), mean_feature_matrix(heaviest.tree)
 
     def fit(rows: NDArray[np.bool_], fold: int) -> tuple[LeafModel, float]:
-        generator = trial_generator(problem.seed, heaviest.trial, ERROR_SCALE_FOLD + fold, 0)
+        generator = trial_generator(problem.data.seed, heaviest.trial, ERROR_SCALE_FOLD + fold, 0)
         return _fit(data, rows, config, metric, generator, problem.memory_bytes, on_event)
 
     predicted = np.empty(n)
@@ -173,12 +173,12 @@ def validation_folds(problem: Problem) -> list[Rows]:
         return [np.concatenate(folds[k::FOLDS]) for k in range(min(FOLDS, len(folds)))]
     rows, n = plan.validation_rows, len(plan.validation_rows)
     given = plan.scheme == "given rows"  # these come without a group or a time
-    groups = None if given else read_groups(problem.table, problem.schema)
-    time = None if given else read_time(problem.table, problem.schema)
+    groups = None if given else read_groups(problem.data.table, problem.data.schema)
+    time = None if given else read_time(problem.data.table, problem.data.schema)
     if groups is None and time is not None:
         return [np.sort(part) for part in np.array_split(np.argsort(time[rows], kind="stable"), FOLDS)]
     chosen = None if groups is None else groups[rows]
-    return [valid for _, valid in make_folds(n, folds=FOLDS, seed=problem.seed, groups=chosen)]
+    return [valid for _, valid in make_folds(n, folds=FOLDS, seed=problem.data.seed, groups=chosen)]
 
 
 def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -> float:

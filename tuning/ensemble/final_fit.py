@@ -21,9 +21,11 @@ from xrfm_cli.tuning.ensemble.final_tree import (
     average_feature_matrices,
     refit_tree,
 )
+from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
-from xrfm_cli.tuning.problem.learning_problem import EncodedRows, Problem, find_encoded
+from xrfm_cli.tuning.problem.learning_data import EncodedRows, find_encoded
+from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
 from xrfm_cli.tuning.scoring.target_transforms import TransformName
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
@@ -32,7 +34,6 @@ from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-LATE_S = 3.0  # tolerance after the time limit for a final fit's expected end, as estimates are inexact
 EncodedCache = dict[tuple[EncodingConfig, TransformName], EncodedRows]
 
 
@@ -68,8 +69,8 @@ def fit_final_ensemble(
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         if not fitted:
-            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + LATE_S, on_event)
-        elif pool.entry_seconds(entry) > seconds_left() + LATE_S:
+            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + FINAL_FIT_GRACE_S, on_event)
+        elif pool.entry_seconds(entry) > seconds_left() + FINAL_FIT_GRACE_S:
             message = f"the time limit left no room for {name} in the ensemble"
             on_event(Event(kind="fallback", message=message, count=1))
             continue
@@ -86,14 +87,14 @@ def fit_final_ensemble(
     shares = {k: weights[k] / total for k in fitted}
     members = [replace(member, weight=shares[k]) for k, member in fitted.items()]
     calibration, predictions = None, pool.combined(shares)
-    if problem.n_classes:
-        calibration = fit_temperature(predictions, problem.y_valid, problem.valid_weights)
+    if problem.data.n_classes:
+        calibration = fit_temperature(predictions, problem.scorer.y_valid, problem.scorer.valid_weights)
         predictions = calibration.probabilities(predictions)
     return FinalEnsemble(
         members=tuple(members),
         predictions=predictions,
         calibration=calibration,
-        decision=problem.decide(predictions),
+        decision=problem.scorer.decide(predictions),
         intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
         repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
@@ -122,7 +123,7 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
     """Return the first member, with smaller leaves if it could not finish in time otherwise."""
     validation_result = entry.validation_result
     candidate = validation_result.candidate
-    if "leaf_size" not in pool.problem.pinned:
+    if not pool.problem.pins.fix_leaf_size:
         candidate = shrink_leaves(candidate, partial(pool.entry_seconds, entry), seconds)
     if candidate is validation_result.candidate:
         return entry
@@ -134,26 +135,29 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
 
 def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache, on_event: OnEvent) -> Member:
     validation_result, rows = entry.validation_result, problem.plan.refit_rows
+    data, folds = problem.data, problem.folds
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
-    target_transform = problem.target_transform_of(rows, transform, validation_result.factor)
-    found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, target_transform)
+    target_transform = data.target_transform(rows, transform, validation_result.factor)
+    found = find_encoded(encoded, encoding, transform) or data.encode(rows, encoding, target_transform)
     encoded[encoding, transform], encoder = found, found.encoder
-    fresh = "iterations" in problem.pinned  # the user fixed the number of updates, counted from the identity
+    fresh = problem.pins.fix_iterations  # the user fixed the number of updates, counted from the identity
     learned = [
         align_feature_matrix(
-            metric, problem.fold(fold, encoding, transform).encoder.feature_names, encoder.feature_names
+            metric,
+            folds.matrices(fold, encoding, transform).encoder.feature_names,
+            encoder.feature_names,
         )
         for fold, metric in enumerate(validation_result.feature_matrices)
     ]
     tree = refit_tree(
         found,
-        problem.coded(rows, target_transform),
-        problem.weight_tensor(rows),
+        data.transformed(rows, target_transform),
+        data.weight_tensor(rows),
         candidate,
         None if fresh else average_feature_matrices(learned),
         iterations=validation_result.last_iterations,
-        generator=trial_generator(problem.seed, entry.number, REFIT_FOLD, 0),
+        generator=trial_generator(data.seed, entry.number, REFIT_FOLD, 0),
         memory_bytes=problem.memory_bytes,
         on_event=on_event,
     )
@@ -181,13 +185,13 @@ def _fit_intervals(
     encoded: EncodedCache,
     on_event: OnEvent,
 ) -> Intervals | None:
-    if problem.n_classes:
+    if problem.data.n_classes:
         return None
     plan, encoder = problem.plan, members[0].encoder
     if plan.scheme == "given rows":
-        matrix, _ = encoder.encode(problem.table.take(plan.validation_rows))
-        x = torch.from_numpy(matrix).to(problem.device)
+        matrix, _ = encoder.encode(problem.data.table.take(plan.validation_rows))
+        x = torch.from_numpy(matrix).to(problem.data.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
         x = next(rows.x for rows in encoded.values() if rows.encoder is encoder)
-        x = x[torch.from_numpy(plan.validation_rows).to(problem.device)]
+        x = x[torch.from_numpy(plan.validation_rows).to(problem.data.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

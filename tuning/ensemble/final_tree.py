@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xrfm_cli.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
-from xrfm_cli.tuning.problem.learning_problem import EncodedRows
+from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.search.space import Candidate
 
 REFIT_FOLD = 1_000_000  # the "fold" of the random generators of the final fits

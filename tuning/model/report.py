@@ -72,15 +72,15 @@ class FitReport:
 def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
     """Sample targets and out-of-fold predictions, in row order."""
     rows = problem.plan.validation_rows
-    chosen = np.sort(np.random.default_rng([problem.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
+    chosen = np.sort(np.random.default_rng([problem.data.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
     predicted = predictions[chosen]
-    if problem.n_classes == 2:
+    if problem.data.n_classes == 2:
         predicted = predicted[:, 1]
     exponent = exponent_of(predicted)
     scale = 0 if 0 <= exponent <= MOST_EXPONENT else exponent  # ten significant digits otherwise
     return {
         "row": rows[chosen].tolist(),
-        "target": problem.y_true[rows[chosen]].tolist(),
+        "target": problem.data.y_true[rows[chosen]].tolist(),
         "prediction": np.ldexp(np.round(np.ldexp(predicted, -scale), 10), scale).tolist(),
     }
 
@@ -90,7 +90,7 @@ def score_spread(
 ) -> tuple[float, float]:
     """Return the smallest and largest score over the folds, or over quarters of a single fold."""
     scores = [
-        compute_metric(problem.metric, *_of_part(problem, predictions, part), decision)
+        compute_metric(problem.scorer.metric, *_of_part(problem, predictions, part), decision)
         for part in _validated_parts(problem)
     ]
     return float(np.min(scores)), float(np.max(scores))
@@ -103,7 +103,7 @@ def metrics_by_fold(
     out: dict[str, list[float]] = {}
     for part in _validated_parts(problem):
         of_part = _of_part(problem, predictions, part)
-        for name, value in evaluate_metrics(problem.target, *of_part, decision).items():
+        for name, value in evaluate_metrics(problem.data.target, *of_part, decision).items():
             out.setdefault(name, []).append(value)
     return out
 
@@ -112,7 +112,7 @@ def _validated_parts(problem: Problem) -> list[NDArray[np.int64]]:
     """Return positions of validation rows in each fold, or in quarters of them if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
-        order = np.random.default_rng([problem.seed, 3]).permutation(sizes[0])
+        order = np.random.default_rng([problem.data.seed, 3]).permutation(sizes[0])
         parts = np.array_split(order, min(4, max(1, sizes[0] // 20)))
     else:
         parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
@@ -123,8 +123,8 @@ def _of_part(
     problem: Problem, predictions: NDArray[np.float64], part: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
     """Return targets, predictions and weights of some validation rows."""
-    weights = problem.valid_weights
-    return problem.y_valid[part], predictions[part], None if weights is None else weights[part]
+    weights = problem.scorer.valid_weights
+    return problem.scorer.y_valid[part], predictions[part], None if weights is None else weights[part]
 
 
 def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:

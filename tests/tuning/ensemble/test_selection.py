@@ -134,7 +134,7 @@ def validation_result_of(
 ) -> ValidationResult:
     """Return the validation result of a candidate, with the identity as feature matrix."""
     candidate = Candidate.from_dict(params)
-    folds = [problem.fold(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
+    folds = [problem.folds.matrices(fold, candidate.encoding) for fold in range(len(problem.plan.folds))]
     return ValidationResult(
         candidate=candidate,
         scores=scores,
@@ -160,7 +160,7 @@ def final(problem: Problem, validation_results: list[ValidationResult]) -> Final
 def test_after_many_near_copies_a_kernel_that_errs_differently_is_a_member() -> None:
     """Thirty trials of one kind are better than that of another; the mean of the two kinds is exact."""
     problem = problem_of("regression")
-    y_true = problem.y_valid[:, None]
+    y_true = problem.scorer.y_valid[:, None]
     errors = np.random.default_rng(0).normal(size=y_true.shape)
     copies = [1 + 0.001 * k for k in range(30)]
     validation_results = [
@@ -169,17 +169,17 @@ def test_after_many_near_copies_a_kernel_that_errs_differently_is_a_member() -> 
     validation_results.append(validation_result_of(problem, y_true - 1.1 * errors, 1.1, kernel_p=1.0))
     found = final(problem, validation_results)
     assert {m.trial: m.weight for m in found.members}[30] == pytest.approx(1 / 2.1, abs=0.02)
-    assert np.abs(found.predictions - problem.y_valid).max() < 0.1
+    assert np.abs(found.predictions - problem.scorer.y_valid).max() < 0.1
 
 
 @pytest.mark.parametrize(("loss", "members"), [(0.5, {0}), (0.1, {1})])
 def test_where_ranks_count_a_constant_is_alone_or_no_member(loss: float, members: set[int]) -> None:
     """Its folds' means differ in the last digits, which here put equal scores in the right order."""
     problem = problem_of("binary")
-    share = np.linspace(0.1, 0.9, 60).round(1) * 0.5 + 0.4 * problem.y_valid * (np.arange(60) % 3 > 0)
-    hair = 0.5 + 1e-3 * (problem.y_valid - 0.5)
+    share = np.linspace(0.1, 0.9, 60).round(1) * 0.5 + 0.4 * problem.scorer.y_valid * (np.arange(60) % 3 > 0)
+    hair = 0.5 + 1e-3 * (problem.scorer.y_valid - 0.5)
     kernel = validation_result_of(problem, np.stack([1 - share, share], axis=1), 0.2, kernel_p=2.0)
     constant = validation_result_of(problem, np.stack([1 - hair, hair], axis=1), loss, kernel="constant")
     mixed = (kernel.scores + constant.scores) / 2
-    assert problem.validation_score(mixed).loss < problem.validation_score(kernel.scores).loss
+    assert problem.scorer.validation_score(mixed).loss < problem.scorer.validation_score(kernel.scores).loss
     assert {member.trial for member in final(problem, [kernel, constant]).members} == members

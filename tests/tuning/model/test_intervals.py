@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,12 +212,12 @@ def problem_of(columns: dict[str, Any], **roles: Any) -> Problem:
 
 def held_out(problem: Problem, rows: np.ndarray) -> Problem:
     """The same rows, of which some are held out once."""
-    every = np.arange(problem.table.n_rows)
+    every = np.arange(problem.data.table.n_rows)
     fold = Fold(train=np.setdiff1d(every, rows), valid=rows)
     plan = ValidationPlan(
         scheme="hold-out", folds=(fold,), rung_sizes=(len(fold.train),), refit_rows=every, reason=""
     )
-    return replace(problem, plan=plan)
+    return problem.with_plan(plan)
 
 
 @pytest.mark.parametrize("once", [False, True])

@@ -8,30 +8,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrfm_cli.datasets import TargetSchema
-from xrfm_cli.tuning.problem.setup import (
+from xrfm_cli.tuning.limits import (
     CELLS_PER_SECOND,
-    LEAST_ROWS,
-    MANY_CLASSES,
-    ROWS_OF_A_CLASS,
-    draw_training_rows,
-    room_for_rows,
-)
-from xrfm_cli.tuning.problem.validation_plan import (
+    CLASSES_PER_WORK,
     CROSS_VALIDATION_ROWS,
+    LEAST_ROWS,
+    RUNG_ROWS,
+    SHORT_CROSS_VALIDATION_ROWS,
+    SHORT_LIMIT_S,
+    SHORT_RUNG_ROWS,
+    Limits,
+    find_limits,
+    find_row_room,
+)
+from xrfm_cli.tuning.problem.setup import ROWS_OF_A_CLASS, draw_training_rows
+from xrfm_cli.tuning.problem.validation_plan import (
     HOLDOUT_SHARE,
     MAX_HOLDOUT_ROWS,
     RARE_FOLDS,
     RARE_FOLDS_ROWS,
     RARE_ROWS,
-    RUNG_SIZES,
-    SHORT_CROSS_VALIDATION_ROWS,
-    SHORT_LIMIT_S,
-    SHORT_RUNG_SIZES,
     ValidationPlan,
     make_validation_plan,
 )
 
 LARGE = CROSS_VALIDATION_ROWS + 1
+
+
+def limit(seconds: float | None, columns: int = 1) -> Limits:
+    """Return the limits of a table with so many columns."""
+    return find_limits(LARGE, columns, 0, seconds)
 
 
 def check(plan: ValidationPlan, n: int) -> None:
@@ -99,7 +105,7 @@ def test_folds_that_were_asked_for_win_over_the_size() -> None:
 def test_every_row_validates_where_a_holdout_would_have_few_rows_of_rare_classes(n: int) -> None:
     strata = np.zeros(n, dtype=np.int64)
     strata[:30], strata[30:60] = 1, 2
-    plan = make_validation_plan(n, seed=0, strata=strata, time_limit_s=60.0)
+    plan = make_validation_plan(n, seed=0, strata=strata, limits=limit(60.0))
     check(plan, n)
     assert len(plan.folds) == RARE_FOLDS
     assert sorted(plan.validation_rows.tolist()) == list(range(n))
@@ -123,7 +129,7 @@ def test_rare_classes_get_no_folds_where_there_is_no_time_or_an_order_for_them()
     assert make_validation_plan(n, seed=0, strata=np.repeat([0, 1], [n - 50, 50])).scheme == "hold-out"
     strata = np.repeat([0, 1], [LARGE - 50, 50])
     assert (
-        make_validation_plan(LARGE, seed=0, strata=strata, time_limit_s=SHORT_LIMIT_S - 1).scheme
+        make_validation_plan(LARGE, seed=0, strata=strata, limits=limit(SHORT_LIMIT_S - 1)).scheme
         == "hold-out"
     )
     assert make_validation_plan(LARGE, seed=0, strata=strata, time=np.arange(LARGE)).scheme == "hold-out"
@@ -210,45 +216,45 @@ def test_given_rows_validate_and_are_never_trained_on(n: int) -> None:
 def test_rungs_grow_to_all_rows_of_the_smallest_fold() -> None:
     sizes = [make_validation_plan(n, seed=0).rung_sizes for n in (100, 3_500, 60_000)]
     assert sizes[0] == (90,)
-    assert sizes[1] == (RUNG_SIZES[0], 2_800)
-    assert sizes[2] == (*RUNG_SIZES, 50_000)
+    assert sizes[1] == (RUNG_ROWS[0], 2_800)
+    assert sizes[2] == (*RUNG_ROWS, 50_000)
 
 
 def test_training_rows_are_shuffled_for_the_rungs() -> None:
     time = np.arange(10_000)
     train = make_validation_plan(10_000, seed=0, time=time).folds[0].train
-    first_rung = train[: RUNG_SIZES[0]]
+    first_rung = train[: RUNG_ROWS[0]]
     assert first_rung.min() < 1_000
     assert first_rung.max() > len(train) - 1_000
 
 
 def test_a_short_limit_validates_larger_tables_by_fewer_rows_and_says_so() -> None:
     n = SHORT_CROSS_VALIDATION_ROWS
-    for limit in (None, SHORT_LIMIT_S):
-        assert make_validation_plan(n + 1, seed=0, time_limit_s=limit).scheme == "cross-validation"
-    short = make_validation_plan(n + 1, seed=0, time_limit_s=SHORT_LIMIT_S - 1)
+    for seconds in (None, SHORT_LIMIT_S):
+        assert make_validation_plan(n + 1, seed=0, limits=limit(seconds)).scheme == "cross-validation"
+    short = make_validation_plan(n + 1, seed=0, limits=limit(SHORT_LIMIT_S - 1))
     check(short, n + 1)
     assert short.scheme == "hold-out"
     assert "the time limit is short" in short.reason
-    assert short.rung_sizes == (*SHORT_RUNG_SIZES, len(short.folds[0].train))
-    assert make_validation_plan(n, seed=0, time_limit_s=1.0).scheme == "cross-validation"
-    assert make_validation_plan(n + 1, seed=0, folds=3, time_limit_s=1.0).scheme == "cross-validation"
+    assert short.rung_sizes == (*SHORT_RUNG_ROWS, len(short.folds[0].train))
+    assert make_validation_plan(n, seed=0, limits=limit(1.0)).scheme == "cross-validation"
+    assert make_validation_plan(n + 1, seed=0, folds=3, limits=limit(1.0)).scheme == "cross-validation"
 
 
 REGRESSION = TargetSchema(name="y", task="regression", reason="")
 
 
 def test_a_limit_leaves_room_for_more_rows_the_longer_it_is_and_for_fewer_the_wider_they_are() -> None:
-    assert room_for_rows(None, columns=3, classes=0) is None
-    assert room_for_rows(1.0, columns=3, classes=0) == LEAST_ROWS
-    assert room_for_rows(10.0, columns=300, classes=0) == LEAST_ROWS
-    assert room_for_rows(10.0, columns=10_000, classes=0) == 300
-    assert room_for_rows(60.0, columns=10_000, classes=0) == 1_800
-    assert room_for_rows(10.0, columns=10, classes=600) == LEAST_ROWS // 4
-    rooms = [room_for_rows(seconds, columns=80, classes=0) for seconds in (10.0, 60.0, 600.0)]
+    assert limit(None).max_rows is None
+    assert find_row_room(1.0, 3, 0) == LEAST_ROWS
+    assert find_row_room(10.0, 300, 0) == LEAST_ROWS
+    assert find_row_room(10.0, 10_000, 0) == 300
+    assert find_row_room(60.0, 10_000, 0) == 1_800
+    assert find_row_room(10.0, 10, 600) == LEAST_ROWS // 4
+    rooms = [find_row_room(seconds, 80, 0) for seconds in (10.0, 60.0, 600.0)]
     assert rooms == [int(s * CELLS_PER_SECOND / 80) for s in (10, 60, 600)]
-    assert room_for_rows(60.0, columns=3, classes=0) == room_for_rows(60.0, columns=40, classes=0) == 120_000
-    of_classes = room_for_rows(600.0, columns=80, classes=2 * MANY_CLASSES)
+    assert find_row_room(60.0, 3, 0) == find_row_room(60.0, 40, 0) == 120_000
+    of_classes = find_row_room(600.0, 80, 2 * CLASSES_PER_WORK)
     assert of_classes == int(600 * CELLS_PER_SECOND / 80 / 3)
 
 
@@ -281,16 +287,17 @@ def test_rare_classes_are_drawn_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "limit", "folds"),
+    ("columns", "seconds", "folds"),
     [(10, 10.0, 10), (1_000, 10.0, 6), (5_000, 10.0, 1), (5_000, 60.0, 7), (5_000, None, 10)],
 )
 def test_a_limit_leaves_room_for_fewer_folds_of_more_columns(
-    columns: int, limit: float | None, folds: int
+    columns: int, seconds: float | None, folds: int
 ) -> None:
-    plan = make_validation_plan(100, seed=0, time_limit_s=limit, columns=columns)
+    limits = limit(seconds, columns)
+    plan = make_validation_plan(100, seed=0, limits=limits, columns=columns)
     assert len(plan.folds) == folds
     assert (f"short for {columns:,} columns" in plan.reason) == (folds < 10)
-    assert len(make_validation_plan(100, seed=0, folds=5, time_limit_s=limit, columns=columns).folds) == 5
+    assert len(make_validation_plan(100, seed=0, folds=5, limits=limits, columns=columns).folds) == 5
 
 
 def test_many_classes_share_the_rows_that_a_limit_leaves_room_for() -> None:

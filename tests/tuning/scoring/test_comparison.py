@@ -27,8 +27,8 @@ def problem_of(metric: str, task: str) -> Problem:
 
 def random_probabilities(problem: Problem) -> np.ndarray:
     """Return probabilities that are weakly related to the targets."""
-    logits = RNG.normal(size=(len(problem.plan.validation_rows), problem.n_classes))
-    logits[np.arange(len(logits)), problem.y_valid] += 1.0
+    logits = RNG.normal(size=(len(problem.plan.validation_rows), problem.data.n_classes))
+    logits[np.arange(len(logits)), problem.scorer.y_valid] += 1.0
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
@@ -37,19 +37,21 @@ def random_probabilities(problem: Problem) -> np.ndarray:
 def test_log_loss_is_added_to_what_counts_hits(metric: str, task: str) -> None:
     problem = problem_of(metric, task)
     p = random_probabilities(problem)
-    alone = METRICS[metric].loss(problem.score_of_predictions(p, problem.decide(p)))
-    added = skm.log_loss(problem.y_valid, p) if metric in HITS else 0.0
-    assert problem.loss_of_predictions(p) == pytest.approx(alone + added, rel=1e-12)
-    assert ("log loss" in problem.compared_by) == (metric in HITS)
+    alone = METRICS[metric].loss(problem.scorer.score_of_predictions(p, problem.scorer.decide(p)))
+    added = skm.log_loss(problem.scorer.y_valid, p) if metric in HITS else 0.0
+    assert problem.scorer.loss_of_predictions(p) == pytest.approx(alone + added, rel=1e-12)
+    assert ("log loss" in problem.scorer.compared_by) == (metric in HITS)
 
 
 @pytest.mark.parametrize("metric", [name for name, m in METRICS.items() if "regression" in m.tasks])
 def test_values_are_compared_by_the_metric_alone(metric: str) -> None:
     problem = problem_of(metric, "regression")
-    values = problem.y_valid * RNG.uniform(0.5, 1.5, len(problem.plan.validation_rows))
-    assert problem.loss_of_predictions(values) == METRICS[metric].loss(problem.score_of_predictions(values))
-    validation_score = problem.validation_score(values[:, None])
-    assert (validation_score.loss, problem.compared_by) == (
+    values = problem.scorer.y_valid * RNG.uniform(0.5, 1.5, len(problem.plan.validation_rows))
+    assert problem.scorer.loss_of_predictions(values) == METRICS[metric].loss(
+        problem.scorer.score_of_predictions(values)
+    )
+    validation_score = problem.scorer.validation_score(values[:, None])
+    assert (validation_score.loss, problem.scorer.compared_by) == (
         METRICS[metric].loss(validation_score.score),
         metric,
     )
@@ -57,10 +59,10 @@ def test_values_are_compared_by_the_metric_alone(metric: str) -> None:
 
 def test_of_equal_hits_the_surer_ones_are_better() -> None:
     problem = problem_of("accuracy", "multiclass")
-    sure = 0.1 + 0.7 * np.eye(3)[problem.y_valid]
-    unsure = 0.3 + 0.1 * np.eye(3)[problem.y_valid]
-    assert problem.score_of_predictions(sure) == problem.score_of_predictions(unsure) == 1.0
-    assert problem.loss_of_predictions(sure) < problem.loss_of_predictions(unsure)
+    sure = 0.1 + 0.7 * np.eye(3)[problem.scorer.y_valid]
+    unsure = 0.3 + 0.1 * np.eye(3)[problem.scorer.y_valid]
+    assert problem.scorer.score_of_predictions(sure) == problem.scorer.score_of_predictions(unsure) == 1.0
+    assert problem.scorer.loss_of_predictions(sure) < problem.scorer.loss_of_predictions(unsure)
 
 
 def test_weights_of_rows_count_in_both_parts() -> None:
@@ -72,10 +74,10 @@ def test_weights_of_rows_count_in_both_parts() -> None:
         FitConfig(metric="accuracy", trials=1, folds=3),
     )
     problem = prepared.problem
-    p, y, w = random_probabilities(problem), problem.y_valid, weights[problem.plan.validation_rows]
+    p, y, w = random_probabilities(problem), problem.scorer.y_valid, weights[problem.plan.validation_rows]
     misses = 1 - skm.accuracy_score(y, p.argmax(1), sample_weight=w)
     expected = misses + skm.log_loss(y, p, sample_weight=w)
-    assert problem.loss_of_predictions(p) == pytest.approx(expected, rel=1e-12)
+    assert problem.scorer.loss_of_predictions(p) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("metric", [*HITS, "auc", "log_loss"])

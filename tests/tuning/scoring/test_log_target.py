@@ -97,39 +97,39 @@ def test_folds_are_corrected_by_one_factor(metric: str) -> None:
     problem = problem_of(columns, SchemaOverrides(target="y", weight="w"), metric=metric)
     codes = [RNG.normal(size=(len(fold.valid), 1)) for fold in problem.plan.folds]
     rows = problem.plan.validation_rows
-    scores, factor = problem.decode(range(3), codes, rows, "log")
-    target_transforms = [problem.target_transform(fold, "log") for fold in range(3)]
+    scores, factor = problem.scorer.decode(range(3), codes, rows, "log")
+    target_transforms = [problem.folds.target_transform(fold, "log") for fold in range(3)]
     offsets, shifted = [], []
     for target_transform, own in zip(target_transforms, codes, strict=True):
         assert isinstance(target_transform, LogTransform)
         assert target_transform.factor == 1.0
         offsets += [target_transform.offset] * len(own)
         shifted += (target_transform.decode(own)[:, 0] + target_transform.offset).tolist()
-    y, w = problem.y_true[rows] + np.array(offsets), problem.valid_weights
+    y, w = problem.data.y_true[rows] + np.array(offsets), problem.scorer.valid_weights
     assert factor == mean_factor(metric, y, np.array(shifted), w)
     np.testing.assert_allclose(scores[:, 0], factor * np.array(shifted) - np.array(offsets), rtol=1e-12)
     own_rows = problem.plan.folds[1].valid
-    alone, _ = problem.decode([1], [codes[1]], own_rows, "log")
-    assert problem.validation_score_of(1, codes[1], own_rows, "log").loss == pytest.approx(
-        problem.metric.loss(
-            problem.metric.compute(problem.y_true[own_rows], alone[:, 0], w_of(problem, own_rows))
+    alone, _ = problem.scorer.decode([1], [codes[1]], own_rows, "log")
+    assert problem.scorer.validation_score_of(1, codes[1], own_rows, "log").loss == pytest.approx(
+        problem.scorer.metric.loss(
+            problem.scorer.metric.compute(problem.data.y_true[own_rows], alone[:, 0], w_of(problem, own_rows))
         )
     )
 
 
 def w_of(problem: Problem, rows: np.ndarray) -> np.ndarray | None:
-    return None if problem.weights is None else problem.weights[rows]
+    return None if problem.data.weights is None else problem.data.weights[rows]
 
 
 def test_matrices_are_shared_unless_columns_read_the_target() -> None:
     problem = problem_of(skewed(90))
-    plain, logs = (problem.fold(0, EncodingConfig(), t) for t in ("none", "log"))
+    plain, logs = (problem.folds.matrices(0, EncodingConfig(), t) for t in ("none", "log"))
     assert logs.x_train is plain.x_train
     assert not np.allclose(logs.y_train, plain.y_train)
     by_target = EncodingConfig(category="target")
-    plain, logs = (problem.fold(0, by_target, t) for t in ("none", "log"))
+    plain, logs = (problem.folds.matrices(0, by_target, t) for t in ("none", "log"))
     assert not np.allclose(logs.x_train, plain.x_train)
-    assert problem.fold(0, by_target, "log") is logs
+    assert problem.folds.matrices(0, by_target, "log") is logs
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_matrices_are_shared_unless_columns_read_the_target() -> None:
 )
 def test_logarithms_are_offered_where_they_suit(columns: dict[str, Any], expected: bool) -> None:
     problem = problem_of(columns)
-    assert make_space(problem, FitConfig()).log_target == expected
+    assert make_space(problem).log_target == expected
 
 
 def test_a_search_learns_logarithms_where_they_predict_better() -> None:

@@ -17,22 +17,15 @@ from xrfm_cli.errors import NumericalError, OptionError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning import FittedModel, save_model
-from xrfm_cli.tuning.problem import validation_plan as plan
+from xrfm_cli.tuning import FittedModel, limits, save_model
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Fold
-from xrfm_cli.tuning.search import checkpoint
-from xrfm_cli.tuning.search.checkpoint import (
-    Checkpoint,
-    StepResult,
-    from_bytes,
-    open_checkpoint,
-    step_name,
-    to_bytes,
-)
+from xrfm_cli.tuning.search import run_step as steps
+from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.kernel_refinement import Refined
-from xrfm_cli.tuning.search.run_step import REFINEMENT, Fitted, Iterate, Step, run_step
+from xrfm_cli.tuning.search.run_step import REFINEMENT, Fitted, Iterate, Step, StepResult, run_step
 from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.step_file import from_bytes, step_name, to_bytes
 
 FACTS = {"--seed": 0, "content of DATA": "abc"}
 CANDIDATE = Candidate(tree=TreeConfig(leaf=LeafConfig(bandwidth=1 / 3)), encoding=EncodingConfig())
@@ -85,7 +78,7 @@ def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(
 ) -> None:
     fitting, folder = CASES[name], tmp_path / "model.run"
     if name == "rungs":
-        monkeypatch.setattr(plan, "RUNG_SIZES", (40, 90))  # with which tables of thousands of rows begin
+        monkeypatch.setattr(limits, "RUNG_ROWS", (40, 90))  # with which tables of thousands of rows begin
     whole = fitting()
     kill(fitting, folder, after=1)
     kill(fitting, folder, after=2)
@@ -116,7 +109,7 @@ def test_what_is_recorded_is_not_computed(
     full: tuple[Path, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, whole = full
-    monkeypatch.setattr(checkpoint, "run_step", nothing_is_taken)
+    monkeypatch.setattr(steps, "run_step", nothing_is_taken)
     with open_checkpoint(folder, FACTS) as held:
         model = CASES["folds"](checkpoint=held)
     assert bytes_of(model, tmp_path) == whole
@@ -161,12 +154,12 @@ def fragile(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
 
 def test_failures_and_what_was_told_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, fitting = tmp_path / "model.run", CASES["folds"]
-    monkeypatch.setattr(checkpoint, "run_step", fragile)
+    monkeypatch.setattr(steps, "run_step", fragile)
     whole = fitting()
     assert "trial 1 failed: not positive definite" in {f["message"] for f in whole.report.fallbacks}
     with open_checkpoint(folder, FACTS) as held:
         fitting(checkpoint=held)
-    monkeypatch.setattr(checkpoint, "run_step", nothing_is_taken)
+    monkeypatch.setattr(steps, "run_step", nothing_is_taken)
     heard: list[Event] = []
     with open_checkpoint(folder, FACTS) as held:
         resumed = fitting(checkpoint=held, on_event=heard.append)

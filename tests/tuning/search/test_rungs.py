@@ -25,18 +25,18 @@ def problem(monkeypatch: pytest.MonkeyPatch) -> Problem:
     """Two folds of 120 training rows in three rungs; the last learns no feature matrix."""
     monkeypatch.setattr(evaluation, "WARM_START_ROWS", 100)
     found = set_up_problem(*described(table_of(law(240))), FitConfig(folds=2)).problem
-    return replace(found, plan=replace(found.plan, rung_sizes=SIZES))
+    return found.with_plan(replace(found.plan, rung_sizes=SIZES))
 
 
 def taken(problem: Problem, candidate: Candidate) -> list[tuple[Step, Fitted]]:
     """The steps of a whole evaluation, with what they came to."""
     steps = []
 
-    def take(step: Step, times: int) -> Fitted:
+    def run(step: Step) -> Fitted:
         steps.append((step, run_step(problem, step, ignore_event)))
         return steps[-1][1]
 
-    list(evaluate(problem, candidate, trial=0, take=take))
+    evaluate(problem, candidate, trial=0, run=run)
     return [(step, fitted) for step, fitted in steps if not step.is_refinement]
 
 
