@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
-from xrfm_cli.options.settings import Setting
+from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
@@ -87,11 +86,16 @@ def check_options(options: FitOptions) -> None:
         if options.resume and options.storage is not None:
             raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
         return
-    for item in fields(options):
-        setting: Setting = item.metadata["setting"]
-        fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
-        if fresh and getattr(options, item.name) != item.default:
-            raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
+    plain = FitOptions(data=options.data)
+    for name, declaration in declared(FitOptions).items():
+        is_fixed = declaration.rich_help_panel in ("Columns", "Search") or name in (
+            "task",
+            "positive",
+            "dry_run",
+        )
+        if is_fixed and getattr(options, name) != getattr(plain, name):
+            flag = first_flag(declaration)
+            raise OptionError(f"{flag}: --from refits the model as it is; leave out one of them")
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:

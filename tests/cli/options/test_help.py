@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.processes import run_process, run_python
-from xrfm_cli.commands.registry import COMMANDS, KNOWN
+from xrfm_cli.commands.registry import COMMANDS, application
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
@@ -25,12 +25,21 @@ def test_every_command_has_a_sentence_an_example_and_all_its_options(
 ) -> None:
     outcome = xrfm(name, "--help")
     assert outcome.status == 0
-    assert f"xrfm {name}" in outcome.out.splitlines()[4]
-    assert COMMANDS[name].help.endswith(".")
-    for setting in KNOWN[name].values():
-        for flag in setting.flags:
-            assert flag in outcome.out
+    lines = [line.strip() for line in outcome.out.splitlines()]
+    assert lines[1].startswith(f"Usage: xrfm {name} [OPTIONS]")
+    assert lines[3].endswith((".", ","))
+    assert list(COMMANDS[name].examples) == [line for line in lines if line.startswith("xrfm ")]
+    for param in application().commands[name].params:
+        assert not [flag for flag in param.opts if flag.startswith("--") and f"│ {flag} " not in outcome.out]
     assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_help_uses_the_width_of_the_terminal(
+    xrfm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for width in (60, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert max(map(len, xrfm("fit", "--help").out.splitlines())) == width
 
 
 @pytest.mark.parametrize("example", [line for command in COMMANDS.values() for line in command.examples])
@@ -45,8 +54,9 @@ def test_the_first_help_lists_the_commands(xrfm: Callable[..., Any]) -> None:
     outcome = xrfm("--help")
     assert outcome.status == 0
     assert xrfm().out == outcome.out
-    assert [line.split()[0] for line in outcome.out.splitlines() if line[:2] == "  " and line[2:3].islower()][
-        3 : 3 + len(COMMANDS)
+    panel = outcome.out.partition("─ Commands ─")[2].partition("╰")[0]
+    assert [
+        line[2:].split()[0] for line in panel.splitlines() if line[:2] == "│ " and line[2] != " "
     ] == list(COMMANDS)
 
 

@@ -85,7 +85,7 @@ def test_a_level_lies_between_0_and_1(text: str) -> None:
 
 def test_a_choice_names_the_nearest() -> None:
     with pytest.raises(OptionError, match="Did you mean 'quick'"):
-        parsing.choice("quick", "best")("quikc")
+        parsing.one_of("quick", "best")("quikc")
 
 
 @pytest.mark.parametrize("text", ["1.5", "-1", "many", ""])
