@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ import psutil
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
-from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.events import Event, OnEvent, ignore_event, repair_events
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
@@ -149,15 +150,12 @@ def _fit_model(
         problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
-                Event(
-                    kind="repair",
-                    message=f"{dropped:,} rows without a target or of weight 0 were left out",
-                    count=dropped,
-                )
+                Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
             )
         if left_out:
-            message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
-            listener(Event(kind="fallback", message=message, count=left_out))
+            kept = len(problem.plan.refit_rows)
+            message = f"the time limit leaves room for {kept:,} of {kept + left_out:,} rows, drawn at random"
+            listener(Event(kind="fallback", message=message, count=1))
         rows, y_true = problem.typed.table, problem.y_true
         for name in find_copies(rows, problem.schema, y_true, classes=problem.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
@@ -173,6 +171,8 @@ def _fit_model(
             unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
+        for line in validation_hints(problem):
+            listener(Event(kind="warning", message=line))
         validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
         if problem.compared_by != problem.metric.name:
             validated += f"; trials are compared by {problem.compared_by}"
@@ -224,6 +224,24 @@ def copy_message(column: str, target: str) -> str:
     return f"{column}: determines '{target}' in every row; {way_out}"
 
 
+def validation_hints(problem: Problem) -> list[str]:
+    """Return warnings about a validation or a metric that does not suit the table."""
+    lines, dates = [], [column.name for column in problem.schema.features if column.kind == "datetime"]
+    roles = {column.role for column in problem.schema.columns}
+    if dates and "time" not in roles and problem.plan.scheme != "given rows":
+        lines.append(
+            f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will predict "
+            f"later rows, validate on the latest: --time {shlex.quote(dates[0])}"
+        )
+    zeros = int((problem.y_true == 0).sum())
+    if problem.metric.name == "mape" and zeros:
+        lines.append(
+            f"--metric mape: '{problem.target.name}' is 0 in {zeros:,} rows, where a relative error has no "
+            "meaning, and these rows decide the score; choose mae or rmse"
+        )
+    return lines
+
+
 def training_rows(problem: Problem) -> Table:
     """Return the training rows of the final models, with text parsed."""
     rows, table = problem.plan.refit_rows, problem.typed.table
@@ -241,8 +259,8 @@ def _assemble(
     listener: Listener,
 ) -> FittedModel:
     low, high = score_spread(problem, final.predictions, final.decision)
-    for repair in final.repairs:
-        listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
+    for event in repair_events(final.repairs):
+        listener(event)
     members = final.members
     trials = [record.to_json() for record in result.records]
     importances = tell_importances(

@@ -38,7 +38,7 @@ def fold_in_time(
         since = clock()
         if number >= LEAST_FOLDS and (began >= deadline or since + (since - began) / (number - 1) > last):
             message = f"the time limit left room for {number} of {len(folds)} folds"
-            on_event(Event(kind="fallback", message=message, count=len(folds) - number))
+            on_event(Event(kind="fallback", message=message, count=1))
             return replace(problem, plan=replace(problem.plan, folds=folds[:number]))
         problem.fold(number, RIDGE_ENCODING)
     return problem
