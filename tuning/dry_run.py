@@ -43,7 +43,7 @@ def dry_run_fit(
 ) -> DryRun:
     """Describe a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
     check_names(config.pinned)
-    problem, dropped, _ = set_up_problem(table, schema, target, config, valid)
+    problem, dropped, *_ = set_up_problem(table, schema, target, config, valid)
     space = make_space(problem, config)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
     rows, features = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
@@ -24,6 +26,7 @@ from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
 from xrfm_cli.tuning.limits import afford_check, fold_in_time
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.oof_summary import summarise_oof
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
     FitReport,
@@ -147,7 +150,7 @@ def _fit_model(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
         check_names(config.pinned)
-        problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
+        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
                 Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
@@ -179,8 +182,8 @@ def _fit_model(
         listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
         baselines = score_baselines(problem, limit)
-        if len(baselines) < 2:
-            message = "the time limit left no room for ridge regression among the baselines"
+        for name in baselines.left_out:
+            message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
     with listener.stage("search", "searching"):
@@ -209,7 +212,7 @@ def _fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, baselines, profile, result, final, listener)
+    return _assemble(problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener)
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -252,6 +255,7 @@ def _assemble(
     problem: Problem,
     config: FitConfig,
     dropped: int,
+    source_rows: NDArray[np.int64],
     baselines: tuple[Baseline, ...],
     profile: tuple[ColumnProfile, ...],
     result: SearchResult,
@@ -307,6 +311,7 @@ def _assemble(
         options=config.to_dict(),
         fold_metrics=metrics_by_fold(problem, final.predictions, final.decision),
         hyperparameter_importances=importances,
+        oof_summary=summarise_oof(problem, final.predictions, final.decision, source_rows),
     )
     return FittedModel(
         schema=problem.schema,

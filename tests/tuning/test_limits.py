@@ -49,12 +49,21 @@ def test_a_fit_by_fewer_folds_judges_their_rows_alone() -> None:
     )
 
 
-@pytest.mark.parametrize(("limit_s", "names"), [(None, ["mean", "ridge"]), (1e-9, ["mean"])])
-def test_ridge_regression_is_left_out_where_it_takes_too_long(
-    limit_s: float | None, names: list[str]
+@pytest.mark.parametrize(
+    ("limit_s", "scored", "left_out"),
+    [
+        (None, ["mean", "ridge", "boosted trees"], []),
+        (1.0, ["mean", "ridge"], ["boosted trees"]),
+        (1e-9, ["mean"], ["ridge regression", "boosted trees"]),
+    ],
+)
+def test_baselines_that_take_too_long_are_left_out(
+    limit_s: float | None, scored: list[str], left_out: list[str]
 ) -> None:
     problem = problem_of(FitConfig(folds=2, trials=1))
-    assert [baseline.name for baseline in score_baselines(problem, limit_s)] == names
+    found = score_baselines(problem, limit_s)
+    assert [baseline.name for baseline in found.scored] == scored
+    assert list(found.left_out) == left_out
 
 
 def test_metric_updates_end_where_the_limit_is_near() -> None:
