@@ -115,7 +115,7 @@ def _affordable_weights(
     if members < min(max_members, len(pool.entries)):
         models = "one model" if members == 1 else f"{members} models"
         message = f"the time limit left room for {models} in the ensemble"
-        on_event(Event(kind="fallback", message=message, count=members))
+        on_event(Event(kind="fallback", message=message, count=1))
     return weights
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # reading a report does not need these
 
 MAX_PLOTTED_ROWS = 2_000
 MOST_EXPONENT = 50  # power of two, for predictions that are kept to ten decimals
-TIMES = ("seconds", "ended_s")  # the measured times of a trial
+TIMES = ("seconds", "ended_s")  # the measured times of a trial or a baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class FitReport:
     # Missing in reports of earlier versions:
     fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
     hyperparameter_importances: list[dict[str, Any]] = field(default_factory=list)
+    oof_summary: dict[str, Any] | None = None  # curves, matrices and quantiles of all validation rows
+    test: dict[str, Any] | None = None  # metrics on the rows of --holdout
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
@@ -61,7 +63,10 @@ class FitReport:
         trials = [
             {name: value for name, value in trial.items() if name not in TIMES} for trial in self.trials
         ]
-        return replace(self, seconds={}, trials=trials, peak_memory_bytes=0)
+        baselines = [
+            {name: value for name, value in item.items() if name not in TIMES} for item in self.baselines
+        ]
+        return replace(self, seconds={}, trials=trials, baselines=baselines, peak_memory_bytes=0)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:

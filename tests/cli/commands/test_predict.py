@@ -56,7 +56,8 @@ def test_standard_output_has_the_same_bytes(folder: Path, regression: Path, xrfm
     outcome = xrfm("predict", "new.csv", "--model", regression, folder=folder)
     assert outcome.out.encode() == predict(xrfm, folder, "new.csv", "--model", regression)
     assert "5,000 rows predicted" in outcome.err
-    assert "area: missing (294)" in outcome.err
+    assert "missing cells in 1 column: area (294)" in outcome.err
+    assert "repaired" not in outcome.err
     quiet = xrfm("predict", "new.csv", "--model", regression, "--quiet", folder=folder)
     assert (quiet.out, quiet.err) == (outcome.out, "")
 
@@ -141,7 +142,7 @@ def test_unseen_values_are_counted(
     outcome = xrfm("predict", "odd.csv", "--model", regression, folder=tmp_path)
     assert outcome.status == 0, outcome.err
     assert "town: unseen category (1)" in outcome.err
-    assert "area: missing (1)" in outcome.err
+    assert "missing cells in 1 column: area (1)" in outcome.err
     assert "area: infinite (1)" in outcome.err
     assert len(outcome.out.splitlines()) == 4
 

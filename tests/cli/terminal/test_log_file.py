@@ -35,7 +35,7 @@ def test_a_log_holds_what_quiet_silences_and_grows(
     first = lines_of(log)
     assert first[0][1].endswith(" predict new.csv")
     assert ("INFO", "predicting new.csv") in first
-    assert ("WARNING", "repaired: area: missing (294)") in first
+    assert ("INFO", "missing cells in 1 column: area (294)") in first
     assert first[-1] == ("INFO", "exit status 0")
     loud = xrfm(*arguments[:-1], folder=folder)
     assert lines_of(log)[: len(first)] == first

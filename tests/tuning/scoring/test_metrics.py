@@ -243,8 +243,14 @@ def test_errors_far_smaller_than_the_largest_target_are_not_lost() -> None:
 
 
 def test_metrics_beyond_the_largest_float_are_the_largest_float() -> None:
-    y_true, guess = np.array([0.0, 1e-300]), np.array([1.7e308, -1.7e308])
+    y_true, guess = np.array([1e-305, 1e-300]), np.array([1.7e308, -1.7e308])
     found = evaluate_metrics(TARGETS["regression"], y_true, guess)
     assert found["rmse"] == pytest.approx(1.7e308)
     assert found["mape"] == np.finfo(float).max / 2 + np.finfo(float).max / 2
     assert found["r2"] == pytest.approx(1 - np.finfo(float).max)
+
+
+def test_a_relative_error_is_not_reported_for_targets_of_zero() -> None:
+    y_true, guess = np.array([0.0, 2.0]), np.array([1.0, 1.0])
+    assert "mape" not in evaluate_metrics(TARGETS["regression"], y_true, guess)
+    assert evaluate_metrics(TARGETS["regression"], y_true + 1, guess)["mape"] == pytest.approx(1 / 3)
