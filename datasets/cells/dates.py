@@ -166,7 +166,7 @@ def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
 
 
 def is_iso(text: pa.Array) -> bool:
-    """Return whether tidy text holds only ISO 8601 dates that Arrow can read.
+    """Return whether text holds only ISO 8601 dates that Arrow can read, and missing cells.
 
     >>> is_iso(pa.array(["2024-05-01", None])), is_iso(pa.array(["2024-05-01", "soon"]))
     (True, False)
@@ -278,8 +278,10 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
         values = number_values(array).values
         return _from_epoch(values, date_format, ~np.isnan(values))
     if date_format == "iso" and is_text(array.type):
-        tidy = tidy_text(array)
-        quick = _cast_iso(tidy)
+        tidy, quick = array, _cast_iso(array)  # usually succeeds, and tidying takes longer than this
+        if quick is None:
+            tidy = tidy_text(array)
+            quick = _cast_iso(tidy)
         if quick is not None:
             none = np.zeros(len(array), dtype=bool)
             return Moments(values=quick, valid=to_mask(pc.is_valid(tidy)), unreadable=none)

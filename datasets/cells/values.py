@@ -125,7 +125,10 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
 
 
 def cast_numbers(text: pa.Array) -> Numbers | None:
-    """Parse tidy text with Arrow; None if a cell is not a number or uses another notation."""
+    """Parse text with Arrow; None if a cell is not a number or uses another notation.
+
+    Text need not be tidy: a missing-value spelling either means NaN to Arrow too or is not a number.
+    """
     try:
         values = pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
@@ -199,6 +202,10 @@ def _numbers_from_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
 
 
 def _parse_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
+    if decimal == "." and not unit:
+        plainly = cast_numbers(text)  # usually succeeds, and tidying takes longer than this
+        if plainly is not None:
+            return plainly
     tidy = tidy_text(text)
     numbers = parse_numbers(tidy, decimal, unit)
     if not numbers.unreadable.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -45,10 +46,11 @@ def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scalin
     """
     if not len(values) or values.min() == values.max():
         return None
-    unit = float(2.0 ** np.clip(np.frexp(np.abs(values).max())[1], -1000, 1000))
+    exponent = math.frexp(np.abs(values).max())[1]
+    unit = 2.0 ** max(-1000, min(exponent, 1000))
     scaled = values / unit
     center = float(np.average(scaled, weights=weights))
-    deviation = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
+    deviation = math.sqrt(np.average((scaled - center) ** 2, weights=weights))
     if deviation == 0.0:  # values so close together that squares underflow
         deviation = float(np.abs(scaled - center).max()) or 1.0
     return Scaling(unit=unit, center=center, deviation=deviation)

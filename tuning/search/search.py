@@ -52,7 +52,7 @@ def search(
     """
     # Without a deadline, no cost estimate is needed and the machine is not timed.
     rate = float("inf") if budget.deadline is None else product_rate(problem.device)
-    result = SearchResult(costs=CostModel(product_rate=rate), columns=len(problem.schema.features))
+    result = SearchResult(costs=CostModel(product_rate=rate), columns=len(problem.schema.features), classes=problem.n_classes)
     with quiet_optuna():
         study = open_study(
             space,
@@ -320,13 +320,17 @@ class _Search:
         return fitted
 
     def _is_late(self) -> bool:
-        """Return whether AGOP updates must end; the first model leaves half of the time for other folds."""
+        """Return whether AGOP updates must end.
+
+        The first model leaves half of the time for other folds, and room for what follows the search.
+        """
         deadline, now = self.budget.deadline, self.budget.clock()
         if deadline is None:
             return False
         if self.result.validation_results:
             return not self.budget.affords(self.result, deadline - now)
-        return now - self.began > FIRST_SHARE * self.budget.length
+        spent, after = now - self.began, self.result.report_s + self.problem.encoding_s
+        return spent > FIRST_SHARE * self.budget.length or now + after > deadline
 
     def _check_time(self, needed_s: float) -> None:
         """Raise OutOfTime if the work, with what follows the search, cannot finish in time."""

@@ -18,6 +18,7 @@ from xrfm_cli.tuning.search.trial import RungResult, ValidationResult
 # on 413 to 5,968 trials, mostly spent in Optuna's importances.
 REPORT_S, TRIAL_REPORT_S = 2.2, 0.0012
 COLUMN_REPORT_S = 0.0006  # per column, for writing its encoder and reporting its importance
+CLASS_REPORT_S = 0.004  # per class, for its ranking metrics over all rows and over each fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,13 @@ class SearchResult:
     costs: CostModel
     stopped_by: str = "trials"
     columns: int = 0  # of the table
+    classes: int = 0  # of the target
 
     @property
     def report_s(self) -> float:
         """Return the expected seconds of saving the model and writing the report."""
-        return REPORT_S + TRIAL_REPORT_S * len(self.records) + COLUMN_REPORT_S * self.columns
+        each = COLUMN_REPORT_S * self.columns + CLASS_REPORT_S * self.classes
+        return REPORT_S + TRIAL_REPORT_S * len(self.records) + each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
