@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from xrfm_cli.datasets.cells.plain_types import is_date, is_text, plain_array
 from xrfm_cli.datasets.cells.signs import plain_signs
 from xrfm_cli.datasets.cells.values import (
+    cast_text,
     is_placeholder,
     level_values,
     number_values,
@@ -176,9 +177,8 @@ def is_iso(text: pa.Array) -> bool:
 
 def _cast_iso(text: pa.Array) -> np.ndarray | None:
     """Parse ISO 8601 with Arrow's fast reader; None if a cell needs the patterns."""
-    try:
-        stamps = pc.cast(text, pa.timestamp("us"))
-    except pa.ArrowInvalid:
+    stamps = cast_text(text, pa.timestamp("us"))
+    if stamps is None:
         return None
     return np.asarray(pc.fill_null(stamps.cast(pa.int64()), 0).to_numpy(zero_copy_only=False))
 

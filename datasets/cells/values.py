@@ -33,6 +33,7 @@ PLACEHOLDER_WORDS = (
     "–", "—", "*", "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
 
+_TRIED_CELLS = 8  # before a whole column is parsed: an ordinary word or date fails at once
 GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, besides point and comma
 
 _NUMBER = (
@@ -129,11 +130,22 @@ def cast_numbers(text: pa.Array) -> Numbers | None:
 
     Text need not be tidy: a missing-value spelling either means NaN to Arrow too or is not a number.
     """
-    try:
-        values = pc.cast(text, pa.float64())
-    except pa.ArrowInvalid:
+    values = cast_text(text, pa.float64())
+    if values is None:
         return None
     return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
+
+
+def cast_text(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Parse text with Arrow; None if a cell cannot be read.
+
+    The first cells are tried first, because Arrow goes on to the end and formats an error for each cell.
+    """
+    try:
+        pc.cast(text.slice(0, _TRIED_CELLS), kind)
+        return pc.cast(text, kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _without_groups(text: pa.Array) -> pa.Array:

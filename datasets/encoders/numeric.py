@@ -35,7 +35,7 @@ class Scaling:
         """Return standardised values, float64, clipped far outside."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (values / self.unit - self.center) / self.deviation
-        return np.clip(scaled, -_FARTHEST, _FARTHEST)
+        return np.minimum(np.maximum(scaled, -_FARTHEST), _FARTHEST)  # np.clip takes longer on few rows
 
 
 def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scaling | None:
@@ -83,6 +83,14 @@ class NumericEncoder:
         numbers = number_values(cells, decimal, self.unit)
         values = numbers.values
         missing = ~np.isfinite(values)
+        if not missing.any():  # most columns, and thousands of them add up
+            if len(self.knots):
+                out[:, 0] = _interpolate(values, self.knots, self.scores)
+            elif self.scaling is not None:
+                out[:, 0] = self.scaling.apply(values)
+            if self.has_missing:
+                out[:, -1] = 0.0
+            return ()
         plain = np.where(missing, 0.0, values)
         if len(self.knots):
             out[:, 0] = np.where(missing, 0.0, _interpolate(plain, self.knots, self.scores))

@@ -32,9 +32,8 @@ from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.repairs import Repair, merge_repairs
 
-
-# With more date columns, months, weekdays and hours have no columns of their own beside sine and cosine: 2,000
-# dates would give 52,000 columns, mostly of the same information.
+# With more date columns, months, weekdays and hours have no columns beside their sine and cosine: 2,000 dates
+# would give 52,000 columns.
 _MOST_DATES = 100
 
 

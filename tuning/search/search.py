@@ -52,7 +52,9 @@ def search(
     """
     # Without a deadline, no cost estimate is needed and the machine is not timed.
     rate = float("inf") if budget.deadline is None else product_rate(problem.device)
-    result = SearchResult(costs=CostModel(product_rate=rate), columns=len(problem.schema.features), classes=problem.n_classes)
+    result = SearchResult(
+        costs=CostModel(product_rate=rate), columns=len(problem.schema.features), classes=problem.n_classes
+    )
     with quiet_optuna():
         study = open_study(
             space,
@@ -198,9 +200,16 @@ class _Search:
         better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
         for running in better:
             if running.state == "running" and len(running.solves) < len(rung_sizes(self.problem)):
-                if self.budget.clock() >= last_start:
+                if self.budget.clock() >= last_start or self._lacks_time_for(running):
                     break
                 self._advance(running)
+
+    def _lacks_time_for(self, running: RunningTrial) -> bool:
+        """Return whether not even the rest of this trial fits into the time, so that nothing may be added."""
+        if self.budget.deadline is None:
+            return False
+        left = self.budget.deadline - self.budget.clock() - self.result.report_s
+        return self._seconds_to_end(running) > left
 
     def _open(self) -> RunningTrial:
         self.started += 1

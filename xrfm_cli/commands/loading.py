@@ -19,8 +19,8 @@ def load_command(name: str) -> Any:
 def without_collection() -> Iterator[None]:
     """Pause garbage collection, then keep the objects that exist by then out of it.
 
-    Importing torch and scikit-learn creates some 300,000 objects that live as long as the process. Collections
-    during the import took a quarter of its time, and each full collection after it another 0.2 s.
+    Importing torch and scikit-learn creates some 300,000 objects that live as long as the process.
+    Collections took a quarter of the time of the import, and each full one after it another 0.2 s.
     """
     if not gc.isenabled():
         yield
