@@ -148,7 +148,7 @@ def _fit_model(
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
     end = float("inf") if limit is None else started + limit
-    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features))
+    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features), classes=len(target.classes))
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(

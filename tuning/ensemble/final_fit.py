@@ -24,6 +24,7 @@ from xrfm_cli.tuning.ensemble.final_tree import (
 from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
+from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
 from xrfm_cli.tuning.problem.learning_data import EncodedRows, find_encoded
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
@@ -76,7 +77,8 @@ def fit_final_ensemble(
             continue
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
-            fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
+            over = pool.entry_seconds(entry) - seconds_left()
+            fitted[k] = _refit(problem, entry, weights[k], encoded, on_event, seconds_over=over)
         except KeyboardInterrupt:
             # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
             interrupted = True
@@ -133,13 +135,28 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
     return replace(entry, validation_result=replace(validation_result, candidate=candidate))
 
 
-def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache, on_event: OnEvent) -> Member:
+def _refit(
+    problem: Problem,
+    entry: Entry,
+    weight: float,
+    encoded: EncodedCache,
+    on_event: OnEvent,
+    *,
+    seconds_over: float = 0.0,
+) -> Member:
     validation_result, rows = entry.validation_result, problem.plan.refit_rows
     data, folds = problem.data, problem.folds
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
     target_transform = data.target_transform(rows, transform, validation_result.factor)
-    found = find_encoded(encoded, encoding, transform) or data.encode(rows, encoding, target_transform)
+    found = find_encoded(encoded, encoding, transform)
+    if found is None:
+        found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
+        if found is not None:
+            message = "the time limit left no room to encode the rows again; the first fold's encoder is used"
+            on_event(Event(kind="fallback", message=message, count=1))
+    if found is None:
+        found = data.encode(rows, encoding, target_transform)
     encoded[encoding, transform], encoder = found, found.encoder
     fresh = problem.pins.fix_iterations  # the user fixed the number of updates, counted from the identity
     learned = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
+PAIR_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -68,8 +70,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 place=shared_place(options, table, valid, schema),
             )
             limit = config.effective_time_limit_s
-            is_late = limit is not None and time.monotonic() > session.started + limit
-            status, document = _finish(model, options, session, is_late=is_late)
+            left = math.inf if limit is None else session.started + limit - time.monotonic()
+            status, document = _finish(model, options, session, seconds_left=left)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
@@ -162,15 +164,17 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
 
 
 def _finish(
-    model: FittedModel, options: FitOptions, session: Session, *, is_late: bool = False
+    model: FittedModel, options: FitOptions, session: Session, *, seconds_left: float = math.inf
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
     html, json = report_paths(options.model)
     try:
         session.renderer.stage("explaining")
+        is_late = seconds_left < 0
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        explanation = explain_model(model, rows=rows, seed=options.seed)
+        pair_seconds = max(seconds_left, 0.0) + PAIR_GRACE_S
+        explanation = explain_model(model, rows=rows, seed=options.seed, pair_seconds=pair_seconds)
         if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")

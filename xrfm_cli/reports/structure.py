@@ -101,16 +101,16 @@ def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
     squares = sensitivity.squares.cpu()
     paths = _leaf_paths(sensitivity)
     leaves = []
-    for number, leaf in enumerate(tree.leaves):
-        chosen = reached == number
+    for place, leaf in enumerate(tree.leaves):
+        chosen = reached == place
         own = normalised(squares[chosen].sum(0))
         order = own.argsort(descending=True, stable=True)[:NAMED_COLUMNS].tolist()
         leaves.append(
             LeafSummary(
-                leaf=number + 1,
+                leaf=place + 1,
                 rows=leaf.n_rows,
                 sampled=int(chosen.sum()),
-                path=paths[number],
+                path=paths[place],
                 columns=tuple(
                     ColumnContrast(
                         column=sensitivity.columns.columns[k], share=float(own[k]), whole=float(whole[k])
@@ -140,8 +140,8 @@ def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
         nearly = _one_feature(sensitivity, direction, float(split.threshold), rows)
         splits.append(
             SplitSummary(
-                split=number + 1,
-                path=paths[number],
+                split=place + 1,
+                path=paths[place],
                 features=features,
                 threshold=float(split.threshold),
                 high_share=high_share,
