@@ -130,10 +130,10 @@ def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
     x = sensitivity.x.double().cpu()
     at_node, paths = _walk(sensitivity)
     splits = []
-    for number, split in enumerate(tree.splits):
+    for place, split in enumerate(tree.splits):
         direction = split.direction.double().cpu()
         features = _strongest(sensitivity.columns, direction * deviations, SPLIT_FEATURES)
-        rows = x[at_node[number]]
+        rows = x[at_node[place]]
         high_share = float((rows @ direction > split.threshold).double().mean()) if len(rows) else 0.0
         terms = _sum_in_words(features)
         among = f"{100 * high_share:.0f} % of the rows"
