@@ -41,7 +41,7 @@ def dry_run_fit(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
 ) -> DryRun:
     """Describe a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
-    problem, dropped, _ = set_up_problem(table, schema, target, config, valid)
+    problem, dropped, *_ = set_up_problem(table, schema, target, config, valid)
     space = make_space(problem)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
     rows, features = (

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
-from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.events import Event, OnEvent, ignore_event, repair_events
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
@@ -20,6 +24,7 @@ from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.oof_summary import summarise_oof
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
     FitReport,
@@ -107,24 +112,21 @@ def _fit_model(
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
     end = float("inf") if limit is None else started + limit
-    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features))
+    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features), classes=len(target.classes))
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
+        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
-                Event(
-                    kind="repair",
-                    message=f"{dropped:,} rows without a target or of weight 0 were left out",
-                    count=dropped,
-                )
+                Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
             )
         if left_out:
-            message = f"the time limit leaves room for {problem.data.table.n_rows:,} rows, drawn at random"
-            listener(Event(kind="fallback", message=message, count=left_out))
+            kept = len(problem.plan.refit_rows)
+            message = f"the time limit leaves room for {kept:,} of {kept + left_out:,} rows, drawn at random"
+            listener(Event(kind="fallback", message=message, count=1))
         rows, y_true = problem.data.typed.table, problem.data.y_true
         for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
@@ -140,14 +142,16 @@ def _fit_model(
             unread.look(valid, problem.folds.matrices(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
+        for line in validation_hints(problem):
+            listener(Event(kind="warning", message=line))
         validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
         if problem.scorer.compared_by != problem.scorer.metric.name:
             validated += f"; trials are compared by {problem.scorer.compared_by}"
         listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
         baselines = score_baselines(problem)
-        if len(baselines) < 2:
-            message = "the time limit left no room for ridge regression among the baselines"
+        for name in baselines.left_out:
+            message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.data.schema)
     with listener.stage("search", "searching"):
@@ -180,7 +184,9 @@ def _fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, baselines, profile, result, final, listener)
+    return _assemble(
+        problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
+    )
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -195,6 +201,24 @@ def copy_message(column: str, target: str) -> str:
     return f"{column}: determines '{target}' in every row; {way_out}"
 
 
+def validation_hints(problem: Problem) -> list[str]:
+    """Return warnings about a validation or a metric that does not suit the table."""
+    lines, dates = [], [column.name for column in problem.data.schema.features if column.kind == "datetime"]
+    roles = {column.role for column in problem.data.schema.columns}
+    if dates and "time" not in roles and problem.plan.scheme != "given rows":
+        lines.append(
+            f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will "
+            f"predict later rows, validate on the latest: --time {shlex.quote(dates[0])}"
+        )
+    zeros = int((problem.data.y_true == 0).sum())
+    if problem.scorer.metric.name == "mape" and zeros:
+        lines.append(
+            f"--metric mape: '{problem.data.target.name}' is 0 in {zeros:,} rows, where a relative error has "
+            "no meaning, and these rows decide the score; choose mae or rmse"
+        )
+    return lines
+
+
 def training_rows(problem: Problem) -> Table:
     """Return the training rows of the final models, with text parsed."""
     rows, table = problem.plan.refit_rows, problem.data.typed.table
@@ -205,6 +229,7 @@ def _assemble(
     problem: Problem,
     config: FitConfig,
     dropped: int,
+    source_rows: NDArray[np.int64],
     baselines: tuple[Baseline, ...],
     profile: tuple[ColumnProfile, ...],
     result: SearchResult,
@@ -213,8 +238,8 @@ def _assemble(
 ) -> FittedModel:
     data, scorer, plan = problem.data, problem.scorer, problem.plan
     low, high = score_spread(problem, final.predictions, final.decision)
-    for repair in final.repairs:
-        listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
+    for event in repair_events(final.repairs):
+        listener(event)
     members = final.members
     trials = [record.to_json() for record in result.records]
     importances = tell_importances(
@@ -264,6 +289,7 @@ def _assemble(
         options=config.to_dict(),
         fold_metrics=metrics_by_fold(problem, final.predictions, final.decision),
         hyperparameter_importances=importances,
+        oof_summary=summarise_oof(problem, final.predictions, final.decision, source_rows),
     )
     return FittedModel(
         schema=data.schema,

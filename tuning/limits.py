@@ -45,6 +45,7 @@ COORDINATE_CELLS, COORDINATE_LIMIT_S = 1_000_000, 60.0
 
 # Shares of a time limit.
 RIDGE_SHARE = 0.05  # for the ridge regression among the baselines, which only informs
+BOOSTING_SHARE, MOST_BOOSTING_S = 0.05, 20.0  # for the boosted trees among them
 FOLD_ENCODING_SHARE, LEAST_FOLD_ENCODING_S = 0.25, 1.0  # of the time left, for encoding the folds
 LATE_SHARE = 0.4  # once this share is spent before the search, it builds no second encoding
 FIRST_RUNG_SHARE = 0.25  # of the search, for the first rung of the first configurations
@@ -73,6 +74,7 @@ class Limits:
     leaf_rows: int  # largest leaf
     max_coordinate_columns: int  # columns with more than two values, for kernels with a power per coordinate
     ridge_s: float  # longest ridge regression among the baselines
+    boosting_s: float  # longest boosted trees among them
     estimate_error_s: float  # reserve for inexact estimates
     selection_s: float  # reserve for ensemble selection
     final_fits_s: float  # largest reserve for the final fits
@@ -124,6 +126,7 @@ def find_limits(
         leaf_rows=find_leaf_rows(rows, time_limit_s),
         max_coordinate_columns=coordinate_cells // max(min(rows, LARGEST_LEAF_ROWS), 1),
         ridge_s=RIDGE_SHARE * limit,
+        boosting_s=min(BOOSTING_SHARE * limit, MOST_BOOSTING_S),
         estimate_error_s=max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit),
         selection_s=min(SELECTION_SHARE * limit, MOST_SELECTION_S),
         final_fits_s=FINAL_FITS_SHARE * limit,
@@ -177,14 +180,16 @@ class Reserve:
     fixed_s: float
     trial_s: float = 0.0  # per trial of the search
     column_s: float = 0.0  # per column of the table
+    class_s: float = 0.0  # per class of the target
 
 
 # For saving the model and writing the report, measured on 413 to 5,968 trials and up to 5,000 columns. Per
-# trial, importances of the hyperparameters take most of it; per column, encoders and importances do.
-REPORT_RESERVE = Reserve(fixed_s=2.2, trial_s=0.0012, column_s=0.0006)
+# trial, importances of the hyperparameters take most of it; per column, encoders and importances do; per
+# class, ranking metrics over all rows and over each fold.
+REPORT_RESERVE = Reserve(fixed_s=2.2, trial_s=0.0012, column_s=0.0006, class_s=0.004)
 # Without a file and a report, only scores by fold and importances of the hyperparameters are left: 0.2 s for
 # 40 trials of three classes.
-MODEL_RESERVE = Reserve(fixed_s=0.3, trial_s=0.0012)
+MODEL_RESERVE = Reserve(fixed_s=0.3, trial_s=0.0012, class_s=0.004)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +206,7 @@ class Deadline:
     end: float  # seconds on the clock; infinite without a time limit
     reserve: Reserve
     columns: int = 0
+    classes: int = 0
 
     @property
     def is_set(self) -> bool:
@@ -214,4 +220,5 @@ class Deadline:
     def left_for_models(self, now: float, *, trials: int) -> float:
         """Return the seconds until the reserve of so many trials begins."""
         reserve = self.reserve
-        return self.end - now - reserve.fixed_s - reserve.trial_s * trials - reserve.column_s * self.columns
+        sizes = reserve.trial_s * trials + reserve.column_s * self.columns + reserve.class_s * self.classes
+        return self.end - now - reserve.fixed_s - sizes

@@ -60,6 +60,7 @@ class BaselineRow(TypedDict):
     name: str
     score: float
     description: str
+    seconds: NotRequired[float]
 
 
 class ValidationRow(TypedDict, total=False):

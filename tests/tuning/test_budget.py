@@ -61,7 +61,7 @@ def test_each_trial_takes_seconds_of_the_report() -> None:
 
 
 @pytest.mark.parametrize("limit_s", [0.001, 1.0])
-def test_one_trial_is_judged_however_short_the_limit(limit_s: float) -> None:
+def test_one_trial_is_validated_however_short_the_limit(limit_s: float) -> None:
     model, *_ = slow_fit(1.0, limit_s)
     assert model.report.stopped_by == "time"
     assert sum(t["state"] == "complete" for t in model.report.trials) == 1
@@ -200,7 +200,7 @@ def test_an_interrupt_in_the_search_gives_the_best_so_far() -> None:
     assert answers(model, table_of(law(10))).tobytes() == answers(same, table_of(law(10))).tobytes()
 
 
-def test_an_interrupt_within_the_first_full_judgement_gives_the_next_best(
+def test_an_interrupt_within_the_first_full_validation_gives_the_next_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stopped: list[Step] = []
@@ -248,7 +248,7 @@ def test_an_interrupt_in_the_final_fits_keeps_what_is_fitted() -> None:
 
 
 @pytest.mark.parametrize("message", ["preparing", "searching"])
-def test_an_interrupt_before_any_judged_trial_is_passed_on(message: str) -> None:
+def test_an_interrupt_before_any_validated_trial_is_passed_on(message: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(law(60), trials=5, folds=2, on_event=interrupt_when(lambda e: e.message.startswith(message)))
 

@@ -35,27 +35,36 @@ def test_folds_that_would_take_too_long_are_left_out(step_s: float, limit_s: flo
     found = fold_in_time(problem, deadline, on_event=heard.append, clock=clock)
     assert found.plan.folds == problem.plan.folds[:folds]
     told = [(event.kind, event.message, event.count) for event in heard]
-    left_out = [("fallback", f"the time limit left room for {folds} of 8 folds", 8 - folds)]
+    left_out = [("fallback", f"the time limit left room for {folds} of 8 folds", 1)]
     assert told == (left_out if folds < 8 else [])
 
 
-def test_a_fit_by_fewer_folds_judges_their_rows_alone() -> None:
+def test_a_fit_by_fewer_folds_validates_their_rows_alone() -> None:
     model = fit(law(60), folds=8, time_limit_s=20.0, clock=Ticks(2.0), pinned={"iterations": 0})
     validation = model.report.validation
     folds = validation["folds"]
     assert 2 <= folds < 8
     assert validation["judged_rows"] == sum(len(rows) for rows in np.array_split(range(60), 8)[:folds])
-    assert {"message": f"the time limit left room for {folds} of 8 folds", "count": 8 - folds} in (
+    assert {"message": f"the time limit left room for {folds} of 8 folds", "count": 1} in (
         model.report.fallbacks
     )
 
 
-@pytest.mark.parametrize(("limit_s", "names"), [(None, ["mean", "ridge"]), (1e-9, ["mean"])])
-def test_ridge_regression_is_left_out_where_it_takes_too_long(
-    limit_s: float | None, names: list[str]
+@pytest.mark.parametrize(
+    ("limit_s", "scored", "left_out"),
+    [
+        (None, ["mean", "ridge", "boosted trees"], []),
+        (1.0, ["mean", "ridge"], ["boosted trees"]),
+        (1e-9, ["mean"], ["ridge regression", "boosted trees"]),
+    ],
+)
+def test_baselines_that_take_too_long_are_left_out(
+    limit_s: float | None, scored: list[str], left_out: list[str]
 ) -> None:
     problem = problem_of(FitConfig(folds=2, trials=1, time_limit_s=limit_s))
-    assert [baseline.name for baseline in score_baselines(problem)] == names
+    found = score_baselines(problem)
+    assert [baseline.name for baseline in found.scored] == scored
+    assert list(found.left_out) == left_out
 
 
 def test_metric_updates_end_where_the_limit_is_near() -> None:

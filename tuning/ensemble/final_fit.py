@@ -23,6 +23,7 @@ from xrfm_cli.tuning.ensemble.final_tree import (
 from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
+from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
@@ -73,7 +74,8 @@ def fit_final_ensemble(
             continue
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
-            fitted[k] = _refit(problem, entry, weights[k], refitter)
+            over = pool.entry_seconds(entry) - seconds_left()
+            fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
         except KeyboardInterrupt:
             # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
             interrupted = True
@@ -112,7 +114,7 @@ def _affordable_weights(
     if members < min(max_members, len(pool.entries)):
         models = "one model" if members == 1 else f"{members} models"
         message = f"the time limit left room for {models} in the ensemble"
-        on_event(Event(kind="fallback", message=message, count=members))
+        on_event(Event(kind="fallback", message=message, count=1))
     return weights
 
 
@@ -130,12 +132,21 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
     return replace(entry, validation_result=replace(validation_result, candidate=candidate))
 
 
-def _refit(problem: Problem, entry: Entry, weight: float, refitter: Refitter) -> Member:
+def _refit(
+    problem: Problem, entry: Entry, weight: float, refitter: Refitter, *, seconds_over: float = 0.0
+) -> Member:
     validation_result, rows = entry.validation_result, problem.plan.refit_rows
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
     target_transform = problem.data.target_transform(rows, transform, validation_result.factor)
-    found = refitter.encode(encoding, transform, target_transform)
+    found = refitter.find(encoding, transform)
+    if found is None:
+        found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
+        if found is not None:
+            message = "the time limit left no room to encode the rows again; the first fold's encoder is used"
+            refitter.on_event(Event(kind="fallback", message=message, count=1))
+            refitter.encoded[encoding, transform] = found
+    found = found or refitter.encode(encoding, transform, target_transform)
     encoder = found.encoder
     learned = [
         align_feature_matrix(

@@ -60,11 +60,15 @@ class Refitter:
     on_event: OnEvent
     encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = field(default_factory=dict)
 
+    def find(self, encoding: EncodingConfig, transform: TransformName) -> EncodedRows | None:
+        """Return the rows under an encoding if they are encoded already."""
+        return find_encoded(self.encoded, encoding, transform)
+
     def encode(
         self, encoding: EncodingConfig, transform: TransformName, target_transform: TargetTransform
     ) -> EncodedRows:
         """Return the rows under an encoding."""
-        found = find_encoded(self.encoded, encoding, transform)
+        found = self.find(encoding, transform)
         if found is None:
             found = self.data.encode(self.rows, encoding, target_transform)
         self.encoded[encoding, transform] = found

@@ -62,6 +62,8 @@ class FitReport:
     # Missing in reports of earlier versions:
     fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
     hyperparameter_importances: list[ImportanceRow] = field(default_factory=list)
+    oof_summary: dict[str, Any] | None = None  # curves, matrices and quantiles of all validation rows
+    test: dict[str, Any] | None = None  # metrics on the rows of --holdout
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
@@ -69,11 +71,13 @@ class FitReport:
 
     def timeless(self) -> FitReport:
         """Return the same report without times and memory."""
-        trials = [trial.copy() for trial in self.trials]
+        trials, baselines = [trial.copy() for trial in self.trials], [item.copy() for item in self.baselines]
         for trial in trials:
             trial.pop("seconds", None)
             trial.pop("ended_s", None)
-        return replace(self, seconds={}, trials=trials, peak_memory_bytes=0)
+        for baseline in baselines:
+            baseline.pop("seconds", None)
+        return replace(self, seconds={}, trials=trials, baselines=baselines, peak_memory_bytes=0)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:

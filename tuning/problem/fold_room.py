@@ -27,7 +27,7 @@ def fold_in_time(
         is_late = deadline.left(began) <= 0 or since + (since - began) / max(number - 1, 1) > last
         if number >= LEAST_FOLDS and is_late:
             message = f"the time limit left room for {number} of {len(folds)} folds"
-            on_event(Event(kind="fallback", message=message, count=len(folds) - number))
+            on_event(Event(kind="fallback", message=message, count=1))
             return problem.with_first_folds(number)
         problem.folds.matrices(number, RIDGE_ENCODING)
     return problem

@@ -40,6 +40,7 @@ class ProblemSetup(NamedTuple):
     problem: Problem
     dropped: int  # rows without a target or with weight 0
     left_out: int  # rows that do not fit into the time limit
+    source_rows: NDArray[np.int64]  # position of each of the problem's rows in the table it was read from
 
 
 def set_up_problem(
@@ -49,8 +50,9 @@ def set_up_problem(
 
     ``valid`` holds validation rows that are never trained on.
     """
-    pins = Pins.of(config.pinned)
-    table, dropped = _usable_rows(table, schema, target)
+    pins, n_read = Pins.of(config.pinned), table.n_rows
+    table, source_rows = _usable_rows(table, schema, target)
+    dropped = n_read - len(source_rows)
     if table.n_rows < 2:
         raise TargetError(
             f"{table.source}: only one row has a value of '{target.name}' and a weight above 0; at least "
@@ -61,11 +63,13 @@ def set_up_problem(
     drawn = draw_training_rows(y_true, target, most=limits.max_rows, seed=config.seed)
     if drawn is not None:
         table, y_true, left_out = table.take(drawn), y_true[drawn], table.n_rows - len(drawn)
+        source_rows = source_rows[drawn]
         limits = limits_of(table.n_rows, schema, target, config)
     weights = read_weights(table, schema)
     given = None
     if valid is not None:
-        valid, dropped_valid = _usable_rows(valid, schema, target)
+        n_valid = valid.n_rows
+        valid, source_valid = _usable_rows(valid, schema, target)
         if valid.n_rows == 0:
             raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot validate.")
         validating = encode_target(valid, target)
@@ -79,8 +83,9 @@ def set_up_problem(
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
         read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
-        table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
+        table, dropped = concatenate_tables(table.select(read), valid), dropped + n_valid - valid.n_rows
         y_true = np.concatenate([y_true, validating])
+        source_rows = np.concatenate([source_rows, source_valid])
         of_valid = read_weights(valid, schema)
         if weights is not None and of_valid is not None:
             weights = np.concatenate([weights, of_valid])
@@ -120,7 +125,7 @@ def set_up_problem(
         limits=limits,
         memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
     )
-    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out)
+    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
 
 
 def limits_of(rows: int, schema: TableSchema, target: TargetSchema, config: FitConfig) -> Limits:
@@ -157,10 +162,15 @@ def draw_training_rows(
     return np.unique(first)
 
 
-def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, int]:
-    """Return the rows with a target and a weight above 0, and how many were left out."""
+def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, NDArray[np.int64]]:
+    """Return the rows with a target and a weight above 0, and their positions in the table."""
+    positions = np.arange(table.n_rows)
     kept, dropped = drop_rows_without_target(table, target)
+    if dropped:
+        values = encode_target(table, target)
+        positions = positions[~np.isnan(values) if target.task == "regression" else values != -1]
     weights = read_weights(kept, schema)
     if weights is None or (weights > 0).all():
-        return kept, dropped
-    return kept.take(np.flatnonzero(weights > 0)), dropped + int((weights == 0).sum())
+        return kept, positions
+    used = np.flatnonzero(weights > 0)
+    return kept.take(used), positions[used]

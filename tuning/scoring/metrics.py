@@ -126,6 +126,8 @@ def evaluate_metrics(
             continue
         if metric.name == "poisson_deviance" and np.min(y_true) < 0:
             continue
+        if metric.name == "mape" and np.any(y_true == 0):
+            continue  # an error relative to 0 is not a number that anyone can read
         if metric.is_ranking and len(np.unique(y_true)) < 2:
             continue
         out[metric.name] = compute_metric(metric, y_true, prediction, weights, decision)

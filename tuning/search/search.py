@@ -147,7 +147,8 @@ class _Search:
     def _refine_better_half(self, last_start: float) -> None:
         """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""
         for trial in self.queue.better_half():
-            if self.budget.clock() >= last_start:
+            left = self.budget.left_for_models(self.result)
+            if self.budget.clock() >= last_start or self.queue.seconds_to_end(trial) > left:
                 break
             self._advance(trial)
 
@@ -273,10 +274,15 @@ class _Search:
             self.on_event(event)
 
     def _is_late(self) -> bool:
-        """Return whether AGOP updates must end; the first model leaves half of the time for other folds."""
+        """Return whether AGOP updates must end.
+
+        The first model leaves half of the time for other folds, and room for what follows the search.
+        """
+        left = self.budget.left_for_models(self.result)
         if self.result.validation_results:
-            return not self.budget.affords(self.result, self.budget.left_for_models(self.result))
-        return self.budget.clock() - self.began > FIRST_MODEL_SHARE * self.budget.length_s
+            return not self.budget.affords(self.result, left)
+        spent = self.budget.clock() - self.began
+        return spent > FIRST_MODEL_SHARE * self.budget.length_s or left < self.problem.folds.encoding_s
 
     def _check_time(self, needed_s: float) -> None:
         """Raise OutOfTime if the work, with what follows the search, cannot finish in time."""

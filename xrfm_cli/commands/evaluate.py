@@ -37,9 +37,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         why = f"target '{model.target.name}' is missing in every row" if dropped else "has no rows"
         raise TargetError(f"{whole.source}: {why}, so there is nothing to evaluate")
     if dropped:
-        session.renderer.note(
-            f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped", kind="repair"
-        )
+        session.renderer.note(f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped")
     groups = find_groups(table, options.by)
     scored = score_table(model, table, session)
     metrics = scored.metrics()

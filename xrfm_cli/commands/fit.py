@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
-from xrfm_cli.options.settings import Setting
+from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
@@ -30,6 +30,7 @@ from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
+PAIR_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -69,8 +70,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 place=shared_place(options, table, valid, schema),
             )
             limit = config.effective_time_limit_s
-            is_late = limit is not None and time.monotonic() > session.started + limit
-            status, document = _finish(model, options, session, is_late=is_late)
+            left = math.inf if limit is None else session.started + limit - time.monotonic()
+            status, document = _finish(model, options, session, seconds_left=left)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
@@ -87,11 +88,16 @@ def check_options(options: FitOptions) -> None:
         if options.resume and options.storage is not None:
             raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
         return
-    for item in fields(options):
-        setting: Setting = item.metadata["setting"]
-        fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
-        if fresh and getattr(options, item.name) != item.default:
-            raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
+    plain = FitOptions(data=options.data)
+    for name, declaration in declared(FitOptions).items():
+        is_fixed = declaration.rich_help_panel in ("Columns", "Search") or name in (
+            "task",
+            "positive",
+            "dry_run",
+        )
+        if is_fixed and getattr(options, name) != getattr(plain, name):
+            flag = first_flag(declaration)
+            raise OptionError(f"{flag}: --from refits the model as it is; leave out one of them")
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:
@@ -158,15 +164,17 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
 
 
 def _finish(
-    model: FittedModel, options: FitOptions, session: Session, *, is_late: bool = False
+    model: FittedModel, options: FitOptions, session: Session, *, seconds_left: float = math.inf
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
     html, json = report_paths(options.model)
     try:
         session.renderer.stage("explaining")
+        is_late = seconds_left < 0
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        explanation = explain_model(model, rows=rows, seed=options.seed)
+        pair_seconds = max(seconds_left, 0.0) + PAIR_GRACE_S
+        explanation = explain_model(model, rows=rows, seed=options.seed, pair_seconds=pair_seconds)
         if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")

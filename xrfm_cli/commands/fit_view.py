@@ -127,7 +127,7 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
-    if best is not None and done > 1:
+    if best is not None and done > 1 and len(report.ensemble) > 1:
         moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
         spread += f"; best single trial {number(best['score'])}{moment}"
     lines = [spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]

@@ -11,7 +11,7 @@ from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.errors import SchemaError
-from xrfm_cli.events import Event
+from xrfm_cli.events import Event, repair_events
 from xrfm_cli.options.declarations import ReadingOptions
 from xrfm_cli.streaming import ahead, in_blocks
 
@@ -80,8 +80,7 @@ def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
 
 def say_repairs(repairs: Sequence[Repair], unread: UnreadColumns, session: Session) -> None:
     """Report the number of repaired values by column, and the columns of which no value could be read."""
-    for item in repairs:
-        event = Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
+    for event in repair_events(repairs):
         session.renderer.on_event(event)
     for line in unread.lines():
         session.renderer.note(line, kind="warning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,9 @@ class Explanation:
     seed: int
 
 
-def explain_model(model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int = 0) -> Explanation:
+def explain_model(
+    model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int = 0, pair_seconds: float = math.inf
+) -> Explanation:
     """Explain a model on rows drawn from its leaves' centers.
 
     Args:
@@ -59,6 +62,7 @@ def explain_model(model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int =
         rows: maximum number of rows to draw, divided among the members by weight; fewer if gradients are
             expensive, but at least 50 for each member.
         seed: random seed; equal seeds give equal explanations.
+        pair_seconds: no pairs of columns are compared if that would take longer.
 
     Importances are the diagonal of the average gradient outer product (AGOP), with each encoded coordinate
     in units of its standard deviation, summed over the coordinates of a column. They measure the model's
@@ -66,10 +70,10 @@ def explain_model(model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int =
     """
     centers = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
     with compute_threads(rows=max(centers)):
-        return _explain(in_float64(model), rows=rows, seed=seed)
+        return _explain(in_float64(model), rows=rows, seed=seed, pair_seconds=pair_seconds)
 
 
-def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
+def _explain(model: FittedModel, *, rows: int, seed: int, pair_seconds: float) -> Explanation:
     """Explain a model that is on a device with float64."""
     columns = feature_columns(model.schema)
     generator = torch.Generator().manual_seed(small_seed(seed))
@@ -88,7 +92,7 @@ def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
         matrix_columns=strongest,
         matrix=column_agop(sensitivities, strongest),
         directions=find_directions(heaviest),
-        pairs=measure_pairs(sensitivities, importances),
+        pairs=measure_pairs(sensitivities, importances, seconds=pair_seconds),
         leaves=summarise_leaves(heaviest),
         splits=summarise_splits(heaviest),
         member=heaviest.number,

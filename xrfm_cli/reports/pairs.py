@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -41,9 +42,11 @@ class Pair:
 
 
 def measure_pairs(
-    sensitivities: Sequence[Sensitivity], importances: Sequence[Importance]
+    sensitivities: Sequence[Sensitivity], importances: Sequence[Importance], *, seconds: float = math.inf
 ) -> tuple[Pair, ...]:
     """Measure all pairs of the strongest columns; the largest interaction comes first.
+
+    There are none if even the fewest rows and columns would take longer than ``seconds``.
 
     For rows ``x`` and partners ``x'``, the mixed difference ``f(x) - f(x'_a) - f(x'_b) + f(x'_ab)``, with the
     values of column ``a``, ``b`` or both taken from the partner, vanishes if the two effects are additive.
@@ -52,6 +55,8 @@ def measure_pairs(
     JASA 2006). Swapped rows may be unlike any in the data, so for dependent columns it describes the model,
     not the data.
     """
+    if LEAST_ROWS * _variants(PAIR_COLUMNS[-1]) * _row_ns(sensitivities) > 1e9 * seconds:
+        return ()
     strongest = [
         item.column for item in importances[: _column_count(sensitivities)] if item.share >= LEAST_SHARE
     ]
@@ -79,11 +84,15 @@ def measure_pairs(
 
 def _column_count(sensitivities: Sequence[Sensitivity]) -> int:
     """Return how many columns can be compared on enough rows of every member."""
-    row_ns = sum(prediction_ns(s.member.tree) for s in sensitivities)
+    row_ns = _row_ns(sensitivities)
     for count in PAIR_COLUMNS:
         if LEAST_ROWS * _variants(count) * row_ns <= PREDICTION_BUDGET_NS:
             return count
     return PAIR_COLUMNS[-1]
+
+
+def _row_ns(sensitivities: Sequence[Sensitivity]) -> float:
+    return sum(prediction_ns(s.member.tree) for s in sensitivities)
 
 
 def _variants(columns: int) -> int:
