@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,6 +35,7 @@ from xrfm_cli.tuning.model.report import (
 )
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
+from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
@@ -193,30 +193,6 @@ def _why_no_model(listener: Listener) -> str:
     """Return the message for a search without a model: the first failure and the way out."""
     failure = next((text for text in listener.fallbacks if " failed: " in text), "none was fully evaluated.")
     return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
-
-
-def copy_message(column: str, target: str) -> str:
-    """Return the note about a column that determines the target of every row."""
-    way_out = f"if it is not known when rows are predicted, leave it out: --drop {column}"
-    return f"{column}: determines '{target}' in every row; {way_out}"
-
-
-def validation_hints(problem: Problem) -> list[str]:
-    """Return warnings about a validation or a metric that does not suit the table."""
-    lines, dates = [], [column.name for column in problem.data.schema.features if column.kind == "datetime"]
-    roles = {column.role for column in problem.data.schema.columns}
-    if dates and "time" not in roles and problem.plan.scheme != "given rows":
-        lines.append(
-            f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will "
-            f"predict later rows, validate on the latest: --time {shlex.quote(dates[0])}"
-        )
-    zeros = int((problem.data.y_true == 0).sum())
-    if problem.scorer.metric.name == "mape" and zeros:
-        lines.append(
-            f"--metric mape: '{problem.data.target.name}' is 0 in {zeros:,} rows, where a relative error has "
-            "no meaning, and these rows decide the score; choose mae or rmse"
-        )
-    return lines
 
 
 def training_rows(problem: Problem) -> Table:

@@ -16,6 +16,7 @@ from xrfm_cli.tuning.limits import (
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
+from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
 from xrfm_cli.tuning.search.run_step import Fitted, Step, StepResult, StepRunner, run_and_collect, size_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
@@ -244,7 +245,7 @@ class _Search:
         validated = None if trial.validation_result is None else trial.validation_result.loss
         self.study.tell(trial.number, validated, is_pruned=trial.loss is not None)
         self.result.records.append(TrialRecord.of(trial))
-        _tell_progress(self.problem, self.budget, self.result, self.on_event)
+        tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     def _run_step(self, step: Step) -> Fitted:
         """Run a step, or read it from the checkpoint; raise OutOfTime if it does not fit into the time."""
@@ -295,19 +296,3 @@ class _Search:
 
 def _similarity_of(candidate: Candidate) -> Similarity:
     return Similarity(candidate.family, candidate.encoding.numeric)
-
-
-def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
-    best = min((j for _, j in result.validation_results), key=lambda j: j.loss, default=None)
-    number = len(result.records)
-    text = f"trial {number}" + (f" of {budget.trials}" if budget.trials else "")
-    if best is not None:
-        text += f", best {problem.scorer.metric.name} {best.score:.5g}"
-    on_event(
-        Event(
-            kind="progress",
-            message=text,
-            done=number / budget.trials if budget.trials else None,
-            count=number,
-        )
-    )
