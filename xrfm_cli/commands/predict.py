@@ -42,7 +42,12 @@ def run(options: PredictOptions, session: Session) -> int:
     )
     with open_output(options.output) as writer:
         for block in read_blocks(
-            options.data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
+            options.data,
+            options,
+            session,
+            chunk_rows=options.chunk_rows,
+            on_repair=left_out.append,
+            rows=model.block_rows,
         ):
             copied = {name: block.stored(name) for name in options.ids}
             prediction = model.predict(monitor.look(block), interval=options.interval)
