@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import psutil
 
@@ -21,7 +22,8 @@ from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
-from xrfm_cli.tuning.limits import afford_check, fold_in_time
+from xrfm_cli.tuning.explain.held_out import held_out_folds
+from xrfm_cli.tuning.limits import HELD_OUT_SHARE, afford_check, fold_in_time
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
@@ -208,8 +210,37 @@ def _fit_model(
             seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - result.report_s,
             on_event=listener,
         )
+    model = _assemble(problem, config, dropped, baselines, profile, result, final, listener)
+    with listener.stage("refit", "measuring the columns on held-out rows"):
+        held_out = (
+            None
+            if final.interrupted
+            else _measure_held_out(model, problem, result, deadline, limit, listener)
+        )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, baselines, profile, result, final, listener)
+    seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
+    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out))
+
+
+def _measure_held_out(
+    model: FittedModel,
+    problem: Problem,
+    result: SearchResult,
+    deadline: float | None,
+    limit: float | None,
+    listener: Listener,
+) -> dict[str, Any] | None:
+    """Measure the columns on held-out rows within a small share of the time limit."""
+    clock = listener.clock
+    began = clock()
+
+    def seconds_left() -> float:
+        if deadline is None or limit is None:
+            return float("inf")
+        return min(deadline - result.report_s, began + HELD_OUT_SHARE * limit) - clock()
+
+    found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
+    return None if found is None else found.to_json()
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -271,7 +302,7 @@ def _assemble(
             final.decision,
         ),
         baselines=baselines_to_json(baselines),
-        seconds={name: round(value, 3) for name, value in listener.seconds.items()},
+        seconds={},
         trials=trials,
         ensemble=[
             {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members

@@ -20,6 +20,7 @@ LEAST_FOLDS = 2  # fewest validation folds that a time limit may reduce a plan t
 FOLDING_SHARE, FOLDING_S = 0.25, 1.0  # for encoding folds: share of the time left, and a minimum
 # For ensemble selection among hundreds of trials: share of the limit, and a maximum.
 CHOOSING_SHARE, CHOOSING_S = 0.04, 2.0
+HELD_OUT_SHARE = 0.03  # of the limit, for measuring the columns on held-out rows after the final fits
 
 
 def fold_in_time(
@@ -49,12 +50,13 @@ def afford_check(problem: Problem, config: FitConfig) -> Callable[[SearchResult,
     limit = config.effective_time_limit_s or float("inf")
     reserve = max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit)
     choosing = min(CHOOSING_SHARE * limit, CHOOSING_S)
+    held_out = HELD_OUT_SHARE * (config.effective_time_limit_s or 0.0)
     known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of validated trials
 
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.validation_results, key=lambda item: item[1].loss)[1]
         once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
-        left, most = seconds - result.report_s - choosing, config.ensemble_size * once
+        left, most = seconds - result.report_s - choosing - held_out, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
         # Few ensembles reach the largest size, but finding the actual size takes a while.

@@ -127,6 +127,36 @@ class OutOfFold(Document):
     prediction: list[float | list[Share]]
 
 
+class HeldOutColumnFacts(Document):
+    """A column on held-out rows."""
+
+    column: str
+    confirmed: float
+    by_chance: NotNegative
+    deviation: NotNegative | None
+    drop: float | None
+    low: float | None
+    high: float | None
+
+
+class HeldOutPairFacts(Document):
+    """A pair of columns on held-out rows."""
+
+    columns: tuple[str, str]
+    confirmed: float
+    by_chance: NotNegative
+
+
+class HeldOutFacts(Document):
+    """The columns on held-out rows, as explanations need them."""
+
+    metric: str
+    rows: Count
+    folds: Count
+    columns: list[HeldOutColumnFacts]
+    pairs: list[HeldOutPairFacts]
+
+
 class Report(Document):
     """The report of the fit."""
 
@@ -153,3 +183,4 @@ class Report(Document):
     options: dict[str, Scalar | dict[str, Scalar] | list[Scalar]]
     fold_metrics: dict[str, Annotated[list[float], Meta(min_length=1)]] = field(default_factory=dict)
     hyperparameter_importances: tuple[Importance, ...] = ()
+    held_out: HeldOutFacts | None = None

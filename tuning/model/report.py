@@ -51,6 +51,7 @@ class FitReport:
     # Missing in reports of earlier versions:
     fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
     hyperparameter_importances: list[dict[str, Any]] = field(default_factory=list)
+    held_out: dict[str, Any] | None = None  # the columns on held-out rows: see xrfm_cli.tuning.explain
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
