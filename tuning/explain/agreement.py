@@ -50,14 +50,14 @@ def disagreement(
         pair = _reversed(strong, drops)
         if pair:
             sentences.append(
-                f"The measures disagree: '{pair[0]}' has a larger share of the variance than '{pair[1]}', but "
-                f"the held-out {held_out.metric} loses more if '{pair[1]}' is permuted."
+                f"The measures disagree: '{pair[0]}' has a larger share of the variance than '{pair[1]}', "
+                f"but the held-out {held_out.metric} loses more if '{pair[1]}' is permuted."
             )
     pair = _reversed(strong, {item.column: (item.low, item.high) for item in agop})
     if pair:
         sentences.append(
-            f"The AGOP ranks '{pair[1]}' before '{pair[0]}': it measures how steep the prediction is, and counts "
-            "wiggles and leaves out the jumps at splits."
+            f"The AGOP ranks '{pair[1]}' before '{pair[0]}': it measures how steep the prediction is, so it "
+            "counts wiggles and leaves out the jumps at splits."
         )
     return sentences
 

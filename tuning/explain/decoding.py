@@ -16,6 +16,7 @@ from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder
 Encoded = NDArray[np.float32]
 DECIMAL = "."  # of decoded cells, which are typed
 MICROSECONDS = 1e6
+BOOLEAN_WORDS = ("false", "true")
 
 
 def encode_cells(encoder: ColumnEncoder, cells: pa.Array) -> Encoded:
@@ -41,7 +42,7 @@ def decode_cells(encoder: ColumnEncoder, x: Encoded) -> pa.Array | None:
     if isinstance(encoder, BooleanEncoder):
         if not encoder.varies:
             return None
-        words = np.where(x[:, 0] > 0.5, "true", "false")
+        words = np.where(x[:, 0] > 0.5, BOOLEAN_WORDS[1], BOOLEAN_WORDS[0])
         return pa.array(words, pa.string(), mask=_is_missing(encoder, x) | (x[:, 0] == 0.5))
     if isinstance(encoder, OneHotEncoder):
         return _decode_levels(encoder, x)

@@ -1,7 +1,7 @@
 """What held-out rows say of the columns: permutation drops, confirmed shares and how far folds differ.
 
-The fold models of the search are not kept, so the heaviest member is fitted again on each fold, once, from the
-feature matrix that the fold learned.
+The fold models of the search are not kept, so the heaviest member is fitted again on each fold, once, from
+the feature matrix that the fold learned.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class HeldOutColumn:
     """One column on held-out rows.
 
     ``confirmed`` is the share of the predictions' variance that the column explains of the held-out targets,
-    at most ``by_chance`` for a column that has nothing to do with the target, in 39 of 40 cases. ``deviation``
-    is that of the column's share between models of different samples. ``drop`` is how much worse the metric
-    becomes when the column is permuted, with a 90 % range.
+    at most ``by_chance`` for a column that has nothing to do with the target, in 39 of 40 cases.
+    ``deviation`` is that of the column's share between models of different samples. ``drop`` is how much
+    worse the metric becomes when the column is permuted, with a 90 % range.
     """
 
     column: str

@@ -1,7 +1,7 @@
 """How much of a model's predictions each column moves, and whether targets confirm it.
 
-Every measure here comes from the same predictions: a row's own, and those after the value of one column, or of
-two, was taken from another row.
+Every measure here comes from the same predictions: a row's own, and those after the value of one column, or
+of two, was taken from another row.
 """
 
 from __future__ import annotations

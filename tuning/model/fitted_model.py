@@ -114,7 +114,7 @@ class FittedModel:
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
 
     def predict_encoded(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
-        """Return values ``(n,)`` or calibrated probabilities ``(n, classes)`` of the rows of :meth:`encode`."""
+        """Return values ``(n,)`` or calibrated probabilities ``(n, classes)`` of encoded rows."""
         total = self._combined(encoded)
         return total if self.calibration is None else self.calibration.probabilities(total)
 

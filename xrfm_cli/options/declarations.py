@@ -261,10 +261,21 @@ class ExplainOptions(ReadingOptions):
         parse=choice("path", "gradient"),
         default="path",
     )
+    effects: tuple[str, ...] = repeatable(
+        "--effects",
+        metavar="COL",
+        help="Column whose effect on the prediction to show, or all; else the strongest. Repeatable.",
+        section="Model",
+    )
+    curves: bool = flag(
+        "--curves",
+        help="Add partial dependence and the curves of single rows to the effects.",
+        section="Model",
+    )
     rows: int = option(
         "--rows",
         metavar="N",
-        help="Number of training rows that the global explanation averages over.",
+        help="Most rows that the explanation averages over, of DATA or else of the training rows.",
         section="Model",
         parse=whole_number(least=2),
         default=1000,

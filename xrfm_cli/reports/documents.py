@@ -69,9 +69,9 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
     """Return the document of ``explain --json`` and ``model.explain.json``; its names are stable.
 
     ``importances`` are shares of the prediction's variance, largest first, which sum to one. ``permutation``
-    and ``by_chance`` are in the same order, and empty for models that were fitted without them. ``directions``,
-    ``leaves`` and ``splits`` describe the member with the largest weight, whose index in the ensemble is
-    ``member``.
+    and ``by_chance`` are in the same order, and empty for models that were fitted without them.
+    ``directions``, ``leaves`` and ``splits`` describe the member with the largest weight, whose index in the
+    ensemble is ``member``.
     """
     return plain(
         {
@@ -91,6 +91,8 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
             "directions": [asdict(direction) for direction in explanation.directions],
             "pairs": [asdict(pair) for pair in explanation.pairs],
             "pairs_compared": explanation.pairs_compared,
+            "effects": [asdict(item) for item in explanation.effects],
+            "effect_maps": [asdict(item) for item in explanation.maps],
             "member": explanation.member,
             "leaves": [
                 {

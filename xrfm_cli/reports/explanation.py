@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from xrfm_cli.reports.structure import (
 )
 from xrfm_cli.tuning.explain.agreement import correlated, disagreement
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
+from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
 from xrfm_cli.tuning.explain.effort import (
     GRADIENT_BUDGET_NS,
     PREDICTION_BUDGET_NS,
@@ -38,6 +40,9 @@ from xrfm_cli.tuning.explain.swap_study import study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MATRIX_COLUMNS = 20  # columns of the heat map
+SHOWN_EFFECTS, SHOWN_SHARE = 6, 0.01  # columns whose effects are shown unless others are asked for
+SHOWN_MAPS = 3  # pairs
+ALL_COLUMNS = "all"  # the name that asks for the effects of all columns
 EXPLAINED_ROWS = 1_000  # at most, unless the caller asks for another number
 LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
@@ -61,6 +66,8 @@ class Explanation:
     directions: tuple[Direction, ...]
     pairs: tuple[Pair, ...]
     pairs_compared: int
+    effects: tuple[Effect, ...]
+    maps: tuple[EffectMap, ...]  # of the strongest pairs
     leaves: tuple[LeafSummary, ...]
     splits: tuple[SplitSummary, ...]
     member: int  # index of the member with the largest weight
@@ -70,14 +77,20 @@ class Explanation:
 
     @property
     def above_chance(self) -> frozenset[str]:
-        """Return the columns that held-out rows confirm; none of a model that is no better than a constant."""
+        """Return the columns that held-out rows confirm; none if the model is no better than a constant."""
         if self.held_out is None or not self.quality.is_better:
             return frozenset()
         return frozenset(item.column for item in self.held_out.columns if item.confirmed > item.by_chance)
 
 
 def explain_model(
-    model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int = 0, table: Table | None = None
+    model: FittedModel,
+    *,
+    rows: int = EXPLAINED_ROWS,
+    seed: int = 0,
+    table: Table | None = None,
+    effects: Sequence[str] | None = None,
+    curves: bool = False,
 ) -> Explanation:
     """Explain a model on the rows of a table, or on rows drawn from its leaves' centers.
 
@@ -87,6 +100,8 @@ def explain_model(
             swaps and 50 gradients of each member.
         seed: random seed; equal seeds give equal explanations.
         table: rows to explain the model on, in random order.
+        effects: columns whose effects to compute, or "all"; none for the strongest, None for no effects.
+        curves: add partial dependence and single rows to the effects.
 
     Importances are Shapley effects: shares of the variance of the predictions, in which an interaction is
     divided among its columns. Values are swapped one column at a time, whatever the other columns are, so a
@@ -94,10 +109,18 @@ def explain_model(
     """
     centers = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
     with compute_threads(rows=max(centers)):
-        return _explain(in_float64(model), rows=rows, seed=seed, table=table)
+        return _explain(in_float64(model), rows=rows, seed=seed, table=table, effects=effects, curves=curves)
 
 
-def _explain(model: FittedModel, *, rows: int, seed: int, table: Table | None) -> Explanation:
+def _explain(
+    model: FittedModel,
+    *,
+    rows: int,
+    seed: int,
+    table: Table | None,
+    effects: Sequence[str] | None,
+    curves: bool,
+) -> Explanation:
     """Explain a model that is on a device with float64."""
     columns = feature_columns(model.schema)
     generator = torch.Generator().manual_seed(small_seed(seed))
@@ -119,6 +142,9 @@ def _explain(model: FittedModel, *, rows: int, seed: int, table: Table | None) -
     quality = measure_quality(model)
     strongest = tuple(item.column for item in agop[:MATRIX_COLUMNS])
     heaviest = _heaviest(sensitivities)
+    pairs = find_pairs(sensitivities, study, held_out) if quality.is_better else ()
+    wanted = _effect_columns(effects, importances)
+    mapped = pairs[:SHOWN_MAPS] if effects is not None else ()
     notes = [*disagreement(importances, agop, held_out), *correlated(importances, sample)]
     return Explanation(
         quality=quality,
@@ -129,8 +155,10 @@ def _explain(model: FittedModel, *, rows: int, seed: int, table: Table | None) -
         matrix_columns=strongest,
         matrix=column_agop(sensitivities, strongest),
         directions=find_directions(heaviest),
-        pairs=find_pairs(sensitivities, study, held_out) if quality.is_better else (),
+        pairs=pairs,
         pairs_compared=study.compared,
+        effects=column_effects(model, sample, wanted, curves=curves),
+        maps=tuple(item for pair in mapped for item in effect_map(model, sample, pair.columns)),
         leaves=summarise_leaves(heaviest),
         splits=summarise_splits(heaviest),
         member=heaviest.number,
@@ -138,6 +166,15 @@ def _explain(model: FittedModel, *, rows: int, seed: int, table: Table | None) -
         source=sample.source,
         seed=seed,
     )
+
+
+def _effect_columns(effects: Sequence[str] | None, importances: Sequence[ColumnShare]) -> tuple[str, ...]:
+    """Return the columns whose effects are computed, the strongest first."""
+    if effects is None:
+        return ()
+    if not effects:
+        return tuple(item.column for item in importances[:SHOWN_EFFECTS] if item.share >= SHOWN_SHARE)
+    return tuple(item.column for item in importances if item.column in effects or ALL_COLUMNS in effects)
 
 
 def _held_out(model: FittedModel, sample: Sample, table: Table | None) -> HeldOut | None:

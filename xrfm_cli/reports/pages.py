@@ -14,6 +14,7 @@ from markupsafe import Markup
 from xrfm_cli.files import utf8, write_whole
 from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.reports.documents import explain_document, fit_document
+from xrfm_cli.reports.effect_plots import effect_figure, map_figure
 from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.fit_plots import baseline_figure, history_figure, reliability_figure, residual_figure
 from xrfm_cli.reports.formats import FILTERS, percent
@@ -109,6 +110,8 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
             quality=quality_sentence(document["quality"]),
             chance={item["column"]: item for item in document["by_chance"]},
             drops={item["column"]: item for item in document["permutation"]},
+            effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
+            maps=[map_figure(item, model.target.name) for item in explanation.maps],
             leaf_limit=LISTED_LEAVES,
         )
     )

@@ -11,9 +11,9 @@ from xrfm_cli.reports.formats import number
 def quality_sentence(quality: Mapping[str, Any]) -> str:
     """Return how good a model is on held-out rows, compared with a constant.
 
-    >>> quality_sentence({"metric": "rmse", "score": 1.002, "baseline": "mean", "baseline_score": 1.0, "is_better": False})
-    'The model is no better than predicting the mean: rmse 1.002 on held-out rows, the mean gives 1. What \
-follows may be chance.'
+    >>> facts = {"metric": "rmse", "score": 0.5, "baseline": "mean", "baseline_score": 1.0, "is_better": True}
+    >>> quality_sentence(facts)
+    'How good it is: rmse 0.5 on held-out rows, the mean gives 1.'
     """
     metric, constant = quality["metric"], "the mean" if quality["baseline"] == "mean" else "the majority"
     reference = quality["baseline_score"]
