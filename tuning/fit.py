@@ -8,9 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import psutil
@@ -25,6 +26,7 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
+from xrfm_cli.tuning.explain.held_out import held_out_folds
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.oof_summary import summarise_oof
@@ -215,10 +217,29 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
         )
-    listener.seconds["total"] = clock() - started
-    return _assemble(
+    model = _assemble(
         problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
     )
+    with listener.stage("refit", "measuring the columns on held-out rows"):
+        held_out = None
+        if not final.interrupted:
+            held_out = _measure_held_out(model, problem, result, budget, listener)
+    listener.seconds["total"] = clock() - started
+    seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
+    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out))
+
+
+def _measure_held_out(
+    model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
+) -> dict[str, Any] | None:
+    """Measure the columns on held-out rows within a small share of the time limit."""
+    end = listener.clock() + problem.limits.held_out_s
+
+    def seconds_left() -> float:
+        return min(budget.left_for_models(result), end - listener.clock())
+
+    found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
+    return None if found is None else found.to_json()
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -303,7 +324,7 @@ def _assemble(
             final.decision,
         ),
         baselines=baselines_to_json(baselines),
-        seconds={name: round(value, 3) for name, value in listener.seconds.items()},
+        seconds={},
         trials=trials,
         ensemble=[
             {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members

@@ -36,8 +36,8 @@ def test_importances_are_the_squares_of_the_effects(line: Case) -> None:
     shares = {item.column: item.share for item in explanation.importances}
     a, b, _ = noise(300, 3)
     whole = 9 * a.var() + b.var()
-    assert shares["a"] == pytest.approx(9 * a.var() / whole, rel=1e-3)
-    assert shares["b"] == pytest.approx(b.var() / whole, rel=1e-3)
+    assert shares["a"] == pytest.approx(9 * a.var() / whole, rel=0.03)  # rows are drawn from the profile
+    assert shares["b"] == pytest.approx(b.var() / whole, rel=0.15)
     assert shares["c"] < 1e-9
     assert all(pair.interaction == pytest.approx(0, abs=1e-9) for pair in explanation.pairs)
     assert [leaf.rows for leaf in explanation.leaves] == [300]

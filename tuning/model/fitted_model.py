@@ -99,11 +99,11 @@ class FittedModel:
         if interval is not None and self.intervals is None:
             raise OptionError("--interval: is for regression models; for classes ask for --proba.")
         encoded, repairs = self.encode(table)
-        total = self._combined(encoded)
+        total = self.predict_encoded(encoded)
         if self.calibration is not None:
             return Prediction(
                 values=None,
-                probabilities=self.calibration.probabilities(total),
+                probabilities=total,
                 lower=None,
                 upper=None,
                 repairs=repairs,
@@ -115,6 +115,11 @@ class FittedModel:
                 half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
             lower, upper = total - half, total + half
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
+
+    def predict_encoded(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
+        """Return values ``(n,)`` or calibrated probabilities ``(n, classes)`` of encoded rows."""
+        total = self._combined(encoded)
+        return total if self.calibration is None else self.calibration.probabilities(total)
 
     def encode(self, table: Table) -> tuple[dict[int, NDArray[np.float32]], tuple[Repair, ...]]:
         """Return the encoded rows by the identity of each encoder, and the values repaired meanwhile."""

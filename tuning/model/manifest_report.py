@@ -203,6 +203,36 @@ class HoldoutTest(Document):
     metrics: dict[str, float]
 
 
+class HeldOutColumnFacts(Document):
+    """A column on held-out rows."""
+
+    column: str
+    confirmed: float
+    by_chance: NotNegative
+    deviation: NotNegative | None
+    drop: float | None
+    low: float | None
+    high: float | None
+
+
+class HeldOutPairFacts(Document):
+    """A pair of columns on held-out rows."""
+
+    columns: tuple[str, str]
+    confirmed: float
+    by_chance: NotNegative
+
+
+class HeldOutFacts(Document):
+    """The columns on held-out rows, as explanations need them."""
+
+    metric: str
+    rows: Count
+    folds: Count
+    columns: list[HeldOutColumnFacts]
+    pairs: list[HeldOutPairFacts]
+
+
 class Report(Document):
     """The report of the fit."""
 
@@ -231,3 +261,4 @@ class Report(Document):
     hyperparameter_importances: tuple[Importance, ...] = ()
     oof_summary: OofSummary | None = None
     test: HoldoutTest | None = None
+    held_out: HeldOutFacts | None = None

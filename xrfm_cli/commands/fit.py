@@ -30,7 +30,7 @@ from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-PAIR_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
+SWAP_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -173,8 +173,8 @@ def _finish(
         session.renderer.stage("explaining")
         is_late = seconds_left < 0
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        pair_seconds = max(seconds_left, 0.0) + PAIR_GRACE_S
-        explanation = explain_model(model, rows=rows, seed=options.seed, pair_seconds=pair_seconds)
+        swap_seconds = max(seconds_left, 0.0) + SWAP_GRACE_S
+        explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
         if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")

@@ -52,7 +52,7 @@ def show_fit(
         heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
         Text("\n".join([*positive, *search_lines(model, document)]), style="dim"),
-        heading("What matters most"),
+        heading("What matters most (share of the prediction's variance)"),
         importances_table(document["importances"]),
         heading("Written"),
         Text("\n".join(f"  {printable(str(path))}" for path in files), no_wrap=True),

@@ -302,13 +302,25 @@ class ExplainOptions(ReadingOptions):
             help="path: contributions that sum to the prediction; gradient: sensitivity at the row.",
         ),
     ] = "path"
+    effects: Annotated[
+        tuple[str, ...],
+        in_model(
+            "--effects",
+            metavar="COL",
+            help="Column whose effect on the prediction to show, or all; else the strongest.",
+        ),
+    ] = ()
+    curves: Annotated[
+        bool,
+        in_model("--curves", help="Add partial dependence and the curves of single rows to the effects."),
+    ] = False
     rows: Annotated[
         int,
         in_model(
             "--rows",
             metavar="N",
             min=2,
-            help="Number of training rows that the global explanation averages over.",
+            help="Most rows that the explanation averages over, of DATA or else of the training rows.",
         ),
     ] = 1000
     chunk_rows: Annotated[

@@ -121,7 +121,7 @@ def positive_lines(target: TargetSchema, *, hint: str = "") -> list[str]:
 
 
 def importances_table(importances: Sequence[Mapping[str, Any]], *, most: int = MOST_IMPORTANCES) -> Grid:
-    """Return the most important columns with bars and the bootstrap range of their shares."""
+    """Return the most important columns with bars and the range of their shares."""
     table = grid("column", "share", "range", "")
     table.columns[1].justify = table.columns[2].justify = "right"
     largest = max((float(item["share"]) for item in importances), default=0.0) or 1.0
