@@ -212,7 +212,9 @@ def _fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener)
+    return _assemble(
+        problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
+    )
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -233,8 +235,8 @@ def validation_hints(problem: Problem) -> list[str]:
     roles = {column.role for column in problem.schema.columns}
     if dates and "time" not in roles and problem.plan.scheme != "given rows":
         lines.append(
-            f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will predict "
-            f"later rows, validate on the latest: --time {shlex.quote(dates[0])}"
+            f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will "
+            f"predict later rows, validate on the latest: --time {shlex.quote(dates[0])}"
         )
     zeros = int((problem.y_true == 0).sum())
     if problem.metric.name == "mape" and zeros:
