@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -36,6 +36,7 @@ from xrfm_cli.tuning.model.report import (
     repairs_to_json,
     score_spread,
 )
+from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
@@ -186,6 +187,7 @@ def _fit_model(
             message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.schema)
+        trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
         left = float("inf") if deadline is None else max(deadline - clock(), 0.0)
         first = first_candidates(space)
@@ -212,9 +214,10 @@ def _fit_model(
             on_event=listener,
         )
     listener.seconds["total"] = clock() - started
-    return _assemble(
+    model = _assemble(
         problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
     )
+    return replace(model, trained=trained)
 
 
 def _why_no_model(listener: Listener) -> str:
@@ -245,6 +248,13 @@ def validation_hints(problem: Problem) -> list[str]:
             "meaning, and these rows decide the score; choose mae or rmse"
         )
     return lines
+
+
+def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
+    """Return the hashes of the training rows of the final models."""
+    rows = problem.plan.refit_rows
+    table = problem.table if len(rows) == problem.table.n_rows else problem.table.take(rows)
+    return hash_rows(table, problem.schema, problem.y_true[rows])
 
 
 def training_rows(problem: Problem) -> Table:

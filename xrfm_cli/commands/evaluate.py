@@ -12,7 +12,7 @@ from rich.text import Text
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.evaluate_view import confusion_view, groups_view
 from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.scoring import Group, Scored, find_groups, score_table
+from xrfm_cli.commands.scoring import Group, Scored, find_groups, find_overlap, score_table
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair, drop_rows_without_target
 from xrfm_cli.errors import TargetError
@@ -38,6 +38,9 @@ def run(options: EvaluateOptions, session: Session) -> int:
         raise TargetError(f"{whole.source}: {why}, so there is nothing to evaluate")
     if dropped:
         session.renderer.note(f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped")
+    overlap = find_overlap(model, table)
+    if overlap is not None and overlap.is_leak:
+        session.renderer.note(overlap.words, kind="warning")
     groups = find_groups(table, options.by)
     scored = score_table(model, table, session)
     metrics = scored.metrics()
@@ -54,6 +57,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         *groups_view(by_group, model.report.metric),
     )
     document = evaluate_document(scored, metrics, gaps, by_group, verdicts, whole.repairs)
+    document["trained_rows"] = None if overlap is None else overlap.trained
     session.renderer.document("evaluate", document)
     return 0 if all(item.passed for item in verdicts) else 1
 
