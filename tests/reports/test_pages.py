@@ -77,7 +77,7 @@ class Page(HTMLParser):
 
 def write_both(case: Case, folder: Path) -> dict[str, str]:
     explanation = explain_model(case.model, rows=150)
-    write_fit_report(case.model, explanation, folder / "m.report.html", folder / "m.report.json")
+    write_fit_report(case.model, explanation, (folder / "m.report.html", folder / "m.report.json"))
     write_explain_report(case.model, explanation, folder / "m.explain.html", folder / "m.explain.json")
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
@@ -211,7 +211,7 @@ def test_documents_are_plain_json(two_classes: Case) -> None:
 def test_a_folder_that_is_not_there_is_named(linear: Case, tmp_path: Path) -> None:
     explanation = explain_model(linear.model, rows=20)
     with pytest.raises(InputError, match=r"r\.json: cannot be written"):
-        write_fit_report(linear.model, explanation, tmp_path / "no" / "r.html", tmp_path / "no" / "r.json")
+        write_fit_report(linear.model, explanation, (tmp_path / "no" / "r.html", tmp_path / "no" / "r.json"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -261,6 +261,12 @@ class ExplainOptions(ReadingOptions):
         parse=choice("path", "gradient"),
         default="path",
     )
+    compare: str | None = option(
+        "--compare",
+        metavar="MODEL",
+        help="Explain this older model too, and show the importances of both side by side.",
+        section="Output",
+    )
     rows: int = option(
         "--rows",
         metavar="N",
@@ -298,6 +304,17 @@ class EvaluateOptions(ReadingOptions):
         help="Also show the metrics for each value of this column. Repeatable.",
         section="Output",
     )
+    compare: str | None = option(
+        "--compare",
+        metavar="MODEL",
+        help="Score this older model on the same rows too, and test whether the difference is chance.",
+        section="Checks",
+    )
+    fail_worse: bool = flag(
+        "--fail-worse",
+        help="Exit with status 1 if the model is worse than that of --compare by more than chance.",
+        section="Checks",
+    )
     fail_under: tuple[Threshold, ...] = repeatable(
         "--fail-under",
         metavar="METRIC=VALUE",
@@ -317,6 +334,10 @@ class EvaluateOptions(ReadingOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfoOptions(ModelOptions):
     """Options of ``xrfm info``."""
+
+    card: bool = flag(
+        "--card", help="Print a model card in Markdown instead, to complete and publish.", section="Output"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

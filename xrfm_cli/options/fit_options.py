@@ -9,7 +9,9 @@ from xrfm_cli.options.declarations import DATA_HELP, ReadingOptions
 from xrfm_cli.options.durations import parse_duration
 from xrfm_cli.options.parsing import (
     choice,
+    parse_formats,
     parse_pin,
+    parse_share,
     parse_size,
     whole_number,
 )
@@ -124,6 +126,16 @@ class FitOptions(ReadingOptions):
         section="Search",
         parse=whole_number(least=2),
     )
+    holdout: float | None = option(
+        "--holdout",
+        metavar="SHARE",
+        help=(
+            "Set this share of the rows aside, such as 0.2, never train or validate on them, and report the "
+            "model's scores on them."
+        ),
+        section="Search",
+        parse=parse_share,
+    )
     group: str | None = option(
         "--group",
         metavar="COL",
@@ -162,6 +174,16 @@ class FitOptions(ReadingOptions):
     dry_run: bool = flag(
         "--dry-run", help="Show columns, plan, time and memory without fitting.", section="Model"
     )
+    formats: tuple[str, ...] = option(
+        "--format",
+        metavar="LIST",
+        help="Formats of the report beside the model: html, json, md and png, separated by commas.",
+        section="Output",
+        parse=parse_formats,
+        default=("html", "json"),
+        default_text="html,json",
+    )
+    open_report: bool = flag("--open", help="Open the report in a browser when it is done.", section="Output")
     memory: int | None = option(
         "--memory",
         metavar="SIZE",

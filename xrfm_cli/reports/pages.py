@@ -26,11 +26,29 @@ from xrfm_cli.tuning.search.hyperparameter_importances import LEAST_COMPLETE
 LISTED_LEAVES = 24
 
 
-def write_fit_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
-    """Write the report of a fit as HTML and as JSON; each file is written atomically."""
+def write_fit_report(
+    model: FittedModel, explanation: Explanation, paths: Sequence[Path], *, source: str = ""
+) -> dict[str, Any]:
+    """Write the report of a fit, each file atomically; return its document.
+
+    The ending of each path selects its format: ``.html``, ``.json``, ``.md`` or ``.png``. ``source`` is the
+    name of the table.
+    """
+    from xrfm_cli.reports.card import render_card  # imports this module
+
     document = fit_document(model, explanation)
-    write_whole(json_path, _json(document))
-    write_whole(html, utf8(render_fit(model, explanation, document)))
+    for path in paths:
+        if path.suffix == ".json":
+            write_whole(path, _json(document))
+        elif path.suffix == ".md":
+            write_whole(path, utf8(render_card(model, document, file=source or model.target.name)))
+        elif path.suffix == ".png":
+            from xrfm_cli.reports.fit.picture import draw_picture
+
+            write_whole(path, draw_picture(document))
+        else:
+            write_whole(path, utf8(render_fit(model, explanation, document, source=source)))
+    return document
 
 
 def write_explain_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
@@ -46,7 +64,7 @@ def render_fit(
     """Render the page of a fit; ``source`` is the name of the table, for the title."""
     named = f" from {source}" if source else ""
     return (
-        _environment()
+        page_environment()
         .get_template("fit.html.jinja")
         .render(
             **(_frame(model, f"{model.target.name}{named}: xrfm fit") | page_parts(model, document)),
@@ -59,7 +77,7 @@ def render_fit(
 def render_explain(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
     """Render the page of an explanation."""
     return (
-        _environment()
+        page_environment()
         .get_template("explain.html.jinja")
         .render(
             **_frame(model, f"{model.target.name}: xrfm explain"),
@@ -73,10 +91,11 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return the environment of the templates; its filters format values."""
     environment = Environment(
         loader=PackageLoader("xrfm_cli", "reports"),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".md.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
