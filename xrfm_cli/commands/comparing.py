@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from xrfm_cli.commands.scoring import Scored, score_table
+from xrfm_cli.commands.scoring import Scored, find_overlap, score_table
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError
@@ -57,6 +57,9 @@ def compare_scores(
     path: str, other: FittedModel, scored: Scored, table: Table, session: Session
 ) -> Comparison:
     """Score another model on the rows that ``scored`` is of, and test the difference."""
+    overlap = find_overlap(other, table)
+    if overlap is not None and overlap.is_leak:
+        session.renderer.note(f"{path}: {overlap.words}", kind="warning")
     old = score_table(other, table, session)
     return Comparison(
         path=path,
@@ -83,13 +86,8 @@ def comparison_view(comparison: Comparison, metrics: Mapping[str, float]) -> lis
         change = value - before
         is_better = change < 0 if METRICS[name].lower_is_better else change > 0
         sign = "+" if change > 0 else ""
-        table.add_row(
-            name,
-            number(value),
-            number(before),
-            f"{sign}{number(change)}",
-            "new" if is_better else "old" if change else "",
-        )
+        better = "new" if is_better else "old" if change else ""
+        table.add_row(name, number(value), number(before), f"{sign}{number(change)}", better)
     test = comparison.test
     told = (
         f"{test.metric}: {number(test.difference)} (95 % interval {number(test.low)} to {number(test.high)}, "

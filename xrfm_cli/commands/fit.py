@@ -117,6 +117,8 @@ def remove_stale_explanation(model: str, session: Session) -> None:
 
 def check_options(options: FitOptions) -> None:
     """Refuse options that contradict each other or have no effect."""
+    if options.open_report and "html" not in options.formats.split(","):
+        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
     if options.data == options.valid == "-":
         raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
     if options.from_model is None:
@@ -215,8 +217,9 @@ def _finish(
         raise InputError(f"{fault} The model is saved in {options.model}.") from fault
     remove_stale_explanation(options.model, session)
     show_fit(model, document, session, files=(Path(options.model), *paths), data=options.data)
-    if options.open_report and "html" in options.formats:
-        webbrowser.open(report_paths(options.model, ("html",))[0].resolve().as_uri())
+    pages = [path for path in paths if path.suffix == ".html"]
+    if options.open_report and pages:
+        webbrowser.open(pages[0].resolve().as_uri())
     if model.report.stopped_by == "interrupt":
         way_on = (
             f"; the same command continues from {checkpoint_folder(options.model)}" if options.resume else ""

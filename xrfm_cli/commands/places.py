@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,13 +115,13 @@ def beside(model: str, ending: str) -> Path:
     return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
 
 
-def report_paths(model: str, formats: Sequence[str] = ("html", "json")) -> tuple[Path, ...]:
+def report_paths(model: str, formats: str = "html,json") -> tuple[Path, ...]:
     """Return the paths of a model's report, in the order of the formats.
 
     >>> [path.name for path in report_paths("models/night.xrfm")]
     ['night.report.html', 'night.report.json']
     """
-    return tuple(beside(model, f"report.{name}") for name in formats)
+    return tuple(beside(model, f"report.{name}") for name in formats.split(","))
 
 
 def explain_paths(model: str) -> tuple[Path, Path]:

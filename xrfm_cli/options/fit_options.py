@@ -174,14 +174,13 @@ class FitOptions(ReadingOptions):
     dry_run: bool = flag(
         "--dry-run", help="Show columns, plan, time and memory without fitting.", section="Model"
     )
-    formats: tuple[str, ...] = option(
+    formats: str = option(
         "--format",
         metavar="LIST",
         help="Formats of the report beside the model: html, json, md and png, separated by commas.",
         section="Output",
         parse=parse_formats,
-        default=("html", "json"),
-        default_text="html,json",
+        default="html,json",
     )
     open_report: bool = flag("--open", help="Open the report in a browser when it is done.", section="Output")
     memory: int | None = option(

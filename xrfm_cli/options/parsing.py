@@ -47,11 +47,11 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
-def parse_formats(text: str) -> tuple[str, ...]:
+def parse_formats(text: str) -> str:
     """Parse the formats of a report, separated by commas.
 
-    >>> parse_formats("md, html")
-    ('md', 'html')
+    >>> parse_formats("md, html,md")
+    'md,html'
     """
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     if not names:
@@ -59,7 +59,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in FORMATS:
             raise OptionError(f"'{name}' is not one of {_listing(FORMATS)}.{did_you_mean(name, FORMATS)}")
-    return names
+    return ",".join(names)
 
 
 def parse_share(text: str) -> float:
