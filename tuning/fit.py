@@ -39,6 +39,7 @@ from xrfm_cli.tuning.model.report import (
     repairs_to_json,
     score_spread,
 )
+from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -192,6 +193,7 @@ def _fit_model(
             message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.data.schema)
+        trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
@@ -226,7 +228,7 @@ def _fit_model(
             held_out = _measure_held_out(model, problem, result, budget, listener)
     listener.seconds["total"] = clock() - started
     seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
-    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out))
+    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out), trained=trained)
 
 
 def _measure_held_out(
@@ -270,6 +272,14 @@ def validation_hints(problem: Problem) -> list[str]:
             "no meaning, and these rows decide the score; choose mae or rmse"
         )
     return lines
+
+
+def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
+    """Return the hashes of the training rows of the final models."""
+    rows = problem.plan.refit_rows
+    data = problem.data
+    table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
+    return hash_rows(table, data.schema, data.y_true[rows])
 
 
 def training_rows(problem: Problem) -> Table:

@@ -68,7 +68,7 @@ def test_pages_do_not_claim_rows_that_are_not_kept(kernel: str, tmp_path: Path) 
     a, b = noise(60, 2)
     model = fit_case({"a": a, "b": b, "y": a + b}, kernel=kernel).model
     explanation = explain_model(model)
-    write_fit_report(model, explanation, tmp_path / "fit.html", tmp_path / "fit.json")
+    write_fit_report(model, explanation, (tmp_path / "fit.html", tmp_path / "fit.json"))
     write_explain_report(model, explanation, tmp_path / "explain.html", tmp_path / "explain.json")
     for name in ("fit", "explain"):
         page = (tmp_path / f"{name}.html").read_text()

@@ -17,6 +17,7 @@ from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
@@ -89,6 +90,7 @@ class FittedModel:
     created: str
     device: str = "cpu"
     profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
+    trained: TrainedRows | None = None  # their fingerprints; None for older files without them
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
         """Predict the rows of a table that has the needed columns.

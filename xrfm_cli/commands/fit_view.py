@@ -12,6 +12,7 @@ from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import TableSchema, TargetSchema
 from xrfm_cli.options.shell_words import shell_line
 from xrfm_cli.printable import printable
+from xrfm_cli.reports.story import verdict_words
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import (
     columns_table,
@@ -130,8 +131,14 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     if best is not None and done > 1 and len(report.ensemble) > 1:
         moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
         spread += f"; best single trial {number(best['score'])}{moment}"
-    lines = [spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
+    told = [] if document["test"] is None else [_test_line(document["test"], report.metric)]
+    lines = [*told, *verdict_words(document), spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
     return lines + _mattering(document["hyperparameter_importances"])
+
+
+def _test_line(test: Mapping[str, Any], metric: str) -> str:
+    """Return a line with the score on the rows of --holdout."""
+    return f"{metric} on {test['rows']:,} test rows ({test['how']}): {number(test['metrics'].get(metric))}"
 
 
 def _mattering(rows: Sequence[Mapping[str, Any]]) -> list[str]:

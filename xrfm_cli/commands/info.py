@@ -9,7 +9,9 @@ from typing import Any
 from rich.text import Text
 
 from xrfm_cli.commands.session import Session
+from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import InfoOptions
+from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import columns_table, facts_table, heading, number
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
@@ -22,13 +24,25 @@ KEEPS_ROWS = (
 
 KEEPS_NO_ROWS = (
     "Linear and constant leaves keep no training rows. The file still contains category levels, quantiles "
-    "of numbers, and the targets and predictions of a sample of rows."
+    "of numbers, the targets and predictions of a sample of rows, and hashes of training rows."
 )
 
 
 def run(options: InfoOptions, session: Session) -> int:
     """Print the facts of a model file."""
+    if options.card and options.as_json:
+        raise OptionError("--card is Markdown; leave out --json")
     model = load_model(Path(options.model))
+    if options.card:
+        from xrfm_cli.reports import explain_model, fit_document
+        from xrfm_cli.reports.card import render_card
+
+        card = render_card(model, fit_document(model, explain_model(model)), file=Path(options.model).name)
+        session.renderer.close()
+        results = streams.documents()
+        results.write(card)
+        results.flush()
+        return 0
     document = info_document(model, size_bytes=Path(options.model).stat().st_size)
     session.renderer.result(
         facts_table(options.model, _shown(document)),

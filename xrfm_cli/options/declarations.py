@@ -302,6 +302,14 @@ class ExplainOptions(ReadingOptions):
             help="path: contributions that sum to the prediction; gradient: sensitivity at the row.",
         ),
     ] = "path"
+    compare: Annotated[
+        str | None,
+        in_output(
+            "--compare",
+            metavar="MODEL",
+            help="Explain this older model too, and show the importances of both side by side.",
+        ),
+    ] = None
     effects: Annotated[
         tuple[str, ...],
         in_model(
@@ -344,6 +352,21 @@ class EvaluateOptions(ReadingOptions):
         tuple[str, ...],
         in_output("--by", metavar="COL", help="Also show the metrics for each value of this column."),
     ] = ()
+    compare: Annotated[
+        str | None,
+        in_checks(
+            "--compare",
+            metavar="MODEL",
+            help="Score this older model on the same rows too, and test whether the difference is chance.",
+        ),
+    ] = None
+    fail_worse: Annotated[
+        bool,
+        in_checks(
+            "--fail-worse",
+            help="Exit with status 1 if the model is worse than that of --compare by more than chance.",
+        ),
+    ] = False
     fail_under: Annotated[
         tuple[Threshold, ...],
         in_checks(
@@ -367,6 +390,10 @@ class EvaluateOptions(ReadingOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfoOptions(ModelOptions):
     """Options of ``xrfm info``."""
+
+    card: Annotated[
+        bool, in_output("--card", help="Print a model card in Markdown instead, to complete and publish.")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
