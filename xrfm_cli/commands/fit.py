@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
+from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.commands.places import checkpoint_folder, report_paths
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import resumable, shared_place
@@ -42,6 +42,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     """Run ``xrfm fit`` without printing the JSON document; return the exit status and the document."""
     check_options(options)
     device = prepare_device(options.device, threads=options.threads)
+    replaced = "" if options.dry_run else replaced_model(Path(options.model))
+    if replaced:
+        session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
     table = read_whole(options.data, options, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
@@ -69,11 +72,11 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             )
             limit = config.effective_time_limit_s
             is_late = limit is not None and time.monotonic() > session.started + limit
-            status, document = _finish(model, options, session, is_late=is_late)
+            status, document = _finish(model, options, session, replaced, is_late=is_late)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
-    return _finish(model, options, session)
+    return _finish(model, options, session, replaced)
 
 
 def check_options(options: FitOptions) -> None:
@@ -162,7 +165,7 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
 
 
 def _finish(
-    model: FittedModel, options: FitOptions, session: Session, *, is_late: bool = False
+    model: FittedModel, options: FitOptions, session: Session, replaced: str, *, is_late: bool = False
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
@@ -180,7 +183,7 @@ def _finish(
     except InputError as fault:
         raise InputError(f"{fault} The model is saved in {options.model}.") from fault
     document = fit_document(model, explanation)
-    show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
+    show_fit(model, document, session, files=(Path(options.model), html, json), replaced=replaced)
     if model.report.stopped_by == "interrupt":
         way_on = (
             f"; the same command continues from {checkpoint_folder(options.model)}" if options.resume else ""

@@ -50,6 +50,9 @@ class CommonOptions:
 
     as_json: Annotated[bool, in_general("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, in_general("--quiet", "-q", help="Print only errors on standard error.")] = False
+    verbose: Annotated[
+        bool, in_general("--verbose", "-v", help="Show more: fit lists every column with its kind.")
+    ] = False
     config: Annotated[
         str | None,
         in_general(
@@ -226,6 +229,9 @@ class PredictOptions(ReadingOptions):
     ids: Annotated[
         tuple[str, ...], in_output("--id", metavar="COL", help="Column to copy before the predictions.")
     ] = ()
+    keep_columns: Annotated[
+        bool, in_output("--keep-columns", help="Copy all columns of DATA before the predictions.")
+    ] = False
     proba: Annotated[bool, in_output("--proba", help="Add a column probability_<class> for each class.")] = (
         False
     )

@@ -170,6 +170,9 @@ class FitOptions(ReadingOptions):
             ),
         ),
     ] = None
+    no_clobber: Annotated[
+        bool, in_model("--no-clobber", help="Refuse to replace a model that exists; checked before the fit.")
+    ] = False
     dry_run: Annotated[
         bool, in_model("--dry-run", help="Show columns, plan, time and memory without fitting.")
     ] = False

@@ -34,9 +34,15 @@ class Renderer:
     """Print events and results; nothing else in the program prints."""
 
     def __init__(
-        self, *, is_quiet: bool = False, is_json: bool = False, log: logging.Logger | None = None
+        self,
+        *,
+        is_quiet: bool = False,
+        is_verbose: bool = False,
+        is_json: bool = False,
+        log: logging.Logger | None = None,
     ) -> None:
         self.is_quiet = is_quiet
+        self.is_verbose = is_verbose  # results show every column
         self.is_json = is_json
         self._messages = _console(streams.messages())
         self._results = _console(streams.results())
@@ -64,7 +70,7 @@ class Renderer:
         self.on_event(Event(kind="progress", message=message, done=done))
 
     def note(self, message: str, *, kind: str = "note") -> None:
-        """Print one message on standard error and in the log: a single line, which a terminal wraps at words."""
+        """Print one message on standard error and in the log: one line, wrapped at words on a terminal."""
         line = printable(PREFIXES.get(kind, "") + message)
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
