@@ -25,8 +25,8 @@ in_data, in_reading, in_columns, in_search, in_model, in_checks, in_output, in_m
     partial(typer.Option, rich_help_panel=panel) for panel in PANELS
 )
 DATA_HELP = (
-    "CSV, TSV, Parquet or Arrow file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of Parquet, "
-    "or - for standard input."
+    "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
+    "Parquet, or - for standard input."
 )
 
 
@@ -200,6 +200,10 @@ class ReadingOptions(MachineOptions):
             metavar="ORDER",
             help="Order of day, month and year in dates such as 02/03/24: dmy, mdy or ymd.",
         ),
+    ] = None
+    sheet: Annotated[
+        str | None,
+        in_reading("--sheet", metavar="SHEET", help="Sheet of an Excel workbook, by name or number."),
     ] = None
     bad_rows: Annotated[
         Literal["stop", "skip"],
