@@ -35,7 +35,6 @@ _MOST_MISFITS = 0.3  # largest share of sample records that may not fit
 _LEAST_INNER_QUOTES = 2  # rows; a single one may be damaged
 _USUAL_DELIMITERS = (",", ";", "\t", "|")
 _RARE_DELIMITERS = (":", "^", "~", "\x1f", "\x01", " ")
-_WRITTEN_BY_US = {"delimiter": ",", "encoding": "utf-8", "quote": '"', "escape": "", "comment": ""}  # sheets
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
 
 
@@ -59,7 +58,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     """
     book = read_sheet(path, options.sheet) if is_workbook(path) and path.is_file() else None
     if book is not None:
-        options = replace(options, **_WRITTEN_BY_US)
+        options = replace(options, delimiter=",", encoding="utf-8", quote='"', escape="", comment="")
     with open_bytes(path, options.sheet) as stream:
         head: bytes = stream.read(SAMPLE_BYTES)
     if not head.strip():

@@ -17,7 +17,7 @@ pytest.importorskip("python_calamine", reason="the extra [excel] is not installe
 openpyxl = pytest.importorskip("openpyxl")
 
 NAMES = ["id", "size", "day", "moment", "sold", "code", "took", "rate"]
-ROWS = [
+ROWS: list[list[Any]] = [
     [
         123456789012345,
         0.1,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from xrfm_cli.options.completion import A_COLUMN, devices, gains, losses
 from xrfm_cli.options.config import load_config
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.parsing import (
@@ -99,7 +100,10 @@ class MachineOptions(ModelOptions):
     """Options of commands that compute with a model."""
 
     device: Annotated[
-        str, in_machine("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+        str,
+        in_machine(
+            "--device", metavar="DEVICE", autocompletion=devices, help="auto, cpu, cuda, cuda:N or mps."
+        ),
     ] = "auto"
     threads: Annotated[
         int | None,
@@ -231,7 +235,8 @@ class PredictOptions(ReadingOptions):
         ),
     ] = None
     ids: Annotated[
-        tuple[str, ...], in_output("--id", metavar="COL", help="Column to copy before the predictions.")
+        tuple[str, ...],
+        in_output("--id", **A_COLUMN, help="Column to copy before the predictions."),
     ] = ()
     keep_columns: Annotated[
         bool, in_output("--keep-columns", help="Copy all columns of DATA before the predictions.")
@@ -302,7 +307,8 @@ class ExplainOptions(ReadingOptions):
         ),
     ] = None
     ids: Annotated[
-        tuple[str, ...], in_output("--id", metavar="COL", help="Column to copy before the attributions.")
+        tuple[str, ...],
+        in_output("--id", **A_COLUMN, help="Column to copy before the attributions."),
     ] = ()
     method: Annotated[
         Literal["path", "gradient"],
@@ -340,13 +346,18 @@ class EvaluateOptions(ReadingOptions):
     data: Annotated[str, typer.Argument(metavar="TEST", help=DATA_HELP + " It must contain the target.")]
     by: Annotated[
         tuple[str, ...],
-        in_output("--by", metavar="COL", help="Also show the metrics for each value of this column."),
+        in_output(
+            "--by",
+            **A_COLUMN,
+            help="Also show the metrics for each value of this column.",
+        ),
     ] = ()
     fail_under: Annotated[
         tuple[Threshold, ...],
         in_checks(
             "--fail-under",
             metavar="METRIC=VALUE",
+            autocompletion=gains,
             parser=parse_threshold,
             help="Exit with status 1 if this metric, for which higher is better, is below VALUE.",
         ),
@@ -356,6 +367,7 @@ class EvaluateOptions(ReadingOptions):
         in_checks(
             "--fail-over",
             metavar="METRIC=VALUE",
+            autocompletion=losses,
             parser=parse_threshold,
             help="Exit with status 1 if this metric, for which lower is better, is above VALUE.",
         ),
