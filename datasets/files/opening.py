@@ -15,6 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from xrfm_cli.datasets.files.streams import is_stream, open_stream
+from xrfm_cli.datasets.files.workbooks import is_workbook, read_sheet
 from xrfm_cli.errors import EmptyFileError, FileReadError, why_absent
 
 __all__ = [
@@ -48,8 +49,12 @@ _OTHER_FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG picture", "give a CSV, Parquet or Arrow file"),
     (b"GIF8", "a GIF picture", "give a CSV, Parquet or Arrow file"),
     (b"%PDF", "a PDF document", "give a CSV, Parquet or Arrow file"),
-    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it or save the sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV"),
+    (
+        b"PK\x03\x04",
+        "a ZIP archive or an Excel workbook",
+        "unpack it, or rename it to end in .xlsx",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "rename it to end in .xls"),
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
     (b"\x89HDF", "an HDF5 file", "export the table as Parquet"),
     (b"\x7fELF", "a program", "give a CSV, Parquet or Arrow file"),
@@ -73,13 +78,16 @@ def split_compression(path: Path) -> tuple[str | None, str]:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[Any]:
-    """Open a file as a readable stream of decompressed bytes.
+def open_bytes(path: Path, sheet: str | None = None) -> Iterator[Any]:
+    """Open a file as a readable stream of decompressed bytes, or of a workbook's sheet as CSV.
 
     Errors of the operating system or a codec while the stream is read become a `FileReadError`.
     """
     codec, _ = split_compression(path)
     try:
+        if is_workbook(path):
+            yield io.BytesIO(read_sheet(path, sheet).text)
+            return
         with _open_raw(path) as file:
             if is_stream(path):
                 codec = _codec_of(file.peek(6))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
+from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.commands.holdout import hold_out, score_held_out
 from xrfm_cli.commands.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.reading import read_whole
@@ -48,6 +48,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     """Run ``xrfm fit`` without printing the JSON document; return the exit status and the document."""
     check_options(options)
     device = prepare_device(options.device, threads=options.threads)
+    replaced = "" if options.dry_run else replaced_model(Path(options.model))
+    if replaced:
+        session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
     table = read_whole(options.data, options, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
@@ -84,11 +87,11 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 model = score_held_out(model, held, session)
             limit = config.effective_time_limit_s
             left = math.inf if limit is None else session.started + limit - time.monotonic()
-            status, document = _finish(model, options, session, seconds_left=left)
+            status, document = _finish(model, options, session, replaced, seconds_left=left)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
-    return _finish(model, options, session)
+    return _finish(model, options, session, replaced)
 
 
 def source_name(data: str) -> str:
@@ -204,7 +207,12 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
 
 
 def _finish(
-    model: FittedModel, options: FitOptions, session: Session, *, seconds_left: float = math.inf
+    model: FittedModel,
+    options: FitOptions,
+    session: Session,
+    replaced: str,
+    *,
+    seconds_left: float = math.inf,
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
@@ -224,7 +232,7 @@ def _finish(
     except InputError as fault:
         raise InputError(f"{fault} The model is saved in {options.model}.") from fault
     remove_stale_explanation(options.model, session)
-    show_fit(model, document, session, files=(Path(options.model), *paths), data=options.data)
+    show_fit(model, document, session, files=(Path(options.model), *paths), replaced=replaced)
     pages = [path for path in paths if path.suffix == ".html"]
     if options.open_report and pages:
         webbrowser.open(pages[0].resolve().as_uri())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -70,12 +70,12 @@ def read_blocks(
         tell()
 
 
-def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
+def pass_through(names: Sequence[str], added: Sequence[str], option: str = "--id") -> None:
     """Refuse columns to copy whose names clash with an output column."""
-    for name in ids:
-        if name in added or list(ids).count(name) > 1:
+    for name, count in Counter(names).items():
+        if name in added or count > 1:
             raise SchemaError(
-                f"--id {name}: the output already has a column '{name}'; rename it in the table"
+                f"{option} {name}: the output already has a column '{name}'; rename it in the table"
             )
 
 

@@ -43,7 +43,9 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
 
     check_places(options)
     with open_log(options.log_file) as log:
-        renderer = Renderer(is_quiet=options.quiet, is_json=options.as_json, log=log)
+        renderer = Renderer(
+            is_quiet=options.quiet, is_verbose=options.verbose, is_json=options.as_json, log=log
+        )
         renderer.log(f"xrfm {__version__} {command} {getattr(options, 'data', None) or ''}".rstrip())
         try:
             yield Session(

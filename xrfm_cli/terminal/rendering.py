@@ -7,6 +7,7 @@ so control characters that could affect a terminal are printed as their codes.
 from __future__ import annotations
 
 import logging
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,9 +34,15 @@ class Renderer:
     """Print events and results; nothing else in the program prints."""
 
     def __init__(
-        self, *, is_quiet: bool = False, is_json: bool = False, log: logging.Logger | None = None
+        self,
+        *,
+        is_quiet: bool = False,
+        is_verbose: bool = False,
+        is_json: bool = False,
+        log: logging.Logger | None = None,
     ) -> None:
         self.is_quiet = is_quiet
+        self.is_verbose = is_verbose  # results show every column
         self.is_json = is_json
         self._messages = _console(streams.messages())
         self._results = _console(streams.results())
@@ -63,12 +70,12 @@ class Renderer:
         self.on_event(Event(kind="progress", message=message, done=done))
 
     def note(self, message: str, *, kind: str = "note") -> None:
-        """Print one message, in a single line of any length, on standard error and in the log."""
+        """Print one message on standard error and in the log: one line, wrapped at words on a terminal."""
         line = printable(PREFIXES.get(kind, "") + message)
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:
-            self._messages.print(Text(line, style=STYLES.get(kind, "")), soft_wrap=True)
+            self._messages.print(_wrapped(self._messages, line, STYLES.get(kind, "")), soft_wrap=True)
 
     def message(self, renderable: RenderableType) -> None:
         """Print something other than a result on standard error."""
@@ -176,6 +183,23 @@ def _count_text(event: Event) -> str:
     if event.count is None or f"{event.count:,}" in event.message:
         return ""
     return f" ({event.count:,})" if event.kind == "repair" or event.count > 1 else ""
+
+
+def print_error(message: str) -> None:
+    """Print the one line that says why a command failed; its first word is red on a terminal."""
+    console = _console(streams.messages())
+    text = _wrapped(console, f"error: {printable(' '.join(message.split()))}")
+    text.stylize("bold red", 0, len("error:"))
+    console.print(text, soft_wrap=True)
+
+
+def _wrapped(console: Console, line: str, style: str = "") -> Text:
+    """Return one line, for a terminal broken between words: paths and names stay whole for pasting."""
+    if console.is_terminal:
+        line = textwrap.fill(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    return Text(line, style=style)
 
 
 def _console(stream: Any) -> Console:
