@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
@@ -26,8 +20,11 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
+from xrfm_cli.tuning.ensemble.plateau import Plateau
+from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.explain.held_out import held_out_folds
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
+from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.oof_summary import summarise_oof
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
@@ -42,6 +39,7 @@ from xrfm_cli.tuning.model.report import (
 from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
+from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
@@ -52,39 +50,6 @@ from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
-
-PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
-
-
-@dataclass(slots=True)
-class Listener:
-    """Forward events and collect what the report needs."""
-
-    on_event: OnEvent
-    clock: Callable[[], float]
-    fallbacks: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def __call__(self, event: Event) -> None:
-        """Handle one event."""
-        if event.kind == "fallback":
-            self.fallbacks[event.message] += event.count or 1
-            if self.fallbacks[event.message] > (event.count or 1):
-                return  # later ones are only counted
-        elif event.kind in ("note", "warning"):
-            self.notes.append(event.message)
-        self.on_event(event)
-
-    @contextmanager
-    def stage(self, name: str, message: str):  # type: ignore[no-untyped-def]
-        """Announce a stage and time it."""
-        self(Event(kind="stage", message=message))
-        began = self.clock()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
 
 
 def fit_model(
@@ -199,14 +164,18 @@ def _fit_model(
         first = first_candidates(space)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
+        plateau = Plateau(problem=problem, max_members=config.ensemble_size)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
             length_s=left,
             clock=clock,
             affords=afford_check(problem, config),
+            has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,
         )
         result = search(problem, space, first, budget, on_event=listener, checkpoint=checkpoint, place=place)
+        if result.stopped_by == "converged":
+            listener(Event(kind="note", message=plateau.reason))
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
@@ -250,34 +219,9 @@ def _why_no_model(listener: Listener) -> str:
     return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
 
 
-def copy_message(column: str, target: str) -> str:
-    """Return the note about a column that determines the target of every row."""
-    way_out = f"if it is not known when rows are predicted, leave it out: --drop {column}"
-    return f"{column}: determines '{target}' in every row; {way_out}"
-
-
-def validation_hints(problem: Problem) -> list[str]:
-    """Return warnings about a validation or a metric that does not suit the table."""
-    lines, dates = [], [column.name for column in problem.data.schema.features if column.kind == "datetime"]
-    roles = {column.role for column in problem.data.schema.columns}
-    if dates and "time" not in roles and problem.plan.scheme != "given rows":
-        lines.append(
-            f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will "
-            f"predict later rows, validate on the latest: --time {shlex.quote(dates[0])}"
-        )
-    zeros = int((problem.data.y_true == 0).sum())
-    if problem.scorer.metric.name == "mape" and zeros:
-        lines.append(
-            f"--metric mape: '{problem.data.target.name}' is 0 in {zeros:,} rows, where a relative error has "
-            "no meaning, and these rows decide the score; choose mae or rmse"
-        )
-    return lines
-
-
 def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
     """Return the hashes of the training rows of the final models."""
-    rows = problem.plan.refit_rows
-    data = problem.data
+    rows, data = problem.plan.refit_rows, problem.data
     table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
     return hash_rows(table, data.schema, data.y_true[rows])
 
@@ -367,23 +311,3 @@ def _assemble(
         device=config.device,
         profile=profile,
     )
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of this package and of the libraries that affect its results."""
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    return {"python": python, "xrfm-cli": version("xrfm-cli"), **{name: version(name) for name in PACKAGES}}
-
-
-def peak_memory_bytes() -> int:
-    """Return the peak resident size of this process, or the current size where the system has no peak."""
-    if sys.platform != "win32":
-        with suppress(ImportError):
-            import resource  # psutil reports the peak only on Windows
-
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return int(
-                peak if sys.platform == "darwin" else peak * 1024
-            )  # macOS counts in bytes, Linux in KiB
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))

@@ -26,6 +26,7 @@ from xrfm_cli.reports.fit.class_figures import calibration_figure
 from xrfm_cli.reports.fit.search_figures import history_figure
 from xrfm_cli.reports.formats import byte_count, happening, number, percent, seconds, setting
 from xrfm_cli.tuning import FitReport
+from xrfm_cli.tuning.rows import ImportanceRow
 
 CASES = ["linear", "ensemble", "two_classes", "three_classes", "leaves", "hostile"]
 NEWER = ("fold_metrics", "hyperparameter_importances", "oof_summary", "test")
@@ -163,7 +164,7 @@ def test_the_page_of_a_fit_says_what_happened(files: dict[str, str]) -> None:
 
 
 def test_the_page_tells_which_choices_mattered(ensemble: Case, tmp_path: Path) -> None:
-    rows = [
+    rows: list[ImportanceRow] = [
         {"name": "ridge", "share": 0.75, "by_chance": 0.2},
         {"name": "family", "share": 0.25, "by_chance": 0.25},
     ]

@@ -126,6 +126,12 @@ def sample(name: str, rows: int | None = None) -> Table:
     return table.take(np.sort(np.random.default_rng(0).permutation(table.n_rows)[:rows]))
 
 
+def scores(model: FittedModel) -> dict[int, float]:
+    """Return the scores of the complete trials, by number."""
+    complete = [trial for trial in model.report.trials if trial["state"] == "complete"]
+    return {trial["number"]: trial["score"] for trial in complete if trial["score"] is not None}
+
+
 def answers(model: FittedModel, table: Table) -> np.ndarray:
     """Values ``(n,)`` or probabilities ``(n, classes)``."""
     prediction = model.predict(table)

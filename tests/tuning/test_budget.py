@@ -25,7 +25,7 @@ def slow_fit(step_s: float, limit_s: float, **options: Any) -> tuple[FittedModel
     """A fit under a clock on which whatever lies between two readings takes ``step_s`` seconds."""
     clock = Ticks(step_s)
     began = clock.now
-    chosen: dict[str, Any] = {"folds": 2, "pinned": PINNED} | options
+    chosen: dict[str, Any] = {"folds": 2, "pinned": PINNED, "early_stop": False} | options
     model = fit(law(60), time_limit_s=limit_s, clock=clock, **chosen)
     return model, clock, clock.now - began
 

@@ -42,8 +42,10 @@ class CandidatePool:
     entries: tuple[Entry, ...]
 
     @classmethod
-    def of(cls, problem: Problem, result: SearchResult) -> Self:
+    def of(cls, problem: Problem, result: SearchResult, *, known: dict[int, Entry] | None = None) -> Self:
         """Select the best trials overall and of each kind, with their predictions.
+
+        ``known`` keeps entries from one selection to the next, as calibrating them takes a while.
 
         For ranking metrics a constant is included only if nothing is better. Averaging it in changes no
         order: it would take weight for nothing and make the probabilities less informative.
@@ -53,7 +55,11 @@ class CandidatePool:
             ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
         kinds = [_kind(validation_result.candidate) for _, validation_result in ranked]
         places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
-        entries = tuple(_entry(problem, *ranked[place]) for place in places)
+        known = {} if known is None else known
+        for number, validation_result in (ranked[place] for place in places):
+            if number not in known:
+                known[number] = _entry(problem, number, validation_result)
+        entries = tuple(known[ranked[place][0]] for place in places)
         return cls(problem=problem, costs=result.costs, entries=entries)
 
     def weights(self, max_members: int) -> list[float]:

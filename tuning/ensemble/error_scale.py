@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.datasets import make_folds, read_groups, read_time
+from xrfm_cli.datasets import make_folds
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals, weighted_order
+from xrfm_cli.tuning.problem.dependent_rows import split_dependent
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
@@ -171,14 +172,11 @@ def validation_folds(problem: Problem) -> list[Rows]:
         ends = np.cumsum([len(fold.valid) for fold in plan.folds])
         folds = np.split(np.arange(ends[-1]), ends[:-1])
         return [np.concatenate(folds[k::FOLDS]) for k in range(min(FOLDS, len(folds)))]
-    rows, n = plan.validation_rows, len(plan.validation_rows)
-    given = plan.scheme == "given rows"  # these come without a group or a time
-    groups = None if given else read_groups(problem.data.table, problem.data.schema)
-    time = None if given else read_time(problem.data.table, problem.data.schema)
-    if groups is None and time is not None:
-        return [np.sort(part) for part in np.array_split(np.argsort(time[rows], kind="stable"), FOLDS)]
-    chosen = None if groups is None else groups[rows]
-    return [valid for _, valid in make_folds(n, folds=FOLDS, seed=problem.data.seed, groups=chosen)]
+    parts = split_dependent(problem, FOLDS)
+    if parts is not None:
+        return parts
+    n = len(plan.validation_rows)
+    return [valid for _, valid in make_folds(n, folds=FOLDS, seed=problem.data.seed)]
 
 
 def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -> float:

@@ -11,31 +11,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import EncodingConfig, Repair
+from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.ensemble.candidates import CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import (
-    REFIT_FOLD,
+    Refitter,
     align_feature_matrix,
     average_feature_matrices,
-    refit_tree,
 )
 from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
-from xrfm_cli.tuning.problem.learning_data import EncodedRows, find_encoded
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
-from xrfm_cli.tuning.scoring.target_transforms import TransformName
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.cost import shrink_leaves
-from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-EncodedCache = dict[tuple[EncodingConfig, TransformName], EncodedRows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +61,9 @@ def fit_final_ensemble(
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
     interrupted = False
-    encoded: EncodedCache = {}
+    refitter = Refitter(
+        data=problem.data, rows=problem.plan.refit_rows, memory_bytes=problem.memory_bytes, on_event=on_event
+    )
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         if not fitted:
@@ -78,12 +75,12 @@ def fit_final_ensemble(
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
             over = pool.entry_seconds(entry) - seconds_left()
-            fitted[k] = _refit(problem, entry, weights[k], encoded, on_event, seconds_over=over)
+            fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
         except KeyboardInterrupt:
             # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
             interrupted = True
             if not fitted:
-                fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
+                fitted[k] = _refit(problem, entry, weights[k], refitter)
             break
     total = sum(weights[k] for k in fitted)
     shares = {k: weights[k] / total for k in fitted}
@@ -97,7 +94,7 @@ def fit_final_ensemble(
         predictions=predictions,
         calibration=calibration,
         decision=problem.scorer.decide(predictions),
-        intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
+        intervals=_fit_intervals(problem, predictions, members, refitter, on_event),
         repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
     )
@@ -136,47 +133,38 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
 
 
 def _refit(
-    problem: Problem,
-    entry: Entry,
-    weight: float,
-    encoded: EncodedCache,
-    on_event: OnEvent,
-    *,
-    seconds_over: float = 0.0,
+    problem: Problem, entry: Entry, weight: float, refitter: Refitter, *, seconds_over: float = 0.0
 ) -> Member:
     validation_result, rows = entry.validation_result, problem.plan.refit_rows
-    data, folds = problem.data, problem.folds
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
-    target_transform = data.target_transform(rows, transform, validation_result.factor)
-    found = find_encoded(encoded, encoding, transform)
+    target_transform = problem.data.target_transform(rows, transform, validation_result.factor)
+    found = refitter.find(encoding, transform)
     if found is None:
         found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
         if found is not None:
             message = "the time limit left no room to encode the rows again; the first fold's encoder is used"
-            on_event(Event(kind="fallback", message=message, count=1))
-    if found is None:
-        found = data.encode(rows, encoding, target_transform)
-    encoded[encoding, transform], encoder = found, found.encoder
-    fresh = problem.pins.fix_iterations  # the user fixed the number of updates, counted from the identity
+            refitter.on_event(Event(kind="fallback", message=message, count=1))
+            refitter.encoded[encoding, transform] = found
+    found = found or refitter.encode(encoding, transform, target_transform)
+    encoder = found.encoder
     learned = [
         align_feature_matrix(
-            metric,
-            folds.matrices(fold, encoding, transform).encoder.feature_names,
+            feature_matrix,
+            problem.folds.matrices(fold, encoding, transform).encoder.feature_names,
             encoder.feature_names,
         )
-        for fold, metric in enumerate(validation_result.feature_matrices)
+        for fold, feature_matrix in enumerate(validation_result.feature_matrices)
     ]
-    tree = refit_tree(
+    # A number of updates that the user fixed is counted from the identity.
+    start = None if problem.pins.fix_iterations else average_feature_matrices(learned)
+    tree = refitter.fit(
         found,
-        data.transformed(rows, target_transform),
-        data.weight_tensor(rows),
         candidate,
-        None if fresh else average_feature_matrices(learned),
+        target_transform,
+        start,
+        trial=entry.number,
         iterations=validation_result.last_iterations,
-        generator=trial_generator(data.seed, entry.number, REFIT_FOLD, 0),
-        memory_bytes=problem.memory_bytes,
-        on_event=on_event,
     )
     temperature = validation_result.temperature if tree.splits else 0.0
     params: dict[str, Any] = candidate.to_dict() | {
@@ -199,7 +187,7 @@ def _fit_intervals(
     problem: Problem,
     predictions: Array,
     members: list[Member],
-    encoded: EncodedCache,
+    refitter: Refitter,
     on_event: OnEvent,
 ) -> Intervals | None:
     if problem.data.n_classes:
@@ -209,6 +197,6 @@ def _fit_intervals(
         matrix, _ = encoder.encode(problem.data.table.take(plan.validation_rows))
         x = torch.from_numpy(matrix).to(problem.data.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
-        x = next(rows.x for rows in encoded.values() if rows.encoder is encoder)
+        x = next(rows.x for rows in refitter.encoded.values() if rows.encoder is encoder)
         x = x[torch.from_numpy(plan.validation_rows).to(problem.data.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

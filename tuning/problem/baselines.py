@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.rows import BaselineRow
 from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Baseline:
     description: str
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> BaselineRow:
         """Return the values by name, ready for JSON."""
         return {
             "name": self.name,

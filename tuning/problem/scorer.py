@@ -97,10 +97,18 @@ class Scorer:
         """Return the validation score of decoded out-of-fold predictions over all validation rows."""
         return self._validation_score(scores, self.plan.validation_rows, transform)
 
-    def loss_of_predictions(self, predictions: Array) -> float:
-        """Return the loss of final predictions, values ``(n,)`` or probabilities, on all validation rows."""
-        score = self.score_of_predictions(predictions, self.decide(predictions))
-        return self._loss(score, predictions, self.y_valid, self.valid_weights)
+    def loss_of_predictions(self, predictions: Array, part: Rows | None = None) -> float:
+        """Return the loss of final predictions, values ``(n,)`` or probabilities, on all validation rows.
+
+        With ``part``, only these positions of the validation rows count.
+        """
+        y_true, weights = self.y_valid, self.valid_weights
+        if part is not None:
+            y_true, predictions = y_true[part], predictions[part]
+            weights = None if weights is None else weights[part]
+        decision = decide_by(self.metric, y_true, predictions, weights)
+        score = compute_metric(self.metric, y_true, predictions, weights, decision)
+        return self._loss(score, predictions, y_true, weights)
 
     def score_of_predictions(self, predictions: Array, decision: DecisionThreshold = MOST_PROBABLE) -> float:
         """Return the metric's value for final predictions over all validation rows."""

@@ -16,6 +16,7 @@ from xrfm_cli.tuning.limits import (
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
+from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
 from xrfm_cli.tuning.search.run_step import Fitted, Step, StepResult, StepRunner, run_and_collect, size_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
@@ -76,10 +77,11 @@ def search(
                 rungs_on_few_rows=FIRST_RUNGS if has_few_rows else 0,
                 keeps_families=len(problem.plan.folds) == 1,
             ),
+            first_trials=max(len(first), 1),
             queue=TrialQueue(problem=problem, costs=result.costs, on_event=on_event),
         )
         try:
-            search.run(max(len(first), 1))
+            search.run()
         except OutOfTime:
             search.result.stopped_by = "time"
         except KeyboardInterrupt:
@@ -101,15 +103,16 @@ class _Search:
     result: SearchResult
     halving: Halving
     queue: TrialQueue  # started and not ended
+    first_trials: int = 1  # number of configurations to start before the search may converge
     too_slow: int = 0  # consecutive candidates that could not finish in time
     started: int = 0
     began: float = 0.0  # on the clock
     recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
 
-    def run(self, configurations: int) -> None:
+    def run(self) -> None:
         """Run the first configurations side by side, then one trial after the other."""
         self.began = self.budget.clock()
-        self._run_first_rung(configurations)
+        self._run_first_rung()
         self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length_s)
         for trial in self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S):
             self._complete(trial)
@@ -133,11 +136,13 @@ class _Search:
     def _may_start(self) -> bool:
         return self.budget.trials is None or self.started < self.budget.trials
 
-    def _run_first_rung(self, size: int) -> None:
+    def _run_first_rung(self) -> None:
         """Run the first rung of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
         last_start = began + FIRST_RUNG_SHARE * self.budget.length_s
-        while self.started < size and self._may_start() and (not self.queue.trials or clock() < last_start):
+        while self.started < self.first_trials and self._may_start():
+            if self.queue.trials and clock() >= last_start:
+                break
             self._advance(self._start_trial())
 
     def _refine_better_half(self, last_start: float) -> None:
@@ -157,7 +162,12 @@ class _Search:
             message = f"trial {found[0]}, the best of another process, is evaluated here too"
             self.on_event(Event(kind="note", message=message))
             return self._enqueue(*found, found_elsewhere=True)
-        return self._start_trial() if self._may_start() else None
+        if not self._may_start():
+            return None
+        if self.started >= self.first_trials and self.budget.has_converged(self.result):
+            self.result.stopped_by = "converged"
+            return None
+        return self._start_trial()
 
     def _start_trial(self) -> Trial:
         self.started += 1
@@ -235,7 +245,7 @@ class _Search:
         validated = None if trial.validation_result is None else trial.validation_result.loss
         self.study.tell(trial.number, validated, is_pruned=trial.loss is not None)
         self.result.records.append(TrialRecord.of(trial))
-        _tell_progress(self.problem, self.budget, self.result, self.on_event)
+        tell_progress(self.problem, self.budget, self.result, self.on_event)
 
     def _run_step(self, step: Step) -> Fitted:
         """Run a step, or read it from the checkpoint; raise OutOfTime if it does not fit into the time."""
@@ -286,19 +296,3 @@ class _Search:
 
 def _similarity_of(candidate: Candidate) -> Similarity:
     return Similarity(candidate.family, candidate.encoding.numeric)
-
-
-def _tell_progress(problem: Problem, budget: Budget, result: SearchResult, on_event: OnEvent) -> None:
-    best = min((j for _, j in result.validation_results), key=lambda j: j.loss, default=None)
-    number = len(result.records)
-    text = f"trial {number}" + (f" of {budget.trials}" if budget.trials else "")
-    if best is not None:
-        text += f", best {problem.scorer.metric.name} {best.score:.5g}"
-    on_event(
-        Event(
-            kind="progress",
-            message=text,
-            done=number / budget.trials if budget.trials else None,
-            count=number,
-        )
-    )

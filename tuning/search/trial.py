@@ -21,6 +21,7 @@ from torch import Tensor
 
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.scorer import ValidationScore
+from xrfm_cli.tuning.rows import TrialStatus
 from xrfm_cli.tuning.search.kernel_refinement import can_refine
 from xrfm_cli.tuning.search.run_step import (
     REFINEMENT,
@@ -33,7 +34,6 @@ from xrfm_cli.tuning.search.run_step import (
 from xrfm_cli.tuning.search.space import Candidate
 
 Array = NDArray[np.float64]
-TrialStatus = Literal["running", "complete", "pruned", "failed", "out of time", "interrupted"]
 Phase = Literal["rung", "refinement", "other folds"]
 MORE_UPDATES = 1  # more than the first rung chose, in a later rung that starts afresh
 AFRESH_USUAL_UPDATES = 3  # most rungs that start afresh make no more

@@ -6,15 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import optuna
 
 from xrfm_cli.tuning.limits import Deadline
+from xrfm_cli.tuning.rows import StoppedBy, TrialRow, TrialStatus
 from xrfm_cli.tuning.search.cost import CostModel
-from xrfm_cli.tuning.search.trial import Trial, TrialStatus, ValidationResult
-
-StoppedBy = Literal["time", "trials", "interrupt"]
+from xrfm_cli.tuning.search.trial import Trial, ValidationResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class TrialRecord:
             params=trial.candidate.to_dict(),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> TrialRow:
         """Return the record's values, ready for JSON."""
         return {
             "number": self.number,
@@ -84,6 +83,8 @@ class Budget:
     length_s: float = float("inf")  # from the start of the search to the deadline
     # whether the final fits fit into this many seconds
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
+    # whether more trials would gain nothing that validation can show
+    has_converged: Callable[[SearchResult], bool] = lambda result: False
 
     def left_for_models(self, result: SearchResult) -> float:
         """Return the seconds left for the search and the final fits."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as skm
 
-from tests.tuning.tables import described, fit, skewed, table_of, task_table
+from tests.tuning.tables import described, fit, scores, skewed, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -83,7 +83,7 @@ def test_weights_of_rows_count_in_both_parts() -> None:
 @pytest.mark.parametrize("metric", [*HITS, "auc", "log_loss"])
 def test_the_user_is_shown_the_metric_itself(metric: str) -> None:
     model = fit(task_table("binary", 240), trials=4, metric=metric)
-    shown = {t["number"]: t["score"] for t in model.report.trials if t["state"] == "complete"}
+    shown = scores(model)
     assert shown
     for score in shown.values():
         assert 0.0 <= score <= 1.0 or metric == "log_loss"

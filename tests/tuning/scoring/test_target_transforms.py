@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import same_bits
+from xrfm_cli.tuning.scoring.class_transforms import ClassTransform, LogitTransform
 from xrfm_cli.tuning.scoring.target_transforms import (
-    ClassTransform,
-    LogitTransform,
     LogTransform,
     TransformName,
     ValueTransform,

@@ -11,6 +11,7 @@ import pytest
 
 from tests.tuning.tables import fit, law
 from xrfm_cli.events import Event
+from xrfm_cli.tuning.rows import ImportanceRow
 from xrfm_cli.tuning.search.hyperparameter_importances import (
     best_trials,
     hyperparameter_importances,
@@ -45,7 +46,7 @@ def decided_by(name: str, good: Any, bad: Any, count: int = 24) -> list[dict[str
 DECIDED = decided_by("ridge", 0.01, 3.0)
 
 
-def told(trials: Sequence[Mapping[str, Any]], *, lower: bool = True, seed: int = 0) -> list[dict[str, Any]]:
+def told(trials: Sequence[Mapping[str, Any]], *, lower: bool = True, seed: int = 0) -> list[ImportanceRow]:
     return hyperparameter_importances(trials, lower_is_better=lower, seed=seed)
 
 
