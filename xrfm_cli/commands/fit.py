@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.fit_checks import check_options
 from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
 from xrfm_cli.commands.places import checkpoint_folder, report_paths
 from xrfm_cli.commands.reading import read_whole
@@ -19,7 +19,6 @@ from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
-from xrfm_cli.options.settings import Setting
 from xrfm_cli.reports import explain_model, fit_document, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
@@ -77,23 +76,6 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 checkpoint.remove()
         return status, document
     return _finish(model, options, session)
-
-
-def check_options(options: FitOptions) -> None:
-    """Refuse options that contradict each other or have no effect."""
-    if options.data == options.valid == "-":
-        raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
-    if options.from_model is None:
-        if options.target is None and options.schema is None:
-            raise OptionError("--target is missing: name the column to predict, such as --target price")
-        if options.resume and options.storage is not None:
-            raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
-        return
-    for item in fields(options):
-        setting: Setting = item.metadata["setting"]
-        fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
-        if fresh and getattr(options, item.name) != item.default:
-            raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:

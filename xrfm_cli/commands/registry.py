@@ -5,6 +5,7 @@ A command's module is imported when it runs, so help never waits for a numerical
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 
-from xrfm_cli.commands.loading import load_command
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.config import gather, misspelt_variables, resolve
 from xrfm_cli.options.config_page import config_page
@@ -170,7 +170,8 @@ def _entry(name: str, command: Command) -> Callable[..., None]:
             known = {item.key for settings in KNOWN.values() for item in settings.values()}
             for line in misspelt_variables(os.environ, known):
                 session.renderer.note(line)
-            status = load_command(name).run(options, session)
+            run = importlib.import_module(f"xrfm_cli.commands.{name}").run
+            status = run(options, session)
             session.renderer.log(f"exit status {status}")
         if status:
             raise typer.Exit(status)
