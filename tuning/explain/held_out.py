@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import OnEvent
-from xrfm_cli.tuning.ensemble.final_tree import refit_tree
+from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.explain.sample import Sample, sample_of
 from xrfm_cli.tuning.explain.swap_study import SwapStudy, share_deviations, study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -23,7 +23,7 @@ from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
-from xrfm_cli.tuning.search.run_step import estimate_refit, trial_generator
+from xrfm_cli.tuning.search.run_step import estimate_refit
 from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
@@ -145,25 +145,23 @@ def _fold_model(
     member = max(model.members, key=lambda own: own.weight)
     candidate: Candidate = found.candidate
     rows = problem.folds.matrices(fold, candidate.encoding, candidate.transform)
-    tree = refit_tree(
+    train = problem.plan.folds[fold].train
+    target_transform = problem.data.target_transform(train, candidate.transform, found.factor)
+    refitter = Refitter(data=problem.data, rows=train, memory_bytes=problem.memory_bytes, on_event=on_event)
+    tree = refitter.fit(
         EncodedRows(encoder=rows.encoder, x=rows.x_train, routed=rows.routed_train),
-        rows.y_train,
-        rows.weights,
         candidate,
+        target_transform,
         None if problem.pins.fix_iterations else found.feature_matrices[fold],
+        trial=member.trial,
         iterations=found.last_iterations,
-        generator=trial_generator(problem.data.seed, member.trial, HELD_OUT_FOLD + fold, 0),
-        memory_bytes=problem.memory_bytes,
-        on_event=on_event,
     )
     own = replace(
         member,
         weight=1.0,
         encoder=rows.encoder,
         tree=tree.with_temperature(found.temperature if tree.splits else 0.0),
-        target_transform=problem.data.target_transform(
-            problem.plan.folds[fold].train, candidate.transform, found.factor
-        ),
+        target_transform=target_transform,
     )
     return replace(model, members=(own,), intervals=None)
 

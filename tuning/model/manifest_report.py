@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct, defstruct, field
 
-from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.repairs import RepairKind
-from xrfm_cli.trees import TreeConfig
+from xrfm_cli.trees.config import TreeConfig
 
 MOST_COUNT = 2**53  # the largest integer that every JSON reader represents exactly
 

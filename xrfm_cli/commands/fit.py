@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.fit_checks import check_options
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.commands.holdout import hold_out, score_held_out
 from xrfm_cli.commands.places import checkpoint_folder, explain_paths, report_paths
@@ -20,7 +21,6 @@ from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
-from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
@@ -117,30 +117,6 @@ def remove_stale_explanation(model: str, session: Session) -> None:
                 session.renderer.note(f"{path}: removed, as it explained an earlier model; run xrfm explain")
         except OSError:
             continue
-
-
-def check_options(options: FitOptions) -> None:
-    """Refuse options that contradict each other or have no effect."""
-    if options.open_report and "html" not in options.formats.split(","):
-        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
-    if options.data == options.valid == "-":
-        raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
-    if options.from_model is None:
-        if options.target is None and options.schema is None:
-            raise OptionError("--target is missing: name the column to predict, such as --target price")
-        if options.resume and options.storage is not None:
-            raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
-        return
-    plain = FitOptions(data=options.data)
-    for name, declaration in declared(FitOptions).items():
-        is_fixed = declaration.rich_help_panel in ("Columns", "Search") or name in (
-            "task",
-            "positive",
-            "dry_run",
-        )
-        if is_fixed and getattr(options, name) != getattr(plain, name):
-            flag = first_flag(declaration)
-            raise OptionError(f"{flag}: --from refits the model as it is; leave out one of them")
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:

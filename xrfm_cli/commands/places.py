@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.rejects import rejects_path
-from xrfm_cli.datasets.readers import find_files
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.declarations import CommonOptions, ExplainOptions, ReadingOptions
 from xrfm_cli.options.fit_options import FitOptions

@@ -11,8 +11,8 @@ import pytest
 
 from tests.processes import run_process
 from xrfm_cli.options import completion
+from xrfm_cli.tuning.pins import hyperparameter_names
 from xrfm_cli.tuning.scoring.metrics import METRICS
-from xrfm_cli.tuning.search.space import hyperparameter_names
 
 COMPLETE = """
 source <(xrfm --show-completion)
