@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
 from xrfm_cli.tuning.ensemble.plateau import Plateau
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
+from xrfm_cli.tuning.explain.held_out import held_out_folds
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -33,6 +36,7 @@ from xrfm_cli.tuning.model.report import (
     repairs_to_json,
     score_spread,
 )
+from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
@@ -154,6 +158,7 @@ def _fit_model(
             message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
         profile = profile_table(training_rows(problem), problem.data.schema)
+        trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
@@ -183,16 +188,42 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
         )
-    listener.seconds["total"] = clock() - started
-    return _assemble(
+    model = _assemble(
         problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
     )
+    with listener.stage("refit", "measuring the columns on held-out rows"):
+        held_out = None
+        if not final.interrupted:
+            held_out = _measure_held_out(model, problem, result, budget, listener)
+    listener.seconds["total"] = clock() - started
+    seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
+    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out), trained=trained)
+
+
+def _measure_held_out(
+    model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
+) -> dict[str, Any] | None:
+    """Measure the columns on held-out rows within a small share of the time limit."""
+    end = listener.clock() + problem.limits.held_out_s
+
+    def seconds_left() -> float:
+        return min(budget.left_for_models(result), end - listener.clock())
+
+    found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
+    return None if found is None else found.to_json()
 
 
 def _why_no_model(listener: Listener) -> str:
     """Return the message for a search without a model: the first failure and the way out."""
     failure = next((text for text in listener.fallbacks if " failed: " in text), "none was fully evaluated.")
     return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
+
+
+def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
+    """Return the hashes of the training rows of the final models."""
+    rows, data = problem.plan.refit_rows, problem.data
+    table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
+    return hash_rows(table, data.schema, data.y_true[rows])
 
 
 def training_rows(problem: Problem) -> Table:
@@ -247,7 +278,7 @@ def _assemble(
             final.decision,
         ),
         baselines=baselines_to_json(baselines),
-        seconds={name: round(value, 3) for name, value in listener.seconds.items()},
+        seconds={},
         trials=trials,
         ensemble=[
             {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members

@@ -53,6 +53,7 @@ REFINEMENT_SHARE = 0.15  # of the search, additional, for refining the better ha
 FIRST_MODEL_SHARE = 0.5  # of the search; AGOP updates then stop until a first model is validated
 FINAL_FITS_SHARE = 0.3  # at most, for the final fits: an ensemble gains less than a better candidate
 SELECTION_SHARE, MOST_SELECTION_S = 0.04, 2.0  # for ensemble selection among hundreds of trials
+HELD_OUT_SHARE = 0.03  # for measuring the columns on held-out rows, after the final fits
 # Error of a trial's time estimate, as a share of the time limit: for short limits and for long ones.
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR = 0.1, 0.05
 
@@ -78,6 +79,7 @@ class Limits:
     estimate_error_s: float  # reserve for inexact estimates
     selection_s: float  # reserve for ensemble selection
     final_fits_s: float  # largest reserve for the final fits
+    held_out_s: float  # reserve for measuring the columns on held-out rows
 
 
 def find_limits(
@@ -130,6 +132,7 @@ def find_limits(
         estimate_error_s=max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit),
         selection_s=min(SELECTION_SHARE * limit, MOST_SELECTION_S),
         final_fits_s=FINAL_FITS_SHARE * limit,
+        held_out_s=HELD_OUT_SHARE * limit,
     )
 
 

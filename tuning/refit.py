@@ -29,6 +29,7 @@ from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json
+from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.scoring.target_transforms import (
     LogTransform,
@@ -131,6 +132,8 @@ def _refit_model(
         rows=table.n_rows,
         dropped_rows=dropped,
         stopped_by="refit",
+        oof_summary=None,  # its rows are those of the earlier table
+        test=None,
         seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
         trials=[],
         hyperparameter_importances=[],
@@ -152,6 +155,7 @@ def _refit_model(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
         profile=profile_table(_counting_rows(table, weights), model.schema),
+        trained=TrainedRows.of(hash_rows(table, model.schema, y_true)),
     )
 
 

@@ -27,7 +27,6 @@ from xrfm_cli.commands.registry import application
 from xrfm_cli.errors import InputError, did_you_mean
 from xrfm_cli.options.config import source_of
 from xrfm_cli.options.parsing import YES
-from xrfm_cli.printable import printable
 from xrfm_cli.terminal import streams
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -140,8 +139,10 @@ def _usage(fault: Any, arguments: Sequence[str], commands: Mapping[str, Any]) ->
 
 
 def _fail(message: str, status: int) -> int:
-    """Print an error in one line, without the line breaks of its message."""
-    streams.messages().write(f"error: {printable(' '.join(message.split()))}\n")
+    """Print an error and return the status."""
+    from xrfm_cli.terminal.rendering import print_error  # imports rich, which takes a moment
+
+    print_error(message)
     return status
 
 

@@ -70,6 +70,17 @@ class DatetimeEncoder:
             names += [f"{self.column} {part}={value}" for value in values]
         return (*names, f"{self.column} missing") if self.has_missing else tuple(names)
 
+    def part_columns(self) -> dict[str, tuple[slice, dict[int, np.ndarray]]]:
+        """Return, for each calendar part, its output columns and the encoding of each of its values."""
+        found, place = {}, 0 if self.scaling is None else 1
+        for part, values in self.parts:
+            period, first, _ = _PARTS[part]
+            table = _part_table(part, values)
+            known = values or range(first, first + period)
+            found[part] = (slice(place, place + table.shape[1]), {value: table[value] for value in known})
+            place += table.shape[1]
+        return found
+
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
         """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
         moments = moment_values(cells, self.date_format)

@@ -19,7 +19,7 @@ def afford_check(problem: Problem, config: FitConfig) -> Callable[[SearchResult,
     def affords(result: SearchResult, seconds: float) -> bool:
         best = min(result.validation_results, key=lambda item: item[1].loss)[1]
         once = estimate_refit(problem, result.costs, best.candidate, last_iterations=best.last_iterations)
-        left, most = seconds - limits.selection_s, config.ensemble_size * once
+        left, most = seconds - limits.selection_s - limits.held_out_s, config.ensemble_size * once
         if most <= left or left < once:
             return most <= left
         # Few ensembles reach the largest size, but finding the actual size takes a while.

@@ -35,8 +35,8 @@ def summarise_oof(
 ) -> dict[str, Any]:
     """Summarise out-of-fold predictions: values ``(n,)`` or probabilities ``(n, classes)``.
 
-    ``source_rows`` are the positions of the problem's rows in the table they were read from, ``(rows,)``.
-    Returns the fields of :class:`~xrfm_cli.tuning.model.manifest_report.OofSummary` that suit the task.
+    ``source_rows`` are the positions of the problem's rows in the table as read, ``(rows,)``. Returns
+    the fields of :class:`~xrfm_cli.tuning.model.manifest_report.OofSummary` that suit the task.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if problem.data.n_classes:

@@ -64,6 +64,7 @@ class FitReport:
     hyperparameter_importances: list[ImportanceRow] = field(default_factory=list)
     oof_summary: dict[str, Any] | None = None  # curves, matrices and quantiles of all validation rows
     test: dict[str, Any] | None = None  # metrics on the rows of --holdout
+    held_out: dict[str, Any] | None = None  # the columns on held-out rows: see xrfm_cli.tuning.explain
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""

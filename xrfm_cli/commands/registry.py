@@ -13,7 +13,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from xrfm_cli.commands.loading import load_command
 from xrfm_cli.commands.session import Session, open_session
 from xrfm_cli.options.config import keys_of_commands, misspelt_variables
 from xrfm_cli.options.config_page import config_page
@@ -141,7 +140,9 @@ def application() -> Any:
 )
 def _fit(options: FitOptions, session: Session) -> int:
     """Fit a model to a table, and write the model and its report."""
-    return load_command("fit").run(options, session)
+    from xrfm_cli.commands.fit import run
+
+    return run(options, session)
 
 
 @_command(
@@ -152,7 +153,9 @@ def _fit(options: FitOptions, session: Session) -> int:
 )
 def _predict(options: PredictOptions, session: Session) -> int:
     """Predict the rows of a table, in order."""
-    return load_command("predict").run(options, session)
+    from xrfm_cli.commands.predict import run
+
+    return run(options, session)
 
 
 @_command(
@@ -162,7 +165,9 @@ def _predict(options: PredictOptions, session: Session) -> int:
 )
 def _explain(options: ExplainOptions, session: Session) -> int:
     """Explain what the model learned and, with DATA, the prediction of each row."""
-    return load_command("explain").run(options, session)
+    from xrfm_cli.commands.explain import run
+
+    return run(options, session)
 
 
 @_command(
@@ -172,28 +177,38 @@ def _explain(options: ExplainOptions, session: Session) -> int:
 )
 def _evaluate(options: EvaluateOptions, session: Session) -> int:
     """Compute metrics on test rows with known targets."""
-    return load_command("evaluate").run(options, session)
+    from xrfm_cli.commands.evaluate import run
+
+    return run(options, session)
 
 
 @_command(InfoOptions, "xrfm info --model model.xrfm")
 def _info(options: InfoOptions, session: Session) -> int:
     """Show the content of a model file."""
-    return load_command("info").run(options, session)
+    from xrfm_cli.commands.info import run
+
+    return run(options, session)
 
 
 @_command(DoctorOptions, "xrfm doctor --json")
 def _doctor(options: DoctorOptions, session: Session) -> int:
     """Show versions, devices, memory and threads, for bug reports."""
-    return load_command("doctor").run(options, session)
+    from xrfm_cli.commands.doctor import run
+
+    return run(options, session)
 
 
 @_command(SampleOptions, "xrfm sample autos", "xrfm sample bikes --output rentals.parquet")
 def _sample(options: SampleOptions, session: Session) -> int:
     """Write a sample table that ships with the package."""
-    return load_command("sample").run(options, session)
+    from xrfm_cli.commands.sample import run
+
+    return run(options, session)
 
 
 @_command(DemoOptions, "xrfm demo", "xrfm demo --output demo --no-open")
 def _demo(options: DemoOptions, session: Session) -> int:
     """Fit a model to a sample table in seconds, and open its report."""
-    return load_command("demo").run(options, session)
+    from xrfm_cli.commands.demo import run
+
+    return run(options, session)

@@ -23,7 +23,7 @@ LIMITS = {"time_limit", "trials", "preset", "no_early_stop"}
 MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
-ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage"}
+ELSEWHERE = {"model", "no_clobber", "from_model", "dry_run", "resume", "schema", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from xrfm_cli.options.completion import A_COLUMN, devices, gains, losses
 from xrfm_cli.options.config import load_config
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.parsing import (
@@ -25,8 +26,8 @@ in_data, in_reading, in_columns, in_search, in_model, in_checks, in_output, in_m
     partial(typer.Option, rich_help_panel=panel) for panel in PANELS
 )
 DATA_HELP = (
-    "CSV, TSV, Parquet or Arrow file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of Parquet, "
-    "or - for standard input."
+    "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
+    "Parquet, or - for standard input."
 )
 
 
@@ -50,6 +51,9 @@ class CommonOptions:
 
     as_json: Annotated[bool, in_general("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, in_general("--quiet", "-q", help="Print only errors on standard error.")] = False
+    verbose: Annotated[
+        bool, in_general("--verbose", "-v", help="Show more: fit lists every column with its kind.")
+    ] = False
     config: Annotated[
         str | None,
         in_general(
@@ -96,7 +100,10 @@ class MachineOptions(ModelOptions):
     """Options of commands that compute with a model."""
 
     device: Annotated[
-        str, in_machine("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+        str,
+        in_machine(
+            "--device", metavar="DEVICE", autocompletion=devices, help="auto, cpu, cuda, cuda:N or mps."
+        ),
     ] = "auto"
     threads: Annotated[
         int | None,
@@ -198,6 +205,10 @@ class ReadingOptions(MachineOptions):
             help="Order of day, month and year in dates such as 02/03/24: dmy, mdy or ymd.",
         ),
     ] = None
+    sheet: Annotated[
+        str | None,
+        in_reading("--sheet", metavar="SHEET", help="Sheet of an Excel workbook, by name or number."),
+    ] = None
     bad_rows: Annotated[
         Literal["stop", "skip"],
         in_reading(
@@ -224,8 +235,12 @@ class PredictOptions(ReadingOptions):
         ),
     ] = None
     ids: Annotated[
-        tuple[str, ...], in_output("--id", metavar="COL", help="Column to copy before the predictions.")
+        tuple[str, ...],
+        in_output("--id", **A_COLUMN, help="Column to copy before the predictions."),
     ] = ()
+    keep_columns: Annotated[
+        bool, in_output("--keep-columns", help="Copy all columns of DATA before the predictions.")
+    ] = False
     proba: Annotated[bool, in_output("--proba", help="Add a column probability_<class> for each class.")] = (
         False
     )
@@ -292,7 +307,8 @@ class ExplainOptions(ReadingOptions):
         ),
     ] = None
     ids: Annotated[
-        tuple[str, ...], in_output("--id", metavar="COL", help="Column to copy before the attributions.")
+        tuple[str, ...],
+        in_output("--id", **A_COLUMN, help="Column to copy before the attributions."),
     ] = ()
     method: Annotated[
         Literal["path", "gradient"],
@@ -302,13 +318,33 @@ class ExplainOptions(ReadingOptions):
             help="path: contributions that sum to the prediction; gradient: sensitivity at the row.",
         ),
     ] = "path"
+    compare: Annotated[
+        str | None,
+        in_output(
+            "--compare",
+            metavar="MODEL",
+            help="Explain this older model too, and show the importances of both side by side.",
+        ),
+    ] = None
+    effects: Annotated[
+        tuple[str, ...],
+        in_model(
+            "--effects",
+            metavar="COL",
+            help="Column whose effect on the prediction to show, or all; else the strongest.",
+        ),
+    ] = ()
+    curves: Annotated[
+        bool,
+        in_model("--curves", help="Add partial dependence and the curves of single rows to the effects."),
+    ] = False
     rows: Annotated[
         int,
         in_model(
             "--rows",
             metavar="N",
             min=2,
-            help="Number of training rows that the global explanation averages over.",
+            help="Most rows that the explanation averages over, of DATA or else of the training rows.",
         ),
     ] = 1000
     chunk_rows: Annotated[
@@ -330,13 +366,33 @@ class EvaluateOptions(ReadingOptions):
     data: Annotated[str, typer.Argument(metavar="TEST", help=DATA_HELP + " It must contain the target.")]
     by: Annotated[
         tuple[str, ...],
-        in_output("--by", metavar="COL", help="Also show the metrics for each value of this column."),
+        in_output(
+            "--by",
+            **A_COLUMN,
+            help="Also show the metrics for each value of this column.",
+        ),
     ] = ()
+    compare: Annotated[
+        str | None,
+        in_checks(
+            "--compare",
+            metavar="MODEL",
+            help="Score this older model on the same rows too, and test whether the difference is chance.",
+        ),
+    ] = None
+    fail_worse: Annotated[
+        bool,
+        in_checks(
+            "--fail-worse",
+            help="Exit with status 1 if the model is worse than that of --compare by more than chance.",
+        ),
+    ] = False
     fail_under: Annotated[
         tuple[Threshold, ...],
         in_checks(
             "--fail-under",
             metavar="METRIC=VALUE",
+            autocompletion=gains,
             parser=parse_threshold,
             help="Exit with status 1 if this metric, for which higher is better, is below VALUE.",
         ),
@@ -346,6 +402,7 @@ class EvaluateOptions(ReadingOptions):
         in_checks(
             "--fail-over",
             metavar="METRIC=VALUE",
+            autocompletion=losses,
             parser=parse_threshold,
             help="Exit with status 1 if this metric, for which lower is better, is above VALUE.",
         ),
@@ -355,6 +412,10 @@ class EvaluateOptions(ReadingOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfoOptions(ModelOptions):
     """Options of ``xrfm info``."""
+
+    card: Annotated[
+        bool, in_output("--card", help="Print a model card in Markdown instead, to complete and publish.")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from xrfm_cli.options.completion import A_COLUMN, hyperparameters, metrics
 from xrfm_cli.options.declarations import (
     DATA_HELP,
     ReadingOptions,
@@ -14,10 +15,11 @@ from xrfm_cli.options.declarations import (
     in_data,
     in_machine,
     in_model,
+    in_output,
     in_search,
 )
 from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.options.parsing import parse_pin, parse_size
+from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,11 @@ class FitOptions(ReadingOptions):
     data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
     target: Annotated[
         str | None,
-        in_data("--target", metavar="COL", help="Column to predict. Required unless --from is given."),
+        in_data(
+            "--target",
+            **A_COLUMN,
+            help="Column to predict. Required unless --from is given.",
+        ),
     ] = None
     task: Annotated[
         Literal["auto", "regression", "binary", "multiclass"],
@@ -43,20 +49,30 @@ class FitOptions(ReadingOptions):
         ),
     ] = None
 
-    weight: Annotated[str | None, in_columns("--weight", metavar="COL", help="Column of row weights.")] = None
-    drop: Annotated[tuple[str, ...], in_columns("--drop", metavar="COL", help="Column to ignore.")] = ()
+    weight: Annotated[
+        str | None,
+        in_columns("--weight", **A_COLUMN, help="Column of row weights."),
+    ] = None
+    drop: Annotated[tuple[str, ...], in_columns("--drop", **A_COLUMN, help="Column to ignore.")] = ()
     ids: Annotated[
         tuple[str, ...],
-        in_columns("--id", metavar="COL", help="Column that identifies rows; the model does not use it."),
+        in_columns(
+            "--id",
+            **A_COLUMN,
+            help="Column that identifies rows; the model does not use it.",
+        ),
     ] = ()
     categorical: Annotated[
-        tuple[str, ...], in_columns("--categorical", metavar="COL", help="Read this column as categories.")
+        tuple[str, ...],
+        in_columns("--categorical", **A_COLUMN, help="Read this column as categories."),
     ] = ()
     numeric: Annotated[
-        tuple[str, ...], in_columns("--numeric", metavar="COL", help="Read this column as numbers.")
+        tuple[str, ...],
+        in_columns("--numeric", **A_COLUMN, help="Read this column as numbers."),
     ] = ()
     datetime: Annotated[
-        tuple[str, ...], in_columns("--datetime", metavar="COL", help="Read this column as dates.")
+        tuple[str, ...],
+        in_columns("--datetime", **A_COLUMN, help="Read this column as dates."),
     ] = ()
 
     schema: Annotated[
@@ -76,6 +92,7 @@ class FitOptions(ReadingOptions):
         in_search(
             "--metric",
             metavar="METRIC",
+            autocompletion=metrics,
             show_default="rmse, auc (binary), log_loss (multiclass)",
             help=(
                 "Metric to optimise: rmse, mae, r2, mape, poisson_deviance; log_loss, auc, "
@@ -119,6 +136,7 @@ class FitOptions(ReadingOptions):
         in_search(
             "--set",
             metavar="NAME=VALUE",
+            autocompletion=hyperparameters,
             parser=parse_pin,
             help="Fix a hyperparameter, such as bandwidth=5 or kernel=norm.",
         ),
@@ -136,16 +154,33 @@ class FitOptions(ReadingOptions):
         int | None,
         in_search("--folds", metavar="K", min=2, help="Validate with K-fold cross-validation on DATA."),
     ] = None
+    holdout: Annotated[
+        float | None,
+        in_search(
+            "--holdout",
+            metavar="SHARE",
+            parser=parse_share,
+            help=(
+                "Set this share of the rows aside, such as 0.2, never train or validate on them, and "
+                "report the model's scores on them."
+            ),
+        ),
+    ] = None
     group: Annotated[
         str | None,
         in_search(
             "--group",
-            metavar="COL",
+            **A_COLUMN,
             help="Keep rows that share a value of this column on one side of a split.",
         ),
     ] = None
     time: Annotated[
-        str | None, in_search("--time", metavar="COL", help="Validate on the latest rows by this column.")
+        str | None,
+        in_search(
+            "--time",
+            **A_COLUMN,
+            help="Validate on the latest rows by this column.",
+        ),
     ] = None
     resume: Annotated[
         bool,
@@ -177,8 +212,23 @@ class FitOptions(ReadingOptions):
             ),
         ),
     ] = None
+    no_clobber: Annotated[
+        bool, in_model("--no-clobber", help="Refuse to replace a model that exists; checked before the fit.")
+    ] = False
     dry_run: Annotated[
         bool, in_model("--dry-run", help="Show columns, plan, time and memory without fitting.")
+    ] = False
+    formats: Annotated[
+        str,
+        in_output(
+            "--format",
+            metavar="LIST",
+            parser=parse_formats,
+            help="Formats of the report beside the model: html, json, md and png, separated by commas.",
+        ),
+    ] = "html,json"
+    open_report: Annotated[
+        bool, in_output("--open", help="Open the report in a browser when it is done.")
     ] = False
     memory: Annotated[
         int | None,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.reports.columns import ColumnMap
-from xrfm_cli.reports.formats import number
+from xrfm_cli.reports import formats
 from xrfm_cli.reports.sensitivity import Sensitivity, normalised
 from xrfm_cli.reports.units import original_value
+from xrfm_cli.tuning.explain.columns import ColumnMap
 
 DIRECTIONS = 5
 NAMED_FEATURES = 8  # features listed for a direction
@@ -176,7 +176,7 @@ def _one_feature(sensitivity: Sensitivity, direction: Tensor, threshold: float, 
 
 
 def _signed(value: float) -> str:
-    return number(value).replace("-", "−")
+    return formats.number(value).replace("-", "−")
 
 
 def _walk(sensitivity: Sensitivity) -> tuple[dict[int, Tensor], dict[int, str]]:

@@ -10,8 +10,9 @@ import torch
 from xrfm_cli.leaf_models import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.trees import TreeModel
 
-GRADIENT_BUDGET_NS = 1.5e9  # for the gradients of the importances, over all members
-PREDICTION_BUDGET_NS = 1.5e9  # for the predictions of the pairs, over all members
+GRADIENT_BUDGET_NS = 1.0e9  # for the gradients of the AGOP, over all members
+# For the swaps of columns and pairs, over all members. The compiled loops take about a third of the estimate.
+PREDICTION_BUDGET_NS = 3.0e9
 VOTING_LEAVES = 3  # rough number of leaves that a softly routed row reaches, for trees without centers
 
 
@@ -43,7 +44,7 @@ def _reached(tree: TreeModel) -> float:
         return 1.0
     if not centers:
         return min(VOTING_LEAVES, len(tree.leaves))
-    return float((tree.leaf_weights(torch.cat(centers)) > 0).double().sum(1).mean())
+    return len(tree.votes(torch.cat(centers)).rows) / len(centers)
 
 
 def _pair_ns(leaf: LeafConfig, d: int) -> float:
