@@ -37,11 +37,10 @@ def test_what_the_terminal_shows(folder: Path, regression: Path, xrfm: Callable[
     assert (folder / "price.report.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("method", ["path", "gradient"])
 def test_attributions_go_to_standard_output_or_to_a_file(
-    folder: Path, regression: Path, method: str, xrfm: Callable[..., Any]
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
 ) -> None:
-    options = ("--model", "price.xrfm", "--id", "house", "--method", method)
+    options = ("--model", "price.xrfm", "--id", "house")
     outcome = xrfm("explain", "test.csv", *options, folder=folder)
     assert outcome.status == 0, outcome.err
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
@@ -51,6 +50,12 @@ def test_attributions_go_to_standard_output_or_to_a_file(
     assert to_file.status == 0
     assert to_file.document["importances"]
     assert pq.read_table(folder / "a.parquet").column_names == list(rows[0])
+
+
+def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("explain", "test.csv", "--model", "price.xrfm", "--method", "gradient", folder=folder)
+    assert outcome.status == 2
+    assert "--method gradient: was dropped" in outcome.err
 
 
 def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(

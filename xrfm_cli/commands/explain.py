@@ -18,6 +18,7 @@ from xrfm_cli.datasets import Repair
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
+from xrfm_cli.reports.attributions import Baseline
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
 
@@ -48,12 +49,13 @@ def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: 
     """Write the attributions of a table; return the number of rows and the skipped rows."""
     session.renderer.stage(f"attributing {data}")
     rows, left_out = 0, list[Repair]()
+    baseline = Baseline.of_training_rows(model)
     with open_output(options.output) as writer:
         for block in read_blocks(
             data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
         ):
             copied = {name: block.stored(name) for name in options.ids}
-            attributions = attribute_rows(model, block, method=options.method)
+            attributions = attribute_rows(model, block, baseline=baseline)
             if rows == 0:
                 pass_through(options.ids, attributions.column_names)
             computed = {name: attributions.column(name) for name in attributions.column_names}
@@ -71,6 +73,11 @@ def _streams_out(options: ExplainOptions) -> bool:
 
 def _check(options: ExplainOptions) -> None:
     """Refuse contradictory options."""
+    if options.method == "gradient":
+        raise OptionError(
+            "--method gradient: was dropped, since its numbers add up to nothing. Leave --method out: "
+            "attributions are contributions along paths, which add up to the prediction"
+        )
     if options.data is None and (options.output is not None or options.ids):
         raise OptionError("--output and --id need DATA, the rows to attribute")
     if options.as_json and _streams_out(options):
