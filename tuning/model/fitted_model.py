@@ -17,6 +17,7 @@ from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
@@ -89,6 +90,7 @@ class FittedModel:
     created: str
     device: str = "cpu"
     profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
+    trained: TrainedRows | None = None  # their fingerprints; None for older files without them
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
         """Predict the rows of a table that has the needed columns.
@@ -99,11 +101,11 @@ class FittedModel:
         if interval is not None and self.intervals is None:
             raise OptionError("--interval: is for regression models; for classes ask for --proba.")
         encoded, repairs = self.encode(table)
-        total = self._combined(encoded)
+        total = self.predict_encoded(encoded)
         if self.calibration is not None:
             return Prediction(
                 values=None,
-                probabilities=self.calibration.probabilities(total),
+                probabilities=total,
                 lower=None,
                 upper=None,
                 repairs=repairs,
@@ -115,6 +117,11 @@ class FittedModel:
                 half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
             lower, upper = total - half, total + half
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
+
+    def predict_encoded(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
+        """Return values ``(n,)`` or calibrated probabilities ``(n, classes)`` of encoded rows."""
+        total = self._combined(encoded)
+        return total if self.calibration is None else self.calibration.probabilities(total)
 
     def encode(self, table: Table) -> tuple[dict[int, NDArray[np.float32]], tuple[Repair, ...]]:
         """Return the encoded rows by the identity of each encoder, and the values repaired meanwhile."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.scoring.calibration import outcomes
-from xrfm_cli.tuning.scoring.target_transforms import ClassTransform, LogitTransform
+from xrfm_cli.tuning.scoring.class_transforms import ClassTransform, LogitTransform
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +11,7 @@ from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.errors import SchemaError
-from xrfm_cli.events import Event
+from xrfm_cli.events import Event, repair_events
 from xrfm_cli.options.declarations import ReadingOptions
 from xrfm_cli.streaming import BLOCK_ROWS, ahead, in_blocks
 
@@ -70,19 +70,18 @@ def read_blocks(
         tell()
 
 
-def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
+def pass_through(names: Sequence[str], added: Sequence[str], option: str = "--id") -> None:
     """Refuse columns to copy whose names clash with an output column."""
-    for name in ids:
-        if name in added or list(ids).count(name) > 1:
+    for name, count in Counter(names).items():
+        if name in added or count > 1:
             raise SchemaError(
-                f"--id {name}: the output already has a column '{name}'; rename it in the table"
+                f"{option} {name}: the output already has a column '{name}'; rename it in the table"
             )
 
 
 def say_repairs(repairs: Sequence[Repair], unread: UnreadColumns, session: Session) -> None:
     """Report the number of repaired values by column, and the columns of which no value could be read."""
-    for item in repairs:
-        event = Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
+    for event in repair_events(repairs):
         session.renderer.on_event(event)
     for line in unread.lines():
         session.renderer.note(line, kind="warning")
