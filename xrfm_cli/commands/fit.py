@@ -155,6 +155,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         metric=options.metric,
         time_limit_s=options.time_limit,
         trials=options.trials,
+        early_stop=not options.no_early_stop,
         preset=options.preset,
         pinned=dict(options.pins),
         folds=options.folds,
