@@ -84,9 +84,9 @@ def settings_of(model: FittedModel, sample: Sample, column: str) -> Iterator[Set
     number = sample.columns.index(column)
     coordinates = {key: sample.coordinates[key][number] for key in found}
     first = next(iter(found))
-    encoder, x = found[first], sample.matrices[first][:, coordinates[first]]
-    if isinstance(encoder, NumericEncoder | PiecewiseEncoder):
-        values = decode_numbers(encoder, x)
+    shown = found[first]
+    if isinstance(shown, NumericEncoder | PiecewiseEncoder):
+        values = decode_numbers(shown, sample.matrices[first][:, coordinates[first]])
         if values is not None:
             yield Setting(
                 column=column,
@@ -98,9 +98,9 @@ def settings_of(model: FittedModel, sample: Sample, column: str) -> Iterator[Set
                 coordinates=coordinates,
                 encoders=found,
             )
-    elif isinstance(encoder, DatetimeEncoder):
+    elif isinstance(shown, DatetimeEncoder):
         yield from _date_settings(column, found, coordinates, sample)
-    elif isinstance(encoder, OneHotEncoder | TargetEncoder | BooleanEncoder):
+    elif isinstance(shown, OneHotEncoder | TargetEncoder | BooleanEncoder):
         yield _levels(model, column, found, coordinates, sample)
 
 
