@@ -218,7 +218,7 @@ def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, f
 
 
 def coverage(explained: list[Explanation]) -> float:
-    """Return how often the share of one draw's model lies in the range of another's, for columns above 1 %."""
+    """Return how often a share above 1 % of one draw's model has that of another draw in its range."""
     hits = []
     for one in explained:
         for two in explained:

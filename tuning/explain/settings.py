@@ -17,17 +17,14 @@ from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.datasets.encoders.piecewise_linear import PiecewiseEncoder
 from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
 from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder
-from xrfm_cli.tuning.explain.decoding import (
-    BOOLEAN_WORDS,
-    MICROSECONDS,
-    decode_numbers,
-    encode_cells,
-)
+from xrfm_cli.tuning.explain.decoding import decode_numbers, encode_cells
 from xrfm_cli.tuning.explain.sample import Matrices, Sample
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 Array = NDArray[np.float64]
 Kind = Literal["numeric", "levels", "datetime"]
+MICROSECONDS = 1e6  # per second: moments are microseconds since 1970
+BOOLEAN_WORDS = ("false", "true")
 MOST_LEVELS = 20
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MISSING = "missing"
