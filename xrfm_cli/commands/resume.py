@@ -22,7 +22,7 @@ LIMITS = {"time_limit", "trials", "preset"}  # they limit the search, but do not
 MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
-ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage"}
+ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage", "formats", "open_report"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 
