@@ -64,9 +64,11 @@ def test_version(xrfm: Callable[..., Any]) -> None:
     assert xrfm("--version").out.startswith("xrfm 0.")
 
 
-def test_the_page_of_documentation_equals_the_help() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))
-    assert (ROOT / "docs" / "cli.md").read_text() == made["page"](), "run python docs/generate_cli.py"
+def test_documentation_manual_pages_and_completions_are_current() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))["pages"]()
+    assert len(made) == 1 + 1 + len(COMMANDS) + 3
+    for path, text in made.items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path}: run python docs/generate_cli.py"
 
 
 @pytest.mark.parametrize(
