@@ -147,13 +147,10 @@ def _names(param: Any) -> str:
 
 
 def _meaning(param: Any) -> str:
-    """Return the help with the default and whether the option may be repeated."""
-    notes = ["Can be given several times."] if getattr(param, "multiple", False) else []
+    """Return the help with the default."""
     if isinstance(param.show_default, str):
-        notes.append(f"Default: {param.show_default}.")
-    elif param.default not in (None, False):
-        notes.append(f"Default: `{param.default}`.")
-    return " ".join([param.help, *notes])
+        return f"{param.help} Default: {param.show_default}."
+    return param.help if param.default in (None, False) else f"{param.help} Default: `{param.default}`."
 
 
 def _markdown(text: str) -> str:

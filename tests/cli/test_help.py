@@ -101,3 +101,10 @@ def test_help_is_found_by_every_usual_way(name: str, xrfm: Callable[..., Any]) -
 
 def test_the_short_form_of_quiet(xrfm: Callable[..., Any]) -> None:
     assert xrfm("doctor", "-q").err == ""
+
+
+@pytest.mark.posix("bash")
+def test_a_reader_that_has_seen_enough_of_the_help_is_no_error(shell_environment: dict[str, str]) -> None:
+    script = "xrfm fit --help | true; exit ${PIPESTATUS[0]}"
+    done = run_process(["bash", "-c", script], environment=shell_environment)
+    assert (done.returncode, done.stderr) == (0, "")
