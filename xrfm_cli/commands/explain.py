@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.outputs import check_ending, open_output
+from xrfm_cli.commands.outputs import open_output
 from xrfm_cli.commands.places import explain_paths
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair
-from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -25,7 +24,6 @@ from xrfm_cli.tuning.model.storage import load_model
 def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
-    _check(options)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     session.renderer.stage(f"explaining {options.model}")
@@ -67,12 +65,3 @@ def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: 
 
 def _streams_out(options: ExplainOptions) -> bool:
     return options.data is not None and options.output is None
-
-
-def _check(options: ExplainOptions) -> None:
-    """Refuse contradictory options."""
-    if options.data is None and (options.output is not None or options.ids):
-        raise OptionError("--output and --id need DATA, the rows to attribute")
-    if options.as_json and _streams_out(options):
-        raise OptionError("--json with DATA needs --output: both would write to standard output")
-    check_ending(options.output)
