@@ -75,8 +75,9 @@ class TestHeldOut:
         found = {item.column: item for item in held_out.columns}
         for column in ("a", "b"):
             assert found[column].confirmed > found[column].by_chance
-            assert found[column].drop is not None
-            assert found[column].drop > 0.1
+            drop = found[column].drop
+            assert drop is not None
+            assert drop > 0.1
         assert found["null"].confirmed <= found["null"].by_chance
         assert found["decoy"].confirmed < 0.01
         assert all(pair.confirmed <= pair.by_chance for pair in held_out.pairs)
