@@ -64,9 +64,11 @@ def test_version(xrfm: Callable[..., Any]) -> None:
     assert xrfm("--version").out.startswith("xrfm 0.")
 
 
-def test_the_page_of_documentation_equals_the_help() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))
-    assert (ROOT / "docs" / "cli.md").read_text() == made["page"](), "run python docs/generate_cli.py"
+def test_documentation_manual_pages_and_completions_are_current() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))["pages"]()
+    assert len(made) == 1 + 1 + len(COMMANDS) + 3
+    for path, text in made.items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path}: run python docs/generate_cli.py"
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,10 @@ def test_help_is_found_by_every_usual_way(name: str, xrfm: Callable[..., Any]) -
 
 def test_the_short_form_of_quiet(xrfm: Callable[..., Any]) -> None:
     assert xrfm("doctor", "-q").err == ""
+
+
+@pytest.mark.posix("bash")
+def test_a_reader_that_has_seen_enough_of_the_help_is_no_error(shell_environment: dict[str, str]) -> None:
+    script = "xrfm fit --help | true; exit ${PIPESTATUS[0]}"
+    done = run_process(["bash", "-c", script], environment=shell_environment)
+    assert (done.returncode, done.stderr) == (0, "")
