@@ -191,9 +191,9 @@ def _fit_model(
     model = _assemble(
         problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
     )
-    with listener.stage("refit", "measuring the columns on held-out rows"):
-        held_out = None
-        if not final.interrupted:
+    held_out = None
+    if not final.interrupted and budget.left_for_models(result, listener.ended) > 0:
+        with listener.stage("refit", "measuring the columns on held-out rows"):
             held_out = _measure_held_out(model, problem, result, budget, listener)
     listener.seconds["total"] = clock() - started
     seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
@@ -207,7 +207,8 @@ def _measure_held_out(
     end = listener.clock() + problem.limits.held_out_s
 
     def seconds_left() -> float:
-        return min(budget.left_for_models(result), end - listener.clock())
+        now = listener.clock()
+        return min(budget.left_for_models(result, now), end - now)
 
     found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
     return None if found is None else found.to_json()

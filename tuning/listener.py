@@ -19,6 +19,7 @@ class Listener:
     fallbacks: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    ended: float = 0.0  # when the last stage ended, on the clock
 
     def __call__(self, event: Event) -> None:
         """Handle one event."""
@@ -38,4 +39,5 @@ class Listener:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
+            self.ended = self.clock()
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.ended - began
