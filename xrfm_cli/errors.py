@@ -1,7 +1,7 @@
 """The exception hierarchy.
 
     XRFMError
-    ├── InputError            bad data or usage: exit status 2, one line
+    ├── InputError            bad data or usage: exit status 2, one line; also a ValueError
     │   ├── FileReadError     a file that is missing, truncated or of another format
     │   │   └── EmptyFileError    a file without rows
     │   ├── SchemaError       columns that are missing, unusable or of the wrong kind
@@ -24,8 +24,11 @@ class XRFMError(Exception):
     """Base class of all errors that this package raises on purpose."""
 
 
-class InputError(XRFMError):
-    """Wrong data or usage; the message says where and what to do."""
+class InputError(XRFMError, ValueError):
+    """Wrong data or usage; the message says where and what to do.
+
+    It is a ValueError too, as callers of scikit-learn's estimators expect.
+    """
 
 
 class FileReadError(InputError):

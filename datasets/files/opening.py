@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
-
 from xrfm_cli.datasets.files.streams import is_stream, open_stream
 from xrfm_cli.datasets.files.workbooks import is_workbook, read_sheet
 from xrfm_cli.errors import EmptyFileError, FileReadError, why_absent
 
 __all__ = [
+    "ARROW_ENDINGS",
     "ARROW_MAGIC",
+    "PARQUET_ENDINGS",
     "PARQUET_MAGIC",
+    "is_arrow",
     "is_stream",
     "map_bytes",
     "open_bytes",
@@ -38,6 +39,8 @@ _CODEC_MAGIC = {
     "xz": b"\xfd7zXZ\x00",
 }
 _ENDINGS = {codec: ending for ending, codec in _CODECS.items()}
+PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
+ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 PARQUET_MAGIC = b"PAR1"
 ARROW_MAGIC = (b"ARROW1", b"\xff\xff\xff\xff")  # of the file format and of the stream format
 # First bytes of files that users pass by mistake, with their description and the fix.
@@ -75,6 +78,19 @@ def split_compression(path: Path) -> tuple[str | None, str]:
     codec = _CODECS.get(path.suffix.lower())
     inner = Path(path.stem).suffix if codec else path.suffix
     return codec, inner.lower()
+
+
+def is_arrow(path: Path) -> bool:
+    """Return whether a file is Parquet or Arrow, by its extension or else by its first bytes."""
+    codec, ending = split_compression(path)
+    if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
+        return True
+    if not is_stream(path) and (
+        ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
+    ):
+        return False
+    with open_bytes(path) as file:
+        return file.read(6).startswith((PARQUET_MAGIC, *ARROW_MAGIC))
 
 
 @contextmanager
@@ -183,6 +199,8 @@ def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
     if codec == "xz":  # not supported by Arrow
         yield io.BufferedReader(_Xz(file), 1 << 16)
     else:
+        import pyarrow as pa  # finding a file and reading its start needs no Arrow
+
         with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
             yield stream
 

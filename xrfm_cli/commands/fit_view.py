@@ -15,6 +15,7 @@ from xrfm_cli.datasets import TableSchema, TargetSchema
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.options.shell_words import shell_line
 from xrfm_cli.printable import printable
+from xrfm_cli.reports.story import verdict_words
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import (
     columns_table,
@@ -69,7 +70,7 @@ def show_fit(
         heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
         Text("\n".join([*positive, *search_lines(model, document)]), style="dim"),
-        heading("What matters most"),
+        heading("What matters most (share of the prediction's variance)"),
         importances_table(document["importances"]),
         heading("Written"),
         linked(files[0], f", replaces {replaced}" if replaced else ""),
@@ -175,11 +176,17 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
-    if best is not None and done > 1:
+    if best is not None and done > 1 and len(report.ensemble) > 1:
         moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
         spread += f"; best single trial {number(best['score'])}{moment}"
-    lines = [spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
+    told = [] if document["test"] is None else [_test_line(document["test"], report.metric)]
+    lines = [*told, *verdict_words(document), spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
     return lines + _mattering(document["hyperparameter_importances"])
+
+
+def _test_line(test: Mapping[str, Any], metric: str) -> str:
+    """Return a line with the score on the rows of --holdout."""
+    return f"{metric} on {test['rows']:,} test rows ({test['how']}): {number(test['metrics'].get(metric))}"
 
 
 def _mattering(rows: Sequence[Mapping[str, Any]]) -> list[str]:

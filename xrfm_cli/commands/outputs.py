@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from xrfm_cli.datasets.cells.plain_types import is_readable
 from xrfm_cli.datasets.cells.spellings import as_text
-from xrfm_cli.datasets.files.arrow_files import ARROW_ENDINGS
+from xrfm_cli.datasets.files.opening import ARROW_ENDINGS
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import open_whole, utf8
 from xrfm_cli.terminal import streams

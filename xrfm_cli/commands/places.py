@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.rejects import rejects_path
-from xrfm_cli.datasets.readers import find_files
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.declarations import CommonOptions, ExplainOptions, ReadingOptions
 from xrfm_cli.options.fit_options import FitOptions
@@ -16,7 +16,11 @@ from xrfm_cli.options.settings import flag_of
 from xrfm_cli.windows_names import why_no_file
 
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
-INPUTS = {"from_model": "the model of --from", "config": "the file of --config"}
+INPUTS = {
+    "from_model": "the model of --from",
+    "compare": "the model of --compare",
+    "config": "the file of --config",
+}
 OUTPUTS = ("output", "log_file")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -92,7 +96,7 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
     if options.dry_run:
         return
     yield _written(options, "model", Path(options.model))
-    for path in report_paths(options.model):
+    for path in report_paths(options.model, options.formats):
         yield _written(options, "model", path, part="its report")
     if options.resume:
         yield _written(
@@ -111,13 +115,13 @@ def beside(model: str, ending: str) -> Path:
     return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
 
 
-def report_paths(model: str) -> tuple[Path, Path]:
-    """Return the paths of a model's report.
+def report_paths(model: str, formats: str = "html,json") -> tuple[Path, ...]:
+    """Return the paths of a model's report, in the order of the formats.
 
     >>> [path.name for path in report_paths("models/night.xrfm")]
     ['night.report.html', 'night.report.json']
     """
-    return beside(model, "report.html"), beside(model, "report.json")
+    return tuple(beside(model, f"report.{name}") for name in formats.split(","))
 
 
 def explain_paths(model: str) -> tuple[Path, Path]:

@@ -45,7 +45,12 @@ def run(options: PredictOptions, session: Session) -> int:
     )
     with open_output(options.output) as writer:
         for block in read_blocks(
-            options.data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
+            options.data,
+            options,
+            session,
+            chunk_rows=options.chunk_rows,
+            on_repair=left_out.append,
+            rows=model.block_rows,
         ):
             if options.keep_columns and rows == 0:
                 pass_through(block.column_names, _written_columns(model.target, options), "--keep-columns")

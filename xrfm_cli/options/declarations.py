@@ -318,13 +318,33 @@ class ExplainOptions(ReadingOptions):
             help="path: contributions that sum to the prediction; gradient: sensitivity at the row.",
         ),
     ] = "path"
+    compare: Annotated[
+        str | None,
+        in_output(
+            "--compare",
+            metavar="MODEL",
+            help="Explain this older model too, and show the importances of both side by side.",
+        ),
+    ] = None
+    effects: Annotated[
+        tuple[str, ...],
+        in_model(
+            "--effects",
+            metavar="COL",
+            help="Column whose effect on the prediction to show, or all; else the strongest.",
+        ),
+    ] = ()
+    curves: Annotated[
+        bool,
+        in_model("--curves", help="Add partial dependence and the curves of single rows to the effects."),
+    ] = False
     rows: Annotated[
         int,
         in_model(
             "--rows",
             metavar="N",
             min=2,
-            help="Number of training rows that the global explanation averages over.",
+            help="Most rows that the explanation averages over, of DATA or else of the training rows.",
         ),
     ] = 1000
     chunk_rows: Annotated[
@@ -352,6 +372,21 @@ class EvaluateOptions(ReadingOptions):
             help="Also show the metrics for each value of this column.",
         ),
     ] = ()
+    compare: Annotated[
+        str | None,
+        in_checks(
+            "--compare",
+            metavar="MODEL",
+            help="Score this older model on the same rows too, and test whether the difference is chance.",
+        ),
+    ] = None
+    fail_worse: Annotated[
+        bool,
+        in_checks(
+            "--fail-worse",
+            help="Exit with status 1 if the model is worse than that of --compare by more than chance.",
+        ),
+    ] = False
     fail_under: Annotated[
         tuple[Threshold, ...],
         in_checks(
@@ -377,6 +412,10 @@ class EvaluateOptions(ReadingOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfoOptions(ModelOptions):
     """Options of ``xrfm info``."""
+
+    card: Annotated[
+        bool, in_output("--card", help="Print a model card in Markdown instead, to complete and publish.")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,11 @@ from xrfm_cli.options.declarations import (
     in_data,
     in_machine,
     in_model,
+    in_output,
     in_search,
 )
 from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.options.parsing import parse_pin, parse_size
+from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,18 @@ class FitOptions(ReadingOptions):
         int | None,
         in_search("--folds", metavar="K", min=2, help="Validate with K-fold cross-validation on DATA."),
     ] = None
+    holdout: Annotated[
+        float | None,
+        in_search(
+            "--holdout",
+            metavar="SHARE",
+            parser=parse_share,
+            help=(
+                "Set this share of the rows aside, such as 0.2, never train or validate on them, and "
+                "report the model's scores on them."
+            ),
+        ),
+    ] = None
     group: Annotated[
         str | None,
         in_search(
@@ -197,6 +210,18 @@ class FitOptions(ReadingOptions):
     ] = False
     dry_run: Annotated[
         bool, in_model("--dry-run", help="Show columns, plan, time and memory without fitting.")
+    ] = False
+    formats: Annotated[
+        str,
+        in_output(
+            "--format",
+            metavar="LIST",
+            parser=parse_formats,
+            help="Formats of the report beside the model: html, json, md and png, separated by commas.",
+        ),
+    ] = "html,json"
+    open_report: Annotated[
+        bool, in_output("--open", help="Open the report in a browser when it is done.")
     ] = False
     memory: Annotated[
         int | None,

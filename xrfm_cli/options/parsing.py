@@ -24,6 +24,8 @@ BYTES = {"": 1, "b": 1} | {
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MOST_BYTES = 2.0**63  # byte counts are signed 64-bit integers
 
+FORMATS = ("html", "json", "md", "png")  # of a report
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
@@ -46,6 +48,33 @@ def parse_size(text: str) -> int:
     if size > MOST_BYTES:
         raise OptionError(f"'{text}' is more than a computer can address; leave it out")
     return int(size)
+
+
+def parse_formats(text: str) -> str:
+    """Parse the formats of a report, separated by commas.
+
+    >>> parse_formats("md, html,md")
+    'md,html'
+    """
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not names:
+        raise OptionError(f"'{text}' names no format; choose from {_listing(FORMATS)}")
+    for name in names:
+        if name not in FORMATS:
+            raise OptionError(f"'{name}' is not one of {_listing(FORMATS)}.{did_you_mean(name, FORMATS)}")
+    return ",".join(names)
+
+
+def parse_share(text: str) -> float:
+    """Parse a share of the rows strictly between 0 and 1.
+
+    >>> parse_share("0.2")
+    0.2
+    """
+    share = _number(text)
+    if share is None or not 0 < share < 1:
+        raise OptionError(f"'{text}' is not a share of the rows between 0 and 1, such as 0.2")
+    return float(share)
 
 
 def parse_level(text: str) -> float:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models.mixing import output_mixture
-from xrfm_cli.reports.columns import ColumnMap, map_columns
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.trees.explanation import gradient_blocks, sample_rows, summarise_rows
+from xrfm_cli.tuning.explain.columns import ColumnMap, map_columns
 from xrfm_cli.tuning.model.fitted_model import Member
 
 MATRIX_FEATURES = 1024  # coordinates in the AGOP matrix; wider encodings keep the strongest

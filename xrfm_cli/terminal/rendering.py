@@ -10,6 +10,7 @@ import logging
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "y
 PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
 LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # in the log; INFO otherwise
 LOG_INTERVAL_S = 10.0
+QUICK = ("info", "doctor", "sample")  # commands that load their libraries before a message could be read
 
 
 class Renderer:
@@ -64,6 +66,17 @@ class Renderer:
     def stage(self, name: str) -> None:
         """Announce the next stage of the command."""
         self.on_event(Event(kind="stage", message=name))
+
+    @contextmanager
+    def loading(self, command: str) -> Iterator[None]:
+        """Say that the command's libraries are being loaded, which takes seconds; off terminals, of a fit."""
+        if command in QUICK or self.is_quiet or not self._messages.is_terminal:
+            if command == "fit":
+                self.note("loading libraries", kind="stage")
+            yield
+            return
+        with self._messages.status("loading libraries"):
+            yield
 
     def advance(self, message: str, *, done: float | None = None) -> None:
         """Report progress within the stage."""

@@ -130,7 +130,7 @@ def positive_lines(target: TargetSchema, *, hint: str = "") -> list[str]:
 
 
 def importances_table(importances: Sequence[Mapping[str, Any]], *, most: int = MOST_IMPORTANCES) -> Grid:
-    """Return the most important columns with bars and the bootstrap range of their shares."""
+    """Return the most important columns with bars and the range of their shares."""
     table = grid("column", "share", "range", "")
     table.columns[1].justify = table.columns[2].justify = "right"
     largest = max((float(item["share"]) for item in importances), default=0.0) or 1.0
@@ -176,7 +176,7 @@ def metrics_table(
 
 def drift_table(drifts: Sequence[ColumnDrift], *, threshold: float) -> Grid:
     """Return the columns that drifted most, the drift expected by chance, and the bin that changed most."""
-    table = grid("column", "index", "by chance", "largest change", "")
+    table = grid("column", "index", "by chance", "largest change", "", wraps=3)
     table.columns[1].justify = table.columns[2].justify = "right"
     moved = sum(item.exceeds(threshold) for item in drifts)
     shown = drifts[: min(max(moved, LEAST_DRIFTS), MOST_DRIFTS)]
@@ -210,13 +210,19 @@ def facts_table(title: str, facts: Mapping[str, str]) -> Grid:
     return table
 
 
-def grid(*titles: str) -> Grid:
-    """Return a table with a line under its header and no other borders."""
+def grid(*titles: str, wraps: int = -1) -> Grid:
+    """Return a table with a line under its header and no other borders.
+
+    Only one column, by default the last, wraps its words in a narrow terminal. The others keep their cells in
+    one line, because a column that is made narrower than a word would break it in the middle.
+    """
     table = Grid(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False
     )
-    for title in titles:
-        table.add_column(title, overflow="fold")
+    wrapping = wraps % len(titles)
+    for place, title in enumerate(titles):
+        is_wrapping = place == wrapping
+        table.add_column(title, overflow="fold" if is_wrapping else "ellipsis", no_wrap=not is_wrapping)
     return table
 
 
