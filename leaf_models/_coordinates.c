@@ -370,6 +370,7 @@ static Function function(int kind, double exponent, double scale) {
 #define AT(address) ((void *)(uintptr_t)(address))
 
 #include "_leaves.h"
+#include "_paths.h"
 
 static PyObject *py_add_sums(PyObject *self, PyObject *args) {
     (void)self;
@@ -459,6 +460,9 @@ static PyMethodDef methods[] = {
     {"expand_leaves", py_expand_leaves, METH_VARARGS,
      "expand_leaves(x, rows, starts, first, last, from_leaf, addresses, numbers, kind, exponent, link, link_exponent, "
      "constant, d, outputs, out): predictions of pairs of a row and a leaf, sorted by leaf, into out, float64."},
+    {"follow", py_follow, METH_VARARGS,
+     "follow(start, way, positions, held, rates, b, d, points, outputs, columns, stride, m, coefficients, kind, exponent, "
+     "scale, link, link_exponent, rate, constant, parts, values): a leaf's values and changes along paths, float64."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_coordinates", NULL, -1, methods, NULL, NULL, NULL, NULL};

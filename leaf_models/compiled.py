@@ -197,10 +197,9 @@ def _descend(
     masses: Tensor | None,
 ) -> None:
     x = x.contiguous()
-    directions, *others = splits
+    directions, thresholds, widths, slacks, children = splits
     if directions.shape[1] != x.shape[1] or not all(part.is_contiguous() for part in splits):
         raise ValueError("tensors of shapes that do not fit together")
-    addresses = [part.data_ptr() for part in others]
 
     def walk(rows: slice) -> None:
         part = x[rows]
@@ -209,7 +208,10 @@ def _descend(
             len(part),
             x.shape[1],
             directions.data_ptr(),
-            *addresses,
+            thresholds.data_ptr(),
+            widths.data_ptr(),
+            slacks.data_ptr(),
+            children.data_ptr(),
             len(directions),
             enough,
             most,
@@ -218,6 +220,53 @@ def _descend(
         )
 
     _share_rows(walk, len(x), x.shape[1] * len(directions).bit_length())
+
+
+def follow(
+    term: Term,
+    link: Link,
+    columns: Tensor,
+    weights: Tensor,
+    paths: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:  # (d, m), (c, m) -> (b, d), (b, points)
+    """Return what each coordinate explains of a leaf's change along paths, and the leaf's values, in float64.
+
+    ``paths`` are the first points ``(b, d)``, the directions ``(b, d)``, the positions of the points ``(b,
+    points)``, the weights of the segments between them ``(b, points - 1)`` and those of the outputs ``(b,
+    c)``, all in float64. Segments of weight 0 are not visited, and values only known at the ends of others.
+    """
+    paths = tuple(part.contiguous() for part in paths)  # type: ignore[assignment]
+    start, way, positions, held, rates = paths
+    (b, d), points, (outputs, m) = start.shape, positions.shape[1], weights.shape
+    fits = way.shape == (b, d) and held.shape == (b, points - 1) and rates.shape == (b, outputs)
+    _check(fits and columns.shape == (d, m) and weights.is_contiguous(), columns)
+    if any(part.dtype != torch.float64 for part in (*paths, weights)):
+        raise ValueError("paths must be in float64")
+    parts = torch.empty(b, d, dtype=torch.float64)
+    values = torch.empty(b, points, dtype=torch.float64)
+
+    def walk(rows: slice) -> None:
+        _coordinates.follow(
+            *(part[rows].data_ptr() for part in paths),
+            rows.stop - rows.start,
+            d,
+            points,
+            outputs,
+            columns.data_ptr(),
+            columns.stride(0),
+            m,
+            weights.data_ptr(),
+            *_facts(term),
+            _LINKS[link.kind],
+            link.exponent,
+            link.rate,
+            link.constant,
+            parts[rows].data_ptr(),
+            values[rows].data_ptr(),
+        )
+
+    _share_rows(walk, b, points * (2 * d + LINK_COST) * m)
+    return parts, values
 
 
 def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool) -> None:

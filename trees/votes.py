@@ -111,6 +111,7 @@ class SplitTable:
     iqr: Tensor  # (s,)
     children: Tensor  # (s, 2) int64: left and right
     slacks: Tensor  # (s, 2) float64: bounds of the rounding error by the length of a row, and alone
+    above: Tensor  # (s + l, 2) int64: the split above each split, then each leaf; 1 for right or 0 for left
     paths: Tensor  # (l, depth, 2) int64: the splits above each leaf, see _paths
 
     @classmethod
@@ -124,13 +125,15 @@ class SplitTable:
         eps = 4 * torch.finfo(directions.dtype).eps
         slacks = torch.stack([(d + 2) * eps * directions.norm(dim=1), eps * thresholds.abs()], dim=1)
         children = torch.tensor([(node.left, node.right) for node in splits], device=device)
+        above = _above(children)
         return cls(
             directions=directions,
             thresholds=thresholds,
             iqr=iqr,
             children=children,
             slacks=slacks,
-            paths=_paths(children),
+            above=above,
+            paths=_paths(above),
         )
 
     def for_loops(self, temperature: float) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -227,23 +230,30 @@ def log_weight_gradients(
     return out
 
 
-def _paths(children: Tensor) -> Tensor:  # (s, 2) -> (l, depth, 2)
-    """Return the splits above each leaf from the root on, and 1 for right or 0 for left; -1 before the root.
+def _above(children: Tensor) -> Tensor:  # (s, 2) -> (s + l, 2)
+    """Return the split above each split, then each leaf, and 1 for right or 0 for left; -1 for the root.
 
-    >>> _paths(torch.tensor([[~0, 1], [~1, ~2]])).tolist()
-    [[[-1, -1], [0, 0]], [[0, 1], [1, 0]], [[0, 1], [1, 1]]]
+    >>> _above(torch.tensor([[~0, 1], [~1, ~2]])).tolist()
+    [[-1, -1], [0, 1], [0, 0], [1, 0], [1, 1]]
     """
     count = len(children)
-    above = torch.full((2 * count + 1, 2), -1, device=children.device)  # of splits, then of leaves
+    above = torch.full((2 * count + 1, 2), -1, device=children.device)
     for right in (0, 1):
         own = children[:, right]
-        above[torch.where(own < 0, count + ~own, own), 0] = torch.arange(count, device=children.device)
-        above[torch.where(own < 0, count + ~own, own), 1] = right
-    at = torch.arange(count, 2 * count + 1, device=children.device)
+        own = torch.where(own < 0, count + ~own, own)
+        above[own, 0], above[own, 1] = torch.arange(count, device=children.device), right
+    return above
+
+
+def _paths(above: Tensor) -> Tensor:  # (s + l, 2) -> (l, depth, 2)
+    """Return the splits above each leaf from the root on, and 1 for right or 0 for left; -1 before the root.
+
+    >>> _paths(_above(torch.tensor([[~0, 1], [~1, ~2]]))).tolist()
+    [[[-1, -1], [0, 0]], [[0, 1], [1, 0]], [[0, 1], [1, 1]]]
+    """
+    at = torch.arange(len(above) // 2, len(above), device=above.device)
     steps = []
     while bool((at >= 0).any()):
-        step = torch.where(at[:, None] >= 0, above[at.clamp(min=0)], -1)
-        steps.append(step)
-        at = step[:, 0]
-    steps.pop()  # above the root
-    return torch.stack(steps[::-1], dim=1)
+        steps.append(torch.where(at[:, None] >= 0, above[at.clamp(min=0)], -1))
+        at = steps[-1][:, 0]
+    return torch.stack(steps[-2::-1], dim=1)  # the last step leads above the root

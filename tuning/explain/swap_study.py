@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 Pair = tuple[int, int]
 FEWEST_ROWS = 60  # per column, whatever a prediction costs
 REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
+BLOCK_ROWS = 10
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
 MOST_PAIR_COLUMNS = 12  # 66 pairs; an interaction is at most the smaller of its columns' totals
 SURE = 1e-4  # log odds beyond it are compared as equal: so small probabilities are rarely right
@@ -162,12 +163,17 @@ def effective_shares(totals: Array, shared: dict[Pair, float]) -> Array:  # (d,)
 
 
 def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
-    """Return the standard deviations of the shares over bootstrap samples of the rows."""
+    """Return the standard deviations of the shares over bootstrap samples of the rows.
+
+    Blocks of rows are drawn, since neighbouring rows share a value.
+    """
     n = max(len(own) for own in study.totals)
     draws = np.random.default_rng(seed)
+    block = np.arange(min(BLOCK_ROWS, n))
     found = []
     for _ in range(REPLICATES):
-        counts = np.bincount(draws.integers(0, n, n), minlength=n).astype(np.float64)
+        starts = draws.integers(0, n, max(1, n // len(block)))
+        counts = np.bincount((starts[:, None] + block).ravel() % n, minlength=n).astype(np.float64)
         totals = np.array([_mean(own, counts) for own in study.totals])
         shared = {pair: _mean(own, counts) for pair, own in study.shared.items()}
         found.append(effective_shares(totals, shared))

@@ -67,6 +67,11 @@ class ClassTransform:
         """Return decoded values per unit of output ``(n, classes, classes - 1)``, the same everywhere."""
         return np.broadcast_to(self.contrasts(), (len(end), *self.sizes))
 
+    def pulled_back(self, outputs: Array, slopes: Array) -> Array:  # (n, classes - 1), (n, classes)
+        """Return the slopes by the outputs of what has these slopes by the decoded predictions."""
+        pulled: Array = slopes @ self.contrasts()
+        return pulled
+
     def contrasts(self) -> Array:
         """Return ``U (classes, classes - 1)``: Helmert's orthonormal contrasts."""
         n = len(self.prior)
@@ -114,6 +119,10 @@ class LogitTransform:
         slope = _logistic(high) * _logistic(-low)
         shares = np.where(way == 0, 1.0, -np.expm1(-way) / np.where(way == 0, 1.0, way))
         return np.stack([-slope * shares, slope * shares], axis=1)
+
+    def pulled_back(self, outputs: Array, slopes: Array) -> Array:  # (n, 1), (n, 2)
+        """Return the slopes by the log odds of what has these slopes by the probabilities."""
+        return (slopes[:, 1:] - slopes[:, :1]) * _logistic(outputs) * _logistic(-outputs)
 
     def to_json(self) -> dict[str, Any]:
         """Return the parameters, ready for JSON."""

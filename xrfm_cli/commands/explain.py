@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from xrfm_cli.commands.comparing import compare_importances, importances_view, load_other
 from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.explain_row import explain_row, read_baseline
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.outputs import check_ending, open_output
+from xrfm_cli.commands.outputs import open_output
 from xrfm_cli.commands.places import explain_paths
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
@@ -30,9 +31,11 @@ from xrfm_cli.tuning.model.storage import load_model
 def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
-    _check(options)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
+    if _is_of_one_row(options):
+        explain_row(model, options, session)
+        return 0
     check_effects(options.effects, model)
     attributed: dict[str, Any] = {}
     sampler = RowSampler(rows=options.rows, seed=options.seed)
@@ -72,12 +75,13 @@ def _attribute(
     """Write the attributions of a table and sample its rows; return the numbers of rows and skipped rows."""
     session.renderer.stage(f"attributing {data}")
     rows, left_out = 0, list[Repair]()
+    baseline = read_baseline(model, options)
     with open_output(options.output) as writer:
         for block in read_blocks(
             data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
         ):
             copied = {name: block.stored(name) for name in options.ids}
-            attributions = attribute_rows(model, block, method=options.method)
+            attributions = attribute_rows(model, block, baseline=baseline, label=options.label)
             if rows == 0:
                 pass_through(options.ids, attributions.column_names)
             computed = {name: attributions.column(name) for name in attributions.column_names}
@@ -98,14 +102,9 @@ def check_effects(effects: Sequence[str], model: FittedModel) -> None:
             raise OptionError(f"--effects {name}: the model has no such column.{did_you_mean(name, known)}")
 
 
+def _is_of_one_row(options: ExplainOptions) -> bool:
+    return options.row is not None or options.where is not None
+
+
 def _streams_out(options: ExplainOptions) -> bool:
     return options.data is not None and options.output is None
-
-
-def _check(options: ExplainOptions) -> None:
-    """Refuse contradictory options."""
-    if options.data is None and (options.output is not None or options.ids):
-        raise OptionError("--output and --id need DATA, the rows to attribute")
-    if options.as_json and _streams_out(options):
-        raise OptionError("--json with DATA needs --output: both would write to standard output")
-    check_ending(options.output)

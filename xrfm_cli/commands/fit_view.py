@@ -40,6 +40,7 @@ CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {
     "time": "stopped by the time limit",
     "trials": "all trials done",
+    "converged": "converged (--no-early-stop searches on)",
     "interrupt": "interrupted: the best model so far",
     "refit": "no search",
 }

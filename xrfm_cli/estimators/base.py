@@ -44,6 +44,7 @@ from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import FitConfig, PresetName
 from xrfm_cli.tuning.fit import fit_model
+from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
 
@@ -64,6 +65,7 @@ class BaseXRFM(BaseEstimator, ABC):
         *,
         trials: int | None = None,
         time_limit: float | str | None = None,
+        early_stop: bool = True,
         preset: PresetName = "balanced",
         metric: str | None = None,
         folds: int | None = None,
@@ -84,6 +86,7 @@ class BaseXRFM(BaseEstimator, ABC):
     ) -> None:
         self.trials = trials
         self.time_limit = time_limit
+        self.early_stop = early_stop
         self.preset = preset
         self.metric = metric
         self.folds = folds
@@ -146,7 +149,8 @@ class BaseXRFM(BaseEstimator, ABC):
             judging = None
             if valid is not None:
                 judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
-            self.model_ = fit_model(table, schema, target, self._config(), valid=judging)
+            config = self._config()
+            self.model_ = fit_model(table, schema, target, config, valid=judging, reserve=MODEL_RESERVE)
         self.__dict__.pop("_importances", None)
         return self
 
@@ -262,6 +266,7 @@ class BaseXRFM(BaseEstimator, ABC):
             metric=self.metric,
             time_limit_s=limit if limit is None else _seconds(limit),
             trials=whole(self.trials),
+            early_stop=bool(self.early_stop),
             preset=self.preset,
             pinned=dict(self.set or {}),
             folds=whole(self.folds),

@@ -315,9 +315,47 @@ class ExplainOptions(ReadingOptions):
         in_output(
             "--method",
             metavar="NAME",
-            help="path: contributions that sum to the prediction; gradient: sensitivity at the row.",
+            help="Only path is left: contributions that add up to the prediction.",
         ),
     ] = "path"
+    baseline: Annotated[
+        str | None,
+        in_output(
+            "--baseline",
+            metavar="FILE",
+            show_default="typical training rows",
+            help="Rows whose mean prediction the attributions of DATA start from.",
+        ),
+    ] = None
+    label: Annotated[
+        str | None,
+        in_output(
+            "--class",
+            metavar="CLASS",
+            show_default="the positive one of two, else the predicted one",
+            help="Class whose probability the attributions explain.",
+        ),
+    ] = None
+    row: Annotated[
+        int | None,
+        in_output(
+            "--row", metavar="N", min=1, help="Show this row of DATA, counted from 1, in the terminal."
+        ),
+    ] = None
+    where: Annotated[
+        str | None,
+        in_output(
+            "--where",
+            metavar="COL=VALUE",
+            help="Show the first row of DATA that has this value, in the terminal.",
+        ),
+    ] = None
+    top: Annotated[
+        int | None,
+        in_output(
+            "--top", metavar="K", min=1, show_default="10", help="Columns that --row and --where show."
+        ),
+    ] = None
     compare: Annotated[
         str | None,
         in_output(

@@ -37,11 +37,10 @@ def test_what_the_terminal_shows(folder: Path, regression: Path, xrfm: Callable[
     assert (folder / "price.report.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("method", ["path", "gradient"])
 def test_attributions_go_to_standard_output_or_to_a_file(
-    folder: Path, regression: Path, method: str, xrfm: Callable[..., Any]
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
 ) -> None:
-    options = ("--model", "price.xrfm", "--id", "house", "--method", method)
+    options = ("--model", "price.xrfm", "--id", "house")
     outcome = xrfm("explain", "test.csv", *options, folder=folder)
     assert outcome.status == 0, outcome.err
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
@@ -53,6 +52,12 @@ def test_attributions_go_to_standard_output_or_to_a_file(
     assert pq.read_table(folder / "a.parquet").column_names == list(rows[0])
 
 
+def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("explain", "test.csv", "--model", "price.xrfm", "--method", "gradient", folder=folder)
+    assert outcome.status == 2
+    assert "--method gradient: was dropped" in outcome.err
+
+
 def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
     regression: Path, tmp_path: Path, xrfm_process: Callable[..., Any]
 ) -> None:
@@ -62,3 +67,20 @@ def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
     nowhere = {"HOME": "/proc", "MPLCONFIGDIR": "", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
     outcome = xrfm_process(*words, folder=tmp_path, **nowhere)
     assert (outcome.status, outcome.err) == (0, "")
+
+
+def test_data_gives_the_rows_and_effects_are_those_asked_for(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    options = ("--model", "price.xrfm", "--output", "a.csv", "--json", "--effects", "town", "--curves")
+    document = xrfm("explain", "test.csv", *options, folder=folder).document
+    assert document["rows_from"] == "data"
+    assert document["sampled_rows"] <= document["rows"] == 90
+    assert {effect["column"] for effect in document["effects"]} == {"town"}
+    assert document["quality"]["is_better"]
+    assert {item["column"] for item in document["permutation"]} == {
+        item["column"] for item in document["importances"]
+    }
+    outcome = xrfm("explain", "--model", "price.xrfm", "--effects", "twon", folder=folder)
+    assert outcome.status == 2
+    assert "town" in outcome.err
