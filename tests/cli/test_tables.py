@@ -62,14 +62,8 @@ def test_the_one_model_kept_is_not_compared_with_a_single_trial() -> None:
         "baselines": [],
         "hyperparameter_importances": [],
     }
-    report = SimpleNamespace(
-        trials=trials,
-        seconds={"total": 1.0},
-        stopped_by="trials",
-        score_low=0.7,
-        score_high=0.8,
-        metric="auc",
-    )
+    spread = {"score_low": 0.7, "score_high": 0.8, "metric": "auc"}
+    report = SimpleNamespace(trials=trials, seconds={"total": 1.0}, stopped_by="trials", **spread)
     for members, is_compared in ((1, False), (2, True)):
         report.ensemble = [{}] * members
         lines = search_lines(cast(FittedModel, SimpleNamespace(report=report)), document)
