@@ -369,6 +369,9 @@ static Function function(int kind, double exponent, double scale) {
 
 #define AT(address) ((void *)(uintptr_t)(address))
 
+#include "_leaves.h"
+#include "_paths.h"
+
 static PyObject *py_add_sums(PyObject *self, PyObject *args) {
     (void)self;
     unsigned long long u, columns, out;
@@ -451,6 +454,15 @@ static PyMethodDef methods[] = {
     {"kernel_values", py_kernel_values, METH_VARARGS,
      "kernel_values(values, count, exponent, rate, derived): exp(-rate s^exponent) in place, float32; if derived, "
      "that times s^(exponent - 1)."},
+    {"vote", py_vote, METH_VARARGS,
+     "vote(x, b, d, directions, thresholds, widths, slacks, children, splits, enough, most, leaves, masses): the leaves "
+     "that hold the share enough of each row's weight, at most `most`; if masses is 0, the leaf of hard routing."},
+    {"expand_leaves", py_expand_leaves, METH_VARARGS,
+     "expand_leaves(x, rows, starts, first, last, from_leaf, addresses, numbers, kind, exponent, link, link_exponent, "
+     "constant, d, outputs, out): predictions of pairs of a row and a leaf, sorted by leaf, into out, float64."},
+    {"follow", py_follow, METH_VARARGS,
+     "follow(start, way, positions, held, rates, b, d, points, outputs, columns, stride, m, coefficients, kind, exponent, "
+     "scale, link, link_exponent, rate, constant, parts, values): a leaf's values and changes along paths, float64."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_coordinates", NULL, -1, methods, NULL, NULL, NULL, NULL};

@@ -118,7 +118,7 @@ class RFMLeaf:
 
     def predict(self, x: Tensor) -> Tensor:
         """Predict ``(n, c)`` for rows ``x (n, d)``; a row's value does not depend on other rows."""
-        transform, kernel, a = self._prepared()
+        transform, kernel, a = self.prepare()
         columns = self.coefficients.T.contiguous()
         if has_loops(x, a.rows, columns):
             placed = in_blocks(transform, x, x.shape[1])
@@ -140,7 +140,7 @@ class RFMLeaf:
 
     def gradient_blocks(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:  # (b, d) -> (b, c, d)
         """Yield :meth:`gradients` for one block of rows after the other."""
-        transform, kernel, a = self._prepared()
+        transform, kernel, a = self.prepare()
         root = transform.root
         for block in blocks:
             sums = kernel.gradient_sums(transform(block), a, self.coefficients).mul_(transform.scale)
@@ -191,7 +191,7 @@ class RFMLeaf:
         facts, tensors = self.state()
         return self.from_state(facts, {name: value.to(device) for name, value in tensors.items()})
 
-    def _prepared(self) -> tuple[Transform, Kernel, Centers]:
+    def prepare(self) -> tuple[Transform, Kernel, Centers]:
         """Return what every block of rows needs: the transform, the kernel and the centers."""
         transform, u = Transform.place(self.centers, self.feature_matrix, self.config.agop_power)
         kernel = make_kernel(self.config, self.bandwidth * transform.scale)

@@ -80,7 +80,6 @@ def test_what_is_documented_is_printed(command: str, printed: dict[str, Any]) ->
         ("fit", "repairs"),
         ("explain", "importances"),
         ("explain", "directions"),
-        ("explain", "pairs"),
         ("predict", "repairs"),
         ("evaluate", "thresholds"),
     ],

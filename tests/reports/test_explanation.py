@@ -66,16 +66,18 @@ class TestImportances:
 class TestPairs:
     def test_a_product_is_the_top_pair(self, product: Case) -> None:
         pairs = explain_model(product.model).pairs
-        assert set(pairs[0].columns) == {"a", "b"}
-        # Half of the deviation's square is the product's: 1 / (1 + 0.7^2) of the variance.
+        assert [set(pair.columns) for pair in pairs] == [{"a", "b"}]
+        # The product has 1 / (1 + 0.7^2) of the variance.
         assert pairs[0].interaction == pytest.approx((1 / 1.49) ** 0.5, abs=0.15)
-        assert all(pair.interaction < 0.15 for pair in pairs[1:])
+        assert pairs[0].low < pairs[0].interaction < pairs[0].high
+        assert pairs[0].by_chance is not None
+        assert pairs[0].by_chance < pairs[0].interaction
 
-    def test_a_sum_is_co_sensitive_without_interaction(self, linear: Case) -> None:
-        (pair,) = explain_model(linear.model).pairs
-        assert set(pair.columns) == {"a", "b"}
-        assert pair.co_sensitivity > 0.8
-        assert pair.interaction < 0.05
+    @pytest.mark.parametrize("case", ["linear", "two_classes"])
+    def test_a_sum_has_none(self, case: str, request: pytest.FixtureRequest) -> None:
+        explanation = explain_model(request.getfixturevalue(case).model)
+        assert explanation.pairs == ()
+        assert explanation.pairs_compared == 1
 
     def test_co_sensitivity_lies_between_0_and_1(self, ensemble: Case) -> None:
         assert all(0 <= pair.co_sensitivity <= 1 for pair in explain_model(ensemble.model).pairs)
@@ -92,7 +94,7 @@ class TestStructure:
         matrix = explanation.matrix
         np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
         # Columns of one coordinate each: the blocks are single numbers.
-        np.testing.assert_allclose(np.diag(matrix), [i.share for i in explanation.importances], atol=1e-9)
+        np.testing.assert_allclose(np.diag(matrix), [i.share for i in explanation.agop], atol=1e-9)
 
     def test_the_direction_of_a_sum_is_its_gradient(self, linear: Case) -> None:
         direction = explain_model(linear.model).directions[0]

@@ -10,6 +10,8 @@ import pytest
 from tests.reports.conftest import Case, fit_case, noise
 from xrfm_cli.commands.info import info_document
 from xrfm_cli.reports import attribute_rows, explain_model, write_explain_report, write_fit_report
+from xrfm_cli.tuning.model.model_facts import read_model_facts
+from xrfm_cli.tuning.model.storage import save_model
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,8 @@ def test_importances_are_the_squares_of_the_effects(line: Case) -> None:
     shares = {item.column: item.share for item in explanation.importances}
     a, b, _ = noise(300, 3)
     whole = 9 * a.var() + b.var()
-    assert shares["a"] == pytest.approx(9 * a.var() / whole, rel=1e-3)
-    assert shares["b"] == pytest.approx(b.var() / whole, rel=1e-3)
+    assert shares["a"] == pytest.approx(9 * a.var() / whole, rel=0.03)  # rows are drawn from the profile
+    assert shares["b"] == pytest.approx(b.var() / whole, rel=0.15)
     assert shares["c"] < 1e-9
     assert all(pair.interaction == pytest.approx(0, abs=1e-9) for pair in explanation.pairs)
     assert [leaf.rows for leaf in explanation.leaves] == [300]
@@ -75,5 +77,6 @@ def test_pages_do_not_claim_rows_that_are_not_kept(kernel: str, tmp_path: Path) 
         assert "keep no training rows" in page
         assert "keeps training rows" not in page
         assert "that the model keeps" not in page
-    facts = info_document(model, size_bytes=1)
+    save_model(model, tmp_path / "m.xrfm")
+    facts = info_document(read_model_facts(tmp_path / "m.xrfm"), size_bytes=1)
     assert (facts["centers"], facts["keeps_training_rows"]) == (0, False)

@@ -26,6 +26,7 @@ from xrfm_cli.reports.fit.class_figures import calibration_figure
 from xrfm_cli.reports.fit.search_figures import history_figure
 from xrfm_cli.reports.formats import byte_count, happening, number, percent, seconds, setting
 from xrfm_cli.tuning import FitReport
+from xrfm_cli.tuning.rows import ImportanceRow
 
 CASES = ["linear", "ensemble", "two_classes", "three_classes", "leaves", "hostile"]
 NEWER = ("fold_metrics", "hyperparameter_importances", "oof_summary", "test")
@@ -98,7 +99,8 @@ def test_files_are_complete(files: dict[str, str]) -> None:
     assert set(fit["columns"][0]) >= {"name", "kind", "reason"}
     assert set(explain["importances"][0]) == {"column", "share", "low", "high"}
     assert set(explain["directions"][0]) >= {"share", "weights"}
-    assert all(set(pair) == {"columns", "co_sensitivity", "interaction"} for pair in explain["pairs"])
+    names = {"columns", "co_sensitivity", "interaction", "low", "high", "by_chance"}
+    assert all(set(pair) == names for pair in explain["pairs"])
     assert all({"rows", "importances"} <= set(leaf) for leaf in explain["leaves"])
 
 
@@ -163,7 +165,7 @@ def test_the_page_of_a_fit_says_what_happened(files: dict[str, str]) -> None:
 
 
 def test_the_page_tells_which_choices_mattered(ensemble: Case, tmp_path: Path) -> None:
-    rows = [
+    rows: list[ImportanceRow] = [
         {"name": "ridge", "share": 0.75, "by_chance": 0.2},
         {"name": "family", "share": 0.25, "by_chance": 0.25},
     ]

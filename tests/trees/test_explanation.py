@@ -15,11 +15,11 @@ from xrfm_cli.trees import SplitNode, TreeConfig, TreeModel, fit_tree
 from xrfm_cli.trees.explanation import (
     gradient_blocks,
     owned_centers,
-    path_attributions,
     sample_rows,
     summarise_rows,
 )
 from xrfm_cli.trees.mean_gradients import segment_change
+from xrfm_cli.trees.path_attributions import STEPS, _averaged, path_attributions
 
 each_leaf = pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
 FEW = {name: VARIANTS[name] for name in ("norm2-full", "norm1-diagonal", "norm1.5-full", "sum2-diagonal")}
@@ -31,6 +31,22 @@ def fit(config: LeafConfig, *, seed: int = 0, **options: float) -> TreeModel:
     x, y = sample(90, 3, 2, seed=seed)
     tree = TreeConfig.from_dict({**config.to_dict(), "leaf_size": 30, "min_leaf_size": 3, **options})
     return fit_tree(x, y, tree, generator=generator(seed))
+
+
+def contributions(
+    tree: TreeModel, x: Tensor, baseline: Tensor, *, steps: tuple[int, ...] = STEPS, **options: int
+) -> Tensor:
+    """Attributions of every output ``(n, c, d)``, each output on its own."""
+    references = baseline.reshape(-1, x.shape[1])
+    change = tree.predict(x).double()[:, None] - tree.predict(references).double()  # (n, r, c)
+    found = []
+    for output in range(tree.n_outputs):
+        rates = torch.zeros_like(change)
+        rates[:, :, output] = 1.0
+        found.append(
+            path_attributions(tree, x, references, rates, change[:, :, output], steps=steps, **options)
+        )
+    return torch.stack(found, dim=1)
 
 
 def constant_leaf(value: float, d: int) -> RFMLeaf:
@@ -84,16 +100,19 @@ class TestSegmentChange:
 class TestPathAttributions:
     @pytest.mark.parametrize("config", (FEW | LINEAR).values(), ids=list(FEW | LINEAR))
     @pytest.mark.parametrize("temperature", [0.0, 0.05, 0.5])
-    @pytest.mark.parametrize("steps", [1, 16])
-    def test_they_add_up(self, config: LeafConfig, temperature: float, steps: int) -> None:
+    @pytest.mark.parametrize("steps", [(1,), STEPS], ids=["one step", "refined"])
+    def test_they_add_up(self, config: LeafConfig, temperature: float, steps: tuple[int, ...]) -> None:
         tree = fit(config, temperature=temperature, overlap=0.1)
         assert len(tree.leaves) > 2
         x = sample(12, seed=3)[0]
-        found = path_attributions(tree, x, summarise_rows(tree).mean, steps=steps)
-        change = found.predictions - found.baseline
-        torch.testing.assert_close(found.contributions.sum(2), change, rtol=1e-9, atol=1e-9)
-        assert float(found.remainder.abs().max()) < 1e-3
-        torch.testing.assert_close(found.predictions, tree.predict(x))
+        references = torch.stack([summarise_rows(tree).mean, x[-1] / 2])
+        change = (tree.predict(x)[:, None] - tree.predict(references)).mean(1)
+        found = contributions(tree, x, references, steps=steps)
+        torch.testing.assert_close(found.sum(2), change, rtol=1e-9, atol=1e-9)
+        # Also without the remainder, which is shared out.
+        rates, expected = torch.ones(12, 2, 2, dtype=torch.float64), change.sum(1)
+        parts = _averaged(tree, x, references, rates, steps[0])
+        torch.testing.assert_close(parts.sum(1), expected, rtol=1e-3, atol=1e-3)
 
     @pytest.mark.parametrize("name", ["norm2-diagonal", "norm2-full", "sum1-diagonal"])
     def test_without_splits_they_are_the_path_integral(self, name: str) -> None:
@@ -104,7 +123,7 @@ class TestPathAttributions:
         expected = torch.stack(
             [tree.gradients(baseline + t[:, None] * (row - baseline)).mean(0) * (row - baseline) for row in x]
         )
-        found = path_attributions(tree, x, baseline, steps=256).contributions
+        found = contributions(tree, x, baseline, steps=(256,))
         torch.testing.assert_close(found, expected, rtol=0.02, atol=2e-3)
 
     @each_of_few
@@ -113,21 +132,21 @@ class TestPathAttributions:
         baseline = owned_centers(tree).mean(0)
         x = sample(5, seed=3)[0]
         x[:, 1] = baseline[1]
-        assert float(path_attributions(tree, x, baseline).contributions[:, :, 1].abs().max()) == 0.0
+        assert float(contributions(tree, x, baseline)[:, :, 1].abs().max()) == 0.0
 
     def test_a_jump_belongs_to_the_direction_of_its_split(self) -> None:
         direction = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
         x = torch.tensor([[2.0, 1.0, 5.0], [-1.0, -1.0, 3.0]], dtype=torch.float64)
-        found = path_attributions(step_tree(direction), x, torch.zeros(3, dtype=torch.float64))
+        found = contributions(step_tree(direction), x, torch.zeros(3, dtype=torch.float64))
         # The first path crosses: 2.0 is shared as 0.6 * 2 to 0.8 * 1; the second one stays on its side.
         expected = torch.tensor([[[1.2, 0.8, 0.0]], [[0.0, 0.0, 0.0]]], dtype=torch.float64)
-        torch.testing.assert_close(found.contributions, expected, rtol=0.0, atol=1e-9)
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-9)
 
     def test_a_path_parallel_to_the_split_shares_by_size(self) -> None:
         direction = torch.tensor([1.0, -1.0], dtype=torch.float64)
         tree = step_tree(direction, threshold=1e-6)
         x = torch.tensor([[5.0, 5.0 - 2e-6]], dtype=torch.float64)
-        found = path_attributions(tree, x, torch.zeros(2, dtype=torch.float64)).contributions
+        found = contributions(tree, x, torch.zeros(2, dtype=torch.float64))
         torch.testing.assert_close(found, torch.full_like(found, 1.0), rtol=1e-3, atol=0.0)
 
     def test_the_place_of_a_jump_is_found(self) -> None:
@@ -141,16 +160,16 @@ class TestPathAttributions:
         )
         tree = TreeModel(config=TreeConfig(), splits=(split,), leaves=leaves)
         row = torch.tensor([[1.0, 0.3]], dtype=torch.float64)
-        found = path_attributions(tree, row, torch.zeros(2, dtype=torch.float64), steps=4).contributions
-        exact = path_attributions(tree, row, torch.zeros(2, dtype=torch.float64), steps=512).contributions
+        found = contributions(tree, row, torch.zeros(2, dtype=torch.float64), steps=(4,))
+        exact = contributions(tree, row, torch.zeros(2, dtype=torch.float64), steps=(512,))
         torch.testing.assert_close(found, exact, rtol=0.0, atol=2e-3)
 
     def test_a_row_does_not_depend_on_its_company(self) -> None:
         tree = fit(FEW["norm2-full"], temperature=0.2)
         x, baseline = sample(12, seed=3)[0], owned_centers(tree).mean(0)
-        together = path_attributions(tree, x, baseline).contributions
-        alone = torch.cat([path_attributions(tree, row[None], baseline).contributions for row in x])
-        small = path_attributions(tree, x, baseline, memory_bytes=1).contributions
+        together = contributions(tree, x, baseline)
+        alone = torch.cat([contributions(tree, row[None], baseline) for row in x])
+        small = contributions(tree, x, baseline, memory_bytes=1)
         torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-10)
         torch.testing.assert_close(together, small, rtol=1e-9, atol=1e-10)
 
@@ -158,16 +177,34 @@ class TestPathAttributions:
         tree = fit(FEW["norm1-diagonal"], temperature=0.2)
         tree = replace(tree, splits=(replace(tree.splits[0], iqr=0.0), *tree.splits[1:]))
         x = sample(12, seed=3)[0]
-        found = path_attributions(tree, x, owned_centers(tree).mean(0))
-        torch.testing.assert_close(
-            found.contributions.sum(2), found.predictions - found.baseline, rtol=1e-9, atol=1e-9
-        )
-        assert float(found.remainder.abs().max()) < 1e-6
+        baseline = owned_centers(tree).mean(0)[None]
+        parts = _averaged(tree, x, baseline, torch.ones(12, 1, 2, dtype=torch.float64), 16)
+        change = (tree.predict(x) - tree.predict(baseline)).sum(1)
+        torch.testing.assert_close(parts.sum(1), change, rtol=1e-6, atol=1e-6)
+
+    @pytest.mark.parametrize("config", (FEW | LINEAR).values(), ids=list(FEW | LINEAR))
+    @pytest.mark.parametrize("temperature", [0.0, 0.3])
+    def test_compiled_loops_agree_with_the_segments_in_float64(
+        self, config: LeafConfig, temperature: float
+    ) -> None:
+        """In float32, with binary columns and coordinates that do not move."""
+        x, y = sample(90, 4, 1)
+        x[:, 1] = (x[:, 1] > 0).double()
+        options = {**config.to_dict(), "leaf_size": 30, "min_leaf_size": 3, "temperature": temperature}
+        near = fit_tree(x.float(), y.float(), TreeConfig.from_dict(options), generator=generator())
+        facts, tensors = near.state()
+        far = TreeModel.from_state(facts, {name: value.double() for name, value in tensors.items()})
+        rows, baseline = x[:9].float(), x[20:22].float()
+        rates = torch.ones(9, 2, 1, dtype=torch.float64)
+        found = _averaged(near, rows, baseline, rates, 8)
+        expected = _averaged(far, rows.double(), baseline.double(), rates, 8)
+        scale = float(expected.abs().sum(1).mean()) + 1e-9
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=2e-4 * scale)
 
     def test_no_rows(self) -> None:
         tree = fit(FEW["norm2-full"])
-        found = path_attributions(tree, torch.zeros(0, 3, dtype=torch.float64), owned_centers(tree).mean(0))
-        assert found.contributions.shape == (0, 2, 3)
+        found = contributions(tree, torch.zeros(0, 3, dtype=torch.float64), owned_centers(tree).mean(0))
+        assert found.shape == (0, 2, 3)
 
 
 class TestSampling:

@@ -24,6 +24,9 @@ from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 Array = NDArray[np.float64]
 BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
+# A block reads every leaf once, which is worth it for several rows: trees of many leaves take larger blocks.
+ROWS_PER_LEAF, MOST_BLOCK_ROWS = 16, 65_536
+MOST_BLOCK_NUMBERS = 1 << 24  # of one encoded block: 64 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,11 +101,11 @@ class FittedModel:
         if interval is not None and self.intervals is None:
             raise OptionError("--interval: is for regression models; for classes ask for --proba.")
         encoded, repairs = self.encode(table)
-        total = self._combined(encoded)
+        total = self.predict_encoded(encoded)
         if self.calibration is not None:
             return Prediction(
                 values=None,
-                probabilities=self.calibration.probabilities(total),
+                probabilities=total,
                 lower=None,
                 upper=None,
                 repairs=repairs,
@@ -114,6 +117,11 @@ class FittedModel:
                 half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
             lower, upper = total - half, total + half
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
+
+    def predict_encoded(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
+        """Return values ``(n,)`` or calibrated probabilities ``(n, classes)`` of encoded rows."""
+        total = self._combined(encoded)
+        return total if self.calibration is None else self.calibration.probabilities(total)
 
     def encode(self, table: Table) -> tuple[dict[int, NDArray[np.float32]], tuple[Repair, ...]]:
         """Return the encoded rows by the identity of each encoder, and the values repaired meanwhile."""
@@ -146,6 +154,15 @@ class FittedModel:
             leaves.append(self.intervals.spread.leaf)
         return sum(len(leaf.centers) for leaf in leaves)
 
+    @property
+    def block_rows(self) -> int:
+        """Return how many rows to predict at once; predictions do not depend on it."""
+        leaves = max(len(member.tree.leaves) for member in self.members)
+        width = max(member.tree.n_features for member in self.members)
+        return max(
+            BLOCK_ROWS, min(ROWS_PER_LEAF * leaves, MOST_BLOCK_ROWS, MOST_BLOCK_NUMBERS // max(width, 1))
+        )
+
     def to(self, device: str) -> FittedModel:
         """Return the same model on another device."""
         members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
@@ -157,10 +174,11 @@ class FittedModel:
         n = len(next(iter(encoded.values())))
         shape = (n,) if self.calibration is None else (n, len(self.target.classes))
         total = np.zeros(shape)
-        coming = {key: device_blocks(x, BLOCK_ROWS, self.device) for key, x in encoded.items()}
-        for start in range(0, n, BLOCK_ROWS):
+        step = self.block_rows
+        coming = {key: device_blocks(x, step, self.device) for key, x in encoded.items()}
+        for start in range(0, n, step):
             blocks = {key: next(own) for key, own in coming.items()}  # members may share an encoder
             for member in self.members:
                 values = member.prediction(blocks[id(member.encoder)])
-                total[start : start + BLOCK_ROWS] += member.weight * values
+                total[start : start + step] += member.weight * values
         return total

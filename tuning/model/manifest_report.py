@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct, defstruct, field
 
-from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.repairs import RepairKind
-from xrfm_cli.trees import TreeConfig
+from xrfm_cli.trees.config import TreeConfig
 
 MOST_COUNT = 2**53  # the largest integer that every JSON reader represents exactly
 
@@ -203,6 +203,36 @@ class HoldoutTest(Document):
     metrics: dict[str, float]
 
 
+class HeldOutColumnFacts(Document):
+    """A column on held-out rows."""
+
+    column: str
+    confirmed: float
+    by_chance: NotNegative
+    deviation: NotNegative | None
+    drop: float | None
+    low: float | None
+    high: float | None
+
+
+class HeldOutPairFacts(Document):
+    """A pair of columns on held-out rows."""
+
+    columns: tuple[str, str]
+    confirmed: float
+    by_chance: NotNegative
+
+
+class HeldOutFacts(Document):
+    """The columns on held-out rows, as explanations need them."""
+
+    metric: str
+    rows: Count
+    folds: Count
+    columns: list[HeldOutColumnFacts]
+    pairs: list[HeldOutPairFacts]
+
+
 class Report(Document):
     """The report of the fit."""
 
@@ -231,3 +261,4 @@ class Report(Document):
     hyperparameter_importances: tuple[Importance, ...] = ()
     oof_summary: OofSummary | None = None
     test: HoldoutTest | None = None
+    held_out: HeldOutFacts | None = None

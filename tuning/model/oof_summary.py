@@ -39,13 +39,13 @@ def summarise_oof(
     the fields of :class:`~xrfm_cli.tuning.model.manifest_report.OofSummary` that suit the task.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        if problem.n_classes:
+        if problem.data.n_classes:
             return _of_classes(problem, predictions, decision)
         return _of_values(problem, predictions, source_rows)
 
 
 def _of_classes(problem: Problem, predictions: Array, decision: DecisionThreshold) -> dict[str, Any]:
-    y_true, classes = problem.y_valid.astype(np.int64), problem.n_classes
+    y_true, classes = problem.scorer.y_valid.astype(np.int64), problem.data.n_classes
     cells, counts = np.unique(y_true * classes + decision.codes(predictions), return_counts=True)
     out: dict[str, Any] = {
         "class_rows": np.bincount(y_true, minlength=classes).tolist(),
@@ -115,7 +115,7 @@ def _reliability(probability: Array, hit: NDArray[np.bool_]) -> list[dict[str, A
 
 
 def _of_values(problem: Problem, predictions: Array, source_rows: Codes) -> dict[str, Any]:
-    y_true, rows = problem.y_valid, problem.plan.validation_rows
+    y_true, rows = problem.scorer.y_valid, problem.plan.validation_rows
     residual = y_true - predictions
     size = np.abs(residual)
     typical = float(np.median(size))
@@ -135,8 +135,8 @@ def _of_values(problem: Problem, predictions: Array, source_rows: Codes) -> dict
             for k in worst
             if size[k] / typical < np.inf
         ]
-    dated = next((c for c in problem.schema.columns if c.role == "time"), None) or next(
-        (c for c in problem.schema.features if c.kind == "datetime"), None
+    dated = next((c for c in problem.data.schema.columns if c.role == "time"), None) or next(
+        (c for c in problem.data.schema.features if c.kind == "datetime"), None
     )
     if dated is not None and dated.kind in ("datetime", "numeric"):
         moments = _moments(problem, dated)[rows]
@@ -153,7 +153,7 @@ def _of_values(problem: Problem, predictions: Array, source_rows: Codes) -> dict
 def _moments(problem: Problem, column: ColumnSchema) -> Array:
     """Return a column of numbers or dates as float64 (rows,); microseconds since 1970 for dates."""
     empty = ColumnProfile(schema=column, edges=(), levels=(), counts=(), low=None, high=None)
-    return empty.values(problem.typed.table)
+    return empty.values(problem.data.typed.table)
 
 
 def _bands(x: Array, residual: Array) -> list[dict[str, float]]:

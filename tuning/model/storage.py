@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +20,7 @@ from xrfm_cli.tuning.model.checks import check_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
 from xrfm_cli.tuning.model.manifest import check_manifest
+from xrfm_cli.tuning.model.model_facts import date_of, misfit
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
 from xrfm_cli.tuning.model.trained_rows import TrainedRows
@@ -29,7 +29,6 @@ from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 STORED = "the stored model"  # used in messages about bytes that are not from a file
-LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: file dates can be later, calendar dates cannot
 _MISFITS = (
     ArithmeticError,
     AttributeError,
@@ -139,17 +138,13 @@ def load_model(path: Path, *, device: str = "cpu", source: str | None = None) ->
     ``source`` is the name of the file in later messages, its path by default.
     """
     manifest, tensors = read_model_file(path)
-    moment = min(max(path.stat().st_mtime, 0), LAST_MOMENT_S)
-    created = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    created = date_of(path)
     try:
         check_manifest(manifest)
         model = _build(manifest, tensors, created, source or str(path))
         check_model(model)
     except _MISFITS as fault:
-        raise ModelFileError(
-            f"{path}: is not a model written by xrfm ({_reason(fault)}). Copy the file again, use the "
-            "version of xrfm that wrote it, or fit again."
-        ) from fault
+        raise misfit(path, _reason(fault)) from fault
     return model.to(device)
 
 

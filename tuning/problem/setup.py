@@ -22,18 +22,13 @@ from xrfm_cli.datasets import (
 from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.limits import Limits, find_limits
+from xrfm_cli.tuning.pins import Pins
+from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
 
-# Rows and cells per second of the time limit. With more rows only one model would be fully evaluated, and the
-# first is rarely the best; its leaves would not be as large either.
-ROWS_PER_SECOND, CELLS_PER_SECOND = 2_000, 80_000
-MANY_CLASSES = 10  # with this many, gradients and predictions cost about as much as the kernels
-LEAST_ROWS = 10_000
-# Even these take too long with thousands of columns or hundreds of classes: every cell is parsed and encoded
-# for several folds, and every validation row has a probability per class.
-LEAST_CELLS_PER_SECOND, HUNDREDS_OF_CLASSES = 300_000, 200
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # drawn in any case
@@ -55,7 +50,7 @@ def set_up_problem(
 
     ``valid`` holds validation rows that are never trained on.
     """
-    n_read = table.n_rows
+    pins, n_read = Pins.of(config.pinned), table.n_rows
     table, source_rows = _usable_rows(table, schema, target)
     dropped = n_read - len(source_rows)
     if table.n_rows < 2:
@@ -63,13 +58,13 @@ def set_up_problem(
             f"{table.source}: only one row has a value of '{target.name}' and a weight above 0; at least "
             "two are needed"
         )
-    limit = config.effective_time_limit_s
-    most = room_for_rows(limit, columns=len(schema.features), classes=len(target.classes))
+    limits = limits_of(table.n_rows, schema, target, config)
     y_true, left_out = encode_target(table, target), 0
-    drawn = draw_training_rows(y_true, target, most=most, seed=config.seed)
+    drawn = draw_training_rows(y_true, target, most=limits.max_rows, seed=config.seed)
     if drawn is not None:
         table, y_true, left_out = table.take(drawn), y_true[drawn], table.n_rows - len(drawn)
         source_rows = source_rows[drawn]
+        limits = limits_of(table.n_rows, schema, target, config)
     weights = read_weights(table, schema)
     given = None
     if valid is not None:
@@ -109,41 +104,44 @@ def set_up_problem(
         groups=None if valid is not None else read_groups(table, schema),
         time=None if valid is not None else read_time(table, schema),
         given=given,
-        time_limit_s=config.effective_time_limit_s,
-        columns=sum(COLUMN_WORK.get(column.kind, 1) for column in schema.features),
+        limits=limits,
+        columns=_column_work(schema),
     )
-    problem = Problem(
+    data = LearningData(
         table=table,
         typed=type_rows(table, schema),
         schema=schema,
         target=target,
         y_true=y_true,
         weights=weights,
-        metric=metric,
-        plan=plan,
         seed=config.seed,
         device=config.device,
+    )
+    problem = Problem.of(
+        data,
+        plan,
+        metric=metric,
+        pins=pins,
+        limits=limits,
         memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
-        pinned=config.pinned,
     )
     return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
 
 
-def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> int | None:
-    """Return how many rows a time limit leaves room for; None for any number. Independent of the machine.
+def limits_of(rows: int, schema: TableSchema, target: TargetSchema, config: FitConfig) -> Limits:
+    """Return what this number of training rows and the time limit decide."""
+    return find_limits(
+        rows,
+        len(schema.features),
+        len(target.classes),
+        config.effective_time_limit_s,
+        column_work=_column_work(schema),
+    )
 
-    >>> room_for_rows(None, columns=5, classes=0), room_for_rows(10.0, columns=5, classes=0)
-    (None, 20000)
-    >>> room_for_rows(60.0, columns=5, classes=10), room_for_rows(60.0, columns=80, classes=10)
-    (60000, 30000)
-    >>> room_for_rows(10.0, columns=5_000, classes=0), room_for_rows(10.0, columns=10, classes=600)
-    (600, 2500)
-    """
-    if time_limit_s is None:
-        return None
-    per_second = min(ROWS_PER_SECOND, CELLS_PER_SECOND / max(columns, 1)) / (1 + classes / MANY_CLASSES)
-    least = min(LEAST_ROWS, time_limit_s * LEAST_CELLS_PER_SECOND / max(columns, 1))
-    return int(max(least / (1 + classes / HUNDREDS_OF_CLASSES), time_limit_s * per_second))
+
+def _column_work(schema: TableSchema) -> int:
+    """Return the cost of encoding the columns, in numeric columns."""
+    return sum(COLUMN_WORK.get(column.kind, 1) for column in schema.features)
 
 
 def draw_training_rows(

@@ -61,6 +61,15 @@ class MemberCalibrator:
         """Return probabilities that add to one."""
         return np.exp(_log_softmax(self._logits(scores)))
 
+    def pulled_back(self, scores: Array, slopes: Array) -> Array:  # (n, classes), (n, classes)
+        """Return the slopes by the raw predictions of what has these slopes by the probabilities."""
+        probabilities = self.probabilities(scores)
+        logits = probabilities * (slopes - (probabilities * slopes).sum(axis=1, keepdims=True))
+        above = scores > self.floor
+        return logits * (
+            self.linear + np.array(self.logarithmic) * above / np.where(above, scores, self.floor)
+        )
+
     def _logits(self, scores: Array) -> Array:
         logits = self.linear * scores + np.array(self.logarithmic) * np.log(np.maximum(scores, self.floor))
         return logits + np.array(self.offsets) if self.offsets else logits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,19 @@ import pyarrow as pa
 
 from xrfm_cli.commands.comparing import compare_importances, importances_view, load_other
 from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.explain_row import explain_row, read_baseline
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.outputs import check_ending, open_output
+from xrfm_cli.commands.outputs import open_output
 from xrfm_cli.commands.places import explain_paths
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair
-from xrfm_cli.errors import OptionError
+from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
 from xrfm_cli.reports.documents import plain
+from xrfm_cli.reports.explanation import ALL_COLUMNS
+from xrfm_cli.tuning.explain.row_sampler import RowSampler
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
 
@@ -27,13 +31,27 @@ from xrfm_cli.tuning.model.storage import load_model
 def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
-    _check(options)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
+    if _is_of_one_row(options):
+        explain_row(model, options, session)
+        return 0
+    check_effects(options.effects, model)
+    attributed: dict[str, Any] = {}
+    sampler = RowSampler(rows=options.rows, seed=options.seed)
+    if options.data is not None:
+        attributed = _attribute(model, options.data, options, session, sampler)
     session.renderer.stage(f"explaining {options.model}")
-    explanation = explain_model(model, rows=options.rows, seed=options.seed)
+    explanation = explain_model(
+        model,
+        rows=options.rows,
+        seed=options.seed,
+        table=sampler.table(),
+        effects=options.effects,
+        curves=options.curves,
+    )
     write_explain_report(model, explanation, html, json)
-    document = explain_document(model, explanation)
+    document = {**explain_document(model, explanation), **attributed}
     tables = list(explanation_tables(document))
     if options.compare is not None:
         other = load_other(options.compare, model, device=device)
@@ -47,26 +65,28 @@ def run(options: ExplainOptions, session: Session) -> int:
     for renderable in tables:
         show(renderable)
     session.renderer.note(f"full report: {html} and {json}")
-    if options.data is not None:
-        document = {**document, **_attribute(model, options.data, options, session)}
     session.renderer.document("explain", document)
     return 0
 
 
-def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: Session) -> dict[str, Any]:
-    """Write the attributions of a table; return the number of rows and the skipped rows."""
+def _attribute(
+    model: FittedModel, data: str, options: ExplainOptions, session: Session, sampler: RowSampler
+) -> dict[str, Any]:
+    """Write the attributions of a table and sample its rows; return the numbers of rows and skipped rows."""
     session.renderer.stage(f"attributing {data}")
     rows, left_out = 0, list[Repair]()
+    baseline = read_baseline(model, options)
     with open_output(options.output) as writer:
         for block in read_blocks(
             data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
         ):
             copied = {name: block.stored(name) for name in options.ids}
-            attributions = attribute_rows(model, block, method=options.method)
+            attributions = attribute_rows(model, block, baseline=baseline, label=options.label)
             if rows == 0:
                 pass_through(options.ids, attributions.column_names)
             computed = {name: attributions.column(name) for name in attributions.column_names}
             writer.write(pa.table(copied | computed))
+            sampler.add(block)
             rows += block.n_rows
             session.renderer.advance(f"{rows:,} rows")
     session.renderer.close()
@@ -74,14 +94,17 @@ def _attribute(model: FittedModel, data: str, options: ExplainOptions, session: 
     return {"rows": rows, "repairs": [asdict(item) for item in left_out]}
 
 
+def check_effects(effects: Sequence[str], model: FittedModel) -> None:
+    """Refuse columns that the model does not use."""
+    known = [column.name for column in model.schema.features]
+    for name in effects:
+        if name not in known and name != ALL_COLUMNS:
+            raise OptionError(f"--effects {name}: the model has no such column.{did_you_mean(name, known)}")
+
+
+def _is_of_one_row(options: ExplainOptions) -> bool:
+    return options.row is not None or options.where is not None
+
+
 def _streams_out(options: ExplainOptions) -> bool:
     return options.data is not None and options.output is None
-
-
-def _check(options: ExplainOptions) -> None:
-    """Refuse contradictory options."""
-    if options.data is None and (options.output is not None or options.ids):
-        raise OptionError("--output and --id need DATA, the rows to attribute")
-    if options.as_json and _streams_out(options):
-        raise OptionError("--json with DATA needs --output: both would write to standard output")
-    check_ending(options.output)

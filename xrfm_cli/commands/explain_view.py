@@ -6,21 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
-from xrfm_cli.terminal.tables import Grid, grid, heading, importances_table, number, shortened
+from xrfm_cli.reports.quality import quality_sentence
+from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 
-MOST_DIRECTIONS = 3
+MOST_COLUMNS = 20
 MOST_PAIRS = 5
 MOST_LEAVES = 6
 
 
 def explanation_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield the parts of an ``explain`` document that fit a terminal, each with a heading."""
-    yield heading("What matters (share of the squared sensitivity, with bootstrap interval)")
-    yield importances_table(document["importances"], most=20)
-    if document["directions"]:
-        yield heading("Learned directions")
-        yield _directions(document["directions"][:MOST_DIRECTIONS])
+    yield Text(quality_sentence(document["quality"]))
+    yield heading("What matters (share of the prediction's variance)")
+    yield _columns(document)
+    for note in document["notes"]:
+        yield Text(note, style="dim")
     if document["pairs"]:
         yield heading("Columns that act together")
         yield _pairs(document["pairs"][:MOST_PAIRS])
@@ -29,22 +31,38 @@ def explanation_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _leaves(document["leaves"])
 
 
-def _directions(directions: Sequence[Mapping[str, Any]]) -> Grid:
-    table = grid("share", "direction")
-    table.columns[0].justify = "right"
-    for direction in directions:
-        weights = sorted(direction["weights"].items(), key=lambda item: -abs(item[1]))[:3]
-        words = "  ".join(f"{weight:+.2f} {shortened(name, 16)}" for name, weight in weights)
-        table.add_row(f"{direction['share']:.1%}", words)
+def _columns(document: Mapping[str, Any]) -> Grid:
+    """Return the shares, the held-out loss when a column is permuted, and what may be chance."""
+    chance = {item["column"]: item for item in document["by_chance"]}
+    drops = {item["column"]: item["drop"] for item in document["permutation"]}
+    metric = document["quality"]["metric"]
+    table = grid("column", "share", "range", *([f"{metric} lost"] if drops else []), "")
+    for place in range(1, len(table.columns) - 1):
+        table.columns[place].justify = "right"
+    items = document["importances"]
+    largest = max((float(item["share"]) for item in items), default=0.0) or 1.0
+    for item in items[:MOST_COLUMNS]:
+        column, share = item["column"], float(item["share"])
+        is_chance = column in chance and not chance[column]["above"]
+        spread = f"{float(item['low']):.1%} to {float(item['high']):.1%}"
+        lost = [number(drops.get(column)) if drops.get(column) is not None else ""] if drops else []
+        last = "by chance" if is_chance else bar(share / largest, width=16)
+        style = "dim" if is_chance else ""
+        table.add_row(shortened(str(column), 24), f"{share:.1%}", spread, *lost, last, style=style)
+    if len(items) > MOST_COLUMNS:
+        rest = sum(float(item["share"]) for item in items[MOST_COLUMNS:])
+        blank = [""] * (len(table.columns) - 2)
+        table.add_row(f"{len(items) - MOST_COLUMNS} more", f"{rest:.1%}", *blank, style="dim")
     return table
 
 
 def _pairs(pairs: Sequence[Mapping[str, Any]]) -> Grid:
-    table = grid("columns", "co-sensitivity", "interaction")
+    table = grid("columns", "interaction", "range")
     table.columns[1].justify = table.columns[2].justify = "right"
     for pair in pairs:
         names = " × ".join(shortened(str(name), 22) for name in pair["columns"])
-        table.add_row(names, number(pair["co_sensitivity"]), number(pair["interaction"]))
+        spread = f"{pair['low']:.1%} to {pair['high']:.1%}"
+        table.add_row(names, f"{pair['interaction']:.1%}", spread)
     return table
 
 

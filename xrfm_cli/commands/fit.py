@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 import webbrowser
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
+from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.commands.holdout import hold_out, score_held_out
 from xrfm_cli.commands.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import resumable, shared_place
 from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.usage import check_usage
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
-from xrfm_cli.options.settings import Setting
 from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
@@ -34,6 +34,7 @@ INTERRUPTED = 130
 MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
+SWAP_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -45,8 +46,11 @@ def run(options: FitOptions, session: Session) -> int:
 
 def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any]]:
     """Run ``xrfm fit`` without printing the JSON document; return the exit status and the document."""
-    check_options(options)
+    check_usage(options)
     device = prepare_device(options.device, threads=options.threads)
+    replaced = "" if options.dry_run else replaced_model(Path(options.model))
+    if replaced:
+        session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
     table = read_whole(options.data, options, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
@@ -82,12 +86,12 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             if held is not None:
                 model = score_held_out(model, held, session)
             limit = config.effective_time_limit_s
-            is_late = limit is not None and time.monotonic() > session.started + limit
-            status, document = _finish(model, options, session, is_late=is_late)
+            left = math.inf if limit is None else session.started + limit - time.monotonic()
+            status, document = _finish(model, options, session, replaced, seconds_left=left)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
-    return _finish(model, options, session)
+    return _finish(model, options, session, replaced)
 
 
 def source_name(data: str) -> str:
@@ -113,25 +117,6 @@ def remove_stale_explanation(model: str, session: Session) -> None:
                 session.renderer.note(f"{path}: removed, as it explained an earlier model; run xrfm explain")
         except OSError:
             continue
-
-
-def check_options(options: FitOptions) -> None:
-    """Refuse options that contradict each other or have no effect."""
-    if options.open_report and "html" not in options.formats.split(","):
-        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
-    if options.data == options.valid == "-":
-        raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
-    if options.from_model is None:
-        if options.target is None and options.schema is None:
-            raise OptionError("--target is missing: name the column to predict, such as --target price")
-        if options.resume and options.storage is not None:
-            raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
-        return
-    for item in fields(options):
-        setting: Setting = item.metadata["setting"]
-        fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
-        if fresh and getattr(options, item.name) != item.default:
-            raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:
@@ -170,6 +155,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         metric=options.metric,
         time_limit_s=options.time_limit,
         trials=options.trials,
+        early_stop=not options.no_early_stop,
         preset=options.preset,
         pinned=dict(options.pins),
         folds=options.folds,
@@ -198,15 +184,22 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
 
 
 def _finish(
-    model: FittedModel, options: FitOptions, session: Session, *, is_late: bool = False
+    model: FittedModel,
+    options: FitOptions,
+    session: Session,
+    replaced: str,
+    *,
+    seconds_left: float = math.inf,
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
     paths = report_paths(options.model, options.formats)
     try:
         session.renderer.stage("explaining")
+        is_late = seconds_left < 0
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        explanation = explain_model(model, rows=rows, seed=options.seed)
+        swap_seconds = max(seconds_left, 0.0) + SWAP_GRACE_S
+        explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
         if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
@@ -216,7 +209,7 @@ def _finish(
     except InputError as fault:
         raise InputError(f"{fault} The model is saved in {options.model}.") from fault
     remove_stale_explanation(options.model, session)
-    show_fit(model, document, session, files=(Path(options.model), *paths), data=options.data)
+    show_fit(model, document, session, files=(Path(options.model), *paths), replaced=replaced)
     pages = [path for path in paths if path.suffix == ".html"]
     if options.open_report and pages:
         webbrowser.open(pages[0].resolve().as_uri())

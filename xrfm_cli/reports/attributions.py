@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -13,61 +15,123 @@ from torch import Tensor
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.reports.columns import feature_columns, in_float64, map_columns
-from xrfm_cli.trees.explanation import gradient_blocks, path_attributions, summarise_rows
+from xrfm_cli.trees.explanation import sample_rows, summarise_rows
+from xrfm_cli.trees.path_attributions import path_attributions
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
+from xrfm_cli.tuning.model.outcome_rates import outcome_change, predicted
 
-Method = Literal["path", "gradient"]
-METHODS: tuple[Method, ...] = ("path", "gradient")
-BLOCK_BYTES = 64 << 20  # size of the contributions (rows, outputs, coordinates) in memory at a time
+REFERENCE_ROWS = 8  # more change a row's attributions little, and cost as much more
+CANDIDATES = 512  # training rows from which the reference rows are chosen
+PAIRS_AT_ONCE = 1 << 14  # of a row and a reference row: bounds the memory of class probabilities
 
 Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 
-def attribute_rows(model: FittedModel, table: Table, *, method: Method = "path") -> pa.Table:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Baseline:
+    """The rows whose mean prediction attributions are measured against, encoded for each member."""
+
+    model: FittedModel  # on a device with float64
+    references: tuple[Tensor, ...]  # (r, d) for each member
+
+    @classmethod
+    def of_training_rows(cls, model: FittedModel, rows: int = REFERENCE_ROWS) -> Baseline:
+        """Choose training rows from even quantiles of each member's prediction.
+
+        Their mean prediction is near that of all training rows. Members keep rows of their own, so the k-th
+        row of one stands beside the k-th row of another.
+        """
+        model = in_float64(model)
+        return cls(model=model, references=tuple(_typical_rows(member, rows) for member in model.members))
+
+    @classmethod
+    def of_table(cls, model: FittedModel, table: Table) -> Baseline:
+        """Take the rows of a table."""
+        if not table.n_rows:
+            raise OptionError(f"--baseline {table.source}: has no rows")
+        model = in_float64(model)
+        encoded, _ = model.encode(table)
+        return cls(
+            model=model,
+            references=tuple(
+                torch.from_numpy(encoded[id(member.encoder)]).to(model.device) for member in model.members
+            ),
+        )
+
+
+def attribute_rows(
+    model: FittedModel, table: Table, *, baseline: Baseline | None = None, label: str | None = None
+) -> pa.Table:
     """Attribute each row's prediction to the user's columns.
 
     Args:
         model: the model.
         table: rows to explain, with all columns that the model needs.
-        method: ``path`` integrates the gradient from the baseline to the row, so that the attributions sum
-            to ``prediction - baseline``. ``gradient`` is the gradient at the row times the difference from
-            the baseline: a sensitivity, which does not sum to anything.
+        baseline: the rows to compare with; by default :meth:`Baseline.of_training_rows`.
+        label: the class to explain; by default the positive one of two, else the predicted one.
 
-    The attributions of a member with a log target transform sum on the log scale. One rate per row converts
-    them to the target's scale: with ``path`` the rate with which they also sum there, with ``gradient`` the
-    slope at the row.
+    The attributions of a row add up to ``prediction - baseline``: the prediction is the value, or the
+    calibrated probability of the explained class, as ``xrfm predict`` gives it, and the baseline the mean of
+    the same over the reference rows. The gradient is integrated along the straight path from each reference
+    row to the row, in the encoding of each member, and averaged over the paths.
 
     Returns one float64 column for each feature column, then ``baseline`` and ``prediction``. Classification
-    adds ``class``, the explained class: the positive class if binary, else the predicted class. A name that a
-    feature column already has gets underscores until it is free. Values are in units of the target; for
-    classes in units of the raw prediction, an estimate of the probability before calibration, which may lie
-    outside 0 to 1.
-
-    The baseline is each member's average training row, in encoded columns. Every member is explained in its
-    own encoding, and the attributions are averaged with the members' weights.
+    adds ``class``, the explained class. A name that a feature column already has gets underscores until it is
+    free.
     """
-    if method not in METHODS:
-        hint = did_you_mean(method, METHODS)
-        raise OptionError(f"--method {method}: must be one of {', '.join(METHODS)}.{hint}")
-    model = in_float64(model)
+    baseline = Baseline.of_training_rows(model) if baseline is None else baseline
+    model = baseline.model
     columns = feature_columns(model.schema)
-    explained = _explained_classes(model, table)
+    explained = explained_classes(model, table, label)
     values = np.zeros((table.n_rows, len(columns)))
-    baseline, prediction = np.zeros(table.n_rows), np.zeros(table.n_rows)
-    mass = sum(member.weight for member in model.members)
-    for member in model.members:
-        share = member.weight / mass
-        own, start, end = _attribute_member(member, table, columns, explained, method)
-        values += share * own
-        baseline += share * start
-        prediction += share * end
-    out: dict[str, Array | pa.Array] = {name: values[:, k] for k, name in enumerate(columns)}
-    out[free_name("baseline", out)] = baseline
-    out[free_name("prediction", out)] = prediction
-    if model.target.classes:
-        labels = [str(label) for label in model.target.classes]
-        out[free_name("class", out)] = pa.array([labels[k] for k in explained], pa.string())
-    return pa.table(out)
+    start, end = np.zeros(table.n_rows), np.zeros(table.n_rows)
+    encoded, _ = model.encode(table)
+    at_references = [_outputs(*pair) for pair in zip(model.members, baseline.references, strict=True)]
+    step = max(1, PAIRS_AT_ONCE // len(at_references[0]))
+    for first in range(0, table.n_rows, step):
+        rows = slice(first, first + step)
+        x = [torch.from_numpy(encoded[id(m.encoder)][rows]).to(model.device) for m in model.members]
+        outputs = [_outputs(*pair) for pair in zip(model.members, x, strict=True)]
+        n, r = len(x[0]), len(at_references[0])
+        pairs = (
+            [np.tile(own, (n, 1)) for own in at_references],
+            [np.repeat(own, r, axis=0) for own in outputs],
+        )
+        classes = np.repeat(explained[rows], r)
+        start[rows] = predicted(model, pairs[0], classes).reshape(n, r).mean(axis=1)
+        end[rows] = predicted(model, outputs, explained[rows])
+        change = outcome_change(model, *pairs, classes)
+        for number, member in enumerate(model.members):
+            rates = torch.from_numpy(np.ascontiguousarray(change.rates[number])).reshape(n, r, -1)
+            moved = torch.from_numpy(change.changes[number]).reshape(n, r)
+            found = path_attributions(
+                member.tree,
+                x[number],
+                baseline.references[number],
+                rates.to(model.device),
+                moved.to(model.device),
+            )
+            member.require_finite(found.cpu().numpy())
+            values[rows] += map_columns(columns, member.encoder).summed(found).cpu().numpy()
+    return _as_table(model, columns, values, start, end, explained)
+
+
+def explained_classes(model: FittedModel, table: Table, label: str | None) -> Codes:
+    """Return the code of the class to explain in each row; zeros for regression."""
+    names = [str(name) for name in model.target.classes]
+    if label is not None:
+        if not names:
+            raise OptionError("--class: is for classes, and this model predicts numbers")
+        if label not in names:
+            shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
+            raise OptionError(f"--class {label}: must be one of {shown}.{did_you_mean(label, names)}")
+        return np.full(table.n_rows, names.index(label), dtype=np.int64)
+    if model.target.task == "multiclass":
+        probabilities = model.predict(table).probabilities
+        assert probabilities is not None
+        return np.asarray(model.labels(probabilities), dtype=np.int64)
+    return np.full(table.n_rows, 1 if model.target.task == "binary" else 0, dtype=np.int64)
 
 
 def free_name(name: str, taken: object) -> str:
@@ -82,47 +146,42 @@ def free_name(name: str, taken: object) -> str:
     return name
 
 
-def _explained_classes(model: FittedModel, table: Table) -> NDArray[np.int64]:
-    """Return the explained class of each row; zeros for regression."""
-    if model.target.task == "multiclass":
-        probabilities = model.predict(table).probabilities
-        assert probabilities is not None
-        return np.asarray(model.labels(probabilities), dtype=np.int64)
-    return np.full(table.n_rows, 1 if model.target.task == "binary" else 0, dtype=np.int64)
+def _as_table(
+    model: FittedModel, columns: Sequence[str], values: Array, start: Array, end: Array, explained: Codes
+) -> pa.Table:
+    out: dict[str, Array | pa.Array] = {name: values[:, k] for k, name in enumerate(columns)}
+    out[free_name("baseline", out)] = start
+    out[free_name("prediction", out)] = end
+    if model.target.classes:
+        labels = [str(label) for label in model.target.classes]
+        out[free_name("class", out)] = pa.array([labels[k] for k in explained], pa.string())
+    return pa.table(out)
 
 
-def _attribute_member(
-    member: Member, table: Table, columns: tuple[str, ...], explained: NDArray[np.int64], method: Method
-) -> tuple[Array, Array, Array]:
-    """Return attributions ``(n, columns)``, baseline ``(n,)`` and prediction ``(n,)`` of one member."""
-    tree, column_map = member.tree, map_columns(columns, member.encoder)
-    matrix, _ = member.encoder.encode(table)
-    known = summarise_rows(tree)
-    x = torch.from_numpy(matrix).to(known.rows.device)
-    reference = known.mean.to(x.dtype)
-    at_reference = tree.predict(reference[None]).double().cpu().numpy()
-    member.require_finite(at_reference)
-    values = np.zeros((len(x), len(columns)))
-    outputs = np.zeros((len(x), tree.n_outputs))
-    step = max(1, BLOCK_BYTES // (8 * tree.n_outputs * tree.n_features))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        if method == "path":
-            found = path_attributions(tree, x[rows], reference)
-            parts, predicted = found.contributions, found.predictions
-        else:
-            parts = _slopes(member, x[rows]) * (x[rows] - reference).double()[:, None]
-            predicted = tree.predict(x[rows]).double()
-        outputs[rows] = predicted.cpu().numpy()
-        member.require_finite(outputs[rows], parts.cpu().numpy())
-        begin = at_reference if method == "path" else outputs[rows]
-        # Change of the explained prediction per unit of each output of the tree.
-        rates = member.target_transform.rates(begin, outputs[rows])[np.arange(len(parts)), explained[rows]]
-        scaled = torch.einsum("ncd,nc->nd", parts, torch.from_numpy(np.ascontiguousarray(rates)).to(x.device))
-        values[rows] = column_map.summed(scaled).cpu().numpy()
-    baseline = member.target_transform.decode(at_reference)[0]
-    return values, baseline[explained], member.target_transform.decode(outputs)[np.arange(len(x)), explained]
+def _outputs(member: Member, x: Tensor) -> Array:
+    """Return the outputs ``(n, c)`` of a member's tree."""
+    found: Array = member.tree.predict(x).double().cpu().numpy()
+    member.require_finite(found)
+    return found
 
 
-def _slopes(member: Member, x: Tensor) -> Tensor:
-    return torch.cat([gradients.double() for _, gradients in gradient_blocks(member.tree, x)])
+def _typical_rows(member: Member, rows: int) -> Tensor:  # -> (rows, d)
+    """Return training rows from even quantiles of a member's prediction: classes in turn, by their score.
+
+    From each quantile comes the row that keeps the mean of the chosen rows nearest to that of all.
+    """
+    known = summarise_rows(member.tree).rows
+    known = sample_rows(known, CANDIDATES, generator=torch.Generator().manual_seed(0))
+    scores = member.target_transform.decode(_outputs(member, known))
+    classes = scores.argmax(axis=1) if scores.shape[1] > 2 else np.zeros(len(scores))
+    order = np.lexsort((scores.max(axis=1) if scores.shape[1] > 2 else scores[:, -1], classes))
+    facts = np.concatenate([known.double().cpu().numpy(), scores], axis=1)
+    facts = (facts - facts.mean(axis=0)) / np.maximum(facts.std(axis=0), np.finfo(np.float64).tiny)
+    bounds = (np.arange(rows + 1) / rows * len(order)).astype(np.int64)
+    total, chosen = np.zeros(facts.shape[1]), []
+    for first, last in pairwise(bounds):
+        some = order[first : max(last, first + 1)]
+        best = some[int(np.square(total + facts[some]).sum(axis=1).argmin())]
+        total += facts[best]
+        chosen.append(int(best))
+    return known[torch.tensor(chosen, device=known.device)]

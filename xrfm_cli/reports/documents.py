@@ -70,8 +70,10 @@ def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]
 def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]:
     """Return the document of ``explain --json`` and ``model.explain.json``; its names are stable.
 
-    ``importances`` are sorted, largest first, and their shares sum to one. ``directions``, ``leaves`` and
-    ``splits`` describe the member with the largest weight, whose index in the ensemble is ``member``.
+    ``importances`` are shares of the prediction's variance, largest first, which sum to one. ``permutation``
+    and ``by_chance`` are in the same order, and empty for models that were fitted without them.
+    ``directions``, ``leaves`` and ``splits`` describe the member with the largest weight, whose index in the
+    ensemble is ``member``.
     """
     return plain(
         {
@@ -80,11 +82,19 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
             "target": model.target.name,
             "positive": model.target.positive,
             "sampled_rows": explanation.rows,
+            "rows_from": explanation.source,
             "seed": explanation.seed,
+            "quality": asdict(explanation.quality),
+            "notes": list(explanation.notes),
             "importances": _importances(explanation),
+            **_held_out(explanation),
+            "agop": [asdict(item) for item in explanation.agop],
             "matrix": {"columns": explanation.matrix_columns, "values": explanation.matrix.tolist()},
             "directions": [asdict(direction) for direction in explanation.directions],
             "pairs": [asdict(pair) for pair in explanation.pairs],
+            "pairs_compared": explanation.pairs_compared,
+            "effects": [asdict(item) for item in explanation.effects],
+            "effect_maps": [asdict(item) for item in explanation.maps],
             "member": explanation.member,
             "leaves": [
                 {
@@ -146,6 +156,29 @@ def _intervals(model: FittedModel) -> dict[str, Any] | None:
     return {
         "mean_width_90": 2 * model.intervals.half_width(0.9) if model.intervals.allows(0.9) else None,
         "adapts": model.intervals.spread is not None,
+    }
+
+
+def _held_out(explanation: Explanation) -> dict[str, Any]:
+    """Return the permutation drops and what chance gives, in the order of the importances."""
+    held_out, above = explanation.held_out, explanation.above_chance
+    if held_out is None:
+        return {"permutation": [], "by_chance": []}
+    known = {item.column: item for item in held_out.columns}
+    columns = [known[item.column] for item in explanation.importances if item.column in known]
+    return {
+        "permutation": [
+            {"column": item.column, "drop": item.drop, "low": item.low, "high": item.high} for item in columns
+        ],
+        "by_chance": [
+            {
+                "column": item.column,
+                "share": item.by_chance,
+                "confirmed": item.confirmed,
+                "above": item.column in above,
+            }
+            for item in columns
+        ],
     }
 
 

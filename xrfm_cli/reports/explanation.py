@@ -1,19 +1,20 @@
-"""Explain a fitted model in the user's columns, without any data besides the model."""
+"""Explain a fitted model in the user's columns, from the model file alone or on given rows."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets import Table, encode_target
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.reports.columns import feature_columns, in_float64
-from xrfm_cli.reports.effort import GRADIENT_BUDGET_NS, affordable_rows, gradient_ns
 from xrfm_cli.reports.importances import Importance, column_agop, measure_importances
-from xrfm_cli.reports.pairs import Pair, measure_pairs
+from xrfm_cli.reports.pairs import Pair, find_pairs
 from xrfm_cli.reports.sensitivity import Sensitivity, measure_member
 from xrfm_cli.reports.structure import (
     Direction,
@@ -23,53 +24,115 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
+from xrfm_cli.tuning.explain.agreement import correlated, disagreement
+from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
+from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
+from xrfm_cli.tuning.explain.effort import (
+    GRADIENT_BUDGET_NS,
+    PREDICTION_BUDGET_NS,
+    affordable_rows,
+    gradient_ns,
+)
+from xrfm_cli.tuning.explain.held_out import HeldOut, measure_part, summarise
+from xrfm_cli.tuning.explain.quality import Quality, measure_quality
+from xrfm_cli.tuning.explain.sample import Sample, sample_centers, sample_table
+from xrfm_cli.tuning.explain.shares import ColumnShare, column_shares
+from xrfm_cli.tuning.explain.swap_study import study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MATRIX_COLUMNS = 20  # columns of the heat map
+SHOWN_EFFECTS, SHOWN_SHARE = 6, 0.01  # columns whose effects are shown unless others are asked for
+SHOWN_MAPS = 3  # pairs
+ALL_COLUMNS = "all"  # the name that asks for the effects of all columns
 EXPLAINED_ROWS = 1_000  # at most, unless the caller asks for another number
 LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
-    """The columns and directions that a model reacts to.
+    """How good a model is and what its predictions depend on.
 
-    Importances, the matrix and the pairs are weighted averages over the ensemble. Directions, leaves and
-    splits are those of the member with the largest weight, because encoded features differ between members
-    and cannot be averaged.
+    Shares of the variance are those of the ensemble as it predicts. The AGOP is a weighted average over
+    members. Directions, leaves and splits are those of the member with the largest weight, because encoded
+    features differ between members and cannot be averaged.
     """
 
-    importances: tuple[Importance, ...]
-    matrix_columns: tuple[str, ...]  # the strongest columns, in order of importance
+    quality: Quality
+    importances: tuple[ColumnShare, ...]  # shares of the prediction's variance, largest first
+    held_out: HeldOut | None  # None for models of versions that did not measure it
+    notes: tuple[str, ...]  # where measures disagree, and correlated columns
+    agop: tuple[Importance, ...]
+    matrix_columns: tuple[str, ...]  # the strongest columns, in order of the AGOP
     matrix: NDArray[np.float64]  # (k, k): see importances.column_agop
     directions: tuple[Direction, ...]
     pairs: tuple[Pair, ...]
+    pairs_compared: int
+    effects: tuple[Effect, ...]
+    maps: tuple[EffectMap, ...]  # of the strongest pairs
     leaves: tuple[LeafSummary, ...]
     splits: tuple[SplitSummary, ...]
     member: int  # index of the member with the largest weight
-    rows: int  # sampled rows, over all members
+    rows: int  # rows whose columns were swapped
+    source: str  # data, centers or profile
     seed: int
 
+    @property
+    def above_chance(self) -> frozenset[str]:
+        """Return the columns that held-out rows confirm; none if the model is no better than a constant."""
+        if self.held_out is None or not self.quality.is_better:
+            return frozenset()
+        return frozenset(item.column for item in self.held_out.columns if item.confirmed > item.by_chance)
 
-def explain_model(model: FittedModel, *, rows: int = EXPLAINED_ROWS, seed: int = 0) -> Explanation:
-    """Explain a model on rows drawn from its leaves' centers.
+
+def explain_model(
+    model: FittedModel,
+    *,
+    rows: int = EXPLAINED_ROWS,
+    seed: int = 0,
+    table: Table | None = None,
+    effects: Sequence[str] | None = None,
+    curves: bool = False,
+    swap_seconds: float = math.inf,
+) -> Explanation:
+    """Explain a model on the rows of a table, or on rows drawn from its leaves' centers.
 
     Args:
         model: the model; its leaves keep training rows as centers, so no other data is needed.
-        rows: maximum number of rows to draw, divided among the members by weight; fewer if gradients are
-            expensive, but at least 50 for each member.
+        rows: maximum number of rows; fewer if predictions or gradients are expensive, but at least 60 for
+            swaps and 50 gradients of each member.
         seed: random seed; equal seeds give equal explanations.
+        table: rows to explain the model on, in random order.
+        effects: columns whose effects to compute, or "all"; none for the strongest, None for no effects.
+        curves: add partial dependence and single rows to the effects.
+        swap_seconds: seconds that swapping columns may take, as far as enough rows are left.
 
-    Importances are the diagonal of the average gradient outer product (AGOP), with each encoded coordinate
-    in units of its standard deviation, summed over the coordinates of a column. They measure the model's
-    sensitivity, not causal effects. Radhakrishnan et al., Science 383 (2024).
+    Importances are Shapley effects: shares of the variance of the predictions, in which an interaction is
+    divided among its columns. Values are swapped one column at a time, whatever the other columns are, so a
+    column that the model ignores gets nothing, however correlated it is. They describe the model, not causes.
     """
     centers = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
     with compute_threads(rows=max(centers)):
-        return _explain(in_float64(model), rows=rows, seed=seed)
+        return _explain(
+            in_float64(model),
+            rows=rows,
+            seed=seed,
+            table=table,
+            effects=effects,
+            curves=curves,
+            swap_seconds=swap_seconds,
+        )
 
 
-def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
+def _explain(
+    model: FittedModel,
+    *,
+    rows: int,
+    seed: int,
+    table: Table | None,
+    effects: Sequence[str] | None,
+    curves: bool,
+    swap_seconds: float,
+) -> Explanation:
     """Explain a model that is on a device with float64."""
     columns = feature_columns(model.schema)
     generator = torch.Generator().manual_seed(small_seed(seed))
@@ -80,21 +143,65 @@ def _explain(model: FittedModel, *, rows: int, seed: int) -> Explanation:
         )
         for number, member in enumerate(model.members)
     ]
-    importances = measure_importances(sensitivities, generator=generator)
-    strongest = tuple(item.column for item in importances[:MATRIX_COLUMNS])
+    if table is None or table.n_rows < 2:
+        sample = sample_centers(model, rows, seed=small_seed(seed))
+    else:
+        sample = sample_table(model, table.slice(0, rows))
+    study = study_swaps(model, sample, budget_ns=min(PREDICTION_BUDGET_NS, 1e9 * swap_seconds))
+    held_out = _held_out(model, sample, table)
+    agop = measure_importances(sensitivities, generator=generator)
+    importances = column_shares(study, held_out, seed=small_seed(seed))
+    quality = measure_quality(model)
+    strongest = tuple(item.column for item in agop[:MATRIX_COLUMNS])
     heaviest = _heaviest(sensitivities)
+    pairs = find_pairs(sensitivities, study, held_out) if quality.is_better else ()
+    wanted = _effect_columns(effects, importances)
+    mapped = pairs[:SHOWN_MAPS] if effects is not None else ()
+    notes = [*disagreement(importances, agop, held_out), *correlated(importances, sample)]
     return Explanation(
+        quality=quality,
         importances=importances,
+        held_out=held_out,
+        notes=tuple(notes),
+        agop=agop,
         matrix_columns=strongest,
         matrix=column_agop(sensitivities, strongest),
         directions=find_directions(heaviest),
-        pairs=measure_pairs(sensitivities, importances),
+        pairs=pairs,
+        pairs_compared=study.compared,
+        effects=column_effects(model, sample, wanted, curves=curves),
+        maps=tuple(item for pair in mapped for item in effect_map(model, sample, pair.columns)),
         leaves=summarise_leaves(heaviest),
         splits=summarise_splits(heaviest),
         member=heaviest.number,
-        rows=sum(len(s.x) for s in sensitivities),
+        rows=max(len(own) for own in study.totals),
+        source=sample.source,
         seed=seed,
     )
+
+
+def _effect_columns(effects: Sequence[str] | None, importances: Sequence[ColumnShare]) -> tuple[str, ...]:
+    """Return the columns whose effects are computed, the strongest first."""
+    if effects is None:
+        return ()
+    if not effects:
+        return tuple(item.column for item in importances[:SHOWN_EFFECTS] if item.share >= SHOWN_SHARE)
+    return tuple(item.column for item in importances if item.column in effects or ALL_COLUMNS in effects)
+
+
+def _held_out(model: FittedModel, sample: Sample, table: Table | None) -> HeldOut | None:
+    """Return what the fit has measured; for older models, the same on given rows with targets."""
+    if model.report.held_out is not None:
+        return HeldOut.from_json(model.report.held_out)
+    if table is None or sample.source != "data" or not table.has_column(model.target.name):
+        return None
+    y_true = encode_target(table.slice(0, sample.n_rows), model.target)
+    known = np.flatnonzero(y_true >= 0 if model.target.classes else np.isfinite(y_true))
+    if len(known) < LEAST_ROWS:
+        return None
+    own = sample.take(known)
+    part = measure_part(model, own, y_true[known], np.ones(len(known)), budget_ns=PREDICTION_BUDGET_NS)
+    return summarise([part], metric=model.report.metric, decision=model.decision)
 
 
 def _rows(member: Member, rows: int, share: float) -> int:

@@ -13,11 +13,13 @@ from markupsafe import Markup
 from xrfm_cli.files import utf8, write_whole
 from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.reports.documents import explain_document, fit_document
+from xrfm_cli.reports.effect_plots import effect_figure, map_figure
 from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.fit.page import page_parts
 from xrfm_cli.reports.fit.search_figures import history_figure
 from xrfm_cli.reports.formats import FILTERS, percent
 from xrfm_cli.reports.plots import direction_figure, importance_figure, matrix_figure
+from xrfm_cli.reports.quality import quality_sentence
 from xrfm_cli.reports.search import tried_choices
 from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -85,6 +87,11 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
             report=fit_document(model, explanation),
             figures=_figures(model, explanation),
             summary=_summary(explanation),
+            quality=quality_sentence(document["quality"]),
+            chance={item["column"]: item for item in document["by_chance"]},
+            drops={item["column"]: item for item in document["permutation"]},
+            effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
+            maps=[map_figure(item, model.target.name) for item in explanation.maps],
             leaf_limit=LISTED_LEAVES,
         )
     )
@@ -135,8 +142,11 @@ def _figures(model: FittedModel, explanation: Explanation) -> dict[str, Markup]:
         lower_is_better=report.lower_is_better,
     )
     matters = any(item.share > 0 for item in explanation.importances)
+    columns = {item.column for item in explanation.importances} if explanation.held_out else set()
+    chance = columns - explanation.above_chance
     return {
-        "importances": importance_figure(explanation.importances) if matters else Markup(""),
+        "importances": importance_figure(explanation.importances, chance=chance) if matters else Markup(""),
+        "agop": importance_figure(explanation.agop, of="the sensitivity") if matters else Markup(""),
         "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else Markup(""),
         "directions": direction_figure(explanation.directions) if explanation.directions else Markup(""),
         "history": Markup("") if history is None else history.svg,
@@ -147,16 +157,16 @@ def _summary(explanation: Explanation) -> str:
     """Summarise the explanation in two sentences."""
     strongest = [item for item in explanation.importances if item.share > 0]
     if not strongest:
-        return "The model is constant: it reacts to no column."
+        return "The model is constant: it depends on no column."
     shown = strongest[:3]
     names = _listed([f"{short_label(item.column)} ({percent(item.share)})" for item in shown])
     if len(strongest) <= len(shown):
-        text = f"The model reacts to {names}."
+        text = f"The prediction varies with {names}."
     else:
         total = percent(min(1.0, sum(item.share for item in shown)))
         count = len(explanation.importances)
-        text = f"Of {count} columns, {names} matter most: together {total} of the model’s sensitivity."
-    together = [pair for pair in explanation.pairs if pair.interaction >= 0.1]
+        text = f"Of {count} columns, {names} matter most: together {total} of the prediction’s variance."
+    together = explanation.pairs
     if together:
         a, b = (short_label(column) for column in together[0].columns)
         text += f" The strongest interaction is between {a} and {b} ({percent(together[0].interaction)})."

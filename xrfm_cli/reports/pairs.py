@@ -1,29 +1,19 @@
-"""Interactions and co-sensitivities of pairs of columns."""
+"""Pairs of columns that act together: more than the sum of their effects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from xrfm_cli.reports.effort import PREDICTION_BUDGET_NS, affordable_rows, prediction_ns
-from xrfm_cli.reports.importances import Importance, co_sensitivities, column_agop
+from xrfm_cli.reports.importances import co_sensitivities, column_agop
 from xrfm_cli.reports.sensitivity import Sensitivity
+from xrfm_cli.tuning.explain.held_out import RANGE_ERRORS, HeldOut
+from xrfm_cli.tuning.explain.swap_study import SwapStudy
 
-PAIR_COLUMNS = (
-    8,
-    6,
-    5,
-    4,
-    3,
-)  # numbers of strongest columns whose pairs are compared; fewer if rows are expensive
-LEAST_SHARE = 0.005  # weaker columns are left out: the ratio of two values near zero is meaningless
-PAIR_ROWS = 240  # rows over all members
-LEAST_ROWS = 40  # rows per member
+UNCONFIRMED = 0.15  # interaction below which a pair is left out if no held-out rows can confirm it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,85 +22,69 @@ class Pair:
 
     ``co_sensitivity``, between 0 and 1, measures whether the model reacts to both columns in the same rows
     and in a fixed proportion; it is high for a sum ``a + b`` too. ``interaction`` is the part of the
-    predictions' deviation that neither column explains alone: zero for a sum, positive for a product.
+    predictions' deviation that neither column explains alone: zero for a sum, positive for a product. The
+    range is that of the rows. ``by_chance`` is how large the interaction confirmed by held-out rows may be
+    if there is none.
     """
 
     columns: tuple[str, str]
     co_sensitivity: float
     interaction: float
+    low: float
+    high: float
+    by_chance: float | None  # None if no held-out rows were measured
 
 
-def measure_pairs(
-    sensitivities: Sequence[Sensitivity], importances: Sequence[Importance]
+def find_pairs(
+    sensitivities: Sequence[Sensitivity], study: SwapStudy, held_out: HeldOut | None
 ) -> tuple[Pair, ...]:
-    """Measure all pairs of the strongest columns; the largest interaction comes first.
+    """Return the pairs whose interaction held-out rows confirm, the largest first.
 
-    For rows ``x`` and partners ``x'``, the mixed difference ``f(x) - f(x'_a) - f(x'_b) + f(x'_ab)``, with the
-    values of column ``a``, ``b`` or both taken from the partner, vanishes if the two effects are additive.
-    ``interaction`` is its root mean square, divided by two standard deviations of the predictions. For
-    independent columns this is the square root of the share of variance that involves both (Liu and Owen,
-    JASA 2006). Swapped rows may be unlike any in the data, so for dependent columns it describes the model,
-    not the data.
+    All pairs of strong columns are compared: the interaction of a pair is at most the smaller of its columns'
+    totals, so weak columns cannot take part in a large one. The AGOP cannot screen them, as its entry is zero
+    for a product of independent columns. Every model has small interactions by which it misses an additive
+    truth: targets of held-out rows tell them from real ones.
     """
-    strongest = [
-        item.column for item in importances[: _column_count(sensitivities)] if item.share >= LEAST_SHARE
-    ]
-    pairs = list(combinations(range(len(strongest)), 2))
-    if not pairs:
+    if not study.variance or not study.shared:
         return ()
-    together = co_sensitivities(column_agop(sensitivities, strongest))
-    interaction = np.zeros(len(pairs))
-    mass = sum(s.weight for s in sensitivities)
-    for sensitivity in sensitivities:
-        share = sensitivity.weight / mass
-        variants_ns = _variants(len(strongest)) * prediction_ns(sensitivity.member.tree)
-        rows = affordable_rows(PAIR_ROWS * share, variants_ns, PREDICTION_BUDGET_NS * share, least=LEAST_ROWS)
-        interaction += share * _interactions(sensitivity, strongest, pairs, rows)
-    order = np.argsort(-interaction, kind="stable")
-    return tuple(
-        Pair(
-            columns=(strongest[pairs[k][0]], strongest[pairs[k][1]]),
-            co_sensitivity=float(together[pairs[k]]),
-            interaction=float(interaction[k]),
+    confirmed = None
+    if held_out is not None:
+        confirmed = {frozenset(item.columns): item for item in held_out.pairs}
+    kept: list[tuple[tuple[int, int], float | None]] = []
+    for a, b in study.shared:
+        names = (study.columns[a], study.columns[b])
+        if confirmed is None:
+            if _interaction(study, (a, b)) >= UNCONFIRMED:
+                kept.append(((a, b), None))
+            continue
+        found = confirmed.get(frozenset(names))
+        if found is not None and found.confirmed > found.by_chance:
+            kept.append(((a, b), found.by_chance**0.5))
+    if not kept:
+        return ()
+    columns = sorted({j for pair, _ in kept for j in pair})
+    together = co_sensitivities(column_agop(sensitivities, [study.columns[j] for j in columns]))
+    pairs = []
+    for (a, b), by_chance in kept:
+        low, high = _range(study.shared[a, b] / study.variance)
+        pairs.append(
+            Pair(
+                columns=(study.columns[a], study.columns[b]),
+                co_sensitivity=float(together[columns.index(a), columns.index(b)]),
+                interaction=_interaction(study, (a, b)),
+                low=low,
+                high=high,
+                by_chance=by_chance,
+            )
         )
-        for k in order
-    )
+    return tuple(sorted(pairs, key=lambda pair: -pair.interaction))
 
 
-def _column_count(sensitivities: Sequence[Sensitivity]) -> int:
-    """Return how many columns can be compared on enough rows of every member."""
-    row_ns = sum(prediction_ns(s.member.tree) for s in sensitivities)
-    for count in PAIR_COLUMNS:
-        if LEAST_ROWS * _variants(count) * row_ns <= PREDICTION_BUDGET_NS:
-            return count
-    return PAIR_COLUMNS[-1]
+def _interaction(study: SwapStudy, pair: tuple[int, int]) -> float:
+    return float((study.shared[pair].mean() / study.variance) ** 0.5)
 
 
-def _variants(columns: int) -> int:
-    """Return the number of predictions per row: unchanged, with each column swapped, and with each pair."""
-    return 1 + columns + columns * (columns - 1) // 2
-
-
-def _interactions(
-    sensitivity: Sensitivity, columns: Sequence[str], pairs: Sequence[tuple[int, int]], rows: int
-) -> np.ndarray:
-    x = sensitivity.x[:rows]
-    partner = x.roll(1, 0)  # sampled rows are in random order
-    names = sensitivity.columns.columns
-    parts = [sensitivity.columns.coordinates(names.index(column)).to(x.device) for column in columns]
-    variants = [x, *(_swapped(x, partner, part) for part in parts)]
-    variants += [_swapped(x, partner, torch.cat([parts[a], parts[b]])) for a, b in pairs]
-    values = sensitivity.tree.predict(torch.cat(variants)).double()
-    plain, *others = values.split(len(x))
-    one, both = others[: len(parts)], others[len(parts) :]
-    deviation = float(plain.var(0, correction=0).sum()) ** 0.5
-    if deviation == 0:
-        return np.zeros(len(pairs))
-    mixed = [plain - one[a] - one[b] + joint for (a, b), joint in zip(pairs, both, strict=True)]
-    return np.array([float(m.square().sum(1).mean()) ** 0.5 for m in mixed]) / (2 * deviation)
-
-
-def _swapped(x: Tensor, partner: Tensor, coordinates: Tensor) -> Tensor:
-    out = x.clone()
-    out[:, coordinates] = partner[:, coordinates]
-    return out
+def _range(shares: NDArray[np.float64]) -> tuple[float, float]:  # (rows,)
+    """Return the 90 % range of the root of the mean."""
+    half = RANGE_ERRORS * float(shares.std()) / len(shares) ** 0.5
+    return max(0.0, float(shares.mean()) - half) ** 0.5, (float(shares.mean()) + half) ** 0.5

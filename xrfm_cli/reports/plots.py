@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from xrfm_cli.reports.importances import Importance
 from xrfm_cli.reports.structure import Direction
 from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WARM, WIDTH, figure_style, short_label, to_svg
 
@@ -22,16 +21,39 @@ DIRECTIONS = 3
 DIRECTION_BARS = 6
 
 
-def importance_figure(importances: Sequence[Importance]) -> Markup:
-    """Plot bars of the strongest columns with their intervals."""
+class RangedShare(Protocol):
+    """A column's share with its range."""
+
+    @property
+    def column(self) -> str:
+        """Return the name of the column."""
+
+    @property
+    def share(self) -> float:
+        """Return the share."""
+
+    @property
+    def low(self) -> float:
+        """Return the low end of the range."""
+
+    @property
+    def high(self) -> float:
+        """Return the high end of the range."""
+
+
+def importance_figure(
+    importances: Sequence[RangedShare], *, of: str = "the prediction’s variance", chance: Collection[str] = ()
+) -> Markup:
+    """Plot bars of the strongest columns with their ranges; ``chance`` names columns to draw in grey."""
     shown = list(importances[:BARS])
     positions = np.arange(len(shown))
+    colours = [LINE if item.column in chance else PALE for item in shown]
     with figure_style():
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(WIDTH, 0.45 + 0.27 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
-        axes.barh(positions, [100 * item.share for item in shown], height=0.62, color=PALE)
+        axes.barh(positions, [100 * item.share for item in shown], height=0.62, color=colours)
         low = [100 * (item.share - item.low) for item in shown]
         high = [100 * (item.high - item.share) for item in shown]
         centers = [100 * item.share for item in shown]
@@ -45,9 +67,10 @@ def importance_figure(importances: Sequence[Importance]) -> Markup:
             )
         axes.set_xlim(0, 1.14 * reach)
         _name_rows(axes, [item.column for item in shown])
-        axes.set_xlabel("share of the sensitivity, %")
+        axes.set_xlabel(f"share of {of}, %")
         axes.grid(axis="x")
-        return to_svg(figure, "Importances: " + ", ".join(f"{i.column} {100 * i.share:.1f} %" for i in shown))
+        shares = ", ".join(f"{i.column} {100 * i.share:.1f} %" for i in shown)
+        return to_svg(figure, f"Shares of {of}: {shares}")
 
 
 def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup:

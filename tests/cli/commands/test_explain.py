@@ -1,0 +1,86 @@
+"""``xrfm explain``: global explanation, and attributions of rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def test_the_document_and_its_files(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("explain", "--model", "price.xrfm", "--json", folder=folder)
+    assert outcome.status == 0, outcome.err
+    document = outcome.document
+    assert {"importances", "directions", "pairs", "leaves"} <= set(document)
+    shares = [item["share"] for item in document["importances"]]
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares == sorted(shares, reverse=True)
+    assert {item["column"] for item in document["importances"]} >= {"area", "rooms", "town"}
+    written = json.loads((folder / "price.explain.json").read_text())
+    assert written["command"] == "explain"
+    assert "<html" in (folder / "price.explain.html").read_text()
+
+
+def test_what_the_terminal_shows(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    before = (folder / "price.report.json").read_bytes()
+    outcome = xrfm("explain", "--model", "price.xrfm", folder=folder)
+    assert outcome.status == 0
+    assert "area" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "price.explain.html" in outcome.err
+    assert (folder / "price.report.json").read_bytes() == before
+
+
+def test_attributions_go_to_standard_output_or_to_a_file(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    options = ("--model", "price.xrfm", "--id", "house")
+    outcome = xrfm("explain", "test.csv", *options, folder=folder)
+    assert outcome.status == 0, outcome.err
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert len(rows) == 90
+    assert rows[0]["house"] == "h00000"
+    to_file = xrfm("explain", "test.csv", *options, "--output", "a.parquet", "--json", folder=folder)
+    assert to_file.status == 0
+    assert to_file.document["importances"]
+    assert pq.read_table(folder / "a.parquet").column_names == list(rows[0])
+
+
+def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    outcome = xrfm("explain", "test.csv", "--model", "price.xrfm", "--method", "gradient", folder=folder)
+    assert outcome.status == 2
+    assert "--method gradient: was dropped" in outcome.err
+
+
+def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
+    regression: Path, tmp_path: Path, xrfm_process: Callable[..., Any]
+) -> None:
+    """Containers often have a HOME that does not exist, of which Matplotlib complains."""
+    (tmp_path / "m.xrfm").write_bytes(regression.read_bytes())
+    words = ("explain", "--model", "m.xrfm", "--rows", "20", "--quiet")
+    nowhere = {"HOME": "/proc", "MPLCONFIGDIR": "", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    outcome = xrfm_process(*words, folder=tmp_path, **nowhere)
+    assert (outcome.status, outcome.err) == (0, "")
+
+
+def test_data_gives_the_rows_and_effects_are_those_asked_for(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    options = ("--model", "price.xrfm", "--output", "a.csv", "--json", "--effects", "town", "--curves")
+    document = xrfm("explain", "test.csv", *options, folder=folder).document
+    assert document["rows_from"] == "data"
+    assert document["sampled_rows"] <= document["rows"] == 90
+    assert {effect["column"] for effect in document["effects"]} == {"town"}
+    assert document["quality"]["is_better"]
+    assert {item["column"] for item in document["permutation"]} == {
+        item["column"] for item in document["importances"]
+    }
+    outcome = xrfm("explain", "--model", "price.xrfm", "--effects", "twon", folder=folder)
+    assert outcome.status == 2
+    assert "town" in outcome.err

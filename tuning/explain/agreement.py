@@ -1,0 +1,116 @@
+"""Sentences about what a single list of importances hides: measures that disagree, and correlated columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.tuning.explain.held_out import HeldOut
+from xrfm_cli.tuning.explain.sample import Sample
+from xrfm_cli.tuning.explain.shares import ColumnShare
+
+Array = NDArray[np.float64]
+CORRELATED = 0.7  # columns that share half of their variance
+COMPARED = 10  # strongest columns
+LEAST_SHARE = 0.02  # weaker columns are left out of the comparison
+MOST_SENTENCES = 3
+
+
+class Ranged(Protocol):
+    """A measure of a column with its range."""
+
+    @property
+    def column(self) -> str:
+        """Return the column."""
+
+    @property
+    def low(self) -> float:
+        """Return the low end."""
+
+    @property
+    def high(self) -> float:
+        """Return the high end."""
+
+
+def disagreement(
+    shares: Sequence[ColumnShare], agop: Sequence[Ranged], held_out: HeldOut | None
+) -> list[str]:
+    """Return one sentence for each other measure that ranks two columns the other way, beyond both ranges."""
+    strong = [item for item in shares[:COMPARED] if item.share >= LEAST_SHARE]
+    sentences = []
+    if held_out is not None:
+        drops = {
+            item.column: (item.low, item.high)
+            for item in held_out.columns
+            if item.low is not None and item.high is not None
+        }
+        pair = _reversed(strong, drops)
+        if pair:
+            sentences.append(
+                f"The measures disagree: '{pair[0]}' has a larger share of the variance than '{pair[1]}', "
+                f"but the held-out {held_out.metric} loses more if '{pair[1]}' is permuted."
+            )
+    pair = _reversed(strong, {item.column: (item.low, item.high) for item in agop})
+    if pair:
+        sentences.append(
+            f"The AGOP ranks '{pair[1]}' before '{pair[0]}': it measures how steep the prediction is, so it "
+            "counts wiggles and leaves out the jumps at splits."
+        )
+    return sentences
+
+
+def _reversed(
+    strong: Sequence[ColumnShare], ranges: dict[str, tuple[float, float]]
+) -> tuple[str, str] | None:
+    """Return two columns that shares and another measure rank differently, the larger share first."""
+    for place, one in enumerate(strong):
+        for two in strong[place + 1 :]:
+            if one.column not in ranges or two.column not in ranges or one.low <= two.high:
+                continue
+            if ranges[one.column][1] < ranges[two.column][0]:
+                return one.column, two.column
+    return None
+
+
+def correlated(shares: Sequence[ColumnShare], sample: Sample) -> list[str]:
+    """Return sentences about strong columns that are correlated with others, the strongest first.
+
+    The correlation of categories is the root of the share of one column's variance that the other explains.
+    """
+    if sample.source == "profile" or sample.n_rows < 3:
+        return []
+    key = next(iter(sample.matrices))
+    x = sample.matrices[key].astype(np.float64)
+    x -= x.mean(0)
+    found: list[tuple[float, str, str]] = []
+    seen: set[frozenset[str]] = set()
+    for item in shares[:COMPARED]:
+        if item.share < LEAST_SHARE:
+            break
+        own = x[:, sample.coordinates[key][sample.columns.index(item.column)]]
+        for number, other in enumerate(sample.columns):
+            pair = frozenset((item.column, other))
+            if len(pair) == 1 or pair in seen:
+                continue
+            value = _correlation(own, x[:, sample.coordinates[key][number]])
+            if value >= CORRELATED:
+                seen.add(pair)
+                found.append((value, item.column, other))
+    found.sort(key=lambda own: -own[0])
+    return [
+        f"'{one}' and '{two}' are correlated ({value:.2f}): the model may give the credit to either."
+        for value, one, two in found[:MOST_SENTENCES]
+    ]
+
+
+def _correlation(one: Array, two: Array) -> float:  # (n, a), (n, b), centred
+    """Return the multiple correlation of the coordinates of one column with those of another."""
+    total = float(np.square(one).sum())
+    if not total or not two.shape[1]:
+        return 0.0
+    basis, sizes, _ = np.linalg.svd(two, full_matrices=False)
+    basis = basis[:, sizes > 1e-6 * max(1.0, sizes[0])]
+    return float(np.square(basis.T @ one).sum() / total) ** 0.5

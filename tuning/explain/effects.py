@@ -1,0 +1,236 @@
+"""How a column moves the prediction: accumulated local effects, levels, and maps of two columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.tuning.explain.held_out import RANGE_ERRORS
+from xrfm_cli.tuning.explain.sample import Sample
+from xrfm_cli.tuning.explain.settings import Kind, Setting, settings_of
+from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+
+Array = NDArray[np.float64]
+BUDGET_NS = 3e9  # estimated nanoseconds of prediction, over all columns
+BINS = 20
+LEAST_BIN_ROWS = 10
+CURVE_POINTS = 16  # of partial dependence
+CURVES = 25  # individual rows
+FEWEST_ROWS, MOST_ROWS = 40, 500
+MAP_POINTS, MAP_ROWS = 8, 40
+MOST_CLASSES = 5  # the most frequent; a page of a hundred curves shows nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Effect:
+    """The effect of a column, or of one part of a date, on one output.
+
+    ``effect`` is in units of the target, or of the probability of a class, relative to the mean prediction,
+    with a 90 % band over the rows. ``shares`` says how the rows are distributed: those up to each point, or
+    with each level.
+    """
+
+    column: str
+    part: str
+    kind: Kind
+    output: str | None  # the class; None for a regression
+    x: tuple[float | str, ...]  # numbers, microseconds since 1970, or levels
+    effect: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    shares: tuple[float, ...]
+    mean: float  # prediction
+    curve_x: tuple[float, ...] = ()  # partial dependence and individual rows, if asked for
+    dependence: tuple[float, ...] = ()
+    curves: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EffectMap:
+    """The mean prediction over pairs of points of two columns."""
+
+    columns: tuple[str, str]
+    output: str | None
+    x: tuple[float | str, ...]
+    y: tuple[float | str, ...]
+    values: tuple[tuple[float, ...], ...]  # (x, y)
+
+
+def column_effects(
+    model: FittedModel, sample: Sample, columns: tuple[str, ...], *, curves: bool = False
+) -> tuple[Effect, ...]:
+    """Return the effects of the columns, in order.
+
+    Numbers and moments have accumulated local effects, which compare only neighbouring values of a row and so
+    need no rows unlike the data: Apley and Zhu, Journal of the Royal Statistical Society B (2020). Levels and
+    the parts of a date are compared by setting all rows to each, one after the other.
+    """
+    if not columns:
+        return ()
+    wanted = BUDGET_NS / len(columns) / row_ns(model) / 4
+    part = sample.take(slice(min(sample.n_rows, max(FEWEST_ROWS, min(MOST_ROWS, int(wanted))))))
+    plain = predict_rows(model, part.matrices)
+    found: list[Effect] = []
+    for column in columns:
+        for setting in settings_of(model, part, column):
+            if setting.kind == "levels":
+                found += _level_effects(model, part, setting, plain, wanted)
+            else:
+                found += _accumulated(model, part, setting, plain, curves=curves)
+    return tuple(found)
+
+
+def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> tuple[EffectMap, ...]:
+    """Return the partial dependence of a pair of columns, for each output; dates by elapsed time."""
+    part = sample.take(slice(min(MAP_ROWS, sample.n_rows)))
+    settings = [next(settings_of(model, part, column), None) for column in columns]
+    if settings[0] is None or settings[1] is None:
+        return ()
+    points, encoded = zip(*(_map_points(setting) for setting in settings if setting), strict=True)
+    values = np.zeros((len(points[0]), len(points[1]), predict_rows(model, part.matrices).shape[1]))
+    n = part.n_rows
+    for a in range(len(points[0])):
+        rows = settings[0].apply(part.matrices, encoded[0], np.full(n, a))
+        stacked = {key: np.tile(x, (len(points[1]), 1)) for key, x in rows.items()}
+        codes = np.repeat(np.arange(len(points[1])), n)
+        after = predict_rows(model, settings[1].apply(stacked, encoded[1], codes))
+        values[a] = after.reshape(len(points[1]), n, -1).mean(1)
+    return tuple(
+        EffectMap(
+            columns=columns,
+            output=name,
+            x=points[0],
+            y=points[1],
+            values=tuple(tuple(row) for row in values[:, :, k].tolist()),
+        )
+        for k, name in _outputs(model)
+    )
+
+
+def _map_points(setting: Setting) -> tuple[tuple[float | str, ...], dict[int, NDArray[np.float32]]]:
+    if setting.kind == "levels":
+        return setting.points, setting.encoded
+    known = setting.values[np.isfinite(setting.values)]
+    numbers = np.unique(np.quantile(known, np.linspace(0.05, 0.95, MAP_POINTS)))
+    return tuple(shown(numbers).tolist()), setting.at(numbers)
+
+
+def _outputs(model: FittedModel) -> list[tuple[int, str | None]]:
+    """Return the columns of the predictions to show, with the names of their classes."""
+    classes = [str(label) for label in model.target.classes]
+    if not classes:
+        return [(0, None)]
+    if len(classes) == 2:
+        return [(0, classes[1])]
+    counts = np.bincount(np.asarray(model.report.oof.get("target", []), dtype=int), minlength=len(classes))
+    return [(int(k), classes[k]) for k in np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])]
+
+
+def _accumulated(
+    model: FittedModel, sample: Sample, setting: Setting, plain: Array, *, curves: bool
+) -> list[Effect]:
+    known = np.flatnonzero(np.isfinite(setting.values))
+    values = setting.values[known]
+    if len(known) < 2 or values.min() == values.max():
+        return []
+    bins = max(1, min(BINS, len(known) // LEAST_BIN_ROWS))
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1), method="inverted_cdf"))
+    place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
+    encoded, own = setting.at(edges), sample.take(known)
+    low = predict_rows(model, setting.apply(own.matrices, encoded, place))
+    steps = predict_rows(model, setting.apply(own.matrices, encoded, place + 1)) - low
+    counts = np.bincount(place, minlength=len(edges) - 1)
+    out = []
+    for k, name in _outputs(model):
+        mean = np.bincount(place, steps[:, k], minlength=len(counts)) / np.maximum(counts, 1)
+        spread = np.bincount(place, (steps[:, k] - mean[place]) ** 2, minlength=len(counts))
+        errors = spread / np.maximum(counts, 1) / np.maximum(counts - 1, 1)
+        curve = np.concatenate([[0.0], np.cumsum(mean)])
+        middle = float(counts @ ((curve[1:] + curve[:-1]) / 2) / counts.sum())
+        # Errors accumulate from the median on, where the curve is closest to the data.
+        start = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+        walked = np.concatenate([[0.0], np.cumsum(errors)])
+        half = RANGE_ERRORS * np.sqrt(np.abs(walked - walked[start]))
+        curve = curve - middle
+        extra = _dependence(model, own, setting, k) if curves else ((), (), ())
+        out.append(
+            Effect(
+                column=setting.column,
+                part=setting.part,
+                kind=setting.kind,
+                output=name,
+                x=tuple(shown(edges).tolist()),
+                effect=tuple(curve.tolist()),
+                low=tuple((curve - half).tolist()),
+                high=tuple((curve + half).tolist()),
+                shares=(0.0, *(counts / counts.sum()).tolist()),
+                mean=float(plain[:, k].mean()),
+                curve_x=extra[0],
+                dependence=extra[1],
+                curves=extra[2],
+            )
+        )
+    return out
+
+
+def _dependence(
+    model: FittedModel, sample: Sample, setting: Setting, output: int
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """Return points, the mean prediction at each, and the curves of single rows."""
+    known = setting.values[np.isfinite(setting.values)]
+    points = np.unique(np.quantile(known, np.linspace(0, 1, CURVE_POINTS)))
+    part = sample.take(slice(min(sample.n_rows, 4 * CURVES)))
+    encoded, n = setting.at(points), part.n_rows
+    stacked = {key: np.tile(x, (len(points), 1)) for key, x in part.matrices.items()}
+    codes = np.repeat(np.arange(len(points)), n)
+    after = predict_rows(model, setting.apply(stacked, encoded, codes))[:, output].reshape(len(points), n)
+    curves = tuple(tuple(row) for row in after[:, :CURVES].T.tolist())
+    return tuple(shown(points).tolist()), tuple(after.mean(1).tolist()), curves
+
+
+def shown(points: Array) -> Array:  # (n,)
+    """Round points to a millionth of their range: encoded numbers are rounded to float32.
+
+    >>> shown(np.array([0.9999999852, 72.0])).tolist()
+    [1.0, 72.0]
+    """
+    reach = float(np.ptp(points))
+    digits = 6 - int(np.ceil(np.log10(reach))) if reach > 0 else 6
+    return np.round(points, max(-300, min(digits, 300)))
+
+
+def _level_effects(
+    model: FittedModel, sample: Sample, setting: Setting, plain: Array, wanted: float
+) -> list[Effect]:
+    count = len(setting.points)
+    if not count:
+        return []
+    rows = min(sample.n_rows, max(FEWEST_ROWS, int(4 * wanted / count)))
+    part = sample.take(slice(rows))
+    stacked = {key: np.tile(x, (count, 1)) for key, x in part.matrices.items()}
+    codes = np.repeat(np.arange(count), rows)
+    after = predict_rows(model, setting.apply(stacked, setting.encoded, codes)).reshape(count, rows, -1)
+    shares = np.bincount(setting.values.astype(np.int64), minlength=count) / len(setting.values)
+    out = []
+    for k, name in _outputs(model):
+        relative = after[:, :, k] - np.einsum("l,lr->r", shares, after[:, :, k])
+        effect = relative.mean(1)
+        half = RANGE_ERRORS * relative.std(1) / rows**0.5
+        out.append(
+            Effect(
+                column=setting.column,
+                part=setting.part,
+                kind="levels",
+                output=name,
+                x=setting.points,
+                effect=tuple(effect.tolist()),
+                low=tuple((effect - half).tolist()),
+                high=tuple((effect + half).tolist()),
+                shares=tuple(shares.tolist()),
+                mean=float(plain[:, k].mean()),
+            )
+        )
+    return out

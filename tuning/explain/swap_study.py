@@ -1,0 +1,200 @@
+"""How much of a model's predictions each column moves, and whether targets confirm it.
+
+Every measure here comes from the same predictions: a row's own, and those after the value of one column, or
+of two, was taken from another row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.tuning.explain.sample import Sample
+from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns, swap_predictions
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+
+Array = NDArray[np.float64]
+Pair = tuple[int, int]
+FEWEST_ROWS = 60  # per column, whatever a prediction costs
+REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
+BLOCK_ROWS = 10
+STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
+MOST_PAIR_COLUMNS = 12  # 66 pairs; an interaction is at most the smaller of its columns' totals
+SURE = 1e-4  # log odds beyond it are compared as equal: so small probabilities are rarely right
+SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SwapStudy:
+    """Swaps of each column of a sample, row by row.
+
+    ``totals[j]`` holds ``|f(x) - f(x with column j of another row)|^2 / 2`` of each row. Its mean is the
+    unnormalised total Sobol index for independent columns (Jansen, Computer Physics Communications 1999).
+    ``shared[a, b]`` holds ``|f(x) - f(x_a) - f(x_b) + f(x_ab)|^2 / 4``, whose mean is the variance that
+    involves both columns (Liu and Owen, JASA 2006). For classes the differences are those of log odds, in
+    which effects that merely add up do not interact, weighted by ``p (1 - p)``: the change of probability.
+
+    With targets ``y``, ``confirmed`` and ``confirmed_pairs`` hold the same in terms of the targets,
+    ``y . (f(x) - f(x_j))``. Its mean equals that of ``totals`` if the model is right and is zero for a column
+    that has nothing to do with the target. The residual enters as a control variate, so that it varies
+    little.
+    """
+
+    columns: tuple[str, ...]
+    variance: float  # of the predictions, summed over outputs
+    totals: tuple[Array, ...]  # (rows,) of each column; strong columns have more rows
+    shared: dict[Pair, Array]
+    compared: int  # pairs
+    swapped: tuple[Array, ...]  # predictions (rows, k) after each column's swap
+    plain: Array  # (n, k)
+    confirmed: tuple[Array, ...] = ()
+    confirmed_pairs: dict[Pair, Array] = field(default_factory=dict)
+
+    def means(self) -> Array:
+        """Return the unnormalised total index of each column."""
+        return np.array([own.mean() if len(own) else 0.0 for own in self.totals])
+
+    def shares(self) -> Array:
+        """Return each column's share of the variance, as :func:`effective_shares` does."""
+        return effective_shares(self.means(), {pair: float(own.mean()) for pair, own in self.shared.items()})
+
+
+def study_swaps(
+    model: FittedModel,
+    sample: Sample,
+    *,
+    budget_ns: float,
+    targets: Array | None = None,  # (n, k): values, or indicators of the classes
+    pairs: bool = True,
+    every_row: bool = False,
+) -> SwapStudy:
+    """Swap every column of the rows of a sample, which are in random order, with those of the row before.
+
+    Args:
+        model: the ensemble, which predicts as it always does: splits, votes and calibration included.
+        sample: the rows.
+        budget_ns: estimated nanoseconds of prediction; wide tables are measured on fewer rows.
+        targets: of the rows, to confirm what the model reacts to.
+        pairs: whether pairs of strong columns are measured too.
+        every_row: measure weak columns on as many rows as strong ones.
+    """
+    d, n = len(sample.columns), sample.n_rows
+    affordable = budget_ns / row_ns(model)
+    few = _between(FEWEST_ROWS, (1.0 if every_row and not pairs else SCREEN_SHARE) * affordable / d, n)
+    plain = predict_rows(model, sample.matrices)
+    screened = _swapped(model, sample.take(slice(few)), plain[:few], [(j,) for j in range(d)])
+    first = np.array([_total(plain[:few], own).mean() for own in screened])
+    strong = np.flatnonzero(first > STRONG_SHARE * first.sum()) if first.sum() > 0 else np.empty(0, np.int64)
+    paired = sorted(strong[np.argsort(-first[strong], kind="stable")][:MOST_PAIR_COLUMNS].tolist())
+    together = list(combinations(paired, 2)) if pairs else []
+    left = (affordable - few * d) / max(1, len(strong) + len(together))
+    more = _between(min(few, FEWEST_ROWS), left, n)
+    if not every_row and more > few:
+        part = sample.take(slice(more))
+        for j, own in zip(
+            strong, _swapped(model, part, plain[:more], [(int(j),) for j in strong]), strict=True
+        ):
+            screened[int(j)] = own
+    both = min(more, *(len(screened[j]) for j in paired)) if paired else 0
+    joint = _swapped(model, sample.take(slice(both)), plain[:both], together)
+    scale = log_odds if model.target.classes else np.asarray
+    mixed = {
+        (a, b): scale(plain[:both]) - scale(screened[a][:both]) - scale(screened[b][:both]) + scale(own)
+        for (a, b), own in zip(together, joint, strict=True)
+    }
+    totals = tuple(_total(plain[: len(own)], own) for own in screened)
+    weight = plain[:both] * (1 - plain[:both]) if model.target.classes else np.ones_like(plain[:both])
+    shared = {pair: (0.25 * weight * np.square(own)).sum(1) for pair, own in mixed.items()}
+    confirmed: tuple[Array, ...] = ()
+    confirmed_pairs: dict[Pair, Array] = {}
+    if targets is not None:
+        residual = targets - plain
+        confirmed = tuple(
+            own + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
+            for own, after in zip(totals, screened, strict=True)
+        )
+        confirmed_pairs = {pair: shared[pair] + (residual[:both] * own).sum(1) for pair, own in mixed.items()}
+    return SwapStudy(
+        columns=sample.columns,
+        variance=float(plain.var(0).sum()),
+        totals=totals,
+        shared=shared,
+        compared=len(together),
+        swapped=tuple(screened),
+        plain=plain,
+        confirmed=confirmed,
+        confirmed_pairs=confirmed_pairs,
+    )
+
+
+def log_odds(probabilities: Array) -> Array:
+    """Return the log odds of probabilities, which calibration keeps away from 0 and 1.
+
+    >>> log_odds(np.array([0.5])).tolist()
+    [0.0]
+    """
+    p = np.clip(probabilities, SURE, 1 - SURE)
+    return np.log(p / (1 - p))
+
+
+def effective_shares(totals: Array, shared: dict[Pair, float]) -> Array:  # (d,) -> (d,)
+    """Return Shapley effects as shares that add to one: a total counts by the columns that share it.
+
+    A total index counts the variance of an interaction once for each of its columns; a Shapley effect divides
+    it among them. The variance-weighted mean number of columns in the terms of column ``j`` is
+    ``1 + sum_k shared_jk / total_j``; between whole numbers, the factor ``1 / number`` is interpolated. This
+    is exact if the terms of a column have two neighbouring numbers of columns, such as a main effect and
+    pairs. Owen, SIAM/ASA Journal on Uncertainty Quantification (2014).
+
+    >>> effective_shares(np.array([1.0, 1.0, 0.5]), {(0, 1): 1.0}).round(3).tolist()
+    [0.333, 0.333, 0.333]
+    """
+    extra = np.zeros_like(totals)
+    for (a, b), value in shared.items():
+        extra[[a, b]] += value
+    order = 1 + np.divide(extra, totals, out=np.zeros_like(totals), where=totals > 0)
+    whole = np.arange(1, len(totals) + 2)
+    effects = totals * np.interp(order, whole, 1 / whole)
+    return effects / effects.sum() if effects.sum() > 0 else effects
+
+
+def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
+    """Return the standard deviations of the shares over bootstrap samples of the rows.
+
+    Blocks of rows are drawn, since neighbouring rows share a value.
+    """
+    n = max(len(own) for own in study.totals)
+    draws = np.random.default_rng(seed)
+    block = np.arange(min(BLOCK_ROWS, n))
+    found = []
+    for _ in range(REPLICATES):
+        starts = draws.integers(0, n, max(1, n // len(block)))
+        counts = np.bincount((starts[:, None] + block).ravel() % n, minlength=n).astype(np.float64)
+        totals = np.array([_mean(own, counts) for own in study.totals])
+        shared = {pair: _mean(own, counts) for pair, own in study.shared.items()}
+        found.append(effective_shares(totals, shared))
+    return np.std(found, axis=0)
+
+
+def _mean(values: Array, counts: Array) -> float:
+    own = counts[: len(values)]
+    return float(own @ values / own.sum()) if own.sum() else 0.0
+
+
+def _swapped(
+    model: FittedModel, sample: Sample, plain: Array, columns: Sequence[tuple[int, ...]]
+) -> list[Array]:
+    other = np.roll(np.arange(sample.n_rows), 1)
+    return list(swap_predictions(model, sample, plain, [(own, other) for own in columns]))
+
+
+def _total(plain: Array, after: Array) -> Array:
+    return 0.5 * np.square(plain - after).sum(1)
+
+
+def _between(least: int, wanted: float, most: int) -> int:
+    return min(most, max(least, int(wanted)))

@@ -1,0 +1,227 @@
+"""``xrfm explain DATA --row N``: one prediction, as a chart in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import RenderableType
+
+from xrfm_cli.commands.reading import read_blocks, read_options
+from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets import Table, read_table
+from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.options.declarations import ExplainOptions
+from xrfm_cli.printable import printable
+from xrfm_cli.reports.attributions import Baseline, attribute_rows, explained_classes
+from xrfm_cli.reports.columns import feature_columns
+from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
+from xrfm_cli.tuning.explain.speaking_rows import SpeakingRows, speaking_rows
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.profile import ColumnProfile
+
+LEVEL = 0.9  # of the interval that is shown
+TOP = 10  # columns that are shown
+MOST_ROWS, MOST_CELLS = 5, 3  # training rows that are shown, and their columns
+HALF_BAR = 9  # characters on either side of the chart
+PRIVACY = (
+    "These are cells of training rows, which the model file holds: show them only to those who may see "
+    "that table."
+)
+
+
+def explain_row(model: FittedModel, options: ExplainOptions, session: Session) -> None:
+    """Explain the row that ``--row`` or ``--where`` names."""
+    assert options.data is not None
+    place, row = find_row(options.data, options, session)
+    baseline = read_baseline(model, options)
+    leaves = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
+    with compute_threads(rows=max(leaves)):
+        document = row_document(model, row, baseline=baseline, label=options.label, top=options.top or TOP)
+    document = {"row": place, **document}
+    session.renderer.close()
+    for renderable in row_tables(document, model.target.name):
+        session.renderer.result(renderable)
+    session.renderer.document("explain_row", document)
+
+
+def read_baseline(model: FittedModel, options: ExplainOptions) -> Baseline:
+    """Return the reference rows of ``--baseline``, or typical training rows."""
+    if options.baseline is None:
+        return Baseline.of_training_rows(model)
+    return Baseline.of_table(model, read_table(options.baseline, read_options(options)))
+
+
+def find_row(data: str, options: ExplainOptions, session: Session) -> tuple[int, Table]:
+    """Return the number of the wanted row, from 1, and a table of it alone."""
+    seen = 0
+    name, _, value = (options.where or "").partition("=")
+    for block in read_blocks(data, options, session, chunk_rows=options.chunk_rows, on_repair=lambda _: None):
+        place = _place_of(block, name, value) if options.row is None else options.row - 1 - seen
+        if 0 <= place < block.n_rows:
+            return seen + place + 1, block.slice(place, place + 1)
+        seen += block.n_rows
+    if options.row is not None:
+        raise OptionError(f"--row {options.row}: {data} has {seen:,} rows")
+    raise OptionError(f"--where {options.where}: no row of {data} has '{value}' in the column '{name}'")
+
+
+def row_document(
+    model: FittedModel, row: Table, *, baseline: Baseline, label: str | None, top: int
+) -> dict[str, Any]:
+    """Return what is said of one row, ready for JSON."""
+    found = attribute_rows(model, row, baseline=baseline, label=label)
+    columns = feature_columns(model.schema)
+    explained = explained_classes(baseline.model, row, label)
+    values = {name: float(found.column(name)[0].as_py()) for name in columns}
+    ours = found.column_names[len(columns) :]
+    profiles = {profile.column: profile for profile in model.profile or ()}
+    order = sorted(columns, key=lambda name: -abs(values[name]))
+    rows = speaking_rows(baseline.model, row, int(explained[0]), most=MOST_ROWS)
+    return {
+        "target": model.target.name,
+        "class": found.column(ours[2])[0].as_py() if model.target.classes else None,
+        "prediction": float(found.column(ours[1])[0].as_py()),
+        "baseline": float(found.column(ours[0])[0].as_py()),
+        "interval": _interval(model, row),
+        "contributions": [
+            {
+                "column": name,
+                "value": _text(row.stored(name)[0].as_py()) if row.has_column(name) else None,
+                "typical": typical(profiles.get(name)),
+                "contribution": values[name],
+            }
+            for name in order[:top]
+        ],
+        "others": {
+            "columns": len(order[top:]),
+            "contribution": float(sum(values[name] for name in order[top:])),
+        },
+        "training_rows": _rows_document(rows),
+    }
+
+
+def row_tables(document: Mapping[str, Any], target: str) -> Iterator[RenderableType]:
+    """Yield the chart of the columns and the training rows that speak loudest."""
+    name = f"P({target} = {document['class']})" if document["class"] is not None else target
+    said = f"Row {document['row']:,}: {name} is predicted as {number(document['prediction'])}"
+    if document["interval"] is not None:
+        low, high = (number(document["interval"][side]) for side in ("lower", "upper"))
+        said += f" ({LEVEL:.0%} interval {low} to {high})"
+    yield heading(said)
+    yield printable(f"Typical rows have {number(document['baseline'])}; the columns add the difference:")
+    yield _chart(document)
+    rows = document["training_rows"]
+    if rows["loudest"]:
+        yield heading("Training rows that speak loudest")
+        yield _rows_table(rows)
+        yield printable(
+            f"{rows['centers']:,} training rows add {number(rows['contributions'])} to "
+            f"{number(rows['start'])}, the prediction far from all of them. {PRIVACY}"
+        )
+
+
+def typical(profile: ColumnProfile | None) -> str | None:
+    """Return the range of the middle 80 % of a column's training values, or its most frequent level.
+
+    >>> from xrfm_cli.datasets import ColumnSchema
+    >>> bins = {"edges": (1.0, 2.0, 5.0), "levels": (), "counts": (1, 1, 1, 1, 0), "low": 0.0, "high": 9.0}
+    >>> typical(ColumnProfile(schema=ColumnSchema(name="age", kind="numeric"), **bins))
+    '1 to 5'
+    """
+    if profile is None or not sum(profile.counts):
+        return None
+    if profile.has_levels:
+        best = int(np.argmax(profile.counts))
+        return f"{profile.counts[best] / sum(profile.counts):.0%} {profile.bin_names[best]}"
+    if not profile.edges:
+        return None if profile.low is None else profile.spell(profile.low)
+    return f"{profile.spell(profile.edges[0])} to {profile.spell(profile.edges[-1])}"
+
+
+def _chart(document: Mapping[str, Any]) -> Grid:
+    table = grid("column", "value", "typical", "adds", "")
+    table.columns[3].justify = "right"
+    items = document["contributions"]
+    largest = max((abs(item["contribution"]) for item in items), default=0.0) or 1.0
+    for item in items:
+        added = item["contribution"]
+        length = bar(abs(added) / largest, width=HALF_BAR)
+        shown = length.rjust(HALF_BAR) + "│" if added < 0 else " " * HALF_BAR + "│" + length
+        table.add_row(
+            shortened(item["column"], 18),
+            shortened("missing" if item["value"] is None else item["value"], 12),
+            shortened(item["typical"] or "-", 16),
+            ("+" if added > 0 else "") + number(added),
+            shown,
+            style="red" if added < 0 else "green",
+        )
+    others = document["others"]
+    if others["columns"]:
+        added = others["contribution"]
+        cells = (f"{others['columns']} more", "", "", ("+" if added > 0 else "") + number(added), "")
+        table.add_row(*cells, style="dim")
+    return table
+
+
+def _rows_table(rows: Mapping[str, Any]) -> Grid:
+    table = grid("adds", "the row")
+    table.columns[0].justify = "right"
+    for item in rows["loudest"]:
+        cells = list(item["cells"].items())
+        shown = ", ".join(
+            f"{shortened(name, 14)} {shortened(str(cell), 12)}" for name, cell in cells[:MOST_CELLS]
+        )
+        rest = f", {len(cells) - MOST_CELLS} more" if len(cells) > MOST_CELLS else ""
+        added = item["contribution"]
+        table.add_row(("+" if added > 0 else "") + number(added), shown + rest)
+    return table
+
+
+def _rows_document(rows: SpeakingRows) -> dict[str, Any]:
+    return {
+        "start": rows.start,
+        "contributions": rows.contributions,
+        "centers": rows.centers,
+        "loudest": [
+            {
+                "contribution": item.contribution,
+                "cells": {name: _text(cell) for name, cell in item.cells.items()},
+            }
+            for item in rows.loudest
+        ],
+    }
+
+
+def _interval(model: FittedModel, row: Table) -> dict[str, float] | None:
+    """Return the prediction interval, where the model has one."""
+    if model.intervals is None or not model.intervals.allows(LEVEL):
+        return None
+    found = model.predict(row, interval=LEVEL)
+    assert found.lower is not None
+    assert found.upper is not None
+    return {"level": LEVEL, "lower": float(found.lower[0]), "upper": float(found.upper[0])}
+
+
+def _place_of(block: Table, name: str, value: str) -> int:
+    """Return the first row of a block with the text ``value`` in a column; -1 if there is none."""
+    if not block.has_column(name):
+        hint = did_you_mean(name, block.data.column_names)
+        raise OptionError(f"--where {name}={value}: {block.source} has no column '{name}'.{hint}")
+    texts = pc.cast(block.stored(name), pa.string())
+    return int(pc.index(texts, value).as_py())
+
+
+def _text(cell: Any) -> str | None:
+    """Return a cell as text; None if missing.
+
+    >>> _text(0.1 + 0.2), _text("Graz"), _text(None)
+    ('0.3', 'Graz', None)
+    """
+    if cell is None or cell == "":
+        return None
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,119 @@
+"""Figures of how columns move the prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
+
+from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WIDTH, figure_style, short_label, to_svg
+from xrfm_cli.tuning.explain.effects import Effect, EffectMap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAP_TICKS = 5
+
+
+def effect_figure(effect: Effect, target: str) -> Markup:
+    """Plot an effect with its band, and below it where the rows are."""
+    name = f"{effect.column} {effect.part}".strip()
+    what = (
+        f"probability of {short_label(effect.output)}" if effect.output is not None else short_label(target)
+    )
+    with figure_style():
+        from matplotlib.figure import Figure
+
+        levels = effect.kind == "levels"
+        height = 0.8 + 0.24 * len(effect.x) if levels else 2.5
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.add_subplot()
+        draw = _bars if levels else _line
+        draw(axes, effect)
+        change = f"change of {what}"
+        if levels:
+            axes.set_xlabel(change)
+        else:
+            axes.set_ylabel(change)
+            axes.set_xlabel(short_label(name, 40))
+        return to_svg(figure, f"Effect of {name} on {what}: {_finding(effect)}")
+
+
+def map_figure(item: EffectMap, target: str) -> Markup:
+    """Plot the mean prediction over the values of two columns."""
+    values = np.array(item.values).T
+    what = f"probability of {short_label(item.output)}" if item.output is not None else short_label(target)
+    with figure_style():
+        from matplotlib.colors import LinearSegmentedColormap
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+        axes = figure.add_subplot()
+        colours = LinearSegmentedColormap.from_list("calm", ["#f4f7f8", PALE, ACCENT, "#0d3b40"])
+        mesh = axes.pcolormesh(values, cmap=colours, edgecolors="white", linewidth=0.6)
+        for points, column, ticks, label in (
+            (item.x, item.columns[0], axes.set_xticks, axes.set_xlabel),
+            (item.y, item.columns[1], axes.set_yticks, axes.set_ylabel),
+        ):
+            step = max(1, -(-len(points) // MAP_TICKS))
+            places = np.arange(0, len(points), step)
+            ticks(places + 0.5, [_spelt(points[place]) for place in places])
+            label(short_label(column, 30))
+        axes.tick_params(length=0, labelsize=8)
+        axes.spines[:].set_visible(False)
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.8, aspect=18, pad=0.02, label=what)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0, labelsize=7.5)
+        a, b = item.columns
+        return to_svg(figure, f"Mean prediction of {what} by {a} and {b}")
+
+
+def _line(axes: Axes, effect: Effect) -> None:
+    x = np.array(effect.x, dtype=np.float64)
+    if effect.kind == "datetime":
+        x = x.astype(np.int64).astype("datetime64[us]")
+    axes.fill_between(x, effect.low, effect.high, color=PALE, linewidth=0)
+    if effect.curves:
+        points = np.array(effect.curve_x, dtype=np.float64)
+        if effect.kind == "datetime":
+            points = points.astype(np.int64).astype("datetime64[us]")
+        for curve in effect.curves:
+            axes.plot(points, np.array(curve) - effect.mean, color=LINE, linewidth=0.7, zorder=1)
+        axes.plot(
+            points, np.array(effect.dependence) - effect.mean, color=SOFT, linestyle="--", linewidth=1.1
+        )
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    axes.plot(x, effect.effect, color=ACCENT, linewidth=1.6)
+    axes.plot(x, np.zeros(len(x)), "|", color=INK, markersize=6, transform=axes.get_xaxis_transform())
+    axes.grid(axis="y")
+    if effect.kind == "datetime":
+        axes.tick_params(axis="x", labelrotation=30)
+
+
+def _bars(axes: Axes, effect: Effect) -> None:
+    places = np.arange(len(effect.x))
+    values = np.array(effect.effect)
+    axes.barh(places, values, height=0.62, color=PALE)
+    errors = [values - np.array(effect.low), np.array(effect.high) - values]
+    axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=ACCENT, elinewidth=1.3, capsize=2.2)
+    axes.axvline(0, color=SOFT, linewidth=0.8)
+    names = [f"{short_label(x, 20)} ({100 * s:.0f} %)" for x, s in zip(effect.x, effect.shares, strict=True)]
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_ylim(len(places) - 0.5, -0.5)
+    axes.grid(axis="x")
+
+
+def _finding(effect: Effect) -> str:
+    """Return where the prediction is lowest and highest, for screen readers."""
+    low, high = int(np.argmin(effect.effect)), int(np.argmax(effect.effect))
+    words = [_spelt(effect.x[place], moment=effect.kind == "datetime") for place in (low, high)]
+    lowest, highest = effect.effect[low], effect.effect[high]
+    return f"lowest at {words[0]} ({lowest:+.3g}), highest at {words[1]} ({highest:+.3g})"
+
+
+def _spelt(value: float | str, *, moment: bool = False) -> str:
+    if isinstance(value, str):
+        return short_label(value, 14)
+    return str(np.datetime64(int(value), "us").astype("datetime64[D]")) if moment else f"{value:.3g}"
