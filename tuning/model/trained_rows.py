@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -119,6 +118,8 @@ def _of_column(table: Table, column: ColumnSchema) -> Hashes:
     else:
         distinct = pc.utf8_trim_whitespace(plain_array(cells).cast(pa.string())).dictionary_encode()
         texts, codes = distinct.dictionary, pc.fill_null(distinct.indices, -1).to_numpy()
+    import pandas as pd  # commands are imported without it
+
     hashed = pd.util.hash_array(np.array([*texts.to_pylist(), ""], dtype=object))
     return hashed[codes]  # code -1, a missing cell, takes the last
 
