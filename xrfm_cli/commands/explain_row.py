@@ -48,7 +48,7 @@ def explain_row(model: FittedModel, options: ExplainOptions, session: Session) -
     session.renderer.close()
     for renderable in row_tables(document, model.target.name):
         session.renderer.result(renderable)
-    session.renderer.document("explain_row", document)
+    session.renderer.document("explain", document)
 
 
 def check_row(options: ExplainOptions) -> None:
