@@ -3,9 +3,9 @@
     python -m benchmarks.attributions [--rows 64]
 
 A leaf of 2,000 training rows in 20 columns by kernel, and a tree of four leaves, on one thread, against eight
-reference rows. ``share_error`` is the largest difference of a column's part from that on 256 segments of each
-path, over the sum of the row's absolute parts, averaged over rows; ``sum_error`` is the largest difference of a
-row's sum from its change of the prediction, over the deviation of the predictions.
+reference rows. ``share_error`` is the largest difference of a column's part from that on 256 segments of
+each path, over the sum of the row's absolute parts, averaged over rows; ``sum_error`` is the largest
+difference of a row's sum from its change of the prediction, over the deviation of the predictions.
 """
 
 from __future__ import annotations
