@@ -126,6 +126,27 @@ def leaves_table() -> str:
     return markdown(("CPU, 1,000 centers a leaf", *tables, "last to first", "commit"), lines)
 
 
+def attributions_table() -> str:
+    """Return the CPU time of attributing a row, and how far it is from the path integral, by kernel."""
+    rows = read("attributions")
+    lines = []
+    for setting in names_in(rows, "setting"):
+        found = [
+            latest(rows, setting=setting, metric=name) for name in ("ms_a_row", "share_error", "sum_error")
+        ]
+        ms, share, added = (value_of(row) for row in found)
+        commit = found[0].commit if found[0] else None
+        error = "-" if added is None else f"{added:.0e}"
+        lines.append((str(setting), number(ms, 2), number(share and 100 * share, 2), error, commit or "-"))
+    head = (
+        "attributions, 2,000 x 20, 8 references",
+        "CPU ms a row",
+        "error of a share, %",
+        "error of the sum",
+    )
+    return markdown((*head, "commit"), lines)
+
+
 def calibration_summary() -> str:
     """Return one line for each split: log loss before and after, and the excess of the calibration error."""
     rows = select(read("calibration"), time_limit_s=CALIBRATION_LIMIT_S)

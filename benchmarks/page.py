@@ -51,6 +51,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         predict=more_tables.predict_table(),
         memory=more_tables.memory_table(),
         leaves=more_tables.leaves_table(),
+        attributions=more_tables.attributions_table(),
         calibration=more_tables.calibration_summary(),
         intervals=more_tables.intervals_text(),
     )
