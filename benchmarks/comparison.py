@@ -99,7 +99,7 @@ def validate_all(split: Split, *, seed: int) -> CandidatePool:
     schema = infer_schema(split.train, SchemaOverrides(target=split.target))
     problem = set_up_problem(split.train, schema, target, config).problem
     pool = CandidatePool(
-        [], problem.y_valid.astype(np.int64), [], encode_target(split.test, target).astype(int)
+        [], problem.scorer.y_valid.astype(np.int64), [], encode_target(split.test, target).astype(int)
     )
     for number, validation_result in validation_results(problem, config):
         result = SearchResult(
@@ -117,23 +117,25 @@ def validate_all(split: Split, *, seed: int) -> CandidatePool:
 
 def validation_results(problem: Problem, config: FitConfig) -> Iterator[tuple[int, ValidationResult]]:
     """The first configurations at the end of their evaluation; those that fail are left out."""
-    space = make_space(problem, config)
+    space = make_space(problem)
     first = first_candidates(space)
     with quiet_optuna():
-        study = open_study(space, first, seed=problem.seed, place=None, setting="", on_event=ignore_event)
+        study = open_study(
+            space, first, seed=problem.data.seed, place=None, setting="", on_event=ignore_event
+        )
         for _ in first:
             number, candidate = study.ask()
             try:
-                *_, last = evaluate(
+                result = evaluate(
                     problem,
                     candidate,
                     trial=number,
-                    take=lambda step, _: run_step(problem, step, ignore_event),
+                    run=lambda step: run_step(problem, step, ignore_event),
                 )
             except NumericalError:
                 continue
-            if last.validation_result is not None and candidate.family != "constant":
-                yield number, last.validation_result
+            if candidate.family != "constant":
+                yield number, result
 
 
 def test_losses(pool: CandidatePool, metric: Metric, draws: int, seed: int) -> Iterator[list[float]]:

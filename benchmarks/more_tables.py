@@ -104,6 +104,28 @@ def memory_table() -> str:
     return markdown(("peak MiB of predicting from", *tables, "most to least", "commit"), lines)
 
 
+def leaves_table() -> str:
+    """Return the CPU time of predicting a row, and the seconds of a model file, by the number of leaves."""
+    rows = read("many_leaves")
+    tables = names_in(rows)
+    shown = (
+        ("us_a_row", "µs a row, {}"),
+        ("voting_leaves", "voting leaves, {}"),
+        ("read_s", "s to read the file"),
+        ("write_s", "s to write the file"),
+    )
+    lines = []
+    for metric, words in shown:
+        for setting in names_in(select(rows, metric=metric), "setting"):
+            found = [latest(rows, table=table, setting=setting, metric=metric) for table in tables]
+            values = [value_of(row) for row in found]
+            ratio = values[-1] / values[0] if values and values[0] and values[-1] else None
+            commit = found[-1].commit if found[-1] else None
+            cells = [number(value, 2) for value in values]
+            lines.append((words.format(setting), *cells, number(ratio, 2), commit or "-"))
+    return markdown(("CPU, 1,000 centers a leaf", *tables, "last to first", "commit"), lines)
+
+
 def calibration_summary() -> str:
     """Return one line for each split: log loss before and after, and the excess of the calibration error."""
     rows = select(read("calibration"), time_limit_s=CALIBRATION_LIMIT_S)

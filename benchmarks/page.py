@@ -50,6 +50,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         leaf=more_tables.leaf_table(),
         predict=more_tables.predict_table(),
         memory=more_tables.memory_table(),
+        leaves=more_tables.leaves_table(),
         calibration=more_tables.calibration_summary(),
         intervals=more_tables.intervals_text(),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measurements import Recorder, benchmark_parser
 from tests.datasets import faults
-from tests.datasets.corpus import Fault, can_render, judge, pairs, polluted
+from tests.datasets.corpus import Fault, can_render, pairs, polluted, verdict_on
 
 Counts = Counter[str]
 
@@ -34,7 +34,7 @@ def main() -> None:
             sheet = polluted(*combination)
             if not can_render(sheet):
                 continue
-            verdict, found = judge(sheet, Path(folder) / "data")
+            verdict, found = verdict_on(sheet, Path(folder) / "data")
             names = [fault.slot if fault.slot == "row" else fault.name for fault in combination]
             total[verdict] += 1
             for name in names:

@@ -27,11 +27,10 @@ from benchmarks.suite import read_entries
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.events import ignore_event
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.problem.validation_plan import Fold, ValidationPlan
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.run_step import Fitted, Step, run_step
+from xrfm_cli.tuning.search.run_step import run_step
 from xrfm_cli.tuning.search.trial import evaluate
 
 TRAIN_ROWS, ALL_ROWS = 1_000, 2_500
@@ -109,13 +108,13 @@ def validate(
     schema = infer_schema(table, SchemaOverrides(target=entry["target"]))
     target = infer_target(table, entry["target"], task=entry["task"])
     problem = set_up_problem(table, schema, target, FitConfig()).problem
-    n = problem.table.n_rows
+    n = problem.data.table.n_rows
     rows, cut = np.arange(n), min(TRAIN_ROWS, round(0.7 * n))
     fold = Fold(train=rows[:cut], valid=rows[cut:])
     plan = ValidationPlan(scheme="hold-out", folds=(fold,), rung_sizes=(cut,), refit_rows=rows, reason="")
-    problem = replace(problem, plan=plan, _matrices={}, _target_transforms={})
+    problem = problem.with_plan(plan)
     space = replace(
-        make_space(problem, FitConfig()),
+        make_space(problem),
         sum_power=True,
         log_target=False,
         max_iterations=3,
@@ -125,14 +124,9 @@ def validate(
         if params["metric_shape"] == "full" and not space.full_feature_matrix:
             continue
         candidate = space.suggest(optuna.trial.FixedTrial(params))
-        take = partial(without_limit, problem)
-        *_, last = evaluate(problem, candidate, trial=number, take=take)
-        yield {"table": entry["name"], "configuration": number, "loss": last.loss}
-
-
-def without_limit(problem: Problem, step: Step, times: int) -> Fitted:
-    """Take a step, whatever time it needs."""
-    return run_step(problem, step, ignore_event)
+        run = partial(run_step, problem, on_event=ignore_event)
+        result = evaluate(problem, candidate, trial=number, run=run)
+        yield {"table": entry["name"], "configuration": number, "loss": result.loss}
 
 
 def read(path: Path) -> list[dict[str, Any]]:

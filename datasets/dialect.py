@@ -34,6 +34,7 @@ class ReadOptions:
     skip_footer: int | None = None  # rows after the table
     date_order: DateOrder | None = None  # of all-digit dates, such as 02/03/2024
     bad_rows: BadRows = "stop"
+    sheet: str | None = None  # of a workbook, by name or number
 
     def __post_init__(self) -> None:
         for name, least in (("delimiter", 1), ("quote", 0), ("escape", 0)):
@@ -80,6 +81,8 @@ class Dialect:
     has_ruler: bool = False  # a line of dashes under the header, which is skipped
     trusts_quotes: bool = False  # the user gave the quote character
     has_rows: bool = True  # besides the header
+    sheet: str | None = None  # of a workbook
+    other_sheets: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -88,11 +91,13 @@ class Dialect:
 
     def describe(self, source: str) -> str:
         """Describe the dialect in one sentence for display."""
-        facts = [
-            f"delimiter {_shown(self.delimiter)}",
-            f"encoding {self.encoding}",
-            f"decimal mark '{self.decimal or '.'}'",
-        ]
+        if self.sheet is None:
+            facts = [f"delimiter {_shown(self.delimiter)}", f"encoding {self.encoding}"]
+            facts.append(f"decimal mark '{self.decimal or '.'}'")
+        else:
+            facts = [f"sheet '{self.sheet}'"]
+            if self.other_sheets:
+                facts.append(f"not {', '.join(self.other_sheets)}, which --sheet chooses")
         if self.quote != '"':
             facts.append(f"quote {_shown(self.quote)}")
         if self.escape:

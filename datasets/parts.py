@@ -11,9 +11,10 @@ import pyarrow as pa
 from xrfm_cli.datasets.cells.values import is_text
 from xrfm_cli.datasets.column_names import common_names
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
-from xrfm_cli.datasets.files.arrow_files import arrow_tables, arrow_types, is_arrow
+from xrfm_cli.datasets.files.arrow_files import arrow_tables, arrow_types
 from xrfm_cli.datasets.files.common_types import common_types, convert
 from xrfm_cli.datasets.files.finding import Found
+from xrfm_cli.datasets.files.opening import is_arrow
 from xrfm_cli.datasets.files.partitions import folder_values
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.datasets.text.csv_files import csv_tables

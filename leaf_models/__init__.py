@@ -1,13 +1,19 @@
 """Leaves: kernel machines or linear models with a learned feature matrix. Pure tensors, no tables."""
 
-from xrfm_cli.leaf_models.agop import agop, agop_diagonal, agop_rows
-from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
-from xrfm_cli.leaf_models.kernels import Kernel, NormKernel, SumPowerKernel, make_kernel
-from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf, leaf_from_state
-from xrfm_cli.leaf_models.leaves import iterate_leaves
-from xrfm_cli.leaf_models.padding import LeafRows
-from xrfm_cli.leaf_models.rfm import fit_leaf, iterate_leaf
-from xrfm_cli.leaf_models.solver import Solution, solve_ridge
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xrfm_cli.leaf_models.agop import agop_diagonal, agop_rows
+    from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
+    from xrfm_cli.leaf_models.kernels import Kernel, NormKernel, SumPowerKernel, make_kernel
+    from xrfm_cli.leaf_models.leaf import LeafModel, LinearLeaf, RFMLeaf, leaf_from_state
+    from xrfm_cli.leaf_models.leaves import iterate_leaves
+    from xrfm_cli.leaf_models.padding import LeafRows
+    from xrfm_cli.leaf_models.rfm import fit_leaf, iterate_leaf
+    from xrfm_cli.leaf_models.solver import Solution, solve_ridge
 
 __all__ = [
     "LINEAR_FAMILIES",
@@ -20,7 +26,6 @@ __all__ = [
     "RFMLeaf",
     "Solution",
     "SumPowerKernel",
-    "agop",
     "agop_diagonal",
     "agop_rows",
     "fit_leaf",
@@ -30,3 +35,31 @@ __all__ = [
     "make_kernel",
     "solve_ridge",
 ]
+
+_PLACES = {
+    "LINEAR_FAMILIES": "config",
+    "Kernel": "kernels",
+    "LeafConfig": "config",
+    "LeafModel": "leaf",
+    "LeafRows": "padding",
+    "LinearLeaf": "leaf",
+    "NormKernel": "kernels",
+    "RFMLeaf": "leaf",
+    "Solution": "solver",
+    "SumPowerKernel": "kernels",
+    "agop_diagonal": "agop",
+    "agop_rows": "agop",
+    "fit_leaf": "rfm",
+    "iterate_leaf": "rfm",
+    "iterate_leaves": "leaves",
+    "leaf_from_state": "leaf",
+    "make_kernel": "kernels",
+    "solve_ridge": "solver",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name on first use: the options of leaves are checked without torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'xrfm_cli.leaf_models' has no attribute '{name}'")
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

@@ -369,6 +369,8 @@ static Function function(int kind, double exponent, double scale) {
 
 #define AT(address) ((void *)(uintptr_t)(address))
 
+#include "_leaves.h"
+
 static PyObject *py_add_sums(PyObject *self, PyObject *args) {
     (void)self;
     unsigned long long u, columns, out;
@@ -451,6 +453,12 @@ static PyMethodDef methods[] = {
     {"kernel_values", py_kernel_values, METH_VARARGS,
      "kernel_values(values, count, exponent, rate, derived): exp(-rate s^exponent) in place, float32; if derived, "
      "that times s^(exponent - 1)."},
+    {"vote", py_vote, METH_VARARGS,
+     "vote(x, b, d, directions, thresholds, widths, slacks, children, splits, enough, most, leaves, masses): the leaves "
+     "that hold the share enough of each row's weight, at most `most`; if masses is 0, the leaf of hard routing."},
+    {"expand_leaves", py_expand_leaves, METH_VARARGS,
+     "expand_leaves(x, rows, starts, first, last, from_leaf, addresses, numbers, kind, exponent, link, link_exponent, "
+     "constant, d, outputs, out): predictions of pairs of a row and a leaf, sorted by leaf, into out, float64."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_coordinates", NULL, -1, methods, NULL, NULL, NULL, NULL};

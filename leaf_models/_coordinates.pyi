@@ -50,3 +50,38 @@ def expand(
     /,
 ) -> None: ...
 def kernel_values(values: int, count: int, exponent: float, rate: float, derived: int, /) -> None: ...
+def vote(
+    x: int,
+    b: int,
+    d: int,
+    directions: int,
+    thresholds: int,
+    widths: int,
+    slacks: int,
+    children: int,
+    splits: int,
+    enough: float,
+    most: int,
+    leaves: int,
+    masses: int,
+    /,
+) -> None: ...
+def expand_leaves(
+    x: int,
+    rows: int,
+    starts: int,
+    first: int,
+    last: int,
+    from_leaf: int,
+    addresses: int,
+    numbers: int,
+    kind: int,
+    exponent: float,
+    link: int,
+    link_exponent: float,
+    constant: float,
+    d: int,
+    outputs: int,
+    out: int,
+    /,
+) -> None: ...

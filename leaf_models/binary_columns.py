@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models.precision import widened
 
+FIRST_ROWS = 64  # in so many rows most columns show more than two values, which saves looking at all of them
 # Weights are rounded to this many bits of their sum, so that all sums are exact in any order.
 BITS = {torch.float32: 22, torch.float64: 51}
 
@@ -51,6 +52,10 @@ def find_binary_columns(a: Tensor) -> BinaryColumns:  # (m, d)
     >>> find_binary_columns(torch.tensor([[0.0, 1.0], [1.0, 2.0], [1.0, 3.0]])).columns
     tensor([0])
     """
+    head = a[:FIRST_ROWS]
+    low, high = head.amin(0), head.amax(0)
+    if not bool(((head == low) | (head == low + (high - low))).all(0).any()):
+        return no_binary_columns(a)
     low, high = a.amin(0), a.amax(0)
     gap = high - low
     # Rows are compared with low + gap, so the high value must equal that sum exactly.
@@ -65,18 +70,30 @@ def find_binary_columns(a: Tensor) -> BinaryColumns:  # (m, d)
     )
 
 
+def no_binary_columns(a: Tensor) -> BinaryColumns:
+    """Return the same for centers whose columns do not count as binary, without looking at them."""
+    none = a.new_empty(0)
+    return BinaryColumns(
+        columns=torch.empty(0, dtype=torch.long, device=a.device),
+        others=torch.arange(a.shape[1], device=a.device),
+        low=none,
+        gap=none,
+        high_and_one=a.new_ones(len(a), 1),
+    )
+
+
 def differing_sum(two: BinaryColumns, high: Tensor, weight: Tensor) -> Tensor:  # (b, k), (k,) -> (b, m)
     """Return ``sum_j weight_j [row and center differ in column j]``, exact for the rounded weights.
 
     Equal rows are at exactly zero, and the result does not depend on threads or other rows.
     """
-    weight = _rounded(weight)
+    weight = rounded_weights(weight)
     # z_u + z_a - 2 z_u z_a, weighted
     left = torch.cat([high * (-2 * weight), (high @ weight)[:, None]], dim=1)
     return torch.addmm((two.is_high @ weight)[None, :], left, two.high_and_one.T)
 
 
-def _rounded(weight: Tensor) -> Tensor:
+def rounded_weights(weight: Tensor) -> Tensor:
     """Round weights to multiples of a power of two that leaves room for their sums."""
     total = float(widened(weight.abs()).sum())
     if total == 0 or not math.isfinite(total):

@@ -115,6 +115,111 @@ def expand(
     return out
 
 
+def expand_leaves(
+    term: Term,
+    link: Link,
+    x: Tensor,
+    rows: Tensor,
+    starts: Tensor,
+    addresses: Tensor,
+    numbers: Tensor,
+    outputs: int,
+) -> Tensor:  # (n, d), (p,), (l + 1,), (l, 4), (l, 4) -> (p, c)
+    """Return the expansions of pairs of a row and a leaf, sorted by leaf, in float64.
+
+    See :mod:`xrfm_cli.leaf_models.many_leaves` for the arguments.
+    """
+    x, rows, starts = x.contiguous(), rows.contiguous(), starts.contiguous()
+    leaves, d = len(addresses), x.shape[1]
+    fits = len(starts) == leaves + 1 and int(starts[0]) == 0 and int(starts[-1]) == len(rows)
+    if not fits or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(x)):
+        raise ValueError("pairs of rows and leaves that do not fit together")
+    out = torch.empty(len(rows), outputs, dtype=torch.float64)
+
+    def fill(pairs: slice) -> None:
+        if pairs.start == pairs.stop:
+            return
+        _coordinates.expand_leaves(
+            x.data_ptr(),
+            rows.data_ptr(),
+            starts.data_ptr(),
+            pairs.start,
+            pairs.stop,
+            int(torch.searchsorted(starts, pairs.start, right=True)) - 1,
+            addresses.data_ptr(),
+            numbers.data_ptr(),
+            _KINDS[term.kind],
+            term.exponent,
+            _LINKS[link.kind],
+            link.exponent,
+            link.constant,
+            d,
+            outputs,
+            out[pairs].data_ptr(),
+        )
+
+    centers = int(addresses[:, 3].sum()) // max(leaves, 1)
+    _share_rows(fill, len(rows), (d + LINK_COST) * centers)
+    return out
+
+
+def vote(
+    x: Tensor,
+    splits: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    *,
+    enough: float,
+    most: int,
+) -> tuple[Tensor, Tensor]:  # (n, d) -> (n, most), (n, most)
+    """Return the heaviest leaves of each row and their weights, until they hold ``enough`` or are ``most``.
+
+    ``splits`` are directions ``(s, d)``, thresholds ``(s,)``, widths ``(s,)`` and slacks ``(s, 2)`` in
+    float64 and children ``(s, 2)`` in int64. The unused places are leaf -1 of weight 0. The first leaf of a
+    row is -1 where the rounding of a projection decides a hard split.
+    """
+    leaves, masses = x.new_empty(len(x), most, dtype=torch.int64), x.new_empty(len(x), most).double()
+    _descend(x, splits, enough, most, leaves, masses)
+    return leaves, masses
+
+
+def descend(x: Tensor, splits: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]) -> Tensor:  # (n, d) -> (n,)
+    """Return the leaf of each row under hard routing, -1 where the rounding of a projection decides."""
+    leaves = x.new_empty(len(x), dtype=torch.int64)
+    _descend(x, splits, 1.0, 1, leaves, None)
+    return leaves
+
+
+def _descend(
+    x: Tensor,
+    splits: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    enough: float,
+    most: int,
+    leaves: Tensor,
+    masses: Tensor | None,
+) -> None:
+    x = x.contiguous()
+    directions, *others = splits
+    if directions.shape[1] != x.shape[1] or not all(part.is_contiguous() for part in splits):
+        raise ValueError("tensors of shapes that do not fit together")
+    addresses = [part.data_ptr() for part in others]
+
+    def walk(rows: slice) -> None:
+        part = x[rows]
+        _coordinates.vote(
+            part.data_ptr(),
+            len(part),
+            x.shape[1],
+            directions.data_ptr(),
+            *addresses,
+            len(directions),
+            enough,
+            most,
+            leaves[rows].data_ptr(),
+            0 if masses is None else masses[rows].data_ptr(),
+        )
+
+    _share_rows(walk, len(x), x.shape[1] * len(directions).bit_length())
+
+
 def kernel_values_(sums: Tensor, exponent: float, rate: float, *, derived: bool) -> None:
     """Compute ``exp(-rate * s^exponent)`` in place, times ``s^(exponent - 1)``, 0 at 0, if ``derived``."""
 

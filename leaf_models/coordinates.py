@@ -17,7 +17,13 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models import compiled
-from xrfm_cli.leaf_models.binary_columns import BinaryColumns, differing_sum, find_binary_columns, slope_sums
+from xrfm_cli.leaf_models.binary_columns import (
+    BinaryColumns,
+    differing_sum,
+    find_binary_columns,
+    no_binary_columns,
+    slope_sums,
+)
 from xrfm_cli.leaf_models.precision import has_float64, wide_dtype, widened
 from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 
@@ -83,14 +89,7 @@ def plain_centers(a: Tensor) -> Centers:  # (m, d)
     >>> plain_centers(torch.zeros(3, 2)).columns.shape
     torch.Size([2, 3])
     """
-    none = a.new_empty(0)
-    two = BinaryColumns(
-        columns=torch.empty(0, dtype=torch.long, device=a.device),
-        others=torch.arange(a.shape[1], device=a.device),
-        low=none,
-        gap=none,
-        high_and_one=a.new_ones(len(a), 1),
-    )
+    two = no_binary_columns(a)
     return Centers(rows=a, two=two, columns=a.T.contiguous())
 
 

@@ -91,11 +91,12 @@ def test_python_in_the_documents_runs(name: str, tmp_path: Path, monkeypatch: py
 
 
 def test_options_in_the_readme_exist() -> None:
-    from xrfm_cli.commands.registry import KNOWN
+    from xrfm_cli.commands.registry import application
 
-    root = (ROOT / "docs" / "cli.md").read_text().partition("## xrfm fit")[0]
-    known = set(re.findall(r"^  (--[a-z-]+) ", root, flags=re.MULTILINE))
-    known |= {flag for settings in KNOWN.values() for setting in settings.values() for flag in setting.flags}
+    root = application()
+    known = {
+        flag for command in (root, *root.commands.values()) for item in command.params for flag in item.opts
+    }
     prose = OTHERS.sub("", README)
     for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", prose):
         assert flag in known, flag

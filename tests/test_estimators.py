@@ -31,7 +31,7 @@ from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import ReadOptions, read_table
 from xrfm_cli.errors import InputError, ModelFileError
-from xrfm_cli.estimators import in_python
+from xrfm_cli.estimators.messages import in_python
 
 FOLDS_DIFFER = (
     "rows are dealt to folds by their place, so repeated rows are not the same as weights; "
@@ -175,7 +175,7 @@ def test_a_pickle_holds_the_models_file_and_no_more(regressor: XRFMRegressor, tm
         assert again.get_params() == regressor.get_params()
         assert again.model_.created == regressor.model_.created
     named = {item for item in imported_names(content) if item.startswith(("xrfm_cli", "torch"))}
-    assert named == {"xrfm_cli.estimators"}
+    assert named == {"xrfm_cli.estimators.regressor"}
     regressor.save(tmp_path / "rent.xrfm")
     own = (tmp_path / "rent.xrfm").read_bytes()
     assert own in content
@@ -308,7 +308,7 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
         XRFMClassifier(trials=0).fit(frame, zone, valid=(frame[["town"]][:5], zone[:5]))
 
 
-def test_rows_that_judge_are_not_trained_on_and_count_once_beside_weights() -> None:
+def test_validation_rows_are_not_trained_on_and_count_once_beside_weights() -> None:
     frame, rent = flats()
     weights = np.full(60, 2.0)
     valid = (frame[60:], rent[60:])

@@ -18,7 +18,7 @@ from sklearn.exceptions import DataConversionWarning
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import encode_target, fit_encoder, infer_schema
 from xrfm_cli.datasets.schema.target import TargetSchema
-from xrfm_cli.frames import as_frame, table_of, training_table
+from xrfm_cli.estimators.frames import as_frame, table_of, training_table
 
 ROWS = 24
 NUMBERS = np.random.default_rng(0).normal(size=ROWS).round(2)

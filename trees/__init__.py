@@ -1,11 +1,17 @@
 """Trees: leaves become a model that routes, predicts and can be stored."""
 
-from xrfm_cli.trees.config import TreeConfig
-from xrfm_cli.trees.growing import Partition, fit_tree, grow, iterate_tree
-from xrfm_cli.trees.merging import TrainingRows
-from xrfm_cli.trees.model import TreeModel
-from xrfm_cli.trees.model_file import read_model_file, write_model_file
-from xrfm_cli.trees.routing import SplitNode
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xrfm_cli.trees.config import TreeConfig
+    from xrfm_cli.trees.growing import Partition, fit_tree, grow, iterate_tree
+    from xrfm_cli.trees.merging import TrainingRows
+    from xrfm_cli.trees.model import TreeModel
+    from xrfm_cli.trees.model_file import read_model_file, write_model_file
+    from xrfm_cli.trees.routing import SplitNode
 
 __all__ = [
     "Partition",
@@ -19,3 +25,23 @@ __all__ = [
     "read_model_file",
     "write_model_file",
 ]
+
+_PLACES = {
+    "Partition": "growing",
+    "SplitNode": "routing",
+    "TrainingRows": "merging",
+    "TreeConfig": "config",
+    "TreeModel": "model",
+    "fit_tree": "growing",
+    "grow": "growing",
+    "iterate_tree": "growing",
+    "read_model_file": "model_file",
+    "write_model_file": "model_file",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name on first use: `xrfm info` reads a model file without torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'xrfm_cli.trees' has no attribute '{name}'")
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from xrfm_cli.errors import OptionError, did_you_mean
-from xrfm_cli.leaf_models import LeafConfig
-from xrfm_cli.leaf_models.config import is_number
+from xrfm_cli.leaf_models.config import LeafConfig, is_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models import LeafConfig, agop, agop_rows, fit_leaf
+from xrfm_cli.leaf_models import LeafConfig, agop_rows, fit_leaf
+from xrfm_cli.leaf_models.agop import agop
 from xrfm_cli.leaf_models.mixing import output_mixture
 from xrfm_cli.leaf_models.precision import in_float64, wide_dtype
 

@@ -157,7 +157,7 @@ def _polylines(tree: TreeModel, x: Tensor, baseline: Tensor, steps: int) -> Tens
 def _followed(tree: TreeModel, points: Tensor) -> Tensor:  # (b, s + 1, d) -> (b, c, d)
     """Return the contributions along polylines of ``s`` segments each."""
     b, ends, d = points.shape
-    weights = tree.leaf_weights(points.reshape(b * ends, d)).reshape(b, ends, -1).double()
+    weights = tree.votes(points.reshape(b * ends, d)).dense().reshape(b, ends, -1).double()
     shares = _Shares.of(tree, weights)
     moved = (points[:, 1:] - points[:, :-1]).double()
     total = torch.zeros(b, tree.n_outputs, d, dtype=torch.float64, device=points.device)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,15 +13,43 @@ from xrfm_cli.datasets.dotted_names import by_first_part, numbered
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 from xrfm_cli.leaf_models.leaf import MISFIT
+from xrfm_cli.leaf_models.many_leaves import LeafTable, predict_pairs
 from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.config import TreeConfig
-from xrfm_cli.trees.routing import (
-    SplitNode,
+from xrfm_cli.trees.routing import SplitNode
+from xrfm_cli.trees.votes import (
+    SplitTable,
+    Votes,
     log_weight_gradients,
-    path_weights,
-    route,
-    voting_weights,
+    routed_leaves,
+    voting_leaves,
 )
+
+VALUES_AT_ONCE = 1 << 22  # leaf predictions in memory at a time: 16 MiB
+
+
+class Prepared:
+    """What predictions of a tree need of its splits and leaves, computed once; never stored or copied."""
+
+    def __init__(self) -> None:
+        self._splits: tuple[tuple[SplitNode, ...], SplitTable] | None = None
+        self._leaves: tuple[tuple[LeafModel, ...], LeafTable | None] | None = None
+
+    def splits(self, splits: tuple[SplitNode, ...]) -> SplitTable:
+        """Return the splits as tensors."""
+        if self._splits is None or self._splits[0] is not splits:
+            self._splits = splits, SplitTable.of(splits)
+        return self._splits[1]
+
+    def leaves(self, leaves: tuple[LeafModel, ...]) -> LeafTable | None:
+        """Return the leaves as the compiled loops take them, or None."""
+        if self._leaves is None or self._leaves[0] is not leaves:
+            self._leaves = leaves, LeafTable.of(leaves)
+        return self._leaves[1]
+
+    def __reduce__(self) -> tuple[type[Prepared], tuple[()]]:
+        """Copy and pickle as empty: the tables hold addresses."""
+        return Prepared, ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,6 +62,7 @@ class TreeModel:
     config: TreeConfig
     splits: tuple[SplitNode, ...]  # empty for a table below leaf_size
     leaves: tuple[LeafModel, ...]
+    prepared: Prepared = field(default_factory=Prepared, repr=False)
 
     @property
     def temperature(self) -> float:
@@ -56,19 +85,24 @@ class TreeModel:
 
     def mixed(self, mixture: Tensor) -> TreeModel:  # (c, m)
         """Return the tree whose outputs are mixtures of this one's outputs, for gradients."""
-        return replace(self, leaves=tuple(leaf.mixed(mixture) for leaf in self.leaves))
+        return replace(self, leaves=tuple(leaf.mixed(mixture) for leaf in self.leaves), prepared=Prepared())
 
     def route(self, x: Tensor) -> Tensor:  # (n, d) -> (n,)
         """Return the leaf of each row under hard routing."""
-        return route(x, self.splits)
+        if not self.splits:
+            return torch.zeros(len(x), dtype=torch.long, device=x.device)
+        return routed_leaves(x, self.splits, self.prepared.splits(self.splits))
 
-    def leaf_weights(self, x: Tensor) -> Tensor:  # (n, d) -> (n, n_leaves)
-        """Return the weights with which leaves vote on each row; each row adds to one."""
+    def votes(self, x: Tensor) -> Votes:  # (n, d)
+        """Return the leaves that vote on each row and their weights."""
         if self._is_hard:
-            weights = torch.zeros(len(x), len(self.leaves), dtype=wide_dtype(x.device), device=x.device)
-            weights[torch.arange(len(x), device=x.device), self.route(x)] = 1.0
-            return weights
-        return voting_weights(path_weights(x, self.splits, len(self.leaves), self.temperature))
+            leaves = self.route(x)[:, None]
+            weights = torch.ones(len(x), 1, dtype=wide_dtype(x.device), device=x.device)
+        else:
+            leaves, weights = voting_leaves(
+                x, self.splits, self.prepared.splits(self.splits), len(self.leaves), self.temperature
+            )
+        return Votes.of(leaves, weights, len(self.leaves))
 
     def predict(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c)
         """Predict; a row's value does not depend on the rows around it."""
@@ -76,17 +110,17 @@ class TreeModel:
 
     def predict_at(self, x: Tensor, temperatures: Sequence[float]) -> list[Tensor]:  # (n, d) -> (n, c) each
         """Predict at several temperatures; a leaf is evaluated once for all rows that it votes on at any."""
-        options = [self.with_temperature(temperature) for temperature in temperatures]
-        weights = [option.leaf_weights(x) for option in options]
+        options = [self.with_temperature(temperature).votes(x) for temperature in temperatures]
         out = [torch.zeros(len(x), self.n_outputs, dtype=x.dtype, device=x.device) for _ in options]
-        for number, leaf in enumerate(self.leaves):
-            votes = [own[:, number] for own in weights]
-            rows = torch.stack(votes).gt(0).any(0).nonzero()[:, 0]
-            if not len(rows):
+        together = options[0].merged(options[1:])
+        for pairs, values in self._leaf_values(x, together):
+            if len(options) == 1:
+                together.add_to(out[0], pairs, values)
                 continue
-            values = leaf.predict(x[rows])
-            for total, own in zip(out, votes, strict=True):
-                total[rows] += own[rows, None].to(x.dtype) * values
+            keys = together.keys()[pairs]
+            for total, own in zip(out, options, strict=True):
+                chosen, places = own.within(keys)
+                own.add_to(total, chosen, values[places])
         return out
 
     def gradients(self, x: Tensor) -> Tensor:  # (n, d) -> (n, c, d)
@@ -96,22 +130,28 @@ class TreeModel:
         renormalised: ``grad log w_l`` is taken relative to its weighted mean.
         """
         out = torch.zeros(len(x), self.n_outputs, x.shape[1], dtype=x.dtype, device=x.device)
-        weights = self.leaf_weights(x)
-        soft = not self._is_hard
-        if soft:
-            slopes = log_weight_gradients(x, self.splits, len(self.leaves), self.temperature)
-            slopes -= (weights[:, :, None] * slopes).sum(1, keepdim=True)
-        for number, leaf in enumerate(self.leaves):
-            rows = (weights[:, number] > 0).nonzero()[:, 0]
-            if not len(rows):
-                continue
-            share = weights[rows, number, None, None].to(x.dtype)
-            out[rows] += share * leaf.gradients(x[rows])
-            if soft:
-                out[rows] += (
-                    share * leaf.predict(x[rows])[:, :, None] * slopes[rows, number, None, :].to(x.dtype)
-                )
+        votes = self.votes(x)
+        for number in votes.starts.diff().nonzero()[:, 0].tolist():
+            pairs = slice(int(votes.starts[number]), int(votes.starts[number + 1]))
+            votes.add_to(out, pairs, self.leaves[number].gradients(x[votes.rows[pairs]]))
+        if self._is_hard:
+            return out
+        slopes = log_weight_gradients(x, votes, self.prepared.splits(self.splits), self.temperature)
+        mean = slopes.new_zeros(len(x), x.shape[1])
+        votes.add_to(mean, slice(None), slopes)
+        slopes = (slopes - mean[votes.rows]).to(x.dtype)
+        for pairs, values in self._leaf_values(x, votes):
+            votes.add_to(out, pairs, values[:, :, None] * slopes[pairs, None, :])
         return out
+
+    def _leaf_values(self, x: Tensor, votes: Votes) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the predictions of the voting leaves ``(p, c)`` for a part of the pairs at a time."""
+        table = self.prepared.leaves(self.leaves)
+        step = max(1, VALUES_AT_ONCE // self.n_outputs)
+        for start in range(0, len(votes.rows), step):
+            pairs = slice(start, min(start + step, len(votes.rows)))
+            starts = (votes.starts - start).clamp(0, pairs.stop - start)
+            yield pairs, predict_pairs(self.leaves, table, x, votes.rows[pairs], starts)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return JSON facts and tensors from which the tree can be rebuilt."""
@@ -163,7 +203,8 @@ class TreeModel:
         """Return the same tree with its tensors on another device."""
         wide = wide_dtype(torch.device(device))
         splits = tuple(replace(node, direction=node.direction.to(device, wide)) for node in self.splits)
-        return replace(self, splits=splits, leaves=tuple(leaf.to(device) for leaf in self.leaves))
+        leaves = tuple(leaf.to(device) for leaf in self.leaves)
+        return replace(self, splits=splits, leaves=leaves, prepared=Prepared())
 
     @property
     def _is_hard(self) -> bool:

@@ -1,4 +1,7 @@
-"""The model file: a ZIP container of ``manifest.json`` and ``tensors.safetensors``. No pickle, no code."""
+"""The model file: a ZIP container of ``manifest.json`` and ``tensors.safetensors``. No pickle, no code.
+
+torch is imported only when tensors are written or read, so that the manifest is read at once.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,17 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from xrfm_cli.errors import InputError, ModelFileError, why_absent
 from xrfm_cli.files import open_whole
 from xrfm_cli.printable import printable
 from xrfm_cli.trees.zip_layout import layout_fault
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT_VERSION = 2  # 2 added a floor of its own for each calibration
 READABLE_VERSIONS = (1, 2)
@@ -61,6 +62,8 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
     members. Its own hash is taken of its canonical text without that entry, so that an altered manifest is
     detected too.
     """
+    from safetensors.torch import save as save_tensors
+
     blob = save_tensors({name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)})
     document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: _digest(blob)}}
     document["sha256"][MANIFEST] = _digest(_canonical(document))
@@ -86,11 +89,22 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises a one-line ModelFileError for a file that is absent, truncated, altered, of an unknown version or
     no model file at all. The manifest is JSON as the program writes it; its fields are not checked here.
     """
-    if not path.is_file():
-        why = "." if path.exists() else why_absent(path)
-        raise ModelFileError(
-            f"{path}: no such model file{why} Fit one with: xrfm fit DATA --target COLUMN --model {path}"
-        )
+    manifest, blob = _read_members(path)
+    _header(path, blob)
+    return manifest, _tensors(path, blob)
+
+
+def read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Read and verify a model file as `read_model_file` does, with the tensors' shapes instead of tensors."""
+    manifest, blob = _read_members(path)
+    header = _header(path, blob)
+    shapes = {name: tuple(facts["shape"]) for name, facts in header.items() if name != "__metadata__"}
+    return manifest, shapes
+
+
+def _read_members(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the manifest and the tensors' bytes; checks both hashes."""
+    check_is_file(path)
     try:
         with path.open("rb") as stream:
             text, manifest, blob = _members(path, stream)
@@ -107,7 +121,16 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     hashed = text.replace(f'  "{MANIFEST}": "{own}",\n'.encode(errors="replace"), b"", 1)
     if hashes[TENSORS] != _digest(blob) or own != _digest(hashed) or not _is_canonical(text, manifest):
         raise _refused(path, "was altered or damaged: its hashes do not match")
-    return manifest, _tensors(path, blob)
+    return manifest, blob
+
+
+def check_is_file(path: Path) -> None:
+    """Raise ModelFileError if there is no such file."""
+    if not path.is_file():
+        why = "." if path.exists() else why_absent(path)
+        raise ModelFileError(
+            f"{path}: no such model file{why} Fit one with: xrfm fit DATA --target COLUMN --model {path}"
+        )
 
 
 def _members(path: Path, stream: BinaryIO) -> tuple[bytes, dict[str, Any], bytes]:
@@ -179,9 +202,10 @@ def _is_canonical(text: bytes, manifest: Mapping[str, Any]) -> bool:
 
 
 def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
-    fault = _header_fault(blob)
-    if fault:
-        raise _refused(path, f"has unreadable tensors ({fault})")
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_tensors
+
     try:
         tensors = load_tensors(blob)
     except (SafetensorError, AssertionError, LookupError, RuntimeError, ValueError) as error:
@@ -192,23 +216,31 @@ def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def _header_fault(blob: bytes) -> str | None:
-    """Return what is wrong with the names, types and shapes of the tensors, before memory is allocated.
-
-    safetensors checks that the shapes agree with the bytes.
-    """
+def _header(path: Path, blob: bytes) -> dict[str, Any]:
+    """Return the types and shapes of the tensors by name, checked before memory is allocated."""
     length = int.from_bytes(blob[:8], "little")
     if not 2 <= length <= min(MAX_HEADER_BYTES, len(blob) - 8):
-        return f"a header of {length:,} bytes"
+        raise _refused(path, f"has unreadable tensors (a header of {length:,} bytes)")
     try:
         header = json.loads(blob[8 : 8 + length])
+    except (RecursionError, ValueError):
+        header = None
+    fault = _header_fault(header, len(blob))
+    if fault:
+        raise _refused(path, f"has unreadable tensors ({fault})")
+    return dict(header)
+
+
+def _header_fault(header: Any, size: int) -> str | None:
+    """Return what is wrong with the header; safetensors checks that the shapes agree with the bytes."""
+    try:
         for name, facts in header.items():
             shape = facts["shape"]
             if facts["dtype"] not in TYPES:
                 return f"tensor '{name}' has the type {facts['dtype']!r}"
-            if len(shape) > MAX_SIDES or any(type(side) is not int or side > len(blob) for side in shape):
+            if len(shape) > MAX_SIDES or any(type(side) is not int or side > size for side in shape):
                 return f"tensor '{name}' has the shape {shape!r}"
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return "a header that describes no tensors"
     return None
 

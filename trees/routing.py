@@ -1,4 +1,7 @@
-"""Routing: the leaves that a row reaches, and their weights."""
+"""Routing along the splits of a tree, one split after the other.
+
+:mod:`xrfm_cli.trees.votes` finds the leaves that vote on each row.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 
-MAX_VOTING_LEAVES = 12  # leaves that vote on a softly routed row
-VOTING_MASS = 0.99  # share of the weight that the voting leaves hold, if MAX_VOTING_LEAVES suffice
 PROJECTION_BLOCK = 1024
 
 
@@ -63,29 +64,6 @@ def route(x: Tensor, splits: tuple[SplitNode, ...]) -> Tensor:  # (n, d) -> (n,)
     return leaf
 
 
-def path_weights(x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temperature: float) -> Tensor:
-    """Return the weight of every leaf for every row ``(n, n_leaves)``, float64; each row adds to one.
-
-    A split passes the share ``sigmoid((v . x - b) / (temperature * IQR))`` to the right; a temperature
-    or an IQR of zero is a hard split.
-    """
-    wide = wide_dtype(x.device)
-    weights = torch.zeros(len(x), n_leaves, dtype=wide, device=x.device)
-    if not splits:
-        weights[:, 0] = 1.0
-        return weights
-    reach: dict[int, Tensor] = {0: torch.ones(len(x), dtype=wide, device=x.device)}
-    for number in _topological(splits):
-        node, mass = splits[number], reach.pop(number)
-        to_right = right_share(project(x, node.direction), node, temperature)
-        for child, share in ((node.left, 1 - to_right), (node.right, to_right)):
-            if child < 0:
-                weights[:, ~child] = mass * share
-            else:
-                reach[child] = mass * share
-    return weights
-
-
 def right_share(projection: Tensor, node: SplitNode, temperature: float) -> Tensor:
     """Return the share of each row that a split passes to the right."""
     width = temperature * node.iqr
@@ -93,47 +71,31 @@ def right_share(projection: Tensor, node: SplitNode, temperature: float) -> Tens
     return torch.sigmoid(offset / width) if width > 0 else (offset > 0).to(offset.dtype)
 
 
-def voting_weights(weights: Tensor) -> Tensor:  # (n, n_leaves) -> (n, n_leaves)
-    """Keep the leaves that hold 99 % of a row's weight, at most 12, and rescale them to add to one."""
-    ordered, order = weights.sort(dim=1, descending=True, stable=True)
-    before = ordered.cumsum(1) - ordered
-    keep = before < VOTING_MASS
-    keep[:, MAX_VOTING_LEAVES:] = False
-    kept = torch.zeros_like(weights).scatter_(1, order, ordered * keep)
-    return kept / kept.sum(1, keepdim=True)
+def reached_leaves(
+    x: Tensor, splits: tuple[SplitNode, ...], temperature: float, *, least: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:  # (n, d) -> (p,), (p,), (p,)
+    """Return pairs of a row and a leaf that it reaches with a weight above ``least``, and the weights.
 
-
-def log_weight_gradients(
-    x: Tensor, splits: tuple[SplitNode, ...], n_leaves: int, temperature: float
-) -> Tensor:
-    """Return derivatives ``(n, n_leaves, d)`` of the logarithm of each leaf's path weight, float64.
-
-    ``sum over the path of (right: 1 - s, left: -s) v / (temperature * IQR)``; hard splits contribute nothing.
+    A split passes the share ``sigmoid((v . x - b) / (temperature * IQR))`` to the right; a temperature or an
+    IQR of zero is a hard split. No node of a smaller weight is visited: its leaves cannot weigh more.
     """
-    n, d = x.shape
     wide = wide_dtype(x.device)
-    out = torch.zeros(n, n_leaves, d, dtype=wide, device=x.device)
-    if not splits:
-        return out
-    slope: dict[int, Tensor] = {0: torch.zeros(n, d, dtype=wide, device=x.device)}
-    for number in _topological(splits):
-        node, above = splits[number], slope.pop(number)
-        width = temperature * node.iqr
-        to_right = right_share(project(x, node.direction), node, temperature)
-        for child, factor in ((node.left, -to_right), (node.right, 1 - to_right)):
-            below = above if width <= 0 else above + factor[:, None] * (widened(node.direction) / width)
+    everyone = torch.arange(len(x), device=x.device)
+    ones = torch.ones(len(x), dtype=wide, device=x.device)
+    some = slice(0 if splits else len(x))
+    found = [(everyone[some], torch.zeros_like(everyone[some]), ones[some])]
+    pending = [(0, everyone, ones)] if splits else []
+    while pending:
+        number, rows, mass = pending.pop()
+        node = splits[number]
+        to_right = right_share(project(x[rows], node.direction), node, temperature)
+        for child, share in ((node.left, 1 - to_right), (node.right, to_right)):
+            below = mass * share
+            kept = (below > least).nonzero()[:, 0]
             if child < 0:
-                out[:, ~child] = below
-            else:
-                slope[child] = below
-    return out
-
-
-def _topological(splits: tuple[SplitNode, ...]) -> list[int]:
-    """Return the split numbers, parents before children."""
-    order, stack = [], [0]
-    while stack:
-        number = stack.pop()
-        order.append(number)
-        stack += [child for child in (splits[number].left, splits[number].right) if child >= 0]
-    return order
+                own = rows[kept]
+                found.append((own, torch.full_like(own, ~child), below[kept]))
+            elif len(kept):
+                pending.append((child, rows[kept], below[kept]))
+    rows, leaves, masses = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return rows, leaves, masses

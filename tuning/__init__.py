@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xrfm_cli.tuning.config import PRESETS, FitConfig
     from xrfm_cli.tuning.dry_run import DryRun, dry_run_fit
-    from xrfm_cli.tuning.fit import fit_model, library_versions
+    from xrfm_cli.tuning.environment import library_versions
+    from xrfm_cli.tuning.fit import fit_model
     from xrfm_cli.tuning.model.fitted_model import FittedModel, Member, Prediction
     from xrfm_cli.tuning.model.report import FitReport
     from xrfm_cli.tuning.model.storage import load_model, save_model
+    from xrfm_cli.tuning.pins import hyperparameter_names
     from xrfm_cli.tuning.refit import refit_model
     from xrfm_cli.tuning.scoring.metrics import METRICS, Metric, default_metric, evaluate_metrics, find_metric
-    from xrfm_cli.tuning.search.space import hyperparameter_names
 
 __all__ = [
     "METRICS",
@@ -52,8 +53,8 @@ _PLACES = {
     "evaluate_metrics": "scoring.metrics",
     "find_metric": "scoring.metrics",
     "fit_model": "fit",
-    "hyperparameter_names": "search.space",
-    "library_versions": "fit",
+    "hyperparameter_names": "pins",
+    "library_versions": "environment",
     "load_model": "model.storage",
     "dry_run_fit": "dry_run",
     "refit_model": "refit",

@@ -42,6 +42,7 @@ class FitConfig:
     metric: str | None = None
     time_limit_s: float | None = None
     trials: int | None = None  # 0 fits the default configuration once, without a search
+    early_stop: bool = True  # end a search that has converged, unless ``trials`` are given
     preset: PresetName = "balanced"
     pinned: Mapping[str, Any] = field(default_factory=dict)  # hyperparameters by name
     folds: int | None = None
@@ -73,6 +74,11 @@ class FitConfig:
         if self.time_limit_s is not None:
             return self.time_limit_s
         return None if self.trials is not None else PRESETS[self.preset].time_limit_s
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Return whether a search that has converged ends; a number of trials is always run in full."""
+        return self.early_stop and self.trials is None
 
     @property
     def ensemble_size(self) -> int:

@@ -11,7 +11,6 @@ from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.cost import leaf_count, product_rate
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.space import check_names
 
 PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
 SOLVES = 4  # factorisations and AGOP updates at a trial's largest rung, in products of the same order
@@ -42,11 +41,13 @@ def dry_run_fit(
     table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
 ) -> DryRun:
     """Describe a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
-    check_names(config.pinned)
-    problem, dropped, _ = set_up_problem(table, schema, target, config, valid)
-    space = make_space(problem, config)
+    problem, dropped, *_ = set_up_problem(table, schema, target, config, valid)
+    space = make_space(problem)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
-    rows, features = len(problem.plan.refit_rows), problem.fold(0, EncodingConfig()).x_train.shape[1]
+    rows, features = (
+        len(problem.plan.refit_rows),
+        problem.folds.matrices(0, EncodingConfig()).x_train.shape[1],
+    )
     leaves = leaf_count(rows, leaf_size)
     largest = -(-rows // leaves)
     limit = config.effective_time_limit_s
@@ -65,5 +66,7 @@ def dry_run_fit(
         time_limit_s=limit,
         estimate_s=round(estimate, 1),
         memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
-        copies=find_copies(problem.typed.table, problem.schema, problem.y_true, classes=problem.n_classes),
+        copies=find_copies(
+            problem.data.typed.table, problem.data.schema, problem.data.y_true, classes=problem.data.n_classes
+        ),
     )

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
-import psutil
+import numpy as np
+from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
-from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.events import Event, OnEvent, ignore_event, repair_events
 from xrfm_cli.leaf_models.compiled import is_compiled
 from xrfm_cli.leaf_models.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
+from xrfm_cli.tuning.ensemble.plateau import Plateau
+from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.explain.held_out import held_out_folds
-from xrfm_cli.tuning.limits import HELD_OUT_SHARE, afford_check, fold_in_time
+from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
+from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.oof_summary import summarise_oof
 from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
 from xrfm_cli.tuning.model.report import (
     FitReport,
@@ -34,7 +36,10 @@ from xrfm_cli.tuning.model.report import (
     repairs_to_json,
     score_spread,
 )
+from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
+from xrfm_cli.tuning.problem.fold_room import fold_in_time
+from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
@@ -44,42 +49,7 @@ from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
-from xrfm_cli.tuning.search.space import check_names
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
-
-LATE_SHARE = 0.4  # share of the time limit; if more is spent before the search, no second encoding is built
-PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "optuna", "scikit-learn", "safetensors")
-
-
-@dataclass(slots=True)
-class Listener:
-    """Forward events and collect what the report needs."""
-
-    on_event: OnEvent
-    clock: Callable[[], float]
-    fallbacks: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def __call__(self, event: Event) -> None:
-        """Handle one event."""
-        if event.kind == "fallback":
-            self.fallbacks[event.message] += event.count or 1
-            if self.fallbacks[event.message] > (event.count or 1):
-                return  # later ones are only counted
-        elif event.kind in ("note", "warning"):
-            self.notes.append(event.message)
-        self.on_event(event)
-
-    @contextmanager
-    def stage(self, name: str, message: str):  # type: ignore[no-untyped-def]
-        """Announce a stage and time it."""
-        self(Event(kind="stage", message=message))
-        began = self.clock()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
 
 
 def fit_model(
@@ -92,6 +62,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
+    reserve: Reserve = REPORT_RESERVE,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
 ) -> FittedModel:
@@ -106,6 +77,7 @@ def fit_model(
         on_event: receives stages, progress, decisions, fallbacks and repairs.
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
+        reserve: seconds of the time limit for what the caller does with the model.
         checkpoint: keeps every step result, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
 
@@ -122,6 +94,7 @@ def fit_model(
             valid=valid,
             listener=listener,
             started=clock() if started is None else started,
+            reserve=reserve,
             checkpoint=checkpoint,
             place=place,
         )
@@ -136,32 +109,30 @@ def _fit_model(
     valid: Table | None,
     listener: Listener,
     started: float,
+    reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
 ) -> FittedModel:
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
-    deadline = None if limit is None else started + limit
+    end = float("inf") if limit is None else started + limit
+    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features), classes=len(target.classes))
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        check_names(config.pinned)
-        problem, dropped, left_out = set_up_problem(table, schema, target, config, valid)
+        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid)
         if dropped:
             listener(
-                Event(
-                    kind="repair",
-                    message=f"{dropped:,} rows without a target or of weight 0 were left out",
-                    count=dropped,
-                )
+                Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
             )
         if left_out:
-            message = f"the time limit leaves room for {problem.table.n_rows:,} rows, drawn at random"
-            listener(Event(kind="fallback", message=message, count=left_out))
-        rows, y_true = problem.typed.table, problem.y_true
-        for name in find_copies(rows, problem.schema, y_true, classes=problem.n_classes):
+            kept = len(problem.plan.refit_rows)
+            message = f"the time limit leaves room for {kept:,} of {kept + left_out:,} rows, drawn at random"
+            listener(Event(kind="fallback", message=message, count=1))
+        rows, y_true = problem.data.typed.table, problem.data.y_true
+        for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
         if not is_compiled():
             message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
@@ -169,35 +140,42 @@ def _fit_model(
         if config.device.startswith("cuda") and triton_module() is None:
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
-        space = make_space(problem, config)
+        space = make_space(problem)
         if valid is not None:
             unread = UnreadColumns(schema)
-            unread.look(valid, problem.fold(0, EncodingConfig()).encoder.encode(valid)[1])
+            unread.look(valid, problem.folds.matrices(0, EncodingConfig()).encoder.encode(valid)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
+        for line in validation_hints(problem):
+            listener(Event(kind="warning", message=line))
         validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
-        if problem.compared_by != problem.metric.name:
-            validated += f"; trials are compared by {problem.compared_by}"
+        if problem.scorer.compared_by != problem.scorer.metric.name:
+            validated += f"; trials are compared by {problem.scorer.compared_by}"
         listener(Event(kind="note", message=validated))
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
-        baselines = score_baselines(problem, limit)
-        if len(baselines) < 2:
-            message = "the time limit left no room for ridge regression among the baselines"
+        baselines = score_baselines(problem)
+        for name in baselines.left_out:
+            message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
-        profile = profile_table(training_rows(problem), problem.schema)
+        profile = profile_table(training_rows(problem), problem.data.schema)
+        trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
-        left = float("inf") if deadline is None else max(deadline - clock(), 0.0)
+        left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
+        plateau = Plateau(problem=problem, max_members=config.ensemble_size)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
-            length=left,
+            length_s=left,
             clock=clock,
             affords=afford_check(problem, config),
+            has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,
         )
         result = search(problem, space, first, budget, on_event=listener, checkpoint=checkpoint, place=place)
+        if result.stopped_by == "converged":
+            listener(Event(kind="note", message=plateau.reason))
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
@@ -207,37 +185,29 @@ def _fit_model(
             problem,
             result,
             max_members=config.ensemble_size,
-            seconds_left=lambda: float("inf") if deadline is None else deadline - clock() - result.report_s,
+            seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
         )
-    model = _assemble(problem, config, dropped, baselines, profile, result, final, listener)
+    model = _assemble(
+        problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
+    )
     with listener.stage("refit", "measuring the columns on held-out rows"):
-        held_out = (
-            None
-            if final.interrupted
-            else _measure_held_out(model, problem, result, deadline, limit, listener)
-        )
+        held_out = None
+        if not final.interrupted:
+            held_out = _measure_held_out(model, problem, result, budget, listener)
     listener.seconds["total"] = clock() - started
     seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
-    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out))
+    return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out), trained=trained)
 
 
 def _measure_held_out(
-    model: FittedModel,
-    problem: Problem,
-    result: SearchResult,
-    deadline: float | None,
-    limit: float | None,
-    listener: Listener,
+    model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
 ) -> dict[str, Any] | None:
     """Measure the columns on held-out rows within a small share of the time limit."""
-    clock = listener.clock
-    began = clock()
+    end = listener.clock() + problem.limits.held_out_s
 
     def seconds_left() -> float:
-        if deadline is None or limit is None:
-            return float("inf")
-        return min(deadline - result.report_s, began + HELD_OUT_SHARE * limit) - clock()
+        return min(budget.left_for_models(result), end - listener.clock())
 
     found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
     return None if found is None else found.to_json()
@@ -249,15 +219,16 @@ def _why_no_model(listener: Listener) -> str:
     return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
 
 
-def copy_message(column: str, target: str) -> str:
-    """Return the note about a column that determines the target of every row."""
-    way_out = f"if it is not known when rows are predicted, leave it out: --drop {column}"
-    return f"{column}: determines '{target}' in every row; {way_out}"
+def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
+    """Return the hashes of the training rows of the final models."""
+    rows, data = problem.plan.refit_rows, problem.data
+    table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
+    return hash_rows(table, data.schema, data.y_true[rows])
 
 
 def training_rows(problem: Problem) -> Table:
     """Return the training rows of the final models, with text parsed."""
-    rows, table = problem.plan.refit_rows, problem.typed.table
+    rows, table = problem.plan.refit_rows, problem.data.typed.table
     return table if len(rows) == table.n_rows else table.take(rows)
 
 
@@ -265,40 +236,45 @@ def _assemble(
     problem: Problem,
     config: FitConfig,
     dropped: int,
+    source_rows: NDArray[np.int64],
     baselines: tuple[Baseline, ...],
     profile: tuple[ColumnProfile, ...],
     result: SearchResult,
     final: FinalEnsemble,
     listener: Listener,
 ) -> FittedModel:
+    data, scorer, plan = problem.data, problem.scorer, problem.plan
     low, high = score_spread(problem, final.predictions, final.decision)
-    for repair in final.repairs:
-        listener(Event(kind="repair", message=f"{repair.column}: {repair.what}", count=repair.count))
+    for event in repair_events(final.repairs):
+        listener(event)
     members = final.members
     trials = [record.to_json() for record in result.records]
     importances = tell_importances(
-        trials, lower_is_better=problem.metric.lower_is_better, seed=problem.seed, on_event=listener
+        trials,
+        lower_is_better=scorer.metric.lower_is_better,
+        seed=data.seed,
+        on_event=listener,
     )
     report = FitReport(
-        rows=len(problem.plan.refit_rows),
+        rows=len(plan.refit_rows),
         dropped_rows=dropped,
-        metric=problem.metric.name,
-        score=problem.score_of_predictions(final.predictions, final.decision),
+        metric=scorer.metric.name,
+        score=scorer.score_of_predictions(final.predictions, final.decision),
         score_low=low,
         score_high=high,
-        lower_is_better=problem.metric.lower_is_better,
+        lower_is_better=scorer.metric.lower_is_better,
         stopped_by="interrupt" if final.interrupted else result.stopped_by,
         validation={
-            "scheme": problem.plan.scheme,
-            "folds": len(problem.plan.folds),
-            "judged_rows": len(problem.plan.validation_rows),
-            "reason": problem.plan.reason,
+            "scheme": plan.scheme,
+            "folds": len(plan.folds),
+            "judged_rows": len(plan.validation_rows),
+            "reason": plan.reason,
         },
         metrics=evaluate_metrics(
-            problem.target,
-            problem.y_valid,
+            data.target,
+            scorer.y_valid,
             final.predictions,
-            problem.valid_weights,
+            scorer.valid_weights,
             final.decision,
         ),
         baselines=baselines_to_json(baselines),
@@ -313,17 +289,18 @@ def _assemble(
             for place, leaf in enumerate(member.tree.leaves)
         ],
         fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
-        repairs=repairs_to_json((*problem.table.repairs, *final.repairs)),
+        repairs=repairs_to_json((*data.table.repairs, *final.repairs)),
         notes=listener.notes,
         oof=plotted_oof(problem, final.predictions),
         peak_memory_bytes=peak_memory_bytes(),
         options=config.to_dict(),
         fold_metrics=metrics_by_fold(problem, final.predictions, final.decision),
         hyperparameter_importances=importances,
+        oof_summary=summarise_oof(problem, final.predictions, final.decision, source_rows),
     )
     return FittedModel(
-        schema=problem.schema,
-        target=problem.target,
+        schema=data.schema,
+        target=data.target,
         members=members,
         calibration=final.calibration,
         decision=final.decision,
@@ -334,23 +311,3 @@ def _assemble(
         device=config.device,
         profile=profile,
     )
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of this package and of the libraries that affect its results."""
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    return {"python": python, "xrfm-cli": version("xrfm-cli"), **{name: version(name) for name in PACKAGES}}
-
-
-def peak_memory_bytes() -> int:
-    """Return the peak resident size of this process, or the current size where the system has no peak."""
-    if sys.platform != "win32":
-        with suppress(ImportError):
-            import resource  # psutil reports the peak only on Windows
-
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return int(
-                peak if sys.platform == "darwin" else peak * 1024
-            )  # macOS counts in bytes, Linux in KiB
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))

@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
-    EncodingConfig,
     Table,
+    TypedRows,
     UnreadColumns,
     check_columns,
     drop_rows_without_target,
@@ -25,19 +24,17 @@ from xrfm_cli.errors import TargetError
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.tuning.ensemble.final_tree import REFIT_FOLD, align_feature_matrix, refit_tree
-from xrfm_cli.tuning.fit import library_versions, peak_memory_bytes
+from xrfm_cli.tuning.ensemble.final_tree import Refitter, align_feature_matrix
+from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json
-from xrfm_cli.tuning.problem.learning_problem import EncodedRows, find_encoded
+from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
+from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.scoring.target_transforms import (
     LogTransform,
-    TargetTransform,
-    TransformName,
-    fit_target_transform,
 )
-from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
+from xrfm_cli.tuning.search.run_step import mean_feature_matrix
 from xrfm_cli.tuning.search.space import Candidate
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
@@ -89,37 +86,40 @@ def _refit_model(
     table, dropped = drop_rows_without_target(table, model.target)
     if table.n_rows == 0:
         raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
-    y_true, n_classes = _learnable_target(model, table), len(model.target.classes)
+    y_true = _learnable_target(model, table)
     weights = read_weights(table, model.schema)
-    encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = {}
+    data = LearningData(
+        table=table,
+        typed=TypedRows(table=table),
+        schema=model.schema,
+        target=model.target,
+        y_true=y_true,
+        weights=weights,
+        seed=seed,
+        device=device,
+    )
+    rows = np.arange(table.n_rows)
+    refitter = Refitter(data=data, rows=rows, memory_bytes=memory_bytes, on_event=on_event)
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
-        candidate, config = Candidate.from_dict(member.params), member.encoder.config
-        target_transform = _coded_anew(
-            member.target_transform, candidate.transform, y_true, n_classes, weights
-        )
-        coded = target_transform.encode(y_true)
-        found = find_encoded(encoded, config, candidate.transform)
-        if found is None:
-            target = np.eye(n_classes)[y_true] if n_classes else coded
-            found = EncodedRows.fit(
-                table, model.schema, config, target=target, weights=weights, seed=seed, device=device
-            )
-        encoded[config, candidate.transform], encoder = found, found.encoder
-        metric = align_feature_matrix(
+        candidate = Candidate.from_dict(member.params)
+        # The factor of a log transform is kept, as it needs out-of-fold predictions.
+        old = member.target_transform
+        factor = old.factor if isinstance(old, LogTransform) else 1.0
+        target_transform = data.target_transform(rows, candidate.transform, factor)
+        found = refitter.encode(member.encoder.config, candidate.transform, target_transform)
+        encoder = found.encoder
+        start = align_feature_matrix(
             mean_feature_matrix(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
         )
-        tree = refit_tree(
+        tree = refitter.fit(
             found,
-            torch.from_numpy(coded).float().to(device),
-            None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
             candidate,
-            metric,
+            target_transform,
+            start,
+            trial=member.trial,
             iterations=min(1, int(member.params["iterations"])),
-            generator=trial_generator(seed, member.trial, REFIT_FOLD, 0),
-            memory_bytes=memory_bytes,
-            on_event=on_event,
         ).with_temperature(float(member.params["temperature"]))
         members.append(replace(member, encoder=encoder, tree=tree, target_transform=target_transform))
     repairs = members[0].encoder.encode(table)[1]
@@ -132,6 +132,8 @@ def _refit_model(
         rows=table.n_rows,
         dropped_rows=dropped,
         stopped_by="refit",
+        oof_summary=None,  # its rows are those of the earlier table
+        test=None,
         seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
         trials=[],
         hyperparameter_importances=[],
@@ -153,6 +155,7 @@ def _refit_model(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=device,
         profile=profile_table(_counting_rows(table, weights), model.schema),
+        trained=TrainedRows.of(hash_rows(table, model.schema, y_true)),
     )
 
 
@@ -181,15 +184,3 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
             "model learned logarithms, which need 0 or more. Fit it anew without --from."
         )
     return y_true
-
-
-def _coded_anew(
-    old: TargetTransform,
-    transform: TransformName,
-    y_true: NDArray[Any],
-    n_classes: int,
-    weights: NDArray[np.float64] | None,
-) -> TargetTransform:
-    """Fit the target transform to the new rows; the factor is kept, as it needs out-of-fold predictions."""
-    factor = old.factor if isinstance(old, LogTransform) else 1.0
-    return fit_target_transform(y_true, n_classes, weights, transform, factor)

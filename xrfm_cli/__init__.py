@@ -6,7 +6,8 @@ The command is ``xrfm``. Python has two scikit-learn estimators that fit the sam
 >>> XRFMRegressor(trials=0).get_params()["trials"]
 0
 
-Names are imported on first use, so that ``import xrfm_cli`` is fast.
+The estimators are imported on first use, so that ``import xrfm_cli`` is fast. All errors that this package
+raises on purpose are `XRFMError`; its subclasses tell wrong input from computations that failed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,37 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from xrfm_cli.errors import (
+    EmptyFileError,
+    FileReadError,
+    InputError,
+    ModelFileError,
+    NumericalError,
+    OptionError,
+    SchemaError,
+    TargetError,
+    XRFMError,
+)
+
 if TYPE_CHECKING:
     from xrfm_cli.estimators import XRFMClassifier, XRFMRegressor
 
     __version__: str
 
-__all__ = ["XRFMClassifier", "XRFMRegressor", "__version__"]
+__all__ = [
+    "EmptyFileError",
+    "FileReadError",
+    "InputError",
+    "ModelFileError",
+    "NumericalError",
+    "OptionError",
+    "SchemaError",
+    "TargetError",
+    "XRFMClassifier",
+    "XRFMError",
+    "XRFMRegressor",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,7 @@
 """The exception hierarchy.
 
     XRFMError
-    ├── InputError            bad data or usage: exit status 2, one line
+    ├── InputError            bad data or usage: exit status 2, one line; also a ValueError
     │   ├── FileReadError     a file that is missing, truncated or of another format
     │   │   └── EmptyFileError    a file without rows
     │   ├── SchemaError       columns that are missing, unusable or of the wrong kind
@@ -24,8 +24,11 @@ class XRFMError(Exception):
     """Base class of all errors that this package raises on purpose."""
 
 
-class InputError(XRFMError):
-    """Wrong data or usage; the message says where and what to do."""
+class InputError(XRFMError, ValueError):
+    """Wrong data or usage; the message says where and what to do.
+
+    It is a ValueError too, as callers of scikit-learn's estimators expect.
+    """
 
 
 class FileReadError(InputError):
@@ -57,15 +60,18 @@ class NumericalError(XRFMError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question that suggests the nearest known name, or an empty string.
+    """Return a question that suggests the nearest known name, in any case, or an empty string.
 
-    >>> did_you_mean("prcie", ["price", "make"])
+    >>> did_you_mean("PRCIE", ["price", "make"])
     " Did you mean 'price'?"
     >>> did_you_mean("zzz", ["price", "make"])
     ''
     """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    names = list(known)
+    folded = dict.fromkeys(other.casefold() for other in names)
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    alike = [other for other in names if other.casefold() in near]  # several if they differ only in case
+    return f" Did you mean '{difflib.get_close_matches(name, alike, n=1, cutoff=0.0)[0]}'?" if near else ""
 
 
 def why_absent(path: Path) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from xrfm_cli.repairs import Repair
+
+MOST_NAMED = 5  # columns named in a message about missing cells
 
 EventKind = Literal["stage", "progress", "note", "fallback", "repair", "warning"]
 
@@ -31,3 +33,25 @@ OnEvent = Callable[[Event], None]
 
 def ignore_event(event: Event) -> None:
     """Ignore an event (the default listener)."""
+
+
+def repair_events(repairs: Iterable[Repair]) -> list[Event]:
+    """Return an event for each repaired column, and one note about all missing cells, which need no repair.
+
+    >>> told = repair_events([Repair("age", "missing", 2), Repair("fee", "infinite", 1)])
+    >>> [(event.kind, event.message) for event in told]
+    [('repair', 'fee: infinite'), ('note', 'missing cells in 1 column: age (2)')]
+    """
+    repairs = list(repairs)
+    events = [
+        Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
+        for item in repairs
+        if item.what != "missing"
+    ]
+    missing = sorted((item for item in repairs if item.what == "missing"), key=lambda item: -item.count)
+    if missing:
+        named = ", ".join(f"{item.column} ({item.count:,})" for item in missing[:MOST_NAMED])
+        more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
+        columns = f"{len(missing):,} column{'' if len(missing) == 1 else 's'}"
+        events.append(Event(kind="note", message=f"missing cells in {columns}: {named}{more}"))
+    return events

@@ -16,17 +16,17 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
 import typer
 
 from xrfm_cli.clock import process_start
-from xrfm_cli.commands.registry import KNOWN, build_app
+from xrfm_cli.commands.registry import application
 from xrfm_cli.errors import InputError, did_you_mean
-from xrfm_cli.options.config import YES
-from xrfm_cli.printable import printable
+from xrfm_cli.options.config import source_of
+from xrfm_cli.options.parsing import YES
 from xrfm_cli.terminal import streams
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -104,41 +104,45 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
 
 def _invoke(arguments: list[str], started: float | None) -> int:
     """Parse and run with typer, converting its usage errors to InputError with our messages."""
-    application = typer.main.get_command(build_app())
+    command = application()
     if COMPLETION_VARIABLE in os.environ:  # the shell asks for completions
-        application.main(arguments, prog_name="xrfm")
+        command.main(arguments, prog_name="xrfm")
     try:
         # Not application.main, which has its own messages and statuses for interrupts and broken pipes.
-        with application.make_context("xrfm", arguments, obj=started) as context:
-            status = application.invoke(context)
+        with command.make_context("xrfm", arguments, obj=started) as context:
+            status = command.invoke(context)
     except typer.Exit as end:
         status = end.exit_code
     except SystemExit as end:  # from typer's completion options
         status = end.code
     except CLICK_ERROR as fault:
-        raise InputError(_usage(fault, arguments)) from fault
+        raise InputError(_usage(fault, arguments, command.commands)) from fault
     streams.results().flush()
     return status if isinstance(status, int) else DONE
 
 
-def _usage(fault: BaseException, arguments: Sequence[str]) -> str:
+def _usage(fault: Any, arguments: Sequence[str], commands: Mapping[str, Any]) -> str:
     """Format a usage error as one line that suggests the nearest option or command."""
-    command = next((name for name in arguments if name in KNOWN), None)
+    if isinstance(fault, typer.BadParameter) and fault.message and fault.param is not None:
+        return f"{source_of(fault.ctx, fault.param)}: {fault.message}"
+    command = next((name for name in arguments if name in commands), None)
     place = f"xrfm {command}" if command else "xrfm"
     if hasattr(fault, "possibilities"):
         name = str(getattr(fault, "option_name", ""))
-        flags = [text for item in KNOWN.get(command or "", {}).values() for text in item.flags]
+        flags = [flag for item in commands[command].params for flag in item.opts] if command else []
         return f"{place}: no option '{name}'.{did_you_mean(name, flags)} See {place} --help"
     words = arguments[0] if arguments else ""
     if command is None and words and not words.startswith("-"):
-        return f"xrfm: no command '{words}'.{did_you_mean(words, KNOWN)} See xrfm --help"
+        return f"xrfm: no command '{words}'.{did_you_mean(words, commands)} See xrfm --help"
     message = str(getattr(fault, "format_message", lambda: fault)()).rstrip(".")
     return f"{place}: {message[:1].lower()}{message[1:]}. See {place} --help"
 
 
 def _fail(message: str, status: int) -> int:
-    """Print an error in one line, without the line breaks of its message."""
-    streams.messages().write(f"error: {printable(' '.join(message.split()))}\n")
+    """Print an error and return the status."""
+    from xrfm_cli.terminal.rendering import print_error  # imports rich, which takes a moment
+
+    print_error(message)
     return status
 
 

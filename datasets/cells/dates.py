@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from xrfm_cli.datasets.cells.plain_types import is_date, is_text, plain_array
 from xrfm_cli.datasets.cells.signs import plain_signs
 from xrfm_cli.datasets.cells.values import (
+    cast_text,
     is_placeholder,
     level_values,
     number_values,
@@ -166,7 +167,7 @@ def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
 
 
 def is_iso(text: pa.Array) -> bool:
-    """Return whether tidy text holds only ISO 8601 dates that Arrow can read.
+    """Return whether text holds only ISO 8601 dates that Arrow can read, and missing cells.
 
     >>> is_iso(pa.array(["2024-05-01", None])), is_iso(pa.array(["2024-05-01", "soon"]))
     (True, False)
@@ -176,9 +177,8 @@ def is_iso(text: pa.Array) -> bool:
 
 def _cast_iso(text: pa.Array) -> np.ndarray | None:
     """Parse ISO 8601 with Arrow's fast reader; None if a cell needs the patterns."""
-    try:
-        stamps = pc.cast(text, pa.timestamp("us"))
-    except pa.ArrowInvalid:
+    stamps = cast_text(text, pa.timestamp("us"))
+    if stamps is None:
         return None
     return np.asarray(pc.fill_null(stamps.cast(pa.int64()), 0).to_numpy(zero_copy_only=False))
 
@@ -278,8 +278,10 @@ def moment_values(column: pa.ChunkedArray | pa.Array, date_format: DateFormat) -
         values = number_values(array).values
         return _from_epoch(values, date_format, ~np.isnan(values))
     if date_format == "iso" and is_text(array.type):
-        tidy = tidy_text(array)
-        quick = _cast_iso(tidy)
+        tidy, quick = array, _cast_iso(array)  # usually succeeds, and tidying takes longer than this
+        if quick is None:
+            tidy = tidy_text(array)
+            quick = _cast_iso(tidy)
         if quick is not None:
             none = np.zeros(len(array), dtype=bool)
             return Moments(values=quick, valid=to_mask(pc.is_valid(tidy)), unreadable=none)

@@ -43,6 +43,9 @@ _NUMBER = re.compile(
     rf"{_BEFORE}(?:\d+|\d{{1,2}}(?:,\d\d)+,\d{{3}}(?:[.]\d+)?|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+|\d*[.,]\d+|\d+[.,]"
     rf"|\d{{1,3}}(?:[{GROUP_SIGNS}.,]\d{{3}})+[.,]\d+){_EXPONENT}{_AFTER}"
 )
+# The usual spellings, which are much faster to match: a number, and one whose point must be the decimal mark.
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?$")
+_PLAIN_POINT = re.compile(r"-?(?:\d+\.(?:\d{1,2}|\d{4,})|0\.\d+)$")
 _LETTERS = re.compile(r"[\W\d_]+")  # everything but letters
 _LONG_WHOLE = re.compile(rf"{_BEFORE}[1-9]\d{{3,}}{_AFTER}")
 _MISSING = frozenset((*MISSING_WORDS, *PLACEHOLDER_WORDS))
@@ -72,7 +75,8 @@ def is_number_like(cell: str) -> bool:
     >>> [is_number_like(cell) for cell in ("1,5", "$1,200.50", "12 kg", "2024-01-02", "x1")]
     [True, True, True, False, False]
     """
-    return _NUMBER.match(cell.strip()) is not None
+    cell = cell.strip()
+    return (_PLAIN.match(cell) or _NUMBER.match(cell)) is not None
 
 
 def find_decimal(rows: Sequence[tuple[int, Sequence[str]]], width: int, delimiter: str) -> DecimalMark:
@@ -94,6 +98,9 @@ def find_decimal(rows: Sequence[tuple[int, Sequence[str]]], width: int, delimite
         marked = [(line, cell) for line, cell in cells if "," in cell or "." in cell]
         has_long = bool(marked) and any(_LONG_WHOLE.match(cell) for _, cell in cells)
         for line, cell in marked:
+            if _PLAIN_POINT.match(cell):
+                sure.setdefault(".", (line, cell))
+                continue
             for mark in (".", ","):
                 if _SURE[mark].match(cell) or (has_long and _UNSURE[mark].match(cell)):
                     sure.setdefault(mark, (line, cell))
@@ -148,7 +155,9 @@ def _two_meanings(cell: str) -> str:
 def _is_numeric(rows: Sequence[tuple[int, Sequence[str]]], place: int) -> bool:
     """Return whether nine in ten non-missing cells of a column are numbers, all with the same letters."""
     cells = [cell for cell in (row[place].strip() for _, row in rows) if cell not in _MISSING]
-    numbers = [cell for cell in cells if _NUMBER.match(cell)]
+    others = [cell for cell in cells if not _PLAIN.match(cell)]
+    numbers = [cell for cell in others if _NUMBER.match(cell)]
     units = {_LETTERS.sub("", cell) for cell in numbers} - {"", "e", "E"}
     units -= {unit for unit in units if unit.lower() in SCALES and len(units) > 1}  # scales, such as K and M
-    return bool(cells) and len(numbers) >= 0.9 * len(cells) and len(units) <= 1
+    count = len(cells) - len(others) + len(numbers)
+    return bool(cells) and count >= 0.9 * len(cells) and len(units) <= 1

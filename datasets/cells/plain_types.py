@@ -95,6 +95,8 @@ def is_readable(kind: pa.DataType) -> bool:
     >>> is_readable(pa.large_string()), is_readable(pa.list_(pa.string())), is_readable(pa.binary(16))
     (True, False, False)
     """
+    if kind in _PLAIN_TYPES:
+        return True  # nearly every column
     if isinstance(kind, pa.BaseExtensionType):
         return kind.extension_name == "arrow.uuid" or is_readable(kind.storage_type)
     if pa.types.is_dictionary(kind) or _is_run_end_encoded(kind):

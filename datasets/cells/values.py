@@ -33,6 +33,7 @@ PLACEHOLDER_WORDS = (
     "–", "—", "*", "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
 
+_TRIED_CELLS = 8  # before a whole column is parsed: an ordinary word or date fails at once
 GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, besides point and comma
 
 _NUMBER = (
@@ -125,12 +126,26 @@ def parse_numbers(text: pa.Array, decimal: str, unit: str = "") -> Numbers:
 
 
 def cast_numbers(text: pa.Array) -> Numbers | None:
-    """Parse tidy text with Arrow; None if a cell is not a number or uses another notation."""
-    try:
-        values = pc.cast(text, pa.float64())
-    except pa.ArrowInvalid:
+    """Parse text with Arrow; None if a cell is not a number or uses another notation.
+
+    Text need not be tidy: a missing-value spelling either means NaN to Arrow too or is not a number.
+    """
+    values = cast_text(text, pa.float64())
+    if values is None:
         return None
     return Numbers(values=_float64(values), unreadable=np.zeros(len(text), dtype=bool))
+
+
+def cast_text(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Parse text with Arrow; None if a cell cannot be read.
+
+    The first cells are tried first, because Arrow goes on to the end and formats an error for each cell.
+    """
+    try:
+        pc.cast(text.slice(0, _TRIED_CELLS), kind)
+        return pc.cast(text, kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _without_groups(text: pa.Array) -> pa.Array:
@@ -199,6 +214,10 @@ def _numbers_from_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
 
 
 def _parse_text(text: pa.Array, decimal: str, unit: str) -> Numbers:
+    if decimal == "." and not unit:
+        plainly = cast_numbers(text)  # usually succeeds, and tidying takes longer than this
+        if plainly is not None:
+            return plainly
     tidy = tidy_text(text)
     numbers = parse_numbers(tidy, decimal, unit)
     if not numbers.unreadable.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,7 @@ def _check_parts(column: str, parts: list[tuple[str, list[int]]]) -> None:
         raise ValueError(f"'{column}': its encoder has a part of the date twice")
 
 
+@cache
 def _part_table(part: str, values: tuple[int, ...]) -> np.ndarray:
     """Return the encoding of each value of a part, float32 (largest + 2, k); the last row means missing.
 
@@ -160,8 +162,12 @@ def fit_datetime(
     weights: np.ndarray | None,
     *,
     with_elapsed: bool,
+    with_values: bool = True,
 ) -> DatetimeEncoder:
-    """Fit the elapsed time and find which calendar parts vary."""
+    """Fit the elapsed time and find which calendar parts vary.
+
+    Without ``with_values``, a part has its sine and cosine alone.
+    """
     moments: Moments = moment_values(cells, date_format)
     kept = moments.values[moments.valid]
     scaling = None
@@ -171,7 +177,8 @@ def fit_datetime(
     for part, (_, _, own_columns) in _PARTS.items():
         seen = np.unique(calendar_part(kept, part))
         if len(seen) > 1:
-            parts.append((part, tuple(int(value) for value in seen) if own_columns and len(seen) > 2 else ()))
+            has_columns = with_values and own_columns and len(seen) > 2
+            parts.append((part, tuple(int(value) for value in seen) if has_columns else ()))
     return DatetimeEncoder(
         column=name,
         date_format=date_format,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -34,7 +35,7 @@ class Scaling:
         """Return standardised values, float64, clipped far outside."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (values / self.unit - self.center) / self.deviation
-        return np.clip(scaled, -_FARTHEST, _FARTHEST)
+        return np.minimum(np.maximum(scaled, -_FARTHEST), _FARTHEST)  # np.clip takes longer on few rows
 
 
 def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scaling | None:
@@ -45,10 +46,11 @@ def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scalin
     """
     if not len(values) or values.min() == values.max():
         return None
-    unit = float(2.0 ** np.clip(np.frexp(np.abs(values).max())[1], -1000, 1000))
+    exponent = math.frexp(np.abs(values).max())[1]
+    unit = 2.0 ** max(-1000, min(exponent, 1000))
     scaled = values / unit
     center = float(np.average(scaled, weights=weights))
-    deviation = float(np.sqrt(np.average((scaled - center) ** 2, weights=weights)))
+    deviation = math.sqrt(np.average((scaled - center) ** 2, weights=weights))
     if deviation == 0.0:  # values so close together that squares underflow
         deviation = float(np.abs(scaled - center).max()) or 1.0
     return Scaling(unit=unit, center=center, deviation=deviation)
@@ -81,6 +83,14 @@ class NumericEncoder:
         numbers = number_values(cells, decimal, self.unit)
         values = numbers.values
         missing = ~np.isfinite(values)
+        if not missing.any():  # most columns, and thousands of them add up
+            if len(self.knots):
+                out[:, 0] = _interpolate(values, self.knots, self.scores)
+            elif self.scaling is not None:
+                out[:, 0] = self.scaling.apply(values)
+            if self.has_missing:
+                out[:, -1] = 0.0
+            return ()
         plain = np.where(missing, 0.0, values)
         if len(self.knots):
             out[:, 0] = np.where(missing, 0.0, _interpolate(plain, self.knots, self.scores))

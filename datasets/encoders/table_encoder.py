@@ -32,6 +32,10 @@ from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.repairs import Repair, merge_repairs
 
+# With more date columns, months, weekdays and hours have no columns beside their sine and cosine: 2,000 dates
+# would give 52,000 columns.
+_MOST_DATES = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingConfig:
@@ -213,6 +217,7 @@ def fit_encoder(
         target=target if used is None else target[used],
         weights=weights if used is None or weights is None else weights[used],
         seed=seed,
+        has_few_dates=sum(column.kind == "datetime" for column in schema.features) <= _MOST_DATES,
     )
     fitted = [(column, *_fit_column(fit, column, place)) for place, column in enumerate(schema.features)]
     fitted = [item for item in fitted if item[1].names]
@@ -242,6 +247,7 @@ class _Fit:
     target: np.ndarray
     weights: np.ndarray | None
     seed: int
+    has_few_dates: bool
 
 
 def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEncoder, np.ndarray | None]:
@@ -260,7 +266,9 @@ def _fit_column(fit: _Fit, column: ColumnSchema, place: int) -> tuple[ColumnEnco
     if column.kind == "datetime":
         elapsed = column.role != "time"  # later rows lie outside the training range
         date_format = column.datetime_format or "iso"
-        return fit_datetime(name, cells, date_format, fit.weights, with_elapsed=elapsed), None
+        own = fit.has_few_dates
+        fitted = fit_datetime(name, cells, date_format, fit.weights, with_elapsed=elapsed, with_values=own)
+        return fitted, None
     if column.kind == "text":
         return fit_text(name, cells, fit.weights), None
     levels = level_counts(fit.table, name)

@@ -16,9 +16,10 @@ from xrfm_cli.datasets.cells.plain_types import plain_columns
 from xrfm_cli.datasets.column_names import check_names
 from xrfm_cli.datasets.files.common_types import common_types, convert
 from xrfm_cli.datasets.files.opening import (
+    ARROW_ENDINGS,
     ARROW_MAGIC,
+    PARQUET_ENDINGS,
     PARQUET_MAGIC,
-    is_stream,
     map_bytes,
     open_bytes,
     refuse_other_formats,
@@ -28,8 +29,6 @@ from xrfm_cli.datasets.files.opening import (
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
 
-PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
-ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # per column: a row group may be as large as the file, and there may be many columns
 _SEARCH_BYTES = 1 << 24  # searched at a time, since pages in use count as memory
@@ -58,19 +57,6 @@ def _explained(path: Path, what: str) -> Iterator[None]:
         raise FileReadError(
             f"{path}: is not a complete {what} file ({fact}); copy or write the file again"
         ) from None
-
-
-def is_arrow(path: Path) -> bool:
-    """Return whether a file is Parquet or Arrow, by its extension or else by its first bytes."""
-    codec, ending = split_compression(path)
-    if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
-        return True
-    if not is_stream(path) and (
-        ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
-    ):
-        return False
-    with open_bytes(path) as file:
-        return file.read(6).startswith((PARQUET_MAGIC, *ARROW_MAGIC))
 
 
 def arrow_types(path: Path) -> dict[str, pa.DataType]:

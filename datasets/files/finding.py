@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xrfm_cli.datasets.files.arrow_files import PARQUET_ENDINGS, is_arrow
-from xrfm_cli.datasets.files.opening import is_stream, split_compression
+from xrfm_cli.datasets.files.opening import PARQUET_ENDINGS, is_arrow, is_stream, split_compression
 from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.errors import FileReadError
 

@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
-
 from xrfm_cli.datasets.files.streams import is_stream, open_stream
+from xrfm_cli.datasets.files.workbooks import is_workbook, read_sheet
 from xrfm_cli.errors import EmptyFileError, FileReadError, why_absent
 
 __all__ = [
+    "ARROW_ENDINGS",
     "ARROW_MAGIC",
+    "PARQUET_ENDINGS",
     "PARQUET_MAGIC",
+    "is_arrow",
     "is_stream",
     "map_bytes",
     "open_bytes",
@@ -37,6 +39,8 @@ _CODEC_MAGIC = {
     "xz": b"\xfd7zXZ\x00",
 }
 _ENDINGS = {codec: ending for ending, codec in _CODECS.items()}
+PARQUET_ENDINGS = (".parquet", ".pq", ".parq")
+ARROW_ENDINGS = (".arrow", ".feather", ".ipc")
 PARQUET_MAGIC = b"PAR1"
 ARROW_MAGIC = (b"ARROW1", b"\xff\xff\xff\xff")  # of the file format and of the stream format
 # First bytes of files that users pass by mistake, with their description and the fix.
@@ -48,8 +52,12 @@ _OTHER_FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG picture", "give a CSV, Parquet or Arrow file"),
     (b"GIF8", "a GIF picture", "give a CSV, Parquet or Arrow file"),
     (b"%PDF", "a PDF document", "give a CSV, Parquet or Arrow file"),
-    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it or save the sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV"),
+    (
+        b"PK\x03\x04",
+        "a ZIP archive or an Excel workbook",
+        "unpack it, or rename it to end in .xlsx",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "rename it to end in .xls"),
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
     (b"\x89HDF", "an HDF5 file", "export the table as Parquet"),
     (b"\x7fELF", "a program", "give a CSV, Parquet or Arrow file"),
@@ -72,14 +80,30 @@ def split_compression(path: Path) -> tuple[str | None, str]:
     return codec, inner.lower()
 
 
+def is_arrow(path: Path) -> bool:
+    """Return whether a file is Parquet or Arrow, by its extension or else by its first bytes."""
+    codec, ending = split_compression(path)
+    if ending in PARQUET_ENDINGS or ending in ARROW_ENDINGS:
+        return True
+    if not is_stream(path) and (
+        ending in (".csv", ".tsv", ".txt") or codec is not None or not path.is_file()
+    ):
+        return False
+    with open_bytes(path) as file:
+        return file.read(6).startswith((PARQUET_MAGIC, *ARROW_MAGIC))
+
+
 @contextmanager
-def open_bytes(path: Path) -> Iterator[Any]:
-    """Open a file as a readable stream of decompressed bytes.
+def open_bytes(path: Path, sheet: str | None = None) -> Iterator[Any]:
+    """Open a file as a readable stream of decompressed bytes, or of a workbook's sheet as CSV.
 
     Errors of the operating system or a codec while the stream is read become a `FileReadError`.
     """
     codec, _ = split_compression(path)
     try:
+        if is_workbook(path):
+            yield io.BytesIO(read_sheet(path, sheet).text)
+            return
         with _open_raw(path) as file:
             if is_stream(path):
                 codec = _codec_of(file.peek(6))
@@ -175,6 +199,8 @@ def _decompress(file: IO[bytes], codec: str) -> Iterator[Any]:
     if codec == "xz":  # not supported by Arrow
         yield io.BufferedReader(_Xz(file), 1 << 16)
     else:
+        import pyarrow as pa  # finding a file and reading its start needs no Arrow
+
         with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) as stream:
             yield stream
 

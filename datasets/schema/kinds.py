@@ -108,8 +108,12 @@ def decide_kind(
     if is_marked:
         levels = level_values(array, decimal)
         return decide_text_as_moments(array, levels, date_order) or _decide_words(name, words())
-    tidy = tidy_text(array)
-    numbers = cast_numbers(tidy) if decimal == "." else None
+    numbers = cast_numbers(array) if decimal == "." else None
+    if numbers is None:
+        if is_iso(array):
+            return decide_moments(array, "iso", "")
+        tidy = tidy_text(array)
+        numbers = cast_numbers(tidy) if decimal == "." else None
     if numbers is None:
         if is_iso(tidy):
             return decide_moments(array, "iso", "")

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets.cells.dates import moment_values
 from xrfm_cli.datasets.cells.values import number_values
 from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.datasets.schema.columns import ColumnSchema, TableSchema
@@ -86,6 +87,9 @@ def _tells_class(table: Table, column: ColumnSchema, y_true: NDArray[np.float64]
 def _level_codes(table: Table, column: ColumnSchema) -> NDArray[np.int64]:
     """Return the code of each cell's value, int64 (n,), -1 where missing."""
     cells = table.column(column.name)
+    if column.kind == "datetime":
+        moments = moment_values(cells, column.datetime_format or "iso")
+        return np.where(moments.valid, np.unique(moments.values, return_inverse=True)[1], -1)
     if column.kind != "numeric":
         return word_levels(cells, table.decimal, is_typed=table.is_typed).codes
     values = number_values(cells, table.decimal, column.unit).values

@@ -73,7 +73,7 @@ def _in_batches(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
 
 def _fitting_rows(path: Path, dialect: Dialect, options: ReadOptions, on_event: OnEvent) -> Iterator[_Row]:
     """Yield the rows with the right number of cells; count what is skipped."""
-    with RejectsFile(path) as rejects, open_bytes(path) as raw:
+    with RejectsFile(path) as rejects, open_bytes(path, dialect.sheet) as raw:
         stream = Utf8Stream(path, raw, dialect.encoding, skip_lines=dialect.skip_lines, is_checked=True)
         lines = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", newline="")
         style = Style(dialect.delimiter, dialect.quote, dialect.escape, dialect.comment, dialect.pads_quotes)

@@ -94,7 +94,7 @@ def _arrow_batches(path: Path, dialect: Dialect, row_checks: RowChecks) -> Itera
         quoted_strings_can_be_null=False,
         null_values=[],
     )
-    with open_bytes(path) as raw:
+    with open_bytes(path, dialect.sheet) as raw:
         stream = _CheckedStream(
             Utf8Stream(path, raw, dialect.encoding, skip_lines=dialect.skip_lines), row_checks
         )

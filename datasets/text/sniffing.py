@@ -9,12 +9,13 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xrfm_cli.datasets.cells.decimals import DecimalMark, find_decimal, is_number_like
 from xrfm_cli.datasets.dialect import Dialect, ReadOptions
 from xrfm_cli.datasets.files.opening import open_bytes, refuse_other_formats
+from xrfm_cli.datasets.files.workbooks import is_workbook, read_sheet
 from xrfm_cli.datasets.text.encodings import SAMPLE_BYTES, decode_head, sniff_encoding
 from xrfm_cli.datasets.text.headers import Header, find_header, find_table_start
 from xrfm_cli.datasets.text.quoting import (
@@ -55,7 +56,10 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     Raises `FileReadError` if the file is not a text table, or if it is ambiguous; the message then names the
     option that resolves it.
     """
-    with open_bytes(path) as stream:
+    book = read_sheet(path, options.sheet) if is_workbook(path) and path.is_file() else None
+    if book is not None:
+        options = replace(options, delimiter=",", encoding="utf-8", quote='"', escape="", comment="")
+    with open_bytes(path, options.sheet) as stream:
         head: bytes = stream.read(SAMPLE_BYTES)
     if not head.strip():
         raise EmptyFileError(f"{path}: the file is empty")
@@ -116,6 +120,8 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
         numeric_places=() if options.decimal else decimal.numeric_places,
         trusts_quotes=options.quote is not None,
         has_rows=has_rows,
+        sheet=None if book is None else book.name,
+        other_sheets=() if book is None else book.others,
     )
 
 

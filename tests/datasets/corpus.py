@@ -1,7 +1,7 @@
 """Polluted files with the correct tables: faults of spreadsheets, warehouses and scripts, one by one.
 
 A `Sheet` is a table and the way it is written. A `Fault` changes a sheet; faults compose, unless they set the
-same thing. `render` gives the bytes of the file, `judge` says whether a reading is right, refused or wrong.
+same thing. `render` gives the bytes of the file, `verdict_on` compares what was read with the table.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _quoted(cell: str, sheet: Sheet) -> str:
     return sheet.quote + cell.replace(sheet.quote, (sheet.escape or sheet.quote) + sheet.quote) + sheet.quote
 
 
-def judge(sheet: Sheet, path: Path, options: ReadOptions | None = None) -> tuple[Verdict, str]:
+def verdict_on(sheet: Sheet, path: Path, options: ReadOptions | None = None) -> tuple[Verdict, str]:
     """Write the sheet, read it, and compare with the correct table; return the verdict and the details."""
     path = path.with_name(path.name + sheet.ending)
     path.write_bytes(render(sheet))

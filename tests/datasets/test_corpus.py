@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets import faults
-from tests.datasets.corpus import Fault, can_render, judge, pairs, polluted
+from tests.datasets.corpus import Fault, can_render, pairs, polluted, verdict_on
 from xrfm_cli.datasets import ReadOptions, read_chunks, read_table
 from xrfm_cli.errors import FileReadError
 
@@ -17,18 +17,18 @@ EVERY = 41  # pairs between two that are tested here; benchmarks/polluted_files.
 
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.name)
 def test_each_fault_alone(fault: Fault, tmp_path: Path) -> None:
-    verdict, found = judge(polluted(fault), tmp_path / "data")
+    verdict, found = verdict_on(polluted(fault), tmp_path / "data")
     assert verdict == fault.outcome if fault.outcome != "not wrong" else verdict != "wrong", found
     assert "\n" not in found
 
 
 @pytest.mark.parametrize("fault", SETTLED, ids=lambda fault: fault.name)
 def test_the_option_settles_it(fault: Fault, tmp_path: Path) -> None:
-    assert judge(polluted(fault), tmp_path / "data", fault.settle) == ("right", "")
+    assert verdict_on(polluted(fault), tmp_path / "data", fault.settle) == ("right", "")
 
 
 def test_faults_of_single_rows_are_never_read_wrong(tmp_path: Path) -> None:
-    verdicts = {fault.name: judge(polluted(fault), tmp_path / "data") for fault in faults.row_faults()}
+    verdicts = {fault.name: verdict_on(polluted(fault), tmp_path / "data") for fault in faults.row_faults()}
     assert not {name: found for name, found in verdicts.items() if found[0] == "wrong"}
     assert all("line " in found for verdict, found in verdicts.values() if verdict == "refused")
 
@@ -38,7 +38,7 @@ def test_pairs_of_faults_are_never_read_wrong(tmp_path: Path) -> None:
     for one, other in list(pairs(faults.FAULTS))[::EVERY]:
         sheet = polluted(one, other)
         if can_render(sheet):
-            verdict, found = judge(sheet, tmp_path / "data")
+            verdict, found = verdict_on(sheet, tmp_path / "data")
             count += 1
             if verdict == "wrong" or (verdict == "right" and "refused" in (one.outcome, other.outcome)):
                 wrong[f"{one.name}, {other.name}"] = found
@@ -88,7 +88,7 @@ def test_collections_of_csv_files(name: str, tmp_path: Path) -> None:
 def test_chunks_are_the_table(fault: Fault, tmp_path: Path) -> None:
     sheet = polluted(fault)
     options = fault.settle or ReadOptions()
-    if judge(sheet, tmp_path / "data", options)[0] == "refused":
+    if verdict_on(sheet, tmp_path / "data", options)[0] == "refused":
         return
     path = tmp_path / f"data{sheet.ending}"
     whole = read_table(path, options)
@@ -100,6 +100,6 @@ def test_both_readers_give_the_same(tmp_path: Path) -> None:
     """Files by the rules are parsed by Arrow; with rejects allowed, the careful reader parses them too."""
     for fault in (*faults.FILES, *faults.CELLS)[::4]:
         sheet = polluted(fault)
-        if judge(sheet, tmp_path / "data")[0] == "right":
+        if verdict_on(sheet, tmp_path / "data")[0] == "right":
             path = tmp_path / f"data{sheet.ending}"
             assert read_table(path, ReadOptions(bad_rows="skip")).data.equals(read_table(path).data)

@@ -8,8 +8,13 @@ import torch
 
 from tests import oracles
 from tests.leaf_variants import generator
-from xrfm_cli.leaf_models import agop, agop_diagonal
-from xrfm_cli.leaf_models.agop import apply_feature_matrix, feature_matrix_power, normalise_feature_matrix
+from xrfm_cli.leaf_models import agop_diagonal
+from xrfm_cli.leaf_models.agop import (
+    agop,
+    apply_feature_matrix,
+    feature_matrix_power,
+    normalise_feature_matrix,
+)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from xrfm_cli.leaf_models import LeafConfig, agop, fit_leaf
+from xrfm_cli.leaf_models import LeafConfig, fit_leaf
+from xrfm_cli.leaf_models.agop import agop
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.mixing import MANY_OUTPUTS, MIXTURES, output_mixture
 

@@ -10,6 +10,8 @@ import pytest
 from tests.reports.conftest import Case, fit_case, noise
 from xrfm_cli.commands.info import info_document
 from xrfm_cli.reports import attribute_rows, explain_model, write_explain_report, write_fit_report
+from xrfm_cli.tuning.model.model_facts import read_model_facts
+from xrfm_cli.tuning.model.storage import save_model
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +70,13 @@ def test_pages_do_not_claim_rows_that_are_not_kept(kernel: str, tmp_path: Path) 
     a, b = noise(60, 2)
     model = fit_case({"a": a, "b": b, "y": a + b}, kernel=kernel).model
     explanation = explain_model(model)
-    write_fit_report(model, explanation, tmp_path / "fit.html", tmp_path / "fit.json")
+    write_fit_report(model, explanation, (tmp_path / "fit.html", tmp_path / "fit.json"))
     write_explain_report(model, explanation, tmp_path / "explain.html", tmp_path / "explain.json")
     for name in ("fit", "explain"):
         page = (tmp_path / f"{name}.html").read_text()
         assert "keep no training rows" in page
         assert "keeps training rows" not in page
         assert "that the model keeps" not in page
-    facts = info_document(model, size_bytes=1)
+    save_model(model, tmp_path / "m.xrfm")
+    facts = info_document(read_model_facts(tmp_path / "m.xrfm"), size_bytes=1)
     assert (facts["centers"], facts["keeps_training_rows"]) == (0, False)

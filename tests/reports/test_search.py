@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xrfm_cli.reports.fit_plots import history_figure
+from xrfm_cli.reports.fit.search_figures import history_figure
 from xrfm_cli.reports.search import best_trial, improvements, trial_seconds
 from xrfm_cli.reports.story import cost_words, selection_words
 
@@ -96,9 +96,11 @@ def test_one_trial_selects_nothing() -> None:
 
 def test_the_history_is_over_seconds_where_they_are_known() -> None:
     timed = history_figure(TRIALS, "rmse", 2.5, lower_is_better=True)
-    assert "seconds since the search began" in timed
-    assert "ensemble" in timed
+    assert timed is not None
+    assert "seconds since the search began" in timed.svg
+    assert "the ensemble (dashed) scores 2.5" in timed.finding
     numbered = history_figure(TIMELESS, "rmse", lower_is_better=True)
-    assert "seconds since" not in numbered
-    assert ">trial<" in numbered
-    assert "ensemble" not in numbered
+    assert numbered is not None
+    assert "seconds since" not in numbered.svg
+    assert ">trial<" in numbered.svg
+    assert "ensemble" not in numbered.svg

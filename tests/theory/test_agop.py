@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from tests.leaf_variants import generator
-from xrfm_cli.leaf_models import LeafConfig, LeafModel, agop, agop_diagonal, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, agop_diagonal, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models.agop import agop
 
 KERNELS = {
     "norm p=1": LeafConfig(kernel_p=1.0, kernel_q=1.0),

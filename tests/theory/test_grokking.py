@@ -26,7 +26,8 @@ from tests.theory.tasks import (
     modular_table,
     powers_of_primitive_root,
 )
-from xrfm_cli.leaf_models import LeafConfig, LeafModel, agop, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, iterate_leaf
+from xrfm_cli.leaf_models.agop import agop
 
 CONFIG = LeafConfig(
     kernel_p=2.0,

@@ -19,7 +19,8 @@ import torch
 
 from tests.leaf_variants import generator
 from tests.theory.tasks import largest_angle, normal, quadratic_form, r_squared, subspace, two_index
-from xrfm_cli.leaf_models import LeafConfig, agop, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models import LeafConfig, fit_leaf, iterate_leaf
+from xrfm_cli.leaf_models.agop import agop
 
 MULTI_INDEX = LeafConfig(bandwidth=10.0, ridge=1e-3, iterations=3, metric_shape="full", agop_rows=10_000)
 QUADRATIC = LeafConfig(

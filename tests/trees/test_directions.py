@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from xrfm_cli.leaf_models import agop, fit_leaf
+from xrfm_cli.leaf_models import fit_leaf
+from xrfm_cli.leaf_models.agop import agop
 from xrfm_cli.trees.directions import SPLIT_MODEL, agop_directions
 
 

@@ -49,7 +49,7 @@ def test_prediction_and_gradient_equal_the_loops(leaf: LeafConfig, temperature: 
     model = fit(x, y, leaf, temperature=temperature)
     assert len(model.leaves) >= 4
     probe = torch.cat([sample(4, seed=8)[0], x[:2]])
-    weights, found, slopes = model.leaf_weights(probe), model.predict(probe), model.gradients(probe)
+    weights, found, slopes = model.votes(probe).dense(), model.predict(probe), model.gradients(probe)
     for r, row in enumerate(probe.numpy()):
         votes, values, leaf_slopes = mixture(model, row)
         np.testing.assert_allclose(weights[r].numpy(), votes, rtol=1e-7, atol=1e-12)
@@ -62,7 +62,7 @@ def test_soft_gradient_is_the_slope_of_the_prediction() -> None:
     x, y = sample(60)
     model = fit(x, y, SMALL["norm2-full"], temperature=2.0)  # few leaves, all of them voting
     probe, step = sample(5, seed=8)[0], 1e-6
-    assert bool((model.leaf_weights(probe) > 0).all())
+    assert bool((model.votes(probe).dense() > 0).all())
     slopes = model.gradients(probe)
     for j in range(3):
         shift = torch.zeros(3, dtype=x.dtype)
@@ -101,7 +101,7 @@ def test_batch_size_and_row_order(leaf: LeafConfig, temperature: float) -> None:
 def test_soft_weights_of_each_row_add_to_one(temperature: float) -> None:
     x, y = sample(200, dtype=torch.float32)
     model = fit(x, y, SMALL["norm2-full"], temperature=temperature)
-    weights = model.leaf_weights(sample(50, seed=8, dtype=torch.float32)[0] * 5)
+    weights = model.votes(sample(50, seed=8, dtype=torch.float32)[0] * 5).dense()
     torch.testing.assert_close(weights.sum(1), torch.ones(50, dtype=torch.float64))
     if temperature == 0:
         assert bool(((weights == 0) | (weights == 1)).all())

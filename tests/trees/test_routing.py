@@ -11,15 +11,16 @@ from torch import Tensor
 
 from tests import oracles
 from tests.leaf_variants import assert_same_bits, generator
-from xrfm_cli.trees.routing import (
+from xrfm_cli.leaf_models import compiled
+from xrfm_cli.trees.routing import SplitNode, project, reached_leaves, route
+from xrfm_cli.trees.votes import (
     MAX_VOTING_LEAVES,
     VOTING_MASS,
-    SplitNode,
+    SplitTable,
+    Votes,
     log_weight_gradients,
-    path_weights,
-    project,
-    route,
-    voting_weights,
+    routed_leaves,
+    voting_leaves,
 )
 
 
@@ -76,6 +77,35 @@ def slow(splits: tuple[SplitNode, ...]) -> list[oracles.Split]:
     ]
 
 
+@pytest.fixture(params=["compiled", "torch"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to descend, the second as where the package was installed without a compiler."""
+    if request.param == "torch":
+        monkeypatch.setattr(compiled, "_coordinates", None)
+    elif not compiled.is_compiled():
+        pytest.skip("the package was installed without a compiler")
+    return str(request.param)
+
+
+def path_weights(x: Tensor, splits: tuple[SplitNode, ...], leaves: int, temperature: float) -> Tensor:
+    """The weight of every leaf for every row, from the pairs that are reached."""
+    rows, reached, masses = reached_leaves(x, splits, temperature)
+    out = torch.zeros(len(x), leaves, dtype=torch.float64)
+    out[rows, reached] = masses
+    return out
+
+
+def vote(x: Tensor, splits: tuple[SplitNode, ...], leaves: int, temperature: float) -> Votes:
+    found = voting_leaves(x, splits, SplitTable.of(splits), leaves, temperature)
+    return Votes.of(*found, leaves)
+
+
+def expected_votes(x: Tensor, splits: tuple[SplitNode, ...], temperature: float) -> np.ndarray:
+    """The votes of each row by loops over all leaves."""
+    rows = [oracles.path_weights(slow(splits), row.double().numpy(), temperature, right_of) for row in x]
+    return np.array([oracles.voting_weights(row, share=VOTING_MASS, most=MAX_VOTING_LEAVES) for row in rows])
+
+
 def rows_with_ties(n: int, d: int, seed: int) -> Tensor:
     return torch.randint(-3, 4, (n, d), generator=generator(seed)).float()
 
@@ -122,28 +152,53 @@ def test_without_temperature_all_weight_is_on_the_routed_leaf(
     assert_same_bits(weights.max(1).values, torch.ones(25, dtype=torch.float64))
 
 
-@settings(max_examples=60)
-@given(raw=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30).filter(lambda values: sum(values) > 1e-6))
-def test_voting_leaves_hold_nearly_all_weight_and_are_few(raw: list[float]) -> None:
-    weights = torch.tensor([raw], dtype=torch.float64)
-    weights = weights / weights.sum()
-    votes = voting_weights(weights)
-    kept = votes[0] > 0
-    assert float(votes.sum()) == pytest.approx(1.0)
-    assert int(kept.sum()) <= MAX_VOTING_LEAVES
-    assert int(kept.sum()) == MAX_VOTING_LEAVES or float(weights[0, kept].sum()) >= VOTING_MASS - 1e-9
-    if not bool(kept.all()):
-        assert float(weights[0, ~kept].max()) <= float(weights[0, kept].min())
+@pytest.mark.parametrize("temperature", [1e-6, 0.1, 1.0, 50.0])
+@pytest.mark.parametrize(("leaves", "hard_share"), [(2, 0.0), (17, 0.3), (60, 0.0), (60, 1.0)])
+def test_votes_are_those_of_the_heaviest_leaves(
+    way: str, leaves: int, hard_share: float, temperature: float
+) -> None:
+    splits = make_splits(leaves, 3, seed=leaves, hard_share=hard_share)
+    x = rows_with_ties(40, 3, leaves)
+    found = vote(x, splits, leaves, temperature)
+    expected = expected_votes(x, splits, temperature)
+    np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-7, atol=1e-12)
+    assert int((expected > 0).sum()) == len(found.rows)
+    assert_same_bits(found.keys(), found.keys().sort().values)
+    assert found.starts.diff().tolist() == found.leaves.bincount(minlength=leaves).tolist()
 
 
-def test_voting_weights_equal_the_oracle() -> None:
-    weights = torch.rand(50, 30, generator=generator(1), dtype=torch.float64).pow(6)
-    weights = weights / weights.sum(1, keepdim=True)
-    found = voting_weights(weights)
-    for row, votes in zip(weights.numpy(), found.numpy(), strict=True):
-        np.testing.assert_allclose(
-            votes, oracles.voting_weights(row, share=VOTING_MASS, most=MAX_VOTING_LEAVES), rtol=1e-12
-        )
+def test_rows_that_spread_over_hundreds_of_leaves_are_followed_to_all_of_them(way: str) -> None:
+    """None of the leaves has a weight that a search by weight would keep at first."""
+    splits, x = make_splits(3000, 3, seed=5), torch.randn(6, 3, generator=generator(6))
+    np.testing.assert_allclose(
+        vote(x, splits, 3000, 1e9).dense().numpy(), expected_votes(x, splits, 1e9), rtol=1e-7, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("leaves", [2, 9, 400])
+def test_fast_routing_is_routing(way: str, leaves: int) -> None:
+    """Also where a row lies on a threshold or a rounding error beside it."""
+    splits = make_splits(leaves, 3, seed=leaves)
+    x = torch.cat([rows_with_ties(300, 3, 1), torch.randn(300, 3, generator=generator(2)), torch.zeros(2, 3)])
+    assert_same_bits(routed_leaves(x, splits, SplitTable.of(splits)), route(x, splits))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-17, -1e-17])
+def test_a_row_on_a_threshold_goes_where_it_went_in_training(way: str, offset: float) -> None:
+    x = torch.randn(50, 7, generator=generator(3))
+    direction = torch.randn(7, generator=generator(4), dtype=torch.float64)
+    for row in range(50):
+        threshold = float(project(x, direction)[row]) + offset
+        split = (SplitNode(direction=direction, threshold=threshold, iqr=0.0, left=-1, right=-2),)
+        found = routed_leaves(x, split, SplitTable.of(split))
+        assert int(found[row]) == (1 if offset < 0 and threshold < float(project(x, direction)[row]) else 0)
+        assert_same_bits(vote(x, split, 2, 1.0).dense().argmax(1), found)
+
+
+def every_pair(n: int, leaves: int) -> Votes:
+    """Every leaf votes on every row."""
+    weights = torch.full((n, leaves), 1 / leaves, dtype=torch.float64)
+    return Votes.of(torch.arange(leaves).expand(n, -1).contiguous(), weights, leaves)
 
 
 @settings(max_examples=30)
@@ -152,17 +207,21 @@ def test_slope_of_the_log_weights_equals_the_loop(
     splits: tuple[SplitNode, ...], seed: int, temperature: float
 ) -> None:
     x, leaves = rows_with_ties(6, 3, seed), len(splits) + 1
-    found = log_weight_gradients(x, splits, leaves, temperature)
-    for r, row in enumerate(x.double().numpy()):
-        for leaf, steps in oracles.paths(slow(splits)).items():
-            expected = oracles.log_weight_gradient(slow(splits), steps, row, temperature)
-            np.testing.assert_allclose(found[r, leaf].numpy(), expected, rtol=1e-7, atol=1e-12)
+    if not splits:
+        return
+    steps = oracles.paths(slow(splits))
+    found = log_weight_gradients(x, every_pair(6, leaves), SplitTable.of(splits), temperature)
+    for slope, (leaf, r) in zip(found.numpy(), np.ndindex(leaves, 6), strict=True):
+        row = x[r].double().numpy()
+        expected = oracles.log_weight_gradient(slow(splits), steps[leaf], row, temperature)
+        np.testing.assert_allclose(slope, expected, rtol=1e-7, atol=1e-12)
 
 
 def test_slope_of_the_log_weights_is_a_finite_difference() -> None:
     splits, step = make_splits(6, 3, seed=4), 1e-6
     x = torch.randn(5, 3, generator=generator(2), dtype=torch.float64)
-    found = log_weight_gradients(x, splits, 6, 0.8)
+    table = SplitTable.of(splits)
+    found = log_weight_gradients(x, every_pair(5, 6), table, 0.8).reshape(6, 5, 3).transpose(0, 1)
     for j in range(3):
         shift = torch.zeros(3, dtype=torch.float64)
         shift[j] = step

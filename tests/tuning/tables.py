@@ -19,6 +19,7 @@ from xrfm_cli.datasets import (
     sample_path,
 )
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.tuning.limits import REPORT_RESERVE, Reserve
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 
@@ -102,6 +103,7 @@ def fit(
     clock: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
+    reserve: Reserve = REPORT_RESERVE,
     **options: Any,
 ) -> FittedModel:
     """Fit a table with the options of ``FitConfig``; three folds and no search unless told otherwise."""
@@ -112,7 +114,7 @@ def fit(
     options.setdefault("folds", 3)
     chosen = described(table, overrides, target=target, task=task)
     more: dict[str, Any] = {} if clock is None else {"clock": clock}
-    more |= {"checkpoint": checkpoint, "place": place}
+    more |= {"checkpoint": checkpoint, "place": place, "reserve": reserve}
     return fit_model(*chosen, FitConfig(**options), valid=validating, on_event=on_event, **more)
 
 
@@ -122,6 +124,12 @@ def sample(name: str, rows: int | None = None) -> Table:
     if rows is None:
         return table
     return table.take(np.sort(np.random.default_rng(0).permutation(table.n_rows)[:rows]))
+
+
+def scores(model: FittedModel) -> dict[int, float]:
+    """Return the scores of the complete trials, by number."""
+    complete = [trial for trial in model.report.trials if trial["state"] == "complete"]
+    return {trial["number"]: trial["score"] for trial in complete if trial["score"] is not None}
 
 
 def answers(model: FittedModel, table: Table) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import pytest
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.tuning.limits import REPORT_RESERVE
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search import checkpoint
-from xrfm_cli.tuning.search import trial_records as trials
+from xrfm_cli.tuning.search import run_step as steps
 from xrfm_cli.tuning.search.run_step import Fitted, Step, run_step
 
 PINNED = {"iterations": 0}
@@ -24,7 +25,7 @@ def slow_fit(step_s: float, limit_s: float, **options: Any) -> tuple[FittedModel
     """A fit under a clock on which whatever lies between two readings takes ``step_s`` seconds."""
     clock = Ticks(step_s)
     began = clock.now
-    chosen: dict[str, Any] = {"folds": 2, "pinned": PINNED} | options
+    chosen: dict[str, Any] = {"folds": 2, "pinned": PINNED, "early_stop": False} | options
     model = fit(law(60), time_limit_s=limit_s, clock=clock, **chosen)
     return model, clock, clock.now - began
 
@@ -51,17 +52,16 @@ def test_seconds_are_kept_for_what_follows_the_search() -> None:
     assert np.isfinite(answers(model, table_of(law(10)))).all()
 
 
-def test_each_trial_takes_seconds_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_trial_takes_seconds_of_the_report() -> None:
     usual, *_ = slow_fit(0.1, 60.0)
-    monkeypatch.setattr(trials, "TRIAL_REPORT_S", 1.0)
-    model, *_ = slow_fit(0.1, 60.0)
+    model, *_ = slow_fit(0.1, 60.0, reserve=replace(REPORT_RESERVE, trial_s=1.0))
     told = len(model.report.trials)
     assert 10 < told < len(usual.report.trials)
     assert model.report.seconds["total"] + told <= 60.0
 
 
 @pytest.mark.parametrize("limit_s", [0.001, 1.0])
-def test_one_trial_is_judged_however_short_the_limit(limit_s: float) -> None:
+def test_one_trial_is_validated_however_short_the_limit(limit_s: float) -> None:
     model, *_ = slow_fit(1.0, limit_s)
     assert model.report.stopped_by == "time"
     assert sum(t["state"] == "complete" for t in model.report.trials) == 1
@@ -200,7 +200,7 @@ def test_an_interrupt_in_the_search_gives_the_best_so_far() -> None:
     assert answers(model, table_of(law(10))).tobytes() == answers(same, table_of(law(10))).tobytes()
 
 
-def test_an_interrupt_within_the_first_full_judgement_gives_the_next_best(
+def test_an_interrupt_within_the_first_full_validation_gives_the_next_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stopped: list[Step] = []
@@ -211,7 +211,7 @@ def test_an_interrupt_within_the_first_full_judgement_gives_the_next_best(
             raise KeyboardInterrupt
         return run_step(problem, step, on_event)
 
-    monkeypatch.setattr(checkpoint, "run_step", interrupted)
+    monkeypatch.setattr(steps, "run_step", interrupted)
     model = fit(law(60), trials=4, folds=2)
     states = {trial["number"]: trial["state"] for trial in model.report.trials}
     assert model.report.stopped_by == "interrupt"
@@ -248,7 +248,7 @@ def test_an_interrupt_in_the_final_fits_keeps_what_is_fitted() -> None:
 
 
 @pytest.mark.parametrize("message", ["preparing", "searching"])
-def test_an_interrupt_before_any_judged_trial_is_passed_on(message: str) -> None:
+def test_an_interrupt_before_any_validated_trial_is_passed_on(message: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(law(60), trials=5, folds=2, on_event=interrupt_when(lambda e: e.message.startswith(message)))
 

@@ -13,14 +13,14 @@ from xrfm_cli.datasets import Table, TypedRows
 from xrfm_cli.datasets.table import SchemaError
 from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.tuning import FitConfig
-from xrfm_cli.tuning.limits import fold_in_time
+from xrfm_cli.tuning.limits import REPORT_RESERVE, Deadline, find_limits
 from xrfm_cli.tuning.problem.baselines import score_baselines
+from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.run_step import Step, run_step
-from xrfm_cli.tuning.search.trial_records import COLUMN_REPORT_S, REPORT_S, SearchResult
 
 
 def problem_of(config: FitConfig) -> Problem:
@@ -31,36 +31,46 @@ def problem_of(config: FitConfig) -> Problem:
 def test_folds_that_would_take_too_long_are_left_out(step_s: float, limit_s: float, folds: int) -> None:
     clock, heard = Ticks(step_s), list[Event]()
     problem = problem_of(FitConfig(folds=8, time_limit_s=limit_s))
-    found = fold_in_time(problem, clock.now + limit_s, on_event=heard.append, clock=clock)
+    deadline = Deadline(end=clock.now + limit_s, reserve=REPORT_RESERVE)
+    found = fold_in_time(problem, deadline, on_event=heard.append, clock=clock)
     assert found.plan.folds == problem.plan.folds[:folds]
     told = [(event.kind, event.message, event.count) for event in heard]
-    left_out = [("fallback", f"the time limit left room for {folds} of 8 folds", 8 - folds)]
+    left_out = [("fallback", f"the time limit left room for {folds} of 8 folds", 1)]
     assert told == (left_out if folds < 8 else [])
 
 
-def test_a_fit_by_fewer_folds_judges_their_rows_alone() -> None:
+def test_a_fit_by_fewer_folds_validates_their_rows_alone() -> None:
     model = fit(law(60), folds=8, time_limit_s=20.0, clock=Ticks(2.0), pinned={"iterations": 0})
     validation = model.report.validation
     folds = validation["folds"]
     assert 2 <= folds < 8
     assert validation["judged_rows"] == sum(len(rows) for rows in np.array_split(range(60), 8)[:folds])
-    assert {"message": f"the time limit left room for {folds} of 8 folds", "count": 8 - folds} in (
+    assert {"message": f"the time limit left room for {folds} of 8 folds", "count": 1} in (
         model.report.fallbacks
     )
 
 
-@pytest.mark.parametrize(("limit_s", "names"), [(None, ["mean", "ridge"]), (1e-9, ["mean"])])
-def test_ridge_regression_is_left_out_where_it_takes_too_long(
-    limit_s: float | None, names: list[str]
+@pytest.mark.parametrize(
+    ("limit_s", "scored", "left_out"),
+    [
+        (None, ["mean", "ridge", "boosted trees"], []),
+        (1.0, ["mean", "ridge"], ["boosted trees"]),
+        (1e-9, ["mean"], ["ridge regression", "boosted trees"]),
+    ],
+)
+def test_baselines_that_take_too_long_are_left_out(
+    limit_s: float | None, scored: list[str], left_out: list[str]
 ) -> None:
-    problem = problem_of(FitConfig(folds=2, trials=1))
-    assert [baseline.name for baseline in score_baselines(problem, limit_s)] == names
+    problem = problem_of(FitConfig(folds=2, trials=1, time_limit_s=limit_s))
+    found = score_baselines(problem)
+    assert [baseline.name for baseline in found.scored] == scored
+    assert list(found.left_out) == left_out
 
 
 def test_metric_updates_end_where_the_limit_is_near() -> None:
     config = FitConfig(folds=2, trials=1)
     problem = problem_of(config)
-    candidate = make_space(problem, config).complete({})
+    candidate = make_space(problem).complete({})
     step = Step(trial=0, fold=0, rung=0, candidate=candidate, rows=None, start=None, iterations=3)
     asked = iter([False, True])
     assert len(run_step(problem, step, ignore_event).path) == 4
@@ -72,19 +82,21 @@ def test_metric_updates_end_where_the_limit_is_near() -> None:
 
 
 def test_columns_take_seconds_of_the_report() -> None:
-    result = SearchResult(costs=None, columns=5_000)  # type: ignore[arg-type]
-    assert result.report_s == pytest.approx(REPORT_S + 5_000 * COLUMN_REPORT_S)
+    narrow, wide = (Deadline(end=60.0, reserve=REPORT_RESERVE, columns=columns) for columns in (0, 5_000))
+    taken = narrow.left_for_models(0.0, trials=0) - wide.left_for_models(0.0, trials=0)
+    assert taken == pytest.approx(5_000 * REPORT_RESERVE.column_s)
 
 
 def test_the_typed_rows_of_the_folds_give_the_matrices_of_the_rows_as_read() -> None:
     config = FitConfig(folds=2, trials=1)
     problem = problem_of(config)
-    as_read = replace(problem, typed=TypedRows(table=problem.table), _matrices={})
-    space = make_space(problem, config)
+    data = replace(problem.data, typed=TypedRows(table=problem.data.table))
+    as_read = replace(problem, data=data).with_plan(problem.plan)
+    space = make_space(problem)
     for name in ("standard", "quantile"):
         encoding = replace(space.complete({}).encoding, numeric=name)
         for fold in range(2):
-            ours, theirs = problem.fold(fold, encoding), as_read.fold(fold, encoding)
+            ours, theirs = problem.folds.matrices(fold, encoding), as_read.folds.matrices(fold, encoding)
             assert ours.encoder.feature_names == theirs.encoder.feature_names
             assert ours.x_train.equal(theirs.x_train)
             assert ours.x_valid.equal(theirs.x_valid)
@@ -100,4 +112,4 @@ def test_a_column_is_found_by_its_name_among_thousands() -> None:
 
 
 def test_the_users_folds_are_planned_whatever_the_width() -> None:
-    assert len(make_validation_plan(50, seed=0, folds=5, time_limit_s=5.0, columns=50_000).folds) == 5
+    assert len(make_validation_plan(50, seed=0, folds=5, limits=find_limits(50, 50_000, 0, 5.0)).folds) == 5

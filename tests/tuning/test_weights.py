@@ -59,7 +59,7 @@ def test_weight_two_equals_two_rows_of_classes(classes: str) -> None:
     np.testing.assert_allclose(answers(weighted, probe), answers(copied, probe), atol=0.01)
 
 
-def test_judging_rows_are_weighted_too() -> None:
+def test_validation_rows_are_weighted_too() -> None:
     columns, valid = columns_of("regression"), columns_of("regression", 30)
     times = np.where(np.arange(30) % 2 == 0, 3, 1)
     pinned = {"iterations": 1}
@@ -179,7 +179,7 @@ def test_weights_of_all_sizes_at_once_are_fitted(task: str) -> None:
     assert np.isfinite(answers(model, table_of(columns))).all()
 
 
-def test_rows_that_judge_may_weigh_next_to_nothing_beside_those_that_train() -> None:
+def test_validation_rows_may_weigh_next_to_nothing_beside_those_that_train() -> None:
     columns, valid = columns_of("regression"), columns_of("regression", 30)
     plain = fit(columns | {"w": [1.0] * 60}, WEIGHTED, valid=valid | {"w": [1.0] * 30})
     other = fit(columns | {"w": [1.0] * 60}, WEIGHTED, valid=valid | {"w": [1e-200] * 30})

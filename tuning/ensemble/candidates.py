@@ -42,24 +42,30 @@ class CandidatePool:
     entries: tuple[Entry, ...]
 
     @classmethod
-    def of(cls, problem: Problem, result: SearchResult) -> Self:
+    def of(cls, problem: Problem, result: SearchResult, *, known: dict[int, Entry] | None = None) -> Self:
         """Select the best trials overall and of each kind, with their predictions.
+
+        ``known`` keeps entries from one selection to the next, as calibrating them takes a while.
 
         For ranking metrics a constant is included only if nothing is better. Averaging it in changes no
         order: it would take weight for nothing and make the probabilities less informative.
         """
         ranked = sorted(result.validation_results, key=lambda item: (item[1].loss, item[0]))
-        if problem.metric.is_ranking:
+        if problem.scorer.metric.is_ranking:
             ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
         kinds = [_kind(validation_result.candidate) for _, validation_result in ranked]
         places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
-        entries = tuple(_entry(problem, *ranked[place]) for place in places)
+        known = {} if known is None else known
+        for number, validation_result in (ranked[place] for place in places):
+            if number not in known:
+                known[number] = _entry(problem, number, validation_result)
+        entries = tuple(known[ranked[place][0]] for place in places)
         return cls(problem=problem, costs=result.costs, entries=entries)
 
     def weights(self, max_members: int) -> list[float]:
         """Return greedy weights of at most ``max_members`` members, one for each entry."""
         outputs = [entry.output for entry in self.entries]
-        return greedy_weights(outputs, self.problem.loss_of_predictions, max_members=max_members)
+        return greedy_weights(outputs, self.problem.scorer.loss_of_predictions, max_members=max_members)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
         """Greedy weights of a large ensemble whose final fits end in time, and how many members it may have.
@@ -107,7 +113,7 @@ def _kind(candidate: Candidate) -> tuple[str, ...]:
 
 
 def _entry(problem: Problem, number: int, validation_result: ValidationResult) -> Entry:
-    calibrator = problem.calibrator(
+    calibrator = problem.scorer.calibrator(
         validation_result.scores, problem.plan.validation_rows, validation_result.candidate.transform
     )
     output = outcomes(validation_result.scores, calibrator)

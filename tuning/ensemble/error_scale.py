@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.datasets import make_folds, read_groups, read_time
+from xrfm_cli.datasets import make_folds
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals, weighted_order
+from xrfm_cli.tuning.problem.dependent_rows import split_dependent
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
@@ -62,7 +63,7 @@ def fit_intervals(
         x: the validation rows ``(n, d)`` in that encoder's columns.
         on_event: receives whether the intervals adapt, and any failure, which leaves them with one width.
     """
-    errors, weights = np.abs(problem.y_valid - predictions), problem.valid_weights
+    errors, weights = np.abs(problem.scorer.y_valid - predictions), problem.scorer.valid_weights
     spread, sizes = None, np.ones(len(errors))
     try:
         found = fit_spread(problem, errors, members, x, on_event)
@@ -79,18 +80,18 @@ def fit_spread(
     problem: Problem, errors: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
 ) -> tuple[ErrorScale, Array] | None:
     """Fit the error scale and the out-of-fold sizes ``(n,)``; None if a constant is as good."""
-    n, weights = len(errors), problem.valid_weights
+    n, weights = len(errors), problem.scorer.valid_weights
     if n < MIN_ROWS or errors.max() == 0:
         return None
     drawn = np.zeros(n, dtype=bool)
-    drawn[np.random.default_rng([problem.seed, 4]).permutation(n)[:MAX_ROWS]] = True
+    drawn[np.random.default_rng([problem.data.seed, 4]).permutation(n)[:MAX_ROWS]] = True
     roots = np.sqrt(errors / np.average(errors, weights=weights))
     data = Roots(x=x, roots=roots, weights=weights, drawn=drawn)
     heaviest = members[0]
     config, metric = error_scale_config(members), mean_feature_matrix(heaviest.tree)
 
     def fit(rows: NDArray[np.bool_], fold: int) -> tuple[LeafModel, float]:
-        generator = trial_generator(problem.seed, heaviest.trial, ERROR_SCALE_FOLD + fold, 0)
+        generator = trial_generator(problem.data.seed, heaviest.trial, ERROR_SCALE_FOLD + fold, 0)
         return _fit(data, rows, config, metric, generator, problem.memory_bytes, on_event)
 
     predicted = np.empty(n)
@@ -171,14 +172,11 @@ def validation_folds(problem: Problem) -> list[Rows]:
         ends = np.cumsum([len(fold.valid) for fold in plan.folds])
         folds = np.split(np.arange(ends[-1]), ends[:-1])
         return [np.concatenate(folds[k::FOLDS]) for k in range(min(FOLDS, len(folds)))]
-    rows, n = plan.validation_rows, len(plan.validation_rows)
-    given = plan.scheme == "given rows"  # these come without a group or a time
-    groups = None if given else read_groups(problem.table, problem.schema)
-    time = None if given else read_time(problem.table, problem.schema)
-    if groups is None and time is not None:
-        return [np.sort(part) for part in np.array_split(np.argsort(time[rows], kind="stable"), FOLDS)]
-    chosen = None if groups is None else groups[rows]
-    return [valid for _, valid in make_folds(n, folds=FOLDS, seed=problem.seed, groups=chosen)]
+    parts = split_dependent(problem, FOLDS)
+    if parts is not None:
+        return parts
+    n = len(plan.validation_rows)
+    return [valid for _, valid in make_folds(n, folds=FOLDS, seed=problem.data.seed)]
 
 
 def choose_exponent(roots: Array, errors: Array, weights: Array | None = None) -> float:

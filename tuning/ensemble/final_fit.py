@@ -11,29 +11,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import EncodingConfig, Repair
+from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.ensemble.candidates import CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import (
-    REFIT_FOLD,
+    Refitter,
     align_feature_matrix,
     average_feature_matrices,
-    refit_tree,
 )
+from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
-from xrfm_cli.tuning.problem.learning_problem import EncodedRows, Problem, find_encoded
+from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
+from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
-from xrfm_cli.tuning.scoring.target_transforms import TransformName
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.cost import shrink_leaves
-from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-LATE_S = 3.0  # tolerance after the time limit for a final fit's expected end, as estimates are inexact
-EncodedCache = dict[tuple[EncodingConfig, TransformName], EncodedRows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,37 +61,40 @@ def fit_final_ensemble(
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
     interrupted = False
-    encoded: EncodedCache = {}
+    refitter = Refitter(
+        data=problem.data, rows=problem.plan.refit_rows, memory_bytes=problem.memory_bytes, on_event=on_event
+    )
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         if not fitted:
-            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + LATE_S, on_event)
-        elif pool.entry_seconds(entry) > seconds_left() + LATE_S:
+            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + FINAL_FIT_GRACE_S, on_event)
+        elif pool.entry_seconds(entry) > seconds_left() + FINAL_FIT_GRACE_S:
             message = f"the time limit left no room for {name} in the ensemble"
             on_event(Event(kind="fallback", message=message, count=1))
             continue
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
-            fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
+            over = pool.entry_seconds(entry) - seconds_left()
+            fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
         except KeyboardInterrupt:
             # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
             interrupted = True
             if not fitted:
-                fitted[k] = _refit(problem, entry, weights[k], encoded, on_event)
+                fitted[k] = _refit(problem, entry, weights[k], refitter)
             break
     total = sum(weights[k] for k in fitted)
     shares = {k: weights[k] / total for k in fitted}
     members = [replace(member, weight=shares[k]) for k, member in fitted.items()]
     calibration, predictions = None, pool.combined(shares)
-    if problem.n_classes:
-        calibration = fit_temperature(predictions, problem.y_valid, problem.valid_weights)
+    if problem.data.n_classes:
+        calibration = fit_temperature(predictions, problem.scorer.y_valid, problem.scorer.valid_weights)
         predictions = calibration.probabilities(predictions)
     return FinalEnsemble(
         members=tuple(members),
         predictions=predictions,
         calibration=calibration,
-        decision=problem.decide(predictions),
-        intervals=_fit_intervals(problem, predictions, members, encoded, on_event),
+        decision=problem.scorer.decide(predictions),
+        intervals=_fit_intervals(problem, predictions, members, refitter, on_event),
         repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
     )
@@ -114,7 +114,7 @@ def _affordable_weights(
     if members < min(max_members, len(pool.entries)):
         models = "one model" if members == 1 else f"{members} models"
         message = f"the time limit left room for {models} in the ensemble"
-        on_event(Event(kind="fallback", message=message, count=members))
+        on_event(Event(kind="fallback", message=message, count=1))
     return weights
 
 
@@ -122,7 +122,7 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
     """Return the first member, with smaller leaves if it could not finish in time otherwise."""
     validation_result = entry.validation_result
     candidate = validation_result.candidate
-    if "leaf_size" not in pool.problem.pinned:
+    if not pool.problem.pins.fix_leaf_size:
         candidate = shrink_leaves(candidate, partial(pool.entry_seconds, entry), seconds)
     if candidate is validation_result.candidate:
         return entry
@@ -132,30 +132,39 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
     return replace(entry, validation_result=replace(validation_result, candidate=candidate))
 
 
-def _refit(problem: Problem, entry: Entry, weight: float, encoded: EncodedCache, on_event: OnEvent) -> Member:
+def _refit(
+    problem: Problem, entry: Entry, weight: float, refitter: Refitter, *, seconds_over: float = 0.0
+) -> Member:
     validation_result, rows = entry.validation_result, problem.plan.refit_rows
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
-    target_transform = problem.target_transform_of(rows, transform, validation_result.factor)
-    found = find_encoded(encoded, encoding, transform) or problem.encode(rows, encoding, target_transform)
-    encoded[encoding, transform], encoder = found, found.encoder
-    fresh = "iterations" in problem.pinned  # the user fixed the number of updates, counted from the identity
+    target_transform = problem.data.target_transform(rows, transform, validation_result.factor)
+    found = refitter.find(encoding, transform)
+    if found is None:
+        found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
+        if found is not None:
+            message = "the time limit left no room to encode the rows again; the first fold's encoder is used"
+            refitter.on_event(Event(kind="fallback", message=message, count=1))
+            refitter.encoded[encoding, transform] = found
+    found = found or refitter.encode(encoding, transform, target_transform)
+    encoder = found.encoder
     learned = [
         align_feature_matrix(
-            metric, problem.fold(fold, encoding, transform).encoder.feature_names, encoder.feature_names
+            feature_matrix,
+            problem.folds.matrices(fold, encoding, transform).encoder.feature_names,
+            encoder.feature_names,
         )
-        for fold, metric in enumerate(validation_result.feature_matrices)
+        for fold, feature_matrix in enumerate(validation_result.feature_matrices)
     ]
-    tree = refit_tree(
+    # A number of updates that the user fixed is counted from the identity.
+    start = None if problem.pins.fix_iterations else average_feature_matrices(learned)
+    tree = refitter.fit(
         found,
-        problem.coded(rows, target_transform),
-        problem.weight_tensor(rows),
         candidate,
-        None if fresh else average_feature_matrices(learned),
+        target_transform,
+        start,
+        trial=entry.number,
         iterations=validation_result.last_iterations,
-        generator=trial_generator(problem.seed, entry.number, REFIT_FOLD, 0),
-        memory_bytes=problem.memory_bytes,
-        on_event=on_event,
     )
     temperature = validation_result.temperature if tree.splits else 0.0
     params: dict[str, Any] = candidate.to_dict() | {
@@ -178,16 +187,16 @@ def _fit_intervals(
     problem: Problem,
     predictions: Array,
     members: list[Member],
-    encoded: EncodedCache,
+    refitter: Refitter,
     on_event: OnEvent,
 ) -> Intervals | None:
-    if problem.n_classes:
+    if problem.data.n_classes:
         return None
     plan, encoder = problem.plan, members[0].encoder
     if plan.scheme == "given rows":
-        matrix, _ = encoder.encode(problem.table.take(plan.validation_rows))
-        x = torch.from_numpy(matrix).to(problem.device)
+        matrix, _ = encoder.encode(problem.data.table.take(plan.validation_rows))
+        x = torch.from_numpy(matrix).to(problem.data.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
-        x = next(rows.x for rows in encoded.values() if rows.encoder is encoder)
-        x = x[torch.from_numpy(plan.validation_rows).to(problem.device)]
+        x = next(rows.x for rows in refitter.encoded.values() if rows.encoder is encoder)
+        x = x[torch.from_numpy(plan.validation_rows).to(problem.data.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

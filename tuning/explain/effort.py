@@ -44,7 +44,7 @@ def _reached(tree: TreeModel) -> float:
         return 1.0
     if not centers:
         return min(VOTING_LEAVES, len(tree.leaves))
-    return float((tree.leaf_weights(torch.cat(centers)) > 0).double().sum(1).mean())
+    return len(tree.votes(torch.cat(centers)).rows) / len(centers)
 
 
 def _pair_ns(leaf: LeafConfig, d: int) -> float:

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import OnEvent
-from xrfm_cli.tuning.ensemble.final_tree import refit_tree
+from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.explain.sample import Sample, sample_of
 from xrfm_cli.tuning.explain.swap_study import SwapStudy, share_deviations, study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel
-from xrfm_cli.tuning.problem.learning_problem import EncodedRows, Problem
+from xrfm_cli.tuning.problem.learning_data import EncodedRows
+from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
-from xrfm_cli.tuning.search.run_step import estimate_refit, trial_generator
+from xrfm_cli.tuning.search.run_step import estimate_refit
 from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
@@ -134,7 +135,7 @@ def held_out_folds(
             parts.append(_fold_part(fold_model, problem, fold, BUDGET_NS / folds))
         except XRFMError:
             break  # an explanation is no reason to lose a model
-    return summarise(parts, metric=problem.metric.name, decision=model.decision) if parts else None
+    return summarise(parts, metric=problem.scorer.metric.name, decision=model.decision) if parts else None
 
 
 def _fold_model(
@@ -143,40 +144,40 @@ def _fold_model(
     """Return a model of one member, fitted on the training rows of a fold."""
     member = max(model.members, key=lambda own: own.weight)
     candidate: Candidate = found.candidate
-    rows = problem.fold(fold, candidate.encoding, candidate.transform)
-    tree = refit_tree(
+    rows = problem.folds.matrices(fold, candidate.encoding, candidate.transform)
+    train = problem.plan.folds[fold].train
+    target_transform = problem.data.target_transform(train, candidate.transform, found.factor)
+    refitter = Refitter(data=problem.data, rows=train, memory_bytes=problem.memory_bytes, on_event=on_event)
+    tree = refitter.fit(
         EncodedRows(encoder=rows.encoder, x=rows.x_train, routed=rows.routed_train),
-        rows.y_train,
-        rows.weights,
         candidate,
-        None if "iterations" in problem.pinned else found.feature_matrices[fold],
+        target_transform,
+        None if problem.pins.fix_iterations else found.feature_matrices[fold],
+        trial=member.trial,
         iterations=found.last_iterations,
-        generator=trial_generator(problem.seed, member.trial, HELD_OUT_FOLD + fold, 0),
-        memory_bytes=problem.memory_bytes,
-        on_event=on_event,
     )
     own = replace(
         member,
         weight=1.0,
         encoder=rows.encoder,
         tree=tree.with_temperature(found.temperature if tree.splits else 0.0),
-        target_transform=problem.target_transform_of(
-            problem.plan.folds[fold].train, candidate.transform, found.factor
-        ),
+        target_transform=target_transform,
     )
     return replace(model, members=(own,), intervals=None)
 
 
 def _fold_part(model: FittedModel, problem: Problem, fold: int, budget_ns: float) -> Part:
     valid = problem.plan.folds[fold].valid
-    order = np.random.default_rng([problem.seed, HELD_OUT_FOLD, fold]).permutation(len(valid))[:MOST_ROWS]
+    order = np.random.default_rng([problem.data.seed, HELD_OUT_FOLD, fold]).permutation(len(valid))[
+        :MOST_ROWS
+    ]
     candidate = model.members[0]
-    matrices = problem.fold(fold, candidate.encoder.config, _transform(candidate.params))
+    matrices = problem.folds.matrices(fold, candidate.encoder.config, _transform(candidate.params))
     x = matrices.x_valid[order].cpu().numpy()
     sample = sample_of(model, {id(candidate.encoder): x}, "data")
     rows = valid[order]
-    weights = np.ones(len(rows)) if problem.weights is None else problem.weights[rows]
-    return measure_part(model, sample, problem.y_true[rows], weights, budget_ns=budget_ns)
+    weights = np.ones(len(rows)) if problem.data.weights is None else problem.data.weights[rows]
+    return measure_part(model, sample, problem.data.y_true[rows], weights, budget_ns=budget_ns)
 
 
 def _transform(params: Mapping[str, Any]) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.rows import PlottedRows
 
 Array = NDArray[np.float64]
 # Standard errors by which the gain over a constant must exceed zero. The models were chosen on the same rows,
@@ -60,7 +60,7 @@ def _errors(gains: Array) -> float:
     return mean / error if error > 0 else math.inf * np.sign(mean) if mean else 0.0
 
 
-def _gains(oof: dict[str, Any], *, classes: int) -> Array:  # -> (n,)
+def _gains(oof: PlottedRows, *, classes: int) -> Array:  # -> (n,)
     """Return each row's gain over the constant, as a share of the constant's mean loss."""
     y = np.asarray(oof.get("target", []), dtype=np.float64)
     predicted = np.asarray(oof.get("prediction", []), dtype=np.float64)

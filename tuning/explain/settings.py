@@ -72,10 +72,10 @@ class Setting:
 def settings_of(model: FittedModel, sample: Sample, column: str) -> Iterator[Setting]:
     """Yield the settings of a column: one, or one for each part of a date; none for text and constants."""
     found = {}
-    for encoder in {id(member.encoder): member.encoder for member in model.members}.values():
-        own = _column_encoder(encoder, column)
+    for table_encoder in {id(member.encoder): member.encoder for member in model.members}.values():
+        own = _column_encoder(table_encoder, column)
         if own is not None and own.names:
-            found[id(encoder)] = own
+            found[id(table_encoder)] = own
     if not found:
         return
     number = sample.columns.index(column)

@@ -6,7 +6,8 @@ The manifest of a model file is checked field by field before; see :mod:`xrfm_cl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -127,6 +128,18 @@ def _check_report(report: FitReport, target: TargetSchema, members: int) -> None
     if len(report.ensemble) != members or any(leaf["member"] >= members for leaf in report.leaves):
         raise ValueError("report: lists other members than the model has")
     _check_oof(report, target)
+    _check_summary(report.oof_summary or {}, len(target.classes))
+
+
+def _check_summary(summary: Mapping[str, Any], classes: int) -> None:
+    """Raise ValueError for summaries of another number of classes."""
+    for name in ("class_rows", "class_auc"):
+        if summary.get(name) is not None and len(summary[name]) != classes:
+            raise ValueError(f"report.oof_summary.{name}: is not of {classes} classes")
+    if any(max(true, predicted) >= classes for true, predicted, _ in summary.get("confusion") or ()):
+        raise ValueError(f"report.oof_summary.confusion: is not of {classes} classes")
+    if len({len(column) for column in (summary.get("curve") or {}).values()}) > 1:
+        raise ValueError("report.oof_summary.curve: columns of different lengths")
 
 
 def _check_oof(report: FitReport, target: TargetSchema) -> None:

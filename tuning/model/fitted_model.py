@@ -17,12 +17,16 @@ from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 Array = NDArray[np.float64]
 BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
+# A block reads every leaf once, which is worth it for several rows: trees of many leaves take larger blocks.
+ROWS_PER_LEAF, MOST_BLOCK_ROWS = 16, 65_536
+MOST_BLOCK_NUMBERS = 1 << 24  # of one encoded block: 64 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +90,7 @@ class FittedModel:
     created: str
     device: str = "cpu"
     profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
+    trained: TrainedRows | None = None  # their fingerprints; None for older files without them
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
         """Predict the rows of a table that has the needed columns.
@@ -149,6 +154,15 @@ class FittedModel:
             leaves.append(self.intervals.spread.leaf)
         return sum(len(leaf.centers) for leaf in leaves)
 
+    @property
+    def block_rows(self) -> int:
+        """Return how many rows to predict at once; predictions do not depend on it."""
+        leaves = max(len(member.tree.leaves) for member in self.members)
+        width = max(member.tree.n_features for member in self.members)
+        return max(
+            BLOCK_ROWS, min(ROWS_PER_LEAF * leaves, MOST_BLOCK_ROWS, MOST_BLOCK_NUMBERS // max(width, 1))
+        )
+
     def to(self, device: str) -> FittedModel:
         """Return the same model on another device."""
         members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
@@ -160,10 +174,11 @@ class FittedModel:
         n = len(next(iter(encoded.values())))
         shape = (n,) if self.calibration is None else (n, len(self.target.classes))
         total = np.zeros(shape)
-        coming = {key: device_blocks(x, BLOCK_ROWS, self.device) for key, x in encoded.items()}
-        for start in range(0, n, BLOCK_ROWS):
+        step = self.block_rows
+        coming = {key: device_blocks(x, step, self.device) for key, x in encoded.items()}
+        for start in range(0, n, step):
             blocks = {key: next(own) for key, own in coming.items()}  # members may share an encoder
             for member in self.members:
                 values = member.prediction(blocks[id(member.encoder)])
-                total[start : start + BLOCK_ROWS] += member.weight * values
+                total[start : start + step] += member.weight * values
         return total

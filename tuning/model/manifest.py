@@ -253,6 +253,13 @@ class Profile(Document):
     high: float | None
 
 
+class Trained(Document):
+    """Facts about the hashes of the training rows, which are a tensor."""
+
+    is_whole: bool
+    repeated: Share
+
+
 class Manifest(Document):
     """The whole manifest."""
 
@@ -269,6 +276,7 @@ class Manifest(Document):
     versions: dict[str, str]
     class_weights: tuple[Positive, ...] = ()
     profile: list[Profile] | None = None
+    trained: Trained | None = None
 
 
 def check_manifest(document: Mapping[str, Any]) -> None:

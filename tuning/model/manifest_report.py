@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct, defstruct, field
 
-from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.repairs import RepairKind
-from xrfm_cli.trees import TreeConfig
+from xrfm_cli.trees.config import TreeConfig
 
 MOST_COUNT = 2**53  # the largest integer that every JSON reader represents exactly
 
@@ -63,6 +63,7 @@ class BaselineFacts(Document):
     name: str
     score: float
     description: str = ""
+    seconds: NotNegative = 0.0
 
 
 class Trial(Document):
@@ -127,6 +128,81 @@ class OutOfFold(Document):
     prediction: list[float | list[Share]]
 
 
+class Curve(Document):
+    """False and true positives at thresholds of the positive class's probability, from high to low."""
+
+    threshold: list[Share]
+    false_positives: list[Count]
+    true_positives: list[Count]
+
+
+class Bin(Document):
+    """Rows with similar probabilities, and how often the event happened."""
+
+    predicted: Share
+    observed: Share
+    rows: Count
+
+
+class Band(Document):
+    """Quartiles of the residuals of rows with similar predictions or dates."""
+
+    at: float
+    low: float
+    middle: float
+    high: float
+
+
+class OverTime(Document):
+    """Residuals along a column of dates or times."""
+
+    column: str
+    is_date: bool
+    bands: list[Band]
+
+
+class Decile(Document):
+    """Errors of rows with similar targets."""
+
+    low: float
+    high: float
+    rows: Count
+    mean_error: float
+    mean_absolute_error: NotNegative
+
+
+class WorstRow(Document):
+    """A row with a large error: its number in the table, from 1, and the error over the median error."""
+
+    row: Count
+    times_typical: NotNegative
+
+
+class OofSummary(Document):
+    """Summaries of the out-of-fold predictions; those of another task are absent."""
+
+    class_rows: list[Count] | None = None
+    confusion: list[tuple[Count, Count, Count]] | None = None  # class, predicted class, rows; no zeros
+    curve: Curve | None = None  # for two classes
+    class_auc: list[Share | None] | None = None  # for several classes, one against the others
+    reliability: list[Bin] | None = None
+    histogram: list[Count] | None = None  # of the probabilities, over equal parts of 0 to 1
+    bands: list[Band] | None = None
+    deciles: list[Decile] | None = None
+    typical_error: NotNegative | None = None  # the median
+    worst: list[WorstRow] | None = None
+    over_time: OverTime | None = None
+
+
+class HoldoutTest(Document):
+    """Metrics on rows that ``fit --holdout`` set aside."""
+
+    rows: Annotated[int, Meta(ge=1, le=MOST_COUNT)]
+    share: Share
+    how: str
+    metrics: dict[str, float]
+
+
 class HeldOutColumnFacts(Document):
     """A column on held-out rows."""
 
@@ -183,4 +259,6 @@ class Report(Document):
     options: dict[str, Scalar | dict[str, Scalar] | list[Scalar]]
     fold_metrics: dict[str, Annotated[list[float], Meta(min_length=1)]] = field(default_factory=dict)
     hyperparameter_importances: tuple[Importance, ...] = ()
+    oof_summary: OofSummary | None = None
+    test: HoldoutTest | None = None
     held_out: HeldOutFacts | None = None

@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.datasets.cells.scale import exponent_of
+from xrfm_cli.tuning.rows import (
+    BaselineRow,
+    FallbackRow,
+    ImportanceRow,
+    LeafRow,
+    MemberRow,
+    PlottedRows,
+    RepairRow,
+    StoppedBy,
+    TrialRow,
+    ValidationRow,
+)
 from xrfm_cli.tuning.scoring.metrics import compute_metric, evaluate_metrics
 
 if TYPE_CHECKING:  # reading a report does not need these
@@ -20,7 +32,6 @@ if TYPE_CHECKING:  # reading a report does not need these
 
 MAX_PLOTTED_ROWS = 2_000
 MOST_EXPONENT = 50  # power of two, for predictions that are kept to ten decimals
-TIMES = ("seconds", "ended_s")  # the measured times of a trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +45,25 @@ class FitReport:
     score_low: float  # smallest and largest value over the folds, or over quarters of the validation rows
     score_high: float
     lower_is_better: bool
-    stopped_by: str  # time, trials, interrupt
-    validation: dict[str, Any]  # scheme, folds, validation rows and reason
+    stopped_by: StoppedBy
+    validation: ValidationRow
     metrics: dict[str, float]  # every metric of the task on the out-of-fold predictions
-    baselines: list[dict[str, Any]]
+    baselines: list[BaselineRow]
     seconds: dict[str, float]  # by phase
-    trials: list[dict[str, Any]]
-    ensemble: list[dict[str, Any]]
-    leaves: list[dict[str, Any]]
-    fallbacks: list[dict[str, Any]]
-    repairs: list[dict[str, Any]]
+    trials: list[TrialRow]
+    ensemble: list[MemberRow]
+    leaves: list[LeafRow]
+    fallbacks: list[FallbackRow]
+    repairs: list[RepairRow]
     notes: list[str]
-    oof: dict[str, Any]  # at most 2,000 rows for plots
+    oof: PlottedRows  # at most 2,000 rows
     peak_memory_bytes: int
     options: dict[str, Any]
     # Missing in reports of earlier versions:
     fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
-    hyperparameter_importances: list[dict[str, Any]] = field(default_factory=list)
+    hyperparameter_importances: list[ImportanceRow] = field(default_factory=list)
+    oof_summary: dict[str, Any] | None = None  # curves, matrices and quantiles of all validation rows
+    test: dict[str, Any] | None = None  # metrics on the rows of --holdout
     held_out: dict[str, Any] | None = None  # the columns on held-out rows: see xrfm_cli.tuning.explain
 
     def to_json(self) -> dict[str, Any]:
@@ -59,10 +72,13 @@ class FitReport:
 
     def timeless(self) -> FitReport:
         """Return the same report without times and memory."""
-        trials = [
-            {name: value for name, value in trial.items() if name not in TIMES} for trial in self.trials
-        ]
-        return replace(self, seconds={}, trials=trials, peak_memory_bytes=0)
+        trials, baselines = [trial.copy() for trial in self.trials], [item.copy() for item in self.baselines]
+        for trial in trials:
+            trial.pop("seconds", None)
+            trial.pop("ended_s", None)
+        for baseline in baselines:
+            baseline.pop("seconds", None)
+        return replace(self, seconds={}, trials=trials, baselines=baselines, peak_memory_bytes=0)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> FitReport:
@@ -70,18 +86,18 @@ class FitReport:
         return cls(**facts)
 
 
-def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> dict[str, Any]:
+def plotted_oof(problem: Problem, predictions: NDArray[np.float64]) -> PlottedRows:
     """Sample targets and out-of-fold predictions, in row order."""
     rows = problem.plan.validation_rows
-    chosen = np.sort(np.random.default_rng([problem.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
+    chosen = np.sort(np.random.default_rng([problem.data.seed, 2]).permutation(len(rows))[:MAX_PLOTTED_ROWS])
     predicted = predictions[chosen]
-    if problem.n_classes == 2:
+    if problem.data.n_classes == 2:
         predicted = predicted[:, 1]
     exponent = exponent_of(predicted)
     scale = 0 if 0 <= exponent <= MOST_EXPONENT else exponent  # ten significant digits otherwise
     return {
         "row": rows[chosen].tolist(),
-        "target": problem.y_true[rows[chosen]].tolist(),
+        "target": problem.data.y_true[rows[chosen]].tolist(),
         "prediction": np.ldexp(np.round(np.ldexp(predicted, -scale), 10), scale).tolist(),
     }
 
@@ -91,7 +107,7 @@ def score_spread(
 ) -> tuple[float, float]:
     """Return the smallest and largest score over the folds, or over quarters of a single fold."""
     scores = [
-        compute_metric(problem.metric, *_of_part(problem, predictions, part), decision)
+        compute_metric(problem.scorer.metric, *_of_part(problem, predictions, part), decision)
         for part in _validated_parts(problem)
     ]
     return float(np.min(scores)), float(np.max(scores))
@@ -104,7 +120,7 @@ def metrics_by_fold(
     out: dict[str, list[float]] = {}
     for part in _validated_parts(problem):
         of_part = _of_part(problem, predictions, part)
-        for name, value in evaluate_metrics(problem.target, *of_part, decision).items():
+        for name, value in evaluate_metrics(problem.data.target, *of_part, decision).items():
             out.setdefault(name, []).append(value)
     return out
 
@@ -113,8 +129,12 @@ def _validated_parts(problem: Problem) -> list[NDArray[np.int64]]:
     """Return positions of validation rows in each fold, or in quarters of them if there is one fold."""
     sizes = [len(fold.valid) for fold in problem.plan.folds]
     if len(sizes) == 1:
-        order = np.random.default_rng([problem.seed, 3]).permutation(sizes[0])
-        parts = np.array_split(order, min(4, max(1, sizes[0] // 20)))
+        from xrfm_cli.tuning.problem.dependent_rows import split_dependent  # reading needs none
+
+        count = min(4, max(1, sizes[0] // 20))
+        dependent = split_dependent(problem, count) if count > 1 else None
+        shuffled = np.random.default_rng([problem.data.seed, 3]).permutation(sizes[0])
+        parts = dependent or np.array_split(shuffled, count)
     else:
         parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     return [part for part in parts if len(part)]
@@ -124,15 +144,15 @@ def _of_part(
     problem: Problem, predictions: NDArray[np.float64], part: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
     """Return targets, predictions and weights of some validation rows."""
-    weights = problem.valid_weights
-    return problem.y_valid[part], predictions[part], None if weights is None else weights[part]
+    weights = problem.scorer.valid_weights
+    return problem.scorer.y_valid[part], predictions[part], None if weights is None else weights[part]
 
 
-def repairs_to_json(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:
+def repairs_to_json(repairs: tuple[Repair, ...]) -> list[RepairRow]:
     """Return the repaired values, by column and kind; rows left out have no column."""
     return [{"column": r.column, "what": r.what, "count": int(r.count)} for r in repairs]
 
 
-def baselines_to_json(baselines: tuple[Baseline, ...]) -> list[dict[str, Any]]:
+def baselines_to_json(baselines: tuple[Baseline, ...]) -> list[BaselineRow]:
     """Return the baselines, ready for JSON."""
     return [b.to_json() for b in baselines]

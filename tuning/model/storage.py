@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,14 +20,15 @@ from xrfm_cli.tuning.model.checks import check_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
 from xrfm_cli.tuning.model.manifest import check_manifest
+from xrfm_cli.tuning.model.model_facts import date_of, misfit
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
+from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator
 from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 STORED = "the stored model"  # used in messages about bytes that are not from a file
-LAST_MOMENT_S = 253_402_300_799  # the end of the year 9999: file dates can be later, calendar dates cannot
 _MISFITS = (
     ArithmeticError,
     AttributeError,
@@ -74,6 +75,7 @@ def save_model(model: FittedModel, path: Path) -> None:
         "class_weights": list(model.decision.class_weights),
         "intervals": _intervals_to_json(model.intervals, numbers, tensors),
         "profile": None if model.profile is None else [profile.to_json() for profile in model.profile],
+        "trained": _trained_to_json(model.trained, tensors),
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
@@ -136,23 +138,19 @@ def load_model(path: Path, *, device: str = "cpu", source: str | None = None) ->
     ``source`` is the name of the file in later messages, its path by default.
     """
     manifest, tensors = read_model_file(path)
-    moment = min(max(path.stat().st_mtime, 0), LAST_MOMENT_S)
-    created = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    created = date_of(path)
     try:
         check_manifest(manifest)
         model = _build(manifest, tensors, created, source or str(path))
         check_model(model)
     except _MISFITS as fault:
-        raise ModelFileError(
-            f"{path}: is not a model written by xrfm ({_reason(fault)}). Copy the file again, use the "
-            "version of xrfm that wrote it, or fit again."
-        ) from fault
+        raise misfit(path, _reason(fault)) from fault
     return model.to(device)
 
 
 def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
-    if not set(parts) <= {"encoder", "member", "spread"}:
+    if not set(parts) <= {"encoder", "member", "spread", "trained"}:
         raise ValueError("tensors that belong to no part of the model")
     of_encoders, of_members = (
         numbered(parts.get(part, {}), len(manifest[f"{part}s"])) for part in ("encoder", "member")
@@ -189,6 +187,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
         versions=dict(manifest["versions"]),
         created=created,
         profile=_profile_from_json(manifest.get("profile"), schema),
+        trained=_trained_from_json(manifest.get("trained"), parts.get("trained", {})),
     )
 
 
@@ -205,6 +204,28 @@ def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, 
     """Return the profile of the training rows; None for older files without one."""
     columns = {column.name: column for column in schema.columns}
     return None if facts is None else tuple(ColumnProfile.from_json(column, columns) for column in facts)
+
+
+def _trained_to_json(trained: TrainedRows | None, tensors: dict[str, Tensor]) -> Any:
+    """Return the facts of the training rows' hashes, which go to ``tensors`` as whole floats."""
+    if trained is None:
+        return None
+    tensors["trained.hashes"] = torch.from_numpy(trained.hashes.astype(np.float64))
+    return {"is_whole": trained.is_whole, "repeated": trained.repeated}
+
+
+def _trained_from_json(facts: Any, tensors: Mapping[str, Tensor]) -> TrainedRows | None:
+    """Return the hashes of the training rows; None for older files without them."""
+    if set(tensors) != (set() if facts is None else {"hashes"}):
+        raise ValueError("hashes of training rows without their facts, or the reverse")
+    if facts is None:
+        return None
+    hashes = tensors["hashes"]
+    if hashes.dtype != torch.float64 or hashes.dim() != 1 or ((hashes < 0) | (hashes >= 2**52)).any():
+        raise ValueError("hashes of training rows of another type")
+    return TrainedRows(
+        hashes=hashes.numpy().astype(np.uint64), is_whole=facts["is_whole"], repeated=float(facts["repeated"])
+    )
 
 
 def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:

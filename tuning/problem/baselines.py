@@ -1,25 +1,30 @@
-"""Baselines: the scores of a constant and of ridge regression on the same folds."""
+"""Baselines: the scores of a constant, ridge regression and boosted trees on the same folds."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
+from threadpoolctl import threadpool_limits
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.rows import BaselineRow
 from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 
 Array = NDArray[np.float64]
 RIDGES = tuple(10.0**k for k in range(-3, 5))
 RIDGE_ENCODING = EncodingConfig()
-# Maximum share of a time limit for ridge regression, and multiply-adds per second of a slow core.
-RIDGE_SHARE, RIDGE_RATE = 0.05, 4e9
+PRODUCTS_PER_SECOND = 4e9  # multiply-adds of a slow core
 EIGEN_PRODUCTS = 9  # an eigendecomposition takes as long as this many matrix products
 FEWEST_ROWS = 3  # with fewer, leave-one-out cannot choose a strength and the constant is used
+# Boosted trees, and what they cost on one slow core.
+TREES = 100  # scikit-learn's default
+IMPORT_S, TREE_S, CELL_S = 0.3, 1e-3, 2e-8  # of the import, of a tree, and of a cell of its table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,54 +34,82 @@ class Baseline:
     name: str
     score: float
     description: str
+    seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> BaselineRow:
         """Return the values by name, ready for JSON."""
-        return {"name": self.name, "score": self.score, "description": self.description}
+        return {
+            "name": self.name,
+            "score": self.score,
+            "description": self.description,
+            "seconds": round(self.seconds, 3),
+        }
 
 
-def score_baselines(problem: Problem, time_limit_s: float | None = None) -> tuple[Baseline, ...]:
-    """Score the mean (or class prior) and ridge regression, validated like the candidates.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baselines:
+    """The baselines that there was time for, and the names of the others."""
 
-    Ridge regression is left out if the time limit leaves no room for it.
+    scored: tuple[Baseline, ...]
+    left_out: tuple[str, ...]
+
+
+def score_baselines(problem: Problem) -> Baselines:
+    """Score the mean (or class prior), ridge regression and boosted trees, validated like the candidates.
+
+    A baseline is left out if it is expected to take more than its share of the time limit.
     """
-    classes, folds = bool(problem.n_classes), range(len(problem.plan.folds))
-    constant = [_constant(problem, fold) for fold in folds]
-    words = "class shares alone" if classes else "one value for all rows"
-    named = [("majority" if classes else "mean", constant, words)]
-    if time_limit_s is None or _ridge_seconds(problem) <= RIDGE_SHARE * time_limit_s:
-        ridge = [_ridge(problem, fold) for fold in folds]
-        told = "linear in the encoded columns, strength by generalised cross-validation"
-        named.append(("ridge", ridge, told))
-    return tuple(
-        Baseline(name=name, score=problem.validation_score(np.concatenate(scores)).score, description=text)
-        for name, scores, text in named
+    names = (
+        ("majority", "class shares alone") if problem.data.n_classes else ("mean", "one value for all rows")
     )
+    scored, left_out = [_scored(problem, *names, _constant)], []
+    if _ridge_seconds(problem) <= problem.limits.ridge_s:
+        told = "linear in the encoded columns, strength by generalised cross-validation"
+        scored.append(_scored(problem, "ridge", told, _ridge))
+    else:
+        left_out.append("ridge regression")
+    if _boosting_seconds(problem) <= problem.limits.boosting_s:
+        told = f"scikit-learn's HistGradientBoosting with its defaults, {TREES} trees"
+        scored.append(_scored(problem, "boosted trees", told, _boosting))
+    else:
+        left_out.append("boosted trees")
+    return Baselines(scored=tuple(scored), left_out=tuple(left_out))
+
+
+def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, int], Array]) -> Baseline:
+    """Score out-of-fold predictions, fold after fold."""
+    began = time.monotonic()
+    scores = np.concatenate([predict(problem, fold) for fold in range(len(problem.plan.folds))])
+    score = problem.scorer.validation_score(scores).score
+    return Baseline(name=name, score=score, description=told, seconds=time.monotonic() - began)
 
 
 def _constant(problem: Problem, fold: int) -> Array:
     """Predict the mean of a fold's training rows; classes have one prior, as several would rank the folds."""
-    target_transform = problem.target_transform(fold)
-    if problem.n_classes:
+    target_transform = problem.folds.target_transform(fold)
+    if problem.data.n_classes:
         rows = problem.plan.refit_rows
-        weights = None if problem.weights is None else problem.weights[rows]
-        target_transform = fit_target_transform(problem.y_true[rows], problem.n_classes, weights)
+        weights = None if problem.data.weights is None else problem.data.weights[rows]
+        target_transform = fit_target_transform(problem.data.y_true[rows], problem.data.n_classes, weights)
     return target_transform.decode(
-        np.zeros((len(problem.plan.folds[fold].valid), max(problem.n_classes - 1, 1)))
+        np.zeros((len(problem.plan.folds[fold].valid), max(problem.data.n_classes - 1, 1)))
     )
 
 
 def _ridge_seconds(problem: Problem) -> float:
     """Return the expected seconds of ridge regression on all folds; independent of the machine."""
-    x = problem.fold(0, RIDGE_ENCODING).x_train
-    (n, d), outputs = x.shape, max(problem.n_classes, 1)
+    x = problem.folds.matrices(0, RIDGE_ENCODING).x_train
+    (n, d), outputs = x.shape, max(problem.data.n_classes, 1)
     least = float(min(n, d))
     products = n * d * least + EIGEN_PRODUCTS * least**3 + len(RIDGES) * n * least * outputs
-    return len(problem.plan.folds) * products / RIDGE_RATE
+    return len(problem.plan.folds) * products / PRODUCTS_PER_SECOND
 
 
 def _ridge(problem: Problem, fold: int) -> Array:
-    matrices, target_transform = problem.fold(fold, RIDGE_ENCODING), problem.target_transform(fold)
+    matrices, target_transform = (
+        problem.folds.matrices(fold, RIDGE_ENCODING),
+        problem.folds.target_transform(fold),
+    )
     if len(matrices.x_train) < FEWEST_ROWS:
         outputs = np.zeros((len(matrices.x_valid), matrices.y_train.shape[1]))
         return target_transform.decode(outputs)
@@ -89,3 +122,32 @@ def _ridge(problem: Problem, fold: int) -> Array:
     )
     predicted = model.predict(matrices.x_valid.cpu().double().numpy())
     return target_transform.decode(predicted.reshape(len(predicted), -1))
+
+
+def _boosting_seconds(problem: Problem) -> float:
+    """Return the expected seconds of boosted trees on all folds; independent of the machine."""
+    trees = TREES * (problem.data.n_classes if problem.data.n_classes > 2 else 1)
+    cells = problem.folds.matrices(0, RIDGE_ENCODING).x_train.numel()
+    return IMPORT_S + len(problem.plan.folds) * trees * (TREE_S + CELL_S * cells)
+
+
+def _boosting(problem: Problem, fold: int) -> Array:
+    """Predict a fold's validation rows by boosted trees; with one class or too few rows by the constant."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    rows, matrices = problem.plan.folds[fold].train, problem.folds.matrices(fold, RIDGE_ENCODING)
+    labels = problem.data.y_true[rows] if problem.data.n_classes else None
+    if len(rows) < FEWEST_ROWS or (labels is not None and len(np.unique(labels)) < 2):
+        return _constant(problem, fold)
+    kind = HistGradientBoostingRegressor if labels is None else HistGradientBoostingClassifier
+    model = kind(max_iter=TREES, early_stopping=False, random_state=0)
+    weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
+    y_train = matrices.y_train[:, 0].cpu().double().numpy() if labels is None else labels
+    x_valid = matrices.x_valid.cpu().numpy()
+    with threadpool_limits(1):  # its threads poll for work, which costs more than they save on small tables
+        model.fit(matrices.x_train.cpu().numpy(), y_train, sample_weight=weights)
+        if labels is None:
+            return problem.folds.target_transform(fold).decode(model.predict(x_valid)[:, None])
+        scores = np.zeros((len(x_valid), problem.data.n_classes))
+        scores[:, model.classes_] = model.predict_proba(x_valid)
+    return scores

@@ -22,18 +22,13 @@ from xrfm_cli.datasets import (
 from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.limits import Limits, find_limits
+from xrfm_cli.tuning.pins import Pins
+from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
 
-# Rows and cells per second of the time limit. With more rows only one model would be fully evaluated, and the
-# first is rarely the best; its leaves would not be as large either.
-ROWS_PER_SECOND, CELLS_PER_SECOND = 2_000, 80_000
-MANY_CLASSES = 10  # with this many, gradients and predictions cost about as much as the kernels
-LEAST_ROWS = 10_000
-# Even these take too long with thousands of columns or hundreds of classes: every cell is parsed and encoded
-# for several folds, and every validation row has a probability per class.
-LEAST_CELLS_PER_SECOND, HUNDREDS_OF_CLASSES = 300_000, 200
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # drawn in any case
@@ -45,6 +40,7 @@ class ProblemSetup(NamedTuple):
     problem: Problem
     dropped: int  # rows without a target or with weight 0
     left_out: int  # rows that do not fit into the time limit
+    source_rows: NDArray[np.int64]  # position of each of the problem's rows in the table it was read from
 
 
 def set_up_problem(
@@ -54,22 +50,26 @@ def set_up_problem(
 
     ``valid`` holds validation rows that are never trained on.
     """
-    table, dropped = _usable_rows(table, schema, target)
+    pins, n_read = Pins.of(config.pinned), table.n_rows
+    table, source_rows = _usable_rows(table, schema, target)
+    dropped = n_read - len(source_rows)
     if table.n_rows < 2:
         raise TargetError(
             f"{table.source}: only one row has a value of '{target.name}' and a weight above 0; at least "
             "two are needed"
         )
-    limit = config.effective_time_limit_s
-    most = room_for_rows(limit, columns=len(schema.features), classes=len(target.classes))
+    limits = limits_of(table.n_rows, schema, target, config)
     y_true, left_out = encode_target(table, target), 0
-    drawn = draw_training_rows(y_true, target, most=most, seed=config.seed)
+    drawn = draw_training_rows(y_true, target, most=limits.max_rows, seed=config.seed)
     if drawn is not None:
         table, y_true, left_out = table.take(drawn), y_true[drawn], table.n_rows - len(drawn)
+        source_rows = source_rows[drawn]
+        limits = limits_of(table.n_rows, schema, target, config)
     weights = read_weights(table, schema)
     given = None
     if valid is not None:
-        valid, dropped_valid = _usable_rows(valid, schema, target)
+        n_valid = valid.n_rows
+        valid, source_valid = _usable_rows(valid, schema, target)
         if valid.n_rows == 0:
             raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot validate.")
         validating = encode_target(valid, target)
@@ -83,8 +83,9 @@ def set_up_problem(
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
         read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
-        table, dropped = concatenate_tables(table.select(read), valid), dropped + dropped_valid
+        table, dropped = concatenate_tables(table.select(read), valid), dropped + n_valid - valid.n_rows
         y_true = np.concatenate([y_true, validating])
+        source_rows = np.concatenate([source_rows, source_valid])
         of_valid = read_weights(valid, schema)
         if weights is not None and of_valid is not None:
             weights = np.concatenate([weights, of_valid])
@@ -103,41 +104,44 @@ def set_up_problem(
         groups=None if valid is not None else read_groups(table, schema),
         time=None if valid is not None else read_time(table, schema),
         given=given,
-        time_limit_s=config.effective_time_limit_s,
-        columns=sum(COLUMN_WORK.get(column.kind, 1) for column in schema.features),
+        limits=limits,
+        columns=_column_work(schema),
     )
-    problem = Problem(
+    data = LearningData(
         table=table,
         typed=type_rows(table, schema),
         schema=schema,
         target=target,
         y_true=y_true,
         weights=weights,
-        metric=metric,
-        plan=plan,
         seed=config.seed,
         device=config.device,
-        memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
-        pinned=config.pinned,
     )
-    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out)
+    problem = Problem.of(
+        data,
+        plan,
+        metric=metric,
+        pins=pins,
+        limits=limits,
+        memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
+    )
+    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
 
 
-def room_for_rows(time_limit_s: float | None, *, columns: int, classes: int) -> int | None:
-    """Return how many rows a time limit leaves room for; None for any number. Independent of the machine.
+def limits_of(rows: int, schema: TableSchema, target: TargetSchema, config: FitConfig) -> Limits:
+    """Return what this number of training rows and the time limit decide."""
+    return find_limits(
+        rows,
+        len(schema.features),
+        len(target.classes),
+        config.effective_time_limit_s,
+        column_work=_column_work(schema),
+    )
 
-    >>> room_for_rows(None, columns=5, classes=0), room_for_rows(10.0, columns=5, classes=0)
-    (None, 20000)
-    >>> room_for_rows(60.0, columns=5, classes=10), room_for_rows(60.0, columns=80, classes=10)
-    (60000, 30000)
-    >>> room_for_rows(10.0, columns=5_000, classes=0), room_for_rows(10.0, columns=10, classes=600)
-    (600, 2500)
-    """
-    if time_limit_s is None:
-        return None
-    per_second = min(ROWS_PER_SECOND, CELLS_PER_SECOND / max(columns, 1)) / (1 + classes / MANY_CLASSES)
-    least = min(LEAST_ROWS, time_limit_s * LEAST_CELLS_PER_SECOND / max(columns, 1))
-    return int(max(least / (1 + classes / HUNDREDS_OF_CLASSES), time_limit_s * per_second))
+
+def _column_work(schema: TableSchema) -> int:
+    """Return the cost of encoding the columns, in numeric columns."""
+    return sum(COLUMN_WORK.get(column.kind, 1) for column in schema.features)
 
 
 def draw_training_rows(
@@ -158,10 +162,15 @@ def draw_training_rows(
     return np.unique(first)
 
 
-def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, int]:
-    """Return the rows with a target and a weight above 0, and how many were left out."""
+def _usable_rows(table: Table, schema: TableSchema, target: TargetSchema) -> tuple[Table, NDArray[np.int64]]:
+    """Return the rows with a target and a weight above 0, and their positions in the table."""
+    positions = np.arange(table.n_rows)
     kept, dropped = drop_rows_without_target(table, target)
+    if dropped:
+        values = encode_target(table, target)
+        positions = positions[~np.isnan(values) if target.task == "regression" else values != -1]
     weights = read_weights(kept, schema)
     if weights is None or (weights > 0).all():
-        return kept, dropped
-    return kept.take(np.flatnonzero(weights > 0)), dropped + int((weights == 0).sum())
+        return kept, positions
+    used = np.flatnonzero(weights > 0)
+    return kept.take(used), positions[used]

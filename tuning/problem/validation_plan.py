@@ -9,23 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import make_folds, make_holdout
+from xrfm_cli.tuning.limits import (
+    RUNG_ROWS,
+    SMALL_TABLE_FOLDS,
+    SMALL_TABLE_ROWS,
+    USUAL_FOLDS,
+    Limits,
+    find_limits,
+)
 
 Rows = NDArray[np.int64]
-CROSS_VALIDATION_ROWS = (
-    6_000  # tables up to this size use every row for validation, larger ones a fifth of them
-)
-SHORT_LIMIT_S = 20.0  # below, there is time for few fits and the SHORT_ values are used
-SHORT_CROSS_VALIDATION_ROWS = 2_000
-SHORT_RUNG_SIZES = (1_000,)
-SMALL_TABLE_ROWS, MOST_FOLDS = 300, 10  # below this size, ten folds leave the training sets large enough
 RARE_ROWS = 100  # if a hold-out has fewer rows of all rare classes together, chance chooses the model
 RARE_FOLDS = 3  # used then, so that every row validates
 RARE_FOLDS_ROWS = 20_000  # for tables up to this size, as larger ones leave time for few fits
 HOLDOUT_SHARE, MAX_HOLDOUT_ROWS = 0.2, 10_000
 RUNG_VALIDATION_ROWS = 2_500  # validation rows of a trial before its last rung
-# Columns times folds, per second of a time limit: each fold encodes every column by itself.
-FOLD_COLUMNS_PER_SECOND = 600
-RUNG_SIZES = (1_500, 4_500)  # subsamples on which a trial is validated before it may use more rows
 RUNG_GROWTH = 1.6  # a rung must have this many times the rows of the one before
 
 
@@ -68,7 +66,7 @@ def make_validation_plan(
     groups: NDArray[np.generic] | None = None,
     time: NDArray[np.generic] | None = None,
     given: Rows | None = None,
-    time_limit_s: float | None = None,
+    limits: Limits | None = None,
     columns: int = 1,
 ) -> ValidationPlan:
     """Choose the scheme that suits the table, unless the user has chosen.
@@ -81,16 +79,14 @@ def make_validation_plan(
         groups: rows of one group are never split between training and validation.
         time: later rows are validation rows.
         given: rows that the user set aside for validation; they are never trained on.
-        time_limit_s: of the whole fit; a short one leaves no time for five folds of a larger table.
-        columns: of the table; thousands leave no time for many folds.
+        limits: a short time limit leaves no time for five folds of a large table or of many columns; None
+            for no limit.
+        columns: of the table, to name in the reason.
     """
     every = np.arange(n)
-    short = time_limit_s is not None and time_limit_s < SHORT_LIMIT_S
-    most = SHORT_CROSS_VALIDATION_ROWS if short else CROSS_VALIDATION_ROWS
-    room = (
-        MOST_FOLDS if time_limit_s is None else int(FOLD_COLUMNS_PER_SECOND * time_limit_s / max(columns, 1))
-    )
-    has_time_for_rare = not short and room >= RARE_FOLDS and time is None and most < n <= RARE_FOLDS_ROWS
+    limits = limits or find_limits(n, 1, 0, None)
+    most, room, has_time = limits.cross_validation_rows, limits.max_folds, limits.folds_for_rare_classes
+    has_time_for_rare = has_time and room >= RARE_FOLDS and time is None and most < n <= RARE_FOLDS_ROWS
     rare = rare_rows(strata) if strata is not None and has_time_for_rare else 0
     if given is not None:
         train = np.setdiff1d(every, given)
@@ -100,7 +96,7 @@ def make_validation_plan(
         if folds is not None:
             count, why = folds, ""
         elif n <= most:
-            count = MOST_FOLDS if n < SMALL_TABLE_ROWS else 5
+            count = SMALL_TABLE_FOLDS if n < SMALL_TABLE_ROWS else USUAL_FOLDS
             why = f", as the table has at most {most:,} rows"
             if room < count:
                 count, why = room, f", as the time limit is short for {columns:,} columns"
@@ -117,7 +113,7 @@ def make_validation_plan(
         if n <= most:
             reason += f"time limit is short for {columns:,} columns"
         else:
-            reason += f"table has more than {most:,} rows" + " and the time limit is short" * short
+            reason += f"table has more than {most:,} rows" + " and the time limit is short" * (not has_time)
     if time is not None:
         reason += "; validated on later rows"
     elif groups is not None:
@@ -127,9 +123,7 @@ def make_validation_plan(
     return ValidationPlan(
         scheme=scheme,  # type: ignore[arg-type]
         folds=chosen,
-        rung_sizes=_rung_sizes(
-            min(len(fold.train) for fold in chosen), SHORT_RUNG_SIZES if short else RUNG_SIZES
-        ),
+        rung_sizes=_rung_sizes(min(len(fold.train) for fold in chosen), limits.rung_rows),
         refit_rows=refit,
         reason=reason,
     )
@@ -148,7 +142,7 @@ def rare_rows(strata: NDArray[np.int64]) -> int:
     return rare if rare * HOLDOUT_SHARE < RARE_ROWS else 0
 
 
-def _rung_sizes(n_train: int, wanted: tuple[int, ...] = RUNG_SIZES) -> tuple[int, ...]:
+def _rung_sizes(n_train: int, wanted: tuple[int, ...] = RUNG_ROWS) -> tuple[int, ...]:
     """Return growing subsample sizes, then the number of all rows.
 
     >>> _rung_sizes(1_000), _rung_sizes(5_000), _rung_sizes(50_000)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.cells.scale import exponent_of, scaled_back, to_order_one
-from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.errors import OptionError
+from xrfm_cli.tuning.scoring.metric_names import METRIC_TASKS, Task, check_metric_name
 from xrfm_cli.tuning.scoring.thresholds import (
     MOST_PROBABLE,
     DecisionThreshold,
@@ -21,7 +22,6 @@ from xrfm_cli.tuning.scoring.thresholds import (
 )
 
 Array = NDArray[np.float64]
-Task = Literal["regression", "binary", "multiclass"]
 SMALLEST_PROBABILITY = 1e-15
 SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # for relative errors
 DECISIVE_DIGITS = 7  # of a metric when decision thresholds are compared
@@ -73,10 +73,7 @@ def default_metric(task: str) -> str:
 def find_metric(name: str | None, task: str) -> Metric:
     """Return a metric by name, checked against the task; without a name, the task's default."""
     chosen = default_metric(task) if name is None else name
-    if chosen not in METRICS:
-        raise OptionError(
-            f"--metric {chosen}: no such metric.{did_you_mean(chosen, METRICS)} Known: {', '.join(METRICS)}."
-        )
+    check_metric_name(chosen)
     metric = METRICS[chosen]
     if task not in metric.tasks:
         fitting = ", ".join(m.name for m in METRICS.values() if task in m.tasks)
@@ -126,6 +123,8 @@ def evaluate_metrics(
             continue
         if metric.name == "poisson_deviance" and np.min(y_true) < 0:
             continue
+        if metric.name == "mape" and np.any(y_true == 0):
+            continue  # an error relative to 0 is not a number that anyone can read
         if metric.is_ranking and len(np.unique(y_true)) < 2:
             continue
         out[metric.name] = compute_metric(metric, y_true, prediction, weights, decision)
@@ -239,27 +238,25 @@ def _share(part: Array, whole: NDArray[np.floating] | NDArray[np.integer]) -> Ar
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
 
 
-def _define(
-    name: str, tasks: tuple[Task, ...], lower: bool, needs: str, compute: Callable[..., Any]
-) -> tuple[str, Metric]:
+def _define(name: str, lower: bool, needs: str, compute: Callable[..., Any]) -> tuple[str, Metric]:
+    tasks = METRIC_TASKS[name]
     metric = Metric(name=name, tasks=tasks, lower_is_better=lower, needs=needs, compute=compute)  # type: ignore[arg-type]
     return name, metric
 
 
-_CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 METRICS: dict[str, Metric] = dict(
     [
-        _define("rmse", ("regression",), True, "values", _rmse),
-        _define("mae", ("regression",), True, "values", _mae),
-        _define("r2", ("regression",), False, "values", _r2),
-        _define("mape", ("regression",), True, "values", _mape),
-        _define("poisson_deviance", ("regression",), True, "values", _poisson),
-        _define("log_loss", _CLASSES, True, "probabilities", _log_loss),
-        _define("auc", _CLASSES, False, "probabilities", _ranking("roc_auc_score")),
-        _define("average_precision", _CLASSES, False, "probabilities", _ranking("average_precision_score")),
-        _define("accuracy", _CLASSES, False, "labels", _accuracy),
-        _define("balanced_accuracy", _CLASSES, False, "labels", _balanced_accuracy),
-        _define("f1", _CLASSES, False, "labels", _f1),
-        _define("brier", _CLASSES, True, "probabilities", _brier),
+        _define("rmse", True, "values", _rmse),
+        _define("mae", True, "values", _mae),
+        _define("r2", False, "values", _r2),
+        _define("mape", True, "values", _mape),
+        _define("poisson_deviance", True, "values", _poisson),
+        _define("log_loss", True, "probabilities", _log_loss),
+        _define("auc", False, "probabilities", _ranking("roc_auc_score")),
+        _define("average_precision", False, "probabilities", _ranking("average_precision_score")),
+        _define("accuracy", False, "labels", _accuracy),
+        _define("balanced_accuracy", False, "labels", _balanced_accuracy),
+        _define("f1", False, "labels", _f1),
+        _define("brier", True, "probabilities", _brier),
     ]
 )

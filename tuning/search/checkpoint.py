@@ -12,65 +12,23 @@ hashes everything that its result depends on, so a different step never matches.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
-from xrfm_cli.errors import NumericalError, OptionError
-from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.errors import OptionError
 from xrfm_cli.files import write_whole
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.validation_plan import Fold
-from xrfm_cli.tuning.search.kernel_refinement import Refined
-from xrfm_cli.tuning.search.run_step import Fitted, Iterate, Step, run_step
-from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.run_step import Step, StepResult, StepRunner
+from xrfm_cli.tuning.search.step_file import ENDING, from_bytes, step_name, to_bytes
 
 FORMAT = 2
-FACTS, LOCK, ENDING, UNFINISHED = "fit.json", "lock", ".step", ".tmp"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StepResult:
-    """The result of a step: its outcome, the events it emitted and its seconds."""
-
-    fitted: Fitted | None  # None if it failed
-    failure: str = ""
-    events: tuple[Event, ...] = ()
-    seconds: float
-
-    def result(self) -> Fitted:
-        """Return the outcome; raise NumericalError if the step failed."""
-        if self.fitted is None:
-            raise NumericalError(self.failure)
-        return self.fitted
-
-
-def run_and_tell(
-    problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]
-) -> StepResult:
-    """Run a step and collect what must be replayed if it is read from a checkpoint."""
-    events: list[Event] = []
-
-    def listen(event: Event) -> None:
-        events.append(event)
-        on_event(event)
-
-    fitted, failure, since = None, "", clock()
-    try:
-        fitted = run_step(problem, step, listen)
-    except NumericalError as fault:
-        failure = str(fault)
-    return StepResult(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
+FACTS, LOCK, UNFINISHED = "fit.json", "lock", ".tmp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,11 +39,27 @@ class Checkpoint:
     steps_before: int  # number of steps present when it was opened
     damaged: list[str] = field(default_factory=list)  # names of files that could not be read
 
+    def wrap(
+        self, run: StepRunner, problem: Problem, *, on_found: Callable[[StepResult], None]
+    ) -> StepRunner:
+        """Return a function that runs only steps whose results are not stored here, and stores theirs."""
+
+        def find_or_run(step: Step) -> StepResult:
+            stored = self.find(step, problem)
+            if stored is not None:
+                on_found(stored)
+                return stored
+            result = run(step)
+            self.keep(step, problem, result)
+            return result
+
+        return find_or_run
+
     def find(self, step: Step, problem: Problem) -> StepResult | None:
         """Return the stored result of a step, or None if there is none that can be read."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         try:
-            return from_bytes(path.read_bytes(), problem.device)
+            return from_bytes(path.read_bytes(), problem.data.device)
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -125,71 +99,6 @@ def open_checkpoint(folder: Path, facts: Mapping[str, Any]) -> Iterator[Checkpoi
             _write(folder / FACTS, json.dumps(known, indent=1).encode())
         count = sum(name.endswith(ENDING) for name in _own_files(folder))
         yield Checkpoint(folder=folder, steps_before=count)
-
-
-def step_name(step: Step, fold: Fold) -> str:
-    """Return the name of a step's file: its place in the trial and a hash of what its result depends on."""
-    facts = {
-        "candidate": step.candidate.to_dict(),
-        "rows": step.rows,
-        "iterations": step.iterations,
-        "early": step.is_rung,
-        "stop_early": step.stop_early,
-        "start": None if step.start is None else list(step.start.shape),
-    }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for rows in (fold.train, fold.valid):
-        digest.update(repr(len(rows)).encode() + rows.tobytes())
-    if step.start is not None:
-        digest.update(step.start.cpu().contiguous().numpy().tobytes())
-    rung = "refined" if step.is_refinement else str(step.rung)
-    return f"{step.trial}-{step.fold}-{rung}-{digest.hexdigest()[:16]}{ENDING}"
-
-
-def to_bytes(taken: StepResult) -> bytes:
-    """Serialise a step result."""
-    path = taken.fitted.path if taken.fitted else ()
-    refined = taken.fitted.refined if taken.fitted else None
-    tensors: dict[str, Tensor] = {}
-    for t, iterate in enumerate(path):
-        tensors |= {f"metric.{t}": iterate.feature_matrix, f"codes.{t}": torch.from_numpy(iterate.codes)}
-    facts = {
-        "failure": taken.failure if taken.fitted is None else None,
-        "events": [asdict(event) for event in taken.events],
-        "seconds": taken.seconds,
-        "temperatures": [iterate.temperature for iterate in path],
-        "refined": refined and asdict(refined) | {"candidate": refined.candidate.to_dict()},
-    }
-    rest = json.dumps(facts).encode() + b"\n" + save_tensors(tensors)
-    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
-
-
-def from_bytes(data: bytes, device: str) -> StepResult:
-    """Deserialise the bytes written by :func:`to_bytes`; raise ValueError for any others."""
-    digest, _, rest = data.partition(b"\n")
-    if hashlib.sha256(rest).hexdigest().encode() != digest:
-        raise ValueError("its hash does not match")
-    text, _, blob = rest.partition(b"\n")
-    facts, tensors = json.loads(text), load_tensors(blob)
-    # Clone for the memory alignment of computed tensors: linear algebra libraries choose their loops, and
-    # so the last bits, by alignment.
-    path = tuple(
-        Iterate(
-            feature_matrix=tensors[f"metric.{t}"].clone().to(device),
-            codes=tensors[f"codes.{t}"].clone().numpy(),
-            temperature=temperature,
-        )
-        for t, temperature in enumerate(facts["temperatures"])
-    )
-    refined = facts["refined"]
-    if refined is not None:
-        refined = Refined(**refined | {"candidate": Candidate.from_dict(refined["candidate"])})
-    return StepResult(
-        fitted=Fitted(path=path, refined=refined) if facts["failure"] is None else None,
-        failure=facts["failure"] or "",
-        events=tuple(Event(**event) for event in facts["events"]),
-        seconds=facts["seconds"],
-    )
 
 
 def _own_files(folder: Path) -> set[str]:

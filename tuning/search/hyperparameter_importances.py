@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.tuning.rows import ImportanceRow
 from xrfm_cli.tuning.scoring.rounding import rounded
 from xrfm_cli.tuning.search.space import kernel_family
 
@@ -31,7 +32,7 @@ Trial = Mapping[str, Any]
 
 def hyperparameter_importances(
     trials: Sequence[Trial], *, lower_is_better: bool, seed: int
-) -> list[dict[str, Any]]:
+) -> list[ImportanceRow]:
     """Return how differently the best trials chose, as shares by name, largest first; [] if too few trials.
 
     The better half of the fully evaluated trials is compared with all trials, pruned ones included. A pruned
@@ -77,7 +78,7 @@ def hyperparameter_importances(
 
 def tell_importances(
     trials: Sequence[Trial], *, lower_is_better: bool, seed: int, on_event: OnEvent
-) -> list[dict[str, Any]]:
+) -> list[ImportanceRow]:
     """Return the importances, or none and emit the reason: a failure here must not lose the model."""
     try:
         return hyperparameter_importances(trials, lower_is_better=lower_is_better, seed=seed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
-from xrfm_cli.tuning.problem.learning_problem import ValidationScore
+from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.search.space import Candidate
 
 ROUNDS = 2  # each with half the steps of the one before, on a logarithmic scale

@@ -10,10 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.events import OnEvent
+from xrfm_cli.errors import NumericalError
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
 from xrfm_cli.trees import TreeModel, iterate_tree
-from xrfm_cli.tuning.problem.learning_problem import FoldMatrices, Problem, ValidationScore
+from xrfm_cli.tuning.problem.fold_cache import FoldMatrices
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.problem.validation_plan import Fold, Rows
 from xrfm_cli.tuning.search.cost import CostModel, FitSize, fit_size
 from xrfm_cli.tuning.search.kernel_refinement import MOST_TRIES, Refined, refine
@@ -44,6 +47,7 @@ class Step:
     iterations: int = 0  # maximum number of AGOP updates
     is_rung: bool = False  # validated on the rung validation rows, a part of the validation rows
     stop_early: bool = False  # stop AGOP updates that gain too little
+    remaining: int = 1  # number of such steps, this one included, until the trial is complete
     is_late: Callable[[], bool] | None = (
         None  # checked between updates; True ends them because the time limit is near
     )
@@ -84,6 +88,25 @@ class Fitted:
         return len(self.path) if self.refined is None else self.refined.tries
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepResult:
+    """The result of a step: its outcome, the events it emitted and its seconds."""
+
+    fitted: Fitted | None  # None if it failed
+    failure: str = ""
+    events: tuple[Event, ...] = ()
+    seconds: float
+
+    def result(self) -> Fitted:
+        """Return the outcome; raise NumericalError if the step failed."""
+        if self.fitted is None:
+            raise NumericalError(self.failure)
+        return self.fitted
+
+
+StepRunner = Callable[[Step], StepResult]
+
+
 def trial_generator(seed: int, trial: int, fold: int, rung: int) -> torch.Generator:
     """Return a generator that depends on these numbers alone."""
     state = np.random.SeedSequence([seed, trial, fold, rung]).generate_state(2, np.uint64)[0]
@@ -97,6 +120,24 @@ def run_step(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
     return Fitted(path=tuple(_path(problem, step, on_event)))
 
 
+def run_and_collect(
+    problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]
+) -> StepResult:
+    """Run a step and collect what a checkpoint must replay."""
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        on_event(event)
+
+    fitted, failure, since = None, "", clock()
+    try:
+        fitted = run_step(problem, step, listen)
+    except NumericalError as fault:
+        failure = str(fault)
+    return StepResult(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
+
+
 def rows_of_rung(fold: Fold, *, is_rung: bool) -> Rows:
     """Return the numbers of a rung's validation rows."""
     return fold.valid[fold.rung_valid] if is_rung else fold.valid
@@ -105,7 +146,9 @@ def rows_of_rung(fold: Fold, *, is_rung: bool) -> Rows:
 def path_score(problem: Problem, step: Step, iterate: Iterate) -> ValidationScore:
     """Return the validation score of one model of a step's path."""
     rows = rows_of_rung(problem.plan.folds[step.fold], is_rung=step.is_rung)
-    return problem.validation_score_of(step.fold, iterate.codes, rows, step.candidate.transform).rounded()
+    return problem.scorer.validation_score_of(
+        step.fold, iterate.codes, rows, step.candidate.transform
+    ).rounded()
 
 
 def size_of(problem: Problem, step: Step) -> FitSize:
@@ -135,7 +178,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
     """Return the candidate with the best kernel near its own, under the feature matrix it has learned."""
     candidate, rows, metric = step.candidate, step.rows, step.start
     assert metric is not None
-    matrices = problem.fold(step.fold, candidate.encoding, candidate.transform)
+    matrices = problem.folds.matrices(step.fold, candidate.encoding, candidate.transform)
     fold = problem.plan.folds[step.fold]
     fixed = FixedFeatureMatrix.prepare(
         matrices.x_train[:rows],
@@ -143,7 +186,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
         matrices.x_valid[torch.from_numpy(fold.rung_valid)],
         candidate.tree.leaf,
         metric,
-        generator=trial_generator(problem.seed, step.trial, step.fold, REFINEMENT),
+        generator=trial_generator(problem.data.seed, step.trial, step.fold, REFINEMENT),
         weights=None if matrices.weights is None else matrices.weights[:rows],
     )
     validated = rows_of_rung(fold, is_rung=True)
@@ -151,22 +194,22 @@ def _refined(problem: Problem, step: Step) -> Refined:
     return refine(
         candidate,
         fixed,
-        lambda codes: problem.validation_score_of(step.fold, codes, validated, transform),
-        problem.pinned,
+        lambda codes: problem.scorer.validation_score_of(step.fold, codes, validated, transform),
+        problem.pins,
     )
 
 
 def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     """Return the models after ``0 .. iterations`` AGOP updates; early rungs use fewer validation rows."""
     candidate, rows = step.candidate, step.rows
-    matrices = problem.fold(step.fold, candidate.encoding, candidate.transform)
+    matrices = problem.folds.matrices(step.fold, candidate.encoding, candidate.transform)
     path: list[Iterate] = []
     losses: list[float] = []
     models = iterate_tree(
         matrices.x_train[:rows],
         matrices.y_train[:rows],
         candidate.with_iterations(step.iterations).tree,
-        generator=trial_generator(problem.seed, step.trial, step.fold, step.rung),
+        generator=trial_generator(problem.data.seed, step.trial, step.fold, step.rung),
         weights=None if matrices.weights is None else matrices.weights[:rows],
         routed=None if matrices.routed_train is None else matrices.routed_train[:rows],
         initial_feature_matrix=step.start,
@@ -196,12 +239,12 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
     few_rows = rows_of_rung(validating, is_rung=True)
     few_x = x if len(few_rows) == len(x) else x[torch.from_numpy(validating.rung_valid)]
     codes = None
-    if model.splits and "temperature" not in problem.pinned:
+    if model.splits and not problem.pins.fix_temperature:
         # The softness is chosen on rows unseen by the leaves; the leaves are unchanged.
         options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
         transform = step.candidate.transform
         validation_scores = [
-            problem.validation_score_of(step.fold, option, few_rows, transform) for option in options
+            problem.scorer.validation_score_of(step.fold, option, few_rows, transform) for option in options
         ]
         best = int(np.argmin([validation_score.rounded().loss for validation_score in validation_scores]))
         model = model.with_temperature(TEMPERATURES[best])
@@ -225,4 +268,4 @@ def estimate_refit(
     rows = len(problem.plan.refit_rows)
     alone = rows <= candidate.tree.leaf_size
     solves = 1 if alone else last_iterations + 1
-    return problem.encoding_s + costs.estimate(fit_size(candidate, rows, validated=0), solves=solves)
+    return problem.folds.encoding_s + costs.estimate(fit_size(candidate, rows, validated=0), solves=solves)

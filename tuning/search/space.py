@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
 import optuna
 
 from xrfm_cli.datasets import EncodingConfig
-from xrfm_cli.errors import OptionError, did_you_mean
-from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.errors import OptionError
 from xrfm_cli.trees import TreeConfig
+from xrfm_cli.tuning.pins import TRANSFORM_CHOICES, check_names
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
-NumericTransform = Literal["standard", "quantile", "piecewise"]
-CategoryEncoding = Literal["one_hot", "target"]
-TRANSFORM_CHOICES: dict[str, tuple[str, ...]] = {
-    "numeric_transform": get_args(NumericTransform),
-    "category_encoding": get_args(CategoryEncoding),
-    "target_transform": get_args(TransformChoice),
-}
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
 _WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
 IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
@@ -103,20 +96,6 @@ def choose_split_rows(leaf_size: int) -> int:
     (2000, 500, 300)
     """
     return max(LEAST_SPLIT_ROWS, min(MOST_SPLIT_ROWS, leaf_size // 2))
-
-
-def hyperparameter_names() -> list[str]:
-    """Return every name that ``--set`` takes."""
-    tree = [f.name for f in fields(TreeConfig) if f.name != "leaf"]
-    return sorted([f.name for f in fields(LeafConfig)] + tree + list(TRANSFORM_CHOICES))
-
-
-def check_names(values: Mapping[str, Any]) -> None:
-    """Refuse a hyperparameter that does not exist, naming the nearest that does."""
-    known = hyperparameter_names()
-    for name in values:
-        if name not in known:
-            raise OptionError(f"--set {name}: no such hyperparameter.{did_you_mean(name, known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,27 @@
 
 The first rung finds how many AGOP updates are worth making. A rung of several times its rows, which is
 still cheap, makes as many from the identity; the expensive rungs continue with the feature matrix it learned.
+Between the first rung and the next, the kernel is refined under the learned feature matrix.
+
+The evaluation is a loop without hidden state: :func:`next_step` says what to run, and :func:`observe` stores
+its result in the :class:`Trial`. Between rungs the trial may wait, or be pruned.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.tuning.problem.learning_problem import Problem, ValidationScore
-from xrfm_cli.tuning.search.kernel_refinement import Refined, can_refine
+from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.scorer import ValidationScore
+from xrfm_cli.tuning.rows import TrialStatus
+from xrfm_cli.tuning.search.kernel_refinement import can_refine
 from xrfm_cli.tuning.search.run_step import (
     REFINEMENT,
     WARM_START_USUAL_UPDATES,
@@ -27,8 +34,9 @@ from xrfm_cli.tuning.search.run_step import (
 from xrfm_cli.tuning.search.space import Candidate
 
 Array = NDArray[np.float64]
+Phase = Literal["rung", "refinement", "other folds"]
 MORE_UPDATES = 1  # more than the first rung chose, in a later rung that starts afresh
-AFRESH_USUAL_UPDATES = 3
+AFRESH_USUAL_UPDATES = 3  # most rungs that start afresh make no more
 WARM_START_ITERATIONS = 5  # maximum AGOP updates in a rung that starts from a learned feature matrix
 WARM_START_ROWS = 6_000  # none in a rung of more rows, where an update costs more than it gains
 
@@ -48,135 +56,195 @@ class ValidationResult:
     temperature: float
 
 
-class OutOfTime(Exception):  # noqa: N818  (a signal to stop, not an error)
-    """The next step would not finish within the search's time."""
+@dataclass(slots=True, kw_only=True, eq=False)
+class Trial:
+    """A trial and everything that its evaluation has found so far."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RungResult:
-    """What pruning uses after a rung; the last one has the validation result."""
-
-    loss: float
-    score: float  # value of the metric
-    candidate: Candidate  # with which the evaluation continues
-    solves: tuple[int, ...]  # of each completed rung of the first fold
+    number: int
+    candidate: Candidate
+    learner: Candidate  # the candidate as it began: it learns the first feature matrix of every fold
+    found_elsewhere: bool = False  # by another process, which has fully evaluated it
+    status: TrialStatus = "running"
+    # Where the evaluation stands:
+    phase: Phase = "rung"
+    fold: int = 0
+    rung: int = 0
+    feature_matrix: Tensor | None = None  # learned so far in this fold; None at its beginning
+    updates: int = 0  # AGOP updates that the feature matrix has had
+    paths: list[tuple[Iterate, ...]] = field(default_factory=list)  # of each fold's last rung
+    # What it has found:
+    chosen_updates: list[int] = field(default_factory=list)  # AGOP updates of each rung of the first fold
+    solves: tuple[int, ...] = ()  # of each completed rung of the first fold
+    rungs_done: int = 0
+    loss: float | None = None
+    score: float | None = None  # value of the metric
     tries: int = 0  # kernels tried in the refinement
     validation_result: ValidationResult | None = None
+    # What it took:
+    seconds: float = 0.0
+    ended_s: float = 0.0  # end of its last rung so far, from the start of the search
+
+    @classmethod
+    def start(cls, number: int, candidate: Candidate, *, found_elsewhere: bool = False) -> Trial:
+        """Return a trial of which nothing has been evaluated."""
+        return cls(number=number, candidate=candidate, learner=candidate, found_elsewhere=found_elsewhere)
 
 
-# Runs a step; the number says how many such steps the candidate still needs. It may raise OutOfTime.
-RunStep = Callable[[Step, int], Fitted]
+def next_step(problem: Problem, trial: Trial) -> Step | None:
+    """Return a running trial's next step, or None for a refinement that its kernel cannot have."""
+    if trial.phase == "refinement":
+        return _refinement_step(problem, trial)
+    return _first_fold_step(problem, trial) if trial.phase == "rung" else _other_fold_step(problem, trial)
+
+
+def observe(problem: Problem, trial: Trial, step: Step | None, fitted: Fitted | None) -> bool:
+    """Store the result of a step and move to the next; return whether a rung has ended.
+
+    Then the trial's loss and score are those of the rung. After the last rung the trial is complete.
+    """
+    if trial.phase == "refinement":
+        _observe_refinement(trial, fitted)
+    elif step is None or fitted is None:
+        raise ValueError("a rung needs the result of its step")
+    elif trial.phase == "rung":
+        _observe_first_fold(problem, trial, step, fitted.path)
+    elif not _observe_other_fold(problem, trial, step, fitted.path):
+        return False
+    trial.rungs_done += 1
+    return True
 
 
 def evaluate(
-    problem: Problem, candidate: Candidate, *, trial: int, take: RunStep
-) -> Generator[RungResult, Candidate | None, None]:
-    """Yield the loss after each rung of the first fold, then the validation result over all folds.
+    problem: Problem, candidate: Candidate, *, trial: int, run: Callable[[Step], Fitted]
+) -> ValidationResult:
+    """Evaluate one candidate to the end."""
+    evaluated = Trial.start(trial, candidate)
+    while evaluated.validation_result is None:
+        step = next_step(problem, evaluated)
+        observe(problem, evaluated, step, None if step is None else run(step))
+    return evaluated.validation_result
 
-    Between the first rung and the next, the kernel is refined under the learned feature matrix. The caller
-    may send another candidate, with which the evaluation continues. Ending the iteration prunes the
-    candidate. All expensive work is done by ``take``.
-    """
-    plan = problem.plan
-    pinned = "iterations" in problem.pinned
-    sizes = rung_sizes(problem)
-    learner = candidate  # the candidate that learns the first feature matrix
-    chosen: list[int] = []  # AGOP updates of each rung of the first fold
-    solves: tuple[int, ...] = ()
-    start: Tensor | None = None
-    updates = 0  # AGOP updates of the current feature matrix
-    for rung, size in enumerate(sizes):
-        limit = candidate.tree.leaf.iterations
-        fresh = starts_afresh(candidate, size)
-        if fresh:
-            start, updates = None, 0
-            limit = min(limit, chosen[0] + MORE_UPDATES) if rung else limit
-        elif rung:
-            limit = min(limit, warm_start_iterations(size))
-        last = rung == len(sizes) - 1
-        step = Step(
-            trial=trial,
-            fold=0,
-            rung=rung,
-            candidate=candidate,
-            rows=size,
-            start=start,
-            iterations=limit,
-            is_rung=not last,
-            stop_early=not pinned,
-        )
-        path = take(step, 1).path
-        validation_scores = [path_score(problem, step, iterate) for iterate in path]
-        best = (
-            len(path) - 1
-            if pinned
-            else int(np.argmin([validation_score.loss for validation_score in validation_scores]))
-        )
-        chosen.append(best)
-        updates += best
-        solves += (len(path),)
-        start, validation_score = path[best].feature_matrix, validation_scores[best]
-        if not (last and len(plan.folds) == 1):
-            result = RungResult(
-                loss=validation_score.loss, score=validation_score.score, candidate=candidate, solves=solves
-            )
-            candidate = (yield result) or candidate
-        if rung == 0 and not last:
-            found = Refined(
-                candidate=candidate, loss=validation_score.loss, score=validation_score.score, tries=0
-            )
-            if can_refine(candidate, size):
-                step = Step(trial=trial, fold=0, rung=REFINEMENT, candidate=candidate, rows=size, start=start)
-                found = take(step, 1).refined or found
-            result = RungResult(
-                loss=found.loss,
-                score=found.score,
-                candidate=found.candidate,
-                solves=solves,
-                tries=found.tries,
-            )
-            candidate = (yield result) or found.candidate
-    paths = [path]
-    for fold in range(1, len(plan.folds)):
-        start = None
-        for rung, size in enumerate(sizes[:-1]):
-            if starts_afresh(candidate, sizes[rung + 1]):
-                continue
-            step = Step(
-                trial=trial,
-                fold=fold,
-                rung=rung,
-                candidate=candidate if rung else learner,
-                rows=size,
-                start=start,
-                iterations=chosen[rung],
-                is_rung=True,
-            )
-            start = take(step, 1).path[-1].feature_matrix
-        step = Step(
-            trial=trial,
-            fold=fold,
-            rung=len(sizes) - 1,
-            candidate=candidate,
-            rows=None,
-            start=start,
-            iterations=min(chosen[-1] + 1, len(paths[0]) - 1),
-        )
-        paths.append(take(step, len(plan.folds) - fold).path)
-    validation_result = _validate(problem, candidate, paths, updates - chosen[-1], pinned)
-    yield RungResult(
-        loss=validation_result.loss,
-        score=validation_result.score,
+
+def _first_fold_step(problem: Problem, trial: Trial) -> Step:
+    """Return the step of a rung of the first fold."""
+    sizes, rung, candidate = rung_sizes(problem), trial.rung, trial.candidate
+    iterations = candidate.tree.leaf.iterations
+    is_fresh = starts_afresh(candidate, sizes[rung])
+    if rung and is_fresh:
+        iterations = min(iterations, trial.chosen_updates[0] + MORE_UPDATES)
+    elif rung:
+        iterations = min(iterations, warm_start_iterations(sizes[rung]))
+    return Step(
+        trial=trial.number,
+        fold=0,
+        rung=rung,
         candidate=candidate,
-        solves=solves,
-        validation_result=validation_result,
+        rows=sizes[rung],
+        start=None if is_fresh else trial.feature_matrix,
+        iterations=iterations,
+        is_rung=rung < len(sizes) - 1,
+        stop_early=not problem.pins.fix_iterations,
     )
+
+
+def _observe_first_fold(problem: Problem, trial: Trial, step: Step, path: tuple[Iterate, ...]) -> None:
+    """Choose the number of AGOP updates of a rung by its own loss."""
+    scores = [path_score(problem, step, iterate) for iterate in path]
+    best = int(np.argmin([score.loss for score in scores])) if step.stop_early else len(path) - 1
+    trial.chosen_updates.append(best)
+    trial.updates = best if step.start is None else trial.updates + best
+    trial.solves += (len(path),)
+    trial.feature_matrix = path[best].feature_matrix
+    trial.loss, trial.score = scores[best].loss, scores[best].score
+    if step.is_rung:
+        if trial.rung == 0:
+            trial.phase = "refinement"
+        else:
+            trial.rung += 1
+        return
+    trial.paths = [path]
+    _begin_fold(problem, trial, 1)
+
+
+def _refinement_step(problem: Problem, trial: Trial) -> Step | None:
+    """Return the refinement of the kernel after the first rung."""
+    rows = rung_sizes(problem)[0]
+    if not can_refine(trial.candidate, rows):
+        return None
+    return Step(
+        trial=trial.number,
+        fold=0,
+        rung=REFINEMENT,
+        candidate=trial.candidate,
+        rows=rows,
+        start=trial.feature_matrix,
+    )
+
+
+def _observe_refinement(trial: Trial, fitted: Fitted | None) -> None:
+    """Continue with the refined kernel."""
+    refined = None if fitted is None else fitted.refined
+    if refined is not None:
+        trial.candidate, trial.loss, trial.score = refined.candidate, refined.loss, refined.score
+        trial.tries += refined.tries
+    trial.phase, trial.rung = "rung", 1
+
+
+def _other_fold_step(problem: Problem, trial: Trial) -> Step:
+    """Return the next step of another fold: a rung that learns its feature matrix, or its last rung.
+
+    A rung before one that starts afresh is left out, as its feature matrix would not be used.
+    """
+    sizes, rung, candidate = rung_sizes(problem), trial.rung, trial.candidate
+    last = len(sizes) - 1
+    while rung < last and starts_afresh(candidate, sizes[rung + 1]):
+        rung += 1
+    if rung < last:
+        return Step(
+            trial=trial.number,
+            fold=trial.fold,
+            rung=rung,
+            candidate=candidate if rung else trial.learner,
+            rows=sizes[rung],
+            start=trial.feature_matrix,
+            iterations=trial.chosen_updates[rung],
+            is_rung=True,
+        )
+    return Step(
+        trial=trial.number,
+        fold=trial.fold,
+        rung=last,
+        candidate=candidate,
+        rows=None,
+        start=trial.feature_matrix,
+        iterations=min(trial.chosen_updates[-1] + 1, len(trial.paths[0]) - 1),
+        remaining=len(problem.plan.folds) - trial.fold,
+    )
+
+
+def _observe_other_fold(problem: Problem, trial: Trial, step: Step, path: tuple[Iterate, ...]) -> bool:
+    """Store a step of another fold; return whether it was the last of the trial."""
+    if step.is_rung:
+        trial.feature_matrix, trial.rung = path[-1].feature_matrix, step.rung + 1
+        return False
+    trial.paths.append(path)
+    return _begin_fold(problem, trial, trial.fold + 1)
+
+
+def _begin_fold(problem: Problem, trial: Trial, fold: int) -> bool:
+    """Move to another fold; without one, validate the trial and return True."""
+    if fold < len(problem.plan.folds):
+        trial.phase, trial.fold, trial.rung, trial.feature_matrix = "other folds", fold, 0, None
+        return False
+    result = trial.validation_result = _validate(problem, trial)
+    trial.loss, trial.score, trial.status, trial.paths = result.loss, result.score, "complete", []
+    return True
 
 
 def rung_sizes(problem: Problem) -> tuple[int, ...]:
     """Return the rows of each rung: the plan's, or all rows if the number of iterations is pinned."""
     sizes = problem.plan.rung_sizes
-    return sizes[-1:] if "iterations" in problem.pinned else sizes
+    return sizes[-1:] if problem.pins.fix_iterations else sizes
 
 
 def starts_afresh(candidate: Candidate, rows: int) -> bool:
@@ -200,16 +268,15 @@ def warm_start_iterations(rows: int) -> int:
     return WARM_START_ITERATIONS if rows <= WARM_START_ROWS else 0
 
 
-def _validate(
-    problem: Problem, candidate: Candidate, paths: list[tuple[Iterate, ...]], earlier: int, pinned: bool
-) -> ValidationResult:
+def _validate(problem: Problem, trial: Trial) -> ValidationResult:
     """Choose the number of AGOP updates by the out-of-fold loss of all folds together."""
+    candidate, paths, pinned = trial.candidate, trial.paths, problem.pins.fix_iterations
     length, rows, folds = min(len(path) for path in paths), problem.plan.validation_rows, range(len(paths))
     best, best_t, best_scores, best_factor = ValidationScore(math.inf, math.nan), 0, np.empty(0), 1.0
     for t in range(length - 1 if pinned else 0, length):
         codes = [path[t].codes for path in paths]
-        scores, factor = problem.decode(folds, codes, rows, candidate.transform)
-        validation_score = problem.validation_score(scores, candidate.transform).rounded()
+        scores, factor = problem.scorer.decode(folds, codes, rows, candidate.transform)
+        validation_score = problem.scorer.validation_score(scores, candidate.transform).rounded()
         if validation_score.loss < best.loss or not len(best_scores):
             best, best_t, best_scores, best_factor = validation_score, t, scores, factor
     chosen = [path[best_t] for path in paths]
@@ -220,7 +287,7 @@ def _validate(
         loss=best.loss,
         score=best.score,
         factor=best_factor,
-        iterations=earlier + best_t,
+        iterations=trial.updates - trial.chosen_updates[-1] + best_t,
         last_iterations=best_t,
         feature_matrices=tuple(iterate.feature_matrix for iterate in chosen),
         temperature=temperatures[len(temperatures) // 2],

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import optuna
 
+from xrfm_cli.tuning.limits import Deadline
+from xrfm_cli.tuning.rows import StoppedBy, TrialRow, TrialStatus
 from xrfm_cli.tuning.search.cost import CostModel
-from xrfm_cli.tuning.search.space import Candidate
-from xrfm_cli.tuning.search.trial import RungResult, ValidationResult
-
-# Seconds reserved for saving the model and writing the report, and for each trial in the report: measured
-# on 413 to 5,968 trials, mostly spent in Optuna's importances.
-REPORT_S, TRIAL_REPORT_S = 2.2, 0.0012
-COLUMN_REPORT_S = 0.0006  # per column, for writing its encoder and reporting its importance
+from xrfm_cli.tuning.search.trial import Trial, ValidationResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +21,7 @@ class TrialRecord:
     """A trial as the report shows it."""
 
     number: int
-    state: str  # complete, pruned, failed, out of time or interrupted
+    state: TrialStatus
     loss: float | None
     score: float | None
     seconds: float
@@ -35,7 +31,24 @@ class TrialRecord:
     tries: int  # kernels tried in the refinement after its first rung
     params: dict[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
+    @classmethod
+    def of(cls, trial: Trial) -> Self:
+        """Return the record of a trial that has ended."""
+        result = trial.validation_result
+        return cls(
+            number=trial.number,
+            state=trial.status,
+            loss=trial.loss,
+            score=trial.score,
+            seconds=trial.seconds,
+            ended_s=trial.ended_s,
+            stages=trial.rungs_done,
+            iterations=None if result is None else result.iterations,
+            tries=trial.tries,
+            params=trial.candidate.to_dict(),
+        )
+
+    def to_json(self) -> TrialRow:
         """Return the record's values, ready for JSON."""
         return {
             "number": self.number,
@@ -57,13 +70,7 @@ class SearchResult:
     validation_results: list[tuple[int, ValidationResult]] = field(default_factory=list)
     records: list[TrialRecord] = field(default_factory=list)
     costs: CostModel
-    stopped_by: str = "trials"
-    columns: int = 0  # of the table
-
-    @property
-    def report_s(self) -> float:
-        """Return the expected seconds of saving the model and writing the report."""
-        return REPORT_S + TRIAL_REPORT_S * len(self.records) + COLUMN_REPORT_S * self.columns
+    stopped_by: StoppedBy = "trials"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,30 +78,17 @@ class Budget:
     """The limits of a search: a number of trials, a deadline, or both."""
 
     trials: int | None
-    deadline: float | None  # on the clock; includes everything after the search
+    deadline: Deadline
     clock: Callable[[], float] = time.monotonic
-    length: float = float("inf")  # seconds from the start of the search to the deadline
+    length_s: float = float("inf")  # from the start of the search to the deadline
+    # whether the final fits fit into this many seconds
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
-    # whether what follows the search fits into this many seconds
+    # whether more trials would gain nothing that validation can show
+    has_converged: Callable[[SearchResult], bool] = lambda result: False
 
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class RunningTrial:
-    """A trial that can pause between rungs while others run."""
-
-    number: int
-    candidate: Candidate
-    stages: Generator[RungResult, Candidate | None, None]
-    found_elsewhere: bool = False  # by another process, which has fully evaluated it
-    rungs_done: int = 0
-    solves: tuple[int, ...] = ()  # of each completed rung of the first fold
-    tries: int = 0  # kernels tried in its refinement
-    seconds: float = 0.0
-    ended_s: float = 0.0  # end of its last rung so far, from the start of the search
-    loss: float | None = None
-    score: float | None = None  # value of the metric
-    validation_result: ValidationResult | None = None
-    state: str = "running"
+    def left_for_models(self, result: SearchResult) -> float:
+        """Return the seconds left for the search and the final fits."""
+        return self.deadline.left_for_models(self.clock(), trials=len(result.records))
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,8 @@ LIBRARIES = (
     "jinja2",
     "matplotlib",
 )
+# Of the drivers of NVIDIA, AMD, and Windows below Linux.
+DRIVER_FILES = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 COMPILERS = {"win32": "Visual Studio's C++ build tools", "darwin": "Xcode's: xcode-select --install"}
 
 
@@ -60,8 +63,15 @@ def _versions() -> dict[str, str | None]:
 
 
 def _devices() -> list[dict[str, object]]:
-    """Return the available devices; report a torch that cannot be loaded instead of failing."""
+    """Return the available devices; report a torch that cannot be loaded instead of failing.
+
+    torch takes seconds to load, so it is only asked where there may be a GPU.
+    """
     devices: list[dict[str, object]] = [{"name": "cpu", "description": _processor()}]
+    if find_spec("torch") is None:
+        return [{"name": "cpu", "description": "torch is not installed"}]
+    if not may_have_gpu():
+        return devices
     try:
         import torch
     except (ImportError, OSError) as fault:
@@ -78,6 +88,11 @@ def _devices() -> list[dict[str, object]]:
     if torch.backends.mps.is_available():
         devices.append({"name": "mps", "description": "Apple GPU"})
     return devices
+
+
+def may_have_gpu() -> bool:
+    """Return False on a Linux without a GPU driver; elsewhere only torch can tell."""
+    return sys.platform != "linux" or any(Path(file).exists() for file in DRIVER_FILES)
 
 
 def _processor() -> str:
@@ -101,21 +116,23 @@ def _memory() -> dict[str, int]:
 
 def _threads() -> dict[str, object]:
     """Return the cores, the usable cores, and the variables that limit library threads."""
-    usable = usable_cores()
+    usable, torch = usable_cores(), sys.modules.get("torch")
+    # As in the other commands; torch has a thread for each physical core unless a variable says otherwise.
+    given = next((os.environ[name] for name in THREAD_VARIABLES if os.environ.get(name, "").isdigit()), None)
+    default = int(given) if given else psutil.cpu_count(logical=False) or usable
+    count = default if torch is None else torch.get_num_threads()
     threads: dict[str, object] = {"cores": os.cpu_count(), "usable_cores": usable}
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        threads["torch"] = min(torch.get_num_threads(), usable)  # as in the other commands
+    threads["torch"] = max(1, min(count, usable))
     return threads | {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
 
 
 def _compiled() -> dict[str, object]:
     """Return which parts were compiled at installation; torch replaces missing ones."""
     try:
-        from xrfm_cli.leaf_models.compiled import is_compiled
-    except (ImportError, OSError):  # torch cannot be loaded
-        return {"coordinate_loops": None}
-    return {"coordinate_loops": is_compiled()}
+        import_module("xrfm_cli.leaf_models._coordinates")
+    except ImportError:
+        return {"coordinate_loops": False}
+    return {"coordinate_loops": True}
 
 
 def _shown(title: str, facts: object) -> dict[str, str]:

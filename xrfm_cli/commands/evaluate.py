@@ -9,13 +9,14 @@ from typing import Any
 
 from rich.text import Text
 
+from xrfm_cli.commands.comparing import compare_scores, comparison_view, load_other
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.evaluate_view import confusion_view, groups_view
 from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.scoring import Group, Scored, find_groups, score_table
+from xrfm_cli.commands.scoring import Group, Scored, find_groups, find_overlap, score_table
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair, drop_rows_without_target
-from xrfm_cli.errors import TargetError
+from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.options.declarations import EvaluateOptions
 from xrfm_cli.options.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.reports.documents import plain
@@ -26,7 +27,9 @@ from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: EvaluateOptions, session: Session) -> int:
-    """Evaluate a table; return 1 if a threshold is missed."""
+    """Evaluate a table; return 1 if a threshold is missed, or a comparison with ``--fail-worse`` is lost."""
+    if options.fail_worse and options.compare is None:
+        raise OptionError("--fail-worse: needs --compare, the model to be compared with")
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
@@ -37,9 +40,11 @@ def run(options: EvaluateOptions, session: Session) -> int:
         why = f"target '{model.target.name}' is missing in every row" if dropped else "has no rows"
         raise TargetError(f"{whole.source}: {why}, so there is nothing to evaluate")
     if dropped:
-        session.renderer.note(
-            f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped", kind="repair"
-        )
+        session.renderer.note(f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped")
+    overlap = find_overlap(model, table)
+    if overlap is not None and overlap.is_leak:
+        session.renderer.note(overlap.words, kind="warning")
+    other = None if options.compare is None else load_other(options.compare, model, device=device)
     groups = find_groups(table, options.by)
     scored = score_table(model, table, session)
     metrics = scored.metrics()
@@ -49,15 +54,22 @@ def run(options: EvaluateOptions, session: Session) -> int:
     ]
     gaps = generalisation_gaps(model.report, metrics, rows=table.n_rows)
     by_group = [(group, scored.metrics(group.rows)) for group in groups]
+    compared = None
+    if other is not None and options.compare is not None:
+        compared = compare_scores(options.compare, other, scored, table, session)
     session.renderer.result(
         metrics_table(metrics, verdicts, gaps, rows=table.n_rows),
         Text("\n".join([*positive_lines(model.target), _legend(model.report, gaps)]), style="dim"),
         *confusion_view(scored.confusion(), model.target),
         *groups_view(by_group, model.report.metric),
+        *([] if compared is None else comparison_view(compared, metrics)),
     )
     document = evaluate_document(scored, metrics, gaps, by_group, verdicts, whole.repairs)
+    document["trained_rows"] = None if overlap is None else overlap.trained
+    document["compared"] = None if compared is None else plain(compared.to_json())
     session.renderer.document("evaluate", document)
-    return 0 if all(item.passed for item in verdicts) else 1
+    failed = options.fail_worse and compared is not None and compared.test.is_worse
+    return 0 if all(item.passed for item in verdicts) and not failed else 1
 
 
 def evaluate_document(

@@ -16,6 +16,7 @@ MOST_CLASSES = 6  # as many as fit in 80 columns; with more classes, the most co
 MOST_PAIRS = 10
 MOST_GROUPS = 20
 MOST_METRICS = 4
+METRICS_WIDTH, NUMBER_WIDTH = 44, 8  # characters for all metrics of a group, and for a number
 
 
 def confusion_view(counts: NDArray[np.int64] | None, target: TargetSchema) -> list[RenderableType]:
@@ -30,7 +31,7 @@ def confusion_view(counts: NDArray[np.int64] | None, target: TargetSchema) -> li
     pairs = [divmod(int(place), len(labels)) for place in most if wrong.flat[place]]
     if not pairs:
         return []
-    table = grid("class", "predicted as", "rows", "of class")
+    table = grid("class", "predicted as", "rows", "of class", wraps=0)
     table.columns[2].justify = table.columns[3].justify = "right"
     for true, other in pairs:
         share = wrong[true, other] / counts[true].sum()
@@ -45,8 +46,8 @@ def groups_view(by_group: Sequence[tuple[Group, Mapping[str, float]]], metric: s
     for column in dict.fromkeys(group.column for group, _ in by_group):
         own = [(group, metrics) for group, metrics in by_group if group.column == column]
         known = dict.fromkeys(name for _, metrics in own for name in metrics)
-        names = sorted(known, key=lambda name: name != metric)[:MOST_METRICS]
-        table = grid(shortened(column, 24), "rows", *names)
+        names = _fitting(sorted(known, key=lambda name: name != metric)[:MOST_METRICS])
+        table = grid(shortened(column, 24), "rows", *names, wraps=0)
         for title in table.columns[1:]:
             title.justify = "right"
         for group, metrics in own[:MOST_GROUPS]:
@@ -58,6 +59,21 @@ def groups_view(by_group: Sequence[tuple[Group, Mapping[str, float]]], metric: s
             rest = sum(len(group.rows) for group, _ in own[MOST_GROUPS:])
             table.add_row(f"{len(own) - MOST_GROUPS:,} more", f"{rest:,}", *("" for _ in names), style="dim")
         shown += [heading(f"By {column}"), table]
+    return shown
+
+
+def _fitting(names: Sequence[str]) -> list[str]:
+    """Return as many metrics as fit beside a group and its rows, with their names in one line.
+
+    >>> _fitting(["auc", "average_precision", "balanced_accuracy", "f1"])
+    ['auc', 'average_precision', 'f1']
+    """
+    shown, left = list[str](), METRICS_WIDTH
+    for name in names:
+        width = max(len(name), NUMBER_WIDTH) + 2
+        if not shown or width <= left:
+            shown.append(name)
+            left -= width
     return shown
 
 

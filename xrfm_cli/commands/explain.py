@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from xrfm_cli.commands.comparing import compare_importances, importances_view, load_other
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.explain_view import explanation_tables
 from xrfm_cli.commands.outputs import check_ending, open_output
@@ -19,6 +20,7 @@ from xrfm_cli.datasets import Repair
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
+from xrfm_cli.reports.documents import plain
 from xrfm_cli.reports.explanation import ALL_COLUMNS
 from xrfm_cli.tuning.explain.row_sampler import RowSampler
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -47,10 +49,17 @@ def run(options: ExplainOptions, session: Session) -> int:
     )
     write_explain_report(model, explanation, html, json)
     document = {**explain_document(model, explanation), **attributed}
+    tables = list(explanation_tables(document))
+    if options.compare is not None:
+        other = load_other(options.compare, model, device=device)
+        theirs = explain_document(other, explain_model(other, rows=options.rows, seed=options.seed))
+        ours, before = document["importances"], theirs["importances"]
+        document["compared"] = plain(compare_importances(options.compare, model, other, ours, before))
+        tables += importances_view(document["compared"])
     session.renderer.close()
     # If attributions go to standard output, the tables go to standard error.
     show = session.renderer.message if _streams_out(options) else session.renderer.result
-    for renderable in explanation_tables(document):
+    for renderable in tables:
         show(renderable)
     session.renderer.note(f"full report: {html} and {json}")
     session.renderer.document("explain", document)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import fields
+import webbrowser
 from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.fit_view import dry_run_document, show_fit, show_plan
-from xrfm_cli.commands.places import checkpoint_folder, report_paths
+from xrfm_cli.commands.fit_checks import check_options
+from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
+from xrfm_cli.commands.holdout import hold_out, score_held_out
+from xrfm_cli.commands.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import resumable, shared_place
 from xrfm_cli.commands.session import Session
@@ -18,8 +21,7 @@ from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
-from xrfm_cli.options.settings import Setting
-from xrfm_cli.reports import explain_model, fit_document, write_fit_report
+from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
@@ -29,7 +31,10 @@ from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.refit import refit_model
 
 INTERRUPTED = 130
+MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
+EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
+SWAP_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -43,6 +48,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     """Run ``xrfm fit`` without printing the JSON document; return the exit status and the document."""
     check_options(options)
     device = prepare_device(options.device, threads=options.threads)
+    replaced = "" if options.dry_run else replaced_model(Path(options.model))
+    if replaced:
+        session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
     table = read_whole(options.data, options, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
@@ -50,6 +58,13 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
         schema = _schema_of(table, options, session)
         name = schema.with_role("target")[0].name
         target = infer_target(table, name, task=options.task, positive=options.positive)
+        held = None
+        if options.holdout is not None:
+            held = hold_out(table, schema, target, share=options.holdout, seed=options.seed)
+            told = f"{held.test.n_rows:,} of {table.n_rows:,} rows kept for a test, {held.how}"
+            table = held.train
+            target = infer_target(table, name, task=options.task, positive=options.positive)
+            session.renderer.note(told)
         valid = read_whole(options.valid, options, session) if options.valid else None
         config = config_of(options, device=device)
         if options.dry_run:
@@ -68,30 +83,40 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 checkpoint=checkpoint,
                 place=shared_place(options, table, valid, schema),
             )
+            if held is not None:
+                model = score_held_out(model, held, session)
             limit = config.effective_time_limit_s
-            is_late = limit is not None and time.monotonic() > session.started + limit
-            status, document = _finish(model, options, session, is_late=is_late)
+            left = math.inf if limit is None else session.started + limit - time.monotonic()
+            status, document = _finish(model, options, session, replaced, seconds_left=left)
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
-    return _finish(model, options, session)
+    return _finish(model, options, session, replaced)
 
 
-def check_options(options: FitOptions) -> None:
-    """Refuse options that contradict each other or have no effect."""
-    if options.data == options.valid == "-":
-        raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
-    if options.from_model is None:
-        if options.target is None and options.schema is None:
-            raise OptionError("--target is missing: name the column to predict, such as --target price")
-        if options.resume and options.storage is not None:
-            raise OptionError("--resume: a study in --storage can always be continued; leave out one of them")
-        return
-    for item in fields(options):
-        setting: Setting = item.metadata["setting"]
-        fresh = setting.section in ("Columns", "Search") or item.name in ("task", "positive", "dry_run")
-        if fresh and getattr(options, item.name) != item.default:
-            raise OptionError(f"{setting.flags[0]}: --from refits the model as it is; leave out one of them")
+def source_name(data: str) -> str:
+    """Return the name of a table for titles, without its folder.
+
+    >>> source_name("data/sales.csv"), source_name("-")
+    ('sales.csv', 'standard input')
+    """
+    return "standard input" if data == "-" else Path(data).name
+
+
+def remove_stale_explanation(model: str, session: Session) -> None:
+    """Remove the explanation of an earlier model of this name, which would be taken for that of the new one.
+
+    Only files that ``xrfm explain`` wrote are removed.
+    """
+    for path, mark in zip(explain_paths(model), EXPLAIN_MARKS, strict=True):
+        try:
+            with path.open("rb") as file:
+                is_ours = mark in file.read(MARK_BYTES)
+            if is_ours:
+                path.unlink()
+                session.renderer.note(f"{path}: removed, as it explained an earlier model; run xrfm explain")
+        except OSError:
+            continue
 
 
 def _schema_of(table: Table, options: FitOptions, session: Session) -> TableSchema:
@@ -158,25 +183,35 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
 
 
 def _finish(
-    model: FittedModel, options: FitOptions, session: Session, *, is_late: bool = False
+    model: FittedModel,
+    options: FitOptions,
+    session: Session,
+    replaced: str,
+    *,
+    seconds_left: float = math.inf,
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
-    html, json = report_paths(options.model)
+    paths = report_paths(options.model, options.formats)
     try:
         session.renderer.stage("explaining")
+        is_late = seconds_left < 0
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        explanation = explain_model(model, rows=rows, seed=options.seed)
+        swap_seconds = max(seconds_left, 0.0) + SWAP_GRACE_S
+        explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
         if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
-        write_fit_report(model, explanation, html, json)
+        document = write_fit_report(model, explanation, paths, source=source_name(options.data))
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"interrupted: {options.model} is saved, its report is not") from interrupt
     except InputError as fault:
         raise InputError(f"{fault} The model is saved in {options.model}.") from fault
-    document = fit_document(model, explanation)
-    show_fit(model, document, session, files=(Path(options.model), html, json), data=options.data)
+    remove_stale_explanation(options.model, session)
+    show_fit(model, document, session, files=(Path(options.model), *paths), replaced=replaced)
+    pages = [path for path in paths if path.suffix == ".html"]
+    if options.open_report and pages:
+        webbrowser.open(pages[0].resolve().as_uri())
     if model.report.stopped_by == "interrupt":
         way_on = (
             f"; the same command continues from {checkpoint_folder(options.model)}" if options.resume else ""

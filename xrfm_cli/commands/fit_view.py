@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import TableSchema, TargetSchema
+from xrfm_cli.errors import ModelFileError
 from xrfm_cli.options.shell_words import shell_line
 from xrfm_cli.printable import printable
+from xrfm_cli.reports.story import verdict_words
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import (
     columns_table,
     facts_table,
     heading,
     importances_table,
+    kind_or_role,
+    linked,
     number,
     positive_lines,
     scores_table,
 )
+from xrfm_cli.trees import read_model_file
 from xrfm_cli.tuning.dry_run import DryRun
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.manifest import check_manifest
+from xrfm_cli.tuning.model.report import FitReport
 
+BESIDE = ("r2", "accuracy", "rmse", "log_loss")  # the first one that is not the score stands beside it
+SHOWN = {"r2": "R2"}
 CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {
     "time": "stopped by the time limit",
@@ -35,19 +46,26 @@ STOPPED = {
 
 
 def show_fit(
-    model: FittedModel, document: Mapping[str, Any], session: Session, *, files: Sequence[Path], data: str
+    model: FittedModel, document: Mapping[str, Any], session: Session, *, files: Sequence[Path], replaced: str
 ) -> None:
-    """Print the columns, the scores, the importances and the commands to run next."""
+    """Print the scores, the importances, the files, the result in one line, and the commands to run next.
+
+    Args:
+        files: the model and its report.
+        replaced: the score of the model that the file held before; empty if there was none.
+    """
     report = model.report
     baselines = [(item["name"], float(item["score"])) for item in report.baselines]
     better = "lower" if report.lower_is_better else "higher"
     hint = "" if report.stopped_by == "refit" else CHANGES_POSITIVE
     positive = positive_lines(model.target, hint=hint)
     # A command with ? in place of a character would be a different command.
-    commands = [line for line in next_commands(files[0], data) if streams.can_show(line)]
+    commands = [line for line in next_commands(files[0]) if streams.can_show(line)]
+    columns: list[RenderableType] = [Text(columns_line(model.schema), style="dim")]
+    if session.renderer.is_verbose:
+        columns = [heading("Columns"), columns_table(model.schema)]
     session.renderer.result(
-        heading("Columns"),
-        columns_table(model.schema),
+        *columns,
         Text(target_line(model.target)),
         heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
@@ -55,10 +73,41 @@ def show_fit(
         heading("What matters most (share of the prediction's variance)"),
         importances_table(document["importances"]),
         heading("Written"),
-        Text("\n".join(f"  {printable(str(path))}" for path in files), no_wrap=True),
+        linked(files[0], f", replaces {replaced}" if replaced else ""),
+        *map(linked, files[1:]),
+        heading("Result"),
+        Text(f"  {result_line(report)}"),
         *([heading("Next")] if commands else []),
         *(Text(f"  {printable(line)}", no_wrap=True) for line in commands),
     )
+
+
+def replaced_model(path: Path) -> str:
+    """Return the score of the model in a file, such as ``rmse 1,695``; empty without a file."""
+    if not path.is_file():
+        return ""
+    try:
+        manifest, _ = read_model_file(path)
+        check_manifest(manifest)
+    except ModelFileError:
+        return "a file that is no model"
+    return f"{manifest['report']['metric']} {number(manifest['report']['score'])}"
+
+
+def columns_line(schema: TableSchema) -> str:
+    """Return a line with the number of columns of each kind."""
+    counts = Counter(map(kind_or_role, schema.columns))
+    listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"{len(schema.columns)} columns: {listed} (--verbose lists them)"
+
+
+def result_line(report: FitReport) -> str:
+    """Return the score, and beside it the share of variance or of right answers."""
+    names = [report.metric, *(name for name in BESIDE if name in report.metrics and name != report.metric)]
+    values = {**report.metrics, report.metric: report.score}
+    score, *others = [f"{SHOWN.get(name, name)} {number(values[name])}" for name in names]
+    whose = " of the model that it was refitted from" if report.stopped_by == "refit" else ""
+    return ", ".join([f"{score} on held-out rows{whose}", *others[:1]])
 
 
 def show_plan(plan: DryRun, schema: TableSchema, target: TargetSchema, session: Session) -> None:
@@ -111,11 +160,11 @@ def target_line(target: TargetSchema) -> str:
     return printable(f"target '{target.name}': {target.task}, {target.reason}")
 
 
-def next_commands(model: Path, data: str) -> list[str]:
+def next_commands(model: Path) -> list[str]:
     """Return two commands to run next; they name the model only if it is not the default."""
     named = [] if str(model) == "model.xrfm" else ["--model", str(model)]
-    predicted = ["new.csv" if data == "-" else data, *named, "--output", "predictions.csv"]
-    return [shell_line(["xrfm", "predict", *predicted]), shell_line(["xrfm", "explain", *named])]
+    predicted = ["new.csv", *named, "--output", "predictions.csv"]
+    return [shell_line(["xrfm", "explain", *named]), shell_line(["xrfm", "predict", *predicted])]
 
 
 def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
@@ -127,11 +176,17 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
-    if best is not None and done > 1:
+    if best is not None and done > 1 and len(report.ensemble) > 1:
         moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
         spread += f"; best single trial {number(best['score'])}{moment}"
-    lines = [spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
+    told = [] if document["test"] is None else [_test_line(document["test"], report.metric)]
+    lines = [*told, *verdict_words(document), spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
     return lines + _mattering(document["hyperparameter_importances"])
+
+
+def _test_line(test: Mapping[str, Any], metric: str) -> str:
+    """Return a line with the score on the rows of --holdout."""
+    return f"{metric} on {test['rows']:,} test rows ({test['how']}): {number(test['metrics'].get(metric))}"
 
 
 def _mattering(rows: Sequence[Mapping[str, Any]]) -> list[str]:

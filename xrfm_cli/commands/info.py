@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -9,27 +10,31 @@ from typing import Any
 from rich.text import Text
 
 from xrfm_cli.commands.session import Session
+from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import InfoOptions
+from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import columns_table, facts_table, heading, number
-from xrfm_cli.tuning.model.fitted_model import FittedModel
-from xrfm_cli.tuning.model.storage import load_model
+from xrfm_cli.tuning.model.model_facts import ModelFacts, read_model_facts
 
 KEEPS_ROWS = (
     "A kernel machine keeps training rows as its centers, in encoded form: "
     "share this file only with people who may see the data."
 )
-
-
 KEEPS_NO_ROWS = (
     "Linear and constant leaves keep no training rows. The file still contains category levels, quantiles "
-    "of numbers, and the targets and predictions of a sample of rows."
+    "of numbers, the targets and predictions of a sample of rows, and hashes of training rows."
 )
 
 
 def run(options: InfoOptions, session: Session) -> int:
     """Print the facts of a model file."""
-    model = load_model(Path(options.model))
-    document = info_document(model, size_bytes=Path(options.model).stat().st_size)
+    path = Path(options.model)
+    if options.card and options.as_json:
+        raise OptionError("--card is Markdown; leave out --json")
+    if options.card:
+        return _print_card(path, session)
+    model = read_model_facts(path)
+    document = info_document(model, size_bytes=path.stat().st_size)
     session.renderer.result(
         facts_table(options.model, _shown(document)),
         heading("Columns"),
@@ -40,30 +45,47 @@ def run(options: InfoOptions, session: Session) -> int:
     return 0
 
 
-def info_document(model: FittedModel, *, size_bytes: int) -> dict[str, Any]:
+def _print_card(path: Path, session: Session) -> int:
+    from xrfm_cli.reports import explain_model, fit_document  # a card explains the model, which needs torch
+    from xrfm_cli.reports.card import render_card
+    from xrfm_cli.tuning.model.storage import load_model
+
+    model = load_model(path)
+    card = render_card(model, fit_document(model, explain_model(model)), file=path.name)
+    session.renderer.close()
+    results = streams.documents()
+    results.write(card)
+    results.flush()
+    return 0
+
+
+def info_document(model: ModelFacts, *, size_bytes: int) -> dict[str, Any]:
     """Return the facts of a model for the JSON document."""
-    leaves = [leaf for member in model.members for leaf in member.tree.leaves]
+    target: Mapping[str, Any] = model.manifest["target"]
+    report: Mapping[str, Any] = model.manifest["report"]
+    weights = model.manifest.get("class_weights", [])
+    score = report["score"]
     return {
-        "task": model.target.task,
-        "target": model.target.name,
-        "classes": list(model.target.classes),
-        "positive": model.target.positive,
-        "threshold": model.decision.threshold,
-        "class_weights": dict(zip(model.target.classes, model.decision.class_weights, strict=False)),
+        "task": target["task"],
+        "target": target["name"],
+        "classes": list(target["classes"]),
+        "positive": target.get("positive"),
+        "threshold": model.manifest["threshold"],
+        "class_weights": dict(zip(target["classes"], weights, strict=False)),
         "columns": [
             {"name": item.name, "kind": item.kind, "role": item.role, "reason": item.reason}
             for item in model.schema.columns
         ],
-        "rows": model.report.rows,
-        "members": len(model.members),
-        "leaves": len(leaves),
+        "rows": report["rows"],
+        "members": len(model.manifest["members"]),
+        "leaves": sum(len(member["tree"]["leaves"]) for member in model.manifest["members"]),
         "centers": model.n_centers,
         "size_bytes": size_bytes,
-        "metric": model.report.metric,
-        "score": model.report.score if isfinite(model.report.score) else None,
-        "lower_is_better": model.report.lower_is_better,
+        "metric": report["metric"],
+        "score": score if score is not None and isfinite(score) else None,
+        "lower_is_better": report["lower_is_better"],
         "created": model.created,
-        "versions": dict(model.versions),
+        "versions": dict(model.manifest["versions"]),
         "keeps_training_rows": model.n_centers > 0,
     }
 

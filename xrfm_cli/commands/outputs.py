@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 
 from xrfm_cli.datasets.cells.plain_types import is_readable
 from xrfm_cli.datasets.cells.spellings import as_text
-from xrfm_cli.datasets.files.arrow_files import ARROW_ENDINGS
+from xrfm_cli.datasets.files.opening import ARROW_ENDINGS
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import open_whole, utf8
 from xrfm_cli.terminal import streams
 
 GROUP_BLOCKS = 8  # blocks in a Parquet row group
+MOST_WHOLE = 1e15  # larger floats have 16 digits or more, which an exponent shortens
 QUOTED = r'[",\r\n]'
 
 
@@ -190,10 +191,21 @@ def _as_text(name: str, column: pa.Array) -> pa.Array:
         )
     if pa.types.is_boolean(column.type):
         return pc.if_else(column, "True", "False")  # Python's spelling, as in probability_True
-    # Floats keep a short exponent; all other types use the spelling with which cells are compared.
-    text = pc.cast(column, pa.string()) if pa.types.is_floating(column.type) else as_text(column)
+    # Floats have the fewest digits that read back equal; other types are spelled as cells are compared.
+    text = _float_text(column) if pa.types.is_floating(column.type) else as_text(column)
     needs_quotes = pc.match_substring_regex(text, QUOTED)
     if not pc.any(needs_quotes).as_py():
         return text
     doubled = pc.replace_substring(text, '"', '""')
     return pc.if_else(needs_quotes, pc.binary_join_element_wise('"', doubled, '"', ""), text)
+
+
+def _float_text(column: pa.Array) -> pa.Array:
+    """Format floats; whole numbers, such as identifiers with gaps, have no exponent."""
+    text = pc.cast(column, pa.string())
+    has_exponent = pc.match_substring(text, "e+")
+    if not pc.any(has_exponent).as_py():
+        return text
+    is_whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), MOST_WHOLE))
+    whole = pc.cast(pc.cast(pc.if_else(is_whole, column, 0), pa.int64()), pa.string())
+    return pc.if_else(pc.and_(is_whole, has_exponent), whole, text)

@@ -16,12 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from xrfm_cli.commands.places import Read, Written, check_names, find_reads, find_writes
+from xrfm_cli.commands.places import Read, Written, check_names, checkpoint_folder, find_reads, find_writes
 from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.datasets.files.streams import STANDARD_INPUT
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import replaced_file
 from xrfm_cli.options.declarations import CommonOptions
+from xrfm_cli.options.fit_options import FitOptions
 
 Identity = tuple[int, int] | str | None
 
@@ -29,6 +30,8 @@ Identity = tuple[int, int] | str | None
 def check_places(options: CommonOptions) -> None:
     """Raise OptionError if a command would overwrite its inputs or its own results."""
     check_names(options)
+    if isinstance(options, FitOptions) and options.no_clobber:
+        refuse_existing(options)
     reads, writes = list(find_reads(options)), list(find_writes(options))
     for read in reads:
         files = _by_identity(read.files)
@@ -44,6 +47,15 @@ def check_places(options: CommonOptions) -> None:
     for written in writes:
         if written.is_tried:
             check_writable(written.path)
+
+
+def refuse_existing(options: FitOptions) -> None:
+    """Refuse the name of an existing model, except for the fit that ``--resume`` continues."""
+    is_continued = options.resume and checkpoint_folder(options.model).exists()
+    if os.path.lexists(options.model) and not (is_continued or options.dry_run):
+        raise OptionError(
+            f"--model {options.model}: exists already, and --no-clobber keeps it; give another name"
+        )
 
 
 def check_writable(path: Path) -> None:

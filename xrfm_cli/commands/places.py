@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.rejects import rejects_path
-from xrfm_cli.datasets.readers import find_files
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.declarations import CommonOptions, ExplainOptions, ReadingOptions
 from xrfm_cli.options.fit_options import FitOptions
-from xrfm_cli.options.settings import Setting, settings_of
+from xrfm_cli.options.settings import flag_of
 from xrfm_cli.windows_names import why_no_file
 
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
-INPUTS = {"from_model": "the model of --from", "config": "the file of --config"}
+INPUTS = {
+    "from_model": "the model of --from",
+    "compare": "the model of --compare",
+    "config": "the file of --config",
+}
 OUTPUTS = ("output", "log_file")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -92,7 +96,7 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
     if options.dry_run:
         return
     yield _written(options, "model", Path(options.model))
-    for path in report_paths(options.model):
+    for path in report_paths(options.model, options.formats):
         yield _written(options, "model", path, part="its report")
     if options.resume:
         yield _written(
@@ -111,13 +115,13 @@ def beside(model: str, ending: str) -> Path:
     return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
 
 
-def report_paths(model: str) -> tuple[Path, Path]:
-    """Return the paths of a model's report.
+def report_paths(model: str, formats: str = "html,json") -> tuple[Path, ...]:
+    """Return the paths of a model's report, in the order of the formats.
 
     >>> [path.name for path in report_paths("models/night.xrfm")]
     ['night.report.html', 'night.report.json']
     """
-    return beside(model, "report.html"), beside(model, "report.json")
+    return tuple(beside(model, f"report.{name}") for name in formats.split(","))
 
 
 def explain_paths(model: str) -> tuple[Path, Path]:
@@ -155,15 +159,10 @@ def _storage_file(storage: str) -> Path | None:
     return Path(file) if scheme.startswith("sqlite") and file and not file.startswith(":") else None
 
 
-def _flag(options: CommonOptions, name: str) -> str:
-    setting: Setting = settings_of(type(options))[name]
-    return setting.flags[0] if setting.flags else ""
-
-
 def _written(
     options: CommonOptions, name: str, path: Path, *, part: str = "", is_tried: bool = True
 ) -> Written:
-    option = f"{_flag(options, name)} {getattr(options, name)}"
+    option = f"{flag_of(type(options), name)} {getattr(options, name)}"
     return Written(name=name, option=option, path=path, part=part, is_tried=is_tried)
 
 
@@ -172,7 +171,7 @@ def check_names(options: CommonOptions) -> None:
     for name in (*TABLES, *INPUTS, *OUTPUTS, "model", "schema", "storage", "folder"):
         value = getattr(options, name, None)
         if value is not None:
-            _check_name(_flag(options, name), name, value)
+            _check_name(flag_of(type(options), name), name, value)
 
 
 def _check_name(flag: str, name: str, value: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.digits import rounded
 from xrfm_cli.commands.drift_monitor import DriftMonitor
 from xrfm_cli.commands.outputs import check_ending, open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
@@ -30,6 +31,8 @@ def run(options: PredictOptions, session: Session) -> int:
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     _check_task(model, options)
+    if options.keep_columns and options.ids:
+        raise OptionError("--id: --keep-columns copies every column; leave out one of them")
     pass_through(options.ids, _written_columns(model.target, options))
     session.renderer.stage(f"predicting {options.data}")
     rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()
@@ -42,9 +45,17 @@ def run(options: PredictOptions, session: Session) -> int:
     )
     with open_output(options.output) as writer:
         for block in read_blocks(
-            options.data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
+            options.data,
+            options,
+            session,
+            chunk_rows=options.chunk_rows,
+            on_repair=left_out.append,
+            rows=model.block_rows,
         ):
-            copied = {name: block.stored(name) for name in options.ids}
+            if options.keep_columns and rows == 0:
+                pass_through(block.column_names, _written_columns(model.target, options), "--keep-columns")
+            names = block.column_names if options.keep_columns else options.ids
+            copied = {name: block.stored(name) for name in names}
             prediction = model.predict(monitor.look(block), interval=options.interval)
             writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
             rows += block.n_rows
@@ -65,14 +76,17 @@ def run(options: PredictOptions, session: Session) -> int:
 def prediction_columns(model: FittedModel, prediction: Prediction, *, proba: bool) -> dict[str, pa.Array]:
     """Return the output columns: the prediction, and probabilities or interval if requested."""
     if prediction.probabilities is None:
-        columns = {"prediction": pa.array(np.asarray(prediction.values, dtype=np.float64))}
-        if prediction.lower is not None and prediction.upper is not None:
-            columns |= {"lower": pa.array(prediction.lower), "upper": pa.array(prediction.upper)}
-        return columns
+        found = {"prediction": prediction.values, "lower": prediction.lower, "upper": prediction.upper}
+        deviation = float(np.std(np.asarray(model.report.oof["target"], dtype=np.float64)))
+        return {
+            name: pa.array(rounded(np.asarray(values, dtype=np.float64), deviation))
+            for name, values in found.items()
+            if values is not None
+        }
     codes = pa.array(np.asarray(model.labels(prediction.probabilities), dtype=np.int64))
     columns = {"prediction": pa.array(list(model.target.classes)).take(codes)}
     if proba:
-        shares = np.asarray(prediction.probabilities, dtype=np.float64)
+        shares = rounded(np.asarray(prediction.probabilities, dtype=np.float64))
         columns |= {
             name: pa.array(np.ascontiguousarray(shares[:, number]))
             for number, name in enumerate(_probability_names(model.target))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,9 +11,9 @@ from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.errors import SchemaError
-from xrfm_cli.events import Event
+from xrfm_cli.events import Event, repair_events
 from xrfm_cli.options.declarations import ReadingOptions
-from xrfm_cli.streaming import ahead, in_blocks
+from xrfm_cli.streaming import BLOCK_ROWS, ahead, in_blocks
 
 
 def read_options(options: ReadingOptions) -> ReadOptions:
@@ -37,8 +37,9 @@ def read_blocks(
     *,
     chunk_rows: int,
     on_repair: Callable[[Repair], None],
+    rows: int = BLOCK_ROWS,
 ) -> Iterator[Table]:
-    """Yield a table in fixed blocks, never loading it whole; skipped rows are passed to ``on_repair``.
+    """Yield a table in blocks of ``rows``, never loading it whole; skipped rows are passed to ``on_repair``.
 
     The next block is read while the caller works on the current one.
     """
@@ -47,7 +48,7 @@ def read_blocks(
 
     def read() -> Generator[Table, None, None]:
         chunks = read_chunks(path, read_options(options), chunk_rows=chunk_rows, on_event=heard.append)
-        yield from in_blocks(chunks)
+        yield from in_blocks(chunks, rows=rows)
 
     def tell() -> None:
         while heard:
@@ -69,19 +70,18 @@ def read_blocks(
         tell()
 
 
-def pass_through(ids: Sequence[str], added: Sequence[str]) -> None:
+def pass_through(names: Sequence[str], added: Sequence[str], option: str = "--id") -> None:
     """Refuse columns to copy whose names clash with an output column."""
-    for name in ids:
-        if name in added or list(ids).count(name) > 1:
+    for name, count in Counter(names).items():
+        if name in added or count > 1:
             raise SchemaError(
-                f"--id {name}: the output already has a column '{name}'; rename it in the table"
+                f"{option} {name}: the output already has a column '{name}'; rename it in the table"
             )
 
 
 def say_repairs(repairs: Sequence[Repair], unread: UnreadColumns, session: Session) -> None:
     """Report the number of repaired values by column, and the columns of which no value could be read."""
-    for item in repairs:
-        event = Event(kind="repair", message=f"{item.column}: {item.what}", count=item.count)
+    for event in repair_events(repairs):
         session.renderer.on_event(event)
     for line in unread.lines():
         session.renderer.note(line, kind="warning")

@@ -13,7 +13,7 @@ from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.options.fit_options import FitOptions
-from xrfm_cli.options.settings import Setting
+from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.tuning.fit import library_versions
 from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
@@ -22,7 +22,7 @@ LIMITS = {"time_limit", "trials", "preset"}  # they limit the search, but do not
 MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
-ELSEWHERE = {"model", "from_model", "dry_run", "resume", "schema", "storage"}
+ELSEWHERE = {"model", "no_clobber", "from_model", "dry_run", "resume", "schema", "storage"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 
@@ -40,11 +40,10 @@ def task_facts(options: FitOptions, table: Table, valid: Table | None, schema: T
         "content of DATA": hash_table(table),
         "content of --valid": None if valid is None else hash_table(valid),
     }
-    for item in fields(options):
-        setting: Setting = item.metadata["setting"]
-        if item.name not in MAY_DIFFER and setting.section != "General":
-            value = getattr(options, item.name)
-            facts[setting.flags[0]] = sorted(map(str, value)) if setting.is_repeatable else value
+    for name, declaration in declared(FitOptions).items():
+        if name not in MAY_DIFFER and declaration.rich_help_panel != "General":
+            value = getattr(options, name)
+            facts[first_flag(declaration)] = sorted(map(str, value)) if isinstance(value, tuple) else value
     if options.schema is not None:  # otherwise the other facts determine the columns
         facts["columns of --schema"] = [
             [column.name, column.kind, column.role, column.datetime_format, column.unit]

@@ -15,6 +15,7 @@ from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
+from xrfm_cli.tuning.model.trained_rows import Overlap, hash_rows
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
 
 UNSEEN = -2  # encode_target's code for a label that is not in the training data
@@ -82,6 +83,13 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
         session.renderer.note(f"rows weighted by '{weighted[0]}', as in training")
     prediction = np.concatenate([_answer(part) for part in parts])
     return Scored(model=model, truth=truth, prediction=prediction, weights=weights)
+
+
+def find_overlap(model: FittedModel, table: Table) -> Overlap | None:
+    """Count the rows that the model was trained on; None for a file of an earlier version, without hashes."""
+    if model.trained is None:
+        return None
+    return model.trained.overlap(hash_rows(table, model.schema, encode_target(table, model.target)))
 
 
 def find_groups(table: Table, columns: Sequence[str]) -> list[Group]:

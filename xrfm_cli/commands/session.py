@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xrfm_cli import __version__
+from xrfm_cli.commands.loading import load_command
 from xrfm_cli.options.cores import cpu_quota, usable_cores
 from xrfm_cli.options.declarations import CommonOptions, MachineOptions
 from xrfm_cli.terminal.log_file import open_log
@@ -31,7 +32,11 @@ class Session:
 
 @contextmanager
 def open_session(command: str, options: CommonOptions, *, started: float | None) -> Iterator[Session]:
-    """Open a session; its progress bar is removed whatever happens."""
+    """Check the inputs, import the command's libraries and open a session.
+
+    The session's progress bar is removed whatever happens. ``started`` is None if the process is not the
+    command's own.
+    """
     # Thread pools read these variables once, when their library is first imported.
     if isinstance(options, MachineOptions) and options.threads is not None:
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
@@ -39,13 +44,19 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, str(usable_cores()))
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
-    from xrfm_cli.commands.overlaps import check_places  # imports libraries that read these variables
+    from xrfm_cli.commands.inputs import check_inputs  # may import libraries that read these variables
+    from xrfm_cli.commands.overlaps import check_places
 
     check_places(options)
+    check_inputs(options)
     with open_log(options.log_file) as log:
-        renderer = Renderer(is_quiet=options.quiet, is_json=options.as_json, log=log)
+        renderer = Renderer(
+            is_quiet=options.quiet, is_verbose=options.verbose, is_json=options.as_json, log=log
+        )
         renderer.log(f"xrfm {__version__} {command} {getattr(options, 'data', None) or ''}".rstrip())
         try:
+            with renderer.loading(command):
+                load_command(command, owns_process=started is not None)
             yield Session(
                 command=command, started=time.monotonic() if started is None else started, renderer=renderer
             )

@@ -1,7 +1,8 @@
-"""Resolve option values: the command line wins over the environment, which wins over a file.
+"""Read the options of a configuration file, and of lists in the environment, as Typer's defaults.
 
-A configuration file uses the option names with underscores. Top-level names apply to every command
-that has the option; a table named after a command applies to that command only::
+The command line wins over the environment, which wins over the file. The file uses the option names with
+underscores. Top-level names apply to every command that has the option; a table named after a command
+applies to that command only::
 
     seed = 7
     [fit]
@@ -13,68 +14,58 @@ that has the option; a table named after a command applies to that command only:
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from xrfm_cli.errors import OptionError, did_you_mean, why_absent
-from xrfm_cli.options.settings import Setting
+from xrfm_cli.options.settings import PREFIX, Given, key_of
 
-PREFIX = "XRFM_"
-YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """The value given for an option, and its source."""
-
-    value: str | bool | list[str]
-    place: str  # for error messages: a flag, a variable, or a file and a name in it; empty for an argument
+SOURCES = "xrfm_cli.sources"  # in the context: where each default comes from
 
 
-def gather(
-    settings: Mapping[str, Setting],
-    typed: Mapping[str, Any],
-    *,
-    command: str,
-    known: Mapping[str, Mapping[str, Setting]],
-    environment: Mapping[str, str],
-) -> dict[str, Given]:
-    """Return the given options of a command by field name; options that were not given are absent.
-
-    ``typed`` holds strings from the command line (None, () or False for options that were not typed).
-    ``known`` holds the settings of every command, because one file may configure all of them.
-    """
-    found: dict[str, Given] = {}
-    file = typed.get("config")
-    if file is not None:
-        _refuse_blank(file, "--config")
-    file = file or environment.get(f"{PREFIX}CONFIG")
-    in_file = read_config(file, command=command, known=known) if file else {}
-    for name, setting in settings.items():
-        text = typed.get(name)
-        variable = f"{PREFIX}{setting.key.upper()}"
-        if text is not None and text is not False and text != ():
-            value = list(text) if setting.is_repeatable else text
-            found[name] = Given(value=value, place=setting.flags[0] if setting.flags else "")
-        elif not setting.is_argument and environment.get(variable):
-            value = _from_variable(setting, environment[variable], variable)
-            found[name] = Given(value=value, place=variable)
-        elif setting.key in in_file and not setting.is_argument:
-            place = f"{file}: {setting.key}"
-            found[name] = Given(value=_from_file(setting, in_file[setting.key], place), place=place)
-    return found
+def load_config(ctx: typer.Context, given: Given | None) -> Given | None:
+    """Set the command's defaults from a file and from variables of lists; the callback of ``--config``."""
+    file = None if given is None else str(given.value)
+    in_file = {} if file is None else read_config(file, str(ctx.info_name), keys_of_commands(ctx))
+    ctx.default_map, sources = {}, ctx.meta.setdefault(SOURCES, {})
+    for param in ctx.command.params:
+        key = key_of(param)
+        variable = PREFIX + key.upper()
+        if getattr(param, "multiple", False) and os.environ.get(variable):
+            sources[param.name] = variable
+            ctx.default_map[param.name] = _split(os.environ[variable], variable)
+        elif key in in_file:
+            sources[param.name] = f"{file}: {key}"
+            ctx.default_map[param.name] = _as_given(param, in_file[key], sources[param.name])
+    return given
 
 
-def resolve(settings: Mapping[str, Setting], given: Mapping[str, Given]) -> dict[str, Any]:
-    """Return the parsed values by field name; an OptionError names the source of an invalid value."""
-    return {name: _parse(settings[name], item.value, item.place) for name, item in given.items()}
+def keys_of_commands(ctx: Any) -> dict[str, set[str]]:
+    """Return the names of every command's options in a configuration file."""
+    return {
+        name: {key_of(param) for param in command.params} - {"", "config", "help"}
+        for name, command in ctx.parent.command.commands.items()
+    }
 
 
-def read_config(path: str, *, command: str, known: Mapping[str, Mapping[str, Setting]]) -> dict[str, Any]:
-    """Return the options that a configuration file sets for one command; refuse unknown names."""
+def source_of(ctx: Any, param: Any) -> str | None:
+    """Return where a value comes from: a flag, a variable, or a file and a name in it; None for a default."""
+    source = ctx.get_parameter_source(param.name)
+    if source is None or source.name == "DEFAULT":
+        return None
+    if source.name == "DEFAULT_MAP":
+        return str(ctx.meta[SOURCES][param.name])
+    is_typed = source.name == "COMMANDLINE"
+    return str((param.opts[0] if key_of(param) else param.metavar) if is_typed else param.envvar)
+
+
+def read_config(path: str, command: str, keys: Mapping[str, set[str]]) -> dict[str, Any]:
+    """Return the options that a file sets for one command; refuse names that no command has."""
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -85,16 +76,13 @@ def read_config(path: str, *, command: str, known: Mapping[str, Mapping[str, Set
         raise OptionError(f"{path}: cannot be read as a configuration file: {fault.strerror}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise OptionError(f"{path}: is not TOML: {fault}") from fault
-    keys = {
-        name: {item.key for item in settings.values()} - {"", "config"} for name, settings in known.items()
-    }
-    plain = {key: value for key, value in document.items() if key not in known}
-    _refuse_unknown(path, plain, set().union(*keys.values()) | set(known))
-    for name in document.keys() & known.keys():
+    plain = {key: value for key, value in document.items() if key not in keys}
+    _refuse_unknown(path, plain, set(keys).union(*keys.values()))
+    for name in document.keys() & keys.keys():
         if not isinstance(document[name], dict):
             raise OptionError(f"{path}: '{name}' names a command: write its options under [{name}]")
         _refuse_unknown(f"{path}: [{name}]", document[name], keys[name])
-    return {_key(key): value for key, value in (plain | document.get(command, {})).items()}
+    return {key.replace("-", "_"): value for key, value in (plain | document.get(command, {})).items()}
 
 
 def misspelt_variables(environment: Mapping[str, str], known: set[str]) -> list[str]:
@@ -112,43 +100,14 @@ def misspelt_variables(environment: Mapping[str, str], known: set[str]) -> list[
     return lines
 
 
-def _key(name: str) -> str:
-    return name.replace("-", "_")
-
-
 def _refuse_unknown(place: str, given: Mapping[str, Any], known: set[str]) -> None:
     for name in given:
-        if _key(name) not in known:
-            raise OptionError(f"{place}: no option '{name}'.{did_you_mean(_key(name), known)}")
+        if (key := name.replace("-", "_")) not in known:
+            raise OptionError(f"{place}: no option '{name}'.{did_you_mean(key, known)}")
 
 
-def _parse(setting: Setting, text: Any, place: str) -> Any:
-    """Parse one string, or each string of a repeatable option; errors name the source."""
-    if setting.is_flag:
-        return bool(text)
-    for item in text if setting.is_repeatable else [text]:
-        if setting.parse is str:
-            _refuse_blank(item, place or setting.metavar.strip("[]"))
-    try:
-        return tuple(setting.parse(item) for item in text) if setting.is_repeatable else setting.parse(text)
-    except OptionError as fault:
-        raise OptionError(f"{place}: {fault}" if place else str(fault)) from fault
-
-
-def _refuse_blank(text: str, place: str) -> None:
-    """Raise `OptionError` for a blank string, which an unset shell variable leaves behind."""
-    if not text.strip():
-        raise OptionError(f"{place}: is empty; if it comes from a shell variable, that variable is not set")
-
-
-def _from_variable(setting: Setting, text: str, variable: str) -> str | bool | list[str]:
-    """Convert a variable's text for an option: yes or no for flags, commas or JSON for lists."""
-    if setting.is_flag:
-        if text.lower() not in YES + NO:
-            raise OptionError(f"{variable}: '{text}' is neither 1 nor 0")
-        return text.lower() in YES
-    if not setting.is_repeatable:
-        return text
+def _split(text: str, variable: str) -> list[str]:
+    """Split the list of a variable: at commas, or JSON."""
     if not text.lstrip().startswith("["):
         return [item.strip() for item in text.split(",")]
     try:
@@ -157,15 +116,15 @@ def _from_variable(setting: Setting, text: str, variable: str) -> str | bool | l
         raise OptionError(f"{variable}: is not a JSON list: {fault}") from fault
 
 
-def _from_file(setting: Setting, value: object, place: str) -> str | bool | list[str]:
-    """Convert a TOML value for an option."""
-    if setting.is_flag or isinstance(value, bool):
-        if not (setting.is_flag and isinstance(value, bool)):
-            raise OptionError(f"{place}: {'takes true or false' if setting.is_flag else 'needs a value'}")
+def _as_given(param: Any, value: Any, place: str) -> bool | str | list[str]:
+    """Convert a TOML value to what the command line would give."""
+    if param.is_flag or isinstance(value, bool):
+        if not (param.is_flag and isinstance(value, bool)):
+            raise OptionError(f"{place}: {'takes true or false' if param.is_flag else 'needs a value'}")
         return value
-    if setting.is_repeatable and isinstance(value, dict):
-        return [f"{name}={item}" for name, item in value.items()]
-    if setting.is_repeatable:
+    if param.multiple:
+        if isinstance(value, dict):
+            return [f"{name}={item}" for name, item in value.items()]
         return [str(item) for item in (value if isinstance(value, list) else [value])]
     if isinstance(value, list | dict):
         raise OptionError(f"{place}: takes one value")

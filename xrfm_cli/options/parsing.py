@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import typer
+
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.tuning.config import MOST_WHOLE
 
@@ -19,7 +21,10 @@ BYTES = {"": 1, "b": 1} | {
     for ending, base in (("", 1024), ("ib", 1024), ("b", 1000))
 }
 
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MOST_BYTES = 2.0**63  # byte counts are signed 64-bit integers
+
+FORMATS = ("html", "json", "md", "png")  # of a report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,33 @@ def parse_size(text: str) -> int:
     if size > MOST_BYTES:
         raise OptionError(f"'{text}' is more than a computer can address; leave it out")
     return int(size)
+
+
+def parse_formats(text: str) -> str:
+    """Parse the formats of a report, separated by commas.
+
+    >>> parse_formats("md, html,md")
+    'md,html'
+    """
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not names:
+        raise OptionError(f"'{text}' names no format; choose from {_listing(FORMATS)}")
+    for name in names:
+        if name not in FORMATS:
+            raise OptionError(f"'{name}' is not one of {_listing(FORMATS)}.{did_you_mean(name, FORMATS)}")
+    return ",".join(names)
+
+
+def parse_share(text: str) -> float:
+    """Parse a share of the rows strictly between 0 and 1.
+
+    >>> parse_share("0.2")
+    0.2
+    """
+    share = _number(text)
+    if share is None or not 0 < share < 1:
+        raise OptionError(f"'{text}' is not a share of the rows between 0 and 1, such as 0.2")
+    return float(share)
 
 
 def parse_level(text: str) -> float:
@@ -149,28 +181,39 @@ def whole_number(*, least: int, most: int = MOST_WHOLE) -> Callable[[str], int]:
     return parse
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A parser that accepts one of the known words; the shell can complete them.
+def one_of(*known: str) -> Callable[[str], str]:
+    """Return a parser that accepts one of the known words.
 
-    >>> Choice(("quick", "best"))("quick")
+    >>> one_of("quick", "best")("quick")
     'quick'
     """
 
-    known: tuple[str, ...]
-
-    def __call__(self, text: str) -> str:
-        """Return the text if it is known."""
-        if text not in self.known:
-            raise OptionError(
-                f"'{text}' is not one of {_listing(self.known)}.{did_you_mean(text, self.known)}"
-            )
+    def parse(text: str) -> str:
+        if text not in known:
+            raise OptionError(f"'{text}' is not one of {_listing(known)}.{did_you_mean(text, known)}")
         return text
 
+    return parse
 
-def choice(*known: str) -> Choice:
-    """Return a parser that accepts one of the known words."""
-    return Choice(known)
+
+def parse_text(text: str) -> str:
+    """Refuse a blank string, which an unset shell variable leaves behind."""
+    if not text.strip():
+        raise OptionError("is empty; if it comes from a shell variable, that variable is not set")
+    return text
+
+
+def parse_flag(text: str | bool) -> bool:
+    """Parse the switch of an environment variable.
+
+    >>> parse_flag("yes"), parse_flag("off")
+    (True, False)
+    """
+    if isinstance(text, bool):
+        return text
+    if text.lower() not in YES + NO:
+        raise typer.BadParameter(f"'{text}' is neither 1 nor 0")
+    return text.lower() in YES
 
 
 def _listing(words: Sequence[str]) -> str:

@@ -47,6 +47,8 @@ def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]
             "fold_metrics": report.fold_metrics,
             "validation": report.validation,
             "baselines": report.baselines,
+            "test": report.test,
+            "oof_summary": report.oof_summary,
             "seconds": report.seconds,
             "trials": report.trials,
             **_search(report),

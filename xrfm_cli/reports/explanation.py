@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -91,6 +92,7 @@ def explain_model(
     table: Table | None = None,
     effects: Sequence[str] | None = None,
     curves: bool = False,
+    swap_seconds: float = math.inf,
 ) -> Explanation:
     """Explain a model on the rows of a table, or on rows drawn from its leaves' centers.
 
@@ -102,6 +104,7 @@ def explain_model(
         table: rows to explain the model on, in random order.
         effects: columns whose effects to compute, or "all"; none for the strongest, None for no effects.
         curves: add partial dependence and single rows to the effects.
+        swap_seconds: seconds that swapping columns may take, as far as enough rows are left.
 
     Importances are Shapley effects: shares of the variance of the predictions, in which an interaction is
     divided among its columns. Values are swapped one column at a time, whatever the other columns are, so a
@@ -109,7 +112,15 @@ def explain_model(
     """
     centers = [leaf.n_rows for member in model.members for leaf in member.tree.leaves]
     with compute_threads(rows=max(centers)):
-        return _explain(in_float64(model), rows=rows, seed=seed, table=table, effects=effects, curves=curves)
+        return _explain(
+            in_float64(model),
+            rows=rows,
+            seed=seed,
+            table=table,
+            effects=effects,
+            curves=curves,
+            swap_seconds=swap_seconds,
+        )
 
 
 def _explain(
@@ -120,6 +131,7 @@ def _explain(
     table: Table | None,
     effects: Sequence[str] | None,
     curves: bool,
+    swap_seconds: float,
 ) -> Explanation:
     """Explain a model that is on a device with float64."""
     columns = feature_columns(model.schema)
@@ -135,7 +147,7 @@ def _explain(
         sample = sample_centers(model, rows, seed=small_seed(seed))
     else:
         sample = sample_table(model, table.slice(0, rows))
-    study = study_swaps(model, sample, budget_ns=PREDICTION_BUDGET_NS)
+    study = study_swaps(model, sample, budget_ns=min(PREDICTION_BUDGET_NS, 1e9 * swap_seconds))
     held_out = _held_out(model, sample, table)
     agop = measure_importances(sensitivities, generator=generator)
     importances = column_shares(study, held_out, seed=small_seed(seed))

@@ -62,12 +62,12 @@ def byte_count(value: float | None) -> str:
 def setting(value: Any) -> str:
     """Format a hyperparameter's value.
 
-    >>> setting(0.012345678), setting(3), setting("full"), setting(None)
-    ('0.01235', '3', 'full', '')
+    >>> setting(0.012345678), setting(25_030.4), setting("full"), setting(None)
+    ('0.01235', '25,030', 'full', 'none')
     """
     if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return "none"
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def happening(item: Any) -> str:

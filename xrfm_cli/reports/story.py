@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xrfm_cli.reports.formats import number, seconds
+from xrfm_cli.reports.svg import short_label
 
 FAMILIES = {  # display names
     "l2": "norm kernels with p = 2",
@@ -50,6 +51,72 @@ def selection_words(document: Mapping[str, Any]) -> str:
         f"{text} selected by this score, so it is slightly optimistic. To check it, run xrfm evaluate on "
         "rows that were set aside before the fit; it shows both scores side by side."
     )
+
+
+def verdict_words(document: Mapping[str, Any]) -> list[str]:
+    """Return warnings about a model that is not better than a baseline, and about a misleading baseline.
+
+    >>> worse = {"name": "ridge", "score": 5.0}
+    >>> verdict_words({"metric": "rmse", "score": 3.0, "score_low": 2.5, "score_high": 3.2, "target": "fee",
+    ...                "lower_is_better": True, "baselines": [{"name": "mean", "score": 4.0}, worse]})
+    ['ridge is worse than the mean (rmse 5 against 4), so being better than ridge says little.']
+    """
+    lower, score, metric = document["lower_is_better"], document["score"], document["metric"]
+    constant, *others = [item for item in document["baselines"] if item["score"] is not None] or [None]
+    if constant is None or score is None:
+        return []
+
+    def is_better(one: float, other: float) -> bool:
+        return one < other if lower else one > other
+
+    lines, simple = [], f"the {constant['name']}"
+    if not is_better(score, constant["score"]):
+        lines.append(
+            f"This model is no better than {simple} ({metric} {number(score)} against "
+            f"{number(constant['score'])}): on held-out rows, the columns do not help to predict "
+            f"{short_label(document['target'])}."
+        )
+    elif not is_better(document["score_high" if lower else "score_low"] or score, constant["score"]):
+        lines.append(
+            f"This model is hardly better than {simple} ({metric} {number(score)} against "
+            f"{number(constant['score'])}): in at least one fold it is no better."
+        )
+    for item in others:
+        if is_better(constant["score"], item["score"]):
+            lines.append(
+                f"{item['name']} is worse than {simple} ({metric} {number(item['score'])} against "
+                f"{number(constant['score'])}), so being better than {item['name']} says little."
+            )
+        elif is_better(item["score"], score):
+            lines.append(
+                f"{item['name']} is better than this model ({metric} {number(item['score'])} against "
+                f"{number(score)}). More time or trials may help."
+            )
+    return lines
+
+
+def baseline_words(document: Mapping[str, Any]) -> str:
+    """Compare the model with its best baseline, and describe the baselines.
+
+    >>> mean = {"name": "mean", "score": 4.0, "description": "one value for all rows"}
+    >>> baseline_words({"metric": "rmse", "score": 3.0, "lower_is_better": True, "baselines": [mean]})
+    'The rmse is 25 % lower than that of mean, the best baseline. Baselines: mean, one value for all rows.'
+    """
+    scored = [item for item in document["baselines"] if item["score"] is not None]
+    if not scored or document["score"] is None:
+        return ""
+    lower = document["lower_is_better"]
+    best = (min if lower else max)(scored, key=lambda item: item["score"])
+    told = "; ".join(
+        f"{item['name']}, {item['description']}" if item.get("description") else item["name"]
+        for item in scored
+    )
+    metric, named = document["metric"], f"{best['name']}, the best baseline"
+    text = f"The {metric} is {number(document['score'])}; {named}, has {number(best['score'])}"
+    if lower and 0 < document["score"] < best["score"]:
+        gain = 1 - document["score"] / best["score"]
+        text = f"The {metric} is {100 * gain:.0f} % lower than that of {named}"
+    return f"{text}. Baselines: {told}."
 
 
 def cost_words(document: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xrfm_cli.reports import formats
 from xrfm_cli.reports.sensitivity import Sensitivity, normalised
 from xrfm_cli.reports.units import original_value
 from xrfm_cli.tuning.explain.columns import ColumnMap
@@ -100,16 +101,16 @@ def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
     squares = sensitivity.squares.cpu()
     paths = _leaf_paths(sensitivity)
     leaves = []
-    for number, leaf in enumerate(tree.leaves):
-        chosen = reached == number
+    for place, leaf in enumerate(tree.leaves):
+        chosen = reached == place
         own = normalised(squares[chosen].sum(0))
         order = own.argsort(descending=True, stable=True)[:NAMED_COLUMNS].tolist()
         leaves.append(
             LeafSummary(
-                leaf=number + 1,
+                leaf=place + 1,
                 rows=leaf.n_rows,
                 sampled=int(chosen.sum()),
-                path=paths[number],
+                path=paths[place],
                 columns=tuple(
                     ColumnContrast(
                         column=sensitivity.columns.columns[k], share=float(own[k]), whole=float(whole[k])
@@ -129,18 +130,18 @@ def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
     x = sensitivity.x.double().cpu()
     at_node, paths = _walk(sensitivity)
     splits = []
-    for number, split in enumerate(tree.splits):
+    for place, split in enumerate(tree.splits):
         direction = split.direction.double().cpu()
         features = _strongest(sensitivity.columns, direction * deviations, SPLIT_FEATURES)
-        rows = x[at_node[number]]
+        rows = x[at_node[place]]
         high_share = float((rows @ direction > split.threshold).double().mean()) if len(rows) else 0.0
         terms = _sum_in_words(features)
         among = f"{100 * high_share:.0f} % of the rows"
         nearly = _one_feature(sensitivity, direction, float(split.threshold), rows)
         splits.append(
             SplitSummary(
-                split=number + 1,
-                path=paths[number],
+                split=place + 1,
+                path=paths[place],
                 features=features,
                 threshold=float(split.threshold),
                 high_share=high_share,
@@ -175,7 +176,7 @@ def _one_feature(sensitivity: Sensitivity, direction: Tensor, threshold: float, 
 
 
 def _signed(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
+    return formats.number(value).replace("-", "−")
 
 
 def _walk(sensitivity: Sensitivity) -> tuple[dict[int, Tensor], dict[int, str]]:

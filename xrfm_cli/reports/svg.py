@@ -28,6 +28,8 @@ LINE = "#d9dee4"
 ACCENT = "#1f6f78"
 PALE = "#a9cdd1"
 WARM = "#c26a2d"
+# Colours of the page's light and dark themes, in place of the palette above.
+THEMED = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--mark", PALE: "--mark2", WARM: "--warm"}
 WIDTH = 4.4  # inches: a phone shows figures almost at full size
 
 # Column names may contain anything, so mathematical markup is off.
@@ -102,6 +104,8 @@ def to_svg(figure: Figure, label: str) -> Markup:
     for prefix in (' id="', 'href="#', "url(#"):
         body = body.replace(prefix, f"{prefix}{mark}")
     body = re.sub(r"\n\s*", "\n", body)
+    # Matplotlib writes colours into styles, where variables of the page are allowed.
+    body = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda m: f"var({THEMED[m[0]]})" if m[0] in THEMED else m[0], body)
     width = float(view_box.group(1).split()[2])
     opening = (
         f'<svg viewBox="{view_box.group(1)}" style="max-width:{width * 1.6:.0f}px" role="img" '

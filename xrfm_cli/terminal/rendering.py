@@ -7,8 +7,10 @@ so control characters that could affect a terminal are printed as their codes.
 from __future__ import annotations
 
 import logging
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +29,22 @@ STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "y
 PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
 LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # in the log; INFO otherwise
 LOG_INTERVAL_S = 10.0
+QUICK = ("info", "doctor", "sample")  # commands that load their libraries before a message could be read
 
 
 class Renderer:
     """Print events and results; nothing else in the program prints."""
 
     def __init__(
-        self, *, is_quiet: bool = False, is_json: bool = False, log: logging.Logger | None = None
+        self,
+        *,
+        is_quiet: bool = False,
+        is_verbose: bool = False,
+        is_json: bool = False,
+        log: logging.Logger | None = None,
     ) -> None:
         self.is_quiet = is_quiet
+        self.is_verbose = is_verbose  # results show every column
         self.is_json = is_json
         self._messages = _console(streams.messages())
         self._results = _console(streams.results())
@@ -58,17 +67,28 @@ class Renderer:
         """Announce the next stage of the command."""
         self.on_event(Event(kind="stage", message=name))
 
+    @contextmanager
+    def loading(self, command: str) -> Iterator[None]:
+        """Say that the command's libraries are being loaded, which takes seconds; off terminals, of a fit."""
+        if command in QUICK or self.is_quiet or not self._messages.is_terminal:
+            if command == "fit":
+                self.note("loading libraries", kind="stage")
+            yield
+            return
+        with self._messages.status("loading libraries"):
+            yield
+
     def advance(self, message: str, *, done: float | None = None) -> None:
         """Report progress within the stage."""
         self.on_event(Event(kind="progress", message=message, done=done))
 
     def note(self, message: str, *, kind: str = "note") -> None:
-        """Print one message, in a single line of any length, on standard error and in the log."""
+        """Print one message on standard error and in the log: one line, wrapped at words on a terminal."""
         line = printable(PREFIXES.get(kind, "") + message)
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:
-            self._messages.print(Text(line, style=STYLES.get(kind, "")), soft_wrap=True)
+            self._messages.print(_wrapped(self._messages, line, STYLES.get(kind, "")), soft_wrap=True)
 
     def message(self, renderable: RenderableType) -> None:
         """Print something other than a result on standard error."""
@@ -176,6 +196,23 @@ def _count_text(event: Event) -> str:
     if event.count is None or f"{event.count:,}" in event.message:
         return ""
     return f" ({event.count:,})" if event.kind == "repair" or event.count > 1 else ""
+
+
+def print_error(message: str) -> None:
+    """Print the one line that says why a command failed; its first word is red on a terminal."""
+    console = _console(streams.messages())
+    text = _wrapped(console, f"error: {printable(' '.join(message.split()))}")
+    text.stylize("bold red", 0, len("error:"))
+    console.print(text, soft_wrap=True)
+
+
+def _wrapped(console: Console, line: str, style: str = "") -> Text:
+    """Return one line, for a terminal broken between words: paths and names stay whole for pasting."""
+    if console.is_terminal:
+        line = textwrap.fill(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    return Text(line, style=style)
 
 
 def _console(stream: Any) -> Console:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -39,6 +41,13 @@ class Grid(Table):
 def heading(text: str) -> Padding:
     """Return a title for a table."""
     return Padding(Text(printable(text), style="bold"), (1, 0, 0, 0), expand=False)
+
+
+def linked(path: Path, remark: str = "") -> Text:
+    """Return an indented path that many terminals open with a click, and a remark."""
+    text = Text("  ", no_wrap=True)
+    text.append(printable(str(path)), Style(link=path.absolute().as_uri()))
+    return text.append(printable(remark), "dim")
 
 
 def bar(share: float, *, width: int = BAR_WIDTH) -> str:
@@ -73,7 +82,7 @@ def columns_table(schema: TableSchema) -> Grid:
     table = grid("column", "kind", "why")
     for column in schema.columns:
         style = "" if column.role == "feature" else "dim"
-        table.add_row(shortened(column.name, 24), _kind(column), column.reason, style=style)
+        table.add_row(shortened(column.name, 24), kind_or_role(column), column.reason, style=style)
     return table
 
 
@@ -81,14 +90,14 @@ def _kinds_table(columns: Sequence[ColumnSchema]) -> Grid:
     table = grid("kind", "columns", "which")
     by_kind: dict[str, list[str]] = {}
     for column in columns:
-        by_kind.setdefault(_kind(column), []).append(column.name)
+        by_kind.setdefault(kind_or_role(column), []).append(column.name)
     for kind, names in by_kind.items():
         listed = ", ".join(shortened(name, 24) for name in names[:8]) + (", ..." if len(names) > 8 else "")
         table.add_row(kind, str(len(names)), listed)
     return table
 
 
-def _kind(column: ColumnSchema) -> str:
+def kind_or_role(column: ColumnSchema) -> str:
     """Return a column's kind, or its role if it is not a feature."""
     return str(column.kind if column.role == "feature" else column.role)
 
@@ -167,7 +176,7 @@ def metrics_table(
 
 def drift_table(drifts: Sequence[ColumnDrift], *, threshold: float) -> Grid:
     """Return the columns that drifted most, the drift expected by chance, and the bin that changed most."""
-    table = grid("column", "index", "by chance", "largest change", "")
+    table = grid("column", "index", "by chance", "largest change", "", wraps=3)
     table.columns[1].justify = table.columns[2].justify = "right"
     moved = sum(item.exceeds(threshold) for item in drifts)
     shown = drifts[: min(max(moved, LEAST_DRIFTS), MOST_DRIFTS)]
@@ -201,13 +210,19 @@ def facts_table(title: str, facts: Mapping[str, str]) -> Grid:
     return table
 
 
-def grid(*titles: str) -> Grid:
-    """Return a table with a line under its header and no other borders."""
+def grid(*titles: str, wraps: int = -1) -> Grid:
+    """Return a table with a line under its header and no other borders.
+
+    Only one column, by default the last, wraps its words in a narrow terminal. The others keep their cells in
+    one line, because a column that is made narrower than a word would break it in the middle.
+    """
     table = Grid(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False
     )
-    for title in titles:
-        table.add_column(title, overflow="fold")
+    wrapping = wraps % len(titles)
+    for place, title in enumerate(titles):
+        is_wrapping = place == wrapping
+        table.add_column(title, overflow="fold" if is_wrapping else "ellipsis", no_wrap=not is_wrapping)
     return table
 
 

@@ -1,0 +1,323 @@
+/* Loops over many leaves at once: the leaves that vote on a row, and the predictions of leaves that have a few rows
+   each. A tree of thousands of leaves would otherwise spend its time on calls, not on arithmetic. Included by
+   _coordinates.c, whose terms and links these loops use. */
+
+#define DOT_LANES 8 /* parallel partial sums of a projection */
+
+/* v . x of one row, and the squared length of the row; the order of the sum depends on d alone */
+INLINE double dot(const float *x, const double *v, Py_ssize_t d) {
+    double lanes[DOT_LANES] = {0}, sum = 0.0;
+    Py_ssize_t j = 0;
+    for (; j + DOT_LANES <= d; j += DOT_LANES)
+        for (int l = 0; l < DOT_LANES; l++) lanes[l] += (double)x[j + l] * v[j + l];
+    for (; j < d; j++) sum += (double)x[j] * v[j];
+    for (int l = 0; l < DOT_LANES; l++) sum += lanes[l];
+    return sum;
+}
+
+INLINE double length(const float *x, Py_ssize_t d) {
+    double sum = 0.0;
+    for (Py_ssize_t j = 0; j < d; j++) sum += (double)x[j] * (double)x[j];
+    return sqrt(sum);
+}
+
+typedef struct {
+    const double *directions, *thresholds, *widths, *slacks; /* (s, d), (s,) each */
+    const int64_t *children;                                 /* (s, 2): left, right; a leaf is ~number */
+} Splits;
+
+/* Which side of a hard split: -1 left, 1 right, 0 where rounding decides and the caller must project as in training.
+   A slack times the row's length bounds the rounding error of both ways to project. */
+INLINE int side(double offset, double bound) { return offset > bound ? 1 : offset < -bound ? -1 : 0; }
+
+/* leaves (b,): the leaf of each row under hard routing, or -1 where rounding decides */
+INLINE void descend_loop(const float *x, Py_ssize_t b, Py_ssize_t d, Splits t, int64_t *leaves) {
+    for (Py_ssize_t r = 0; r < b; r++) {
+        const float *row = x + r * d;
+        double size = length(row, d);
+        int64_t node = 0;
+        while (node >= 0) {
+            int to = side(dot(row, t.directions + node * d, d) - t.thresholds[node], size * t.slacks[2 * node] +
+                          t.slacks[2 * node + 1]);
+            if (to == 0) break;
+            node = t.children[2 * node + (to > 0)];
+        }
+        leaves[r] = node < 0 ? ~node : -1;
+    }
+}
+
+DISPATCHED(descend, (const float *x, Py_ssize_t b, Py_ssize_t d, Splits t, int64_t *leaves), (x, b, d, t, leaves))
+
+typedef struct {
+    double mass;
+    int64_t node;
+} Reached;
+
+/* Heaviest first; of equal weights splits before leaves, then leaves by number. */
+INLINE int comes_before(Reached a, Reached b) {
+    if (a.mass != b.mass) return a.mass > b.mass;
+    return a.node > b.node; /* a leaf is ~number, so a smaller number is a larger node */
+}
+
+INLINE void push(Reached *heap, Py_ssize_t count, Reached entry) {
+    Py_ssize_t at = count;
+    while (at > 0 && comes_before(entry, heap[(at - 1) / 2])) {
+        heap[at] = heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    heap[at] = entry;
+}
+
+INLINE Reached pop(Reached *heap, Py_ssize_t count) { /* count: entries before the pop */
+    Reached first = heap[0], entry = heap[count - 1];
+    Py_ssize_t at = 0, n = count - 1;
+    for (;;) {
+        Py_ssize_t child = 2 * at + 1;
+        if (child >= n) break;
+        if (child + 1 < n && comes_before(heap[child + 1], heap[child])) child++;
+        if (!comes_before(heap[child], entry)) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = entry;
+    return first;
+}
+
+/* The heaviest leaves of each row, in order, until they hold the share `enough` or are `most`: leaves and masses
+   (b, most), the unused places -1 and 0. A node is never lighter than the leaves below it, so the search by weight
+   finds them without visiting the others. The first leaf is -1 where rounding decides a hard split. */
+INLINE void vote_loop(const float *x, Py_ssize_t b, Py_ssize_t d, Splits t, double enough, Py_ssize_t most,
+                      Reached *heap, int64_t *leaves, double *masses) {
+    for (Py_ssize_t r = 0; r < b; r++) {
+        const float *row = x + r * d;
+        double size = length(row, d), total = 0.0;
+        int64_t *found = leaves + r * most;
+        double *weights = masses + r * most;
+        Py_ssize_t waiting = 1, count = 0;
+        for (Py_ssize_t k = 0; k < most; k++) found[k] = -1, weights[k] = 0.0;
+        heap[0] = (Reached){1.0, 0};
+        while (waiting > 0 && count < most) {
+            Reached at = pop(heap, waiting--);
+            if (at.node < 0) {
+                found[count] = ~at.node;
+                weights[count++] = at.mass;
+                total += at.mass;
+                if (!(total < enough)) break;
+                continue;
+            }
+            double offset = dot(row, t.directions + at.node * d, d) - t.thresholds[at.node], right;
+            if (t.widths[at.node] > 0) {
+                right = 1.0 / (1.0 + exp(-offset / t.widths[at.node]));
+            } else {
+                int to = side(offset, size * t.slacks[2 * at.node] + t.slacks[2 * at.node + 1]);
+                if (to == 0) {
+                    found[0] = -1;
+                    break;
+                }
+                right = to > 0 ? 1.0 : 0.0;
+            }
+            Reached children[2] = {{at.mass * (1.0 - right), t.children[2 * at.node]},
+                                   {at.mass * right, t.children[2 * at.node + 1]}};
+            for (int k = 0; k < 2; k++)
+                if (children[k].mass > 0) push(heap, waiting++, children[k]);
+        }
+    }
+}
+
+DISPATCHED(vote, (const float *x, Py_ssize_t b, Py_ssize_t d, Splits t, double enough, Py_ssize_t most, Reached *heap,
+           int64_t *leaves, double *masses), (x, b, d, t, enough, most, heap, leaves, masses))
+
+/* One leaf under a diagonal feature matrix, as a tree keeps it. */
+typedef struct {
+    const float *centers;      /* (m, d) */
+    const float *coefficients; /* (m, outputs) */
+    const float *placing;      /* (5, d): shift, root, then of binary columns low, high and weight; others have NaN */
+    Py_ssize_t m;
+    float scale;
+    double begin;              /* added to the sum over the binary columns */
+    Function term;
+    Link link;
+} Leaf;
+
+typedef struct {
+    float *rows, *all, *tile, *binaries; /* (TILE, d) each: rows without binary columns, whole rows, centers */
+    double *weights;                     /* (outputs, TILE) */
+    int64_t *others, *binary;            /* (d,) numbers of the columns */
+    char *strange;                       /* (TILE,) rows with a third value in a binary column */
+} Scratch;
+
+INLINE float placed(float value, const float *placing, Py_ssize_t d, Py_ssize_t j, float scale) {
+    return (value - placing[j]) * placing[d + j] * scale;
+}
+
+/* The columns of a tile of centers in the kernel's coordinates, one after the other, padded with zeros. */
+INLINE void place_tile(Leaf leaf, Py_ssize_t d, Py_ssize_t start, Py_ssize_t width, const int64_t *columns,
+                       Py_ssize_t count, float *tile) {
+    for (Py_ssize_t from = 0; from < TILE; from += LANES) /* few rows at a time, which stay in the cache */
+        for (Py_ssize_t k = 0; k < count; k++) {
+            Py_ssize_t j = count == d ? k : columns[k];
+            const float *center = leaf.centers + (start + from) * d + j;
+            const float shift = leaf.placing[j], root = leaf.placing[d + j];
+            float *target = tile + k * TILE + from;
+            if (from + LANES <= width)
+                for (int i = 0; i < LANES; i++) target[i] = (center[i * d] - shift) * root * leaf.scale;
+            else
+                for (int i = 0; i < LANES; i++)
+                    target[i] = from + i < width ? (center[i * d] - shift) * root * leaf.scale : 0.0f;
+        }
+}
+
+/* sums (TILE,) += the weights of the binary columns in which the row and a center differ. The weights are rounded so
+   that every order of the sum is exact. */
+INLINE void add_binary(const float *row, Leaf leaf, Py_ssize_t d, const int64_t *binary, Py_ssize_t count,
+                       const float *tile, float *sums) {
+    float differing[TILE] = {0};
+    for (Py_ssize_t k = 0; k < count; k++) {
+        Py_ssize_t j = binary[k];
+        const float high = leaf.placing[3 * d + j], weight = leaf.placing[4 * d + j], *column = tile + k * TILE;
+        const float if_high = row[j] == high ? 0.0f : weight, if_low = row[j] == high ? weight : 0.0f;
+        for (int i = 0; i < TILE; i++) differing[i] += column[i] == high ? if_high : if_low;
+    }
+    float begin = (float)leaf.begin;
+    for (int i = 0; i < TILE; i++) sums[i] += differing[i] + begin;
+}
+
+/* out (outputs,) += the coefficients of a tile times the kernel values of the sums */
+INLINE void add_outputs(const float *sums, const double *weights, Py_ssize_t outputs, double *out) {
+    for (Py_ssize_t o = 0; o < outputs; o++) {
+        const double *w = weights + o * TILE;
+        double lanes[LANES] = {0};
+        for (int i = 0; i < TILE; i += LANES)
+            for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * (double)sums[i + l];
+        double sum = 0.0;
+        for (int l = 0; l < LANES; l++) sum += lanes[l];
+        out[o] += sum;
+    }
+}
+
+/* out (b, outputs) = the leaf's expansion at up to TILE rows of x, as expand does it */
+INLINE void expand_leaf(const float *x, const int64_t *numbers, Py_ssize_t b, Py_ssize_t d, Leaf leaf,
+                        Py_ssize_t outputs, Scratch s, double *out) {
+    const float *low = leaf.placing + 2 * d, *high = leaf.placing + 3 * d;
+    Py_ssize_t k_others = 0, k_binary = 0, any_strange = 0;
+    for (Py_ssize_t j = 0; j < d; j++)
+        if (low[j] == low[j]) s.binary[k_binary++] = j;
+        else s.others[k_others++] = j;
+    for (Py_ssize_t r = 0; r < b; r++) {
+        const float *row = x + numbers[r] * d;
+        float *all = s.all + r * d;
+        for (Py_ssize_t j = 0; j < d; j++) all[j] = placed(row[j], leaf.placing, d, j, leaf.scale);
+        for (Py_ssize_t k = 0; k < k_others; k++) s.rows[r * k_others + k] = all[s.others[k]];
+        s.strange[r] = 0;
+        for (Py_ssize_t k = 0; k < k_binary; k++)
+            if (all[s.binary[k]] != low[s.binary[k]] && all[s.binary[k]] != high[s.binary[k]]) s.strange[r] = 1;
+        any_strange |= s.strange[r];
+    }
+    memset(out, 0, (size_t)(b * outputs) * sizeof(double));
+    float sums[TILE];
+    for (Py_ssize_t start = 0; start < leaf.m; start += TILE) {
+        Py_ssize_t width = leaf.m - start < TILE ? leaf.m - start : TILE;
+        place_tile(leaf, d, start, width, s.others, k_others, s.tile);
+        if (k_binary) place_tile(leaf, d, start, width, s.binary, k_binary, s.binaries);
+        memset(s.weights, 0, (size_t)(outputs * TILE) * sizeof(double));
+        for (Py_ssize_t i = 0; i < width; i++)
+            for (Py_ssize_t o = 0; o < outputs; o++)
+                s.weights[o * TILE + i] = (double)leaf.coefficients[(start + i) * outputs + o];
+        for (Py_ssize_t r = 0; r < b; r++) {
+            if (s.strange[r]) continue;
+            const float *row = s.rows + r * k_others;
+            EACH_SHAPE(add_row, row, k_others, s.tile, leaf.term, sums);
+            if (k_binary) add_binary(s.all + r * d, leaf, d, s.binary, k_binary, s.binaries, sums);
+            apply_link(sums, leaf.link);
+            add_outputs(sums, s.weights, outputs, out + r * outputs);
+        }
+        if (!any_strange) continue;
+        place_tile(leaf, d, start, width, s.others, d, s.tile); /* all columns: the binary ones are like others here */
+        for (Py_ssize_t r = 0; r < b; r++) {
+            if (!s.strange[r]) continue;
+            const float *row = s.all + r * d;
+            EACH_SHAPE(add_row, row, d, s.tile, leaf.term, sums);
+            apply_link(sums, leaf.link);
+            add_outputs(sums, s.weights, outputs, out + r * outputs);
+        }
+    }
+}
+
+/* What all leaves of a tree share, and the addresses and numbers of each. */
+typedef struct {
+    const int64_t *addresses; /* (leaves, 4): centers, coefficients, placing, number of centers */
+    const double *numbers;    /* (leaves, 4): scale, scale of the term, rate of the link, begin */
+    int kind, link_kind;
+    double exponent, link_exponent, constant;
+    Py_ssize_t d, outputs;
+} Leaves;
+
+/* out (last - first, outputs) of pairs of a row of x and a leaf, sorted by leaf; starts (leaves + 1,) are the first
+   pair of each leaf */
+INLINE void expand_leaves_loop(const float *x, const int64_t *rows, const int64_t *starts, Py_ssize_t first,
+                               Py_ssize_t last, Py_ssize_t from_leaf, Leaves t, Scratch s, double *out) {
+    Py_ssize_t number = from_leaf;
+    for (Py_ssize_t at = first; at < last;) {
+        while (starts[number + 1] <= at) number++;
+        Py_ssize_t stop = starts[number + 1] < last ? starts[number + 1] : last;
+        const int64_t *address = t.addresses + 4 * number;
+        const double *own = t.numbers + 4 * number;
+        Leaf leaf = {AT(address[0]), AT(address[1]), AT(address[2]), (Py_ssize_t)address[3], (float)own[0], own[3],
+                     function(t.kind, t.exponent, own[1]),
+                     {t.link_kind, split(t.link_exponent), shape_of(t.link_exponent), (int)t.link_exponent,
+                      (float)own[2], (float)t.constant}};
+        for (; at < stop; at += TILE) {
+            Py_ssize_t b = stop - at < TILE ? stop - at : TILE;
+            expand_leaf(x, rows + at, b, t.d, leaf, t.outputs, s, out + (at - first) * t.outputs);
+        }
+        at = stop;
+    }
+}
+
+DISPATCHED(expand_leaves, (const float *x, const int64_t *rows, const int64_t *starts, Py_ssize_t first,
+           Py_ssize_t last, Py_ssize_t from_leaf, Leaves t, Scratch s, double *out), (x, rows, starts, first, last,
+           from_leaf, t, s, out))
+
+static PyObject *py_vote(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long x, directions, thresholds, widths, slacks, children, leaves, masses;
+    Py_ssize_t b, d, splits, most;
+    double enough;
+    if (!PyArg_ParseTuple(args, "KnnKKKKKndnKK", &x, &b, &d, &directions, &thresholds, &widths, &slacks, &children,
+                          &splits, &enough, &most, &leaves, &masses))
+        return NULL;
+    Splits t = {AT(directions), AT(thresholds), AT(widths), AT(slacks), AT(children)};
+    Reached *heap = malloc((size_t)(splits + 2) * sizeof(Reached));
+    if (heap == NULL) return PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS
+    if (masses) vote(AT(x), b, d, t, enough, most, heap, AT(leaves), AT(masses));
+    else descend(AT(x), b, d, t, AT(leaves));
+    Py_END_ALLOW_THREADS
+    free(heap);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_expand_leaves(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long x, rows, starts, addresses, numbers, out;
+    Py_ssize_t first, last, from_leaf;
+    Leaves t;
+    if (!PyArg_ParseTuple(args, "KKKnnnKKididdnnK", &x, &rows, &starts, &first, &last, &from_leaf, &addresses,
+                          &numbers, &t.kind, &t.exponent, &t.link_kind, &t.link_exponent, &t.constant, &t.d,
+                          &t.outputs, &out))
+        return NULL;
+    t.addresses = AT(addresses);
+    t.numbers = AT(numbers);
+    size_t floats = (size_t)(4 * t.d * TILE + 1), doubles = (size_t)(t.outputs * TILE), whole = (size_t)(2 * t.d + 1);
+    double *weights = malloc(doubles * sizeof(double) + whole * sizeof(int64_t) + floats * sizeof(float) + TILE);
+    if (weights == NULL) return PyErr_NoMemory();
+    int64_t *columns = (int64_t *)(weights + doubles);
+    float *tiles = (float *)(columns + whole);
+    Scratch s = {tiles, tiles + t.d * TILE, tiles + 2 * t.d * TILE, tiles + 3 * t.d * TILE, weights, columns,
+                 columns + t.d, (char *)(tiles + floats)};
+    Py_BEGIN_ALLOW_THREADS
+    expand_leaves(AT(x), AT(rows), AT(starts), first, last, from_leaf, t, s, AT(out));
+    Py_END_ALLOW_THREADS
+    free(weights);
+    Py_RETURN_NONE;
+}

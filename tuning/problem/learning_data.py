@@ -1,0 +1,131 @@
+"""The rows of a fit: table, targets and weights, and their encoding as matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xrfm_cli.datasets import (
+    Encoder,
+    EncodingConfig,
+    Table,
+    TableSchema,
+    TargetSchema,
+    TypedRows,
+    fit_encoder,
+)
+from xrfm_cli.tuning.problem.validation_plan import Rows
+from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName, fit_target_transform
+
+Array = NDArray[np.float64]
+
+
+class Encoded(Protocol):
+    """Anything that holds encoded rows and their encoder."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """Return the encoder of the rows."""
+
+
+Key = TypeVar("Key", bound=Hashable)
+Found = TypeVar("Found", bound=Encoded)
+
+
+def find_encoded(
+    cache: Mapping[tuple[Key, TransformName], Found], key: Key, transform: TransformName
+) -> Found | None:
+    """Return cached rows, also of another target transform if the encoder does not read the target."""
+    for (known, other), found in cache.items():
+        if known == key and (other == transform or not found.encoder.reads_target):
+            return found
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedRows:
+    """Rows under one encoding, on the device."""
+
+    encoder: Encoder
+    x: Tensor  # (n, d) float32
+    # (n, d) float32, encoded as for prediction; None if x is that, without cross-fitting
+    routed: Tensor | None
+
+    @classmethod
+    def fit(
+        cls,
+        table: Table,
+        schema: TableSchema,
+        encoding: EncodingConfig,
+        *,
+        target: Array,  # (n, c)
+        weights: Array | None,
+        seed: int,
+        device: str,
+    ) -> Self:
+        """Fit an encoder on the rows of a table."""
+        encoder, x, seen = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
+        routed = None if seen is None else torch.from_numpy(seen).to(device)
+        return cls(encoder=encoder, x=torch.from_numpy(x).to(device), routed=routed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LearningData:
+    """All rows of a fit, training and validation rows, with their targets and weights."""
+
+    table: Table
+    typed: TypedRows  # the same rows with their text parsed once, as they are encoded many times
+    schema: TableSchema
+    target: TargetSchema
+    y_true: NDArray[Any]  # (n,) float64 values or int64 class codes
+    weights: Array | None
+    seed: int
+    device: str
+
+    @property
+    def n_classes(self) -> int:
+        """Return the number of classes, 0 for regression."""
+        return len(self.target.classes)
+
+    def weights_of(self, rows: Rows) -> Array | None:
+        """Return the weights of some rows."""
+        return None if self.weights is None else self.weights[rows]
+
+    def weight_tensor(self, rows: Rows) -> Tensor | None:
+        """Return the weights of some rows, on the device."""
+        weights = self.weights_of(rows)
+        return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
+
+    def target_transform(
+        self, rows: Rows, transform: TransformName = "none", factor: float = 1.0
+    ) -> TargetTransform:
+        """Return a target transform fitted on some training rows."""
+        return fit_target_transform(
+            self.y_true[rows], self.n_classes, self.weights_of(rows), transform, factor
+        )
+
+    def transformed(self, rows: Rows, target_transform: TargetTransform) -> Tensor:
+        """Return transformed targets of some rows ``(n, outputs)`` float32, on the device."""
+        return torch.from_numpy(target_transform.encode(self.y_true[rows])).float().to(self.device)
+
+    def encode(self, rows: Rows, encoding: EncodingConfig, target_transform: TargetTransform) -> EncodedRows:
+        """Fit an encoder on some rows of the table."""
+        y_true, typed = self.y_true[rows], self.typed.take(rows)
+        encoded = EncodedRows.fit(
+            typed.table,
+            self.schema,
+            encoding,
+            target=np.eye(self.n_classes)[y_true] if self.n_classes else target_transform.encode(y_true),
+            weights=self.weights_of(rows),
+            seed=self.seed,
+            device=self.device,
+        )
+        encoder = encoded.encoder
+        repairs = typed.with_unreadable(encoder.training_repairs)
+        return replace(encoded, encoder=replace(encoder, training_repairs=repairs))

@@ -1,0 +1,138 @@
+"""``--compare``: another model beside this one, scored on the same rows or explained in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from xrfm_cli.commands.scoring import Scored, find_overlap, score_table
+from xrfm_cli.commands.session import Session
+from xrfm_cli.datasets import Table
+from xrfm_cli.errors import OptionError
+from xrfm_cli.terminal.tables import grid, heading, number, shortened
+from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.storage import load_model
+from xrfm_cli.tuning.scoring.metrics import METRICS
+from xrfm_cli.tuning.scoring.paired import PairedTest, compare_paired
+
+MOST_COLUMNS = 20  # columns of the table of importances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Test metrics of another model, and the paired test of the fit's own metric."""
+
+    path: str
+    metrics: dict[str, float]
+    test: PairedTest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values by name, for the JSON document."""
+        return {
+            "model": self.path,
+            "metrics": self.metrics,
+            "test": asdict(self.test) | {"is_worse": self.test.is_worse},
+        }
+
+
+def load_other(path: str, model: FittedModel, *, device: str) -> FittedModel:
+    """Load the model of ``--compare``; OptionError if it does not predict the same target."""
+    other = load_model(Path(path), device=device)
+    if (other.target.name, other.target.task) != (model.target.name, model.target.task):
+        raise OptionError(
+            f"--compare {path}: predicts '{other.target.name}' ({other.target.task}), not "
+            f"'{model.target.name}' ({model.target.task})"
+        )
+    if other.target.classes != model.target.classes:
+        raise OptionError(f"--compare {path}: has other classes than the model, or another positive class")
+    return other
+
+
+def compare_scores(
+    path: str, other: FittedModel, scored: Scored, table: Table, session: Session
+) -> Comparison:
+    """Score another model on the rows that ``scored`` is of, and test the difference."""
+    overlap = find_overlap(other, table)
+    if overlap is not None and overlap.is_leak:
+        session.renderer.note(f"{path}: {overlap.words}", kind="warning")
+    old = score_table(other, table, session)
+    return Comparison(
+        path=path,
+        metrics=old.metrics(),
+        test=compare_paired(
+            METRICS[scored.model.report.metric],
+            scored.truth,
+            (scored.prediction, old.prediction),
+            (scored.model.decision, other.decision),
+            scored.weights,
+        ),
+    )
+
+
+def comparison_view(comparison: Comparison, metrics: Mapping[str, float]) -> list[RenderableType]:
+    """Return both models' metrics side by side, and the verdict of the test."""
+    table = grid("metric", "new", "old", "difference", "better")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for name, value in metrics.items():
+        before = comparison.metrics.get(name)
+        if before is None:
+            continue
+        change = value - before
+        is_better = change < 0 if METRICS[name].lower_is_better else change > 0
+        sign = "+" if change > 0 else ""
+        better = "new" if is_better else "old" if change else ""
+        table.add_row(name, number(value), number(before), f"{sign}{number(change)}", better)
+    test = comparison.test
+    told = (
+        f"{test.metric}: {number(test.difference)} (95 % interval {number(test.low)} to {number(test.high)}, "
+        f"p = {test.p_value:.2g}); {test.words}"
+    )
+    return [heading(f"Compared with {comparison.path}"), table, Text(told)]
+
+
+def compare_importances(
+    path: str,
+    model: FittedModel,
+    other: FittedModel,
+    ours: Sequence[Mapping[str, Any]],
+    theirs: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return both models' importances by column, their thresholds and scores, for the JSON document."""
+    before = {item["column"]: float(item["share"]) for item in theirs}
+    now = {item["column"]: float(item["share"]) for item in ours}
+    columns = [*now, *(name for name in before if name not in now)]
+    return {
+        "model": path,
+        "importances": [{"column": c, "share": now.get(c), "other": before.get(c)} for c in columns],
+        "threshold": {"share": model.decision.threshold, "other": other.decision.threshold},
+        "score": {"share": model.report.score, "other": other.report.score},
+        "metric": {"share": model.report.metric, "other": other.report.metric},
+    }
+
+
+def importances_view(compared: Mapping[str, Any]) -> list[RenderableType]:
+    """Return both models' importances side by side, largest change first."""
+    table = grid("column", "new", "old", "change")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = sorted(compared["importances"], key=lambda item: -abs((item["share"] or 0) - (item["other"] or 0)))
+    for item in rows[:MOST_COLUMNS]:
+        change = (item["share"] or 0) - (item["other"] or 0)
+        cells = ["not used" if item[name] is None else f"{item[name]:.1%}" for name in ("share", "other")]
+        table.add_row(shortened(str(item["column"]), 28), *cells, f"{100 * change:+.1f}")
+    lines = [
+        f"{name}: {_plain(compared[name]['share'])} now, {_plain(compared[name]['other'])} before"
+        for name in ("metric", "score", "threshold")
+        if compared[name]["share"] is not None or compared[name]["other"] is not None
+    ]
+    return [heading(f"Compared with {compared['model']}"), table, Text("\n".join(lines))]
+
+
+def _plain(value: Any) -> str:
+    return number(value) if isinstance(value, float) else "none" if value is None else str(value)

@@ -1,0 +1,56 @@
+"""Documentation of the parameters that both estimators share, for ``help()`` and scikit-learn's diagrams."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+PARAMETERS = """Parameters
+----------
+trials : int, default=None
+    Number of configurations to try; 0 fits one model without a search. By default, the time limit ends the
+    search.
+time_limit : float or str, default=None
+    Seconds, or a duration such as ``"10m"``, that ``fit`` may take. By default, the time of ``preset``, or
+    none if ``trials`` is given.
+preset : {"quick", "balanced", "best"}, default="balanced"
+    15 seconds and 2 models in the ensemble, 60 seconds and 6 models, or 10 minutes and 12 models.
+metric : str, default=None
+    Metric to optimise: rmse, mae, r2, mape or poisson_deviance for a regressor; log_loss, auc,
+    average_precision, accuracy, balanced_accuracy, f1 or brier for a classifier. By default, rmse, auc for
+    two classes, and log_loss for more.
+folds : int, default=None
+    Validate with cross-validation in this many folds. By default, the number of rows decides.
+set : dict, default=None
+    Hyperparameters to fix, such as ``{"bandwidth": 5, "kernel": "norm"}``.
+drop : sequence of str, default=()
+    Columns to ignore.
+categorical, numeric, datetime : sequence of str, default=()
+    Columns to read as categories, as numbers or as dates. By default, the cells decide.
+id : sequence of str, default=()
+    Columns that identify rows; the model does not use them.
+group : str, default=None
+    Keep rows that share a value of this column on one side of a split.
+time : str, default=None
+    Validate on the latest rows by this column.
+schema : str or Path, default=None
+    TOML file with the kinds and roles of all columns, as ``xrfm fit --schema`` writes it.
+positive : label, default=None
+    Positive class of two; only for a classifier. By default, the last class in sort order.
+device : str, default="auto"
+    "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
+threads : int, default=None
+    Threads to compute with. By default, all usable cores.
+memory : int, default=None
+    Memory limit in bytes. By default, the free memory.
+random_state : int or RandomState, default=0
+    Seed of every random choice. None draws another one in each fit.
+"""
+
+Estimator = TypeVar("Estimator", bound=type)
+
+
+def with_parameters(estimator: Estimator) -> Estimator:
+    """Replace the line ``{parameters}`` in the docstring of a class by `PARAMETERS`."""
+    indented = PARAMETERS.rstrip().replace("\n", "\n    ").replace("\n    \n", "\n\n")
+    estimator.__doc__ = (estimator.__doc__ or "").replace("{parameters}", indented)
+    return estimator

@@ -1,0 +1,87 @@
+"""What the shell offers for a value: columns of DATA, metrics, hyperparameters and devices.
+
+Names of metrics and hyperparameters are written down, because the modules that have them import numerical
+libraries; a test compares them.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import typer
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+LOSSES = ("rmse", "mae", "mape", "poisson_deviance", "log_loss", "brier")  # lower is better
+GAINS = ("r2", "auc", "average_precision", "accuracy", "balanced_accuracy", "f1")
+HYPERPARAMETERS = (
+    "agop_centred",
+    "agop_power",
+    "agop_rows",
+    "bandwidth",
+    "bandwidth_mode",
+    "category_encoding",
+    "constant",
+    "iterations",
+    "kernel",
+    "kernel_p",
+    "kernel_q",
+    "leaf_size",
+    "loss",
+    "max_centers",
+    "metric_shape",
+    "min_leaf_size",
+    "numeric_transform",
+    "overlap",
+    "power",
+    "ridge",
+    "split_rows",
+    "target_transform",
+    "temperature",
+)
+
+
+def columns(ctx: typer.Context) -> list[str]:
+    """Return the columns of DATA, from its first rows; none if DATA is not given yet or cannot be read."""
+    with suppress(Exception):  # a shell shows nothing but candidates
+        from xrfm_cli.datasets import ReadOptions, read_chunks
+        from xrfm_cli.datasets.files.streams import is_stream
+
+        given = {name: item.value for name, item in ctx.params.items() if hasattr(item, "value")}
+        path = Path(
+            given["data"] if "data" in given else ctx.args[0]
+        )  # click stops before an unfinished option
+        if not is_stream(path):  # reading it would take the rows away from the command
+            own = {item.name: given[item.name] for item in fields(ReadOptions) if item.name in given}
+            return list(next(read_chunks(path, ReadOptions(**own), chunk_rows=1)).column_names)
+    return []
+
+
+def devices() -> list[str]:
+    """Return the names of devices."""
+    return list(DEVICES)
+
+
+def metrics() -> list[str]:
+    """Return the names of metrics."""
+    return [*LOSSES, *GAINS]
+
+
+def losses() -> list[str]:
+    """Return the beginning of a threshold for metrics where lower is better."""
+    return [f"{name}=" for name in LOSSES]
+
+
+def gains() -> list[str]:
+    """Return the beginning of a threshold for metrics where higher is better."""
+    return [f"{name}=" for name in GAINS]
+
+
+def hyperparameters() -> list[str]:
+    """Return the beginning of a pinned hyperparameter."""
+    return [f"{name}=" for name in HYPERPARAMETERS]
+
+
+A_COLUMN: dict[str, Any] = {"metavar": "COL", "autocompletion": columns}  # for typer.Option
