@@ -14,7 +14,7 @@ from tests.reports.conftest import product as product
 from xrfm_cli.datasets import EncodingConfig, Table, fit_encoder, infer_schema
 from xrfm_cli.tuning.explain.decoding import decode_cells, encode_cells
 from xrfm_cli.tuning.explain.effects import column_effects, effect_map
-from xrfm_cli.tuning.explain.held_out import HeldOut
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import measure_quality
 from xrfm_cli.tuning.explain.row_sampler import RowSampler
 from xrfm_cli.tuning.explain.sample import sample_centers, sample_table

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.explain.held_out import HeldOut
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.shares import ColumnShare
 

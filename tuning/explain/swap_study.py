@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,11 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
 FEWEST_ROWS = 60  # per column, whatever a prediction costs
+RANGE_ERRORS = 1.645  # half a range of 90 %
 REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
 BLOCK_ROWS = 10
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
-MOST_PAIR_COLUMNS = 12  # 66 pairs; an interaction is at most the smaller of its columns' totals
+MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
 SURE = 1e-4  # log odds beyond it are compared as equal: so small probabilities are rarely right
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
@@ -141,7 +143,7 @@ def log_odds(probabilities: Array) -> Array:
     return np.log(p / (1 - p))
 
 
-def effective_shares(totals: Array, shared: dict[Pair, float]) -> Array:  # (d,) -> (d,)
+def effective_shares(totals: Array, shared: dict[Pair, Any]) -> Array:  # (..., d) -> (..., d)
     """Return Shapley effects as shares that add to one: a total counts by the columns that share it.
 
     A total index counts the variance of an interaction once for each of its columns; a Shapley effect divides
@@ -155,11 +157,13 @@ def effective_shares(totals: Array, shared: dict[Pair, float]) -> Array:  # (d,)
     """
     extra = np.zeros_like(totals)
     for (a, b), value in shared.items():
-        extra[[a, b]] += value
+        extra[..., a] += value
+        extra[..., b] += value
     order = 1 + np.divide(extra, totals, out=np.zeros_like(totals), where=totals > 0)
-    whole = np.arange(1, len(totals) + 2)
+    whole = np.arange(1, totals.shape[-1] + 2)
     effects = totals * np.interp(order, whole, 1 / whole)
-    return effects / effects.sum() if effects.sum() > 0 else effects
+    whole_sum = effects.sum(-1, keepdims=True)
+    return np.divide(effects, whole_sum, out=np.zeros_like(effects), where=whole_sum > 0)
 
 
 def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
@@ -170,19 +174,24 @@ def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
     n = max(len(own) for own in study.totals)
     draws = np.random.default_rng(seed)
     block = np.arange(min(BLOCK_ROWS, n))
-    found = []
-    for _ in range(REPLICATES):
+    counts = np.zeros((REPLICATES, n))
+    for own in counts:
         starts = draws.integers(0, n, max(1, n // len(block)))
-        counts = np.bincount((starts[:, None] + block).ravel() % n, minlength=n).astype(np.float64)
-        totals = np.array([_mean(own, counts) for own in study.totals])
-        shared = {pair: _mean(own, counts) for pair, own in study.shared.items()}
-        found.append(effective_shares(totals, shared))
-    return np.std(found, axis=0)
+        np.add.at(own, (starts[:, None] + block) % n, 1.0)
+    totals = np.stack(_replicated(study.totals, counts), axis=1)
+    shared = dict(zip(study.shared, _replicated(tuple(study.shared.values()), counts), strict=True))
+    return effective_shares(totals, shared).std(0)
 
 
-def _mean(values: Array, counts: Array) -> float:
-    own = counts[: len(values)]
-    return float(own @ values / own.sum()) if own.sum() else 0.0
+def _replicated(
+    values: Sequence[Array], counts: Array
+) -> list[Array]:  # (replicates, n) -> (replicates,) each
+    """Return the means of each measure over each bootstrap sample; measures may cover the first rows only."""
+    found: dict[int, Array] = {}
+    for rows in {len(own) for own in values}:
+        own = counts[:, :rows]
+        found[rows] = own / np.maximum(own.sum(1, keepdims=True), 1.0)
+    return [found[len(own)] @ own for own in values]
 
 
 def _swapped(
