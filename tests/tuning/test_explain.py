@@ -65,6 +65,16 @@ class TestShares:
         for key, x in sample.matrices.items():
             np.testing.assert_allclose(np.sort(drawn.matrices[key], 0), np.sort(x, 0), atol=0.05)
 
+    def test_a_wide_table_is_measured_within_the_budget(self) -> None:
+        """The strongest columns are swapped one by one, and the others together."""
+        x = noise(300, 40, seed=15)
+        case = fit_case({f"v{k}": x[k] for k in range(40)} | {"y": x[3] + x[21]}, iterations=2)
+        study = study_swaps(case.model, sample_centers(case.model, 300, seed=0), budget_ns=1.0)
+        shares = study.shares()
+        assert sorted(np.argsort(-shares)[:2].tolist()) == [3, 21]
+        assert len(np.unique(shares)) <= 11
+        assert shares.sum() == pytest.approx(1.0)
+
 
 class TestHeldOut:
     def test_the_fit_keeps_what_held_out_rows_say(self, additive: Case) -> None:

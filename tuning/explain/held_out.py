@@ -18,7 +18,15 @@ from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.explain.held_out_records import HeldOut, HeldOutColumn, HeldOutPair
 from xrfm_cli.tuning.explain.sample import Sample, sample_of
-from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, share_deviations, study_swaps
+from xrfm_cli.tuning.explain.swap_study import (
+    FEWEST_COLUMNS,
+    FEWEST_ROWS,
+    RANGE_ERRORS,
+    SwapStudy,
+    share_deviations,
+    study_swaps,
+)
+from xrfm_cli.tuning.explain.swaps import row_ns
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -70,8 +78,9 @@ def held_out_folds(
     fold_seconds = estimate_refit(
         problem, result.costs, found.candidate, last_iterations=found.last_iterations
     )
+    prediction_ns = max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
     for fold in range(folds):
-        if fold_seconds + BUDGET_NS * SECONDS_PER_NS / folds > seconds_left():
+        if fold_seconds + prediction_ns * SECONDS_PER_NS > seconds_left():
             break
         try:
             fold_model = _fold_model(model, problem, found, fold, on_event)

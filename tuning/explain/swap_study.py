@@ -20,6 +20,8 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
+FEWEST_COLUMNS = 10  # swapped one by one, whatever a prediction costs
+TINY = 1e-300
 FEWEST_ROWS = 60  # per column, whatever a prediction costs
 RANGE_ERRORS = 1.645  # half a range of 90 %
 REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
@@ -86,14 +88,22 @@ def study_swaps(
     """
     d, n = len(sample.columns), sample.n_rows
     affordable = budget_ns / row_ns(model)
-    few = _between(FEWEST_ROWS, (1.0 if every_row and not pairs else SCREEN_SHARE) * affordable / d, n)
+    single, rest = _divided(model, sample, max(FEWEST_COLUMNS, int(SCREEN_SHARE * affordable / FEWEST_ROWS)))
+    few = _between(FEWEST_ROWS, SCREEN_SHARE * affordable / len(single), n)
     plain = predict_rows(model, sample.matrices)
-    screened = _swapped(model, sample.take(slice(few)), plain[:few], [(j,) for j in range(d)])
+    groups = [(j,) for j in single] + ([rest] if rest else [])
+    swapped = _swapped(model, sample.take(slice(few)), plain[:few], groups)
+    screened = [plain[:few]] * d
+    for j, own in zip(single, swapped, strict=False):
+        screened[j] = own
     first = np.array([_total(plain[:few], own).mean() for own in screened])
+    of_rest = _total(plain[:few], swapped[-1]) / len(rest) if rest else None
     strong = np.flatnonzero(first > STRONG_SHARE * first.sum()) if first.sum() > 0 else np.empty(0, np.int64)
-    paired = sorted(strong[np.argsort(-first[strong], kind="stable")][:MOST_PAIR_COLUMNS].tolist())
+    ranked = strong[np.argsort(-first[strong], kind="stable")][:MOST_PAIR_COLUMNS].tolist()
+    room = max(1.0, (affordable - few * len(groups)) / FEWEST_ROWS)  # pairs
+    paired = sorted(ranked[: max(2, int((1 + (1 + 8 * room) ** 0.5) / 2))])
     together = list(combinations(paired, 2)) if pairs else []
-    left = (affordable - few * d) / max(1, len(strong) + len(together))
+    left = (affordable - few * len(groups)) / max(1, len(strong) + len(together))
     more = _between(min(few, FEWEST_ROWS), left, n)
     if not every_row and more > few:
         part = sample.take(slice(more))
@@ -108,7 +118,10 @@ def study_swaps(
         (a, b): scale(plain[:both]) - scale(screened[a][:both]) - scale(screened[b][:both]) + scale(own)
         for (a, b), own in zip(together, joint, strict=True)
     }
-    totals = tuple(_total(plain[: len(own)], own) for own in screened)
+    totals = tuple(
+        _total(plain[: len(own)], own) if of_rest is None or j not in rest else of_rest
+        for j, own in enumerate(screened)
+    )
     weight = plain[:both] * (1 - plain[:both]) if model.target.classes else np.ones_like(plain[:both])
     shared = {pair: (0.25 * weight * np.square(own)).sum(1) for pair, own in mixed.items()}
     confirmed: tuple[Array, ...] = ()
@@ -116,8 +129,8 @@ def study_swaps(
     if targets is not None:
         residual = targets - plain
         confirmed = tuple(
-            own + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
-            for own, after in zip(totals, screened, strict=True)
+            own * (j not in rest) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
+            for j, (own, after) in enumerate(zip(totals, screened, strict=True))
         )
         confirmed_pairs = {pair: shared[pair] + (residual[:both] * own).sum(1) for pair, own in mixed.items()}
     return SwapStudy(
@@ -199,6 +212,31 @@ def _swapped(
 ) -> list[Array]:
     other = np.roll(np.arange(sample.n_rows), 1)
     return list(swap_predictions(model, sample, plain, [(own, other) for own in columns]))
+
+
+def _divided(model: FittedModel, sample: Sample, most: int) -> tuple[list[int], tuple[int, ...]]:
+    """Return the columns to swap one by one, and those of a wide table that are swapped together.
+
+    The first are the columns with the largest entries in the feature matrices and in the directions of the
+    splits. The others share what they move together equally.
+    """
+    d = len(sample.columns)
+    if d <= most:
+        return list(range(d)), ()
+    strength = np.zeros(d)
+    for member in model.members:
+        entries = np.zeros(member.tree.n_features)
+        for leaf in member.tree.leaves:
+            matrix = leaf.feature_matrix.double().cpu()
+            own = (matrix if matrix.ndim == 1 else matrix.diagonal()).numpy()
+            entries += leaf.n_rows * own / max(float(own.max()), TINY)
+        entries += sum(leaf.n_rows for leaf in member.tree.leaves) * np.sum(
+            [np.square(split.direction.double().cpu().numpy()) for split in member.tree.splits], axis=0
+        )
+        parts = sample.coordinates[id(member.encoder)]
+        strength += member.weight * np.array([entries[own].sum() for own in parts])
+    order = np.argsort(-strength, kind="stable")
+    return sorted(order[:most].tolist()), tuple(sorted(order[most:].tolist()))
 
 
 def _total(plain: Array, after: Array) -> Array:
