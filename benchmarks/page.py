@@ -33,6 +33,7 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "many rows": more_tables.many_rows_table,
         "raw csv": more_tables.raw_csv_table,
         "limits": more_tables.limit_table,
+        "explanations": more_tables.explanations_table,
     },
 }
 TEMPLATE = Path(__file__).with_name("page_template.md")
