@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import more_tables, tables
 from benchmarks.measurements import ROOT
+from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
 
 CHART_FOLDER = Path("benchmarks/charts")
@@ -50,6 +51,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         leaf=more_tables.leaf_table(),
         predict=more_tables.predict_table(),
         memory=more_tables.memory_table(),
+        startup=startup_table(),
         calibration=more_tables.calibration_summary(),
         intervals=more_tables.intervals_text(),
     )

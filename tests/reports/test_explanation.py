@@ -81,6 +81,11 @@ class TestPairs:
         assert all(0 <= pair.co_sensitivity <= 1 for pair in explain_model(ensemble.model).pairs)
         assert co_sensitivities(np.zeros((2, 2))).tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
+    def test_none_are_compared_if_that_takes_too_long(self, linear: Case) -> None:
+        without = explain_model(linear.model, pair_seconds=0.0)
+        assert without.pairs == ()
+        assert without.importances == explain_model(linear.model, pair_seconds=10.0).importances
+
     def test_one_column_has_no_pairs(self) -> None:
         (a,) = noise(60, 1)
         assert explain_model(fit_case({"a": a, "y": 2 * a}).model).pairs == ()

@@ -200,15 +200,16 @@ class _Search:
         better = self._best_first()[: -(-len(self.waiting) // REDUCTION)]
         for running in better:
             if running.state == "running" and len(running.solves) < len(rung_sizes(self.problem)):
-                if self.budget.clock() >= last_start or self._lacks_time_for(running):
+                now = self.budget.clock()
+                if now >= last_start or self._lacks_time_for(running, now):
                     break
                 self._advance(running)
 
-    def _lacks_time_for(self, running: RunningTrial) -> bool:
+    def _lacks_time_for(self, running: RunningTrial, now: float) -> bool:
         """Return whether not even the rest of this trial fits into the time, so that nothing may be added."""
         if self.budget.deadline is None:
             return False
-        left = self.budget.deadline - self.budget.clock() - self.result.report_s
+        left = self.budget.deadline - now - self.result.report_s
         return self._seconds_to_end(running) > left
 
     def _open(self) -> RunningTrial:
