@@ -75,7 +75,7 @@ def fit_final_ensemble(
             continue
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
-            over = pool.entry_seconds(entry) - left
+            over = 0.0 if fitted else pool.entry_seconds(entry) - left  # later members have the time
             fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
         except KeyboardInterrupt:
             # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
