@@ -41,3 +41,11 @@ class Listener:
         finally:
             self.ended = self.clock()
             self.seconds[name] = self.seconds.get(name, 0.0) + self.ended - began
+
+    def why_no_model(self) -> str:
+        """Return the message for a search without a model: the first failure and the way out."""
+        failed = (text for text in self.fallbacks if " failed: " in text)
+        failure = next(failed, "none was fully evaluated.")
+        return (
+            f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
+        )
