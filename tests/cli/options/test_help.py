@@ -16,7 +16,7 @@ from tests.processes import run_process, run_python
 from xrfm_cli.commands.registry import COMMANDS, application
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
+HEAVY = ("numpy", "pyarrow", "torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -72,9 +72,17 @@ def test_documentation_manual_pages_and_completions_are_current() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["fit", "--oops"]]
+    "arguments",
+    [
+        ["--help"],
+        *([name, "--help"] for name in COMMANDS),
+        ["fit", "--oops"],
+        ["fit", "d.csv", "--trials", "many"],
+        ["fit", "--print-config"],
+        ["predict"],
+    ],
 )
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import json, sys; from xrfm_cli.main import run; run(sys.argv[1:]); "
         "sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
