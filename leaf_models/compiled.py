@@ -247,7 +247,11 @@ def follow(
 
     def walk(rows: slice) -> None:
         _coordinates.follow(
-            *(part[rows].data_ptr() for part in paths),
+            start[rows].data_ptr(),
+            way[rows].data_ptr(),
+            positions[rows].data_ptr(),
+            held[rows].data_ptr(),
+            rates[rows].data_ptr(),
             rows.stop - rows.start,
             d,
             points,

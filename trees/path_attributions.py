@@ -17,7 +17,7 @@ from xrfm_cli.trees.votes import SplitTable
 
 DEFAULT_MEMORY_BYTES = 256 << 20
 STEPS = (2, 4, 8, 16, 32)  # segments of a path; more are taken for rows whose attributions still change
-ACCURACY = 0.004  # of the sum of a row's absolute attributions: the largest error estimate that is accepted
+ACCURACY = 0.007  # of the sum of a row's absolute attributions: the largest error estimate that is accepted
 JUMP_HALVINGS = 12  # bisections that locate a jump on a path
 # A path that moves less than this share of its steps along a split's direction is parallel to it.
 SLANT = 1e-2

@@ -80,7 +80,7 @@ def test_probabilities_of_the_classes_share_out_to_nothing(three_classes: Case) 
         for label in three_classes.model.target.classes
     ]
     for name in features(three_classes):
-        np.testing.assert_allclose(sum(values(part, name) for part in parts), 0.0, atol=0.02)
+        np.testing.assert_allclose(sum(values(part, name) for part in parts), 0.0, atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.reports.conftest import product as product
 from xrfm_cli.datasets import EncodingConfig, Table, fit_encoder, infer_schema
 from xrfm_cli.tuning.explain.decoding import decode_cells, encode_cells
 from xrfm_cli.tuning.explain.effects import column_effects, effect_map
-from xrfm_cli.tuning.explain.held_out import HeldOut
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import measure_quality
 from xrfm_cli.tuning.explain.row_sampler import RowSampler
 from xrfm_cli.tuning.explain.sample import sample_centers, sample_table
@@ -64,6 +64,16 @@ class TestShares:
         drawn = sample_centers(model, 150, seed=0)
         for key, x in sample.matrices.items():
             np.testing.assert_allclose(np.sort(drawn.matrices[key], 0), np.sort(x, 0), atol=0.05)
+
+    def test_a_wide_table_is_measured_within_the_budget(self) -> None:
+        """The strongest columns are swapped one by one, and the others together."""
+        x = noise(300, 40, seed=15)
+        case = fit_case({f"v{k}": x[k] for k in range(40)} | {"y": x[3] + x[21]}, iterations=2)
+        study = study_swaps(case.model, sample_centers(case.model, 300, seed=0), budget_ns=1.0)
+        shares = study.shares()
+        assert sorted(np.argsort(-shares)[:2].tolist()) == [3, 21]
+        assert len(np.unique(shares)) <= 11
+        assert shares.sum() == pytest.approx(1.0)
 
 
 class TestHeldOut:

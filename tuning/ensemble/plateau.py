@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 CHECK_TRIALS, CHECK_SHARE = 5, 0.1
 # The gain is measured over the last half of the trials, as gains come ever more slowly. With fewer trials
 # than PATIENCE_TRIALS in that half, chance would end searches.
-PATIENCE_TRIALS, PATIENCE_SHARE = 15, 0.5
+PATIENCE_TRIALS, PATIENCE_SHARE = 20, 0.5
 BLOCKS = 20  # of validation rows, for the jackknife: more cost more and tell the noise no better
 # To tell apart a gain of this share of the standard error, about 25 times the validation rows are needed.
 NOISE_SHARE = 0.2

@@ -1,17 +1,20 @@
 """The training rows whose coefficients make a prediction: ``alpha_i k(x, x_i)`` in its units.
 
-A kernel machine predicts a sum over its centers, which are training rows. A row that weighs much, and pulls
-away from the others, is often one whose label is wrong.
+A kernel machine predicts a sum over its centers, which are training rows. Many of its terms are large, nearly
+the same everywhere, and cancel. So a row's part is the difference of its term from its mean term at reference
+rows. A row that weighs much, and pulls away from the others, is often one whose label is wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, Table
 from xrfm_cli.leaf_models import RFMLeaf
@@ -34,73 +37,91 @@ class SpeakingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakingRows:
-    """``prediction = start + the contributions of all training rows``."""
+    """``prediction = baseline + contributions + others``."""
 
-    start: float  # what the model predicts far from all training rows, and what linear leaves predict
+    baseline: float  # the mean prediction of the reference rows
     prediction: float
-    centers: int  # training rows that have a part in it, counted once for each member
+    centers: int  # training rows that have a part in the difference, counted once for each member
     contributions: float  # of all of them
+    others: float  # of linear leaves, which keep no rows
     loudest: tuple[SpeakingRow, ...]  # largest absolute contribution first
 
 
-def speaking_rows(model: FittedModel, row: Table, explained: int, *, most: int) -> SpeakingRows:
-    """Return the training rows that add most to the prediction of one row.
+def speaking_rows(
+    model: FittedModel, row: Table, references: Sequence[Tensor], explained: int, *, most: int
+) -> SpeakingRows:
+    """Return the training rows that move the prediction of one row most.
 
     Args:
         model: the model, on a device with float64.
         row: a table of one row.
+        references: the reference rows ``(r, d)``, encoded for each member.
         explained: the code of the class whose calibrated probability is explained; 0 for regression.
         most: how many rows to return.
 
     Where decoding or calibration bends the sum, each output of a tree is converted at its mean rate between
-    no training rows and all of them. Equal rows of several members count as one.
+    the reference row and the row. Equal rows of several members count as one.
     """
     encoded, _ = model.encode(row)
     x = [torch.from_numpy(encoded[id(member.encoder)]).to(model.device) for member in model.members]
-    spoken = [_center_outputs(member, own) for member, own in zip(model.members, x, strict=True)]
-    ends = [
-        member.tree.predict(own).double().cpu().numpy() for member, own in zip(model.members, x, strict=True)
-    ]
-    starts = [end - parts.sum(axis=0) for end, (parts, _) in zip(ends, spoken, strict=True)]
-    codes = np.array([explained])
+    starts = [_outputs(*pair) for pair in zip(model.members, references, strict=True)]
+    r = len(starts[0])
+    ends = [np.repeat(_outputs(*pair), r, axis=0) for pair in zip(model.members, x, strict=True)]
+    codes = np.full(r, explained)
     change = outcome_change(model, starts, ends, codes)
     merged: dict[tuple[Any, ...], SpeakingRow] = {}
-    total = 0.0
-    for number, (member, (parts, centers)) in enumerate(zip(model.members, spoken, strict=True)):
-        added = parts @ change.rates[number][0]
-        rest = float(change.changes[number][0]) - float(added.sum())
-        sizes = np.abs(added)
-        added = added + rest * (sizes / sizes.sum() if sizes.sum() > 0 else 0.0)
-        total += float(added.sum())
+    total, centers = 0.0, 0
+    for number, member in enumerate(model.members):
+        rates = torch.from_numpy(np.ascontiguousarray(change.rates[number])).to(model.device)
+        parts = _parts(member, x[number], references[number], rates)
+        added = np.concatenate([np.zeros(0), *parts.values()])
+        if all(isinstance(leaf, RFMLeaf) for leaf in member.tree.leaves):
+            rest = float(change.changes[number].mean()) - float(added.sum())  # of rounding
+            sizes = np.abs(added)
+            added = added + rest * (sizes / sizes.sum() if sizes.sum() > 0 else 0.0)
+        total, centers = total + float(added.sum()), centers + len(added)
+        rows = [member.tree.leaves[leaf].centers.cpu().numpy() for leaf in parts]
         loudest = np.argsort(-np.abs(added), kind="stable")[:CANDIDATES]
-        for place, cells in zip(loudest, _decoded(member.encoder, centers[loudest]), strict=True):
-            key = tuple(_rounded(cell) for cell in cells.values())
+        if not len(loudest):
+            continue
+        cells = _decoded(member.encoder, np.concatenate(rows)[loudest])
+        for place, own in zip(loudest, cells, strict=True):
+            key = tuple(_rounded(cell) for cell in own.values())
             before = merged[key].contribution if key in merged else 0.0
-            merged[key] = SpeakingRow(contribution=before + float(added[place]), cells=cells)
+            merged[key] = SpeakingRow(contribution=before + float(added[place]), cells=own)
     ordered = sorted(merged.values(), key=lambda item: -abs(item.contribution))
+    baseline = float(predicted(model, starts, codes).mean())
+    prediction = float(predicted(model, ends, codes)[0])
     return SpeakingRows(
-        start=float(predicted(model, starts, codes)[0]),
-        prediction=float(predicted(model, ends, codes)[0]),
-        centers=sum(len(parts) for parts, _ in spoken),
+        baseline=baseline,
+        prediction=prediction,
+        centers=centers,
         contributions=total,
+        others=prediction - baseline - total,
         loudest=tuple(ordered[:most]),
     )
 
 
-def _center_outputs(member: Member, x: torch.Tensor) -> tuple[Array, NDArray[np.float32]]:
-    """Return what each center adds to the outputs of a tree ``(m, c)``, and the centers ``(m, d)``."""
+def _outputs(member: Member, x: Tensor) -> Array:
+    found: Array = member.tree.predict(x).double().cpu().numpy()
+    return found
+
+
+def _parts(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> dict[int, Array]:
+    """Return what the centers of each voting leaf add to the change from the reference rows, by leaf."""
     tree = member.tree
-    votes = tree.votes(x)
-    parts, centers = [np.zeros((0, tree.n_outputs))], [np.zeros((0, tree.n_features), dtype=np.float32)]
-    for number, weight in zip(votes.leaves.tolist(), votes.weights.tolist(), strict=True):
-        leaf = tree.leaves[number]
-        if not isinstance(leaf, RFMLeaf):
-            continue
-        transform, kernel, a = leaf.prepare()
-        values = kernel.matrix(transform(x), a)[0].double()
-        parts.append((weight * values[:, None] * leaf.coefficients.double()).cpu().numpy())
-        centers.append(leaf.centers.cpu().numpy())
-    return np.concatenate(parts), np.concatenate(centers)
+    found: dict[int, Tensor] = {}
+    for rows, mixed in ((x, rates.mean(0, keepdim=True)), (references, -rates / len(rates))):
+        votes = tree.votes(rows)
+        for number, place, weight in zip(votes.leaves, votes.rows, votes.weights, strict=True):
+            leaf = tree.leaves[int(number)]
+            if not isinstance(leaf, RFMLeaf):
+                continue
+            transform, kernel, a = leaf.prepare()
+            values = kernel.matrix(transform(rows[place, None]), a)[0].double()
+            spoken = weight * values * (leaf.coefficients.double() @ mixed[place])
+            found[int(number)] = found.get(int(number), 0) + spoken
+    return {number: parts.cpu().numpy() for number, parts in found.items()}
 
 
 def _decoded(encoder: Encoder, centers: NDArray[np.float32]) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from xrfm_cli.tuning.model.profile import ColumnProfile
 LEVEL = 0.9  # of the interval that is shown
 TOP = 10  # columns that are shown
 MOST_ROWS, MOST_CELLS = 5, 3  # training rows that are shown, and their columns
+DIGITS = 6  # of a column's largest value: encodings are float32
 HALF_BAR = 9  # characters on either side of the chart
 PRIVACY = (
     "These are cells of training rows, which the model file holds: show them only to those who may see "
@@ -46,7 +48,7 @@ def explain_row(model: FittedModel, options: ExplainOptions, session: Session) -
     session.renderer.close()
     for renderable in row_tables(document, model.target.name):
         session.renderer.result(renderable)
-    session.renderer.document("explain_row", document)
+    session.renderer.document("explain", document)
 
 
 def read_baseline(model: FittedModel, options: ExplainOptions) -> Baseline:
@@ -81,7 +83,7 @@ def row_document(
     ours = found.column_names[len(columns) :]
     profiles = {profile.column: profile for profile in model.profile or ()}
     order = sorted(columns, key=lambda name: -abs(values[name]))
-    rows = speaking_rows(baseline.model, row, int(explained[0]), most=MOST_ROWS)
+    rows = speaking_rows(baseline.model, row, baseline.references, int(explained[0]), most=MOST_ROWS)
     return {
         "target": model.target.name,
         "class": found.column(ours[2])[0].as_py() if model.target.classes else None,
@@ -101,7 +103,7 @@ def row_document(
             "columns": len(order[top:]),
             "contribution": float(sum(values[name] for name in order[top:])),
         },
-        "training_rows": _rows_document(rows),
+        "training_rows": _rows_document(rows, order, profiles),
     }
 
 
@@ -120,8 +122,8 @@ def row_tables(document: Mapping[str, Any], target: str) -> Iterator[RenderableT
         yield heading("Training rows that speak loudest")
         yield _rows_table(rows)
         yield printable(
-            f"{rows['centers']:,} training rows add {number(rows['contributions'])} to "
-            f"{number(rows['start'])}, the prediction far from all of them. {PRIVACY}"
+            f"{rows['centers']:,} training rows add {_signed(rows['contributions'])} to the "
+            f"{number(document['baseline'])} of typical rows. {PRIVACY}"
         )
 
 
@@ -156,14 +158,14 @@ def _chart(document: Mapping[str, Any]) -> Grid:
             shortened(item["column"], 18),
             shortened("missing" if item["value"] is None else item["value"], 12),
             shortened(item["typical"] or "-", 16),
-            ("+" if added > 0 else "") + number(added),
+            _signed(added),
             shown,
             style="red" if added < 0 else "green",
         )
     others = document["others"]
     if others["columns"]:
         added = others["contribution"]
-        cells = (f"{others['columns']} more", "", "", ("+" if added > 0 else "") + number(added), "")
+        cells = (f"{others['columns']} more", "", "", _signed(added), "")
         table.add_row(*cells, style="dim")
     return table
 
@@ -178,23 +180,40 @@ def _rows_table(rows: Mapping[str, Any]) -> Grid:
         )
         rest = f", {len(cells) - MOST_CELLS} more" if len(cells) > MOST_CELLS else ""
         added = item["contribution"]
-        table.add_row(("+" if added > 0 else "") + number(added), shown + rest)
+        table.add_row(_signed(added), shown + rest)
     return table
 
 
-def _rows_document(rows: SpeakingRows) -> dict[str, Any]:
+def _rows_document(
+    rows: SpeakingRows, order: Sequence[str], profiles: Mapping[str, ColumnProfile]
+) -> dict[str, Any]:
+    """Return the training rows, with their cells in the order of the columns' contributions."""
     return {
-        "start": rows.start,
-        "contributions": rows.contributions,
         "centers": rows.centers,
+        "contributions": rows.contributions,
+        "others": rows.others,
         "loudest": [
             {
                 "contribution": item.contribution,
-                "cells": {name: _text(cell) for name, cell in item.cells.items()},
+                "cells": {
+                    name: _text(_near(item.cells[name], profiles.get(name)))
+                    for name in order
+                    if name in item.cells
+                },
             }
             for item in rows.loudest
         ],
     }
+
+
+def _near(cell: Any, profile: ColumnProfile | None) -> Any:
+    """Return a decoded number without the rounding error of its encoding."""
+    if not isinstance(cell, float) or profile is None or profile.low is None or profile.high is None:
+        return cell
+    largest = max(abs(profile.low), abs(profile.high))
+    if largest == 0:
+        return cell
+    return round(cell, DIGITS - 1 - math.floor(math.log10(largest)))
 
 
 def _interval(model: FittedModel, row: Table) -> dict[str, float] | None:
@@ -214,6 +233,10 @@ def _place_of(block: Table, name: str, value: str) -> int:
         raise OptionError(f"--where {name}={value}: {block.source} has no column '{name}'.{hint}")
     texts = pc.cast(block.stored(name), pa.string())
     return int(pc.index(texts, value).as_py())
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
 
 
 def _text(cell: Any) -> str | None:

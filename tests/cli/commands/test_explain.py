@@ -84,3 +84,55 @@ def test_data_gives_the_rows_and_effects_are_those_asked_for(
     outcome = xrfm("explain", "--model", "price.xrfm", "--effects", "twon", folder=folder)
     assert outcome.status == 2
     assert "town" in outcome.err
+
+
+def test_one_row_is_shown_in_the_terminal(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
+    options = ("--model", "price.xrfm", "--top", "2")
+    outcome = xrfm("explain", "test.csv", "--row", "3", *options, folder=folder)
+    assert outcome.status == 0, outcome.err
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    for part in ("Row 3: price is predicted as", "90% interval", "area", "Training rows that speak loudest"):
+        assert part in outcome.out
+    assert "show them only to those who may see" in " ".join(outcome.out.split())
+    by_name = xrfm("explain", "test.csv", "--where", "house=h00002", *options, "--json", folder=folder)
+    by_number = xrfm("explain", "test.csv", "--row", "3", *options, "--json", folder=folder)
+    assert by_name.document == by_number.document
+    document = by_number.document
+    added = sum(item["contribution"] for item in document["contributions"])
+    added += document["others"]["contribution"] + document["baseline"]
+    assert added == pytest.approx(document["prediction"], rel=1e-6)
+    assert [len(document["contributions"]), document["row"]] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--row", "3"), "--row needs DATA"),
+        (("--baseline", "test.csv"), "--baseline needs DATA"),
+        (("test.csv", "--row", "91"), "--row 91: test.csv has 90 rows"),
+        (("test.csv", "--where", "house=h1"), "--where house=h1: no row of test.csv has 'h1'"),
+        (("test.csv", "--where", "hous=h1"), "has no column 'hous'. Did you mean 'house'"),
+        (("test.csv", "--where", "house"), "--where house: write COLUMN=VALUE"),
+        (("test.csv", "--where", "house=h1", "--row", "1"), "--row and --where name one row each"),
+        (("test.csv", "--top", "3"), "--top is for --row and --where"),
+        (("test.csv", "--row", "1", "--output", "a.csv"), "leave out --row and --where"),
+        (("test.csv", "--row", "1", "--class", "a"), "--class: is for classes"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_contradictions_are_refused(
+    words: tuple[str, ...], message: str, folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    outcome = xrfm("explain", *words, "--model", "price.xrfm", folder=folder)
+    assert outcome.status == 2
+    assert message in " ".join(outcome.err.split())
+
+
+def test_the_baseline_may_be_the_rows_of_a_file(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    options = ("--model", "price.xrfm", "--output", "b.parquet", "--baseline", "test.csv")
+    assert xrfm("explain", "test.csv", *options, folder=folder).status == 0
+    found = pq.read_table(folder / "b.parquet")
+    predicted = found.column("prediction").to_numpy()
+    assert found.column("baseline").to_numpy() == pytest.approx(predicted.mean())

@@ -55,6 +55,8 @@ def documents(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]
         out = ("--output", "out.csv", "--allow-missing-columns", "--check-drift", "0.1")
         keep("predict", "few.parquet", *out, *model)
     keep("explain", "train.parquet", "--model", "price.xrfm", "--output", "out.csv")
+    for name in ("price", "sold", "town", "splits", "linear"):
+        keep("explain", "train.parquet", "--row", "7", "--model", f"{name}.xrfm")
     limits = ("--fail-under", "r2=0.999999", "--fail-over", "rmse=1e9")
     keep("evaluate", "train.parquet", "--model", "price.xrfm", *limits)
     keep("predict", "train.parquet", "--model", "price.xrfm", "--output", "out.csv")
