@@ -59,10 +59,14 @@ def test_a_terminal_wraps_messages_between_words(monkeypatch: pytest.MonkeyPatch
     assert " ".join(" ".join(lines).split()) == f"warning: {path}: {'several words ' * 9}".strip()
 
 
-def test_a_path_can_be_clicked(tmp_path: Path) -> None:
+def test_a_path_can_be_clicked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     Console(file=stream, force_terminal=True, width=200).print(linked(tmp_path / "a b.html"))
     assert f"{(tmp_path / 'a b.html').as_uri()}\x1b\\" in stream.getvalue()
+    terminal = as_terminal(monkeypatch)
+    Renderer().note("full report: [1].html", files=[Path("[1].html")])
+    assert terminal.getvalue().count(Path("[1].html").absolute().as_uri()) == 1
+    assert "full report: " in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

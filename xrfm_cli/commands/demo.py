@@ -8,8 +8,6 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.text import Text
-
 from xrfm_cli.commands.fit import fit_table
 from xrfm_cli.commands.overlaps import check_places
 from xrfm_cli.commands.places import report_paths
@@ -19,8 +17,7 @@ from xrfm_cli.datasets.sample_tables import find_sample, sample_path
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import DemoOptions
 from xrfm_cli.options.fit_options import FitOptions
-from xrfm_cli.printable import printable
-from xrfm_cli.terminal.tables import heading
+from xrfm_cli.terminal.tables import heading, linked
 
 TRIALS = 10  # about eight seconds on one core, and clearly better than ridge regression
 FACTS = ("task", "target", "rows", "metric", "score", "lower_is_better", "baselines")
@@ -43,7 +40,7 @@ def run(options: DemoOptions, session: Session) -> int:
     opened = opened and can_open_browser(os.environ, sys.platform) and webbrowser.open(report.as_uri())
     session.renderer.result(
         heading("Report" if opened else "Report, to open in a browser"),
-        Text(f"  {printable(str(report))}", no_wrap=True),
+        linked(report),
     )
     facts = {name: document[name] for name in FACTS}
     files = {"data": str(data), "model": str(model), "report": str(report)}

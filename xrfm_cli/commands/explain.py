@@ -64,7 +64,7 @@ def run(options: ExplainOptions, session: Session) -> int:
     show = session.renderer.message if _streams_out(options) else session.renderer.result
     for renderable in tables:
         show(renderable)
-    session.renderer.note(f"full report: {html} and {json}")
+    session.renderer.note(f"full report: {html} and {json}", files=(html, json))
     session.renderer.document("explain", document)
     return 0
 

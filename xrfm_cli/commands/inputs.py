@@ -14,13 +14,13 @@ from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.opening import is_arrow, is_stream, open_bytes
 from xrfm_cli.errors import InputError, SchemaError, did_you_mean
-from xrfm_cli.options.declarations import CommonOptions
 from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.options.shared import CommonOptions
 from xrfm_cli.trees.model_file import check_is_file
 from xrfm_cli.tuning.scoring.metric_names import check_metric_name
 
 if TYPE_CHECKING:
-    from xrfm_cli.options.declarations import ReadingOptions
+    from xrfm_cli.options.shared import ReadingOptions
 
 NAMED_COLUMNS = (
     "target", "weight", "group", "time", "ids", "drop", "categorical", "numeric", "datetime", "by",

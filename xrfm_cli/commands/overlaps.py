@@ -21,8 +21,8 @@ from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.datasets.files.streams import STANDARD_INPUT
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import replaced_file
-from xrfm_cli.options.declarations import CommonOptions
 from xrfm_cli.options.fit_options import FitOptions
+from xrfm_cli.options.shared import CommonOptions
 
 Identity = tuple[int, int] | str | None
 

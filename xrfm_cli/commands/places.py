@@ -10,9 +10,10 @@ from pathlib import Path
 from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.rejects import rejects_path
 from xrfm_cli.errors import InputError, OptionError
-from xrfm_cli.options.declarations import CommonOptions, ExplainOptions, ReadingOptions
+from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import flag_of
+from xrfm_cli.options.shared import CommonOptions, ReadingOptions
 from xrfm_cli.windows_names import why_no_file
 
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}

@@ -12,7 +12,7 @@ from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_ch
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.errors import SchemaError
 from xrfm_cli.events import Event, repair_events
-from xrfm_cli.options.declarations import ReadingOptions
+from xrfm_cli.options.shared import ReadingOptions
 from xrfm_cli.streaming import BLOCK_ROWS, ahead, in_blocks
 
 

@@ -16,7 +16,6 @@ import typer
 from xrfm_cli.options.config import keys_of_commands, misspelt_variables
 from xrfm_cli.options.config_page import config_page
 from xrfm_cli.options.declarations import (
-    CommonOptions,
     DemoOptions,
     DoctorOptions,
     EvaluateOptions,
@@ -27,6 +26,7 @@ from xrfm_cli.options.declarations import (
 )
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import Given, parameters
+from xrfm_cli.options.shared import CommonOptions
 from xrfm_cli.terminal import streams
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from xrfm_cli import __version__
 from xrfm_cli.commands.loading import load_command
 from xrfm_cli.options.cores import cpu_quota, usable_cores
-from xrfm_cli.options.declarations import CommonOptions, MachineOptions
+from xrfm_cli.options.shared import CommonOptions, MachineOptions
 from xrfm_cli.terminal.log_file import open_log
 from xrfm_cli.terminal.rendering import Renderer
 

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from xrfm_cli.options.completion import A_COLUMN, hyperparameters, metrics
-from xrfm_cli.options.declarations import (
+from xrfm_cli.options.durations import parse_duration
+from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size
+from xrfm_cli.options.shared import (
     DATA_HELP,
     ReadingOptions,
     in_columns,
@@ -18,8 +20,6 @@ from xrfm_cli.options.declarations import (
     in_output,
     in_search,
 )
-from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

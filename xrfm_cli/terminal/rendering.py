@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 from xrfm_cli.events import Event
@@ -80,13 +82,19 @@ class Renderer:
         """Report progress within the stage."""
         self.on_event(Event(kind="progress", message=message, done=done))
 
-    def note(self, message: str, *, kind: str = "note") -> None:
-        """Print one message on standard error and in the log: one line, wrapped at words on a terminal."""
+    def note(self, message: str, *, kind: str = "note", files: Sequence[Path] = ()) -> None:
+        """Print one message on standard error and in the log: one line, wrapped at words on a terminal.
+
+        Many terminals open the paths of ``files`` in it with a click.
+        """
         line = printable(PREFIXES.get(kind, "") + message)
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:
-            self._messages.print(_wrapped(self._messages, line, STYLES.get(kind, "")), soft_wrap=True)
+            text = _wrapped(self._messages, line, STYLES.get(kind, ""))
+            for path in files:
+                text.highlight_words([printable(str(path))], Style(link=path.absolute().as_uri()))
+            self._messages.print(text, soft_wrap=True)
 
     def message(self, renderable: RenderableType) -> None:
         """Print something other than a result on standard error."""

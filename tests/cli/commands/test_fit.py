@@ -39,7 +39,7 @@ def test_the_result_is_on_standard_output_and_fits_80_columns(folder: Path, xrfm
         "categorical",
         "this model",
         "shown.report.html",
-        "xrfm predict train.csv",
+        "xrfm predict new.csv --model shown.xrfm",
     ):
         assert text in outcome.out
     assert "xrfm explain --model shown.xrfm" in outcome.out

@@ -74,7 +74,7 @@ def test_an_edited_file_decides(place: Path, xrfm: Command) -> None:
     at = next(k for k, line in enumerate(lines) if line.startswith('[columns."day"]'))
     lines[at + 2] = 'role = "dropped"'
     (place / "columns.toml").write_text("\n".join(lines))
-    outcome = xrfm(*FIT, folder=place)
+    outcome = xrfm(*FIT, "--verbose", folder=place)
     assert outcome.status == 0, outcome.err
     columns = columns_of(place)
     assert columns["code"] == ("categorical", "feature")

@@ -67,11 +67,11 @@ def test_rows_and_options_are_utf8_in_every_encoding(encoding: str, place: Path)
 
 @pytest.mark.parametrize(("encoding", "is_shown"), [("utf-8", True), ("cp1252", False)])
 def test_commands_to_paste_are_shown_only_as_they_are(encoding: str, is_shown: bool, place: Path) -> None:
-    out = printed(encoding, place, "fit", "東京.csv", "--target", "größe", "--trials", "0", "--model", "a")
+    out = printed(encoding, place, "fit", "東京.csv", "--target", "größe", "--trials", "0", "--model", "東")
     text = out.decode(encoding)
-    assert ("xrfm predict '東京.csv' --model a" in text) == is_shown
-    assert "xrfm predict '?" not in text
-    assert "xrfm explain --model a" in text
+    assert ("xrfm predict new.csv --model '東'" in text) == is_shown
+    assert ("xrfm explain --model '東'" in text) == is_shown
+    assert "--model '?" not in text
 
 
 def test_names_that_are_no_text_are_no_fault(place: Path) -> None:
