@@ -337,3 +337,34 @@ def _value(rows: list, table: str, metric: str, setting: str | None = None) -> f
     if row is None or row.value is None:
         return float("nan")
     return row.value
+
+
+EXPLANATION_FIGURES = {  # columns of the table of explanations, and the figures that they show
+    "order": "rank_correlation",
+    "AGOP's order": "agop_rank_correlation",
+    "distance": "half_l1",
+    "AGOP's distance": "agop_half_l1",
+    "null": "null_share",
+    "decoys": "decoy_share",
+    "null above chance": "null_above_chance",
+    "pairs found": "pairs_found",
+    "wrong pairs": "pairs_wrongly_found",
+    "range covers": "range_covers_another_draw",
+    "flagged": "flagged_as_no_better",
+    "CPU s": "explain_cpu_s",
+}
+
+
+def explanations_table() -> str:
+    """Return the explanations of planted functions beside the known answers."""
+    rows = read("explanations")
+    lines = []
+    for table in names_in(rows):
+        found = [value_of(latest(rows, table=table, metric=name)) for name in EXPLANATION_FIGURES.values()]
+        effects = [
+            row.value
+            for row in select(rows, table=table)
+            if row.metric.startswith("effect_correlation") and row.value is not None
+        ]
+        lines.append((table, *(number(value, 3) for value in found), number(min(effects, default=None), 3)))
+    return markdown(("table", *EXPLANATION_FIGURES, "worst effect"), lines)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import more_tables, tables
 from benchmarks.measurements import ROOT
+from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
 
 CHART_FOLDER = Path("benchmarks/charts")
@@ -33,6 +34,10 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "many rows": more_tables.many_rows_table,
         "raw csv": more_tables.raw_csv_table,
         "limits": more_tables.limit_table,
+        "startup": startup_table,
+        "many leaves": more_tables.leaves_table,
+        "attributions": more_tables.attributions_table,
+        "explanations": more_tables.explanations_table,
     },
 }
 TEMPLATE = Path(__file__).with_name("page_template.md")
@@ -50,8 +55,6 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         leaf=more_tables.leaf_table(),
         predict=more_tables.predict_table(),
         memory=more_tables.memory_table(),
-        leaves=more_tables.leaves_table(),
-        attributions=more_tables.attributions_table(),
         calibration=more_tables.calibration_summary(),
         intervals=more_tables.intervals_text(),
     )

@@ -1,4 +1,7 @@
-"""Write ``docs/cli.md`` from the objects that Typer runs: ``python docs/generate_cli.py``."""
+"""Write what documents the command line, from the objects that Typer runs: ``python docs/generate_cli.py``.
+
+``docs/cli.md``, and below ``share/`` what a wheel installs: manual pages and completion scripts.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,21 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from typer._completion_shared import get_completion_script  # the scripts that --show-completion prints
+
+from xrfm_cli import __version__
 from xrfm_cli.commands.registry import COMMANDS, application
 
-PAGE = Path(__file__).with_name("cli.md")
+ROOT = Path(__file__).parents[1]
+COMPLETIONS = {
+    "bash": "share/bash-completion/completions/xrfm",
+    "zsh": "share/zsh/site-functions/_xrfm",
+    "fish": "share/fish/vendor_completions.d/xrfm.fish",
+}
+ENVIRONMENT = (
+    "Every option can be set by a variable: XRFM_ and its name in capitals with underscores, such as "
+    "XRFM_TIME_LIMIT=10m. Options override variables, and variables override the file of --config."
+)
 INTRODUCTION = """\
 # The command line
 
@@ -32,16 +47,68 @@ set = { kernel = "norm", bandwidth = 5.0 }
 ```
 
 `--print-config` prints all options in effect as such a file, each with its source.
-`xrfm --install-completion` installs completion of commands, options and option values for the current
-shell: bash, zsh, fish or PowerShell. [Batch jobs](batch.md) has examples.
+`xrfm --install-completion` installs completion for the current shell: bash, zsh, fish or PowerShell.
+It completes commands, options and their values: columns of DATA, metrics, hyperparameters and devices.
+`man xrfm-fit` shows the manual page of a command. [Batch jobs](batch.md) has examples.
 
 Results go to standard output, progress and messages to standard error. `--json` prints one JSON document
 on standard output, with `schema_version`, `command` and `xrfm_version`.
 """
 
 
+def pages() -> dict[str, str]:
+    """Return the text of each file by its path."""
+    command = application()
+    manuals = {"xrfm": command} | {f"xrfm-{name}": item for name, item in command.commands.items()}
+    scripts = {
+        path: get_completion_script(prog_name="xrfm", complete_var="_XRFM_COMPLETE", shell=shell) + "\n"
+        for shell, path in COMPLETIONS.items()
+    }
+    found = {f"share/man/man1/{name}.1": manual(name, item, list(manuals)) for name, item in manuals.items()}
+    return {"docs/cli.md": page(), **found, **scripts}
+
+
+def manual(name: str, command: Any, manuals: list[str]) -> str:
+    """Return the manual page of a command, for ``man``."""
+    usage = (
+        "COMMAND"
+        if name == "xrfm"
+        else next((item.metavar for item in command.params if item.param_type_name == "argument"), "")
+    )
+    lines = [f'.TH "{name.upper()}" "1" "" "xrfm-cli {__version__}" "User Commands"', ".SH NAME"]
+    lines += [_roff(f"{name} - {_sentence(command)}"), ".SH SYNOPSIS"]
+    lines += [f".B {_roff(name.replace('-', ' '))}", _roff(f"{usage} [OPTIONS]".strip())]
+    if name != "xrfm":
+        lines += [".SH EXAMPLES", ".nf", *map(_roff, COMMANDS[command.name].examples), ".fi"]
+    else:
+        lines += [".SH COMMANDS"]
+        for key, item in command.commands.items():
+            lines += [".TP", f".B {key}", _roff(_sentence(item))]
+    lines.append(".SH OPTIONS")
+    for panel, params in groupby(command.params, _panel):
+        lines.append(f'.SS "{_roff(panel)}"')
+        for param in params:
+            lines += [".TP", f".B {_plain(_names(param))}", _plain(_meaning(param))]
+    lines += [".SH ENVIRONMENT", _roff(ENVIRONMENT), ".SH EXIT STATUS"]
+    for line in application().epilog.splitlines()[1:]:
+        status, meaning = line.split(maxsplit=1)
+        lines += [".TP", f".B {status}", _roff(meaning)]
+    others = [f".BR {_roff(other)} (1)" for other in manuals if other != name]
+    return "\n".join([*lines, ".SH SEE ALSO", *others]) + "\n"
+
+
+def _plain(markdown: str) -> str:
+    return _roff(markdown.replace("`", ""))
+
+
+def _roff(text: str) -> str:
+    """Escape a line for roff."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
+
+
 def page() -> str:
-    """Return the whole page."""
+    """Return the page of the documentation."""
     command = application()
     parts = [INTRODUCTION, *_section(command, "xrfm COMMAND")]
     commands = [[f"[`{name}`](#xrfm-{name})", _sentence(item)] for name, item in command.commands.items()]
@@ -58,11 +125,14 @@ def _section(command: Any, title: str) -> list[str]:
     parts = [f"## {title.removesuffix(' COMMAND')}", _sentence(command)]
     if command.name in COMMANDS:
         parts.append("```sh\n" + "\n".join(COMMANDS[command.name].examples) + "\n```")
-    for panel, params in groupby(command.params, lambda param: param.rich_help_panel or "Options"):
-        is_argument = panel == "Options" and title != "xrfm COMMAND"
-        rows = [[_names(param), _meaning(param)] for param in params]
-        parts += _table(["Argument" if is_argument else panel, "Meaning"], rows)
+    for panel, params in groupby(command.params, _panel):
+        rows = [[_names(param), _markdown(_meaning(param))] for param in params]
+        parts += _table([panel, "Meaning"], rows)
     return parts
+
+
+def _panel(param: Any) -> str:
+    return "Arguments" if param.param_type_name == "argument" else param.rich_help_panel or "Options"
 
 
 def _sentence(command: Any) -> str:
@@ -77,13 +147,14 @@ def _names(param: Any) -> str:
 
 
 def _meaning(param: Any) -> str:
-    """Return the help with the default and whether the option may be repeated."""
-    notes = ["Can be given several times."] if getattr(param, "multiple", False) else []
+    """Return the help with the default."""
     if isinstance(param.show_default, str):
-        notes.append(f"Default: {param.show_default}.")
-    elif param.default not in (None, False):
-        notes.append(f"Default: `{param.default}`.")
-    return " ".join([param.help, *notes]).replace("<", "&lt;").replace("|", "\\|")
+        return f"{param.help} Default: {param.show_default}."
+    return param.help if param.default in (None, False) else f"{param.help} Default: `{param.default}`."
+
+
+def _markdown(text: str) -> str:
+    return text.replace("<", "&lt;").replace("|", "\\|")
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
@@ -92,4 +163,6 @@ def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, text in pages().items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text, encoding="utf-8")

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
 from os import environ
 from pathlib import Path
 
@@ -27,7 +26,6 @@ SESSION = (
     "xrfm fit autos.csv --target price --trials 10 --quiet",
     "xrfm predict autos.csv --interval 0.9 --quiet | head -4",
 )
-FIRST_HIDDEN, NEXT_SHOWN = "num-of-doors", "price"  # of the columns, which are much alike
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 WINDOW = (1000, 1048)  # pixels: the head of a report and its first figures
 COLOURS = 96  # enough for flat colours and text, and a third of the bytes
@@ -38,24 +36,11 @@ def record_terminal(folder: Path) -> None:
     console = Console(width=COLUMNS, record=True, file=(folder / "ignored").open("w", encoding="utf-8"))
     for command in SESSION:
         console.print(Text.assemble(("$ ", "dim"), (command, "bold")))
-        for line in shortened(Text.from_ansi(run(command, folder)).split("\n")):
-            console.print(line)
+        console.print(Text.from_ansi(run(command, folder)))
         console.print()
     svg = console.export_svg(title="xrfm", theme=DEFAULT_TERMINAL_THEME, unique_id="session")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # pictures fetch nothing
     (FOLDER / "terminal.svg").write_text(svg, encoding="utf-8")
-
-
-def shortened(lines: Iterable[Text]) -> Iterator[Text]:
-    """The lines without most columns of the table."""
-    is_hidden = False
-    for line in lines:
-        if line.plain.startswith(FIRST_HIDDEN):
-            is_hidden = True
-            yield Text("...", style="dim")
-        is_hidden = is_hidden and not line.plain.startswith(NEXT_SHOWN)
-        if not is_hidden:
-            yield line
 
 
 def photograph_report(folder: Path) -> None:

@@ -32,14 +32,15 @@ def build(kind: str, tree: Path) -> Path:
 
 def contents(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
-        return {name for name in archive.namelist() if ".dist-info/" not in name}
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+    return {name.partition(".data/data/")[2] or name for name in names}  # installed beside the command
 
 
 def copy_sources(copy: Path) -> Path:
     """Copy the sources, links as links, to where a build may leave its traces."""
     for name in FILES:
         shutil.copy(ROOT / name, copy / name)
-    for name in PARTS:
+    for name in (*PARTS, "share"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=JUNK)
     return copy
 
@@ -78,11 +79,14 @@ def test_the_wheel_holds_every_file_under_one_name(tree: Path, wheel: Path) -> N
             if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
                 below = path.relative_to(tree).as_posix()
                 expected.add(below if name == "xrfm_cli" else f"xrfm_cli/{below}")
-    expected -= {
+    expected -= {  # travel compiled, where there was a compiler
         f"xrfm_cli/leaf_models/{name}" for name in ("_coordinates.c", "_leaves.h", "_paths.h")
-    }  # travel compiled, where there was a compiler
+    }
+    shared = {path.relative_to(tree).as_posix() for path in (tree / "share").rglob("*") if path.is_file()}
+    assert "share/man/man1/xrfm-fit.1" in shared
+    expected |= shared
     found = contents(wheel) - {"xrfm_cli/leaf_models/_coordinates.abi3.so"}
-    assert {name for name in found if not name.startswith("xrfm_cli/")} == set()
+    assert {name for name in found if not name.startswith("xrfm_cli/")} == shared
     assert expected - found == set()
     assert found - expected == set()
     assert "xrfm_cli/datasets/samples/autos.csv" in found

@@ -113,8 +113,8 @@ def _invoke(arguments: list[str], started: float | None) -> int:
             status = command.invoke(context)
     except typer.Exit as end:
         status = end.exit_code
-    except SystemExit as end:  # from typer's completion options
-        status = end.code
+    except SystemExit as end:  # from typer's completion options, or from rich for a closed pipe
+        status = DONE if isinstance(end.__context__, BrokenPipeError) else end.code
     except CLICK_ERROR as fault:
         raise InputError(_usage(fault, arguments, command.commands)) from fault
     streams.results().flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,6 @@ from xrfm_cli.repairs import Repair
 
 _LONGEST = 1 << 16
 _BLOCK_BYTES = 1 << 21  # of text measured at once: its words fit a processor's cache
-# Logarithms come from a table, not from vectorised code, so that a row is encoded alike in any chunk.
-_LOGARITHMS = np.array([math.log1p(count) for count in range(_LONGEST + 1)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +139,14 @@ def _missing(measured: pa.StructArray) -> np.ndarray:
 def _log_sizes(measured: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     """Return the logs of the character and word counts, float64 (n,) each."""
     counts = (measured.field(name).to_numpy(zero_copy_only=False) for name in ("characters", "words"))
-    characters, words = (_LOGARITHMS[np.minimum(count, _LONGEST)] for count in counts)
+    characters, words = (_logarithms()[np.minimum(count, _LONGEST)] for count in counts)
     return characters, words
+
+
+@cache
+def _logarithms() -> np.ndarray:
+    """Return log(1 + count) as a table: vectorised code may give other last bits in another chunk."""
+    return np.array([math.log1p(count) for count in range(_LONGEST + 1)])
 
 
 def hash_words(text: pa.Array) -> np.ndarray:

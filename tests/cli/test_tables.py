@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
 from xrfm_cli.commands.evaluate_view import groups_view
+from xrfm_cli.commands.fit_view import search_lines
 from xrfm_cli.commands.scoring import Group
 from xrfm_cli.datasets import ColumnSchema, TableSchema
 from xrfm_cli.terminal.tables import columns_table, grid
+from xrfm_cli.tuning import FittedModel
 from xrfm_cli.tuning.scoring.metrics import METRICS
 
 LONG = "average_monthly_hours"
@@ -43,6 +47,27 @@ def test_metrics_of_groups_keep_their_names(first: str) -> None:
     assert "1,000,000" in text
     known = set(METRICS) | {"By", "department", "rows", "internationalisation", "1,000,000", "0.1235"}
     assert {word.strip("─") for word in text.split()} - {""} <= known
+
+
+def test_the_one_model_kept_is_not_compared_with_a_single_trial() -> None:
+    trials = [{"state": "complete"}, {"state": "complete"}]
+    document: dict[str, Any] = {
+        "best_trial": {"score": 0.8, "ended_s": None},
+        "test": None,
+        "metric": "auc",
+        "score": 0.79,
+        "score_low": 0.7,
+        "score_high": 0.8,
+        "lower_is_better": False,
+        "baselines": [],
+        "hyperparameter_importances": [],
+    }
+    spread = {"score_low": 0.7, "score_high": 0.8, "metric": "auc"}
+    report = SimpleNamespace(trials=trials, seconds={"total": 1.0}, stopped_by="trials", **spread)
+    for members, is_compared in ((1, False), (2, True)):
+        report.ensemble = [{}] * members
+        lines = search_lines(cast(FittedModel, SimpleNamespace(report=report)), document)
+        assert ("best single trial" in " ".join(lines)) == is_compared
 
 
 def test_only_one_column_wraps() -> None:

@@ -83,6 +83,11 @@ class TestPairs:
         assert all(0 <= pair.co_sensitivity <= 1 for pair in explain_model(ensemble.model).pairs)
         assert co_sensitivities(np.zeros((2, 2))).tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
+    def test_fewer_rows_are_swapped_if_time_is_short(self, linear: Case) -> None:
+        late, whole = (explain_model(linear.model, swap_seconds=seconds) for seconds in (0.0, 10.0))
+        assert late.rows < whole.rows
+        assert {item.column for item in late.importances} == {item.column for item in whole.importances}
+
     def test_one_column_has_no_pairs(self) -> None:
         (a,) = noise(60, 1)
         assert explain_model(fit_case({"a": a, "y": 2 * a}).model).pairs == ()

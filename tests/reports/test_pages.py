@@ -99,7 +99,8 @@ def test_files_are_complete(files: dict[str, str]) -> None:
     assert set(fit["columns"][0]) >= {"name", "kind", "reason"}
     assert set(explain["importances"][0]) == {"column", "share", "low", "high"}
     assert set(explain["directions"][0]) >= {"share", "weights"}
-    assert all(set(pair) == {"columns", "co_sensitivity", "interaction"} for pair in explain["pairs"])
+    names = {"columns", "co_sensitivity", "interaction", "low", "high", "by_chance"}
+    assert all(set(pair) == names for pair in explain["pairs"])
     assert all({"rows", "importances"} <= set(leaf) for leaf in explain["leaves"])
 
 

@@ -66,15 +66,16 @@ def fit_final_ensemble(
     )
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
+        left = seconds_left() if place else left
         if not fitted:
             entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + FINAL_FIT_GRACE_S, on_event)
-        elif pool.entry_seconds(entry) > seconds_left() + FINAL_FIT_GRACE_S:
+        elif pool.entry_seconds(entry) > left + FINAL_FIT_GRACE_S:
             message = f"the time limit left no room for {name} in the ensemble"
             on_event(Event(kind="fallback", message=message, count=1))
             continue
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
-            over = pool.entry_seconds(entry) - seconds_left()
+            over = 0.0 if fitted else pool.entry_seconds(entry) - left  # later members have the time
             fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
         except KeyboardInterrupt:
             # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.

@@ -1,9 +1,12 @@
-"""Stop the search once its ensemble gains less than validation can tell apart."""
+"""Stop the search once its ensemble gains less than validation can tell apart.
+
+See ``docs/decisions/search.md`` for the figures behind the rule.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +18,29 @@ from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-CHECK_TRIALS = 5  # trials between two checks, as a selection of the ensemble takes up to a second
-PATIENCE_TRIALS = 20  # trials over which the gain is measured: with fewer, chance ends searches early
+# Trials between two checks: at least so many, and a share of all, as a check may take as long as a trial.
+CHECK_TRIALS, CHECK_SHARE = 5, 0.1
+# The gain is measured over the last half of the trials, as gains come ever more slowly. With fewer trials
+# than PATIENCE_TRIALS in that half, chance would end searches.
+PATIENCE_TRIALS, PATIENCE_SHARE = 20, 0.5
 BLOCKS = 20  # of validation rows, for the jackknife: more cost more and tell the noise no better
-NOISE_SHARE = 0.1  # a gain of this share of the loss's standard error would need 100 times the rows to show
-GAIN_ERRORS = 1.0  # gains of fewer standard errors may be chance
+# To tell apart a gain of this share of the standard error, about 25 times the validation rows are needed.
+NOISE_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Check:
     """The ensemble after some trials."""
 
-    trials: int  # that had ended
+    trials: int  # that had ended,
+    validated: int  # and of these, fully evaluated
     loss: float
-    without: Array  # (BLOCKS,) losses without each block of validation rows
+    error: float  # standard error of the loss
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Plateau:
-    """Compares the ensemble with the one of PATIENCE_TRIALS trials before, on the same validation rows.
+    """Compares the ensemble with the one of half as many trials, on the same validation rows.
 
     It depends on losses alone, never on the clock, so a resumed search ends where an uninterrupted one does.
     """
@@ -47,38 +54,37 @@ class Plateau:
     def has_converged(self, result: SearchResult) -> bool:
         """Return whether the last trials gained less than validation can tell apart."""
         trials = len(result.records)
-        if not result.validation_results or (
-            self._checks and trials < self._checks[-1].trials + CHECK_TRIALS
-        ):
+        since = trials - self._checks[-1].trials if self._checks else trials
+        if not result.validation_results or since < max(CHECK_TRIALS, CHECK_SHARE * trials):
             return False
         now = self._check(result)
         self._checks.append(now)
-        before = [check for check in self._checks if check.trials <= trials - PATIENCE_TRIALS]
+        patience = max(PATIENCE_TRIALS, PATIENCE_SHARE * trials)
+        before = [check for check in self._checks if check.trials <= trials - patience]
         if not before:
             return False
-        gain = before[-1].loss - now.loss
-        least = max(
-            GAIN_ERRORS * jackknife_error(before[-1].without - now.without),
-            NOISE_SHARE * jackknife_error(now.without),
-        )
+        gain, least = before[-1].loss - now.loss, NOISE_SHARE * now.error
         if gain > least:
             return False
-        ended = trials - before[-1].trials
         self.reason = (
-            f"the search has converged: the last {ended} of {trials} trials improved the ensemble's "
-            f"{self.problem.scorer.compared_by} by {max(gain, 0.0):.2g}, and the validation rows cannot tell "
-            f"apart less than {least:.2g}"
+            f"the search has converged: the last {trials - before[-1].trials} of {trials} trials improved "
+            f"the ensemble's {self.problem.scorer.compared_by} by {max(gain, 0.0):.2g}, less than a fifth of "
+            f"its standard error on the validation rows, {now.error:.2g}"
         )
         return True
 
     def _check(self, result: SearchResult) -> Check:
         """Select the ensemble of all trials so far, and score it."""
+        trials, validated = len(result.records), len(result.validation_results)
+        if self._checks and self._checks[-1].validated == validated:
+            return replace(self._checks[-1], trials=trials)
         pool = CandidatePool.of(self.problem, result, known=self._entries)
         weights = pool.weights(self.max_members)
         predictions = pool.combined({k: weight for k, weight in enumerate(weights) if weight > 0})
         loss, every = self.problem.scorer.loss_of_predictions, np.arange(len(predictions))
         without = [loss(predictions, np.setdiff1d(every, block)) for block in self._blocks()]
-        return Check(trials=len(result.records), loss=loss(predictions), without=np.array(without))
+        error = jackknife_error(np.array(without))
+        return Check(trials=trials, validated=validated, loss=loss(predictions), error=error)
 
     def _blocks(self) -> list[Rows]:
         """Return positions of validation rows in independent blocks."""

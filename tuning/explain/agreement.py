@@ -8,12 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.explain.held_out import HeldOut
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.shares import ColumnShare
 
 Array = NDArray[np.float64]
 CORRELATED = 0.7  # columns that share half of their variance
+WORTH_A_LOOK = 0.3  # correlation of two coordinates, before that of whole columns is computed
+TINY = 1e-300
 COMPARED = 10  # strongest columns
 LEAST_SHARE = 0.02  # weaker columns are left out of the comparison
 MOST_SENTENCES = 3
@@ -85,17 +87,21 @@ def correlated(shares: Sequence[ColumnShare], sample: Sample) -> list[str]:
     key = next(iter(sample.matrices))
     x = sample.matrices[key].astype(np.float64)
     x -= x.mean(0)
+    sizes = np.linalg.norm(x, axis=0)
     found: list[tuple[float, str, str]] = []
     seen: set[frozenset[str]] = set()
     for item in shares[:COMPARED]:
         if item.share < LEAST_SHARE:
             break
         own = x[:, sample.coordinates[key][sample.columns.index(item.column)]]
+        alike = np.abs(own.T @ x / np.maximum(np.outer(np.linalg.norm(own, axis=0), sizes), TINY)).max(
+            0, initial=0.0
+        )
         for number, other in enumerate(sample.columns):
-            pair = frozenset((item.column, other))
-            if len(pair) == 1 or pair in seen:
+            pair, parts = frozenset((item.column, other)), sample.coordinates[key][number]
+            if len(pair) == 1 or pair in seen or alike[parts].max(initial=0.0) < WORTH_A_LOOK:
                 continue
-            value = _correlation(own, x[:, sample.coordinates[key][number]])
+            value = _correlation(own, x[:, parts])
             if value >= CORRELATED:
                 seen.add(pair)
                 found.append((value, item.column, other))

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets.encoders.categorical import BooleanEncoder, OneHotEncoder
-from xrfm_cli.datasets.encoders.datetimes import DatetimeEncoder
+from xrfm_cli.datasets.encoders.categorical import OneHotEncoder
 from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.datasets.encoders.piecewise_linear import PiecewiseEncoder
 from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
@@ -15,8 +14,6 @@ from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder
 
 Encoded = NDArray[np.float32]
 DECIMAL = "."  # of decoded cells, which are typed
-MICROSECONDS = 1e6
-BOOLEAN_WORDS = ("false", "true")
 
 
 def encode_cells(encoder: ColumnEncoder, cells: pa.Array) -> Encoded:
@@ -29,6 +26,7 @@ def encode_cells(encoder: ColumnEncoder, cells: pa.Array) -> Encoded:
 def decode_cells(encoder: ColumnEncoder, x: Encoded) -> pa.Array | None:
     """Return the cells that the encoded column ``x (n, k)`` stands for; None if they cannot be told.
 
+    Only numbers and categories have several encodings; encoders of other columns are equal in all members.
     Numbers outside the range of normal scores or pieces come back as the end of the range, rare levels as
     one of them, and a level with a cross-fitted mean as the level with the nearest mean.
 
@@ -39,20 +37,10 @@ def decode_cells(encoder: ColumnEncoder, x: Encoded) -> pa.Array | None:
     if isinstance(encoder, NumericEncoder | PiecewiseEncoder):
         values = decode_numbers(encoder, x)
         return None if values is None else pa.array(values, mask=np.isnan(values))
-    if isinstance(encoder, BooleanEncoder):
-        if not encoder.varies:
-            return None
-        words = np.where(x[:, 0] > 0.5, BOOLEAN_WORDS[1], BOOLEAN_WORDS[0])
-        return pa.array(words, pa.string(), mask=_is_missing(encoder, x) | (x[:, 0] == 0.5))
     if isinstance(encoder, OneHotEncoder):
         return _decode_levels(encoder, x)
     if isinstance(encoder, TargetEncoder):
         return _nearest_levels(encoder, x)
-    if isinstance(encoder, DatetimeEncoder) and encoder.scaling is not None:
-        scaling = encoder.scaling
-        seconds = scaling.unit * (scaling.center + x[:, 0].astype(np.float64) * scaling.deviation)
-        moments = (seconds * MICROSECONDS).astype(np.int64)
-        return pa.array(moments, pa.timestamp("us"), mask=_is_missing(encoder, x))
     return None
 
 
@@ -72,9 +60,7 @@ def decode_numbers(encoder: NumericEncoder | PiecewiseEncoder, x: Encoded) -> ND
     return np.where(_is_missing(encoder, x), np.nan, values)
 
 
-def _is_missing(
-    encoder: NumericEncoder | PiecewiseEncoder | BooleanEncoder | DatetimeEncoder, x: Encoded
-) -> NDArray[np.bool_]:
+def _is_missing(encoder: NumericEncoder | PiecewiseEncoder, x: Encoded) -> NDArray[np.bool_]:
     return x[:, -1] > 0.5 if encoder.has_missing else np.zeros(len(x), dtype=bool)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.explain.held_out import RANGE_ERRORS
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.settings import Kind, Setting, settings_of
+from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS
 from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 

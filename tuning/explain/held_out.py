@@ -7,7 +7,7 @@ the feature matrix that the fold learned.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
+from xrfm_cli.tuning.explain.held_out_records import HeldOut, HeldOutColumn, HeldOutPair
 from xrfm_cli.tuning.explain.sample import Sample, sample_of
-from xrfm_cli.tuning.explain.swap_study import SwapStudy, share_deviations, study_swaps
+from xrfm_cli.tuning.explain.swap_study import (
+    FEWEST_COLUMNS,
+    FEWEST_ROWS,
+    RANGE_ERRORS,
+    SwapStudy,
+    share_deviations,
+    study_swaps,
+)
+from xrfm_cli.tuning.explain.swaps import row_ns
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -29,72 +38,14 @@ from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-MOST_FOLDS = 5
+MOST_FOLDS = 4  # enough for a range
 FOLD_ROWS = 6_000  # larger tables leave time for one fold model only
-BUDGET_NS = 1.5e9  # estimated nanoseconds of prediction, over all folds
-MOST_ROWS = 500  # validation rows of a fold
+BUDGET_NS = 1.0e9  # estimated nanoseconds of prediction, over all folds
+MOST_ROWS = 400  # validation rows of a fold
 SECONDS_PER_NS = 1e-9
 GROUPS = 4  # of the rows of a single fold, between which a drop varies
 HELD_OUT_FOLD = 3_000_000  # the first "fold" of the random generators of these fits
 ERRORS = 2.0  # standard errors above zero that chance rarely reaches: one null column in forty
-RANGE_ERRORS = 1.645  # half a range of 90 %
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOutColumn:
-    """One column on held-out rows.
-
-    ``confirmed`` is the share of the predictions' variance that the column explains of the held-out targets,
-    at most ``by_chance`` for a column that has nothing to do with the target, in 39 of 40 cases.
-    ``deviation`` is that of the column's share between models of different samples. ``drop`` is how much
-    worse the metric becomes when the column is permuted, with a 90 % range.
-    """
-
-    column: str
-    confirmed: float
-    by_chance: float
-    deviation: float | None  # None with a single fold
-    drop: float | None  # None if the metric is not defined on these rows
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOutPair:
-    """A pair of columns on held-out rows, in shares of the predictions' variance."""
-
-    columns: tuple[str, str]
-    confirmed: float
-    by_chance: float  # the largest of all compared pairs reaches it by chance in one case in forty
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """The measures of all columns, and of pairs of strong columns."""
-
-    metric: str
-    rows: int
-    folds: int
-    columns: tuple[HeldOutColumn, ...]
-    pairs: tuple[HeldOutPair, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values by name, ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> HeldOut:
-        """Rebuild from the output of :meth:`to_json`."""
-        return cls(
-            metric=facts["metric"],
-            rows=facts["rows"],
-            folds=facts["folds"],
-            columns=tuple(HeldOutColumn(**column) for column in facts["columns"]),
-            pairs=tuple(
-                HeldOutPair(**{**pair, "columns": (pair["columns"][0], pair["columns"][1])})
-                for pair in facts["pairs"]
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,8 +78,9 @@ def held_out_folds(
     fold_seconds = estimate_refit(
         problem, result.costs, found.candidate, last_iterations=found.last_iterations
     )
+    prediction_ns = max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
     for fold in range(folds):
-        if fold_seconds + BUDGET_NS * SECONDS_PER_NS / folds > seconds_left():
+        if fold_seconds + prediction_ns * SECONDS_PER_NS > seconds_left():
             break
         try:
             fold_model = _fold_model(model, problem, found, fold, on_event)

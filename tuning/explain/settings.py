@@ -17,17 +17,14 @@ from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.datasets.encoders.piecewise_linear import PiecewiseEncoder
 from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
 from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder
-from xrfm_cli.tuning.explain.decoding import (
-    BOOLEAN_WORDS,
-    MICROSECONDS,
-    decode_numbers,
-    encode_cells,
-)
+from xrfm_cli.tuning.explain.decoding import decode_numbers, encode_cells
 from xrfm_cli.tuning.explain.sample import Matrices, Sample
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 Array = NDArray[np.float64]
 Kind = Literal["numeric", "levels", "datetime"]
+MICROSECONDS = 1e6  # per second: moments are microseconds since 1970
+BOOLEAN_WORDS = ("false", "true")
 MOST_LEVELS = 20
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MISSING = "missing"
@@ -84,9 +81,9 @@ def settings_of(model: FittedModel, sample: Sample, column: str) -> Iterator[Set
     number = sample.columns.index(column)
     coordinates = {key: sample.coordinates[key][number] for key in found}
     first = next(iter(found))
-    encoder, x = found[first], sample.matrices[first][:, coordinates[first]]
-    if isinstance(encoder, NumericEncoder | PiecewiseEncoder):
-        values = decode_numbers(encoder, x)
+    shown = found[first]
+    if isinstance(shown, NumericEncoder | PiecewiseEncoder):
+        values = decode_numbers(shown, sample.matrices[first][:, coordinates[first]])
         if values is not None:
             yield Setting(
                 column=column,
@@ -98,9 +95,9 @@ def settings_of(model: FittedModel, sample: Sample, column: str) -> Iterator[Set
                 coordinates=coordinates,
                 encoders=found,
             )
-    elif isinstance(encoder, DatetimeEncoder):
+    elif isinstance(shown, DatetimeEncoder):
         yield from _date_settings(column, found, coordinates, sample)
-    elif isinstance(encoder, OneHotEncoder | TargetEncoder | BooleanEncoder):
+    elif isinstance(shown, OneHotEncoder | TargetEncoder | BooleanEncoder):
         yield _levels(model, column, found, coordinates, sample)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrfm_cli.tuning.explain.held_out import RANGE_ERRORS, HeldOut
-from xrfm_cli.tuning.explain.swap_study import SwapStudy, share_deviations
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
+from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, share_deviations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,14 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
+FEWEST_COLUMNS = 10  # swapped one by one, whatever a prediction costs
+TINY = 1e-300
 FEWEST_ROWS = 60  # per column, whatever a prediction costs
+RANGE_ERRORS = 1.645  # half a range of 90 %
 REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
+BLOCK_ROWS = 10
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
-MOST_PAIR_COLUMNS = 12  # 66 pairs; an interaction is at most the smaller of its columns' totals
+MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
 SURE = 1e-4  # log odds beyond it are compared as equal: so small probabilities are rarely right
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
@@ -83,14 +88,22 @@ def study_swaps(
     """
     d, n = len(sample.columns), sample.n_rows
     affordable = budget_ns / row_ns(model)
-    few = _between(FEWEST_ROWS, (1.0 if every_row and not pairs else SCREEN_SHARE) * affordable / d, n)
+    single, rest = _divided(model, sample, max(FEWEST_COLUMNS, int(SCREEN_SHARE * affordable / FEWEST_ROWS)))
+    few = _between(FEWEST_ROWS, SCREEN_SHARE * affordable / len(single), n)
     plain = predict_rows(model, sample.matrices)
-    screened = _swapped(model, sample.take(slice(few)), plain[:few], [(j,) for j in range(d)])
+    groups = [(j,) for j in single] + ([rest] if rest else [])
+    swapped = _swapped(model, sample.take(slice(few)), plain[:few], groups)
+    screened = [plain[:few]] * d
+    for j, own in zip(single, swapped, strict=False):
+        screened[j] = own
     first = np.array([_total(plain[:few], own).mean() for own in screened])
+    of_rest = _total(plain[:few], swapped[-1]) / len(rest) if rest else None
     strong = np.flatnonzero(first > STRONG_SHARE * first.sum()) if first.sum() > 0 else np.empty(0, np.int64)
-    paired = sorted(strong[np.argsort(-first[strong], kind="stable")][:MOST_PAIR_COLUMNS].tolist())
+    ranked = strong[np.argsort(-first[strong], kind="stable")][:MOST_PAIR_COLUMNS].tolist()
+    room = max(1.0, (affordable - few * len(groups)) / FEWEST_ROWS)  # pairs
+    paired = sorted(ranked[: max(2, int((1 + (1 + 8 * room) ** 0.5) / 2))])
     together = list(combinations(paired, 2)) if pairs else []
-    left = (affordable - few * d) / max(1, len(strong) + len(together))
+    left = (affordable - few * len(groups)) / max(1, len(strong) + len(together))
     more = _between(min(few, FEWEST_ROWS), left, n)
     if not every_row and more > few:
         part = sample.take(slice(more))
@@ -105,7 +118,10 @@ def study_swaps(
         (a, b): scale(plain[:both]) - scale(screened[a][:both]) - scale(screened[b][:both]) + scale(own)
         for (a, b), own in zip(together, joint, strict=True)
     }
-    totals = tuple(_total(plain[: len(own)], own) for own in screened)
+    totals = tuple(
+        _total(plain[: len(own)], own) if of_rest is None or j not in rest else of_rest
+        for j, own in enumerate(screened)
+    )
     weight = plain[:both] * (1 - plain[:both]) if model.target.classes else np.ones_like(plain[:both])
     shared = {pair: (0.25 * weight * np.square(own)).sum(1) for pair, own in mixed.items()}
     confirmed: tuple[Array, ...] = ()
@@ -113,8 +129,8 @@ def study_swaps(
     if targets is not None:
         residual = targets - plain
         confirmed = tuple(
-            own + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
-            for own, after in zip(totals, screened, strict=True)
+            own * (j not in rest) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
+            for j, (own, after) in enumerate(zip(totals, screened, strict=True))
         )
         confirmed_pairs = {pair: shared[pair] + (residual[:both] * own).sum(1) for pair, own in mixed.items()}
     return SwapStudy(
@@ -140,7 +156,7 @@ def log_odds(probabilities: Array) -> Array:
     return np.log(p / (1 - p))
 
 
-def effective_shares(totals: Array, shared: dict[Pair, float]) -> Array:  # (d,) -> (d,)
+def effective_shares(totals: Array, shared: dict[Pair, Any]) -> Array:  # (..., d) -> (..., d)
     """Return Shapley effects as shares that add to one: a total counts by the columns that share it.
 
     A total index counts the variance of an interaction once for each of its columns; a Shapley effect divides
@@ -154,29 +170,41 @@ def effective_shares(totals: Array, shared: dict[Pair, float]) -> Array:  # (d,)
     """
     extra = np.zeros_like(totals)
     for (a, b), value in shared.items():
-        extra[[a, b]] += value
+        extra[..., a] += value
+        extra[..., b] += value
     order = 1 + np.divide(extra, totals, out=np.zeros_like(totals), where=totals > 0)
-    whole = np.arange(1, len(totals) + 2)
+    whole = np.arange(1, totals.shape[-1] + 2)
     effects = totals * np.interp(order, whole, 1 / whole)
-    return effects / effects.sum() if effects.sum() > 0 else effects
+    whole_sum = effects.sum(-1, keepdims=True)
+    return np.divide(effects, whole_sum, out=np.zeros_like(effects), where=whole_sum > 0)
 
 
 def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
-    """Return the standard deviations of the shares over bootstrap samples of the rows."""
+    """Return the standard deviations of the shares over bootstrap samples of the rows.
+
+    Blocks of rows are drawn, since neighbouring rows share a value.
+    """
     n = max(len(own) for own in study.totals)
     draws = np.random.default_rng(seed)
-    found = []
-    for _ in range(REPLICATES):
-        counts = np.bincount(draws.integers(0, n, n), minlength=n).astype(np.float64)
-        totals = np.array([_mean(own, counts) for own in study.totals])
-        shared = {pair: _mean(own, counts) for pair, own in study.shared.items()}
-        found.append(effective_shares(totals, shared))
-    return np.std(found, axis=0)
+    block = np.arange(min(BLOCK_ROWS, n))
+    counts = np.zeros((REPLICATES, n))
+    for own in counts:
+        starts = draws.integers(0, n, max(1, n // len(block)))
+        np.add.at(own, (starts[:, None] + block) % n, 1.0)
+    totals = np.stack(_replicated(study.totals, counts), axis=1)
+    shared = dict(zip(study.shared, _replicated(tuple(study.shared.values()), counts), strict=True))
+    return effective_shares(totals, shared).std(0)
 
 
-def _mean(values: Array, counts: Array) -> float:
-    own = counts[: len(values)]
-    return float(own @ values / own.sum()) if own.sum() else 0.0
+def _replicated(
+    values: Sequence[Array], counts: Array
+) -> list[Array]:  # (replicates, n) -> (replicates,) each
+    """Return the means of each measure over each bootstrap sample; measures may cover the first rows only."""
+    found: dict[int, Array] = {}
+    for rows in {len(own) for own in values}:
+        own = counts[:, :rows]
+        found[rows] = own / np.maximum(own.sum(1, keepdims=True), 1.0)
+    return [found[len(own)] @ own for own in values]
 
 
 def _swapped(
@@ -184,6 +212,31 @@ def _swapped(
 ) -> list[Array]:
     other = np.roll(np.arange(sample.n_rows), 1)
     return list(swap_predictions(model, sample, plain, [(own, other) for own in columns]))
+
+
+def _divided(model: FittedModel, sample: Sample, most: int) -> tuple[list[int], tuple[int, ...]]:
+    """Return the columns to swap one by one, and those of a wide table that are swapped together.
+
+    The first are the columns with the largest entries in the feature matrices and in the directions of the
+    splits. The others share what they move together equally.
+    """
+    d = len(sample.columns)
+    if d <= most:
+        return list(range(d)), ()
+    strength = np.zeros(d)
+    for member in model.members:
+        entries = np.zeros(member.tree.n_features)
+        for leaf in member.tree.leaves:
+            matrix = leaf.feature_matrix.double().cpu()
+            own = (matrix if matrix.ndim == 1 else matrix.diagonal()).numpy()
+            entries += leaf.n_rows * own / max(float(own.max()), TINY)
+        entries += sum(leaf.n_rows for leaf in member.tree.leaves) * np.sum(
+            [np.square(split.direction.double().cpu().numpy()) for split in member.tree.splits], axis=0
+        )
+        parts = sample.coordinates[id(member.encoder)]
+        strength += member.weight * np.array([entries[own].sum() for own in parts])
+    order = np.argsort(-strength, kind="stable")
+    return sorted(order[:most].tolist()), tuple(sorted(order[most:].tolist()))
 
 
 def _total(plain: Array, after: Array) -> Array:

@@ -7,6 +7,7 @@ every table (Broder: On the resemblance and containment of documents, 1997).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,10 +119,13 @@ def _of_column(table: Table, column: ColumnSchema) -> Hashes:
     else:
         distinct = pc.utf8_trim_whitespace(plain_array(cells).cast(pa.string())).dictionary_encode()
         texts, codes = distinct.dictionary, pc.fill_null(distinct.indices, -1).to_numpy()
-    import pandas as pd  # commands are imported without it
-
-    hashed = pd.util.hash_array(np.array([*texts.to_pylist(), ""], dtype=object))
+    hashed = np.array([_of_text(text) for text in [*texts.to_pylist(), ""]], dtype=np.uint64)
     return hashed[codes]  # code -1, a missing cell, takes the last
+
+
+def _of_text(text: str) -> int:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
 
 
 def _of_numbers(values: NDArray[np.float64]) -> Hashes:

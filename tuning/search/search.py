@@ -148,8 +148,9 @@ class _Search:
     def _refine_better_half(self, last_start: float) -> None:
         """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""
         for trial in self.queue.better_half():
-            left = self.budget.left_for_models(self.result)
-            if self.budget.clock() >= last_start or self.queue.seconds_to_end(trial) > left:
+            now = self.budget.clock()
+            left = self.budget.left_for_models(self.result, now)
+            if now >= last_start or self.queue.seconds_to_end(trial) > left:
                 break
             self._advance(trial)
 
@@ -279,10 +280,11 @@ class _Search:
 
         The first model leaves half of the time for other folds, and room for what follows the search.
         """
-        left = self.budget.left_for_models(self.result)
+        now = self.budget.clock()
+        left = self.budget.left_for_models(self.result, now)
         if self.result.validation_results:
             return not self.budget.affords(self.result, left)
-        spent = self.budget.clock() - self.began
+        spent = now - self.began
         return spent > FIRST_MODEL_SHARE * self.budget.length_s or left < self.problem.folds.encoding_s
 
     def _check_time(self, needed_s: float) -> None:

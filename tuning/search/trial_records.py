@@ -86,9 +86,10 @@ class Budget:
     # whether more trials would gain nothing that validation can show
     has_converged: Callable[[SearchResult], bool] = lambda result: False
 
-    def left_for_models(self, result: SearchResult) -> float:
+    def left_for_models(self, result: SearchResult, now: float | None = None) -> float:
         """Return the seconds left for the search and the final fits."""
-        return self.deadline.left_for_models(self.clock(), trials=len(result.records))
+        now = self.clock() if now is None else now
+        return self.deadline.left_for_models(now, trials=len(result.records))
 
 
 @contextmanager

@@ -109,10 +109,10 @@ def compare_importances(
     columns = [*now, *(name for name in before if name not in now)]
     return {
         "model": path,
-        "importances": [{"column": c, "share": now.get(c), "other": before.get(c)} for c in columns],
-        "threshold": {"share": model.decision.threshold, "other": other.decision.threshold},
-        "score": {"share": model.report.score, "other": other.report.score},
-        "metric": {"share": model.report.metric, "other": other.report.metric},
+        "importances": [{"column": c, "new": now.get(c), "old": before.get(c)} for c in columns],
+        "threshold": {"new": model.decision.threshold, "old": other.decision.threshold},
+        "score": {"new": model.report.score, "old": other.report.score},
+        "metric": {"new": model.report.metric, "old": other.report.metric},
     }
 
 
@@ -121,15 +121,15 @@ def importances_view(compared: Mapping[str, Any]) -> list[RenderableType]:
     table = grid("column", "new", "old", "change")
     for column in table.columns[1:]:
         column.justify = "right"
-    rows = sorted(compared["importances"], key=lambda item: -abs((item["share"] or 0) - (item["other"] or 0)))
+    rows = sorted(compared["importances"], key=lambda item: -abs((item["new"] or 0) - (item["old"] or 0)))
     for item in rows[:MOST_COLUMNS]:
-        change = (item["share"] or 0) - (item["other"] or 0)
-        cells = ["not used" if item[name] is None else f"{item[name]:.1%}" for name in ("share", "other")]
+        change = (item["new"] or 0) - (item["old"] or 0)
+        cells = ["not used" if item[name] is None else f"{item[name]:.1%}" for name in ("new", "old")]
         table.add_row(shortened(str(item["column"]), 28), *cells, f"{100 * change:+.1f}")
     lines = [
-        f"{name}: {_plain(compared[name]['share'])} now, {_plain(compared[name]['other'])} before"
+        f"{name}: {_plain(compared[name]['new'])} now, {_plain(compared[name]['old'])} before"
         for name in ("metric", "score", "threshold")
-        if compared[name]["share"] is not None or compared[name]["other"] is not None
+        if compared[name]["new"] is not None or compared[name]["old"] is not None
     ]
     return [heading(f"Compared with {compared['model']}"), table, Text("\n".join(lines))]
 

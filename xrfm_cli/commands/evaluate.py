@@ -16,7 +16,7 @@ from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.scoring import Group, Scored, find_groups, find_overlap, score_table
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair, drop_rows_without_target
-from xrfm_cli.errors import OptionError, TargetError
+from xrfm_cli.errors import TargetError
 from xrfm_cli.options.declarations import EvaluateOptions
 from xrfm_cli.options.thresholds import Verdict, check_thresholds, judge
 from xrfm_cli.reports.documents import plain
@@ -28,8 +28,6 @@ from xrfm_cli.tuning.model.storage import load_model
 
 def run(options: EvaluateOptions, session: Session) -> int:
     """Evaluate a table; return 1 if a threshold is missed, or a comparison with ``--fail-worse`` is lost."""
-    if options.fail_worse and options.compare is None:
-        raise OptionError("--fail-worse: needs --compare, the model to be compared with")
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     check_thresholds(options.fail_under, model.target, option="--fail-under")

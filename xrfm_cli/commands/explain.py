@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from xrfm_cli.commands.comparing import compare_importances, importances_view, load_other
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.explain_row import check_row, explain_row, read_baseline
+from xrfm_cli.commands.explain_row import explain_row, read_baseline
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.outputs import check_ending, open_output
+from xrfm_cli.commands.outputs import open_output
 from xrfm_cli.commands.places import explain_paths
 from xrfm_cli.commands.reading import pass_through, read_blocks
 from xrfm_cli.commands.session import Session
@@ -31,7 +31,6 @@ from xrfm_cli.tuning.model.storage import load_model
 def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
-    _check(options)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     if _is_of_one_row(options):
@@ -109,18 +108,3 @@ def _is_of_one_row(options: ExplainOptions) -> bool:
 
 def _streams_out(options: ExplainOptions) -> bool:
     return options.data is not None and options.output is None
-
-
-def _check(options: ExplainOptions) -> None:
-    """Refuse contradictory options."""
-    if options.method == "gradient":
-        raise OptionError(
-            "--method gradient: was dropped, since its numbers add up to nothing. Leave --method out: "
-            "attributions are contributions along paths, which add up to the prediction"
-        )
-    if options.data is None and (options.output is not None or options.ids):
-        raise OptionError("--output and --id need DATA, the rows to attribute")
-    check_row(options)
-    if options.as_json and _streams_out(options) and not _is_of_one_row(options):
-        raise OptionError("--json with DATA needs --output: both would write to standard output")
-    check_ending(options.output)

@@ -51,31 +51,6 @@ def explain_row(model: FittedModel, options: ExplainOptions, session: Session) -
     session.renderer.document("explain", document)
 
 
-def check_row(options: ExplainOptions) -> None:
-    """Refuse options of single rows without rows, or that contradict each other."""
-    wanted = {
-        "--row": options.row,
-        "--where": options.where,
-        "--baseline": options.baseline,
-        "--class": options.label,
-    }
-    given = [name for name, value in wanted.items() if value is not None]
-    if given and options.data is None:
-        raise OptionError(f"{given[0]} needs DATA, the rows to explain: xrfm explain DATA {given[0]} ...")
-    if options.row is not None and options.where is not None:
-        raise OptionError("--row and --where name one row each: give one of them")
-    if options.row is None and options.where is None:
-        if options.top is not None:
-            raise OptionError("--top is for --row and --where, which show one row")
-        return
-    if options.where is not None and "=" not in options.where:
-        raise OptionError(f"--where {options.where}: write COLUMN=VALUE, such as --where id=42")
-    if options.output is not None or options.ids:
-        raise OptionError(
-            "--output and --id are for the attributions of all rows: leave out --row and --where"
-        )
-
-
 def read_baseline(model: FittedModel, options: ExplainOptions) -> Baseline:
     """Return the reference rows of ``--baseline``, or typical training rows."""
     if options.baseline is None:

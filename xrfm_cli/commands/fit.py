@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.fit_checks import check_options
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.commands.holdout import hold_out, score_held_out
 from xrfm_cli.commands.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.reading import read_whole
 from xrfm_cli.commands.resume import resumable, shared_place
 from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.usage import check_usage
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
@@ -46,7 +46,7 @@ def run(options: FitOptions, session: Session) -> int:
 
 def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any]]:
     """Run ``xrfm fit`` without printing the JSON document; return the exit status and the document."""
-    check_options(options)
+    check_usage(options)
     device = prepare_device(options.device, threads=options.threads)
     replaced = "" if options.dry_run else replaced_model(Path(options.model))
     if replaced:
@@ -155,6 +155,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         metric=options.metric,
         time_limit_s=options.time_limit,
         trials=options.trials,
+        early_stop=not options.no_early_stop,
         preset=options.preset,
         pinned=dict(options.pins),
         folds=options.folds,

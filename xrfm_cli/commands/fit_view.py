@@ -40,6 +40,7 @@ CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {
     "time": "stopped by the time limit",
     "trials": "all trials done",
+    "converged": "converged (--no-early-stop searches on)",
     "interrupt": "interrupted: the best model so far",
     "refit": "no search",
 }
@@ -65,8 +66,8 @@ def show_fit(
     if session.renderer.is_verbose:
         columns = [heading("Columns"), columns_table(model.schema)]
     session.renderer.result(
-        *columns,
         Text(target_line(model.target)),
+        *columns,
         heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
         scores_table(("this model", report.score), baselines, lower_is_better=report.lower_is_better),
         Text("\n".join([*positive, *search_lines(model, document)]), style="dim"),

@@ -10,7 +10,6 @@ from typing import Any
 from rich.text import Text
 
 from xrfm_cli.commands.session import Session
-from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import InfoOptions
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import columns_table, facts_table, heading, number
@@ -29,8 +28,6 @@ KEEPS_NO_ROWS = (
 def run(options: InfoOptions, session: Session) -> int:
     """Print the facts of a model file."""
     path = Path(options.model)
-    if options.card and options.as_json:
-        raise OptionError("--card is Markdown; leave out --json")
     if options.card:
         return _print_card(path, session)
     model = read_model_facts(path)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xrfm_cli.commands.fit_checks import check_options
+from xrfm_cli.commands.usage import check_usage
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.opening import is_arrow, is_stream, open_bytes
@@ -30,10 +30,10 @@ HEAD_BYTES = 1 << 16  # in which a column name is looked for before the header i
 
 def check_inputs(options: CommonOptions) -> None:
     """Raise InputError for contradictory options, an absent file, an unknown metric or an absent column."""
+    check_usage(options)
     model = getattr(options, "model", None)
     columns = list(_named_columns(options))
     if isinstance(options, FitOptions):
-        check_options(options)
         check_metric_name(options.metric)
         model = options.from_model
         columns = columns if model is None else []  # the model says which columns are read

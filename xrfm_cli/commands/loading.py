@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 
 
 def load_command(name: str, *, owns_process: bool) -> None:
@@ -33,6 +34,15 @@ def _without_collection() -> Iterator[None]:
         gc.enable()
 
 
+class _NoPandas(MetaPathFinder):
+    """An import finder that says that pandas is not installed."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Refuse pandas and leave all else to other finders."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("no command needs pandas", name=fullname)
+
+
 @contextmanager
 def _without_pandas() -> Iterator[None]:
     """Let Arrow and scikit-learn find no pandas, which takes half a second to import.
@@ -43,11 +53,12 @@ def _without_pandas() -> Iterator[None]:
     if "pandas" in sys.modules:
         yield
         return
-    sys.modules["pandas"] = None  # type: ignore[assignment]
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
     try:
         yield
         arrow = sys.modules.get("pyarrow")
         if arrow is not None:
             arrow.array([0])  # Arrow looks for pandas once, for its first array
     finally:
-        del sys.modules["pandas"]
+        sys.meta_path.remove(finder)

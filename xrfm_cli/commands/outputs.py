@@ -166,14 +166,6 @@ def open_output(path: str | None) -> Iterator[TableWriter]:
                 yield behind
 
 
-def check_ending(path: str | None) -> None:
-    """Refuse an output file with an unknown ending."""
-    if path is not None and Path(path).suffix not in (".csv", *BINARY_WRITERS):
-        raise OptionError(
-            f"{path}: must end in .csv, .parquet or .arrow; the ending selects the format of --output"
-        )
-
-
 def _decoded(column: pa.ChunkedArray) -> pa.Array:
     """Return one array; decode a dictionary, because an Arrow file needs the same one in every block."""
     array = column.combine_chunks()

@@ -12,7 +12,7 @@ import pyarrow as pa
 from xrfm_cli.commands.compute import prepare_device
 from xrfm_cli.commands.digits import rounded
 from xrfm_cli.commands.drift_monitor import DriftMonitor
-from xrfm_cli.commands.outputs import check_ending, open_output
+from xrfm_cli.commands.outputs import open_output
 from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
@@ -25,14 +25,9 @@ from xrfm_cli.tuning.model.storage import load_model
 def run(options: PredictOptions, session: Session) -> int:
     """Predict a table; return 1 if its rows have drifted beyond the given threshold."""
     begun = time.monotonic()
-    if options.as_json and options.output is None:
-        raise OptionError("--json needs --output: both would write to standard output")
-    check_ending(options.output)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
     _check_task(model, options)
-    if options.keep_columns and options.ids:
-        raise OptionError("--id: --keep-columns copies every column; leave out one of them")
     pass_through(options.ids, _written_columns(model.target, options))
     session.renderer.stage(f"predicting {options.data}")
     rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()

@@ -9,11 +9,10 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from xrfm_cli.commands.session import Session, open_session
 from xrfm_cli.options.config import keys_of_commands, misspelt_variables
 from xrfm_cli.options.config_page import config_page
 from xrfm_cli.options.declarations import (
@@ -29,6 +28,9 @@ from xrfm_cli.options.declarations import (
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import Given, parameters
 from xrfm_cli.terminal import streams
+
+if TYPE_CHECKING:
+    from xrfm_cli.commands.session import Session
 
 Options = TypeVar("Options", bound=CommonOptions)
 ABOUT = """AutoML for tables: fit, predict and explain with trees of Recursive Feature Machines.
@@ -89,6 +91,8 @@ def _command(options_type: type[Options], *examples: str) -> Any:
                 results.write(config_page(ctx))
                 results.flush()
                 return
+            from xrfm_cli.commands.session import open_session
+
             options = options_of(ctx, options_type)
             with open_session(name, options, started=ctx.obj) as session:
                 for line in misspelt_variables(os.environ, set().union(*keys_of_commands(ctx).values())):

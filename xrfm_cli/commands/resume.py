@@ -18,11 +18,13 @@ from xrfm_cli.tuning.fit import library_versions
 from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 
-LIMITS = {"time_limit", "trials", "preset"}  # they limit the search, but do not change the result of a step
+# They limit the search, but do not change the result of a step.
+LIMITS = {"time_limit", "trials", "preset", "no_early_stop"}
 MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
 ELSEWHERE = {"model", "no_clobber", "from_model", "dry_run", "resume", "schema", "storage"}
+ELSEWHERE |= {"formats", "open_report"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 

@@ -46,6 +46,8 @@ def check_arguments(estimator: BaseEstimator) -> None:
     if not isinstance(state, np.random.RandomState | None) and not _is_whole(state, 0, MOST_WHOLE):
         wanted = f"a whole number from 0 to {MOST_WHOLE}, a RandomState, or None"
         raise _refusal("random_state", state, wanted)
+    if not isinstance(values["early_stop"], bool | np.bool_):
+        raise _refusal("early_stop", values["early_stop"], "True or False")
     if pins is not None and not (isinstance(pins, Mapping) and _is_list_of_texts(list(pins))):
         raise _refusal("set", pins, "a dictionary of hyperparameters, or None")
     if not isinstance(values["schema"], str | Path | None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -25,6 +25,7 @@ from xrfm_cli.datasets import (
 )
 from xrfm_cli.errors import InputError
 from xrfm_cli.estimators.arguments import check_arguments, whole
+from xrfm_cli.estimators.explaining import ExplainingMixin
 from xrfm_cli.estimators.frames import (
     ColumnLike,
     TableLike,
@@ -44,11 +45,12 @@ from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import FitConfig, PresetName
 from xrfm_cli.tuning.fit import fit_model
+from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
 
 
-class BaseXRFM(BaseEstimator, ABC):
+class BaseXRFM(ExplainingMixin, BaseEstimator):
     """Base class of the two estimators.
 
     Parameters are options of the command with underscores; ``--resume`` and ``--storage`` exist only there.
@@ -64,6 +66,7 @@ class BaseXRFM(BaseEstimator, ABC):
         *,
         trials: int | None = None,
         time_limit: float | str | None = None,
+        early_stop: bool = True,
         preset: PresetName = "balanced",
         metric: str | None = None,
         folds: int | None = None,
@@ -84,6 +87,7 @@ class BaseXRFM(BaseEstimator, ABC):
     ) -> None:
         self.trials = trials
         self.time_limit = time_limit
+        self.early_stop = early_stop
         self.preset = preset
         self.metric = metric
         self.folds = folds
@@ -146,13 +150,14 @@ class BaseXRFM(BaseEstimator, ABC):
             judging = None
             if valid is not None:
                 judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
-            self.model_ = fit_model(table, schema, target, self._config(), valid=judging)
+            config = self._config()
+            self.model_ = fit_model(table, schema, target, config, valid=judging, reserve=MODEL_RESERVE)
         self.__dict__.pop("_importances", None)
         return self
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """The share of each input column in the model's sensitivity, (columns,); the shares sum to one."""
+        """The share of each input column in the prediction's variance, (columns,); the shares sum to one."""
         check_is_fitted(self)
         if not hasattr(self, "_importances"):
             explanation = explain_model(self.model_)
@@ -205,6 +210,18 @@ class BaseXRFM(BaseEstimator, ABC):
 
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predict in the same fixed blocks as the command, so that both give the same numbers."""
+        table = self._model_table(X)
+        with errors_in_python(self), compute_threads(self.threads, most=usable_cores()):
+            parts, unread = list[Prediction](), UnreadColumns(self.model_.schema)
+            for block in in_blocks([table]):
+                parts.append(self.model_.predict(block, interval=interval))
+                unread.look(block, parts[-1].repairs)
+        for line in unread.lines():
+            warnings.warn(line, stacklevel=3)
+        return parts
+
+    def _model_table(self, X: TableLike) -> Table:  # noqa: N803
+        """Return the rows with the columns that the model needs; check that the estimator is fitted."""
         check_is_fitted(self)
         with errors_in_python(self):
             check_arguments(self)
@@ -217,15 +234,7 @@ class BaseXRFM(BaseEstimator, ABC):
         if not self._is_loaded or (not is_named(frame) and len(names) == self.n_features_in_):
             names = self._input_names()  # columns are in the same positions as in fit
         needed = {column.name for column in self.model_.schema.features}
-        table = table_of(frame, names=names, unread=set(names) - needed)
-        with errors_in_python(self), compute_threads(self.threads, most=usable_cores()):
-            parts, unread = list[Prediction](), UnreadColumns(self.model_.schema)
-            for block in in_blocks([table]):
-                parts.append(self.model_.predict(block, interval=interval))
-                unread.look(block, parts[-1].repairs)
-        for line in unread.lines():
-            warnings.warn(line, stacklevel=3)
-        return parts
+        return table_of(frame, names=names, unread=set(names) - needed)
 
     def _input_names(self) -> list[str]:
         return [item.name for item in self.model_.schema.columns if item.role not in ("target", "weight")]
@@ -262,6 +271,7 @@ class BaseXRFM(BaseEstimator, ABC):
             metric=self.metric,
             time_limit_s=limit if limit is None else _seconds(limit),
             trials=whole(self.trials),
+            early_stop=bool(self.early_stop),
             preset=self.preset,
             pinned=dict(self.set or {}),
             folds=whole(self.folds),

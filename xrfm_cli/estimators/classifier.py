@@ -35,7 +35,11 @@ class XRFMClassifier(ClassifierMixin, BaseXRFM):
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted.
     feature_importances_ : ndarray of shape (n_features_in_,)
-        Share of each column in the model's sensitivity. The shares add up to 1.
+        Share of each column in the prediction's variance. The shares add up to 1.
+    score_ : float
+        Score on rows that were not trained on, in the metric of the search.
+    leaderboard_ : DataFrame
+        The trials of the search, best first, with score, seconds, weight in the ensemble and hyperparameters.
     n_features_in_ : int
         Number of columns seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -12,6 +12,9 @@ trials : int, default=None
 time_limit : float or str, default=None
     Seconds, or a duration such as ``"10m"``, that ``fit`` may take. By default, the time of ``preset``, or
     none if ``trials`` is given.
+early_stop : bool, default=True
+    End the search before ``time_limit`` once it has converged: the last trials gained less than the
+    validation rows can tell apart. If a number of ``trials`` is given, all are run.
 preset : {"quick", "balanced", "best"}, default="balanced"
     15 seconds and 2 models in the ensemble, 60 seconds and 6 models, or 10 minutes and 12 models.
 metric : str, default=None

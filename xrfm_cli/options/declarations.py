@@ -214,7 +214,7 @@ class ReadingOptions(MachineOptions):
         in_reading(
             "--bad-rows",
             metavar="WHAT",
-            help="stop at a malformed row, or skip it and write it to <data>.rejects.csv.",
+            help="stop at a malformed row, or skip: write it to <data>.rejects.csv.",
         ),
     ] = "stop"
 

@@ -1,12 +1,21 @@
-"""Resolve the value of ``--device``."""
+"""Resolve the value of ``--device``; its spelling is checked without torch."""
 
 from __future__ import annotations
 
 import re
 
-import torch
-
 from xrfm_cli.errors import OptionError
+
+
+def check_device_name(device: str) -> None:
+    """Raise OptionError for a name that no device has.
+
+    >>> check_device_name("gpu")
+    Traceback (most recent call last):
+    xrfm_cli.errors.OptionError: --device: 'gpu' is not a device: auto, cpu, cuda, cuda:N or mps
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise OptionError(f"--device: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
 
 
 def find_device(device: str) -> str:
@@ -15,8 +24,9 @@ def find_device(device: str) -> str:
     >>> find_device("cpu")
     'cpu'
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise OptionError(f"--device: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
+    import torch
+
+    check_device_name(device)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda"):
@@ -27,6 +37,8 @@ def find_device(device: str) -> str:
 
 
 def _check_cuda(device: str) -> None:
+    import torch
+
     if not torch.cuda.is_available():
         raise OptionError(f"--device: {device} is not available here; use cpu or auto (see xrfm doctor)")
     count = torch.cuda.device_count()

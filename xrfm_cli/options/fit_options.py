@@ -116,6 +116,13 @@ class FitOptions(ReadingOptions):
             "--trials", metavar="N", min=0, help="Stop after N trials; 0 fits one model without a search."
         ),
     ] = None
+    no_early_stop: Annotated[
+        bool,
+        in_search(
+            "--no-early-stop",
+            help="Search to the time limit even if the search has converged; --trials are all run anyway.",
+        ),
+    ] = False
     preset: Annotated[
         Literal["quick", "balanced", "best"],
         in_search(

@@ -95,6 +95,8 @@ def _completed(info: Any, kind: Any) -> Any:
         info.parser = parse_flag if kind is bool else _keeping_text(info.parser or parse_text)
     if first_flag(info) and get_origin(kind) is not tuple:  # lists are split at commas by load_config
         info.envvar = PREFIX + first_flag(info).lstrip("-").replace("-", "_").upper()
+    if get_origin(kind) is tuple:
+        info.help += " Repeatable."
     info.show_envvar = False
     info.metavar = info.metavar or ""  # without it, help says <bool> after a flag
     return info

@@ -11,7 +11,7 @@ from xrfm_cli.reports.attributions import attribute_rows
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation, explain_model
 from xrfm_cli.reports.importances import Importance
-from xrfm_cli.reports.pages import write_explain_report, write_fit_report
+from xrfm_cli.reports.pages import render_explain, write_explain_report, write_fit_report
 from xrfm_cli.reports.pairs import Pair
 from xrfm_cli.reports.structure import Direction
 
@@ -24,6 +24,7 @@ __all__ = [
     "explain_document",
     "explain_model",
     "fit_document",
+    "render_explain",
     "write_explain_report",
     "write_fit_report",
 ]

@@ -33,7 +33,8 @@ from xrfm_cli.tuning.explain.effort import (
     affordable_rows,
     gradient_ns,
 )
-from xrfm_cli.tuning.explain.held_out import HeldOut, measure_part, summarise
+from xrfm_cli.tuning.explain.held_out import measure_part, summarise
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import Quality, measure_quality
 from xrfm_cli.tuning.explain.sample import Sample, sample_centers, sample_table
 from xrfm_cli.tuning.explain.shares import ColumnShare, column_shares

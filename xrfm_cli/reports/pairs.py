@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from xrfm_cli.reports.importances import co_sensitivities, column_agop
 from xrfm_cli.reports.sensitivity import Sensitivity
-from xrfm_cli.tuning.explain.held_out import RANGE_ERRORS, HeldOut
-from xrfm_cli.tuning.explain.swap_study import SwapStudy
+from xrfm_cli.tuning.explain.held_out_records import HeldOut
+from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy
 
 UNCONFIRMED = 0.15  # interaction below which a pair is left out if no held-out rows can confirm it
 

@@ -71,8 +71,9 @@ def measure_member(
     if mixture is not None:
         tree = tree.mixed(mixture)
     matrix = torch.zeros(0, 0, dtype=torch.float64, device=x.device)
+    weights = _row_weights(member.tree, x)
     for block, gradients in gradient_blocks(tree, x):
-        scaled = gradients.double() * deviations
+        scaled = gradients.double() * deviations * weights[block, None, None].sqrt()
         squared = scaled.square().sum(1)
         if len(matrix) == 0:  # rows are in random order, so the first block shows which coordinates matter
             order = squared.sum(0).argsort(descending=True, stable=True)[:MATRIX_FEATURES]
@@ -93,6 +94,15 @@ def measure_member(
         kept=kept,
         matrix=matrix,
     )
+
+
+def _row_weights(tree: TreeModel, x: Tensor) -> Tensor:  # (n, d) -> (n,)
+    """Return the weights of the rows, one on average: a linear leaf's only row stands for all of its rows."""
+    if len(tree.leaves[0].centers):
+        return torch.ones(len(x), dtype=torch.float64, device=x.device)
+    sizes = torch.tensor([leaf.n_rows for leaf in tree.leaves], dtype=torch.float64, device=x.device)
+    own = sizes[tree.route(x)]
+    return own / own.mean()
 
 
 def normalised(values: Tensor) -> Tensor:

@@ -69,10 +69,8 @@ class Renderer:
 
     @contextmanager
     def loading(self, command: str) -> Iterator[None]:
-        """Say that the command's libraries are being loaded, which takes seconds; off terminals, of a fit."""
+        """Show on a terminal that a command loads its libraries, which takes seconds."""
         if command in QUICK or self.is_quiet or not self._messages.is_terminal:
-            if command == "fit":
-                self.note("loading libraries", kind="stage")
             yield
             return
         with self._messages.status("loading libraries"):

@@ -69,6 +69,23 @@ def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
     assert (outcome.status, outcome.err) == (0, "")
 
 
+def test_data_gives_the_rows_and_effects_are_those_asked_for(
+    folder: Path, regression: Path, xrfm: Callable[..., Any]
+) -> None:
+    options = ("--model", "price.xrfm", "--output", "a.csv", "--json", "--effects", "town", "--curves")
+    document = xrfm("explain", "test.csv", *options, folder=folder).document
+    assert document["rows_from"] == "data"
+    assert document["sampled_rows"] <= document["rows"] == 90
+    assert {effect["column"] for effect in document["effects"]} == {"town"}
+    assert document["quality"]["is_better"]
+    assert {item["column"] for item in document["permutation"]} == {
+        item["column"] for item in document["importances"]
+    }
+    outcome = xrfm("explain", "--model", "price.xrfm", "--effects", "twon", folder=folder)
+    assert outcome.status == 2
+    assert "town" in outcome.err
+
+
 def test_one_row_is_shown_in_the_terminal(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
     options = ("--model", "price.xrfm", "--top", "2")
     outcome = xrfm("explain", "test.csv", "--row", "3", *options, folder=folder)

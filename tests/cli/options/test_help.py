@@ -16,7 +16,7 @@ from tests.processes import run_process, run_python
 from xrfm_cli.commands.registry import COMMANDS, application
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
+HEAVY = ("numpy", "pyarrow", "torch", "optuna", "sklearn", "pandas", "scipy", "matplotlib")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,15 +64,25 @@ def test_version(xrfm: Callable[..., Any]) -> None:
     assert xrfm("--version").out.startswith("xrfm 0.")
 
 
-def test_the_page_of_documentation_equals_the_help() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))
-    assert (ROOT / "docs" / "cli.md").read_text() == made["page"](), "run python docs/generate_cli.py"
+def test_documentation_manual_pages_and_completions_are_current() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate_cli.py"))["pages"]()
+    assert len(made) == 1 + 1 + len(COMMANDS) + 3
+    for path, text in made.items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path}: run python docs/generate_cli.py"
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["fit", "--oops"]]
+    "arguments",
+    [
+        ["--help"],
+        *([name, "--help"] for name in COMMANDS),
+        ["fit", "--oops"],
+        ["fit", "d.csv", "--trials", "many"],
+        ["fit", "--print-config"],
+        ["predict"],
+    ],
 )
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import json, sys; from xrfm_cli.main import run; run(sys.argv[1:]); "
         "sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
@@ -99,3 +109,10 @@ def test_help_is_found_by_every_usual_way(name: str, xrfm: Callable[..., Any]) -
 
 def test_the_short_form_of_quiet(xrfm: Callable[..., Any]) -> None:
     assert xrfm("doctor", "-q").err == ""
+
+
+@pytest.mark.posix("bash")
+def test_a_reader_that_has_seen_enough_of_the_help_is_no_error(shell_environment: dict[str, str]) -> None:
+    script = "xrfm fit --help | true; exit ${PIPESTATUS[0]}"
+    done = run_process(["bash", "-c", script], environment=shell_environment)
+    assert (done.returncode, done.stderr) == (0, "")

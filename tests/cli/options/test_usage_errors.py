@@ -57,12 +57,13 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -
 def test_one_line_and_status_2(
     arguments: str, message: str, xrfm: Callable[..., Any], tmp_path: Path
 ) -> None:
+    (tmp_path / "data.csv").write_text("a,y\n1,2\n")
     outcome = xrfm(*arguments.split(), folder=tmp_path)
     assert outcome.status == 2
     assert message in outcome.error
     assert outcome.out == ""
     assert len(outcome.err.splitlines()) == 1
-    assert not list(tmp_path.iterdir())
+    assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
 
 
 @pytest.mark.parametrize(

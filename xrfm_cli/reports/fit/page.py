@@ -37,6 +37,7 @@ TASK_WORDS = {
 STOPPED_WORDS = {
     "time": "stopped by the time limit",
     "trials": "all trials done",
+    "converged": "ended when it had converged",
     "interrupt": "interrupted",
 }
 CONTENTS = (

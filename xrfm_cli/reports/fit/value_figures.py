@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from xrfm_cli.reports.formats import number
 from xrfm_cli.reports.svg import short_label
 
 POINTS = 500  # points of a scatter plot: more only make the file larger
+Spelled = Callable[[float], str]
 CLEAR_BIAS = 0.25  # a median residual above this share of the typical error is called a bias
 
 
@@ -38,10 +39,7 @@ def residual_figure(
     )
     chart.dots(predicted[shown].tolist(), residual[shown].tolist(), "fill3", r=2.2)
     _draw_bands(chart, bands)
-    finding = (
-        f"Half of all errors are below {number(typical)}. "
-        f"{_bias_words(bands, typical, 'predictions', lambda band: number(band['at']))}"
-    )
+    finding = f"Half of all errors are below {number(typical)}. {_bias_words(bands, typical, number)}"
     return _banded(
         "Residuals and predictions", finding, chart, bands, f"predicted {short_label(target)}", number
     )
@@ -59,7 +57,7 @@ def time_figure(over_time: Mapping[str, Any], typical: float) -> Figure | None:
     low, high = min(band["low"] for band in bands), max(band["high"] for band in bands)
     chart = Chart(x=axis, y=number_axis(min(low, 0.0), max(high, 0.0), "actual − predicted"), height=250)
     _draw_bands(chart, bands)
-    finding = _bias_words(bands, typical, f"the times in {name}", lambda band: spelled(band["at"]))
+    finding = _bias_words(bands, typical, spelled, name)
     return _banded("Residuals over time", finding, chart, bands, name, spelled)
 
 
@@ -106,17 +104,25 @@ def _draw_bands(chart: Chart, bands: Sequence[Mapping[str, float]]) -> None:
     chart.dots(at, middles, "fill", tips, r=3)
 
 
-def _bias_words(bands: Sequence[Mapping[str, float]], typical: float, among: str, where: Any) -> str:
-    """Say where the median residual is far from zero."""
+def _bias_words(
+    bands: Sequence[Mapping[str, float]], typical: float, spelled: Spelled, name: str = ""
+) -> str:
+    """Say where the median residual is far from zero; along a column of dates if it is named.
+
+    >>> bands = [{"at": 5.0, "middle": 0.0}, {"at": 9.0, "middle": -3.0}]
+    >>> _bias_words(bands, 4.0, number)
+    'Predictions near 9 are typically 3 too high.'
+    """
     worst = max(bands, key=lambda band: abs(band["middle"]))
     if abs(worst["middle"]) <= CLEAR_BIAS * typical:
-        return f"The median error stays near zero over all {among}."
+        return f"The median error stays near zero over all {'of ' + name if name else 'predictions'}."
     side = "low" if worst["middle"] > 0 else "high"
-    return f"Over {among}, they are typically {number(abs(worst['middle']))} too {side} near {where(worst)}."
+    where = f"Predictions near {spelled(worst['at'])}" + (f" in {name}" if name else "")
+    return f"{where} are typically {number(abs(worst['middle']))} too {side}."
 
 
 def _banded(
-    title: str, finding: str, chart: Chart, bands: Sequence[Mapping[str, float]], name: str, spelled: Any
+    title: str, finding: str, chart: Chart, bands: Sequence[Mapping[str, float]], name: str, spelled: Spelled
 ) -> Figure:
     return Figure(
         title=title,

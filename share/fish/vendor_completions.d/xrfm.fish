@@ -1,0 +1,1 @@
+complete --command xrfm --no-files --arguments "(env _XRFM_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) xrfm)" --condition "env _XRFM_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) xrfm"

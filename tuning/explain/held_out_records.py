@@ -1,0 +1,64 @@
+"""Records of the columns on held-out rows, as a model file keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutColumn:
+    """One column on held-out rows.
+
+    ``confirmed`` is the share of the predictions' variance that the column explains of the held-out targets,
+    at most ``by_chance`` for a column that has nothing to do with the target, in 39 of 40 cases.
+    ``deviation`` is that of the column's share between models of different samples. ``drop`` is how much
+    worse the metric becomes when the column is permuted, with a 90 % range.
+    """
+
+    column: str
+    confirmed: float
+    by_chance: float
+    deviation: float | None  # None with a single fold
+    drop: float | None  # None if the metric is not defined on these rows
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutPair:
+    """A pair of columns on held-out rows, in shares of the predictions' variance."""
+
+    columns: tuple[str, str]
+    confirmed: float
+    by_chance: float  # the largest of all compared pairs reaches it by chance in one case in forty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """The measures of all columns, and of pairs of strong columns."""
+
+    metric: str
+    rows: int
+    folds: int
+    columns: tuple[HeldOutColumn, ...]
+    pairs: tuple[HeldOutPair, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> HeldOut:
+        """Rebuild from the output of :meth:`to_json`."""
+        return cls(
+            metric=facts["metric"],
+            rows=facts["rows"],
+            folds=facts["folds"],
+            columns=tuple(HeldOutColumn(**column) for column in facts["columns"]),
+            pairs=tuple(
+                HeldOutPair(**{**pair, "columns": (pair["columns"][0], pair["columns"][1])})
+                for pair in facts["pairs"]
+            ),
+        )
