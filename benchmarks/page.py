@@ -34,6 +34,7 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "many rows": more_tables.many_rows_table,
         "raw csv": more_tables.raw_csv_table,
         "limits": more_tables.limit_table,
+        "startup": startup_table,
     },
 }
 TEMPLATE = Path(__file__).with_name("page_template.md")
@@ -51,7 +52,6 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         leaf=more_tables.leaf_table(),
         predict=more_tables.predict_table(),
         memory=more_tables.memory_table(),
-        startup=startup_table(),
         calibration=more_tables.calibration_summary(),
         intervals=more_tables.intervals_text(),
     )
