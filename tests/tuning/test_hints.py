@@ -12,7 +12,7 @@ from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.events import Event, repair_events
 from xrfm_cli.repairs import Repair
 from xrfm_cli.reports.formats import happening
-from xrfm_cli.tuning.problem import setup
+from xrfm_cli.tuning import limits
 
 
 def warnings_of(columns: dict[str, Any], overrides: SchemaOverrides | None = None, **options: Any) -> str:
@@ -41,7 +41,7 @@ def test_a_relative_error_of_targets_of_zero_is_warned_of() -> None:
 
 
 def test_rows_that_a_limit_leaves_out_are_counted_as_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup, "room_for_rows", lambda *_, **__: 50)
+    monkeypatch.setattr(limits, "find_row_room", lambda *_: 50)
     report = fit(law(80), trials=0, time_limit_s=60.0, pinned={"iterations": 0}).report
     said = [happening(item) for item in report.fallbacks]
     assert "the time limit leaves room for 50 of 80 rows, drawn at random" in said
