@@ -27,7 +27,7 @@ SESSION = (
     "xrfm predict autos.csv --interval 0.9 --quiet | head -4",
 )
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
-WINDOW = (1000, 1048)  # pixels: the head of a report and its first figures
+WINDOW = (1280, 1160)  # pixels: the contents, the head of a report and its first figures
 COLOURS = 96  # enough for flat colours and text, and a third of the bytes
 
 

@@ -2,17 +2,25 @@
    each. A tree of thousands of leaves would otherwise spend its time on calls, not on arithmetic. Included by
    _coordinates.c, whose terms and links these loops use. */
 
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+#define LINE 64 /* bytes of a cache line */
+
 #define DOT_LANES 8 /* parallel partial sums of a projection */
 
 /* v . x of one row, and the squared length of the row; the order of the sum depends on d alone */
 INLINE double dot(const float *x, const double *v, Py_ssize_t d) {
-    double lanes[DOT_LANES] = {0}, sum = 0.0;
+    double lanes[DOT_LANES] = {0};
     Py_ssize_t j = 0;
     for (; j + DOT_LANES <= d; j += DOT_LANES)
         for (int l = 0; l < DOT_LANES; l++) lanes[l] += (double)x[j + l] * v[j + l];
-    for (; j < d; j++) sum += (double)x[j] * v[j];
-    for (int l = 0; l < DOT_LANES; l++) sum += lanes[l];
-    return sum;
+    for (int l = 0; l < d - j; l++) lanes[l] += (double)x[j + l] * v[j + l];
+    for (int half = DOT_LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) lanes[l] += lanes[l + half];
+    return lanes[0];
 }
 
 INLINE double length(const float *x, Py_ssize_t d) {
@@ -132,7 +140,8 @@ typedef struct {
     const float *centers;      /* (m, d) */
     const float *coefficients; /* (m, outputs) */
     const float *placing;      /* (5, d): shift, root, then of binary columns low, high and weight; others have NaN */
-    Py_ssize_t m;
+    Py_ssize_t m, next_m;
+    const float *next;         /* (next_m, d): centers of the next leaf */
     float scale;
     double begin;              /* added to the sum over the binary columns */
     Function term;
@@ -223,7 +232,12 @@ INLINE void expand_leaf(const float *x, const int64_t *numbers, Py_ssize_t b, Py
         for (Py_ssize_t i = 0; i < width; i++)
             for (Py_ssize_t o = 0; o < outputs; o++)
                 s.weights[o * TILE + i] = (double)leaf.coefficients[(start + i) * outputs + o];
+        /* A leaf's centers are read once for a few rows, from memory: the next tile comes during this one's work. */
+        const Py_ssize_t rest = leaf.m - start - width, left = rest ? rest : leaf.next_m;
+        const char *coming = (const char *)(rest ? leaf.centers + (start + width) * d : leaf.next);
+        const Py_ssize_t lines = (left < TILE ? left : TILE) * d * 4 / LINE;
         for (Py_ssize_t r = 0; r < b; r++) {
+            for (Py_ssize_t line = r; line < lines; line += b) PREFETCH(coming + line * LINE);
             if (s.strange[r]) continue;
             const float *row = s.rows + r * k_others;
             EACH_SHAPE(add_row, row, k_others, s.tile, leaf.term, sums);
@@ -262,7 +276,9 @@ INLINE void expand_leaves_loop(const float *x, const int64_t *rows, const int64_
         Py_ssize_t stop = starts[number + 1] < last ? starts[number + 1] : last;
         const int64_t *address = t.addresses + 4 * number;
         const double *own = t.numbers + 4 * number;
-        Leaf leaf = {AT(address[0]), AT(address[1]), AT(address[2]), (Py_ssize_t)address[3], (float)own[0], own[3],
+        const int64_t *next = starts[number + 1] < last ? address + 4 : address;
+        Leaf leaf = {AT(address[0]), AT(address[1]), AT(address[2]), (Py_ssize_t)address[3], (Py_ssize_t)next[3],
+                     AT(next[0]), (float)own[0], own[3],
                      function(t.kind, t.exponent, own[1]),
                      {t.link_kind, split(t.link_exponent), shape_of(t.link_exponent), (int)t.link_exponent,
                       (float)own[2], (float)t.constant}};

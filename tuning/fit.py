@@ -157,7 +157,7 @@ def _fit_model(
         for name in baselines.left_out:
             message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
-        profile = profile_table(training_rows(problem), problem.data.schema)
+        profile = profile_table(problem.training_table, problem.data.schema)
         trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
@@ -179,7 +179,7 @@ def _fit_model(
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
-        raise OptionError(_why_no_model(listener))
+        raise OptionError(listener.why_no_model())
     with listener.stage("refit", "fitting the chosen models on all rows"):
         final = fit_final_ensemble(
             problem,
@@ -191,9 +191,9 @@ def _fit_model(
     model = _assemble(
         problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
     )
-    with listener.stage("refit", "measuring the columns on held-out rows"):
-        held_out = None
-        if not final.interrupted:
+    held_out = None
+    if not final.interrupted and budget.left_for_models(result, listener.ended) > 0:
+        with listener.stage("refit", "measuring the columns on held-out rows"):
             held_out = _measure_held_out(model, problem, result, budget, listener)
     listener.seconds["total"] = clock() - started
     seconds = {name: round(value, 3) for name, value in listener.seconds.items()}
@@ -207,16 +207,11 @@ def _measure_held_out(
     end = listener.clock() + problem.limits.held_out_s
 
     def seconds_left() -> float:
-        return min(budget.left_for_models(result), end - listener.clock())
+        now = listener.clock()
+        return min(budget.left_for_models(result, now), end - now)
 
     found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
     return None if found is None else found.to_json()
-
-
-def _why_no_model(listener: Listener) -> str:
-    """Return the message for a search without a model: the first failure and the way out."""
-    failure = next((text for text in listener.fallbacks if " failed: " in text), "none was fully evaluated.")
-    return f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
 
 
 def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
@@ -224,12 +219,6 @@ def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
     rows, data = problem.plan.refit_rows, problem.data
     table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
     return hash_rows(table, data.schema, data.y_true[rows])
-
-
-def training_rows(problem: Problem) -> Table:
-    """Return the training rows of the final models, with text parsed."""
-    rows, table = problem.plan.refit_rows, problem.data.typed.table
-    return table if len(rows) == table.n_rows else table.take(rows)
 
 
 def _assemble(

@@ -19,6 +19,7 @@ class Listener:
     fallbacks: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    ended: float = 0.0  # when the last stage ended, on the clock
 
     def __call__(self, event: Event) -> None:
         """Handle one event."""
@@ -38,4 +39,13 @@ class Listener:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
+            self.ended = self.clock()
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.ended - began
+
+    def why_no_model(self) -> str:
+        """Return the message for a search without a model: the first failure and the way out."""
+        failed = (text for text in self.fallbacks if " failed: " in text)
+        failure = next(failed, "none was fully evaluated.")
+        return (
+            f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
+        )

@@ -212,7 +212,7 @@ def test_documents_are_plain_json(two_classes: Case) -> None:
 
 def test_a_folder_that_is_not_there_is_named(linear: Case, tmp_path: Path) -> None:
     explanation = explain_model(linear.model, rows=20)
-    with pytest.raises(InputError, match=r"r\.json: cannot be written"):
+    with pytest.raises(InputError, match=r"r\.html: cannot be written"):
         write_fit_report(linear.model, explanation, (tmp_path / "no" / "r.html", tmp_path / "no" / "r.json"))
     assert list(tmp_path.iterdir()) == []
 
@@ -255,7 +255,7 @@ def test_a_model_that_reacts_to_nothing_has_pages_too(linear: Case, tmp_path: Pa
     flat = tuple(replace(leaf, coefficients=0 * leaf.coefficients) for leaf in machines)
     model = replace(linear.model, members=(replace(member, tree=replace(member.tree, leaves=flat)),))
     files = write_both(Case(table=linear.table, model=model), tmp_path)
-    assert "it reacts to no column" in " ".join(Page(files["m.explain.html"]).words)
+    assert "it depends on no column" in " ".join(Page(files["m.explain.html"]).words)
     Page(files["m.report.html"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from xrfm_cli.datasets import Table
 from xrfm_cli.tuning.limits import Limits
 from xrfm_cli.tuning.pins import Pins
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldCache
@@ -48,6 +49,12 @@ class Problem:
             limits=limits,
             memory_bytes=memory_bytes,
         )
+
+    @property
+    def training_table(self) -> Table:
+        """Return the training rows of the final models, with text parsed."""
+        rows, table = self.plan.refit_rows, self.data.typed.table
+        return table if len(rows) == table.n_rows else table.take(rows)
 
     def with_plan(self, plan: ValidationPlan) -> Self:
         """Return the same problem under another validation plan, with no fold encoded."""

@@ -48,13 +48,13 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
     from xrfm_cli.commands.overlaps import check_places
 
     check_places(options)
-    check_inputs(options)
     with open_log(options.log_file) as log:
         renderer = Renderer(
             is_quiet=options.quiet, is_verbose=options.verbose, is_json=options.as_json, log=log
         )
         renderer.log(f"xrfm {__version__} {command} {getattr(options, 'data', None) or ''}".rstrip())
         try:
+            check_inputs(options)
             with renderer.loading(command):
                 load_command(command, owns_process=started is not None)
             yield Session(

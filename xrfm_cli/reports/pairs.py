@@ -87,4 +87,4 @@ def _interaction(study: SwapStudy, pair: tuple[int, int]) -> float:
 def _range(shares: NDArray[np.float64]) -> tuple[float, float]:  # (rows,)
     """Return the 90 % range of the root of the mean."""
     half = RANGE_ERRORS * float(shares.std()) / len(shares) ** 0.5
-    return max(0.0, float(shares.mean()) - half) ** 0.5, (float(shares.mean()) + half) ** 0.5
+    return max(0.0, float(shares.mean()) - half) ** 0.5, min(1.0, float(shares.mean()) + half) ** 0.5

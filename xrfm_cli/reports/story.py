@@ -47,9 +47,12 @@ def selection_words(document: Mapping[str, Any]) -> str:
         )
     else:
         text = f"The model is the best of {complete} completed trials. It was"
+    text += " selected by this score, so it is slightly optimistic"
+    if document.get("test"):
+        return f"{text}; the scores on the test rows are not."
     return (
-        f"{text} selected by this score, so it is slightly optimistic. To check it, run xrfm evaluate on "
-        "rows that were set aside before the fit; it shows both scores side by side."
+        f"{text}. To check it, run xrfm evaluate on rows that were set aside before the fit, or fit with "
+        "--holdout 0.2: both show the scores side by side."
     )
 
 

@@ -74,7 +74,8 @@ def test_a_log_tells_what_ended_the_command(
         raise RuntimeError("the sky fell")
 
     monkeypatch.setattr(predict, "run", broken)
-    assert xrfm("predict", "new.csv", "--log-file", log, folder=folder).status == 3
+    internal = ("predict", "new.csv", "--model", regression, "--log-file", log)
+    assert xrfm(*internal, folder=folder).status == 3
     assert "ERROR internal error: RuntimeError: the sky fell\nTraceback" in log.read_text()
 
 

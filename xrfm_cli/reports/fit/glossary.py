@@ -18,7 +18,7 @@ COMMON = (
     ("ensemble", "Several models whose predictions are averaged with weights."),
     (
         "importance",
-        "How strongly the predictions react to a column. It is not the causal effect of the column.",
+        "How much of the differences between predictions a column makes. It is not a causal effect.",
     ),
     ("missing", "An empty cell. The model has a value of its own for it, so no row is left out."),
 )

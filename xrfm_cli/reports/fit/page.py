@@ -202,5 +202,5 @@ def _best_baseline(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _importance_words(document: Mapping[str, Any]) -> str:
     if not any(item["share"] for item in document["importances"]):
-        return "The model is constant: it reacts to no column."
-    return "How strongly the predictions react to each column; not the causal effect of the column."
+        return "The model is constant: it depends on no column."
+    return "How much of the differences between predictions each column makes; not its causal effect."
