@@ -32,7 +32,7 @@ def documented() -> dict[str, dict[str, set[str]]]:
     """By command the names in its table, with the names that their meaning mentions."""
     found: dict[str, dict[str, set[str]]] = {}
     for section in PAGE.split("\n## ")[1:]:
-        rows = re.findall(r"^\| (`.*?) \| (.*) \|$", section, flags=re.MULTILINE)
+        rows = re.findall(r"^\| (`.*?) \| (.*) \|$", section.split("\n### ")[0], flags=re.MULTILINE)
         names = {name: set(words(meaning)) for cell, meaning in rows for name in words(cell)}
         found[section.split("\n")[0]] = names
     return found
