@@ -160,7 +160,7 @@ def fit_reference(case: Case, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> 
 def work(side: str, case: Case, out: Path) -> None:
     """Fit and predict in this process; write the predictions and the figures."""
     if side != "reference":
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as xrfm_cli.commands.session does
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as xrfm_cli.commands.common.session does
     import torch
 
     torch.set_num_threads(2)

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from tests.cli.conftest import TINY
-from xrfm_cli.commands.digits import rounded
+from xrfm_cli.commands.common.digits import rounded
 from xrfm_cli.terminal.rendering import Renderer, print_error
 from xrfm_cli.terminal.tables import linked
 

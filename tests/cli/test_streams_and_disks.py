@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.conftest import TINY
 from tests.processes import XRFM, run_process, started
-from xrfm_cli.commands.outputs import open_output
+from xrfm_cli.commands.common.outputs import open_output
 from xrfm_cli.errors import InputError
 from xrfm_cli.main import run
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
+from xrfm_cli.commands.common.scoring import Group
 from xrfm_cli.commands.evaluate_view import groups_view
 from xrfm_cli.commands.fit_view import search_lines
-from xrfm_cli.commands.scoring import Group
 from xrfm_cli.datasets import ColumnSchema, TableSchema
 from xrfm_cli.terminal.tables import columns_table, grid
 from xrfm_cli.tuning import FittedModel

@@ -7,7 +7,7 @@ import torch
 
 from tests.leaf_models import triton_cases
 from tests.leaf_variants import VARIANTS, generator, sample
-from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.leaf_models import LeafConfig, coordinates, fit_leaf
 from xrfm_cli.trees import TreeConfig, fit_tree
 

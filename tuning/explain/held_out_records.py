@@ -47,7 +47,10 @@ class HeldOut:
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
-        return asdict(self)
+        facts = asdict(self)
+        facts["columns"] = list(facts["columns"])
+        facts["pairs"] = [{**pair, "columns": list(pair["columns"])} for pair in facts["pairs"]]
+        return facts
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> HeldOut:

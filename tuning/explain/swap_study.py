@@ -106,11 +106,9 @@ def study_swaps(
     left = (affordable - few * len(groups)) / max(1, len(strong) + len(together))
     more = _between(min(few, FEWEST_ROWS), left, n)
     if not every_row and more > few:
-        part = sample.take(slice(more))
-        for j, own in zip(
-            strong, _swapped(model, part, plain[:more], [(int(j),) for j in strong]), strict=True
-        ):
-            screened[int(j)] = own
+        part, alone = sample.take(slice(more)), [(j,) for j in strong.tolist()]
+        for (j,), own in zip(alone, _swapped(model, part, plain[:more], alone), strict=True):
+            screened[j] = own
     both = min(more, *(len(screened[j]) for j in paired)) if paired else 0
     joint = _swapped(model, sample.take(slice(both)), plain[:both], together)
     scale = log_odds if model.target.classes else np.asarray

@@ -8,11 +8,11 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
+from xrfm_cli.commands.common.overlaps import check_places
+from xrfm_cli.commands.common.places import report_paths
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.fit import fit_table
-from xrfm_cli.commands.overlaps import check_places
-from xrfm_cli.commands.places import report_paths
 from xrfm_cli.commands.sample import write_sample
-from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets.sample_tables import find_sample, sample_path
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import DemoOptions

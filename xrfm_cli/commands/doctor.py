@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from xrfm_cli.commands.session import THREAD_VARIABLES, Session
+from xrfm_cli.commands.common.session import THREAD_VARIABLES, Session
 from xrfm_cli.options.cores import usable_cores
 from xrfm_cli.options.declarations import DoctorOptions
 from xrfm_cli.terminal.tables import facts_table

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.text import Text
 
-from xrfm_cli.commands.comparing import compare_scores, comparison_view, load_other
-from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.common.comparing import compare_scores, comparison_view, load_other
+from xrfm_cli.commands.common.compute import prepare_device
+from xrfm_cli.commands.common.reading import read_whole
+from xrfm_cli.commands.common.scoring import Group, Scored, find_groups, find_overlap, score_table
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.evaluate_view import confusion_view, groups_view
-from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.scoring import Group, Scored, find_groups, find_overlap, score_table
-from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair, drop_rows_without_target
 from xrfm_cli.errors import TargetError
 from xrfm_cli.options.declarations import EvaluateOptions

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import RenderableType
 
-from xrfm_cli.commands.scoring import Group
+from xrfm_cli.commands.common.scoring import Group
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.terminal.tables import Grid, grid, heading, number, shortened
 

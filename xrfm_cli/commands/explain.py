@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from xrfm_cli.commands.comparing import compare_importances, importances_view, load_other
-from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.common.comparing import compare_importances, importances_view, load_other
+from xrfm_cli.commands.common.compute import prepare_device
+from xrfm_cli.commands.common.outputs import open_output
+from xrfm_cli.commands.common.places import explain_paths
+from xrfm_cli.commands.common.reading import pass_through, read_blocks
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.explain_row import explain_row, read_baseline
 from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.commands.outputs import open_output
-from xrfm_cli.commands.places import explain_paths
-from xrfm_cli.commands.reading import pass_through, read_blocks
-from xrfm_cli.commands.session import Session
 from xrfm_cli.datasets import Repair
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.declarations import ExplainOptions

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import RenderableType
 
-from xrfm_cli.commands.reading import read_blocks, read_options
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.reading import read_blocks, read_options
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, read_table
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models.threads import compute_threads

@@ -8,14 +8,14 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from xrfm_cli.commands.compute import prepare_device
+from xrfm_cli.commands.common.compute import prepare_device
+from xrfm_cli.commands.common.holdout import hold_out, score_held_out
+from xrfm_cli.commands.common.places import checkpoint_folder, explain_paths, report_paths
+from xrfm_cli.commands.common.reading import read_whole
+from xrfm_cli.commands.common.resume import resumable, shared_place
+from xrfm_cli.commands.common.session import Session
+from xrfm_cli.commands.common.usage import check_usage
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
-from xrfm_cli.commands.holdout import hold_out, score_held_out
-from xrfm_cli.commands.places import checkpoint_folder, explain_paths, report_paths
-from xrfm_cli.commands.reading import read_whole
-from xrfm_cli.commands.resume import resumable, shared_place
-from xrfm_cli.commands.session import Session
-from xrfm_cli.commands.usage import check_usage
 from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError

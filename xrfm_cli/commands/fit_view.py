@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import TableSchema, TargetSchema
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.options.shell_words import shell_line

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.options.declarations import InfoOptions
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import columns_table, facts_table, heading, number

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.commands.compute import prepare_device
-from xrfm_cli.commands.digits import rounded
-from xrfm_cli.commands.drift_monitor import DriftMonitor
-from xrfm_cli.commands.outputs import open_output
-from xrfm_cli.commands.reading import pass_through, read_blocks, say_repairs
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.compute import prepare_device
+from xrfm_cli.commands.common.digits import rounded
+from xrfm_cli.commands.common.drift_monitor import DriftMonitor
+from xrfm_cli.commands.common.outputs import open_output
+from xrfm_cli.commands.common.reading import pass_through, read_blocks, say_repairs
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import PredictOptions

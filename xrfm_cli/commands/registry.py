@@ -30,7 +30,7 @@ from xrfm_cli.options.shared import CommonOptions
 from xrfm_cli.terminal import streams
 
 if TYPE_CHECKING:
-    from xrfm_cli.commands.session import Session
+    from xrfm_cli.commands.common.session import Session
 
 Options = TypeVar("Options", bound=CommonOptions)
 ABOUT = """AutoML for tables: fit, predict and explain with trees of Recursive Feature Machines.
@@ -91,7 +91,7 @@ def _command(options_type: type[Options], *examples: str) -> Any:
                 results.write(config_page(ctx))
                 results.flush()
                 return
-            from xrfm_cli.commands.session import open_session
+            from xrfm_cli.commands.common.session import open_session
 
             options = options_of(ctx, options_type)
             with open_session(name, options, started=ctx.obj) as session:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets.sample_tables import SAMPLES, Sample, find_sample, sample_path
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import write_whole

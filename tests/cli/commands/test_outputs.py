@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xrfm_cli.commands import outputs
+from xrfm_cli.commands.common import outputs
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError
 from xrfm_cli.streaming import ahead, in_blocks

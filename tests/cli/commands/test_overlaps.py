@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import TINY, houses
 from tests.processes import XRFM, run_process
-from xrfm_cli.commands.places import report_paths
+from xrfm_cli.commands.common.places import report_paths
 
 Command = Callable[..., Any]
 TABLE = "a,y\n" + "".join(f"{number},{2 * number}\n" for number in range(40))

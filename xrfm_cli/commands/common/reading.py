@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.errors import SchemaError

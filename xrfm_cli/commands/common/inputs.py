@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xrfm_cli.commands.usage import check_usage
+from xrfm_cli.commands.common.usage import check_usage
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.opening import is_arrow, is_stream, open_bytes
@@ -72,7 +72,7 @@ def _check_table(given: str, options: CommonOptions, columns: Sequence[str]) -> 
 
 def _header(path: Path, options: ReadingOptions) -> Sequence[str]:
     """Return the column names of a text file; none if it cannot be read, which the reader explains."""
-    from xrfm_cli.commands.reading import read_options
+    from xrfm_cli.commands.common.reading import read_options
     from xrfm_cli.datasets.text.sniffing import sniff
 
     try:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.commands.scoring import UNSEEN, score_table
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.scoring import UNSEEN, score_table
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema, encode_target, read_groups, read_time
 from xrfm_cli.datasets.schema.splits import make_holdout
 from xrfm_cli.errors import OptionError

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from xrfm_cli.commands.scoring import Scored, find_overlap, score_table
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.scoring import Scored, find_overlap, score_table
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError
 from xrfm_cli.terminal.tables import grid, heading, number, shortened

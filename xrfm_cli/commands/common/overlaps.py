@@ -16,7 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from xrfm_cli.commands.places import Read, Written, check_names, checkpoint_folder, find_reads, find_writes
+from xrfm_cli.commands.common.places import (
+    Read,
+    Written,
+    check_names,
+    checkpoint_folder,
+    find_reads,
+    find_writes,
+)
 from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.datasets.files.streams import STANDARD_INPUT
 from xrfm_cli.errors import OptionError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.terminal.tables import drift_table, heading

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from xrfm_cli import __version__
-from xrfm_cli.commands.loading import load_command
+from xrfm_cli.commands.common.loading import load_command
 from xrfm_cli.options.cores import cpu_quota, usable_cores
 from xrfm_cli.options.shared import CommonOptions, MachineOptions
 from xrfm_cli.terminal.log_file import open_log
@@ -44,8 +44,8 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, str(usable_cores()))
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
-    from xrfm_cli.commands.inputs import check_inputs  # may import libraries that read these variables
-    from xrfm_cli.commands.overlaps import check_places
+    from xrfm_cli.commands.common.inputs import check_inputs  # may import libraries that read these variables
+    from xrfm_cli.commands.common.overlaps import check_places
 
     check_places(options)
     with open_log(options.log_file) as log:

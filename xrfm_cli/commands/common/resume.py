@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from xrfm_cli.commands.places import checkpoint_folder
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.places import checkpoint_folder
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.options.fit_options import FitOptions

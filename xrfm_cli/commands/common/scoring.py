@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.commands.reading import say_repairs
-from xrfm_cli.commands.session import Session
+from xrfm_cli.commands.common.reading import say_repairs
+from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, UnreadColumns, encode_target, merge_repairs, read_weights
 from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.errors import OptionError, TargetError

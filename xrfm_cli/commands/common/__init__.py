@@ -1,0 +1,1 @@
+"""What several commands share: sessions, inputs, outputs and checks."""
