@@ -120,11 +120,11 @@ class SplitTable:
         directions = torch.stack([widened(node.direction) for node in splits])
         numbers = [(node.threshold, node.iqr) for node in splits]
         device, d = directions.device, directions.shape[1]
-        thresholds, iqr = torch.tensor(numbers, dtype=directions.dtype, device=device).T.contiguous()
+        thresholds, iqr = torch.tensor(numbers, dtype=directions.dtype).to(device).T.contiguous()
         # A sum of d products rounds by at most d eps |v| |x|, in any order; this allows four times as much.
         eps = 4 * torch.finfo(directions.dtype).eps
         slacks = torch.stack([(d + 2) * eps * directions.norm(dim=1), eps * thresholds.abs()], dim=1)
-        children = torch.tensor([(node.left, node.right) for node in splits], device=device)
+        children = torch.tensor([(node.left, node.right) for node in splits]).to(device)
         above = _above(children)
         return cls(
             directions=directions,

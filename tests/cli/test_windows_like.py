@@ -42,7 +42,7 @@ def place(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(folder / name, place)
     shared = (*FIT, "--storage", "tuning.journal", "--model", "shared.xrfm")
     outcome = xrfm_there(*shared, "+", *FIT, folder=place)
-    assert "xrfm predict train.csv --output predictions.csv" in outcome.out
+    assert "xrfm predict new.csv --output predictions.csv" in outcome.out
     return place
 
 

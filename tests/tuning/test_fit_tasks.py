@@ -262,6 +262,7 @@ def test_events_tell_what_happens() -> None:
         "preparing rows and folds",
         "searching",
         "fitting the chosen models on all rows",
+        "measuring the columns on held-out rows",
     ]
     shares = [e.done for e in events if e.kind == "progress" and e.done is not None]
     assert all(0 <= share <= 1 for share in shares)

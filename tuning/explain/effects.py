@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets.cells.scale import to_order_one
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.settings import Kind, Setting, settings_of
 from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS
@@ -141,7 +142,8 @@ def _accumulated(
     place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
     encoded, own = setting.at(edges), sample.take(known)
     low = predict_rows(model, setting.apply(own.matrices, encoded, place))
-    steps = predict_rows(model, setting.apply(own.matrices, encoded, place + 1)) - low
+    change = predict_rows(model, setting.apply(own.matrices, encoded, place + 1)) - low
+    steps, exponent = to_order_one(change)  # squares of large values overflow
     counts = np.bincount(place, minlength=len(edges) - 1)
     out = []
     for k, name in _outputs(model):
@@ -163,9 +165,9 @@ def _accumulated(
                 kind=setting.kind,
                 output=name,
                 x=tuple(shown(edges).tolist()),
-                effect=tuple(curve.tolist()),
-                low=tuple((curve - half).tolist()),
-                high=tuple((curve + half).tolist()),
+                effect=tuple(np.ldexp(curve, exponent).tolist()),
+                low=tuple(np.ldexp(curve - half, exponent).tolist()),
+                high=tuple(np.ldexp(curve + half, exponent).tolist()),
                 shares=(0.0, *(counts / counts.sum()).tolist()),
                 mean=float(plain[:, k].mean()),
                 curve_x=extra[0],
@@ -216,7 +218,7 @@ def _level_effects(
     shares = np.bincount(setting.values.astype(np.int64), minlength=count) / len(setting.values)
     out = []
     for k, name in _outputs(model):
-        relative = after[:, :, k] - np.einsum("l,lr->r", shares, after[:, :, k])
+        relative, exponent = to_order_one(after[:, :, k] - np.einsum("l,lr->r", shares, after[:, :, k]))
         effect = relative.mean(1)
         half = RANGE_ERRORS * relative.std(1) / rows**0.5
         out.append(
@@ -226,9 +228,9 @@ def _level_effects(
                 kind="levels",
                 output=name,
                 x=setting.points,
-                effect=tuple(effect.tolist()),
-                low=tuple((effect - half).tolist()),
-                high=tuple((effect + half).tolist()),
+                effect=tuple(np.ldexp(effect, exponent).tolist()),
+                low=tuple(np.ldexp(effect - half, exponent).tolist()),
+                high=tuple(np.ldexp(effect + half, exponent).tolist()),
                 shares=tuple(shares.tolist()),
                 mean=float(plain[:, k].mean()),
             )

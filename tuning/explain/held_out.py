@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets.cells.scale import scaled_back, to_order_one
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
@@ -161,7 +162,7 @@ def summarise(parts: list[Part], *, metric: str, decision: DecisionThreshold) ->
         value, error = _mean_and_error(parts, [part.study.confirmed[j] for part in parts])
         drops = [drop for part in parts for drop in _drops(part, j, metric, decision, groups=groups)]
         drop = float(np.mean(drops)) if drops else None
-        spread = RANGE_ERRORS * float(np.std(drops, ddof=1)) / len(drops) ** 0.5 if len(drops) > 1 else None
+        spread = RANGE_ERRORS * _standard_error(drops) if len(drops) > 1 else None
         found.append(
             HeldOutColumn(
                 column=column,
@@ -180,6 +181,11 @@ def summarise(parts: list[Part], *, metric: str, decision: DecisionThreshold) ->
         columns=tuple(found),
         pairs=_pairs(parts, variance),
     )
+
+
+def _standard_error(values: list[float]) -> float:
+    scaled, exponent = to_order_one(np.array(values))  # squares of large values overflow
+    return scaled_back(float(scaled.std(ddof=1)) / len(values) ** 0.5, exponent)
 
 
 def _between_fits(studies: list[SwapStudy]) -> Array:  # -> (columns,)

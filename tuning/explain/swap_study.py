@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets.cells.scale import exponent_of
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns, swap_predictions
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -42,6 +43,8 @@ class SwapStudy:
     involves both columns (Liu and Owen, JASA 2006). For classes the differences are those of log odds, in
     which effects that merely add up do not interact, weighted by ``p (1 - p)``: the change of probability.
 
+    Predictions of a regression are first divided by a power of two, so that no square overflows.
+
     With targets ``y``, ``confirmed`` and ``confirmed_pairs`` hold the same in terms of the targets,
     ``y . (f(x) - f(x_j))``. Its mean equals that of ``totals`` if the model is right and is zero for a column
     that has nothing to do with the target. The residual enters as a control variate, so that it varies
@@ -49,7 +52,7 @@ class SwapStudy:
     """
 
     columns: tuple[str, ...]
-    variance: float  # of the predictions, summed over outputs
+    variance: float  # of the predictions, summed over outputs, in the units of ``totals``
     totals: tuple[Array, ...]  # (rows,) of each column; strong columns have more rows
     shared: dict[Pair, Array]
     compared: int  # pairs
@@ -90,9 +93,10 @@ def study_swaps(
     affordable = budget_ns / row_ns(model)
     single, rest = _divided(model, sample, max(FEWEST_COLUMNS, int(SCREEN_SHARE * affordable / FEWEST_ROWS)))
     few = _between(FEWEST_ROWS, SCREEN_SHARE * affordable / len(single), n)
-    plain = predict_rows(model, sample.matrices)
+    exponent = _exponent(model)
+    plain = np.ldexp(predict_rows(model, sample.matrices), -exponent)
     groups = [(j,) for j in single] + ([rest] if rest else [])
-    swapped = _swapped(model, sample.take(slice(few)), plain[:few], groups)
+    swapped = _swapped(model, sample.take(slice(few)), plain[:few], groups, exponent)
     screened = [plain[:few]] * d
     for j, own in zip(single, swapped, strict=False):
         screened[j] = own
@@ -107,10 +111,10 @@ def study_swaps(
     more = _between(min(few, FEWEST_ROWS), left, n)
     if not every_row and more > few:
         part, alone = sample.take(slice(more)), [(j,) for j in strong.tolist()]
-        for (j,), own in zip(alone, _swapped(model, part, plain[:more], alone), strict=True):
+        for (j,), own in zip(alone, _swapped(model, part, plain[:more], alone, exponent), strict=True):
             screened[j] = own
     both = min(more, *(len(screened[j]) for j in paired)) if paired else 0
-    joint = _swapped(model, sample.take(slice(both)), plain[:both], together)
+    joint = _swapped(model, sample.take(slice(both)), plain[:both], together, exponent)
     scale = log_odds if model.target.classes else np.asarray
     mixed = {
         (a, b): scale(plain[:both]) - scale(screened[a][:both]) - scale(screened[b][:both]) + scale(own)
@@ -125,7 +129,7 @@ def study_swaps(
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = {}
     if targets is not None:
-        residual = targets - plain
+        residual = np.ldexp(targets, -exponent) - plain
         confirmed = tuple(
             own * (j not in rest) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
             for j, (own, after) in enumerate(zip(totals, screened, strict=True))
@@ -137,8 +141,8 @@ def study_swaps(
         totals=totals,
         shared=shared,
         compared=len(together),
-        swapped=tuple(screened),
-        plain=plain,
+        swapped=tuple(np.ldexp(own, exponent) for own in screened),
+        plain=np.ldexp(plain, exponent),
         confirmed=confirmed,
         confirmed_pairs=confirmed_pairs,
     )
@@ -206,10 +210,23 @@ def _replicated(
 
 
 def _swapped(
-    model: FittedModel, sample: Sample, plain: Array, columns: Sequence[tuple[int, ...]]
+    model: FittedModel, sample: Sample, plain: Array, columns: Sequence[tuple[int, ...]], exponent: int
 ) -> list[Array]:
+    """Return the predictions after each swap; all predictions are divided by a power of two."""
     other = np.roll(np.arange(sample.n_rows), 1)
-    return list(swap_predictions(model, sample, plain, [(own, other) for own in columns]))
+    swaps = [(own, other) for own in columns]
+    found = swap_predictions(model, sample, np.ldexp(plain, exponent), swaps)
+    return [np.ldexp(own, -exponent) for own in found]
+
+
+def _exponent(model: FittedModel) -> int:
+    """Return the power of two that predictions are divided by, so that their squares are finite.
+
+    It is the same for models of several folds, whose measures are averaged.
+    """
+    if model.target.classes:
+        return 0
+    return exponent_of(np.asarray(model.report.oof["target"], dtype=np.float64))
 
 
 def _divided(model: FittedModel, sample: Sample, most: int) -> tuple[list[int], tuple[int, ...]]:

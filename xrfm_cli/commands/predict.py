@@ -30,6 +30,7 @@ def run(options: PredictOptions, session: Session) -> int:
     _check_task(model, options)
     pass_through(options.ids, _written_columns(model.target, options))
     session.renderer.stage(f"predicting {options.data}")
+    is_text = options.output is None or Path(options.output).suffix == ".csv"
     rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()
     unread = UnreadColumns(model.schema)
     monitor = DriftMonitor(
@@ -52,7 +53,8 @@ def run(options: PredictOptions, session: Session) -> int:
             names = block.column_names if options.keep_columns else options.ids
             copied = {name: block.stored(name) for name in names}
             prediction = model.predict(monitor.look(block), interval=options.interval)
-            writer.write(pa.table(copied | prediction_columns(model, prediction, proba=options.proba)))
+            columns = prediction_columns(model, prediction, proba=options.proba, is_text=is_text)
+            writer.write(pa.table(copied | columns))
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
             unread.look(block, prediction.repairs)
@@ -68,20 +70,23 @@ def run(options: PredictOptions, session: Session) -> int:
     return 0 if monitor.passed else 1
 
 
-def prediction_columns(model: FittedModel, prediction: Prediction, *, proba: bool) -> dict[str, pa.Array]:
-    """Return the output columns: the prediction, and probabilities or interval if requested."""
+def prediction_columns(
+    model: FittedModel, prediction: Prediction, *, proba: bool, is_text: bool
+) -> dict[str, pa.Array]:
+    """Return the output columns: the prediction, and probabilities or interval if requested.
+
+    Text has nine significant digits; other formats hold the numbers as they are.
+    """
     if prediction.probabilities is None:
         found = {"prediction": prediction.values, "lower": prediction.lower, "upper": prediction.upper}
         deviation = float(np.std(np.asarray(model.report.oof["target"], dtype=np.float64)))
-        return {
-            name: pa.array(rounded(np.asarray(values, dtype=np.float64), deviation))
-            for name, values in found.items()
-            if values is not None
-        }
+        values = {name: np.asarray(own, dtype=np.float64) for name, own in found.items() if own is not None}
+        return {name: pa.array(rounded(own, deviation) if is_text else own) for name, own in values.items()}
     codes = pa.array(np.asarray(model.labels(prediction.probabilities), dtype=np.int64))
     columns = {"prediction": pa.array(list(model.target.classes)).take(codes)}
     if proba:
-        shares = rounded(np.asarray(prediction.probabilities, dtype=np.float64))
+        shares = np.asarray(prediction.probabilities, dtype=np.float64)
+        shares = rounded(shares) if is_text else shares
         columns |= {
             name: pa.array(np.ascontiguousarray(shares[:, number]))
             for number, name in enumerate(_probability_names(model.target))

@@ -90,7 +90,7 @@ def test_every_command_names_the_positive_class(place: Path, xrfm: Command) -> N
     fit = ("fit", "東京.csv", "--target", "y", "--metric", "f1", "--trials", "0", "--model", "p")
     outcome = xrfm(*fit, folder=place)
     assert "positive: 😀 (--positive changes it)" in outcome.out
-    assert "positive: 😀 (--positive changes it)" in (place / "p.report.html").read_text(encoding="utf-8")
+    assert "The positive class is 😀" in (place / "p.report.html").read_text(encoding="utf-8")
     assert json.loads((place / "p.report.json").read_text(encoding="utf-8"))["positive"] == "😀"
     assert "positive: no (" in xrfm(*fit, "--dry-run", "--positive", "no", folder=place).out
     assert xrfm(*fit, "--dry-run", "--positive", "no", "--json", folder=place).document["positive"] == "no"
