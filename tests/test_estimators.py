@@ -331,7 +331,7 @@ def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
     command = [*XRFM, "predict", "new.parquet", "--model", "rent.xrfm", "--quiet"]
     done = run_process(command, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal([float(line) for line in done.stdout.split()[1:]], expected)
+    np.testing.assert_allclose([float(line) for line in done.stdout.split()[1:]], expected, rtol=1e-8)
     with pytest.raises(ValueError, match="load it with XRFMRegressor"):
         XRFMClassifier.load(tmp_path / "rent.xrfm")
 
