@@ -46,6 +46,7 @@ def in_float64(model: FittedModel) -> FittedModel:
 def map_columns(columns: tuple[str, ...], encoder: Encoder) -> ColumnMap:
     """Map an encoder's coordinates to the named columns."""
     owner = torch.zeros(encoder.n_features, dtype=torch.int64)
+    places = {column: place for place, column in enumerate(columns)}
     for group in encoder.groups:
-        owner[group.start : group.stop] = columns.index(group.column)
+        owner[group.start : group.stop] = places[group.column]
     return ColumnMap(columns=columns, feature_names=tuple(encoder.feature_names), owner=owner)

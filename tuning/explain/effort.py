@@ -13,6 +13,7 @@ from xrfm_cli.trees import TreeModel
 GRADIENT_BUDGET_NS = 1.0e9  # for the gradients of the AGOP, over all members
 # For the swaps of columns and pairs, over all members. The compiled loops take about a third of the estimate.
 PREDICTION_BUDGET_NS = 3.0e9
+OUTPUT_NS = 0.5  # of a coefficient times a kernel value
 VOTING_LEAVES = 3  # rough number of leaves that a softly routed row reaches, for trees without centers
 
 
@@ -20,7 +21,8 @@ def prediction_ns(tree: TreeModel) -> float:
     """Estimate the cost of predicting a row on one core of a common processor, in nanoseconds."""
     # A linear leaf has no centers: it multiplies by its coefficients once.
     sizes = [max(len(leaf.centers), 1) for leaf in tree.leaves]
-    return _reached(tree) * sum(sizes) / len(sizes) * _pair_ns(tree.config.leaf, tree.n_features)
+    pair_ns = _pair_ns(tree.config.leaf, tree.n_features) + OUTPUT_NS * tree.n_outputs
+    return _reached(tree) * sum(sizes) / len(sizes) * pair_ns
 
 
 def gradient_ns(tree: TreeModel) -> float:

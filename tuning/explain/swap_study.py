@@ -100,6 +100,7 @@ def study_swaps(
     screened = [plain[:few]] * d
     for j, own in zip(single, swapped, strict=False):
         screened[j] = own
+    swapped_together = frozenset(rest)
     first = np.array([_total(plain[:few], own).mean() for own in screened])
     of_rest = _total(plain[:few], swapped[-1]) / len(rest) if rest else None
     strong = np.flatnonzero(first > STRONG_SHARE * first.sum()) if first.sum() > 0 else np.empty(0, np.int64)
@@ -121,7 +122,7 @@ def study_swaps(
         for (a, b), own in zip(together, joint, strict=True)
     }
     totals = tuple(
-        _total(plain[: len(own)], own) if of_rest is None or j not in rest else of_rest
+        _total(plain[: len(own)], own) if of_rest is None or j not in swapped_together else of_rest
         for j, own in enumerate(screened)
     )
     weight = plain[:both] * (1 - plain[:both]) if model.target.classes else np.ones_like(plain[:both])
@@ -131,7 +132,7 @@ def study_swaps(
     if targets is not None:
         residual = np.ldexp(targets, -exponent) - plain
         confirmed = tuple(
-            own * (j not in rest) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
+            own * (j not in swapped_together) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
             for j, (own, after) in enumerate(zip(totals, screened, strict=True))
         )
         confirmed_pairs = {pair: shared[pair] + (residual[:both] * own).sum(1) for pair, own in mixed.items()}

@@ -34,7 +34,9 @@ INTERRUPTED = 130
 MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-SWAP_GRACE_S = 2.5  # beyond the time limit, for comparing pairs of columns: ordinary models take less
+# For swapping columns: seconds beyond the time limit, and the share of those left, as estimates are inexact
+# and the report follows.
+SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -198,7 +200,7 @@ def _finish(
         session.renderer.stage("explaining")
         is_late = seconds_left < 0
         rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        swap_seconds = max(seconds_left, 0.0) + SWAP_GRACE_S
+        swap_seconds = SWAP_SHARE * max(seconds_left, 0.0) + SWAP_GRACE_S
         explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
         if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"

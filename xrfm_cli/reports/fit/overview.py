@@ -55,7 +55,8 @@ def column_rows(model: FittedModel, shares: Mapping[str, float]) -> list[ColumnR
     columns = list(model.schema.columns)
     if len(columns) > LISTED_COLUMNS:
         largest = sorted(columns, key=lambda column: -shares.get(column.name, 0.0))[:LISTED_COLUMNS]
-        columns = [column for column in columns if column in largest]
+        listed = {column.name for column in largest}
+        columns = [column for column in columns if column.name in listed]
     out = []
     for column in columns:
         profile = profiles.get(column.name)
