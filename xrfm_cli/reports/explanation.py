@@ -46,6 +46,7 @@ SHOWN_EFFECTS, SHOWN_SHARE = 6, 0.01  # columns whose effects are shown unless o
 SHOWN_MAPS = 3  # pairs
 ALL_COLUMNS = "all"  # the name that asks for the effects of all columns
 EXPLAINED_ROWS = 1_000  # at most, unless the caller asks for another number
+GRADIENT_SHARE = 1 / 3  # of the time for swaps
 LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
 
@@ -105,7 +106,8 @@ def explain_model(
         table: rows to explain the model on, in random order.
         effects: columns whose effects to compute, or "all"; none for the strongest, None for no effects.
         curves: add partial dependence and single rows to the effects.
-        swap_seconds: seconds that swapping columns may take, as far as enough rows are left.
+        swap_seconds: seconds that swapping columns may take, as far as enough rows are left; gradients may
+            take a third of them.
 
     Importances are Shapley effects: shares of the variance of the predictions, in which an interaction is
     divided among its columns. Values are swapped one column at a time, whatever the other columns are, so a
@@ -140,7 +142,11 @@ def _explain(
     mass = sum(member.weight for member in model.members)
     sensitivities = [
         measure_member(
-            member, number, columns, rows=_rows(member, rows, member.weight / mass), generator=generator
+            member,
+            number,
+            columns,
+            rows=_rows(member, rows, member.weight / mass, swap_seconds),
+            generator=generator,
         )
         for number, member in enumerate(model.members)
     ]
@@ -205,10 +211,11 @@ def _held_out(model: FittedModel, sample: Sample, table: Table | None) -> HeldOu
     return summarise([part], metric=model.report.metric, decision=model.decision)
 
 
-def _rows(member: Member, rows: int, share: float) -> int:
+def _rows(member: Member, rows: int, share: float, seconds: float) -> int:
     """Return the number of rows at which a member is differentiated."""
     least = min(rows, LEAST_ROWS)
-    return affordable_rows(rows * share, gradient_ns(member.tree), GRADIENT_BUDGET_NS * share, least=least)
+    budget_ns = min(GRADIENT_BUDGET_NS, 1e9 * GRADIENT_SHARE * seconds)
+    return affordable_rows(rows * share, gradient_ns(member.tree), budget_ns * share, least=least)
 
 
 def _heaviest(sensitivities: list[Sensitivity]) -> Sensitivity:
