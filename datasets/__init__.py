@@ -9,8 +9,9 @@ Built on numpy and pyarrow. Nothing here imports torch, and scikit-learn is impo
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from xrfm_cli.lazy import on_first_use
 
 if TYPE_CHECKING:
     from xrfm_cli.datasets.encoders.table_encoder import (
@@ -117,9 +118,4 @@ _PLACES = {
     "typed_table": "encoders.typed_rows",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name on first use: `xrfm --help` needs only the errors."""
-    if name not in _PLACES:
-        raise AttributeError(f"module 'xrfm_cli.datasets' has no attribute '{name}'")
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+__getattr__ = on_first_use(__name__, _PLACES)  # `xrfm --help` needs only the errors

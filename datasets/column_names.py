@@ -1,11 +1,11 @@
-"""Compare column names, ignoring surrounding blanks and invisible characters."""
+"""Compare column names, ignoring surrounding blanks and invisible characters; find free ones."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from xrfm_cli.errors import FileReadError
 
@@ -63,3 +63,14 @@ def check_names(source: str, names: tuple[str, ...]) -> None:
         raise FileReadError(
             f"{source}: columns {places} are both named '{repeated[0]}'; give each column its own name"
         )
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """Append underscores to a name until it is free.
+
+    >>> free_name("baseline", {"baseline": 1})
+    'baseline_'
+    """
+    while name in taken:
+        name += "_"
+    return name

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from xrfm_cli.lazy import on_first_use
 
 if TYPE_CHECKING:
     from xrfm_cli.leaf_models.agop import agop_diagonal, agop_rows
@@ -57,9 +58,4 @@ _PLACES = {
     "solve_ridge": "solver",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name on first use: the options of leaves are checked without torch."""
-    if name not in _PLACES:
-        raise AttributeError(f"module 'xrfm_cli.leaf_models' has no attribute '{name}'")
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+__getattr__ = on_first_use(__name__, _PLACES)  # the options of leaves are checked without torch

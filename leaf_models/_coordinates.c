@@ -307,6 +307,19 @@ INLINE void apply_link(float *sums, Link link) {
         for (int i = 0; i < TILE; i++) sums[i] *= bases[i];
 }
 
+/* out (outputs,) += the coefficients of a tile times the kernel values of the sums */
+INLINE void add_outputs(const float *sums, const double *weights, Py_ssize_t outputs, double *out) {
+    for (Py_ssize_t o = 0; o < outputs; o++) {
+        const double *w = weights + o * TILE;
+        double lanes[LANES] = {0};
+        for (int i = 0; i < TILE; i += LANES)
+            for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * (double)sums[i + l];
+        double sum = 0.0;
+        for (int l = 0; l < LANES; l++) sum += lanes[l];
+        out[o] += sum;
+    }
+}
+
 /* out (b, outputs) = kernel values of a row with all centers, times coefficients (outputs, m), summed in double.
    The sums over columns start at begin (b, m), or at zero if it is NULL. No kernel value is written to memory. */
 INLINE void expand_loop(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
@@ -328,15 +341,7 @@ INLINE void expand_loop(const float *u, Py_ssize_t b, const float *columns, Py_s
                 for (Py_ssize_t i = 0; i < width; i++) sums[i] += given[i];
             }
             apply_link(sums, link);
-            for (Py_ssize_t o = 0; o < outputs; o++) {
-                const double *w = weights + o * TILE;
-                double lanes[LANES] = {0};
-                for (int i = 0; i < TILE; i += LANES)
-                    for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * (double)sums[i + l];
-                double sum = 0.0;
-                for (int l = 0; l < LANES; l++) sum += lanes[l];
-                out[r * outputs + o] += sum;
-            }
+            add_outputs(sums, weights, outputs, out + r * outputs);
         }
     }
 }

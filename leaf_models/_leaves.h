@@ -11,7 +11,7 @@
 
 #define DOT_LANES 8 /* parallel partial sums of a projection */
 
-/* v . x of one row, and the squared length of the row; the order of the sum depends on d alone */
+/* v . x of one row; the order of the sum depends on d alone */
 INLINE double dot(const float *x, const double *v, Py_ssize_t d) {
     double lanes[DOT_LANES] = {0};
     Py_ssize_t j = 0;
@@ -30,12 +30,12 @@ INLINE double length(const float *x, Py_ssize_t d) {
 }
 
 typedef struct {
-    const double *directions, *thresholds, *widths, *slacks; /* (s, d), (s,) each */
+    const double *directions, *thresholds, *widths, *slacks; /* (s, d), (s,), (s,), (s, 2) */
     const int64_t *children;                                 /* (s, 2): left, right; a leaf is ~number */
 } Splits;
 
 /* Which side of a hard split: -1 left, 1 right, 0 where rounding decides and the caller must project as in training.
-   A slack times the row's length bounds the rounding error of both ways to project. */
+   A slack times the row's length bounds the rounding error of this loop's projection and of the one in training. */
 INLINE int side(double offset, double bound) { return offset > bound ? 1 : offset < -bound ? -1 : 0; }
 
 /* leaves (b,): the leaf of each row under hard routing, or -1 where rounding decides */
@@ -189,19 +189,6 @@ INLINE void add_binary(const float *row, Leaf leaf, Py_ssize_t d, const int64_t 
     }
     float begin = (float)leaf.begin;
     for (int i = 0; i < TILE; i++) sums[i] += differing[i] + begin;
-}
-
-/* out (outputs,) += the coefficients of a tile times the kernel values of the sums */
-INLINE void add_outputs(const float *sums, const double *weights, Py_ssize_t outputs, double *out) {
-    for (Py_ssize_t o = 0; o < outputs; o++) {
-        const double *w = weights + o * TILE;
-        double lanes[LANES] = {0};
-        for (int i = 0; i < TILE; i += LANES)
-            for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * (double)sums[i + l];
-        double sum = 0.0;
-        for (int l = 0; l < LANES; l++) sum += lanes[l];
-        out[o] += sum;
-    }
 }
 
 /* out (b, outputs) = the leaf's expansion at up to TILE rows of x, as expand does it */

@@ -57,14 +57,6 @@ INLINE void divided(const float *RESTRICT first, const float *RESTRICT last, con
     }
 }
 
-INLINE double lanes_dot(const double *w, const float *values) {
-    double lanes[LANES] = {0}, sum = 0.0;
-    for (int i = 0; i < TILE; i += LANES)
-        for (int l = 0; l < LANES; l++) lanes[l] += w[i + l] * (double)values[i + l];
-    for (int l = 0; l < LANES; l++) sum += lanes[l];
-    return sum;
-}
-
 typedef struct {
     const double *start, *way, *positions; /* (b, d) first points and directions, (b, points) in increasing order */
     const double *held;                    /* (b, points - 1) weight of each segment; without, it is not visited */
@@ -106,7 +98,7 @@ INLINE void follow_loop(Paths p, const float *columns, Py_ssize_t stride, Py_ssi
                 EACH_SHAPE(each_term, u, count, tile, f, moved, buffers[now], sums[now]);
                 memcpy(kernels[now], sums[now], sizeof still);
                 apply_link(kernels[now], link);
-                values[r * p.points + k] += lanes_dot(weights, kernels[now]);
+                add_outputs(kernels[now], weights, 1, values + r * p.points + k);
                 if (!ends) continue;
                 divided(sums[1 - now], sums[now], kernels[1 - now], kernels[now], link, ratios);
                 for (int i = 0; i < TILE; i++) ratios[i] *= (float)(weights[i] * held[k - 1]);

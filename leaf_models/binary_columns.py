@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models.precision import widened
 
-FIRST_ROWS = 64  # in so many rows most columns show more than two values, which saves looking at all of them
+FIRST_ROWS = 64  # checked first: most columns have more than two values among them, so the rest is not read
 # Weights are rounded to this many bits of their sum, so that all sums are exact in any order.
 BITS = {torch.float32: 22, torch.float64: 51}
 

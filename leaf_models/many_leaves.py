@@ -20,7 +20,7 @@ from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.terms import Link, Term
 from xrfm_cli.leaf_models.transform import Transform
 
-FEW_ROWS = 64  # from so many rows of a leaf on, binary columns are faster as a matrix product
+FEW_ROWS = 64  # leaves with at least this many rows compare binary columns faster by a matrix product
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

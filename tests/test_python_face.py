@@ -1,4 +1,4 @@
-"""What Python users see: help, diagrams, errors and the default device."""
+"""The Python interface: help, diagrams, errors and the default device."""
 
 from __future__ import annotations
 

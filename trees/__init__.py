@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from xrfm_cli.lazy import on_first_use
 
 if TYPE_CHECKING:
     from xrfm_cli.trees.config import TreeConfig
@@ -39,9 +40,4 @@ _PLACES = {
     "write_model_file": "model_file",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name on first use: `xrfm info` reads a model file without torch."""
-    if name not in _PLACES:
-        raise AttributeError(f"module 'xrfm_cli.trees' has no attribute '{name}'")
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+__getattr__ = on_first_use(__name__, _PLACES)  # `xrfm info` reads a model file without torch

@@ -29,7 +29,7 @@ VALUES_AT_ONCE = 1 << 22  # leaf predictions in memory at a time: 16 MiB
 
 
 class Prepared:
-    """What predictions of a tree need of its splits and leaves, computed once; never stored or copied."""
+    """Tensors that predictions derive from the splits and leaves. They are computed once and never saved."""
 
     def __init__(self) -> None:
         self._splits: tuple[tuple[SplitNode, ...], SplitTable] | None = None

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xrfm_cli.trees.explanation import DEFAULT_MEMORY_BYTES
 from xrfm_cli.trees.leaf_paths import Paths, follow_leaf
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.votes import SplitTable
 
-DEFAULT_MEMORY_BYTES = 256 << 20
 STEPS = (2, 4, 8, 16, 32)  # segments of a path; more are taken for rows whose attributions still change
 ACCURACY = 0.007  # of the sum of a row's absolute attributions: the largest error estimate that is accepted
 JUMP_HALVINGS = 12  # bisections that locate a jump on a path

@@ -15,9 +15,8 @@ from xrfm_cli.trees.routing import SplitNode, reached_leaves, route
 
 MAX_VOTING_LEAVES = 12  # leaves that vote on a softly routed row
 VOTING_MASS = 0.99  # share of the weight that the voting leaves hold, if MAX_VOTING_LEAVES suffice
-LEAST_MASS = (
-    1e-4  # without compiled loops: nodes of a smaller weight are visited only for rows that need them
-)
+# Without compiled loops, nodes of a smaller weight are visited only where all others hold too little.
+LEAST_MASS = 1e-4
 PAIRS_AT_ONCE = 1 << 22  # of a row and a leaf, where a row may reach every leaf: 100 MiB
 PROJECTED_NUMBERS = 1 << 20  # per block of projections: 8 MiB
 
@@ -141,9 +140,9 @@ class SplitTable:
         return self.directions, self.thresholds, temperature * self.iqr, self.slacks, self.children
 
 
-def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable | None) -> Tensor:  # -> (n,)
+def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -> Tensor:  # -> (n,)
     """Return the leaf of each row under hard routing, as :func:`xrfm_cli.trees.routing.route` does."""
-    if table is None or not has_loops(x) or table.directions.shape[1] != x.shape[1]:
+    if not has_loops(x) or table.directions.shape[1] != x.shape[1]:
         return route(x, splits)
     leaves = compiled.descend(x, table.for_loops(0.0))
     close = (leaves < 0).nonzero()[:, 0]

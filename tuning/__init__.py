@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from xrfm_cli.lazy import on_first_use
 
 if TYPE_CHECKING:
     from xrfm_cli.tuning.config import PRESETS, FitConfig
@@ -61,9 +62,4 @@ _PLACES = {
     "save_model": "model.storage",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name on first use, as `xrfm --help` needs only the errors."""
-    if name not in _PLACES:
-        raise AttributeError(f"module 'xrfm_cli.tuning' has no attribute '{name}'")
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+__getattr__ = on_first_use(__name__, _PLACES)  # `xrfm --help` needs only the errors

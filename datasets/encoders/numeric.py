@@ -37,6 +37,10 @@ class Scaling:
             scaled = (values / self.unit - self.center) / self.deviation
         return np.minimum(np.maximum(scaled, -_FARTHEST), _FARTHEST)  # np.clip takes longer on few rows
 
+    def undo(self, scaled: np.ndarray) -> np.ndarray:
+        """Return the values that :meth:`apply` has standardised."""
+        return self.unit * (self.center + scaled * self.deviation)
+
 
 def fit_scaling(values: np.ndarray, weights: np.ndarray | None = None) -> Scaling | None:
     """Fit the weighted mean and deviation of finite values (n,); None if they do not vary.

@@ -1,4 +1,4 @@
-"""What users of other tools expect: colours, wrapped messages, hints in any case, no silent replacing."""
+"""Conventions of command-line tools: colours, wrapped messages, hints in any case, no silent overwriting."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ COUNTS = (0, 1, 5, FEW_ROWS + 9, 0, 20)  # pairs of each leaf
 
 
 def made_leaves(config: LeafConfig) -> tuple[LeafModel, ...]:
-    """Leaves of different sizes; the last three have binary columns, of which one leaf's is constant."""
+    """Leaves of different sizes. The last three have binary columns; one of these is constant in its leaf."""
     found = []
     for number in range(len(COUNTS)):
         x, y = sample(40 + 150 * (number % 3), 5, 2, seed=number, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""What explanations are made of: shares of the variance, held-out measures, decoded rows and effects."""
+"""Parts of explanations: shares of the variance, held-out measures, decoded rows and effects."""
 
 from __future__ import annotations
 

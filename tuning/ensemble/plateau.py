@@ -18,7 +18,8 @@ from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
-# Trials between two checks: at least so many, and a share of all, as a check may take as long as a trial.
+# Trials between two checks: at least this number, and at least this share of all trials so far, because a
+# check may take as long as a trial.
 CHECK_TRIALS, CHECK_SHARE = 5, 0.1
 # The gain is measured over the last half of the trials, as gains come ever more slowly. With fewer trials
 # than PATIENCE_TRIALS in that half, chance would end searches.

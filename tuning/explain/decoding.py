@@ -53,11 +53,15 @@ def decode_numbers(encoder: NumericEncoder | PiecewiseEncoder, x: Encoded) -> ND
     elif len(encoder.knots):
         values = np.interp(wide[:, 0], encoder.scores, encoder.knots)
     elif encoder.scaling is not None:
-        scaling = encoder.scaling
-        values = scaling.unit * (scaling.center + wide[:, 0] * scaling.deviation)
+        values = encoder.scaling.undo(wide[:, 0])
     else:
         return None
     return np.where(_is_missing(encoder, x), np.nan, values)
+
+
+def nearest(x: NDArray[np.float64] | Encoded, points: Encoded) -> NDArray[np.int64]:  # (n, k), (p, k) -> (n,)
+    """Return the number of the nearest point of each row."""
+    return np.stack([np.square(x - point).sum(1) for point in points], axis=1).argmin(1)
 
 
 def _is_missing(encoder: NumericEncoder | PiecewiseEncoder, x: Encoded) -> NDArray[np.bool_]:

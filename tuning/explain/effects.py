@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets.cells.scale import to_order_one
-from xrfm_cli.tuning.explain.sample import Sample
+from xrfm_cli.tuning.explain.sample import Matrices, Sample
 from xrfm_cli.tuning.explain.settings import Kind, Setting, settings_of
 from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS
 from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns
@@ -95,10 +95,7 @@ def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> 
     n = part.n_rows
     for a in range(len(points[0])):
         rows = settings[0].apply(part.matrices, encoded[0], np.full(n, a))
-        stacked = {key: np.tile(x, (len(points[1]), 1)) for key, x in rows.items()}
-        codes = np.repeat(np.arange(len(points[1])), n)
-        after = predict_rows(model, settings[1].apply(stacked, encoded[1], codes))
-        values[a] = after.reshape(len(points[1]), n, -1).mean(1)
+        values[a] = _set_all(model, rows, settings[1], encoded[1], len(points[1])).mean(1)
     return tuple(
         EffectMap(
             columns=columns,
@@ -145,6 +142,9 @@ def _accumulated(
     change = predict_rows(model, setting.apply(own.matrices, encoded, place + 1)) - low
     steps, exponent = to_order_one(change)  # squares of large values overflow
     counts = np.bincount(place, minlength=len(edges) - 1)
+    points, after = (
+        _dependence(model, own, setting) if curves else (np.empty(0), np.empty((0, 1, plain.shape[1])))
+    )
     out = []
     for k, name in _outputs(model):
         mean = np.bincount(place, steps[:, k], minlength=len(counts)) / np.maximum(counts, 1)
@@ -157,7 +157,6 @@ def _accumulated(
         walked = np.concatenate([[0.0], np.cumsum(errors)])
         half = RANGE_ERRORS * np.sqrt(np.abs(walked - walked[start]))
         curve = curve - middle
-        extra = _dependence(model, own, setting, k) if curves else ((), (), ())
         out.append(
             Effect(
                 column=setting.column,
@@ -170,27 +169,30 @@ def _accumulated(
                 high=tuple(np.ldexp(curve + half, exponent).tolist()),
                 shares=(0.0, *(counts / counts.sum()).tolist()),
                 mean=float(plain[:, k].mean()),
-                curve_x=extra[0],
-                dependence=extra[1],
-                curves=extra[2],
+                curve_x=tuple(shown(points).tolist()) if curves else (),
+                dependence=tuple(after[:, :, k].mean(1).tolist()),
+                curves=tuple(tuple(row) for row in after[:, :CURVES, k].T.tolist()),
             )
         )
     return out
 
 
-def _dependence(
-    model: FittedModel, sample: Sample, setting: Setting, output: int
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[tuple[float, ...], ...]]:
-    """Return points, the mean prediction at each, and the curves of single rows."""
+def _dependence(model: FittedModel, sample: Sample, setting: Setting) -> tuple[Array, Array]:
+    """Return points (p,) and the predictions (p, n, k) of some rows with the column set to each."""
     known = setting.values[np.isfinite(setting.values)]
     points = np.unique(np.quantile(known, np.linspace(0, 1, CURVE_POINTS)))
     part = sample.take(slice(min(sample.n_rows, 4 * CURVES)))
-    encoded, n = setting.at(points), part.n_rows
-    stacked = {key: np.tile(x, (len(points), 1)) for key, x in part.matrices.items()}
-    codes = np.repeat(np.arange(len(points)), n)
-    after = predict_rows(model, setting.apply(stacked, encoded, codes))[:, output].reshape(len(points), n)
-    curves = tuple(tuple(row) for row in after[:, :CURVES].T.tolist())
-    return tuple(shown(points).tolist()), tuple(after.mean(1).tolist()), curves
+    return points, _set_all(model, part.matrices, setting, setting.at(points), len(points))
+
+
+def _set_all(
+    model: FittedModel, matrices: Matrices, setting: Setting, encoded: Matrices, count: int
+) -> Array:  # -> (count, n, k)
+    """Return the predictions of all rows with the column set to each of the encoded points."""
+    n = len(next(iter(matrices.values())))
+    stacked = {key: np.tile(x, (count, 1)) for key, x in matrices.items()}
+    codes = np.repeat(np.arange(count), n)
+    return predict_rows(model, setting.apply(stacked, encoded, codes)).reshape(count, n, -1)
 
 
 def shown(points: Array) -> Array:  # (n,)
@@ -212,9 +214,7 @@ def _level_effects(
         return []
     rows = min(sample.n_rows, max(FEWEST_ROWS, int(4 * wanted / count)))
     part = sample.take(slice(rows))
-    stacked = {key: np.tile(x, (count, 1)) for key, x in part.matrices.items()}
-    codes = np.repeat(np.arange(count), rows)
-    after = predict_rows(model, setting.apply(stacked, setting.encoded, codes)).reshape(count, rows, -1)
+    after = _set_all(model, part.matrices, setting, setting.encoded, count)
     shares = np.bincount(setting.values.astype(np.int64), minlength=count) / len(setting.values)
     out = []
     for k, name in _outputs(model):

@@ -6,7 +6,7 @@ the feature matrix that the fold learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,13 +28,13 @@ from xrfm_cli.tuning.explain.swap_study import (
     study_swaps,
 )
 from xrfm_cli.tuning.explain.swaps import row_ns
-from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
+from xrfm_cli.tuning.problem.fold_cache import FoldMatrices
 from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.run_step import estimate_refit
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
@@ -45,7 +45,7 @@ BUDGET_NS = 1.0e9  # estimated nanoseconds of prediction, over all folds
 MOST_ROWS = 400  # validation rows of a fold
 SECONDS_PER_NS = 1e-9
 GROUPS = 4  # of the rows of a single fold, between which a drop varies
-HELD_OUT_FOLD = 3_000_000  # the first "fold" of the random generators of these fits
+HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn: keeps these draws apart from all others
 ERRORS = 2.0  # standard errors above zero that chance rarely reaches: one null column in forty
 
 
@@ -84,21 +84,25 @@ def held_out_folds(
         if fold_seconds + prediction_ns * SECONDS_PER_NS > seconds_left():
             break
         try:
-            fold_model = _fold_model(model, problem, found, fold, on_event)
-            parts.append(_fold_part(fold_model, problem, fold, BUDGET_NS / folds))
+            rows = problem.folds.matrices(fold, found.candidate.encoding, found.candidate.transform)
+            own = _fold_member(member, problem, found, rows, fold, on_event)
+            fold_model = replace(model, members=(own,), intervals=None)
+            parts.append(_fold_part(fold_model, problem, rows, fold, BUDGET_NS / folds))
         except XRFMError:
             break  # an explanation is no reason to lose a model
     return summarise(parts, metric=problem.scorer.metric.name, decision=model.decision) if parts else None
 
 
-def _fold_model(
-    model: FittedModel, problem: Problem, found: ValidationResult, fold: int, on_event: OnEvent
-) -> FittedModel:
-    """Return a model of one member, fitted on the training rows of a fold."""
-    member = max(model.members, key=lambda own: own.weight)
-    candidate: Candidate = found.candidate
-    rows = problem.folds.matrices(fold, candidate.encoding, candidate.transform)
-    train = problem.plan.folds[fold].train
+def _fold_member(
+    member: Member,
+    problem: Problem,
+    found: ValidationResult,
+    rows: FoldMatrices,
+    fold: int,
+    on_event: OnEvent,
+) -> Member:
+    """Return a member fitted on the training rows of a fold, which ``rows`` holds encoded."""
+    candidate, train = found.candidate, problem.plan.folds[fold].train
     target_transform = problem.data.target_transform(train, candidate.transform, found.factor)
     refitter = Refitter(data=problem.data, rows=train, memory_bytes=problem.memory_bytes, on_event=on_event)
     tree = refitter.fit(
@@ -109,32 +113,25 @@ def _fold_model(
         trial=member.trial,
         iterations=found.last_iterations,
     )
-    own = replace(
+    return replace(
         member,
         weight=1.0,
         encoder=rows.encoder,
         tree=tree.with_temperature(found.temperature if tree.splits else 0.0),
         target_transform=target_transform,
     )
-    return replace(model, members=(own,), intervals=None)
 
 
-def _fold_part(model: FittedModel, problem: Problem, fold: int, budget_ns: float) -> Part:
+def _fold_part(
+    model: FittedModel, problem: Problem, encoded: FoldMatrices, fold: int, budget_ns: float
+) -> Part:
     valid = problem.plan.folds[fold].valid
-    order = np.random.default_rng([problem.data.seed, HELD_OUT_FOLD, fold]).permutation(len(valid))[
-        :MOST_ROWS
-    ]
-    candidate = model.members[0]
-    matrices = problem.folds.matrices(fold, candidate.encoder.config, _transform(candidate.params))
-    x = matrices.x_valid[order].cpu().numpy()
-    sample = sample_of(model, {id(candidate.encoder): x}, "data")
+    generator = np.random.default_rng([problem.data.seed, HELD_OUT_FOLD, fold])
+    order = generator.permutation(len(valid))[:MOST_ROWS]
+    sample = sample_of(model, {id(encoded.encoder): encoded.x_valid[order].cpu().numpy()}, "data")
     rows = valid[order]
     weights = np.ones(len(rows)) if problem.data.weights is None else problem.data.weights[rows]
     return measure_part(model, sample, problem.data.y_true[rows], weights, budget_ns=budget_ns)
-
-
-def _transform(params: Mapping[str, Any]) -> Any:
-    return Candidate.from_dict(dict(params)).transform
 
 
 def measure_part(

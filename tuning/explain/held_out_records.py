@@ -13,8 +13,8 @@ class HeldOutColumn:
 
     ``confirmed`` is the share of the predictions' variance that the column explains of the held-out targets,
     at most ``by_chance`` for a column that has nothing to do with the target, in 39 of 40 cases.
-    ``deviation`` is that of the column's share between models of different samples. ``drop`` is how much
-    worse the metric becomes when the column is permuted, with a 90 % range.
+    ``deviation`` is the standard deviation of the column's share between models of different samples.
+    ``drop`` is how much worse the metric becomes when the column is permuted, with a 90 % range.
     """
 
     column: str

@@ -30,11 +30,6 @@ class Quality:
     errors: float  # the gain in standard errors
     is_better: bool  # than the baseline, beyond chance
 
-    @property
-    def constant(self) -> str:
-        """Return what the model is compared with, in words."""
-        return "predicting the mean" if self.baseline == "mean" else "predicting the most frequent class"
-
 
 def measure_quality(model: FittedModel) -> Quality:
     """Compare the out-of-fold predictions with a constant, row by row."""

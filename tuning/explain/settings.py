@@ -17,24 +17,23 @@ from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.datasets.encoders.piecewise_linear import PiecewiseEncoder
 from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
 from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder
-from xrfm_cli.tuning.explain.decoding import decode_numbers, encode_cells
+from xrfm_cli.tuning.explain.decoding import decode_numbers, encode_cells, nearest
 from xrfm_cli.tuning.explain.sample import Matrices, Sample
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.profile import BOOLEANS, MISSING
 
 Array = NDArray[np.float64]
 Kind = Literal["numeric", "levels", "datetime"]
 MICROSECONDS = 1e6  # per second: moments are microseconds since 1970
-BOOLEAN_WORDS = ("false", "true")
 MOST_LEVELS = 20
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setting:
     """A column, or a part of a date, with the points it can be set to.
 
-    Numbers and moments have no points of their own: they are set to any number, by :meth:`at`.
+    ``points`` and ``encoded`` are those of levels. Numbers and moments are set to any value with :meth:`at`.
     """
 
     column: str
@@ -110,7 +109,7 @@ def _levels(
 ) -> Setting:
     encoder = next(iter(found.values()))
     if isinstance(encoder, BooleanEncoder):
-        words: list[str] = list(BOOLEAN_WORDS) if encoder.varies else []
+        words: list[str] = list(BOOLEANS) if encoder.varies else []
     else:
         assert isinstance(encoder, OneHotEncoder | TargetEncoder)
         frequent = {p.column: p.levels for p in model.profile or ()}.get(column, ())
@@ -119,12 +118,11 @@ def _levels(
     encoded = {key: encode_cells(own, pa.array(cells, pa.string())) for key, own in found.items()}
     key = next(iter(found))
     x = sample.matrices[key][:, coordinates[key]]
-    distances = np.stack([np.square(x - point).sum(1) for point in encoded[key]], axis=1)
     return Setting(
         column=column,
         part="",
         kind="levels",
-        values=distances.argmin(1).astype(np.float64),
+        values=nearest(x, encoded[key]).astype(np.float64),
         points=(*words, *([MISSING] if encoder.has_missing else [])),
         encoded=encoded,
         coordinates=coordinates,
@@ -142,10 +140,7 @@ def _date_settings(
     assert isinstance(encoder, DatetimeEncoder)
     x = sample.matrices[key]
     if encoder.scaling is not None:
-        scaling = encoder.scaling
-        seconds = scaling.unit * (
-            scaling.center + x[:, coordinates[key][0]].astype(float) * scaling.deviation
-        )
+        seconds = encoder.scaling.undo(x[:, coordinates[key][0]].astype(float))
         yield Setting(
             column=column,
             part="elapsed",
@@ -159,12 +154,11 @@ def _date_settings(
     for part, (place, known) in encoder.part_columns().items():
         table = np.stack(list(known.values()))
         own = x[:, coordinates[key][place]]
-        distances = np.stack([np.square(own - point).sum(1) for point in table], axis=1)
         yield Setting(
             column=column,
             part=part,
             kind="levels",
-            values=distances.argmin(1).astype(np.float64),
+            values=nearest(own, table).astype(np.float64),
             points=tuple(WEEKDAYS[v] if part == "weekday" else str(v) for v in known),
             encoded=dict.fromkeys(found, table),
             coordinates={name: places[place] for name, places in coordinates.items()},

@@ -20,7 +20,7 @@ from xrfm_cli.datasets import Encoder, Table
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.tuning.explain.decoding import decode_cells
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
-from xrfm_cli.tuning.model.outcome_rates import outcome_change, predicted
+from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
 
 Array = NDArray[np.float64]
 CANDIDATES = 100  # loudest centers of a member whose cells are decoded
@@ -64,9 +64,9 @@ def speaking_rows(
     """
     encoded, _ = model.encode(row)
     x = [torch.from_numpy(encoded[id(member.encoder)]).to(model.device) for member in model.members]
-    starts = [_outputs(*pair) for pair in zip(model.members, references, strict=True)]
+    starts = [tree_outputs(*pair) for pair in zip(model.members, references, strict=True)]
     r = len(starts[0])
-    ends = [np.repeat(_outputs(*pair), r, axis=0) for pair in zip(model.members, x, strict=True)]
+    ends = [np.repeat(tree_outputs(*pair), r, axis=0) for pair in zip(model.members, x, strict=True)]
     codes = np.full(r, explained)
     change = outcome_change(model, starts, ends, codes)
     merged: dict[tuple[Any, ...], SpeakingRow] = {}
@@ -90,8 +90,7 @@ def speaking_rows(
             before = merged[key].contribution if key in merged else 0.0
             merged[key] = SpeakingRow(contribution=before + float(added[place]), cells=own)
     ordered = sorted(merged.values(), key=lambda item: -abs(item.contribution))
-    baseline = float(predicted(model, starts, codes).mean())
-    prediction = float(predicted(model, ends, codes)[0])
+    baseline, prediction = float(change.before.mean()), float(change.after[0])
     return SpeakingRows(
         baseline=baseline,
         prediction=prediction,
@@ -100,11 +99,6 @@ def speaking_rows(
         others=prediction - baseline - total,
         loudest=tuple(ordered[:most]),
     )
-
-
-def _outputs(member: Member, x: Tensor) -> Array:
-    found: Array = member.tree.predict(x).double().cpu().numpy()
-    return found
 
 
 def _parts(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> dict[int, Array]:

@@ -29,7 +29,7 @@ REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no qu
 BLOCK_ROWS = 10
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
 MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
-SURE = 1e-4  # log odds beyond it are compared as equal: so small probabilities are rarely right
+SURE = 1e-4  # probabilities closer than this to 0 or 1 count as this: they are rarely so certain
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
 

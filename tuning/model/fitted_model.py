@@ -24,7 +24,7 @@ from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 Array = NDArray[np.float64]
 BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
-# A block reads every leaf once, which is worth it for several rows: trees of many leaves take larger blocks.
+# A block reads every leaf once, so blocks grow with the leaves: each leaf should serve this many rows.
 ROWS_PER_LEAF, MOST_BLOCK_ROWS = 16, 65_536
 MOST_BLOCK_NUMBERS = 1 << 24  # of one encoded block: 64 MiB
 

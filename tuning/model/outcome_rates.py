@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.scoring.calibration import outcomes
 from xrfm_cli.tuning.scoring.class_transforms import ClassTransform, LogitTransform
 
@@ -27,6 +28,15 @@ class OutcomeChange:
 
     rates: tuple[Array, ...]  # (n, c) each: the mean slope of the prediction by the outputs of a member
     changes: tuple[Array, ...]  # (n,) each; they add up to the change of the prediction
+    before: Array  # (n,) the prediction at the first outputs
+    after: Array  # (n,) and at the last
+
+
+def tree_outputs(member: Member, x: Tensor) -> Array:
+    """Return the outputs ``(n, c)`` of a member's tree; raise NumericalError if one is not finite."""
+    found: Array = member.tree.predict(x).double().cpu().numpy()
+    member.require_finite(found)
+    return found
 
 
 def predicted(model: FittedModel, outputs: Sequence[Array], explained: Codes) -> Array:
@@ -65,13 +75,14 @@ def outcome_change(
     changes = [
         (rate * (end - start)).sum(axis=1) for rate, start, end in zip(rates, starts, ends, strict=True)
     ]
-    remainder = predicted(model, ends, explained) - predicted(model, starts, explained) - sum(changes)
+    before, after = (predicted(model, outputs, explained) for outputs in (starts, ends))
+    remainder = after - before - sum(changes)
     mass = sum(member.weight for member in model.members)
     changes = [
         change + member.weight / mass * remainder
         for change, member in zip(changes, model.members, strict=True)
     ]
-    return OutcomeChange(rates=tuple(rates), changes=tuple(changes))
+    return OutcomeChange(rates=tuple(rates), changes=tuple(changes), before=before, after=after)
 
 
 def _combined(model: FittedModel, outputs: Sequence[Array]) -> Array:

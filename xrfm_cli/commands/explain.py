@@ -50,8 +50,7 @@ def run(options: ExplainOptions, session: Session) -> int:
         effects=options.effects,
         curves=options.curves,
     )
-    write_explain_report(model, explanation, html, json)
-    document = {**explain_document(model, explanation), **attributed}
+    document = {**write_explain_report(model, explanation, html, json), **attributed}
     tables = list(explanation_tables(document))
     if options.compare is not None:
         other = load_other(options.compare, model, device=device)

@@ -18,9 +18,9 @@ from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.declarations import ExplainOptions
 from xrfm_cli.printable import printable
-from xrfm_cli.reports.attributions import Baseline, attribute_rows, explained_classes
-from xrfm_cli.reports.columns import feature_columns
+from xrfm_cli.reports.attributions import Baseline, attribute_rows
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
+from xrfm_cli.tuning.explain.columns import feature_columns
 from xrfm_cli.tuning.explain.speaking_rows import SpeakingRows, speaking_rows
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile
@@ -78,15 +78,17 @@ def row_document(
     """Return what is said of one row, ready for JSON."""
     found = attribute_rows(model, row, baseline=baseline, label=label)
     columns = feature_columns(model.schema)
-    explained = explained_classes(baseline.model, row, label)
     values = {name: float(found.column(name)[0].as_py()) for name in columns}
     ours = found.column_names[len(columns) :]
+    classes = [str(name) for name in model.target.classes]
+    explained = found.column(ours[2])[0].as_py() if classes else None
     profiles = {profile.column: profile for profile in model.profile or ()}
     order = sorted(columns, key=lambda name: -abs(values[name]))
-    rows = speaking_rows(baseline.model, row, baseline.references, int(explained[0]), most=MOST_ROWS)
+    code = 0 if explained is None else classes.index(explained)
+    rows = speaking_rows(baseline.model, row, baseline.references, code, most=MOST_ROWS)
     return {
         "target": model.target.name,
-        "class": found.column(ours[2])[0].as_py() if model.target.classes else None,
+        "class": explained,
         "prediction": float(found.column(ours[1])[0].as_py()),
         "baseline": float(found.column(ours[0])[0].as_py()),
         "interval": _interval(model, row),

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, assert_all_finite, ch
 
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.cells.plain_types import plain_array, plain_columns
+from xrfm_cli.datasets.column_names import free_name
 from xrfm_cli.errors import InputError, SchemaError, TargetError
 from xrfm_cli.estimators.columns import array_column, series_column, without_mask
 
@@ -109,11 +110,11 @@ def training_table(
     features: Table, y: NDArray[Any], sample_weight: ColumnLike | None
 ) -> tuple[Table, str, str | None]:
     """Return the features with target and weight columns appended, and the names of those columns."""
-    target = free_name("target", features)
+    target = free_name("target", features.column_names)
     data = features.data.append_column(target, array_column(target, y))
     if sample_weight is None:
         return replace(features, data=data), target, None
-    weight = free_name("weight", features)
+    weight = free_name("weight", features.column_names)
     given = _one_column(sample_weight)
     if np.asarray(given).dtype.kind in "mM":
         raise InputError(f"sample_weight has dtype {given.dtype}; give numbers of 0 or more")
@@ -191,15 +192,3 @@ def _label_kind(label: Any) -> str:
     raise TargetError(
         f"Unknown label type: y holds {name}; give numbers, booleans or text, as astype(str) does"
     )
-
-
-def free_name(wish: str, table: Table) -> str:
-    """Return a column name that the table does not have yet, with underscores appended if necessary.
-
-    >>> free_name("target", table_of(np.zeros((1, 1))))
-    'target'
-    """
-    name = wish
-    while name in table.column_names:
-        name += "_"
-    return name

@@ -1,4 +1,4 @@
-"""Documentation of the parameters that both estimators share, for ``help()`` and scikit-learn's diagrams."""
+"""Documentation that both estimators share, for ``help()`` and scikit-learn's diagrams."""
 
 from __future__ import annotations
 
@@ -49,11 +49,35 @@ random_state : int or RandomState, default=0
     Seed of every random choice. None draws another one in each fit.
 """
 
+RESULTS = """feature_importances_ : ndarray of shape (n_features_in_,)
+    Share of each column in the prediction's variance. The shares add up to 1.
+score_ : float
+    Score on rows that were not trained on, in the metric of the search.
+leaderboard_ : DataFrame
+    The trials of the search, best first, with score, seconds, weight in the ensemble and hyperparameters.
+n_features_in_ : int
+    Number of columns seen in ``fit``.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of these columns, if ``X`` has names.
+model_ : FittedModel
+    The fitted model, as ``save`` writes it.
+
+Raises
+------
+xrfm_cli.InputError, a ValueError
+    For data or arguments that no model can be fitted to. The message names the column or the argument.
+xrfm_cli.NumericalError
+    If a computation failed although the input was valid.
+"""
+
 Estimator = TypeVar("Estimator", bound=type)
 
 
-def with_parameters(estimator: Estimator) -> Estimator:
-    """Replace the line ``{parameters}`` in the docstring of a class by `PARAMETERS`."""
-    indented = PARAMETERS.rstrip().replace("\n", "\n    ").replace("\n    \n", "\n\n")
-    estimator.__doc__ = (estimator.__doc__ or "").replace("{parameters}", indented)
+def documented(estimator: Estimator) -> Estimator:
+    """Fill ``{parameters}`` and ``{results}`` in the docstring of a class."""
+    text = estimator.__doc__ or ""
+    for place, shared in (("{parameters}", PARAMETERS), ("{results}", RESULTS)):
+        indented = shared.rstrip().replace("\n", "\n    ").replace("\n    \n", "\n\n")
+        text = text.replace(place, indented)
+    estimator.__doc__ = text
     return estimator

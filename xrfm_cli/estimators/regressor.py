@@ -15,10 +15,10 @@ from xrfm_cli.errors import InputError, OptionError, TargetError
 from xrfm_cli.estimators.arguments import check_level
 from xrfm_cli.estimators.base import BaseXRFM
 from xrfm_cli.estimators.frames import ColumnLike, TableLike, checked_target
-from xrfm_cli.estimators.parameters import with_parameters
+from xrfm_cli.estimators.parameters import documented
 
 
-@with_parameters
+@documented
 class XRFMRegressor(RegressorMixin, BaseXRFM):
     """Predict a number from the columns of a table.
 
@@ -31,25 +31,7 @@ class XRFMRegressor(RegressorMixin, BaseXRFM):
 
     Attributes
     ----------
-    feature_importances_ : ndarray of shape (n_features_in_,)
-        Share of each column in the prediction's variance. The shares add up to 1.
-    score_ : float
-        Score on rows that were not trained on, in the metric of the search.
-    leaderboard_ : DataFrame
-        The trials of the search, best first, with score, seconds, weight in the ensemble and hyperparameters.
-    n_features_in_ : int
-        Number of columns seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of these columns, if ``X`` has names.
-    model_ : FittedModel
-        The fitted model, as ``save`` writes it.
-
-    Raises
-    ------
-    xrfm_cli.InputError, a ValueError
-        For data or arguments that no model can be fitted to. The message names the column or the argument.
-    xrfm_cli.NumericalError
-        If a computation failed although the input was valid.
+    {results}
 
     Examples
     --------

@@ -71,10 +71,7 @@ def parse_share(text: str) -> float:
     >>> parse_share("0.2")
     0.2
     """
-    share = _number(text)
-    if share is None or not 0 < share < 1:
-        raise OptionError(f"'{text}' is not a share of the rows between 0 and 1, such as 0.2")
-    return float(share)
+    return _fraction(text, "a share of the rows", example=0.2)
 
 
 def parse_level(text: str) -> float:
@@ -83,10 +80,14 @@ def parse_level(text: str) -> float:
     >>> parse_level("0.9")
     0.9
     """
-    level = _number(text)
-    if level is None or not 0 < level < 1:
-        raise OptionError(f"'{text}' is not a level between 0 and 1, such as 0.9")
-    return float(level)
+    return _fraction(text, "a level", example=0.9)
+
+
+def _fraction(text: str, what: str, *, example: float) -> float:
+    found = _number(text)
+    if found is None or not 0 < found < 1:
+        raise OptionError(f"'{text}' is not {what} between 0 and 1, such as {example}")
+    return float(found)
 
 
 def positive_number(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets import Table
+from xrfm_cli.datasets.column_names import free_name
 from xrfm_cli.errors import OptionError, did_you_mean
-from xrfm_cli.reports.columns import feature_columns, in_float64, map_columns
 from xrfm_cli.trees.explanation import sample_rows, summarise_rows
 from xrfm_cli.trees.path_attributions import path_attributions
+from xrfm_cli.tuning.explain.columns import feature_columns, in_float64, map_columns
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
-from xrfm_cli.tuning.model.outcome_rates import outcome_change, predicted
+from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
 
 REFERENCE_ROWS = 8  # more change a row's attributions little, and cost as much more
 CANDIDATES = 512  # training rows from which the reference rows are chosen
@@ -83,25 +84,25 @@ def attribute_rows(
     baseline = Baseline.of_training_rows(model) if baseline is None else baseline
     model = baseline.model
     columns = feature_columns(model.schema)
-    explained = explained_classes(model, table, label)
+    encoded, _ = model.encode(table)
+    explained = _explained_classes(model, encoded, table.n_rows, label)
     values = np.zeros((table.n_rows, len(columns)))
     start, end = np.zeros(table.n_rows), np.zeros(table.n_rows)
-    encoded, _ = model.encode(table)
-    at_references = [_outputs(*pair) for pair in zip(model.members, baseline.references, strict=True)]
+    at_references = [tree_outputs(*pair) for pair in zip(model.members, baseline.references, strict=True)]
     step = max(1, PAIRS_AT_ONCE // len(at_references[0]))
     for first in range(0, table.n_rows, step):
         rows = slice(first, first + step)
         x = [torch.from_numpy(encoded[id(m.encoder)][rows]).to(model.device) for m in model.members]
-        outputs = [_outputs(*pair) for pair in zip(model.members, x, strict=True)]
+        outputs = [tree_outputs(*pair) for pair in zip(model.members, x, strict=True)]
         n, r = len(x[0]), len(at_references[0])
         pairs = (
             [np.tile(own, (n, 1)) for own in at_references],
             [np.repeat(own, r, axis=0) for own in outputs],
         )
         classes = np.repeat(explained[rows], r)
-        start[rows] = predicted(model, pairs[0], classes).reshape(n, r).mean(axis=1)
-        end[rows] = predicted(model, outputs, explained[rows])
         change = outcome_change(model, *pairs, classes)
+        start[rows] = change.before.reshape(n, r).mean(axis=1)
+        end[rows] = change.after.reshape(n, r)[:, 0]
         for number, member in enumerate(model.members):
             rates = torch.from_numpy(np.ascontiguousarray(change.rates[number])).reshape(n, r, -1)
             moved = torch.from_numpy(change.changes[number]).reshape(n, r)
@@ -117,7 +118,9 @@ def attribute_rows(
     return _as_table(model, columns, values, start, end, explained)
 
 
-def explained_classes(model: FittedModel, table: Table, label: str | None) -> Codes:
+def _explained_classes(
+    model: FittedModel, encoded: Mapping[int, NDArray[np.float32]], n: int, label: str | None
+) -> Codes:
     """Return the code of the class to explain in each row; zeros for regression."""
     names = [str(name) for name in model.target.classes]
     if label is not None:
@@ -126,24 +129,10 @@ def explained_classes(model: FittedModel, table: Table, label: str | None) -> Co
         if label not in names:
             shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
             raise OptionError(f"--class {label}: must be one of {shown}.{did_you_mean(label, names)}")
-        return np.full(table.n_rows, names.index(label), dtype=np.int64)
+        return np.full(n, names.index(label), dtype=np.int64)
     if model.target.task == "multiclass":
-        probabilities = model.predict(table).probabilities
-        assert probabilities is not None
-        return np.asarray(model.labels(probabilities), dtype=np.int64)
-    return np.full(table.n_rows, 1 if model.target.task == "binary" else 0, dtype=np.int64)
-
-
-def free_name(name: str, taken: object) -> str:
-    """Append underscores to a name until it is free.
-
-    >>> free_name("baseline", {"baseline": 1})
-    'baseline_'
-    """
-    assert hasattr(taken, "__contains__")
-    while name in taken:
-        name += "_"
-    return name
+        return np.asarray(model.labels(model.predict_encoded(encoded)), dtype=np.int64)
+    return np.full(n, 1 if model.target.task == "binary" else 0, dtype=np.int64)
 
 
 def _as_table(
@@ -158,13 +147,6 @@ def _as_table(
     return pa.table(out)
 
 
-def _outputs(member: Member, x: Tensor) -> Array:
-    """Return the outputs ``(n, c)`` of a member's tree."""
-    found: Array = member.tree.predict(x).double().cpu().numpy()
-    member.require_finite(found)
-    return found
-
-
 def _typical_rows(member: Member, rows: int) -> Tensor:  # -> (rows, d)
     """Return training rows from even quantiles of a member's prediction: classes in turn, by their score.
 
@@ -172,7 +154,7 @@ def _typical_rows(member: Member, rows: int) -> Tensor:  # -> (rows, d)
     """
     known = summarise_rows(member.tree).rows
     known = sample_rows(known, CANDIDATES, generator=torch.Generator().manual_seed(0))
-    scores = member.target_transform.decode(_outputs(member, known))
+    scores = member.target_transform.decode(tree_outputs(member, known))
     classes = scores.argmax(axis=1) if scores.shape[1] > 2 else np.zeros(len(scores))
     order = np.lexsort((scores.max(axis=1) if scores.shape[1] > 2 else scores[:, -1], classes))
     facts = np.concatenate([known.double().cpu().numpy(), scores], axis=1)

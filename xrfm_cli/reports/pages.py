@@ -53,11 +53,14 @@ def write_fit_report(
     return document
 
 
-def write_explain_report(model: FittedModel, explanation: Explanation, html: Path, json_path: Path) -> None:
-    """Write an explanation as HTML and as JSON; each file is written atomically."""
+def write_explain_report(
+    model: FittedModel, explanation: Explanation, html: Path, json_path: Path
+) -> dict[str, Any]:
+    """Write an explanation as HTML and as JSON, each file atomically; return its document."""
     document = explain_document(model, explanation)
     write_whole(json_path, _json(document))
     write_whole(html, utf8(render_explain(model, explanation, document)))
+    return document
 
 
 def render_fit(

@@ -37,7 +37,7 @@ def tried_choices(trials: Sequence[Mapping[str, Any]], *, lower_is_better: bool)
         values = dict.fromkeys(str(_shown(name, trial["params"])) for trial in trials)
         rows = [_tried(name, value, trials, lower_is_better) for value in values if value]
         if len(rows) > 1:
-            out += sorted(rows, key=lambda row: _order(row.best, lower_is_better))
+            out += sorted(rows, key=lambda row: rank_order(row.best, lower_is_better=lower_is_better))
     return out
 
 
@@ -57,10 +57,12 @@ def improvements(trials: Sequence[Trial], *, lower_is_better: bool) -> list[dict
     """
     place = "ended_s" if is_timed(trials) else "number"
     complete = [t for t in trials if t["state"] == "complete" and t["score"] is not None]
-    steps: list[dict[str, Any]] = []
+    steps, best = list[dict[str, Any]](), float("inf")
     for trial in sorted(complete, key=lambda t: (t[place], t["number"])):
-        if not steps or _order(trial["score"], lower_is_better) < _order(steps[-1]["score"], lower_is_better):
+        rank = rank_order(trial["score"], lower_is_better=lower_is_better)
+        if not steps or rank < best:
             steps.append({"trial": trial["number"], "score": trial["score"], "ended_s": trial.get("ended_s")})
+            best = rank
     return steps
 
 
@@ -115,7 +117,8 @@ def _tried(name: str, value: str, trials: Sequence[Mapping[str, Any]], lower_is_
     return Tried(name=name, value=value, trials=len(own), complete=len(scores), best=best)
 
 
-def _order(best: float | None, lower_is_better: bool) -> float:
-    if best is None:
+def rank_order(score: float | None, *, lower_is_better: bool) -> float:
+    """Return a sort key that puts the best score first and a missing one last."""
+    if score is None:
         return float("inf")
-    return best if lower_is_better else -best
+    return score if lower_is_better else -score

@@ -98,6 +98,12 @@ def verdict_words(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def best_baseline(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the baseline with the best score, None if none has a score."""
+    scored = [item for item in document["baselines"] if item["score"] is not None]
+    return (min if document["lower_is_better"] else max)(scored, key=lambda item: item["score"], default=None)
+
+
 def baseline_words(document: Mapping[str, Any]) -> str:
     """Compare the model with its best baseline, and describe the baselines.
 
@@ -106,10 +112,9 @@ def baseline_words(document: Mapping[str, Any]) -> str:
     'The rmse is 25 % lower than that of mean, the best baseline. Baselines: mean, one value for all rows.'
     """
     scored = [item for item in document["baselines"] if item["score"] is not None]
-    if not scored or document["score"] is None:
+    best, lower = best_baseline(document), document["lower_is_better"]
+    if best is None or document["score"] is None:
         return ""
-    lower = document["lower_is_better"]
-    best = (min if lower else max)(scored, key=lambda item: item["score"])
     told = "; ".join(
         f"{item['name']}, {item['description']}" if item.get("description") else item["name"]
         for item in scored

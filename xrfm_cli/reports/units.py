@@ -25,5 +25,5 @@ def original_value(encoder: Encoder, coordinate: int, value: float) -> float | N
             if len(column.knots):
                 return float(np.interp(value, column.scores, column.knots))
             if column.scaling is not None:
-                return column.scaling.unit * (column.scaling.center + value * column.scaling.deviation)
+                return float(column.scaling.undo(np.array(value)))
     return None

@@ -36,7 +36,7 @@ LARGE = CROSS_VALIDATION_ROWS + 1
 
 
 def limit(seconds: float | None, columns: int = 1) -> Limits:
-    """Return the limits of a table with so many columns."""
+    """Return the limits of a table of the given size."""
     return find_limits(LARGE, columns, 0, seconds)
 
 

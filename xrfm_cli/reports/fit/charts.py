@@ -170,10 +170,6 @@ class Chart:
             f'height="{abs(y1 - y0):.1f}"{_tip(tip)}/>'
         )
 
-    def text(self, x: float, y: float, words: str, style: str = "ink", anchor: str = "middle") -> None:
-        """Write a label at a position in pixels."""
-        self._marks.append(label_at(style, x, y, words, anchor))
-
     def svg(self, finding: str) -> Markup:
         """Return the chart as an SVG element with the finding as its text alternative."""
         bottom, parts = self.height - BOTTOM, []

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from xrfm_cli.reports.fit.charts import BOTTOM, TOP, Chart, Figure, drawing, label_at, number_axis
 from xrfm_cli.reports.formats import percent
 from xrfm_cli.reports.svg import short_label
+from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS
 
 SMALL_MATRIX, LARGE_MATRIX = 12, 40  # classes of a confusion matrix as a table, and as a picture
 MOST_PAIRS = 200
 COUNTED = ("threshold", "false_positives", "true_positives")  # the columns of a curve
 GAIN_SHARE = 0.2  # share of the rows that the gain curve's finding names
 SHOWN_GAP = 0.02  # differences of a frequency from its probability below this are called small
-Z90 = 1.645  # half width of a 90 % interval in standard deviations
 
 Array = NDArray[np.float64]
 
@@ -312,6 +312,10 @@ def threshold_words(value: float) -> str:
 
 def wilson(share: Array, count: Array) -> tuple[Array, Array]:
     """Return Wilson's 90 % confidence interval of a proportion, which stays within 0 and 1."""
-    center = (share + Z90**2 / (2 * count)) / (1 + Z90**2 / count)
-    half = Z90 * np.sqrt(share * (1 - share) / count + Z90**2 / (4 * count**2)) / (1 + Z90**2 / count)
+    center = (share + RANGE_ERRORS**2 / (2 * count)) / (1 + RANGE_ERRORS**2 / count)
+    half = (
+        RANGE_ERRORS
+        * np.sqrt(share * (1 - share) / count + RANGE_ERRORS**2 / (4 * count**2))
+        / (1 + RANGE_ERRORS**2 / count)
+    )
     return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from xrfm_cli.reports.fit.charts import sparkline
 from xrfm_cli.reports.formats import percent
+from xrfm_cli.reports.search import rank_order
 from xrfm_cli.reports.story import FAMILIES
 from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -162,13 +163,7 @@ def leaderboard(document: Mapping[str, Any]) -> list[Ranked]:
                 what=f"baseline: {item.get('description') or 'a simple model'}",
             )
         )
-    return sorted(rows, key=lambda row: _order(row.score, lower_is_better=lower))
-
-
-def _order(score: float | None, *, lower_is_better: bool) -> float:
-    if score is None:
-        return float("inf")
-    return score if lower_is_better else -score
+    return sorted(rows, key=lambda row: rank_order(row.score, lower_is_better=lower))
 
 
 def _family(params: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from xrfm_cli.reports.fit.overview import column_rows, data_words, leaderboard
 from xrfm_cli.reports.fit.search_figures import history_figure, importance_figure, score_figure
 from xrfm_cli.reports.fit.value_figures import decile_figure, residual_figure, time_figure
 from xrfm_cli.reports.formats import number, percent
-from xrfm_cli.reports.story import baseline_words, cost_words, selection_words, verdict_words
+from xrfm_cli.reports.story import baseline_words, best_baseline, cost_words, selection_words, verdict_words
 from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
@@ -65,7 +65,7 @@ def page_parts(model: FittedModel, document: Mapping[str, Any]) -> dict[str, Any
         "doc": document,
         "task_words": TASK_WORDS[model.target.task].format(len(model.target.classes)),
         "features": model.schema.features,
-        "best_baseline": _best_baseline(document),
+        "best_baseline": best_baseline(document),
         "verdicts": verdict_words(document),
         "better": "lower" if document["lower_is_better"] else "higher",
         "test_score": document["test"]["metrics"].get(document["metric"]) if document["test"] else None,
@@ -193,11 +193,6 @@ def _errors(model: FittedModel, summary: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "table": "the file of --valid" if given else "the table",
     }
-
-
-def _best_baseline(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    scored = [item for item in document["baselines"] if item["score"] is not None]
-    return (min if document["lower_is_better"] else max)(scored, key=lambda item: item["score"], default=None)
 
 
 def _importance_words(document: Mapping[str, Any]) -> str:
