@@ -23,7 +23,7 @@ def fit(table: Table, *, device: str, **pinned: object) -> FittedModel:
     return fit_model(table, schema, infer_target(table, "y"), config)
 
 
-def sample_table(n: int = 120) -> Table:
+def sample_table(n: int = 90) -> Table:
     source = np.random.default_rng(0)
     x = source.standard_normal((n, 3))
     level = source.choice(["a", "b", "c"], n)
@@ -31,8 +31,8 @@ def sample_table(n: int = 120) -> Table:
     return Table(pa.table({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "level": level, "y": y}), source="rows")
 
 
-@pytest.mark.parametrize("batched", [False, True], ids=["one by one", "in batches"])
-@pytest.mark.parametrize("p", [1.0, 2.0])
+@pytest.mark.slow
+@pytest.mark.parametrize(("p", "batched"), [(1.0, False), (2.0, True)], ids=["one by one", "in batches"])
 def test_a_fit_agrees_with_the_one_on_the_cpu(
     p: float, batched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

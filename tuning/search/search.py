@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from xrfm_cli.errors import NumericalError
@@ -16,15 +17,21 @@ from xrfm_cli.tuning.limits import (
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
+from xrfm_cli.tuning.search.look_ahead import LookAhead
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
 from xrfm_cli.tuning.search.run_step import Fitted, Step, StepResult, StepRunner, run_and_collect, size_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
+from xrfm_cli.tuning.search.step_pool import StepPool, step_pool
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialRecord, quiet_optuna
 
+# Trials that are asked for before the one before them has ended, so that workers have something to do. The
+# number is the same for any number of workers: what the sampler knows when it draws must not depend on them.
+ASKED_AHEAD = 4
+AHEAD_RUNGS = (1,)  # rungs that idle workers run ahead of the search, of all trials before the next
 FIRST_RUNGS = 2  # on few rows: a fit, and its kernel refinement
 MOST_TOO_SLOW = 3  # consecutive candidates that cannot finish in time; that many end the search
 
@@ -42,6 +49,7 @@ def search(
     on_event: OnEvent,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
+    workers: int = 1,
 ) -> SearchResult:
     """Evaluate candidates until the budget ends; the best of the first ones is always fully evaluated.
 
@@ -51,11 +59,18 @@ def search(
     seed and its number. Steps found in the checkpoint are not run again, so a stopped search can be resumed.
     In a shared study, other processes' trials count for the sampler and for pruning, and the best of them is
     evaluated here too if it beats all that were evaluated here.
+
+    With several workers, steps that the search needs next are run side by side. It takes their results in the
+    same order as one process would, so the models are the same for any number of workers.
     """
     # Without a deadline, no cost estimate is needed and the machine is not timed.
     rate = product_rate(problem.data.device) if budget.deadline.is_set else float("inf")
     result = SearchResult(costs=CostModel(product_rate=rate))
-    with quiet_optuna():
+
+    def tell_lost(message: str) -> None:
+        on_event(Event(kind="fallback", message=message, count=1))
+
+    with quiet_optuna(), step_pool(problem, workers, tell_lost) as pool:
         study = open_study(
             space,
             first,
@@ -78,7 +93,11 @@ def search(
                 keeps_families=len(problem.plan.folds) == 1,
             ),
             first_trials=max(len(first), 1),
-            queue=TrialQueue(problem=problem, costs=result.costs, on_event=on_event),
+            queue=TrialQueue(
+                problem=problem, costs=result.costs, on_event=on_event, workers=workers if pool else 1
+            ),
+            pool=pool,
+            ahead=LookAhead(problem=problem, known=partial(_known_in, pool)),
         )
         try:
             search.run()
@@ -89,6 +108,12 @@ def search(
             search.validate_one()
         search.close()
     return search.result
+
+
+def _known_in(pool: StepPool | None, step: Step) -> Fitted | None:
+    """Return the outcome of a step if a worker has run it."""
+    result = None if pool is None else pool.known(step)
+    return None if result is None else result.fitted
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -102,22 +127,27 @@ class _Search:
     checkpoint: Checkpoint | None
     result: SearchResult
     halving: Halving
-    queue: TrialQueue  # started and not ended
+    queue: TrialQueue  # asked for and not ended
+    pool: StepPool | None
+    ahead: LookAhead
     first_trials: int = 1  # number of configurations to start before the search may converge
     too_slow: int = 0  # consecutive candidates that could not finish in time
     started: int = 0
     began: float = 0.0  # on the clock
     recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
+    steps_s: float = 0.0  # seconds of all steps, in whatever process they ran
 
     def run(self) -> None:
         """Run the first configurations side by side, then one trial after the other."""
         self.began = self.budget.clock()
         self._run_first_rung()
         self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length_s)
-        for trial in self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S):
+        ranked = self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S)
+        self.ahead.forget_all()  # a candidate's leaves may have become smaller
+        self.queue.trials = list(ranked)
+        for trial in ranked:
             self._complete(trial)
         while (following := self._next_trial()) is not None:
-            self._advance(following)
             self._complete(following)
 
     def validate_one(self) -> None:
@@ -129,8 +159,11 @@ class _Search:
     def close(self) -> None:
         """Record the unfinished trials and sort all records by trial number."""
         for trial in list(self.queue.trials):
-            trial.status = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
-            self._record(trial)
+            if trial.has_begun:
+                trial.status = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
+                self._record(trial)
+            else:  # asked for ahead
+                self.study.tell(trial.number, None)
         self.result.records.sort(key=lambda record: record.number)
 
     def _may_start(self) -> bool:
@@ -140,10 +173,10 @@ class _Search:
         """Run the first rung of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
         last_start = began + FIRST_RUNG_SHARE * self.budget.length_s
-        while self.started < self.first_trials and self._may_start():
-            if self.queue.trials and clock() >= last_start:
+        while (trial := self._following(self.first_trials, most=self.first_trials)) is not None:
+            if self.queue.has_begun and clock() >= last_start:
                 break
-            self._advance(self._start_trial())
+            self._advance(trial)
 
     def _refine_better_half(self, last_start: float) -> None:
         """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""
@@ -163,16 +196,22 @@ class _Search:
             message = f"trial {found[0]}, the best of another process, is evaluated here too"
             self.on_event(Event(kind="note", message=message))
             return self._enqueue(*found, found_elsewhere=True)
-        if not self._may_start():
-            return None
-        if self.started >= self.first_trials and self.budget.has_converged(self.result):
+        if self.budget.has_converged(self.result):
             self.result.stopped_by = "converged"
             return None
-        return self._start_trial()
+        return self._following(ASKED_AHEAD)
 
-    def _start_trial(self) -> Trial:
-        self.started += 1
-        return self._enqueue(*self.study.ask())
+    def _following(self, ahead: int, *, most: float = float("inf")) -> Trial | None:
+        """Return the next trial to begin, after asking for so many ahead; None beyond ``most`` trials.
+
+        In a shared study none is asked for ahead, as another process may run it sooner.
+        """
+        ahead = ahead if self.study.place is None else 1
+        waiting = [trial for trial in self.queue.trials if not trial.has_begun]
+        while self._may_start() and len(waiting) < ahead and self.started < most:
+            self.started += 1
+            waiting.append(self._enqueue(*self.study.ask()))
+        return waiting[0] if waiting else None
 
     def _enqueue(self, number: int, candidate: Candidate, *, found_elsewhere: bool = False) -> Trial:
         trial = Trial.start(number, candidate, found_elsewhere=found_elsewhere)
@@ -181,7 +220,7 @@ class _Search:
 
     def _advance(self, trial: Trial) -> None:
         """Run one more rung; the trial ends if that was the last, if it fails or if time is up."""
-        since, recalled_s = self.budget.clock(), self.recalled_s
+        steps_s = self.steps_s
         try:
             self._run_rung(trial)
         except NumericalError as fault:
@@ -199,9 +238,8 @@ class _Search:
             elif trial.loss is not None:
                 self.study.report(trial.number, trial.loss, stages=trial.rungs_done)
                 self.halving.add(trial.rungs_done, trial.loss, _similarity_of(trial.candidate))
-        ended = self.budget.clock()
-        trial.seconds += ended - since + self.recalled_s - recalled_s
-        trial.ended_s = ended - self.began + self.recalled_s
+        trial.seconds += self.steps_s - steps_s
+        trial.ended_s = self.budget.clock() - self.began + self.recalled_s
 
     def _run_rung(self, trial: Trial) -> None:
         """Run the steps of a trial's next rung."""
@@ -241,6 +279,9 @@ class _Search:
 
     def _record(self, trial: Trial) -> None:
         self.queue.trials.remove(trial)
+        self.ahead.forget(trial)
+        if self.pool is not None:
+            self.pool.forget(trial.number)
         if trial.validation_result is not None:
             self.result.validation_results.append((trial.number, trial.validation_result))
         validated = None if trial.validation_result is None else trial.validation_result.loss
@@ -250,23 +291,50 @@ class _Search:
 
     def _run_step(self, step: Step) -> Fitted:
         """Run a step, or read it from the checkpoint; raise OutOfTime if it does not fit into the time."""
-        if self.budget.deadline.is_set and not self.problem.pins.fix_iterations:
-            step = replace(step, is_late=self._is_late)
+        step = self._timed(step)
         run: StepRunner = self._run_in_time
         if self.checkpoint is not None:
             run = self.checkpoint.wrap(run, self.problem, on_found=self._replay)
         result = run(step)
+        self.steps_s += result.seconds
         fitted = result.result()
         self.result.costs.record(size_of(self.problem, step), seconds=result.seconds, solves=fitted.solves)
         return fitted
 
+    def _timed(self, step: Step) -> Step:
+        """Return the step, whose AGOP updates end when time is short."""
+        if not self.budget.deadline.is_set or self.problem.pins.fix_iterations:
+            return step
+        return replace(step, is_late=self._is_late)
+
     def _run_in_time(self, step: Step) -> StepResult:
         """Run a step if there is time for it and for all such steps that the trial still needs."""
-        estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
-        self._check_time(step.remaining * estimate)
+        pool = self.pool if self.pool is not None and self.pool.takes(step) else None
+        if pool is None or pool.known(step) is None:
+            estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
+            turns = step.remaining if pool is None else -(-step.remaining // len(pool.workers))
+            self._check_time(turns * estimate)
+        result = None if pool is None else pool.obtain(step, look_ahead=self._look_ahead)
+        if result is not None:
+            for event in result.events:
+                self.on_event(event)
+            return result
         # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
         self.problem.folds.matrices(step.fold, step.candidate.encoding, step.candidate.transform)
         return run_and_collect(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
+
+    def _look_ahead(self) -> None:
+        """Give idle workers the steps that are needed soonest; later rungs may turn out to be pruned."""
+        assert self.pool is not None
+        for rungs in AHEAD_RUNGS:
+            for trial in self.queue.trials:
+                if trial.status != "running":
+                    continue
+                for step in self.ahead.steps(trial, rungs=rungs):
+                    if not self.pool.has_room():
+                        return
+                    if self.pool.takes(step):
+                        self.pool.offer(self._timed(step))
 
     def _replay(self, result: StepResult) -> None:
         """Take over a step of the checkpoint."""

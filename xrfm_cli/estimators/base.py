@@ -80,6 +80,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         positive: Any = None,
         device: str = "auto",
         threads: int | None = None,
+        workers: int | None = None,
         memory: int | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -101,6 +102,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.positive = positive
         self.device = device
         self.threads = threads
+        self.workers = workers
         self.memory = memory
         self.random_state = random_state
 
