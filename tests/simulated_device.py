@@ -44,7 +44,7 @@ class Far(Tensor):
         """Return the values, which torch cannot read from a wrapper."""
         return self.near.tolist()
 
-    def new_tensor(self, data: Any, **options: Any) -> Far:
+    def new_tensor(self, data: Any, *_: Any, **options: Any) -> Far:
         """Return new values beside this tensor; torch would make them on the CPU."""
         return Far(self.near.new_tensor(data, **options))
 
