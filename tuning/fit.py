@@ -164,6 +164,7 @@ def _fit_model(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
             length_s=left,
+            limit_s=limit,
             clock=clock,
             affords=afford_check(problem, config),
             has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,

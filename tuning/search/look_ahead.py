@@ -24,8 +24,9 @@ class LookAhead:
     def steps(self, trial: Trial, *, rungs: int) -> Iterator[Step]:
         """Yield the next steps of a trial, up to the end of a number of rungs from where it stands."""
         ahead = self._copy_of(trial)
-        while ahead.status == "running" and ahead.phase != "other folds":
-            if ahead.rungs_done - trial.rungs_done >= rungs:
+        while ahead.status == "running" and ahead.rungs_done - trial.rungs_done < rungs:
+            if ahead.phase == "other folds":
+                yield from self._steps_of_folds(ahead, trial.fold if trial.phase == "other folds" else 1)
                 return
             step = next_step(self.problem, ahead)
             fitted = None
@@ -35,13 +36,6 @@ class LookAhead:
                     yield step
                     return
             observe(self.problem, ahead, step, fitted)
-        if ahead.phase == "other folds":
-            for fold in range(
-                trial.fold if trial.phase == "other folds" else 1, len(self.problem.plan.folds)
-            ):
-                following = self._step_of_fold(ahead, fold)
-                if following is not None:
-                    yield following
 
     def forget(self, trial: Trial) -> None:
         """Drop what is known ahead of a trial."""
@@ -58,6 +52,13 @@ class LookAhead:
             ahead.paths, ahead.chosen_updates = list(trial.paths), list(trial.chosen_updates)
             self.copies[trial.number] = ahead
         return ahead
+
+    def _steps_of_folds(self, trial: Trial, first: int) -> Iterator[Step]:
+        """Yield the next step of each of the other folds from ``first`` on."""
+        for fold in range(first, len(self.problem.plan.folds)):
+            following = self._step_of_fold(trial, fold)
+            if following is not None:
+                yield following
 
     def _step_of_fold(self, trial: Trial, fold: int) -> Step | None:
         """Return the first unknown step of another fold; None if its last one is known."""

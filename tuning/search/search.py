@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.limits import (
     FIRST_MODEL_GRACE_S,
-    FIRST_MODEL_SHARE,
     FIRST_RUNG_SHARE,
     REFINEMENT_SHARE,
 )
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
-from xrfm_cli.tuning.search.look_ahead import LookAhead
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
-from xrfm_cli.tuning.search.run_step import Fitted, Step, StepResult, StepRunner, run_and_collect, size_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
+from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
-from xrfm_cli.tuning.search.step_pool import StepPool, step_pool
+from xrfm_cli.tuning.search.step_pool import step_pool
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialRecord, quiet_optuna
@@ -31,13 +28,8 @@ from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialReco
 # Trials that are asked for before the one before them has ended, so that workers have something to do. The
 # number is the same for any number of workers: what the sampler knows when it draws must not depend on them.
 ASKED_AHEAD = 4
-AHEAD_RUNGS = (1,)  # rungs that idle workers run ahead of the search, of all trials before the next
 FIRST_RUNGS = 2  # on few rows: a fit, and its kernel refinement
 MOST_TOO_SLOW = 3  # consecutive candidates that cannot finish in time; that many end the search
-
-
-class OutOfTime(Exception):  # noqa: N818  (a signal to stop, not an error)
-    """The next step would not finish within the search's time."""
 
 
 def search(
@@ -81,23 +73,30 @@ def search(
             seconds_left=budget.length_s,
         )
         has_few_rows = len(rung_sizes(problem)) > 1
+        queue = TrialQueue(
+            problem=problem, costs=result.costs, on_event=on_event, workers=len(pool.workers) if pool else 1
+        )
         search = _Search(
             problem=problem,
             study=study,
             budget=budget,
             on_event=on_event,
-            checkpoint=checkpoint,
             result=result,
             halving=Halving(
                 rungs_on_few_rows=FIRST_RUNGS if has_few_rows else 0,
                 keeps_families=len(problem.plan.folds) == 1,
             ),
             first_trials=max(len(first), 1),
-            queue=TrialQueue(
-                problem=problem, costs=result.costs, on_event=on_event, workers=workers if pool else 1
+            queue=queue,
+            steps=SearchSteps(
+                problem=problem,
+                budget=budget,
+                result=result,
+                on_event=on_event,
+                checkpoint=checkpoint,
+                pool=pool,
+                queue=queue,
             ),
-            pool=pool,
-            ahead=LookAhead(problem=problem, known=partial(_known_in, pool)),
         )
         try:
             search.run()
@@ -110,12 +109,6 @@ def search(
     return search.result
 
 
-def _known_in(pool: StepPool | None, step: Step) -> Fitted | None:
-    """Return the outcome of a step if a worker has run it."""
-    result = None if pool is None else pool.known(step)
-    return None if result is None else result.fitted
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Search:
     """The state of a search: the study, the running trials and the results."""
@@ -124,26 +117,24 @@ class _Search:
     study: TrialStudy
     budget: Budget
     on_event: OnEvent
-    checkpoint: Checkpoint | None
     result: SearchResult
     halving: Halving
     queue: TrialQueue  # asked for and not ended
-    pool: StepPool | None
-    ahead: LookAhead
+    steps: SearchSteps
     first_trials: int = 1  # number of configurations to start before the search may converge
     too_slow: int = 0  # consecutive candidates that could not finish in time
     started: int = 0
-    began: float = 0.0  # on the clock
-    recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
-    steps_s: float = 0.0  # seconds of all steps, in whatever process they ran
+    spent_s: float = 0.0  # from the beginning to the end of the last rung
 
     def run(self) -> None:
         """Run the first configurations side by side, then one trial after the other."""
-        self.began = self.budget.clock()
+        self.steps.began = self.budget.clock()
+        self._tell_progress()
         self._run_first_rung()
-        self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length_s)
+        share = FIRST_RUNG_SHARE + REFINEMENT_SHARE
+        self._refine_better_half(self.steps.began + share * self.budget.length_s)
         ranked = self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S)
-        self.ahead.forget_all()  # a candidate's leaves may have become smaller
+        self.steps.forget_all()  # a candidate's leaves may have become smaller
         self.queue.trials = list(ranked)
         for trial in ranked:
             self._complete(trial)
@@ -220,7 +211,7 @@ class _Search:
 
     def _advance(self, trial: Trial) -> None:
         """Run one more rung; the trial ends if that was the last, if it fails or if time is up."""
-        steps_s = self.steps_s
+        steps_s = self.steps.seconds
         try:
             self._run_rung(trial)
         except NumericalError as fault:
@@ -238,15 +229,32 @@ class _Search:
             elif trial.loss is not None:
                 self.study.report(trial.number, trial.loss, stages=trial.rungs_done)
                 self.halving.add(trial.rungs_done, trial.loss, _similarity_of(trial.candidate))
-        trial.seconds += self.steps_s - steps_s
-        trial.ended_s = self.budget.clock() - self.began + self.recalled_s
+        trial.seconds += self.steps.seconds - steps_s
+        self.spent_s = self.budget.clock() - self.steps.began
+        trial.ended_s = self.spent_s + self.steps.recalled_s
+        if trial.status == "running":
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        """Report how far the search is."""
+        rungs = len(rung_sizes(self.problem)) + 1  # with the refinement, or the other folds
+        begun = [trial for trial in self.queue.trials if trial.has_begun]
+        tell_progress(
+            self.problem,
+            self.budget,
+            self.result,
+            self.on_event,
+            now=self.steps.began + self.spent_s,
+            begun=len(begun),
+            running=sum(min(1.0, trial.rungs_done / rungs) for trial in begun),
+        )
 
     def _run_rung(self, trial: Trial) -> None:
         """Run the steps of a trial's next rung."""
         has_ended = False
         while not has_ended:
             step = next_step(self.problem, trial)
-            fitted = None if step is None else self._run_step(step)
+            fitted = None if step is None else self.steps.run(step)
             has_ended = observe(self.problem, trial, step, fitted)
 
     def _complete(self, trial: Trial) -> None:
@@ -279,89 +287,13 @@ class _Search:
 
     def _record(self, trial: Trial) -> None:
         self.queue.trials.remove(trial)
-        self.ahead.forget(trial)
-        if self.pool is not None:
-            self.pool.forget(trial.number)
+        self.steps.forget(trial)
         if trial.validation_result is not None:
             self.result.validation_results.append((trial.number, trial.validation_result))
         validated = None if trial.validation_result is None else trial.validation_result.loss
         self.study.tell(trial.number, validated, is_pruned=trial.loss is not None)
         self.result.records.append(TrialRecord.of(trial))
-        tell_progress(self.problem, self.budget, self.result, self.on_event)
-
-    def _run_step(self, step: Step) -> Fitted:
-        """Run a step, or read it from the checkpoint; raise OutOfTime if it does not fit into the time."""
-        step = self._timed(step)
-        run: StepRunner = self._run_in_time
-        if self.checkpoint is not None:
-            run = self.checkpoint.wrap(run, self.problem, on_found=self._replay)
-        result = run(step)
-        self.steps_s += result.seconds
-        fitted = result.result()
-        self.result.costs.record(size_of(self.problem, step), seconds=result.seconds, solves=fitted.solves)
-        return fitted
-
-    def _timed(self, step: Step) -> Step:
-        """Return the step, whose AGOP updates end when time is short."""
-        if not self.budget.deadline.is_set or self.problem.pins.fix_iterations:
-            return step
-        return replace(step, is_late=self._is_late)
-
-    def _run_in_time(self, step: Step) -> StepResult:
-        """Run a step if there is time for it and for all such steps that the trial still needs."""
-        pool = self.pool if self.pool is not None and self.pool.takes(step) else None
-        if pool is None or pool.known(step) is None:
-            estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
-            turns = step.remaining if pool is None else -(-step.remaining // len(pool.workers))
-            self._check_time(turns * estimate)
-        result = None if pool is None else pool.obtain(step, look_ahead=self._look_ahead)
-        if result is not None:
-            for event in result.events:
-                self.on_event(event)
-            return result
-        # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
-        self.problem.folds.matrices(step.fold, step.candidate.encoding, step.candidate.transform)
-        return run_and_collect(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
-
-    def _look_ahead(self) -> None:
-        """Give idle workers the steps that are needed soonest; later rungs may turn out to be pruned."""
-        assert self.pool is not None
-        for rungs in AHEAD_RUNGS:
-            for trial in self.queue.trials:
-                if trial.status != "running":
-                    continue
-                for step in self.ahead.steps(trial, rungs=rungs):
-                    if not self.pool.has_room():
-                        return
-                    if self.pool.takes(step):
-                        self.pool.offer(self._timed(step))
-
-    def _replay(self, result: StepResult) -> None:
-        """Take over a step of the checkpoint."""
-        self._check_time(0.0)
-        self.recalled_s += result.seconds
-        for event in result.events:
-            self.on_event(event)
-
-    def _is_late(self) -> bool:
-        """Return whether AGOP updates must end.
-
-        The first model leaves half of the time for other folds, and room for what follows the search.
-        """
-        now = self.budget.clock()
-        left = self.budget.left_for_models(self.result, now)
-        if self.result.validation_results:
-            return not self.budget.affords(self.result, left)
-        spent = now - self.began
-        return spent > FIRST_MODEL_SHARE * self.budget.length_s or left < self.problem.folds.encoding_s
-
-    def _check_time(self, needed_s: float) -> None:
-        """Raise OutOfTime if the work, with what follows the search, cannot finish in time."""
-        budget = self.budget
-        if not budget.deadline.is_set or not self.result.validation_results:
-            return
-        if not budget.affords(self.result, budget.left_for_models(self.result) - needed_s):
-            raise OutOfTime
+        self._tell_progress()
 
 
 def _similarity_of(candidate: Candidate) -> Similarity:

@@ -13,7 +13,7 @@ from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.digits import rounded
 from xrfm_cli.commands.common.drift_monitor import DriftMonitor
 from xrfm_cli.commands.common.outputs import open_output
-from xrfm_cli.commands.common.reading import pass_through, read_blocks, say_repairs
+from xrfm_cli.commands.common.reading import known_rows, pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
 from xrfm_cli.errors import OptionError
@@ -39,6 +39,7 @@ def run(options: PredictOptions, session: Session) -> int:
         threshold=options.check_drift,
         allows_absent=options.allow_missing_columns,
     )
+    total = known_rows(options.data)
     with open_output(options.output) as writer:
         for block in read_blocks(
             options.data,
@@ -58,7 +59,7 @@ def run(options: PredictOptions, session: Session) -> int:
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
             unread.look(block, prediction.repairs)
-            session.renderer.advance(f"{rows:,} rows")
+            session.renderer.advance_rows(rows, total=total)
     seconds = time.monotonic() - begun
     session.renderer.close()
     say_repairs(repairs, unread, session)

@@ -36,6 +36,7 @@ from xrfm_cli.estimators.frames import (
 )
 from xrfm_cli.estimators.messages import errors_in_python
 from xrfm_cli.estimators.schema_file import described_columns, described_schema
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.cores import usable_cores
 from xrfm_cli.options.devices import find_device
@@ -113,11 +114,15 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         sample_weight: ColumnLike | None = None,
         *,
         valid: tuple[TableLike, ColumnLike] | None = None,
+        callback: OnEvent | None = None,
     ) -> Self:
         """Fit on rows ``X`` (n, columns) with targets ``y`` (n,) and optional weights (n,).
 
         ``valid`` holds validation rows and their targets, which are never trained on; without it, a split of
-        ``X`` is used. Raises ValueError, with the command's message, for data that no model can be fitted to.
+        ``X`` is used. ``callback`` receives every :class:`xrfm_cli.events.Event` of the fit: stages, progress
+        with the share that is done, notes and fallbacks. An exception in it ends the fit; KeyboardInterrupt
+        keeps the best model so far. Raises ValueError, with the command's message, for data that no model can
+        be fitted to.
         """
         frame = as_frame(X)
         with errors_in_python(self):
@@ -151,7 +156,13 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             if valid is not None:
                 judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
             self.model_ = fit_model(
-                table, schema, target, fit_config(self), valid=judging, reserve=MODEL_RESERVE
+                table,
+                schema,
+                target,
+                fit_config(self),
+                valid=judging,
+                reserve=MODEL_RESERVE,
+                on_event=callback or ignore_event,
             )
         self.__dict__.pop("_importances", None)
         return self
