@@ -42,7 +42,7 @@ def word_levels(column: pa.ChunkedArray | pa.Array, decimal: str = ".", *, is_ty
 
 
 def _levels_of(distinct: pa.Array, decimal: str, is_literal: bool) -> tuple[pa.Array, np.ndarray]:
-    """Return the levels of distinct cells, and the level of each cell, int64 (k + 1,); the last is no cell."""
+    """Return the levels of distinct cells, and the level of each cell, int64 (k + 1,), with -1 at the end."""
     words = (distinct if is_literal else tidy_text(distinct)).dictionary_encode()
     spelled = words.dictionary
     canonical = canonical_text(spelled, decimal).dictionary_encode()
@@ -56,7 +56,7 @@ def _levels_of(distinct: pa.Array, decimal: str, is_literal: bool) -> tuple[pa.A
 def _levels_of_few(
     distinct: tuple[str | None, ...], decimal: str, is_literal: bool
 ) -> tuple[pa.Array, np.ndarray]:
-    """Cache `_levels_of` for few cells: a column is read for its kind, its encoder, its profile and its hash."""
+    """Cache `_levels_of`: a column is read for its kind, its encoder, its profile and its hash."""
     return _levels_of(pa.array(distinct, pa.string()), decimal, is_literal)
 
 
@@ -94,7 +94,7 @@ def _find_loosely(words: pa.Array, decimal: str, levels: pa.Array, is_duration: 
 
 
 def _distinct(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, np.ndarray, bool]:
-    """Return the distinct cells as text (k,), the index of each cell among them (n,), and whether it was text.
+    """Return the distinct cells as text (k,), the index (n,) of each cell there, and whether it was text.
 
     The index is -1 for null. NaN becomes text here, which means missing and is not a word.
     """
