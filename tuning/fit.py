@@ -50,6 +50,8 @@ from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
+from xrfm_cli.tuning.transfer.base import Base
+from xrfm_cli.tuning.transfer.words import transfer_words, uses_base
 
 
 def fit_model(
@@ -65,6 +67,7 @@ def fit_model(
     reserve: Reserve = REPORT_RESERVE,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
+    base: Base | None = None,
 ) -> FittedModel:
     """Find the best model within the budget, fit it on all rows and report how it was found.
 
@@ -80,6 +83,7 @@ def fit_model(
         reserve: seconds of the time limit for what the caller does with the model.
         checkpoint: keeps every step result, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
+        base: the base model of transfer learning.
 
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
@@ -97,6 +101,7 @@ def fit_model(
             reserve=reserve,
             checkpoint=checkpoint,
             place=place,
+            base=base,
         )
 
 
@@ -112,6 +117,7 @@ def _fit_model(
     reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
+    base: Base | None,
 ) -> FittedModel:
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
@@ -122,7 +128,9 @@ def _fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid)
+        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid, base)
+        if base is not None:
+            listener(Event(kind="note", message=f"{base.name} {base.found.words}"))
         if dropped:
             listener(
                 Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
@@ -232,6 +240,11 @@ def _assemble(
     final: FinalEnsemble,
     listener: Listener,
 ) -> FittedModel:
+    base = problem.data.base
+    if base is not None:
+        listener(Event(kind="note", message=transfer_words(base, final.members)))
+        if not any(uses_base(member) for member in final.members):
+            base = None  # the model does not need it
     data, scorer, plan = problem.data, problem.scorer, problem.plan
     low, high = score_spread(problem, final.predictions, final.decision)
     for event in repair_events(final.repairs):
@@ -299,4 +312,5 @@ def _assemble(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
         profile=profile,
+        base=base,
     )
