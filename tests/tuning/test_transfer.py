@@ -222,7 +222,7 @@ def test_predictions_of_another_target_are_columns_too(models: dict[str, FittedM
 
 
 def test_constant_columns_and_text_of_other_kinds() -> None:
-    """A category that has one value here still tells the base something; prose instead of numbers does not."""
+    """A category that has one value here still tells the base something; text for numbers does not."""
     many = law(120)
     base = fit(table_of(many))
     few = law(30, seed=5) | {"town": ["Wien"] * 30, "useless": [f"about {k} or so" for k in range(30)]}
