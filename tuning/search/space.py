@@ -88,7 +88,7 @@ class Candidate:
                 raise OptionError(f"{name}={values[name]!r}: must be one of {', '.join(options)}.")
         tree = {k: v for k, v in values.items() if k not in TRANSFORM_CHOICES}
         check_names(tree)
-        transfer = values.get("transfer") or "none"  # absent in the records of fits without a base
+        transfer: Transfer = values.get("transfer") or "none"  # absent in the records of fits without a base
         encoding = EncodingConfig(
             numeric=values.get("numeric_transform", "standard"),
             category=values.get("category_encoding", "one_hot"),

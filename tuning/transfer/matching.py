@@ -33,7 +33,8 @@ def match_base(
             f"model predicts. Fit the base with --drop {target.name}."
         )
     own = {column.name: column for column in schema.columns if _is_readable(column)}
-    shared, other = [], []
+    shared: list[str] = []
+    other: list[str] = []
     for column in read.values():
         if column.name in own:
             fits = _fits(column, own[column.name], table)

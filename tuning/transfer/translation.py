@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.scoring.class_transforms import ClassTransform
+from xrfm_cli.tuning.scoring.class_transforms import ClassTransform, LogitTransform
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
 
 Array = NDArray[np.float64]
@@ -118,6 +118,7 @@ def start_of(outputs: Array, target_transform: TargetTransform) -> Array:  # (n,
     >>> start_of(np.array([[0.5], [1.0]]), classes).round(3).tolist(), classes.encode(np.array([1])).round(3)
     ([[0.0], [0.707]], array([[0.707]]))
     """
+    assert not isinstance(target_transform, LogitTransform)  # log odds are never translated
     if not isinstance(target_transform, ClassTransform):
         return target_transform.encode(outputs[:, 0])
     shares = np.column_stack([1 - outputs[:, 0], outputs[:, 0]]) if outputs.shape[1] == 1 else outputs
