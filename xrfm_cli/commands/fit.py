@@ -32,6 +32,7 @@ from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
+from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
@@ -43,8 +44,8 @@ INTERRUPTED = 130
 MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-# For swapping columns: seconds beyond the time limit, and the share of those left, as estimates are inexact
-# and the report follows.
+# For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
+# are inexact and the report follows.
 SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
 
 
@@ -222,10 +223,12 @@ def _finish(
     try:
         session.renderer.stage("explaining")
         is_late = seconds_left < 0
-        rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        swap_seconds = SWAP_SHARE * max(seconds_left, 0.0) + SWAP_GRACE_S
+        rows, swap_seconds = EXPLAINED_ROWS, SWAP_SHARE * seconds_left + SWAP_GRACE_S
+        if is_late:
+            swap_seconds = max(SWAP_GRACE_S + seconds_left, 0.0)
+            rows = rows_of_smallest_study(model, swap_seconds, most=LATE_EXPLAINED_ROWS)
         explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
-        if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
+        if is_late and model.report.rows > explanation.rows:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
         document = write_fit_report(model, explanation, paths, source=source_name(options.data))
