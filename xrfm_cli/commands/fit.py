@@ -16,7 +16,14 @@ from xrfm_cli.commands.common.resume import resumable, shared_place
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.common.usage import check_usage
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
-from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
+from xrfm_cli.datasets import (
+    SchemaOverrides,
+    Table,
+    TableSchema,
+    TargetSchema,
+    infer_schema,
+    infer_target,
+)
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
@@ -30,6 +37,8 @@ from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.refit import refit_model
+from xrfm_cli.tuning.transfer.base import Base
+from xrfm_cli.tuning.transfer.matching import match_base
 
 INTERRUPTED = 130
 MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
@@ -70,8 +79,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             session.renderer.note(told)
         valid = read_whole(options.valid, options, session) if options.valid else None
         config = config_of(options, device=device)
+        base = _base_of(options, table, schema, target, device=device)
         if options.dry_run:
-            plan = dry_run_fit(table, schema, target, config, valid=valid)
+            plan = dry_run_fit(table, schema, target, config, valid=valid, base=base)
             show_plan(plan, schema, target, session)
             return 0, dry_run_document(plan, schema, target)
         with resumable(options, table, valid, schema, session, device=device) as checkpoint:
@@ -85,6 +95,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 started=session.started,
                 checkpoint=checkpoint,
                 place=shared_place(options, table, valid, schema),
+                base=base,
             )
             if held is not None:
                 model = score_held_out(model, held, session)
@@ -166,6 +177,18 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         device=device,
         threads=options.threads,
         memory_bytes=options.memory,
+    )
+
+
+def _base_of(
+    options: FitOptions, table: Table, schema: TableSchema, target: TargetSchema, *, device: str
+) -> Base | None:
+    """Return the base model of ``--transfer-from``, matched with the table."""
+    if options.transfer_from is None:
+        return None
+    path = Path(options.transfer_from)
+    return match_base(
+        load_model(path, device=device), name=path.name, table=table, schema=schema, target=target
     )
 
 

@@ -46,6 +46,9 @@ threads : int, default=None
     Threads to compute with. By default, all usable cores.
 memory : int, default=None
     Memory limit in bytes. By default, the free memory.
+transfer_from : str or Path, default=None
+    Model file of a related, larger table. The search decides how far its predictions and its feature matrix
+    help; the new model contains it.
 random_state : int or RandomState, default=0
     Seed of every random choice. None draws another one in each fit.
 """

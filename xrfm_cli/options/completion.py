@@ -40,8 +40,10 @@ HYPERPARAMETERS = (
     "power",
     "ridge",
     "split_rows",
+    "start_matrix",
     "target_transform",
     "temperature",
+    "transfer",
 )
 
 SHELL_VARIABLE = "_XRFM_COMPLETE"  # set by the scripts of the shells, to complete_bash and the like
