@@ -9,7 +9,15 @@ from xrfm_cli.tuning.limits import FIRST_MODEL_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.look_ahead import LookAhead
-from xrfm_cli.tuning.search.run_step import Fitted, Step, StepResult, StepRunner, run_and_collect, size_of
+from xrfm_cli.tuning.search.run_step import (
+    Fitted,
+    Step,
+    StepResult,
+    StepRunner,
+    fold_matrices,
+    run_and_collect,
+    size_of,
+)
 from xrfm_cli.tuning.search.step_pool import StepPool
 from xrfm_cli.tuning.search.trial import Trial
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
@@ -87,7 +95,7 @@ class SearchSteps:
                 self.on_event(event)
             return result
         # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
-        self.problem.folds.matrices(step.fold, step.candidate.encoding, step.candidate.transform)
+        fold_matrices(self.problem, step.fold, step.candidate)
         return run_and_collect(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
 
     def _look_ahead(self) -> None:

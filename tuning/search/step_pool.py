@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 from xrfm_cli.events import ignore_event
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.run_step import Step, StepResult, run_and_collect
+from xrfm_cli.tuning.search.run_step import Step, StepResult, fold_matrices, run_and_collect
 from xrfm_cli.tuning.search.step_file import from_bytes, to_bytes
 
 # Rows of the largest steps that workers run. Larger matrices use several threads well, and one model that is
@@ -225,7 +225,7 @@ def _work(problem: Problem, connection: Connection, late: Any) -> None:
             if may_be_late:
                 step = replace(step, is_late=lambda: bool(late.value))
             # Encoding is not part of the step's seconds.
-            problem.folds.matrices(step.fold, step.candidate.encoding, step.candidate.transform)
+            fold_matrices(problem, step.fold, step.candidate)
             result = run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic)
             connection.send_bytes(to_bytes(result))
 
