@@ -7,6 +7,7 @@ from typing import Any
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.limits import (
     FIRST_MODEL_GRACE_S,
     FIRST_RUNG_SHARE,
@@ -20,7 +21,7 @@ from xrfm_cli.tuning.search.pruning import Halving, Similarity
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
-from xrfm_cli.tuning.search.step_pool import step_pool
+from xrfm_cli.tuning.search.step_pool import MOST_ROWS, StepPool, step_pool
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialRecord, quiet_optuna
@@ -55,14 +56,8 @@ def search(
     With several workers, steps that the search needs next are run side by side. It takes their results in the
     same order as one process would, so the models are the same for any number of workers.
     """
-    # Without a deadline, no cost estimate is needed and the machine is not timed.
-    rate = product_rate(problem.data.device) if budget.deadline.is_set else float("inf")
-    result = SearchResult(costs=CostModel(product_rate=rate))
-
-    def tell_lost(message: str) -> None:
-        on_event(Event(kind="fallback", message=message, count=1))
-
-    with quiet_optuna(), step_pool(problem, workers, tell_lost) as pool:
+    with quiet_optuna(), step_pool(problem, workers, on_event) as pool:
+        result = SearchResult(costs=CostModel(product_rate=_product_rate(problem, budget, pool)))
         study = open_study(
             space,
             first,
@@ -73,9 +68,8 @@ def search(
             seconds_left=budget.length_s,
         )
         has_few_rows = len(rung_sizes(problem)) > 1
-        queue = TrialQueue(
-            problem=problem, costs=result.costs, on_event=on_event, workers=len(pool.workers) if pool else 1
-        )
+        width = max(1, len(pool.workers)) if pool else 1
+        queue = TrialQueue(problem=problem, costs=result.costs, on_event=on_event, workers=width)
         search = _Search(
             problem=problem,
             study=study,
@@ -107,6 +101,14 @@ def search(
             search.validate_one()
         search.close()
     return search.result
+
+
+def _product_rate(problem: Problem, budget: Budget, pool: StepPool | None) -> float:
+    """Return the rate of matrix products that steps begin with; infinite if no estimate is needed."""
+    if not budget.deadline.is_set:
+        return float("inf")
+    with compute_threads(1 if pool and problem.plan.rung_sizes[-1] <= MOST_ROWS else None):
+        return product_rate(problem.data.device)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from xrfm_cli.events import ignore_event
+from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.run_step import Step, StepResult, fold_matrices, run_and_collect
@@ -39,6 +39,7 @@ MOST_ROWS = 6_000
 MEMORY_SHARE = 0.5  # of the byte budget, for kernel matrices of all workers together
 POLL_S = 0.1  # how often a waiting search looks at its clock
 StepKey = tuple[Hashable, ...]  # everything that a step's result depends on, besides the problem
+REFUSED = "the system refuses to start more worker processes; the search goes on with fewer"
 LOST = "a worker process ended unexpectedly; the search continues without it"
 
 
@@ -63,7 +64,7 @@ def worker_count(wanted: int | None, *, threads: int, device: str) -> int:
 
 def fitting_workers(count: int, problem: Problem) -> int:
     """Return how many of the workers the memory and the table allow."""
-    rows = min(MOST_ROWS, problem.plan.rung_sizes[0])
+    rows = min(MOST_ROWS, problem.plan.rung_sizes[-1])
     return max(1, min(count, int(MEMORY_SHARE * problem.memory_bytes / direct_bytes(rows))))
 
 
@@ -81,7 +82,7 @@ class StepPool:
     """The workers of a search, and results that have not been asked for yet."""
 
     problem: Problem
-    on_lost: Callable[[str], None]
+    on_event: OnEvent
     late: Any  # shared flag: the time limit is near
     workers: list[_Worker] = field(default_factory=list)
     results: dict[StepKey, StepResult] = field(default_factory=dict)
@@ -90,7 +91,7 @@ class StepPool:
     def takes(self, step: Step) -> bool:
         """Return whether a step is run by workers."""
         rows = self.problem.plan.rung_sizes[-1] if step.rows is None else step.rows
-        return bool(self.workers) and min(rows, step.candidate.tree.leaf_size) <= MOST_ROWS
+        return bool(self.workers) and rows <= MOST_ROWS
 
     def has_room(self) -> bool:
         """Return whether a worker is idle."""
@@ -167,7 +168,7 @@ class StepPool:
             self.lost.add(worker.running)
         worker.process.kill()
         worker.connection.close()
-        self.on_lost(LOST)
+        self.on_event(Event(kind="fallback", message=LOST, count=1))
 
 
 def key_of(step: Step) -> StepKey:
@@ -177,28 +178,42 @@ def key_of(step: Step) -> StepKey:
 
 
 @contextmanager
-def step_pool(problem: Problem, count: int, on_lost: Callable[[str], None]) -> Iterator[StepPool | None]:
+def step_pool(problem: Problem, count: int, on_event: OnEvent) -> Iterator[StepPool | None]:
     """Start workers and end them with the context; yield None for one worker, which is this process."""
     count = fitting_workers(count, problem)
     if count < 2:
         yield None
         return
-    pool = StepPool(problem=problem, on_lost=on_lost, late=RawValue(c_bool, False))
+    pool = StepPool(problem=problem, on_event=on_event, late=RawValue(c_bool, False))
     try:
-        context = multiprocessing.get_context("fork")
         for _ in range(count):
-            own, other = context.Pipe()
-            # The daemons end with this process.
-            process = context.Process(target=_work, args=(problem, other, pool.late), daemon=True)
-            with _interrupts_held_back(), warnings.catch_warnings():
-                # Python warns of any fork beside threads. A worker takes no lock that they may hold.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
-            other.close()
-            pool.workers.append(_Worker(process=process, connection=own))
+            worker = _start_worker(pool)
+            if worker is None:
+                on_event(Event(kind="fallback", message=REFUSED, count=1))
+                break
+            pool.workers.append(worker)
         yield pool
     finally:
         pool.close()
+
+
+def _start_worker(pool: StepPool) -> _Worker | None:
+    """Fork a worker; None if the system refuses, as it does for want of memory."""
+    context = multiprocessing.get_context("fork")
+    own, other = context.Pipe()
+    # A daemon ends with this process.
+    process = context.Process(target=_work, args=(pool.problem, other, pool.late), daemon=True)
+    try:
+        with _interrupts_held_back(), warnings.catch_warnings():
+            # Python warns of any fork beside threads. A worker takes no lock that they may hold.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+    except OSError:
+        own.close()
+        return None
+    finally:
+        other.close()
+    return _Worker(process=process, connection=own)
 
 
 @contextmanager
