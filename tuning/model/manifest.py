@@ -22,17 +22,8 @@ from xrfm_cli.datasets.schema.kinds import Kind
 from xrfm_cli.datasets.schema.target import Label, Task
 from xrfm_cli.printable import printable
 from xrfm_cli.repairs import RepairKind
-from xrfm_cli.tuning.model.manifest_report import (
-    Count,
-    Document,
-    LeafOptions,
-    NotNegative,
-    Params,
-    Positive,
-    Report,
-    Share,
-    TreeOptions,
-)
+from xrfm_cli.tuning.model.manifest_report import Document, LeafOptions, Member, Report, TreeOptions
+from xrfm_cli.tuning.rows import Count, NotNegative, Positive, Share
 
 LARGEST_SLOPE = (
     1e4  # of a calibration, far above what a fit allows: products with raw predictions stay finite
@@ -210,17 +201,13 @@ class Calibration(Document):
     floor: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
-class MemberFacts(Document):
+class MemberFacts(Member):
     """A member of the ensemble."""
 
-    trial: Count
-    weight: Share
     encoder: Count
     tree: Tree
     coding: Values | Logs | Classes | Logits
     calibrator: Calibration | None
-    params: Params
-    score: float
 
 
 class ErrorScaleFacts(Document):
