@@ -167,7 +167,7 @@ def _fit_model(
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
-        raise OptionError(listener.why_no_model())
+        raise OptionError(result.why_no_model())
     with listener.stage("refit", "fitting the chosen models on all rows"):
         final = fit_final_ensemble(
             problem,

@@ -10,6 +10,7 @@ import optuna
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.pins import TRANSFORM_CHOICES, check_names
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
@@ -196,8 +197,8 @@ class SearchSpace:
         for name in sorted(IDLE.get(kernel, set()) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
-                f"--set {name}: belongs to the {' or '.join(others)} kernel. "
-                f"Add --set kernel={others[0]} or leave it out."
+                f"{option('set')} {name}: belongs to the {' or '.join(others)} kernel. "
+                f"Add {option('set', {'kernel': others[0]})} or leave it out."
             )
 
     def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
