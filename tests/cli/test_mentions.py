@@ -16,7 +16,9 @@ import pytest
 import xrfm_cli
 from tests.cli.conftest import Command
 from xrfm_cli import InputError, XRFMClassifier, XRFMRegressor
+from xrfm_cli.leaf_models.solvers.ridge import not_positive_definite
 from xrfm_cli.mentions import option, spell
+from xrfm_cli.tuning.search import run_step
 
 PARTS = ("datasets", "leaf_models", "trees", "tuning")
 
@@ -141,6 +143,25 @@ def test_an_interval_is_a_flag_of_the_command_and_a_level_in_python(xrfm: Comman
     outcome = xrfm("predict", "t.csv", "--model", "m.xrfm", "--interval", "0.99", folder=tmp_path)
     assert outcome.status == 2
     assert "--interval 0.99: the errors of 30 held-out rows" in outcome.error
+
+
+def test_the_first_failure_of_a_search_without_a_model_is_spelled_too(
+    xrfm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise not_positive_definite(20, 1.0, 1e-4)
+
+    monkeypatch.setattr(run_step, "run_step", fail)
+    frame = rows().drop(columns=["day", "town"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    said = "no trial led to a model: trial 0 failed: the kernel matrix of 20 rows"
+    outcome = xrfm("fit", "t.csv", "--target", "y", "--trials", "2", folder=tmp_path)
+    assert outcome.status == 2
+    assert said in outcome.error
+    assert "Raise the ridge: --set ridge=0.01. Pin other hyperparameters (--set)," in outcome.error
+    with pytest.raises(InputError, match=said) as fault:
+        XRFMRegressor(trials=2).fit(frame[["size"]], frame["y"])
+    assert "Raise the ridge: set={'ridge': 0.01}. Pin other hyperparameters (set)," in str(fault.value)
 
 
 @pytest.mark.parametrize("value", ["a b", "\u27e7 }", "\u27e6ridge\u27e7", "'", '"', "", "Größe"])
