@@ -159,17 +159,17 @@ class WorstRow(TypedDict):
 class OofSummaryRow(TypedDict, total=False):
     """Summaries of the out-of-fold predictions; those of another task are absent."""
 
-    class_rows: list[Count] | None
-    confusion: list[tuple[Count, Count, Count]] | None  # class, predicted class, rows; no zeros
-    curve: CurveRows | None  # for two classes
-    class_auc: list[Share | None] | None  # for several classes, one against the others
-    reliability: list[ReliabilityBin] | None
-    histogram: list[Count] | None  # of the probabilities, over equal parts of 0 to 1
-    bands: list[ResidualBand] | None
-    deciles: list[ErrorDecile] | None
-    typical_error: NotNegative | None  # the median
-    worst: list[WorstRow] | None
-    over_time: ResidualsOverTime | None
+    class_rows: list[Count]
+    confusion: list[tuple[Count, Count, Count]]  # class, predicted class, rows; no zeros
+    curve: CurveRows  # for two classes
+    class_auc: list[Share | None]  # for several classes, one against the others
+    reliability: list[ReliabilityBin]
+    histogram: list[Count]  # of the probabilities, over equal parts of 0 to 1
+    bands: list[ResidualBand]
+    deciles: list[ErrorDecile]
+    typical_error: NotNegative  # the median
+    worst: list[WorstRow]
+    over_time: ResidualsOverTime
 
 
 class HoldoutRow(TypedDict):

@@ -24,7 +24,7 @@ class Document(Struct, kw_only=True, forbid_unknown_fields=True):
     """A JSON object with exactly these fields."""
 
 
-def _record(name: str, known: Mapping[str, Any], *, needed: Collection[str]) -> type[Document]:
+def _record(name: str, known: Mapping[str, Any], *, needed: Collection[str]) -> type[Struct]:
     """Return a record type of these fields; only some are required."""
     listed: list[Any] = [(item, kind) for item, kind in known.items() if item in needed]
     listed += [(item, kind, None) for item, kind in known.items() if item not in needed]
