@@ -11,7 +11,7 @@ absent: files of earlier versions lack it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, convert
@@ -21,7 +21,7 @@ from xrfm_cli.datasets.schema.columns import Role
 from xrfm_cli.datasets.schema.kinds import Kind
 from xrfm_cli.datasets.schema.target import Label, Task
 from xrfm_cli.printable import printable
-from xrfm_cli.repairs import RepairKind
+from xrfm_cli.tuning.model.manifest_encoders import EncoderFacts
 from xrfm_cli.tuning.model.manifest_report import Document, LeafOptions, Member, Report, TreeOptions
 from xrfm_cli.tuning.rows import Count, NotNegative, Positive, Share
 
@@ -30,8 +30,6 @@ LARGEST_SLOPE = (
 )
 
 Slope = Annotated[float, Meta(ge=-LARGEST_SLOPE, le=LARGEST_SLOPE)]
-Scaling = tuple[Positive, float, Positive]  # unit, center, spread
-Part = Literal["month", "day", "weekday", "hour", "minute"]
 
 
 class Column(Document):
@@ -61,80 +59,6 @@ class Target(Document):
     classes: list[Label]
     positive: Label | None = None
     unit: str = ""
-
-
-class Encoded(Document, tag_field="type"):
-    """The encoding of a column of any kind; the field ``type`` selects the record."""
-
-    column: str
-    kind: Kind
-    has_missing: bool
-
-
-class Numeric(Encoded, tag="numeric"):
-    """A number, standardised or as its normal score."""
-
-    scaling: Scaling | None
-    unit: str = ""
-
-
-class Piecewise(Encoded, tag="piecewise"):
-    """A number with a piecewise-linear encoding."""
-
-    unit: str
-
-
-class Boolean(Encoded, tag="boolean"):
-    """A boolean column."""
-
-    varies: bool
-
-
-class OneHot(Encoded, tag="one_hot"):
-    """A category with one feature per level."""
-
-    levels: list[str]
-    rare: list[str]
-
-
-class MeanTarget(Encoded, tag="target"):
-    """A category as the mean target of its level."""
-
-    levels: list[str]
-
-
-class Datetime(Encoded, tag="datetime"):
-    """A date."""
-
-    date_format: DateFormat
-    scaling: Scaling | None
-    parts: list[tuple[Part, list[Annotated[int, Meta(ge=0, le=59)]]]]
-
-
-class Text(Encoded, tag="text"):
-    """Free text."""
-
-    characters: Scaling | None
-    words: Scaling | None
-
-
-class EncodingFacts(Document):
-    """The options of an encoder."""
-
-    numeric: Literal["standard", "quantile", "piecewise"]
-    category: Literal["one_hot", "target"]
-    max_one_hot: Annotated[int, Meta(ge=2)]
-    min_level_count: Annotated[int, Meta(ge=1)]
-
-
-class EncoderFacts(Document):
-    """An encoder; its arrays are tensors."""
-
-    config: EncodingFacts
-    columns: Annotated[
-        list[Numeric | Piecewise | Boolean | OneHot | MeanTarget | Datetime | Text], Meta(min_length=1)
-    ]
-    repairs: list[tuple[str, RepairKind, Count]]
 
 
 class Leaf(Document):
@@ -201,6 +125,16 @@ class Calibration(Document):
     floor: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
+class TranslationFacts(Document):
+    """What a base's predictions explain of the target."""
+
+    is_start: bool
+    centers: list[float]
+    deviations: list[Positive]
+    rates: list[list[float]]
+    offset: list[float]
+
+
 class MemberFacts(Member):
     """A member of the ensemble."""
 
@@ -208,6 +142,7 @@ class MemberFacts(Member):
     tree: Tree
     coding: Values | Logs | Classes | Logits
     calibrator: Calibration | None
+    translation: TranslationFacts | None = None
 
 
 class ErrorScaleFacts(Document):
@@ -247,11 +182,28 @@ class Trained(Document):
     repeated: Share
 
 
-class Manifest(Document):
-    """The whole manifest."""
+class SharedColumnsFacts(Document):
+    """Columns that a base and the table of the model share, and those that they do not."""
 
-    format_version: int
-    sha256: dict[str, str]
+    shared: list[str]
+    absent: list[str]
+    of_other_kind: list[str]
+    extra: list[str]
+
+
+class BaseFacts(Document):
+    """The base model of transfer learning."""
+
+    name: str
+    found: SharedColumnsFacts
+    columns: Annotated[list[str], Meta(min_length=1)]
+    predicts_target: bool
+    model: ModelDocument
+
+
+class ModelDocument(Document):
+    """A model, or the base inside one."""
+
     schema: Schema
     target: Target
     encoders: Annotated[list[EncoderFacts], Meta(min_length=1)]
@@ -264,6 +216,14 @@ class Manifest(Document):
     class_weights: tuple[Positive, ...] = ()
     profile: list[Profile] | None = None
     trained: Trained | None = None
+    base: BaseFacts | None = None
+
+
+class Manifest(ModelDocument, kw_only=True):
+    """The whole manifest."""
+
+    format_version: int
+    sha256: dict[str, str]
 
 
 def check_manifest(document: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct, defstruct
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.pins import CategoryEncoding, NumericTransform
+from xrfm_cli.tuning.pins import CategoryEncoding, NumericTransform, StartMatrix, Transfer
 from xrfm_cli.tuning.rows import MemberRow, Params
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice
 
@@ -39,6 +39,8 @@ _TRANSFORM_OPTIONS = {
     "numeric_transform": NumericTransform,
     "category_encoding": CategoryEncoding,
     "target_transform": TransformChoice,
+    "transfer": Transfer,
+    "start_matrix": StartMatrix,
 }
 LeafOptions: Any = _record("LeafOptions", _LEAF_OPTIONS, needed=("kernel",))
 TreeOptions: Any = _record("TreeOptions", _TREE_OPTIONS, needed=("kernel",))

@@ -88,16 +88,17 @@ def _open_journal(path: Path, wait_s: float, on_repair: Callable[[str], None]) -
         raise OptionError(f"{option('storage', path)}: there is no folder {path.parent}. Make it first.")
     if path.is_dir():
         raise OptionError(f"{option('storage', path)}: is a folder. Name a file in it.")
-    if path.exists() and not path.is_file():
-        raise OptionError(f"{option('storage', path)}: is not a regular file. Name one.")
     if path.exists():
+        if not path.is_file():
+            raise OptionError(f"{option('storage', path)}: is not a regular file. Name one.")
         _check_lines(path)
     try:
         return JournalStorage(Journal(path, wait_s=wait_s, on_repair=on_repair))
     except (AssertionError, LookupError, StorageInternalError, TypeError, ValueError) as fault:
-        raise OptionError(
+        message = (
             f"{option('storage', path)}: this version of Optuna cannot read this journal. Give a new file."
-        ) from fault
+        )
+        raise OptionError(message) from fault
 
 
 def _check_lines(path: Path) -> None:
