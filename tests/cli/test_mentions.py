@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 import xrfm_cli
 from tests.cli.conftest import Command
-from xrfm_cli import InputError, XRFMClassifier, XRFMRegressor
+from xrfm_cli import InputError, XRFMRegressor
 from xrfm_cli.leaf_models.solvers.ridge import not_positive_definite
 from xrfm_cli.mentions import option, spell
 from xrfm_cli.tuning.search import run_step
@@ -45,7 +45,6 @@ class Case:
     drop: tuple[str, ...] = ("day",)
     flags: str
     spelled: str
-    estimator: type = field(default=XRFMRegressor)
 
 
 CASES = {
@@ -98,13 +97,6 @@ CASES = {
         flags="--metric poisson_deviance: ",
         spelled="metric='poisson_deviance': ",
     ),
-    "more classes than two have a positive one": Case(
-        options="--task multiclass --positive 1",
-        arguments={"positive": "1"},
-        estimator=XRFMClassifier,
-        flags="--positive needs two",
-        spelled="positive needs two",
-    ),
     "no column to learn from": Case(
         options="--drop size --drop town",
         arguments={"drop": ["size", "town", "day"]},
@@ -117,8 +109,6 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_each_face_spells_the_parameters_of_an_error(name: str, xrfm: Command, tmp_path: Path) -> None:
     case, frame = CASES[name], rows()
-    if case.estimator is XRFMClassifier:
-        frame["y"] = np.arange(len(frame)) % 3
     frame.to_csv(tmp_path / "t.csv", index=False)
     dropped = [word for column in case.drop for word in ("--drop", column)]
     words = ("fit", "t.csv", "--target", "y", "--trials", "1", *case.options.split(), *dropped)
@@ -128,7 +118,7 @@ def test_each_face_spells_the_parameters_of_an_error(name: str, xrfm: Command, t
     assert "\u27e6" not in outcome.err
     arguments = {"trials": 1, "drop": list(case.drop), **case.arguments}
     with pytest.raises(InputError) as fault:
-        case.estimator(**arguments).fit(frame.drop(columns="y"), frame["y"])
+        XRFMRegressor(**arguments).fit(frame.drop(columns="y"), frame["y"])
     assert case.spelled in str(fault.value)
     assert not re.search("--[a-z]|\u27e6", str(fault.value))
 

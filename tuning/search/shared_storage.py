@@ -95,10 +95,8 @@ def _open_journal(path: Path, wait_s: float, on_repair: Callable[[str], None]) -
     try:
         return JournalStorage(Journal(path, wait_s=wait_s, on_repair=on_repair))
     except (AssertionError, LookupError, StorageInternalError, TypeError, ValueError) as fault:
-        message = (
-            f"{option('storage', path)}: this version of Optuna cannot read this journal. Give a new file."
-        )
-        raise OptionError(message) from fault
+        fact = "this version of Optuna cannot read this journal. Give a new file."
+        raise OptionError(f"{option('storage', path)}: {fact}") from fault
 
 
 def _check_lines(path: Path) -> None:
