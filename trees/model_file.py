@@ -17,6 +17,7 @@ import msgspec
 
 from xrfm_cli.errors import InputError, ModelFileError, why_absent
 from xrfm_cli.files import open_whole
+from xrfm_cli.mentions import option
 from xrfm_cli.printable import printable
 from xrfm_cli.trees.zip_layout import layout_fault
 
@@ -79,7 +80,8 @@ def _check_readable(path: Path, text: bytes, blob: bytes) -> None:
     if len(text) > MAX_MANIFEST_BYTES or int.from_bytes(blob[:8], "little") > MAX_HEADER_BYTES:
         raise InputError(
             f"{path}: cannot be written (a manifest of {len(text):,} bytes is too large). "
-            "Leave out columns of very many levels with --drop, or make leaves larger with --set leaf_size=N."
+            f"Leave out columns of very many levels with {option('drop')}, "
+            f"or make leaves larger with {option('set', {'leaf_size': 'N'})}."
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 
 LEAST_MEMORY_BYTES = 1 << 24
 MOST_WHOLE = 2**63 - 1  # largest integer option: model files store 64-bit integers
@@ -54,20 +55,22 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise OptionError(f"--preset {self.preset}: must be one of {', '.join(PRESETS)}.")
+            raise OptionError(f"{option('preset', self.preset)}: must be one of {', '.join(PRESETS)}.")
         if self.time_limit_s is not None and not 0 < self.time_limit_s < float("inf"):
-            raise OptionError(f"--time-limit {self.time_limit_s:g}: must be above 0 seconds and finite.")
+            raise OptionError(
+                f"{option('time_limit', self.time_limit_s)}: must be above 0 seconds and finite."
+            )
         if self.trials is not None and self.trials < 0:
-            raise OptionError(f"--trials {self.trials}: must be 0 or more.")
+            raise OptionError(f"{option('trials', self.trials)}: must be 0 or more.")
         for name, value in (("trials", self.trials), ("folds", self.folds), ("seed", self.seed)):
             if value is not None and value > MOST_WHOLE:
-                raise OptionError(f"--{name} {value}: must be at most {MOST_WHOLE}.")
+                raise OptionError(f"{option(name, value)}: must be at most {MOST_WHOLE}.")
         if self.folds is not None and self.folds < 2:
-            raise OptionError(f"--folds {self.folds}: must be at least 2.")
+            raise OptionError(f"{option('folds', self.folds)}: must be at least 2.")
         if self.seed < 0:
-            raise OptionError(f"--seed {self.seed}: must be 0 or more.")
+            raise OptionError(f"{option('seed', self.seed)}: must be 0 or more.")
         if self.memory_bytes is not None and self.memory_bytes < LEAST_MEMORY_BYTES:
-            raise OptionError(f"--memory {self.memory_bytes}: must be at least 16 MiB.")
+            raise OptionError(f"{option('memory', self.memory_bytes)}: must be at least 16 MiB.")
 
     @property
     def effective_time_limit_s(self) -> float | None:

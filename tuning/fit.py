@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.rows import HeldOutRows
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
@@ -191,7 +191,7 @@ def _fit_model(
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
-        raise OptionError(listener.why_no_model())
+        raise OptionError(result.why_no_model())
     with listener.stage("refit", "fitting the chosen models on all rows"):
         final = fit_final_ensemble(
             problem,
@@ -214,7 +214,7 @@ def _fit_model(
 
 def _measure_held_out(
     model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
-) -> dict[str, Any] | None:
+) -> HeldOutRows | None:
     """Measure the columns on held-out rows within a small share of the time limit."""
     end = listener.clock() + problem.limits.held_out_s
 

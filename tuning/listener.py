@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.mentions import spell
 
 
 @dataclass(slots=True)
@@ -23,12 +24,13 @@ class Listener:
 
     def __call__(self, event: Event) -> None:
         """Handle one event."""
+        message = spell(event.message)  # reports are pages of the command
         if event.kind == "fallback":
-            self.fallbacks[event.message] += event.count or 1
-            if self.fallbacks[event.message] > (event.count or 1):
+            self.fallbacks[message] += event.count or 1
+            if self.fallbacks[message] > (event.count or 1):
                 return  # later ones are only counted
         elif event.kind in ("note", "warning"):
-            self.notes.append(event.message)
+            self.notes.append(message)
         self.on_event(event)
 
     @contextmanager
@@ -41,11 +43,3 @@ class Listener:
         finally:
             self.ended = self.clock()
             self.seconds[name] = self.seconds.get(name, 0.0) + self.ended - began
-
-    def why_no_model(self) -> str:
-        """Return the message for a search without a model: the first failure and the way out."""
-        failed = (text for text in self.fallbacks if " failed: " in text)
-        failure = next(failed, "none was fully evaluated.")
-        return (
-            f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
-        )

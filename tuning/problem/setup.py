@@ -22,6 +22,7 @@ from xrfm_cli.datasets import (
 )
 from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import default_memory_bytes
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.limits import Limits, find_limits
 from xrfm_cli.tuning.pins import Pins
@@ -101,8 +102,8 @@ def set_up_problem(
     if metric.name == "poisson_deviance" and (y_true < 0).any():
         row = int(np.flatnonzero(y_true < 0)[0]) + 1
         raise OptionError(
-            f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row "
-            "with a target), but counts are 0 or more. Choose rmse or mae."
+            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (the {row:,}. "
+            "row with a target), but counts are 0 or more. Choose rmse or mae."
         )
     plan = make_validation_plan(
         table.n_rows,

@@ -136,7 +136,7 @@ def run_and_collect(
     try:
         fitted = run_step(problem, step, listen)
     except NumericalError as fault:
-        failure = str(fault)
+        failure = fault.message
     return StepResult(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
 
 

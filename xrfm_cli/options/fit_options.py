@@ -9,7 +9,7 @@ import typer
 
 from xrfm_cli.options.completion import A_COLUMN, hyperparameters, metrics
 from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size, parse_workers
+from xrfm_cli.options.parsing import fraction, parse_formats, parse_pin, parse_size, parse_workers
 from xrfm_cli.options.shared import (
     DATA_HELP,
     ReadingOptions,
@@ -159,7 +159,7 @@ class FitOptions(ReadingOptions):
         in_search(
             "--holdout",
             metavar="SHARE",
-            parser=parse_share,
+            parser=fraction("a share of the rows", example=0.2),
             help=(
                 "Set this share of the rows aside, such as 0.2, never train or validate on them, and "
                 "report the model's scores on them."

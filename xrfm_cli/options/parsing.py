@@ -80,29 +80,20 @@ def parse_formats(text: str) -> str:
     return ",".join(names)
 
 
-def parse_share(text: str) -> float:
-    """Parse a share of the rows strictly between 0 and 1.
+def fraction(what: str, *, example: float) -> Callable[[str], float]:
+    """Return a parser of numbers strictly between 0 and 1.
 
-    >>> parse_share("0.2")
-    0.2
-    """
-    return _fraction(text, "a share of the rows", example=0.2)
-
-
-def parse_level(text: str) -> float:
-    """Parse a probability strictly between 0 and 1.
-
-    >>> parse_level("0.9")
+    >>> fraction("a share of the rows", example=0.2)("0.9")
     0.9
     """
-    return _fraction(text, "a level", example=0.9)
 
+    def parse(text: str) -> float:
+        found = _number(text)
+        if found is None or not 0 < found < 1:
+            raise OptionError(f"'{text}' is not {what} between 0 and 1, such as {example}")
+        return float(found)
 
-def _fraction(text: str, what: str, *, example: float) -> float:
-    found = _number(text)
-    if found is None or not 0 < found < 1:
-        raise OptionError(f"'{text}' is not {what} between 0 and 1, such as {example}")
-    return float(found)
+    return parse
 
 
 def positive_number(text: str) -> float:

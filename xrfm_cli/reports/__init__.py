@@ -10,15 +10,15 @@ from __future__ import annotations
 from xrfm_cli.reports.attributions import attribute_rows
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation, explain_model
-from xrfm_cli.reports.importances import Importance
 from xrfm_cli.reports.pages import render_explain, write_explain_report, write_fit_report
 from xrfm_cli.reports.pairs import Pair
 from xrfm_cli.reports.structure import Direction
+from xrfm_cli.tuning.explain.shares import ColumnShare
 
 __all__ = [
+    "ColumnShare",
     "Direction",
     "Explanation",
-    "Importance",
     "Pair",
     "attribute_rows",
     "explain_document",
