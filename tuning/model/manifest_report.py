@@ -261,4 +261,6 @@ class Report(Document):
     hyperparameter_importances: tuple[Importance, ...] = ()
     oof_summary: OofSummary | None = None
     test: HoldoutTest | None = None
+    left_out_rows: Count = 0
+    search_rows: Count = 0
     held_out: HeldOutFacts | None = None

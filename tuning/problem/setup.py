@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,10 @@ from xrfm_cli.datasets import (
 from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.limits import Limits, find_limits
+from xrfm_cli.tuning.limits import Limits, find_limits, find_row_counts
 from xrfm_cli.tuning.pins import Pins
 from xrfm_cli.tuning.problem.learning_data import LearningData
-from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
 
@@ -39,7 +39,7 @@ class ProblemSetup(NamedTuple):
 
     problem: Problem
     dropped: int  # rows without a target or with weight 0
-    left_out: int  # rows that do not fit into the time limit
+    left_out: int  # usable rows that the final fits do not use
     source_rows: NDArray[np.int64]  # position of each of the problem's rows in the table it was read from
 
 
@@ -60,12 +60,23 @@ def set_up_problem(
         )
     limits = limits_of(table.n_rows, schema, target, config)
     y_true, left_out = encode_target(table, target), 0
-    drawn = draw_training_rows(y_true, target, most=limits.max_rows, seed=config.seed)
+    counts = find_row_counts(
+        table.n_rows, limits.max_rows, fit_rows=config.fit_rows, search_rows=config.search_rows
+    )
+    searched = draw_training_rows(y_true, target, most=counts.search, seed=config.seed)
+    drawn = draw_training_rows(y_true, target, most=counts.fit, seed=config.seed)
     if drawn is not None:
         table, y_true, left_out = table.take(drawn), y_true[drawn], table.n_rows - len(drawn)
         source_rows = source_rows[drawn]
-        limits = limits_of(table.n_rows, schema, target, config)
     weights = read_weights(table, schema)
+    final = None
+    if searched is not None and len(searched) < table.n_rows:
+        places = searched if drawn is None else np.searchsorted(drawn, searched)
+        every = _learning_data(table, schema, target, config, y_true, weights)
+        final = FinalRows(data=every, rows=np.arange(table.n_rows), places=places)
+        table, y_true, source_rows = table.take(places), y_true[places], source_rows[places]
+        weights = None if weights is None else weights[places]
+    limits = limits_of(table.n_rows, schema, target, config)
     given = None
     if valid is not None:
         n_valid = valid.n_rows
@@ -90,8 +101,9 @@ def set_up_problem(
         if weights is not None and of_valid is not None:
             weights = np.concatenate([weights, of_valid])
     metric = find_metric(config.metric, target.task)
-    if metric.name == "poisson_deviance" and (y_true < 0).any():
-        row = int(np.flatnonzero(y_true < 0)[0]) + 1
+    told = y_true if final is None else np.concatenate([final.data.y_true, y_true])
+    if metric.name == "poisson_deviance" and (told < 0).any():
+        row = int(np.flatnonzero(told < 0)[0]) + 1
         raise OptionError(
             f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row "
             "with a target), but counts are 0 or more. Choose rmse or mae."
@@ -107,7 +119,28 @@ def set_up_problem(
         limits=limits,
         columns=_column_work(schema),
     )
-    data = LearningData(
+    problem = Problem.of(
+        _learning_data(table, schema, target, config, y_true, weights),
+        plan,
+        metric=metric,
+        pins=pins,
+        limits=limits,
+        memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
+        final=final,
+    )
+    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
+
+
+def _learning_data(
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    y_true: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+) -> LearningData:
+    """Return rows with their text parsed."""
+    return LearningData(
         table=table,
         typed=type_rows(table, schema),
         schema=schema,
@@ -117,15 +150,6 @@ def set_up_problem(
         seed=config.seed,
         device=config.device,
     )
-    problem = Problem.of(
-        data,
-        plan,
-        metric=metric,
-        pins=pins,
-        limits=limits,
-        memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
-    )
-    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
 
 
 def limits_of(rows: int, schema: TableSchema, target: TargetSchema, config: FitConfig) -> Limits:

@@ -165,6 +165,8 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         device=device,
         threads=options.threads,
         memory_bytes=options.memory,
+        fit_rows=options.fit_rows,
+        search_rows=options.search_rows,
     )
 
 

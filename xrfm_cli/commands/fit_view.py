@@ -66,6 +66,7 @@ def show_fit(
     if session.renderer.is_verbose:
         columns = [heading("Columns"), columns_table(model.schema)]
     session.renderer.result(
+        *map(Text, rows_lines(report)),
         Text(target_line(model.target)),
         *columns,
         heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
@@ -81,6 +82,14 @@ def show_fit(
         *([heading("Next")] if commands else []),
         *(Text(f"  {printable(line)}", no_wrap=True) for line in commands),
     )
+
+
+def rows_lines(report: FitReport) -> list[str]:
+    """Return a line with the rows that the model learned from, if that is not all of them."""
+    if not report.left_out_rows:
+        return []
+    total = report.rows + report.left_out_rows
+    return [f"fitted on {report.rows:,} of {total:,} rows (--fit-rows all uses all of them)"]
 
 
 def replaced_model(path: Path) -> str:

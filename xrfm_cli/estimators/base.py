@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         device: str = "auto",
         threads: int | None = None,
         memory: int | None = None,
+        fit_rows: int | Literal["all"] | None = None,
+        search_rows: int | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.trials = trials
@@ -104,6 +106,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.device = device
         self.threads = threads
         self.memory = memory
+        self.fit_rows = fit_rows
+        self.search_rows = search_rows
         self.random_state = random_state
 
     def fit(
@@ -279,6 +283,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             device=find_device(self.device),
             threads=whole(self.threads),
             memory_bytes=whole(self.memory),
+            fit_rows="all" if self.fit_rows == "all" else whole(self.fit_rows),
+            search_rows=whole(self.search_rows),
         )
 
     @abstractmethod

@@ -45,6 +45,10 @@ threads : int, default=None
     Threads to compute with. By default, all usable cores.
 memory : int, default=None
     Memory limit in bytes. By default, the free memory.
+fit_rows : int or "all", default=None
+    Rows that the final models learn from, drawn at random. By default, as many as the limits allow.
+search_rows : int, default=None
+    Rows that trials are fitted and compared on, drawn at random. By default, as many as the limits allow.
 random_state : int or RandomState, default=0
     Seed of every random choice. None draws another one in each fit.
 """

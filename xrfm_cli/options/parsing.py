@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import typer
 
 from xrfm_cli.errors import OptionError, did_you_mean
-from xrfm_cli.tuning.config import MOST_WHOLE
+from xrfm_cli.tuning.config import ALL_ROWS, FEWEST_DRAWN_ROWS, MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
     unit + ending: base**power
@@ -48,6 +48,20 @@ def parse_size(text: str) -> int:
     if size > MOST_BYTES:
         raise OptionError(f"'{text}' is more than a computer can address; leave it out")
     return int(size)
+
+
+def parse_rows(text: str) -> int | str:
+    """Parse a number of rows, or ``all``.
+
+    >>> parse_rows("50_000"), parse_rows("all")
+    (50000, 'all')
+    """
+    number = _number(text)
+    if text != ALL_ROWS and (not isinstance(number, int) or number < FEWEST_DRAWN_ROWS):
+        raise OptionError(
+            f"'{text}' is not a number of rows: write a whole number from {FEWEST_DRAWN_ROWS}, or all"
+        )
+    return text if number is None else int(number)
 
 
 def parse_formats(text: str) -> str:

@@ -19,7 +19,7 @@ from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 
 # They limit the search, but do not change the result of a step.
-LIMITS = {"time_limit", "trials", "preset", "no_early_stop"}
+LIMITS = {"time_limit", "trials", "preset", "no_early_stop", "fit_rows"}
 MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
