@@ -98,6 +98,7 @@ class Refitter:
             weights=self.data.weight_tensor(self.rows),
             routed=found.routed,
             initial_feature_matrix=feature_matrix,
+            scratch=self.data.scratch,
             memory_bytes=self.memory_bytes,
             on_event=self.on_event,
         )

@@ -32,6 +32,9 @@ from xrfm_cli.tuning.scoring.metrics import find_metric
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # drawn in any case
+# Rows of the search of a table that does not fit into memory. The search holds them as text, as typed columns
+# and encoded for several folds: half of what a table in memory may take leaves room for these.
+SEARCH_SHARE, VALUE_BYTES, LEAST_SEARCH_ROWS = 0.5, 8, 1_000
 
 
 class ProblemSetup(NamedTuple):
@@ -61,7 +64,11 @@ def set_up_problem(
     limits = limits_of(table.n_rows, schema, target, config)
     y_true, left_out = encode_target(table, target), 0
     counts = find_row_counts(
-        table.n_rows, limits.max_rows, fit_rows=config.fit_rows, search_rows=config.search_rows
+        table.n_rows,
+        limits.max_rows,
+        fit_rows=config.fit_rows,
+        search_rows=config.search_rows,
+        room=_search_room(table, schema),
     )
     searched = draw_training_rows(y_true, target, most=counts.search, seed=config.seed)
     drawn = draw_training_rows(y_true, target, most=counts.fit, seed=config.seed)
@@ -129,6 +136,14 @@ def set_up_problem(
         final=final,
     )
     return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
+
+
+def _search_room(table: Table, schema: TableSchema) -> int | None:
+    """Return for how many rows of a table in files the memory leaves room in the search; None for all."""
+    if table.scratch is None:
+        return None
+    row_bytes = max(table.data.nbytes / table.n_rows, VALUE_BYTES * _column_work(schema))
+    return max(LEAST_SEARCH_ROWS, int(table.scratch.held_bytes * SEARCH_SHARE / row_bytes))
 
 
 def _learning_data(

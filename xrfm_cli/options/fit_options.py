@@ -261,4 +261,13 @@ class FitOptions(ReadingOptions):
             help="Memory limit, such as 4GiB.",
         ),
     ] = None
+    scratch: Annotated[
+        str | None,
+        in_machine(
+            "--scratch",
+            metavar="DIR",
+            show_default="the folder of the model",
+            help="Folder for the files of a table that does not fit into the memory; they have no names.",
+        ),
+    ] = None
     seed: Annotated[int, in_machine("--seed", metavar="N", min=0, help="Random seed.")] = 0

@@ -24,7 +24,7 @@ MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
 ELSEWHERE = {"model", "no_clobber", "from_model", "dry_run", "resume", "schema", "storage"}
-ELSEWHERE |= {"formats", "open_report"}
+ELSEWHERE |= {"formats", "open_report", "scratch"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 
