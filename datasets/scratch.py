@@ -28,7 +28,7 @@ from xrfm_cli.errors import OptionError
 # typed columns, and encoded rows of several folds and encodings.
 HELD_SHARE = 1 / 8
 BLOCK_ROWS = 65_536  # rows of a batch of a file, and rows encoded or copied at a time
-BLOCK_BYTES = 1 << 25  # most bytes of rows encoded or copied at a time
+LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES = 1 << 18, 1 << 25  # of rows encoded or copied at a time
 ARENA_BYTES = 1 << 26  # of a file that holds many small arrays: systems limit the number of mapped files
 ALIGNMENT = 64  # bytes; linear algebra libraries choose their loops by it
 
@@ -63,6 +63,11 @@ class Scratch:
     def held_bytes(self) -> int:
         """Return how large a table or matrix may be in memory."""
         return int(HELD_SHARE * self.memory_bytes)
+
+    def block_rows(self, columns: int) -> int:
+        """Return how many rows of a matrix to encode or copy at a time, with a second number for each of its."""
+        size = min(max(self.held_bytes // 4, LEAST_BLOCK_BYTES), MOST_BLOCK_BYTES)
+        return max(1, min(BLOCK_ROWS, size // (8 * max(columns, 1))))
 
     def check_room(self, needed: int, what: str) -> None:
         """Raise OptionError if the folder has not so many bytes left."""
@@ -171,19 +176,14 @@ def taken_batches(data: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]
         forget_mapped()
 
 
-def block_rows(row_bytes: int) -> int:
-    """Return how many rows to encode or copy at a time."""
-    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(row_bytes, 1)))
-
-
 def _in_batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join small tables to some of BLOCK_ROWS rows, or of BLOCK_BYTES."""
+    """Join small tables to some of BLOCK_ROWS rows, or of MOST_BLOCK_BYTES."""
     waiting: list[pa.Table] = []
     rows = size = 0
     for table in tables:
         waiting.append(table)
         rows, size = rows + table.num_rows, size + table.nbytes
-        if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
+        if rows >= BLOCK_ROWS or size >= MOST_BLOCK_BYTES:
             yield pa.concat_tables(waiting).combine_chunks()
             waiting, rows, size = [], 0, 0
     if waiting:

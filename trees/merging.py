@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.scratch import Scratch, block_rows, forget_mapped
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.node_rows import TrainingRows, taken_matrix
 from xrfm_cli.trees.routing import project
@@ -35,10 +35,10 @@ def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> Trai
     ([[1.0], [2.0]], [[3.0], [5.0]], [3.0, 1.0])
     """
     n, device = len(rows.x), rows.x.device
-    first = _first_equal(rows.routed)
+    first = _first_equal(rows.routed, scratch)
     if rows.routed is not rows.x:
         in_crowd = first.bincount(minlength=n)[first] >= CROWD
-        first = _first_equal(_Beside(rows, in_crowd))
+        first = _first_equal(_Beside(rows, in_crowd), scratch)
     kept, place = first.unique(return_inverse=True)
     if len(kept) > WORTHWHILE * n:
         return rows
@@ -104,19 +104,23 @@ class _Beside:
         return torch.cat([self._rows.routed[rows], kept], dim=1)
 
 
-def _first_equal(x: _Rows) -> Tensor:  # (n, d) -> (n,)
+def _first_equal(x: _Rows, scratch: Scratch | None) -> Tensor:  # (n, d) -> (n,)
     """Return, for each row, the number of the first row that is equal to it."""
     direction = torch.randn(x.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
-    _, group = project(x, direction.to(x.device, wide_dtype(x.device))).unique(return_inverse=True)
+    direction = direction.to(x.device, wide_dtype(x.device))
+    _, group = torch.cat([project(x[rows], direction) for rows in _blocks(x, scratch)]).unique(
+        return_inverse=True
+    )
     numbers = torch.arange(len(x), device=x.device)
     first = torch.full_like(numbers, len(x)).scatter_reduce_(0, group, numbers, "amin")[group]
     # Rows that agree only along that direction:
-    different = torch.cat([~(x[rows] == x[first[rows]]).all(1) for rows in _blocks(x)])
+    different = torch.cat([~(x[rows] == x[first[rows]]).all(1) for rows in _blocks(x, scratch)])
     return torch.where(different, numbers, first)
 
 
-def _blocks(x: _Rows) -> Iterator[slice]:
-    step = block_rows(8 * x.shape[1])
+def _blocks(x: _Rows, scratch: Scratch | None) -> Iterator[slice]:
+    """Yield the places of a matrix's rows, a block at a time if they are in a file."""
+    step = max(len(x), 1) if scratch is None else scratch.block_rows(x.shape[1])
     for start in range(0, len(x), step):
         yield slice(start, start + step)
         forget_mapped()

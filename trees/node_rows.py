@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.scratch import Scratch, block_rows, forget_mapped
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.trees.routing import project
 
 
@@ -79,7 +79,7 @@ class Node:
         if self.scratch is None:
             return project(routed[self.own], direction)
         parts = []
-        for own in self.own.split(block_rows(8 * routed.shape[1])):
+        for own in self.own.split(self.scratch.block_rows(routed.shape[1])):
             parts.append(project(routed[own], direction))
             forget_mapped()
         return torch.cat(parts)
@@ -112,7 +112,7 @@ class Node:
 def taken_matrix(scratch: Scratch, matrix: Tensor, rows: Tensor) -> Tensor:
     """Return rows of a matrix in a file."""
     out = torch.from_numpy(scratch.matrix(len(rows), matrix.shape[1]))
-    step = block_rows(8 * matrix.shape[1])
+    step = scratch.block_rows(matrix.shape[1])
     for start in range(0, len(rows), step):
         out[start : start + step] = matrix[rows[start : start + step]]
         forget_mapped()

@@ -28,7 +28,7 @@ from xrfm_cli.datasets.encoders.piecewise_linear import PiecewiseEncoder, fit_pi
 from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder, fit_target_encoder
 from xrfm_cli.datasets.schema.columns import ColumnSchema, TableSchema
 from xrfm_cli.datasets.schema.kinds import Kind
-from xrfm_cli.datasets.scratch import Scratch, block_rows, forget_mapped
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.repairs import Repair, merge_repairs
@@ -148,7 +148,7 @@ class Encoder:
     def _encode_in_blocks(self, table: Table, scratch: Scratch) -> tuple[np.ndarray, tuple[Repair, ...]]:
         """Encode a table that does not fit into memory to a matrix that does not either."""
         x = scratch.matrix(table.n_rows, self.n_features)
-        step, repairs = block_rows(8 * self.n_features), tuple[Repair, ...]()
+        step, repairs = scratch.block_rows(self.n_features), tuple[Repair, ...]()
         for start in range(0, table.n_rows, step):
             part = x[start : start + step]
             repairs = merge_repairs((*repairs, *self._encode_into(table.slice(start, start + step), part)))
@@ -261,7 +261,7 @@ def _copied(x: np.ndarray, scratch: Scratch | None) -> np.ndarray:
     if scratch is None:
         return x.copy()
     copy = scratch.matrix(*x.shape)
-    step = block_rows(8 * x.shape[1])
+    step = scratch.block_rows(x.shape[1])
     for start in range(0, len(x), step):
         copy[start : start + step] = x[start : start + step]
         forget_mapped()
