@@ -66,8 +66,11 @@ class Scratch:
 
     def block_rows(self, columns: int) -> int:
         """Return how many rows of a matrix to encode or copy at a time, with a second number for each of its."""
-        size = min(max(self.held_bytes // 4, LEAST_BLOCK_BYTES), MOST_BLOCK_BYTES)
-        return max(1, min(BLOCK_ROWS, size // (8 * max(columns, 1))))
+        return max(1, min(BLOCK_ROWS, self._block_bytes // (8 * max(columns, 1))))
+
+    @property
+    def _block_bytes(self) -> int:
+        return min(max(self.held_bytes // 4, LEAST_BLOCK_BYTES), MOST_BLOCK_BYTES)
 
     def check_room(self, needed: int, what: str) -> None:
         """Raise OptionError if the folder has not so many bytes left."""
@@ -102,9 +105,11 @@ class Scratch:
         """Write tables one after the other; return them as one table that is mapped from the file."""
         with self._file() as file:
             with pa.ipc.new_stream(file, schema) as writer:
-                for table in _in_batches(batches):
+                for table in _in_batches(batches, self._block_bytes):
                     with self._explained():
                         writer.write_table(table, max_chunksize=BLOCK_ROWS)
+                    del table
+                    pa.default_memory_pool().release_unused()
             with self._explained():
                 file.flush()
             mapped = self._map(file, file.tell())
@@ -176,14 +181,14 @@ def taken_batches(data: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]
         forget_mapped()
 
 
-def _in_batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join small tables to some of BLOCK_ROWS rows, or of MOST_BLOCK_BYTES."""
+def _in_batches(tables: Iterable[pa.Table], most_bytes: int) -> Iterator[pa.Table]:
+    """Join small tables to some of BLOCK_ROWS rows, or of ``most_bytes``."""
     waiting: list[pa.Table] = []
     rows = size = 0
     for table in tables:
         waiting.append(table)
         rows, size = rows + table.num_rows, size + table.nbytes
-        if rows >= BLOCK_ROWS or size >= MOST_BLOCK_BYTES:
+        if rows >= BLOCK_ROWS or size >= most_bytes:
             yield pa.concat_tables(waiting).combine_chunks()
             waiting, rows, size = [], 0, 0
     if waiting:
