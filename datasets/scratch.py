@@ -65,7 +65,7 @@ class Scratch:
         return int(HELD_SHARE * self.memory_bytes)
 
     def block_rows(self, columns: int) -> int:
-        """Return how many rows of a matrix to encode or copy at a time, with a second number for each of its."""
+        """Return how many rows of a matrix to encode or copy at a time, with room for a second matrix."""
         return max(1, min(BLOCK_ROWS, self._block_bytes // (8 * max(columns, 1))))
 
     @property
@@ -152,7 +152,7 @@ class Scratch:
     def _file(self) -> Iterator[Any]:
         """Yield a new file without a name."""
         with self._explained():
-            file = tempfile.TemporaryFile(prefix="xrfm-", dir=self.folder)
+            file = tempfile.TemporaryFile(prefix="xrfm-", dir=self.folder)  # noqa: SIM115 - closed below
         with file:
             yield file
 

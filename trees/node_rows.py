@@ -85,7 +85,7 @@ class Node:
         return torch.cat(parts)
 
     def child(self, places: Tensor) -> Node:
-        """Return the node of some of these rows, which are few enough to be copied if this node is in files."""
+        """Return the node of some of these rows, copied next to each other if they are in files."""
         own = self.own[places]
         if self.scratch is None or self.is_held:
             return Node(rows=self.rows, own=own, scratch=self.scratch, is_held=self.is_held)
@@ -96,7 +96,7 @@ class Node:
         return Node(rows=rows, own=torch.arange(len(own)), scratch=self.scratch, is_held=is_held)
 
     def as_leaf(self) -> Node:
-        """Return the node with its rows kept until its leaf is fitted: in a file, if the tree's are in files."""
+        """Return the node with its rows kept until its leaf is fitted, in a file if the tree is."""
         if self.scratch is None:
             return self
         rows = self.rows.taken_to(self.scratch, self.own, with_routed=False)

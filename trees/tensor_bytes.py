@@ -1,4 +1,4 @@
-"""The bytes of tensors in the format of safetensors, one tensor at a time: a model may be larger than the memory."""
+"""The bytes of tensors in the format of safetensors, one piece at a time, as models may be very large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ALIGNMENT = 8  # bytes; the header is padded with blanks
-TYPES = ("I64", "F64", "F32")  # in the order of the file, so that every tensor begins at a multiple of its size
+TYPES = ("I64", "F64", "F32")  # in the order of the file: every tensor begins at a multiple of its size
 PIECE_BYTES = 1 << 24  # written at a time
 
 
@@ -21,7 +21,8 @@ def tensor_pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]
 
     >>> import torch
     >>> from safetensors.torch import save
-    >>> tensors = {"b": torch.ones(3), "a": torch.arange(2), "c": torch.zeros(1, 2, dtype=torch.float64), "none": torch.empty(0, 3)}
+    >>> tensors = {"b": torch.ones(3), "a": torch.arange(2), "none": torch.empty(0, 3)}
+    >>> tensors["c"] = torch.zeros(1, 2, dtype=torch.float64)
     >>> b"".join(tensor_pieces(tensors)) == save(tensors)
     True
     """

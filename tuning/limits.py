@@ -185,11 +185,8 @@ def find_row_counts(
     """
     allowed = rows if max_rows is None else max_rows
     searched = min(allowed, rows if room is None else room) if search_rows is None else search_rows
-    if fit_rows is None:
-        fitted = max(allowed, searched)
-    else:
-        fitted = rows if fit_rows == "all" else fit_rows
-    fitted = min(fitted, rows)
+    wanted = rows if fit_rows == "all" else fit_rows
+    fitted = min(max(allowed, searched) if wanted is None else wanted, rows)
     return RowCounts(search=min(searched, fitted), fit=fitted)
 
 

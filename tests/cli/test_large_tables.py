@@ -24,9 +24,10 @@ from xrfm_cli.main import run
 
 def fit(table, *words):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = ["--target", "y", "--trials", "0", "--set", "kernel=linear", "--quiet", "--json", "--format", "json"]
+    told = ["--target", "y", "--trials", "0", "--set", "kernel=linear", "--format", "json"]
     with open("out.json", "w") as sys.stdout:
-        assert run(["fit", table, *told, "--threads", "1", "--model", "m.xrfm", *words]) == 0
+        machine = ["--quiet", "--json", "--threads", "1", "--model", "m.xrfm"]
+        assert run(["fit", table, *told, *machine, *words]) == 0
     sys.stdout = sys.__stdout__
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
@@ -94,9 +95,7 @@ def test_a_scratch_folder_that_vanishes_is_said_in_one_line(tmp_path: Path) -> N
     assert "\n" not in str(fault.value)
 
 
-def test_a_damaged_row_group_is_said_and_nothing_is_written(
-    tmp_path: Path, xrfm: Callable[..., Any]
-) -> None:
+def test_a_damaged_row_group_is_said_and_nothing_is_written(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(numbers(40_000, 10), path, row_group_size=5_000, compression="zstd")
     places = pq.read_metadata(path).row_group(5).column(3)

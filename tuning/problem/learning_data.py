@@ -23,6 +23,8 @@ from xrfm_cli.datasets import (
 from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName, fit_target_transform
+from xrfm_cli.tuning.transfer.base import Base
+from xrfm_cli.tuning.transfer.translation import Translation
 
 Array = NDArray[np.float64]
 
@@ -69,9 +71,18 @@ class EncodedRows:
         weights: Array | None,
         seed: int,
         device: str,
+        base: Base | None = None,
     ) -> Self:
-        """Fit an encoder on the rows of a table."""
-        encoder, x, seen = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
+        """Fit an encoder on the rows of a table; the predictions of a base are further columns."""
+        encoder, x, seen = fit_encoder(
+            table,
+            schema,
+            encoding,
+            target=target,
+            weights=weights,
+            seed=seed,
+            standardised=() if base is None else base.features,
+        )
         routed = None if seen is None else torch.from_numpy(seen).to(device)
         return cls(encoder=encoder, x=torch.from_numpy(x).to(device), routed=routed)
 
@@ -88,6 +99,8 @@ class LearningData:
     weights: Array | None
     seed: int
     device: str
+    base: Base | None = None  # of transfer learning; its predictions are columns of both tables
+    base_outputs: Array | None = None  # (n, k) its predictions
 
     @property
     def scratch(self) -> Scratch | None:
@@ -120,10 +133,29 @@ class LearningData:
         """Return transformed targets of some rows ``(n, outputs)`` float32, on the device."""
         return torch.from_numpy(target_transform.encode(self.y_true[rows])).float().to(self.device)
 
+    def fit_translation(self, rows: Rows, target_transform: TargetTransform) -> Translation:
+        """Return the part of the targets that the base's predictions explain, fitted on some rows."""
+        assert self.base is not None
+        assert self.base_outputs is not None
+        return Translation.fit(
+            self.base_outputs[rows],
+            target_transform.encode(self.y_true[rows]),
+            self.weights_of(rows),
+            target_transform,
+            is_start=self.base.predicts_target,
+        )
+
+    def part_of_base(self, rows: Rows, translation: Translation, target_transform: TargetTransform) -> Tensor:
+        """Return the explained part ``(n, outputs)`` of the targets of some rows, on the device."""
+        assert self.base_outputs is not None
+        codes = translation.codes(self.base_outputs[rows], target_transform)
+        return torch.from_numpy(codes).float().to(self.device)
+
     def encode(self, rows: Rows, encoding: EncodingConfig, target_transform: TargetTransform) -> EncodedRows:
         """Fit an encoder on some rows of the table."""
         every = np.arange(self.typed.table.n_rows)
-        y_true, typed = self.y_true[rows], self.typed if np.array_equal(rows, every) else self.typed.take(rows)
+        typed = self.typed if np.array_equal(rows, every) else self.typed.take(rows)
+        y_true = self.y_true[rows]
         encoded = EncodedRows.fit(
             typed.table,
             self.schema,
@@ -132,6 +164,7 @@ class LearningData:
             weights=self.weights_of(rows),
             seed=self.seed,
             device=self.device,
+            base=self.base if encoding.with_base else None,
         )
         encoder = encoded.encoder
         repairs = typed.with_unreadable(encoder.training_repairs)

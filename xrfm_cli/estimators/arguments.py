@@ -1,4 +1,4 @@
-"""Check the types and ranges of the estimators' arguments.
+"""Check the types and ranges of the estimators' arguments, and turn them into the options of a fit.
 
 The fit itself checks what depends on the table or on several options, as it does for the command.
 """
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.devices import find_device
-from xrfm_cli.tuning.config import ALL_ROWS, FEWEST_DRAWN_ROWS, LEAST_MEMORY_BYTES, MOST_WHOLE
+from xrfm_cli.options.durations import parse_duration
+from xrfm_cli.tuning.config import ALL_ROWS, FEWEST_DRAWN_ROWS, LEAST_MEMORY_BYTES, MOST_WHOLE, FitConfig
 
 WHOLE_NUMBERS = {  # minimum and maximum of each
     "trials": (0, MOST_WHOLE),
@@ -56,6 +58,8 @@ def check_arguments(estimator: BaseEstimator) -> None:
         raise _refusal("set", pins, "a dictionary of hyperparameters, or None")
     if not isinstance(values["schema"], str | Path | None):
         raise _refusal("schema", values["schema"], "the path of a file, or None")
+    if not isinstance(values["transfer_from"], str | Path | None):
+        raise _refusal("transfer_from", values["transfer_from"], "the path of a model file, or None")
     if not isinstance(values["device"], str):
         raise _refusal("device", values["device"], "a string, such as 'cpu'")
     find_device(values["device"])
@@ -65,6 +69,32 @@ def check_level(level: Any) -> None:
     """Raise an OptionError if ``level`` is not a number between 0 and 1."""
     if isinstance(level, bool) or not isinstance(level, Real) or not 0 < float(level) < 1:
         raise _refusal("level", level, "a number between 0 and 1, such as 0.9")
+
+
+def fit_config(estimator: Any) -> FitConfig:
+    """Return the arguments as the options of a fit; a RandomState draws the seed."""
+    seed, limit = estimator.random_state, estimator.time_limit
+    if not isinstance(seed, Integral):
+        seed = check_random_state(seed).randint(2**31 - 1)
+    return FitConfig(
+        metric=estimator.metric,
+        time_limit_s=parse_duration(limit)
+        if isinstance(limit, str)
+        else limit
+        if limit is None
+        else float(limit),
+        trials=whole(estimator.trials),
+        early_stop=bool(estimator.early_stop),
+        preset=estimator.preset,
+        pinned=dict(estimator.set or {}),
+        folds=whole(estimator.folds),
+        seed=int(seed),
+        device=find_device(estimator.device),
+        threads=whole(estimator.threads),
+        memory_bytes=whole(estimator.memory),
+        fit_rows=ALL_ROWS if estimator.fit_rows == ALL_ROWS else whole(estimator.fit_rows),
+        search_rows=whole(estimator.search_rows),
+    )
 
 
 def whole(value: Any) -> int | None:

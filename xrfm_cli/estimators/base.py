@@ -6,14 +6,13 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xrfm_cli.datasets import (
@@ -24,7 +23,7 @@ from xrfm_cli.datasets import (
     infer_schema,
 )
 from xrfm_cli.errors import InputError
-from xrfm_cli.estimators.arguments import check_arguments, whole
+from xrfm_cli.estimators.arguments import check_arguments, fit_config
 from xrfm_cli.estimators.explaining import ExplainingMixin
 from xrfm_cli.estimators.frames import (
     ColumnLike,
@@ -40,14 +39,14 @@ from xrfm_cli.estimators.schema_file import described_columns, described_schema
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.cores import usable_cores
 from xrfm_cli.options.devices import find_device
-from xrfm_cli.options.durations import parse_duration
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
-from xrfm_cli.tuning.config import FitConfig, PresetName
+from xrfm_cli.tuning.config import PresetName
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
+from xrfm_cli.tuning.transfer.matching import match_base
 
 
 class BaseXRFM(ExplainingMixin, BaseEstimator):
@@ -85,6 +84,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         memory: int | None = None,
         fit_rows: int | Literal["all"] | None = None,
         search_rows: int | None = None,
+        transfer_from: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.trials = trials
@@ -108,6 +108,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.memory = memory
         self.fit_rows = fit_rows
         self.search_rows = search_rows
+        self.transfer_from = transfer_from
         self.random_state = random_state
 
     def fit(
@@ -154,8 +155,14 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             judging = None
             if valid is not None:
                 judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
-            config = self._config()
-            self.model_ = fit_model(table, schema, target, config, valid=judging, reserve=MODEL_RESERVE)
+            config, base = fit_config(self), None
+            if self.transfer_from is not None:
+                path = Path(self.transfer_from)
+                model = load_model(path, device=config.device)
+                base = match_base(model, name=path.name, table=table, schema=schema, target=target)
+            self.model_ = fit_model(
+                table, schema, target, config, valid=judging, reserve=MODEL_RESERVE, base=base
+            )
         self.__dict__.pop("_importances", None)
         return self
 
@@ -266,27 +273,6 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         named = {*told, self.group, self.time}
         return tuple(name for name in features.column_names if name not in named)
 
-    def _config(self) -> FitConfig:
-        seed = whole(self.random_state) if isinstance(self.random_state, Integral) else None
-        if seed is None:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        limit = self.time_limit
-        return FitConfig(
-            metric=self.metric,
-            time_limit_s=limit if limit is None else _seconds(limit),
-            trials=whole(self.trials),
-            early_stop=bool(self.early_stop),
-            preset=self.preset,
-            pinned=dict(self.set or {}),
-            folds=whole(self.folds),
-            seed=seed,
-            device=find_device(self.device),
-            threads=whole(self.threads),
-            memory_bytes=whole(self.memory),
-            fit_rows="all" if self.fit_rows == "all" else whole(self.fit_rows),
-            search_rows=whole(self.search_rows),
-        )
-
     @abstractmethod
     def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
         """Return the target (n,) with the dtype that the task needs."""
@@ -305,7 +291,3 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _seconds(limit: float | str) -> float:
-    return parse_duration(limit) if isinstance(limit, str) else float(limit)

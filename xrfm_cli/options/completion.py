@@ -38,8 +38,10 @@ HYPERPARAMETERS = (
     "power",
     "ridge",
     "split_rows",
+    "start_matrix",
     "target_transform",
     "temperature",
+    "transfer",
 )
 
 

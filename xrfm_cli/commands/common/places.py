@@ -10,7 +10,7 @@ from pathlib import Path
 from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.rejects import rejects_path
 from xrfm_cli.errors import InputError, OptionError
-from xrfm_cli.options.declarations import ExplainOptions
+from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import flag_of
 from xrfm_cli.options.shared import CommonOptions, ReadingOptions
@@ -19,6 +19,7 @@ from xrfm_cli.windows_names import why_no_file
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
 INPUTS = {
     "from_model": "the model of --from",
+    "transfer_from": "the model of --transfer-from",
     "compare": "the model of --compare",
     "config": "the file of --config",
 }
