@@ -123,13 +123,21 @@ def fit_tree(
     if x.device.type != "cpu":
         *_, last = iterate_tree(x, y, config, generator=generator, **options)
         return last
-    weights, routed = options.pop("weights", None), options.pop("routed", None)
-    partition, seeds = _partitioned(x, y, config, generator, weights, routed, scratch)
+    partition, seeds = _partitioned(
+        x, y, config, generator, options.get("weights"), options.get("routed"), scratch
+    )
     leaves: list[LeafModel] = []
     for node, seed in zip(partition.nodes, seeds, strict=True):
         rows = _leaf_rows(node, seed)
         leaf = fit_leaf(
-            rows.x, rows.y, config.leaf, generator=rows.generator, weights=rows.weights, **options
+            rows.x,
+            rows.y,
+            config.leaf,
+            generator=rows.generator,
+            weights=rows.weights,
+            initial_feature_matrix=options.get("initial_feature_matrix"),
+            memory_bytes=options.get("memory_bytes", DEFAULT_MEMORY_BYTES),
+            on_event=options.get("on_event", ignore_event),
         )
         leaves.append(leaf if scratch is None else _kept(leaf, scratch))
     return TreeModel(config=config, splits=partition.splits, leaves=tuple(leaves))

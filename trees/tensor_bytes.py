@@ -43,7 +43,7 @@ def tensor_pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]
     for name in names:
         if not tensors[name].nbytes:
             continue
-        content = memoryview(tensors[name].detach().cpu().contiguous().view(-1).numpy()).cast("B")
+        content = tensors[name].detach().cpu().contiguous().view(-1).numpy().data.cast("B")
         for place in range(0, len(content), PIECE_BYTES):
             yield content[place : place + PIECE_BYTES]
             forget_mapped()

@@ -34,3 +34,8 @@ def peak_memory_bytes() -> int:
 def free_memory_bytes() -> int:
     """Return the memory that programs may take without another one giving it back."""
     return int(psutil.virtual_memory().available)
+
+
+def resident_bytes() -> int:
+    """Return the resident size of this process now."""
+    return int(psutil.Process().memory_info().rss)

@@ -27,8 +27,8 @@ def both_ways(path: Path, **options: Any) -> tuple[FittedModel, FittedModel, Scr
     held, kept = read_table(path), read_table(path, scratch=scratch)
     assert held.scratch is None
     assert kept.scratch is scratch
-    options = {"trials": 2, "search_rows": 300, "pinned": LEAVES} | options
-    return fit(held, **options), fit(kept, **options), scratch
+    chosen: dict[str, Any] = {"trials": 2, "search_rows": 300, "pinned": LEAVES} | options
+    return fit(held, **chosen), fit(kept, **chosen), scratch
 
 
 def check_same(held: FittedModel, kept: FittedModel, folder: Path, rows: Table) -> None:

@@ -32,7 +32,7 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
 from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
-from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.config import ALL_ROWS, FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
 from xrfm_cli.tuning.environment import free_memory_bytes
 from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
@@ -192,7 +192,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         device=device,
         threads=options.threads,
         memory_bytes=options.memory,
-        fit_rows=options.fit_rows,
+        fit_rows=ALL_ROWS if isinstance(options.fit_rows, str) else options.fit_rows,
         search_rows=options.search_rows,
     )
 
