@@ -12,6 +12,8 @@ from xrfm_cli.mentions import option
 LEAST_MEMORY_BYTES = 1 << 24
 MOST_WHOLE = 2**63 - 1  # largest integer option: model files store 64-bit integers
 PresetName = Literal["quick", "balanced", "best"]
+ALL_ROWS: Literal["all"] = "all"
+FEWEST_DRAWN_ROWS = 10  # fewer cannot be split into training and validation rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class FitConfig:
     threads: int | None = None
     workers: int | None = None  # processes of the search; None: one for each thread
     memory_bytes: int | None = None
+    fit_rows: int | Literal["all"] | None = None  # rows of the final fits; None: as many as the limits allow
+    search_rows: int | None = None  # rows of the search; None: as many as the limits allow
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -65,6 +69,14 @@ class FitConfig:
         for name, value in (("trials", self.trials), ("folds", self.folds), ("seed", self.seed)):
             if value is not None and value > MOST_WHOLE:
                 raise OptionError(f"{option(name, value)}: must be at most {MOST_WHOLE}.")
+        for name, rows in (("fit_rows", self.fit_rows), ("search_rows", self.search_rows)):
+            if rows is not None and rows != ALL_ROWS and not FEWEST_DRAWN_ROWS <= rows <= MOST_WHOLE:
+                raise OptionError(f"{option(name, rows)}: must be from {FEWEST_DRAWN_ROWS} to {MOST_WHOLE}.")
+        if isinstance(self.fit_rows, int) and (self.search_rows or 0) > self.fit_rows:
+            raise OptionError(
+                f"{option('search_rows', self.search_rows)}: must be at most {option('fit_rows', self.fit_rows)}, "
+                "as the final fits use the rows of the search and more."
+            )
         if self.folds is not None and self.folds < 2:
             raise OptionError(f"{option('folds', self.folds)}: must be at least 2.")
         if self.seed < 0:

@@ -130,9 +130,17 @@ def _fit_model(
                 Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
             )
         if left_out:
-            kept = len(problem.plan.refit_rows)
-            message = f"the time limit leaves room for {kept:,} of {kept + left_out:,} rows, drawn at random"
-            listener(Event(kind="fallback", message=message, count=1))
+            kept = len(problem.final.rows)
+            told = f"{kept:,} of {kept + left_out:,} rows, drawn at random"
+            if config.fit_rows is None:
+                message = f"the time limit leaves room for {told}"
+                listener(Event(kind="fallback", message=message, count=1))
+            else:
+                listener(Event(kind="note", message=f"the final fits use {told}, as asked for"))
+        if problem.final.places is not None:
+            searched = f"{len(problem.plan.refit_rows):,} of the {len(problem.final.rows):,}"
+            message = f"the search uses {searched} training rows, drawn at random from the whole table"
+            listener(Event(kind="note", message=message))
         rows, y_true = problem.data.typed.table, problem.data.y_true
         for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
@@ -159,7 +167,7 @@ def _fit_model(
         for name in baselines.left_out:
             message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
-        profile = profile_table(problem.training_table, problem.data.schema)
+        profile = profile_table(problem.final.table, problem.data.schema)
         trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
@@ -201,7 +209,7 @@ def _fit_model(
             on_event=listener,
         )
     model = assemble_model(
-        problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
+        problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener
     )
     held_out = None
     if not final.interrupted and budget.left_for_models(result, listener.ended) > 0:
@@ -228,6 +236,6 @@ def _measure_held_out(
 
 def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
     """Return the hashes of the training rows of the final models."""
-    rows, data = problem.plan.refit_rows, problem.data
+    rows, data = problem.final.rows, problem.final.data
     table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
     return hash_rows(table, data.schema, data.y_true[rows])

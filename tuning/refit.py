@@ -150,6 +150,8 @@ def _refit_model(
         model.report,
         rows=table.n_rows,
         dropped_rows=dropped,
+        left_out_rows=0,
+        search_rows=0,
         stopped_by="refit",
         oof_summary=None,  # its rows are those of the earlier table
         test=None,

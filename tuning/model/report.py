@@ -73,6 +73,8 @@ class FitReport:
     hyperparameter_importances: list[ImportanceRow] = field(default_factory=list)
     oof_summary: OofSummaryRow | None = None  # curves, matrices and quantiles of all validation rows
     test: HoldoutRow | None = None  # metrics on the rows of --holdout
+    left_out_rows: Count = 0  # usable rows that the final fits did not use
+    search_rows: Count = 0  # rows of the search; 0 in older files and after a refit
     held_out: HeldOutRows | None = None  # the columns on held-out rows: see xrfm_cli.tuning.explain
 
     def to_json(self) -> dict[str, Any]:

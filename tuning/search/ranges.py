@@ -38,7 +38,7 @@ def make_space(problem: Problem) -> SearchSpace:
         pieces=d + PIECES * sum(column.kind == "numeric" for column in data.schema.features) <= WIDEST,
         log_odds=data.n_classes == 2,
         transfers=data.base is not None,
-        log_target=not data.n_classes and suits_log(data.y_true[problem.plan.refit_rows]),
+        log_target=not data.n_classes and suits_log(problem.final.data.y_true[problem.final.rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
     for name in TRANSFER_CHOICES:
@@ -67,7 +67,7 @@ def _require_logarithms(problem: Problem) -> None:
             f"{option('set', {'target_transform': 'log'})}: '{name}' of {source} is a class, and a class "
             f"has no logarithm. Leave it out, or use {option('task', 'regression')} if it is a number."
         )
-    negative = np.flatnonzero(problem.data.y_true[problem.plan.refit_rows] < 0)
+    negative = np.flatnonzero(problem.final.data.y_true[problem.final.rows] < 0)
     if len(negative):
         raise OptionError(
             f"{option('set', {'target_transform': 'log'})}: {source} has a negative '{name}' (the "

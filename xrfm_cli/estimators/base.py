@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         threads: int | None = None,
         workers: int | None = None,
         memory: int | None = None,
+        fit_rows: int | Literal["all"] | None = None,
+        search_rows: int | None = None,
         transfer_from: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -107,6 +109,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.threads = threads
         self.workers = workers
         self.memory = memory
+        self.fit_rows = fit_rows
+        self.search_rows = search_rows
         self.transfer_from = transfer_from
         self.random_state = random_state
 

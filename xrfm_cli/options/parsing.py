@@ -14,7 +14,7 @@ import typer
 
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.cores import most_threads
-from xrfm_cli.tuning.config import MOST_WHOLE
+from xrfm_cli.tuning.config import ALL_ROWS, FEWEST_DRAWN_ROWS, MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
     unit + ending: base**power
@@ -63,6 +63,20 @@ def parse_workers(text: str) -> int | None:
     if not word.isdecimal() or not 1 <= int(word) <= most_threads():
         raise OptionError(f"'{text}' is not a number of workers: write auto, or 1 to {most_threads()}")
     return int(word)
+
+
+def parse_rows(text: str) -> int | str:
+    """Parse a number of rows, or ``all``.
+
+    >>> parse_rows("50_000"), parse_rows("all")
+    (50000, 'all')
+    """
+    number = _number(text)
+    if text != ALL_ROWS and (not isinstance(number, int) or number < FEWEST_DRAWN_ROWS):
+        raise OptionError(
+            f"'{text}' is not a number of rows: write a whole number from {FEWEST_DRAWN_ROWS}, or all"
+        )
+    return text if number is None else int(number)
 
 
 def parse_formats(text: str) -> str:
