@@ -49,9 +49,10 @@ def run(options: ExplainOptions, session: Session) -> int:
         table=sampler.table(),
         effects=options.effects,
         curves=options.curves,
+        regions=True,
     )
     document = {**write_explain_report(model, explanation, html, json), **attributed}
-    tables = list(explanation_tables(document))
+    tables = list(explanation_tables(document, more=options.verbose))
     if options.compare is not None:
         other = load_other(options.compare, model, device=device)
         theirs = explain_document(other, explain_model(other, rows=options.rows, seed=options.seed))

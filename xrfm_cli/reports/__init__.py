@@ -8,12 +8,12 @@ attributions = attribute_rows(model, read_table("new.csv"))
 from __future__ import annotations
 
 from xrfm_cli.reports.attributions import attribute_rows
+from xrfm_cli.reports.directions import Direction
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.explanation import Explanation, explain_model
 from xrfm_cli.reports.importances import Importance
 from xrfm_cli.reports.pages import render_explain, write_explain_report, write_fit_report
 from xrfm_cli.reports.pairs import Pair
-from xrfm_cli.reports.structure import Direction
 
 __all__ = [
     "Direction",
