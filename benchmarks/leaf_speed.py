@@ -242,7 +242,7 @@ def stages(n: int, d: int, recorder: Recorder) -> None:
 
     from xrfm_cli.leaf_models import LeafConfig, make_kernel
     from xrfm_cli.leaf_models.leaf import RFMLeaf
-    from xrfm_cli.leaf_models.solver import factorise_
+    from xrfm_cli.leaf_models.solvers.ridge import factorise_
     from xrfm_cli.leaf_models.steps import symmetric_kernel
 
     def best(function: Callable[..., object], *given: object, times: int = 3) -> float:

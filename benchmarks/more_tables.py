@@ -211,8 +211,8 @@ def intervals_text() -> str:
         found = [latest(rows, table=table, metric=metric, setting=setting) for table in names_in(rows)]
         means[metric, setting] = float(np.mean([row.value for row in found if row]))
     adaptive, constant = (
-        f"{means['coverage', kind]:.3f} ({means['coverage_easy', kind]:.3f} and "
-        f"{means['coverage_hard', kind]:.3f} where intervals are narrow and wide)"
+        f"{means['coverage', kind]:.3f} ({means['coverage_easy', kind]:.3f} if narrow, "
+        f"{means['coverage_hard', kind]:.3f} if wide)"
         for kind in ("adaptive", "constant")
     )
     return (

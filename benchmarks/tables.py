@@ -82,9 +82,8 @@ def standings_text() -> str:
     ours = next(s for s in standings if s.method == OURS)
     errors = core_errors()
     all_methods = (
-        f"Over the {len(tables)} tables that all {len(COMPARED)} methods have, xrfm-cli has the lowest "
-        f"error on {ours.best_on}, a mean rank of {ours.mean_rank:.2f} "
-        f"and an error {ours.mean_gap_percent:.1f} % above the lowest on average.\n"
+        f"xrfm-cli is best on {ours.best_on} of the {len(tables)} tables of all {len(COMPARED)} methods; "
+        f"mean rank {ours.mean_rank:.2f}, mean error {ours.mean_gap_percent:.1f} % above the best.\n"
     )
     pairs = []
     for other in ("catboost", "lightgbm", "xrfm_ref_hpo"):
@@ -135,7 +134,7 @@ def effort_text() -> str:
             errors = core_errors(limit_s, setting)[OURS]
             ratio = mean_ratio([float(errors[table].value or 0) for table in tables], base)
             parts.append(f"{name} {100 * (ratio - 1):+.1f} %")
-    return f"Errors against those of a minute, geometric mean over {len(tables)} tables: {', '.join(parts)}."
+    return f"Error against that of 60 s (geometric mean, {len(tables)} tables): {', '.join(parts)}."
 
 
 def big_table() -> str:
@@ -180,11 +179,8 @@ def published_text() -> str:
         ranks = [rank_among(metric, _mean(ours), means) for _, _, ours, means in entries]
         most = 1 + max(len(means) for *_, means in entries)
         first = sum(rank == 1 for rank in ranks)
-        parts.append(f"{np.mean(ranks):.2f} of {most} in {kind} ({len(ranks)} tables, first on {first})")
-    return (
-        "Mean rank among published results of methods tuned for hours (TALENT), with 120 s on two splits: "
-        + f"{' and '.join(parts)}."
-    )
+        parts.append(f"{kind} {np.mean(ranks):.2f} of {most} (first on {first} of {len(ranks)})")
+    return f"Mean rank in TALENT's results: {', '.join(parts)}."
 
 
 def published_table() -> str:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         SchemaOverrides,
         TableSchema,
         check_columns,
-        infer_schema,
     )
+    from xrfm_cli.datasets.schema.inference import infer_schema
     from xrfm_cli.datasets.schema.kinds import Kind
     from xrfm_cli.datasets.schema.roles import read_groups, read_time, read_weights
     from xrfm_cli.datasets.schema.splits import make_folds, make_holdout
@@ -102,7 +102,7 @@ _PLACES = {
     "encode_target": "schema.target",
     "find_copies": "schema.target_leakage",
     "fit_encoder": "encoders.table_encoder",
-    "infer_schema": "schema.columns",
+    "infer_schema": "schema.inference",
     "infer_target": "schema.target",
     "make_folds": "schema.splits",
     "make_holdout": "schema.splits",

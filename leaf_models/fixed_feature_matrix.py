@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.coordinates import prepare_centers
-from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
-from xrfm_cli.leaf_models.leaf import expand
+from xrfm_cli.leaf_models.kernels.coordinates import prepare_centers
+from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
+from xrfm_cli.leaf_models.row_blocks import expand
 from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, KERNEL_ROWS, draw_rows, place_rows, solve_by_loss
 
 # Hyperparameters that may vary within a kernel family without changing its bases.

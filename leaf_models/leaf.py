@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,14 +12,12 @@ from torch import Tensor
 
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
-from xrfm_cli.leaf_models.coordinates import Centers, expanded_sums, has_loops, prepare_centers
-from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
+from xrfm_cli.leaf_models.kernels.coordinates import Centers, expanded_sums, has_loops, prepare_centers
+from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
 from xrfm_cli.leaf_models.precision import widened
+from xrfm_cli.leaf_models.row_blocks import BLOCK_ROWS, expand, in_blocks
 from xrfm_cli.leaf_models.transform import Transform
 
-# Rows are predicted in blocks of this size, the last one padded with zeros: matrix products round
-# differently for other shapes, and a row's prediction must not depend on other rows.
-BLOCK_ROWS = 256
 LARGEST_ODDS = 100.0  # log odds larger than any leaf of real data can have
 MISFIT = "the model's tensors do not fit together. Fit the model again."
 
@@ -71,29 +69,6 @@ class LeafModel(Protocol):
     def to(self, device: torch.device | str) -> LeafModel:
         """Return the same leaf with its tensors on another device."""
         ...
-
-
-def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -> (b, c)
-    """Compute ``kernel_block @ columns.T``, one output at a time, summed in float64.
-
-    A matrix-vector product rounds a row in the same way at any position in the block; a product with several
-    columns does not. Coefficients of both signs are large if the ridge is small: their sum in float32 keeps
-    few digits, and which ones depends on the number of threads.
-    """
-    wide = widened(kernel_block)
-    return torch.stack([wide @ column for column in widened(columns)], dim=1).to(kernel_block.dtype)
-
-
-def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:  # -> (n, outputs)
-    """Return values of rows ``x (n, d)``, computed in blocks of :data:`BLOCK_ROWS`."""
-    out = torch.empty(len(x), outputs, dtype=x.dtype, device=x.device)
-    block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
-    for start in range(0, len(x), BLOCK_ROWS):
-        rows = min(BLOCK_ROWS, len(x) - start)
-        block[:rows] = x[start : start + rows]
-        block[rows:] = 0
-        out[start : start + rows] = values(block)[:rows]
-    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

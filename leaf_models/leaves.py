@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models import coordinates
-from xrfm_cli.leaf_models.batched import iterate_batch
-from xrfm_cli.leaf_models.batched_kernels import is_euclidean
+from xrfm_cli.leaf_models.batched.fit import iterate_batch
+from xrfm_cli.leaf_models.batched.kernels import is_euclidean
+from xrfm_cli.leaf_models.batched.padding import LeafRows, batch_bytes
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
+from xrfm_cli.leaf_models.kernels import coordinates
 from xrfm_cli.leaf_models.leaf import LeafModel
-from xrfm_cli.leaf_models.padding import LeafRows, batch_bytes
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, iterate_leaf
 
 FEWEST_LEAVES = 4  # fewer are not worth a batch

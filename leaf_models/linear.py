@@ -23,7 +23,7 @@ from xrfm_cli.leaf_models.agop import (
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import LinearLeaf
 from xrfm_cli.leaf_models.precision import has_float64
-from xrfm_cli.leaf_models.solver import Solution, solve_ridge
+from xrfm_cli.leaf_models.solvers.ridge import Solution, solve_ridge
 
 ROWS = 1_024  # rows per block held in float64
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models import compiled
-from xrfm_cli.leaf_models.binary_columns import find_binary_columns, rounded_weights
-from xrfm_cli.leaf_models.coordinates import has_loops
-from xrfm_cli.leaf_models.kernels import make_kernel
+from xrfm_cli.leaf_models.compiled.sums import expand_leaves
+from xrfm_cli.leaf_models.kernels.binary_columns import find_binary_columns, rounded_weights
+from xrfm_cli.leaf_models.kernels.coordinates import has_loops
+from xrfm_cli.leaf_models.kernels.families import make_kernel
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.terms import Link, Term
 from xrfm_cli.leaf_models.transform import Transform
@@ -112,7 +112,7 @@ def _predict_together(
         pairs = torch.repeat_interleave(chosen, starts.diff()).nonzero()[:, 0]
         starts = torch.cat([starts.new_zeros(1), counts.cumsum(0)])
     outputs = out.shape[1]
-    values = compiled.expand_leaves(
+    values = expand_leaves(
         table.term, table.link, x, rows[pairs], starts, table.addresses, table.numbers, outputs
     ).to(out.dtype)
     out[pairs] = values.add_(torch.repeat_interleave(table.intercepts, starts.diff())[:, None])

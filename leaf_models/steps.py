@@ -11,13 +11,14 @@ from torch import Tensor
 from xrfm_cli.errors import InputError, NumericalError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.config import LeafConfig, Loss
-from xrfm_cli.leaf_models.coordinates import prepare_centers
-from xrfm_cli.leaf_models.kernels import Kernel, make_kernel
-from xrfm_cli.leaf_models.leaf import RFMLeaf, expand
-from xrfm_cli.leaf_models.logistic import LossSolution, Ridged, of_least_squares, solve_logistic
-from xrfm_cli.leaf_models.nystrom import NystromSolution, solve_nystrom
+from xrfm_cli.leaf_models.kernels.coordinates import prepare_centers
+from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
+from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.precision import widened
-from xrfm_cli.leaf_models.solver import restore_lower_, solve_ridge
+from xrfm_cli.leaf_models.row_blocks import expand
+from xrfm_cli.leaf_models.solvers.logistic import LossSolution, Ridged, of_least_squares, solve_logistic
+from xrfm_cli.leaf_models.solvers.nystrom import NystromSolution, solve_nystrom
+from xrfm_cli.leaf_models.solvers.ridge import restore_lower_, solve_ridge
 from xrfm_cli.leaf_models.transform import Transform
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth

@@ -80,12 +80,12 @@ def test_the_wheel_holds_every_file_under_one_name(tree: Path, wheel: Path) -> N
                 below = path.relative_to(tree).as_posix()
                 expected.add(below if name == "xrfm_cli" else f"xrfm_cli/{below}")
     expected -= {  # travel compiled, where there was a compiler
-        f"xrfm_cli/leaf_models/{name}" for name in ("_coordinates.c", "_leaves.h", "_paths.h")
+        f"xrfm_cli/leaf_models/compiled/{name}" for name in ("_coordinates.c", "_leaves.h", "_paths.h")
     }
     shared = {path.relative_to(tree).as_posix() for path in (tree / "share").rglob("*") if path.is_file()}
     assert "share/man/man1/xrfm-fit.1" in shared
     expected |= shared
-    found = contents(wheel) - {"xrfm_cli/leaf_models/_coordinates.abi3.so"}
+    found = contents(wheel) - {"xrfm_cli/leaf_models/compiled/_coordinates.abi3.so"}
     assert {name for name in found if not name.startswith("xrfm_cli/")} == shared
     assert expected - found == set()
     assert found - expected == set()

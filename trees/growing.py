@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafRows, iterate_leaves
-from xrfm_cli.leaf_models.kernels import median
+from xrfm_cli.leaf_models.kernels.families import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models import LeafModel, compiled
-from xrfm_cli.leaf_models.coordinates import has_loops
+from xrfm_cli.leaf_models import LeafModel
+from xrfm_cli.leaf_models.compiled.paths import follow
+from xrfm_cli.leaf_models.kernels.coordinates import has_loops
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.trees.mean_gradients import segment_change
 
@@ -51,7 +52,7 @@ def _follow_kernels(leaf: RFMLeaf, paths: Paths) -> tuple[Tensor, Tensor]:
     term, link = kernel.parts(len(transform.shift))
     facts = (start, moved, paths.positions, paths.held, paths.rates)
     weights = leaf.coefficients.T.double().contiguous()
-    parts, values = compiled.follow(term, link, a.rows.T.contiguous(), weights, facts)
+    parts, values = follow(term, link, a.rows.T.contiguous(), weights, facts)
     if root.ndim == 2:
         steps = way.abs() @ root.abs()
         along = moved.abs() > PARALLEL * steps

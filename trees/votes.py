@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models import compiled
-from xrfm_cli.leaf_models.coordinates import has_loops
+from xrfm_cli.leaf_models.compiled import routing
+from xrfm_cli.leaf_models.kernels.coordinates import has_loops
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.trees.routing import SplitNode, reached_leaves, route
 
@@ -144,7 +144,7 @@ def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -
     """Return the leaf of each row under hard routing, as :func:`xrfm_cli.trees.routing.route` does."""
     if not has_loops(x) or table.directions.shape[1] != x.shape[1]:
         return route(x, splits)
-    leaves = compiled.descend(x, table.for_loops(0.0))
+    leaves = routing.descend(x, table.for_loops(0.0))
     close = (leaves < 0).nonzero()[:, 0]
     if len(close):
         leaves[close] = route(x[close], splits)
@@ -160,7 +160,7 @@ def voting_leaves(
     rescaled to add to one. Unused places come last, with weight 0.
     """
     if has_loops(x):
-        leaves, masses = compiled.vote(
+        leaves, masses = routing.vote(
             x, table.for_loops(temperature), enough=VOTING_MASS, most=MAX_VOTING_LEAVES
         )
         close = (leaves[:, 0] < 0).nonzero()[:, 0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,38 +12,27 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
-from xrfm_cli.events import Event, OnEvent, ignore_event, repair_events
-from xrfm_cli.leaf_models.compiled import is_compiled
-from xrfm_cli.leaf_models.coordinates import triton_module
+from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.leaf_models.compiled.loops import is_compiled
+from xrfm_cli.leaf_models.kernels.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
-from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
+from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
 from xrfm_cli.tuning.ensemble.plateau import Plateau
-from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.explain.held_out import held_out_folds
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
-from xrfm_cli.tuning.model.oof_summary import summarise_oof
-from xrfm_cli.tuning.model.profile import ColumnProfile, profile_table
-from xrfm_cli.tuning.model.report import (
-    FitReport,
-    baselines_to_json,
-    metrics_by_fold,
-    plotted_oof,
-    repairs_to_json,
-    score_spread,
-)
+from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
-from xrfm_cli.tuning.problem.baselines import Baseline, score_baselines
+from xrfm_cli.tuning.problem.baselines import score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
-from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
-from xrfm_cli.tuning.search.hyperparameter_importances import tell_importances
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
@@ -188,7 +176,7 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
         )
-    model = _assemble(
+    model = assemble_model(
         problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
     )
     held_out = None
@@ -219,84 +207,3 @@ def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
     rows, data = problem.plan.refit_rows, problem.data
     table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
     return hash_rows(table, data.schema, data.y_true[rows])
-
-
-def _assemble(
-    problem: Problem,
-    config: FitConfig,
-    dropped: int,
-    source_rows: NDArray[np.int64],
-    baselines: tuple[Baseline, ...],
-    profile: tuple[ColumnProfile, ...],
-    result: SearchResult,
-    final: FinalEnsemble,
-    listener: Listener,
-) -> FittedModel:
-    data, scorer, plan = problem.data, problem.scorer, problem.plan
-    low, high = score_spread(problem, final.predictions, final.decision)
-    for event in repair_events(final.repairs):
-        listener(event)
-    members = final.members
-    trials = [record.to_json() for record in result.records]
-    importances = tell_importances(
-        trials,
-        lower_is_better=scorer.metric.lower_is_better,
-        seed=data.seed,
-        on_event=listener,
-    )
-    report = FitReport(
-        rows=len(plan.refit_rows),
-        dropped_rows=dropped,
-        metric=scorer.metric.name,
-        score=scorer.score_of_predictions(final.predictions, final.decision),
-        score_low=low,
-        score_high=high,
-        lower_is_better=scorer.metric.lower_is_better,
-        stopped_by="interrupt" if final.interrupted else result.stopped_by,
-        validation={
-            "scheme": plan.scheme,
-            "folds": len(plan.folds),
-            "judged_rows": len(plan.validation_rows),
-            "reason": plan.reason,
-        },
-        metrics=evaluate_metrics(
-            data.target,
-            scorer.y_valid,
-            final.predictions,
-            scorer.valid_weights,
-            final.decision,
-        ),
-        baselines=baselines_to_json(baselines),
-        seconds={},
-        trials=trials,
-        ensemble=[
-            {"trial": m.trial, "weight": m.weight, "score": m.score, "params": m.params} for m in members
-        ],
-        leaves=[
-            {"member": number, "leaf": place, "rows": leaf.n_rows}
-            for number, member in enumerate(members)
-            for place, leaf in enumerate(member.tree.leaves)
-        ],
-        fallbacks=[{"message": message, "count": count} for message, count in listener.fallbacks.items()],
-        repairs=repairs_to_json((*data.table.repairs, *final.repairs)),
-        notes=listener.notes,
-        oof=plotted_oof(problem, final.predictions),
-        peak_memory_bytes=peak_memory_bytes(),
-        options=config.to_dict(),
-        fold_metrics=metrics_by_fold(problem, final.predictions, final.decision),
-        hyperparameter_importances=importances,
-        oof_summary=summarise_oof(problem, final.predictions, final.decision, source_rows),
-    )
-    return FittedModel(
-        schema=data.schema,
-        target=data.target,
-        members=members,
-        calibration=final.calibration,
-        decision=final.decision,
-        intervals=final.intervals,
-        report=report,
-        versions=library_versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        device=config.device,
-        profile=profile,
-    )

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xrfm_cli.datasets.cells.date_patterns import PATTERNS
 from xrfm_cli.datasets.cells.plain_types import is_date, is_text, plain_array
 from xrfm_cli.datasets.cells.signs import plain_signs
 from xrfm_cli.datasets.cells.values import (
@@ -45,55 +46,6 @@ DATE_ORDERS: dict[DateOrder, DateFormat] = {"dmy": "day first", "mdy": "month fi
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
-# Java appends the zone name to the offset.
-_CLOCK = (
-    r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
-    r"\s*(?P<half>[AaPp])?(?:\.?\s?[Mm]\.?)?\s*"
-    r"(?:(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)(?:\[[A-Za-z0-9_/+-]+\])?)?"
-)
-_TIME_OF_DAY = "^" + _CLOCK.replace("(?::?(?P<minute>[0-9]{2}))?", ":(?P<minute>[0-9]{2})") + "$"
-_AFTER_DAY = rf"(?:(?:[T,:]\s*|\s+){_CLOCK})?$"
-_YEAR_FIRST = (
-    rf"^(?P<year>[0-9]{{4}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}}){_AFTER_DAY}",
-    rf"^(?P<year>[0-9]{{4}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}}){_AFTER_DAY}",
-    r"^(?P<year>[0-9]{4})-(?P<month>[0-9]{2})$",
-)
-_A_YEAR = "(?P<year>(?:1[89]|20)[0-9]{2})"  # other digits before Q4 may be a code
-_PERIODS = (
-    rf"^{_A_YEAR}[- /]?[Qq](?P<quarter>[1-4])$",
-    rf"^[Qq](?P<quarter>[1-4])[- /]?{_A_YEAR}$",
-    rf"^{_A_YEAR}-?M(?P<month>[0-9]{{1,2}})$",
-    rf"^{_A_YEAR}-?W(?P<week>[0-9]{{2}})$",
-    r"^(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})/[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-)
-_DAY_FIRST = (
-    rf"^(?P<day>[0-9]{{1,2}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<year>[0-9]{{4}}|[0-9]{{2}}){_AFTER_DAY}",
-)
-_MONTH_FIRST = (
-    rf"^(?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}})[-/.](?P<year>[0-9]{{4}}|[0-9]{{2}}){_AFTER_DAY}",
-)
-_SHORT_YEAR_FIRST = (
-    rf"^(?P<year>[0-9]{{2}})[-/.](?P<month>[0-9]{{1,2}})[-/.](?P<day>[0-9]{{1,2}}){_AFTER_DAY}",
-)
-_WEEKDAY = r"^(?:[A-Za-z]{3,9},?\s+)?"
-_MONTH_NAME = (
-    rf"{_WEEKDAY}(?P<day>[0-9]{{1,2}})\.?[-/ ]*(?P<name>[A-Za-z]{{3,9}})\.?[-/, ]*"
-    rf"(?P<year>[0-9]{{4}}|[0-9]{{2}}){_AFTER_DAY}",
-    rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3,9}})\.?[-/ ]+(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?,?[-/ ]+"
-    rf"(?P<year>[0-9]{{4}}){_AFTER_DAY}",
-    r"^(?P<name>[A-Za-z]{3,9})\.?,?[-/ ]*(?P<year>[0-9]{4})$",
-    rf"{_WEEKDAY}(?P<name>[A-Za-z]{{3}})\s+(?P<day>[0-9]{{1,2}})\s+{_CLOCK}\s+(?P<year>[0-9]{{4}})$",
-)
-_PATTERNS: dict[str, tuple[str, ...]] = {
-    "iso": (*_YEAR_FIRST, *_PERIODS),
-    "day first": _DAY_FIRST,
-    "month first": _MONTH_FIRST,
-    "year first": (*_YEAR_FIRST, *_SHORT_YEAR_FIRST),
-    "any order": (*_DAY_FIRST, *_SHORT_YEAR_FIRST),
-    "month name": _MONTH_NAME,
-    "time": (_TIME_OF_DAY,),
-    "digits": (_YEAR_FIRST[1],),
-}
 _EPOCH_SCALE = {"epoch s": 1e6, "epoch ms": 1e3, "epoch us": 1.0, "epoch ns": 1e-3}
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL_MONTHS = (
@@ -131,7 +83,7 @@ def parse_moments(text: pa.Array, date_format: DateFormat) -> Moments:
     text = plain_signs(text)
     values = np.zeros(len(text), dtype=np.int64)
     valid = np.zeros(len(text), dtype=bool)
-    for pattern in _PATTERNS[date_format]:
+    for pattern in PATTERNS[date_format]:
         open_rows = np.flatnonzero(present & ~valid)
         if not len(open_rows):
             break
@@ -161,7 +113,7 @@ def has_shape(text: pa.Array, date_format: DateFormat) -> np.ndarray:
     [True, False]
     """
     text, found = plain_signs(text), np.zeros(len(text), dtype=bool)
-    for pattern in _PATTERNS[date_format]:
+    for pattern in PATTERNS[date_format]:
         found |= to_mask(pc.match_substring_regex(text, pattern))
     return found
 

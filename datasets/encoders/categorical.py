@@ -11,7 +11,7 @@ import pyarrow as pa
 from xrfm_cli.datasets.cells.values import level_values
 from xrfm_cli.datasets.cells.words import find_words, word_levels
 from xrfm_cli.datasets.encoders.stored_arrays import check_levels, check_vectors
-from xrfm_cli.datasets.schema.kinds import BOOLEAN_WORDS
+from xrfm_cli.datasets.schema.word_kinds import BOOLEAN_WORDS
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.repairs import Repair
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,6 +10,11 @@ from xrfm_cli.datasets.cells.dates import DateFormat
 
 Kind = Literal["numeric", "boolean", "categorical", "datetime", "text", "identifier", "constant"]
 KINDS: tuple[str, ...] = get_args(Kind)
+ID_NAME = re.compile(
+    r"(?:^|[^A-Za-z])(?i:id|ids|uid|uuid|guid|key|index|idx|rowid|row|rownum|instant|unnamed.*)$"
+    r"|[a-z](?:ID|Id|UUID|Key)$|^__index_level_\d+__$"
+)
+MIN_ROWS_FOR_NAMES = 20  # with fewer rows, distinct values are not evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

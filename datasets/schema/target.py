@@ -8,12 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from xrfm_cli.datasets.cells.plain_types import is_date, is_readable, is_text, plain_array
 from xrfm_cli.datasets.cells.units import common_unit, unit_note
 from xrfm_cli.datasets.cells.values import (
-    EXACT_INTEGERS,
     Levels,
     is_placeholder,
     level_values,
@@ -21,11 +19,19 @@ from xrfm_cli.datasets.cells.values import (
     parse_numbers,
     tidy_text,
 )
+from xrfm_cli.datasets.schema.labels import (
+    Label,
+    find_label,
+    label_levels,
+    lookup_key,
+    numeric_labels,
+    spelled_levels,
+    typed_labels,
+)
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.errors import SchemaError, TargetError, did_you_mean
+from xrfm_cli.errors import SchemaError, TargetError
 
 Task = Literal["regression", "binary", "multiclass"]
-Label = str | int | float | bool
 _MAX_CLASSES = 1000
 LARGEST = 1e300  # of a regression target: sums over 100 million rows stay below the largest float, 1.8e308
 
@@ -78,13 +84,13 @@ def infer_target(
     place = f"{table.source}: target '{name}'"
     if is_date(array.type):
         raise _not_predictable(table, name, array.type)
-    levels = _label_levels(array, table.decimal, is_typed=table.is_typed)
+    levels = label_levels(array, table.decimal, is_typed=table.is_typed)
     present = int((levels.codes >= 0).sum())
     if present == 0:
         raise TargetError(f"{place} is missing in every row; choose another column")
     if present < 2:
         raise TargetError(f"{place} has a value in one row only; at least two are needed")
-    numeric = _numeric_labels(array, levels, table.decimal)
+    numeric = numeric_labels(array, levels, table.decimal)
     unit = common_unit(levels.values) if numeric is None and not pa.types.is_boolean(array.type) else ""
     is_regression = task == "regression" or (
         task == "auto" and (numeric is not None or bool(unit)) and len(levels.values) > 2
@@ -125,7 +131,7 @@ def _class_target(
         raise TargetError(f"{place} has {count:,} classes, not two; use --task multiclass")
     if count > _MAX_CLASSES or (count > 50 and count > 0.5 * present):
         raise TargetError(_too_many(place, array, levels, count, present))
-    labels = _labels(array, texts, numeric)
+    labels = typed_labels(array, texts, numeric)
     chosen: Task = "binary" if count == 2 else "multiclass"  # two classes are always binary
     classes = tuple(sorted(labels))
     reason = f"asked for, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
@@ -134,7 +140,7 @@ def _class_target(
             raise TargetError(f"{place} has {count:,} classes; --positive needs two")
         return TargetSchema(name=name, task=chosen, reason=reason, classes=classes)
     if positive is not None:
-        last = _find_label(place, classes, positive)
+        last = find_label(place, classes, positive)
         classes = (*(label for label in classes if label != last), last)
     return TargetSchema(name=name, task=chosen, reason=reason, classes=classes, positive=classes[-1])
 
@@ -159,25 +165,6 @@ def _too_many(place: str, array: pa.Array, levels: Levels, count: int, present: 
     return f"{message}; choose another column"
 
 
-def _find_label(place: str, classes: tuple[Label, ...], wanted: str) -> Label:
-    """Return the class that the user's text names."""
-    for label in classes:
-        if str(label) == wanted or (isinstance(label, bool) and str(label).lower() == wanted.lower()):
-            return label
-    for label in classes:
-        if not isinstance(label, str) and _key(str(label)) == _key(wanted):
-            return label
-    known = [str(label) for label in classes]
-    hint = did_you_mean(wanted, known)
-    raise TargetError(f"{place} has no class '{wanted}'; there are {' and '.join(known)}.{hint}")
-
-
-def _key(text: str) -> str:
-    """Return the canonical text of one label."""
-    values = level_values(pa.array([text], pa.string())).values
-    return str(values[0].as_py()) if len(values) else text
-
-
 def _target_array(table: Table, name: str) -> pa.Array:
     """Return the target column as one plain array."""
     try:
@@ -195,71 +182,6 @@ def _not_predictable(table: Table, name: str, kind: pa.DataType) -> TargetError:
     )
 
 
-def _label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
-    """Return labels as levels keyed by canonical text; words keep their spelling."""
-    levels = level_values(array, decimal)
-    if not is_text(array.type):
-        return levels
-    spelled = array if is_typed else tidy_text(array)
-    if not len(levels.values):
-        return _spelled_levels(spelled)
-    numbers = parse_numbers(levels.values, decimal)
-    marks = numbers.unreadable & is_placeholder(levels.values)
-    if marks.any() and not (numbers.unreadable & ~marks).any() and (~numbers.unreadable).sum() > 1:
-        return _without(levels, marks)
-    if (
-        numbers.unreadable.any()
-        or pc.any(pc.match_substring_regex(tidy_text(array), r"^[+-]?0[0-9]")).as_py()
-    ):
-        return _spelled_levels(spelled)
-    return levels
-
-
-def _spelled_levels(text: pa.Array) -> Levels:
-    """Return text as levels, one for each spelling."""
-    encoded = text.dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return Levels(values=encoded.dictionary, codes=codes)
-
-
-def _without(levels: Levels, marks: np.ndarray) -> Levels:
-    """Return levels without the marked values, which count as missing."""
-    keep = np.flatnonzero(~marks)
-    mapping = np.full(len(marks) + 1, -1, dtype=np.int64)
-    mapping[keep] = np.arange(len(keep))
-    return Levels(values=levels.values.take(pa.array(keep)), codes=mapping[levels.codes])
-
-
-def _numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Label, ...] | None:
-    """Return the distinct values as int or float labels, or None if they are text or booleans."""
-    if pa.types.is_boolean(array.type) or pa.types.is_duration(array.type):
-        return None
-    texts: list[str] = levels.values.to_pylist()
-    if is_text(array.type):
-        if parse_numbers(levels.values, decimal).unreadable.any():
-            return None
-        if any(
-            len(text.lstrip("+-")) > 1 and text.lstrip("+-")[0] == "0" and text.isdigit() for text in texts
-        ):
-            return None  # converting 007 to a number would lose its spelling
-    as_float = pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)
-    if not as_float and is_text(array.type):
-        as_float = bool(pc.any(pc.match_substring_regex(tidy_text(array), r"[.eE]")).as_py())
-    values = parse_numbers(levels.values, ".").values
-    if as_float or not (np.trunc(values) == values).all():
-        return tuple(float(value) for value in values)
-    return tuple(int(text) if text.lstrip("+-").isdigit() else int(float(text)) for text in texts)
-
-
-def _labels(array: pa.Array, texts: list[str], numeric: tuple[Label, ...] | None) -> tuple[Label, ...]:
-    """Return the labels in their original type."""
-    if pa.types.is_boolean(array.type):
-        return tuple(text == "true" for text in texts)
-    if numeric is not None:
-        return numeric
-    return tuple(texts)
-
-
 def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
     """Return the target values for a model.
 
@@ -274,18 +196,18 @@ def encode_target(table: Table, target: TargetSchema) -> np.ndarray:
     if target.task == "regression":
         return _regression_values(table, array, target.name, target.unit)
     levels = level_values(array, table.decimal)
-    keys = {_lookup_key(label): code for code, label in enumerate(target.classes)}
+    keys = {lookup_key(label): code for code, label in enumerate(target.classes)}
     exact = {label: code for code, label in enumerate(target.classes) if isinstance(label, str)}
     tidy = levels.values
     if is_text(array.type) and exact:
-        levels = _spelled_levels(array)
+        levels = spelled_levels(array)
         tidy = tidy_text(levels.values)
     found = []
     for spelled, text in zip(levels.values.to_pylist(), tidy.to_pylist(), strict=True):
         # An exact match is that class; otherwise the text is read as in a text file.
         known = exact.get(spelled, exact.get(text))
         if known is None:
-            known = -1 if text is None else keys.get(_lookup_key(text), _absent(text, exact))
+            known = -1 if text is None else keys.get(lookup_key(text), _absent(text, exact))
         found.append(known)
     return np.append(np.array(found, dtype=np.int64), -1)[levels.codes]
 
@@ -294,13 +216,6 @@ def _absent(text: str, exact: Mapping[str, int]) -> int:
     """Return the code of a text that is not a class: a mark such as "-" is missing if labels are not text."""
     placeholder = not exact and bool(is_placeholder(pa.array([text], pa.string()))[0])
     return -1 if placeholder else -2
-
-
-def _lookup_key(label: Label) -> str:
-    """Return the canonical text that identifies a label across types."""
-    if isinstance(label, float) and label.is_integer() and abs(label) < EXACT_INTEGERS:
-        return str(int(label))
-    return _key(str(label))
 
 
 def _regression_values(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.leaf_models import triton_cases
+from tests.leaf_models.kernels import triton_cases
 from tests.leaf_variants import VARIANTS, generator, sample
 from xrfm_cli.commands.common.compute import prepare_device
-from xrfm_cli.leaf_models import LeafConfig, coordinates, fit_leaf
+from xrfm_cli.leaf_models import LeafConfig, fit_leaf
+from xrfm_cli.leaf_models.kernels import coordinates
 from xrfm_cli.trees import TreeConfig, fit_tree
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.leaf_variants import KERNEL_VARIANTS, VARIANTS, assert_same_bits, generator, sample
-from xrfm_cli.leaf_models import LeafConfig, LeafModel, RFMLeaf, compiled, fit_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, RFMLeaf, fit_leaf
+from xrfm_cli.leaf_models.compiled import loops
 from xrfm_cli.leaf_models.many_leaves import FEW_ROWS, LeafTable, predict_pairs
 
 COUNTS = (0, 1, 5, FEW_ROWS + 9, 0, 20)  # pairs of each leaf
@@ -31,10 +32,10 @@ def made_leaves(config: LeafConfig) -> tuple[LeafModel, ...]:
 def test_pairs_equal_the_predictions_of_each_leaf(config: LeafConfig) -> None:
     leaves = made_leaves(config)
     table = LeafTable.of(leaves)
-    loops = (
-        compiled.is_compiled() and config.metric_shape == "diagonal" and config in KERNEL_VARIANTS.values()
+    has_table = (
+        loops.is_compiled() and config.metric_shape == "diagonal" and config in KERNEL_VARIANTS.values()
     )
-    assert (table is not None) == loops
+    assert (table is not None) == has_table
     if table is not None:  # as with the logistic loss
         shifted = tuple(replace(leaf, intercept=0.1 * k) for k, leaf in enumerate(table.leaves))
         leaves, table = shifted, LeafTable.of(shifted)
@@ -49,14 +50,14 @@ def test_pairs_equal_the_predictions_of_each_leaf(config: LeafConfig) -> None:
             assert_same_bits(found[own], leaf.predict(x[rows[own]]))
 
 
-@pytest.mark.skipif(not compiled.is_compiled(), reason="the package was installed without a compiler")
+@pytest.mark.skipif(not loops.is_compiled(), reason="the package was installed without a compiler")
 def test_threads_and_wrong_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     leaves = made_leaves(KERNEL_VARIANTS["norm1-diagonal"])
     table = LeafTable.of(leaves)
     x, starts = sample(50, 5, dtype=torch.float32)[0], torch.tensor([0, *COUNTS]).cumsum(0)
     rows = torch.randint(0, 50, (sum(COUNTS),), generator=generator(1))
     alone = predict_pairs(leaves, table, x, rows, starts)
-    monkeypatch.setattr(compiled, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(loops, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     assert_same_bits(predict_pairs(leaves, table, x, rows, starts), alone)
     with pytest.raises(ValueError, match="do not fit together"):

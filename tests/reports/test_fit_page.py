@@ -15,7 +15,7 @@ from tests.reports.conftest import Case, fit_case, noise
 from tests.reports.test_pages import Page
 from xrfm_cli.reports import explain_model, fit_document
 from xrfm_cli.reports.fit.charts import number_axis, tick_text
-from xrfm_cli.reports.fit.class_figures import class_results, confused_pairs, threshold_table
+from xrfm_cli.reports.fit.class_results import class_results, confused_pairs, threshold_table
 from xrfm_cli.reports.fit.overview import column_rows, leaderboard
 from xrfm_cli.reports.formats import parameter_names, setting
 from xrfm_cli.reports.pages import render_fit
@@ -23,7 +23,9 @@ from xrfm_cli.reports.story import selection_words, verdict_words
 from xrfm_cli.tuning.model.oof_summary import CURVE_POINTS
 
 CASES = ["ensemble", "two_classes", "three_classes"]
-STYLE = (Path(__file__).parents[2] / "xrfm_cli" / "reports" / "page.css").read_text(encoding="utf-8")
+STYLE = (Path(__file__).parents[2] / "xrfm_cli" / "reports" / "templates" / "page.css").read_text(
+    encoding="utf-8"
+)
 TEXTS, MARKS = ("ink", "soft", "accent", "warm"), ("mark", "mark2", "mark3", "warm")
 TEXT_CONTRAST, MARK_CONTRAST = 4.5, 3.0  # of WCAG 2.2, level AA
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests import oracles
 from tests.leaf_variants import assert_same_bits, generator
-from xrfm_cli.leaf_models import compiled
+from xrfm_cli.leaf_models.compiled import loops
 from xrfm_cli.trees.routing import SplitNode, project, reached_leaves, route
 from xrfm_cli.trees.votes import (
     MAX_VOTING_LEAVES,
@@ -81,8 +81,8 @@ def slow(splits: tuple[SplitNode, ...]) -> list[oracles.Split]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to descend, the second as where the package was installed without a compiler."""
     if request.param == "torch":
-        monkeypatch.setattr(compiled, "_coordinates", None)
-    elif not compiled.is_compiled():
+        monkeypatch.setattr(loops, "extension", None)
+    elif not loops.is_compiled():
         pytest.skip("the package was installed without a compiler")
     return str(request.param)
 

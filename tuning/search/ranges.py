@@ -7,7 +7,7 @@ import numpy as np
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.encoders.piecewise_linear import PIECES
 from xrfm_cli.errors import OptionError
-from xrfm_cli.leaf_models.binary_columns import find_binary_columns
+from xrfm_cli.leaf_models.kernels.binary_columns import find_binary_columns
 from xrfm_cli.tuning.limits import LARGEST_LEAF_ROWS
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.log_target import suits_log

@@ -129,7 +129,7 @@ def _threads() -> dict[str, object]:
 def _compiled() -> dict[str, object]:
     """Return which parts were compiled at installation; torch replaces missing ones."""
     try:
-        import_module("xrfm_cli.leaf_models._coordinates")
+        import_module("xrfm_cli.leaf_models.compiled._coordinates")
     except ImportError:
         return {"coordinate_loops": False}
     return {"coordinate_loops": True}

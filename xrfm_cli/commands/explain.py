@@ -19,7 +19,7 @@ from xrfm_cli.commands.explain_row import explain_row, read_baseline
 from xrfm_cli.commands.explain_view import explanation_tables
 from xrfm_cli.datasets import Repair
 from xrfm_cli.errors import OptionError, did_you_mean
-from xrfm_cli.options.declarations import ExplainOptions
+from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
 from xrfm_cli.reports.documents import plain
 from xrfm_cli.reports.explanation import ALL_COLUMNS

@@ -16,7 +16,7 @@ from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, read_table
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.options.declarations import ExplainOptions
+from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.printable import printable
 from xrfm_cli.reports.attributions import Baseline, attribute_rows
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened

@@ -19,11 +19,11 @@ from xrfm_cli.options.declarations import (
     DemoOptions,
     DoctorOptions,
     EvaluateOptions,
-    ExplainOptions,
     InfoOptions,
     PredictOptions,
     SampleOptions,
 )
+from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import Given, parameters
 from xrfm_cli.options.shared import CommonOptions

@@ -1,4 +1,4 @@
-"""Check the types and ranges of the estimators' arguments.
+"""Check the types and ranges of the estimators' arguments, and turn them into the options of a fit.
 
 The fit itself checks what depends on the table or on several options, as it does for the command.
 """
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.devices import find_device
-from xrfm_cli.tuning.config import LEAST_MEMORY_BYTES, MOST_WHOLE
+from xrfm_cli.options.durations import parse_duration
+from xrfm_cli.tuning.config import LEAST_MEMORY_BYTES, MOST_WHOLE, FitConfig
 
 WHOLE_NUMBERS = {  # minimum and maximum of each
     "trials": (0, MOST_WHOLE),
@@ -61,6 +63,30 @@ def check_level(level: Any) -> None:
     """Raise an OptionError if ``level`` is not a number between 0 and 1."""
     if isinstance(level, bool) or not isinstance(level, Real) or not 0 < float(level) < 1:
         raise _refusal("level", level, "a number between 0 and 1, such as 0.9")
+
+
+def fit_config(estimator: Any) -> FitConfig:
+    """Return the arguments as the options of a fit; a RandomState draws the seed."""
+    seed, limit = estimator.random_state, estimator.time_limit
+    if not isinstance(seed, Integral):
+        seed = check_random_state(seed).randint(2**31 - 1)
+    return FitConfig(
+        metric=estimator.metric,
+        time_limit_s=parse_duration(limit)
+        if isinstance(limit, str)
+        else limit
+        if limit is None
+        else float(limit),
+        trials=whole(estimator.trials),
+        early_stop=bool(estimator.early_stop),
+        preset=estimator.preset,
+        pinned=dict(estimator.set or {}),
+        folds=whole(estimator.folds),
+        seed=int(seed),
+        device=find_device(estimator.device),
+        threads=whole(estimator.threads),
+        memory_bytes=whole(estimator.memory),
+    )
 
 
 def whole(value: Any) -> int | None:

@@ -6,14 +6,13 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xrfm_cli.datasets import (
@@ -24,7 +23,7 @@ from xrfm_cli.datasets import (
     infer_schema,
 )
 from xrfm_cli.errors import InputError
-from xrfm_cli.estimators.arguments import check_arguments, whole
+from xrfm_cli.estimators.arguments import check_arguments, fit_config
 from xrfm_cli.estimators.explaining import ExplainingMixin
 from xrfm_cli.estimators.frames import (
     ColumnLike,
@@ -40,10 +39,9 @@ from xrfm_cli.estimators.schema_file import described_columns, described_schema
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.cores import usable_cores
 from xrfm_cli.options.devices import find_device
-from xrfm_cli.options.durations import parse_duration
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
-from xrfm_cli.tuning.config import FitConfig, PresetName
+from xrfm_cli.tuning.config import PresetName
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
@@ -150,8 +148,9 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             judging = None
             if valid is not None:
                 judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
-            config = self._config()
-            self.model_ = fit_model(table, schema, target, config, valid=judging, reserve=MODEL_RESERVE)
+            self.model_ = fit_model(
+                table, schema, target, fit_config(self), valid=judging, reserve=MODEL_RESERVE
+            )
         self.__dict__.pop("_importances", None)
         return self
 
@@ -262,25 +261,6 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         named = {*told, self.group, self.time}
         return tuple(name for name in features.column_names if name not in named)
 
-    def _config(self) -> FitConfig:
-        seed = whole(self.random_state) if isinstance(self.random_state, Integral) else None
-        if seed is None:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        limit = self.time_limit
-        return FitConfig(
-            metric=self.metric,
-            time_limit_s=limit if limit is None else _seconds(limit),
-            trials=whole(self.trials),
-            early_stop=bool(self.early_stop),
-            preset=self.preset,
-            pinned=dict(self.set or {}),
-            folds=whole(self.folds),
-            seed=seed,
-            device=find_device(self.device),
-            threads=whole(self.threads),
-            memory_bytes=whole(self.memory),
-        )
-
     @abstractmethod
     def _checked_target(self, y: ColumnLike, rows: int) -> NDArray[Any]:
         """Return the target (n,) with the dtype that the task needs."""
@@ -299,7 +279,3 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _seconds(limit: float | str) -> float:
-    return parse_duration(limit) if isinstance(limit, str) else float(limit)

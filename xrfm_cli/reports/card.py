@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xrfm_cli.printable import printable
-from xrfm_cli.reports.fit.class_figures import class_results, confused_pairs
+from xrfm_cli.reports.fit.class_results import class_results, confused_pairs
 from xrfm_cli.reports.fit.overview import column_rows, data_words
 from xrfm_cli.reports.formats import FILTERS
 from xrfm_cli.reports.pages import page_environment

@@ -104,7 +104,7 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
 def page_environment() -> Environment:
     """Return the environment of the templates; its filters format values."""
     environment = Environment(
-        loader=PackageLoader("xrfm_cli", "reports"),
+        loader=PackageLoader("xrfm_cli", "reports/templates"),
         autoescape=lambda name: name is None or not name.endswith(".md.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xrfm_cli.leaf_models.compiled import is_compiled
+from xrfm_cli.leaf_models.compiled.loops import is_compiled
 
 
 def test_info_of_a_regression(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:

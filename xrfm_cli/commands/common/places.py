@@ -10,7 +10,7 @@ from pathlib import Path
 from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.rejects import rejects_path
 from xrfm_cli.errors import InputError, OptionError
-from xrfm_cli.options.declarations import ExplainOptions
+from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import flag_of
 from xrfm_cli.options.shared import CommonOptions, ReadingOptions

@@ -14,7 +14,7 @@ from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
-from xrfm_cli.tuning.fit import library_versions
+from xrfm_cli.tuning.environment import library_versions
 from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
 

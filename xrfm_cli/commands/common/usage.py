@@ -6,8 +6,9 @@ from pathlib import Path
 
 from xrfm_cli.datasets.files.opening import ARROW_ENDINGS, PARQUET_ENDINGS
 from xrfm_cli.errors import OptionError
-from xrfm_cli.options.declarations import EvaluateOptions, ExplainOptions, InfoOptions, PredictOptions
+from xrfm_cli.options.declarations import EvaluateOptions, InfoOptions, PredictOptions
 from xrfm_cli.options.devices import check_device_name
+from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.options.shared import CommonOptions

@@ -12,13 +12,15 @@ from xrfm_cli.reports.fit.class_figures import (
     LARGE_MATRIX,
     SMALL_MATRIX,
     calibration_figure,
+    confusion_picture,
+    curve_figures,
+    threshold_words,
+)
+from xrfm_cli.reports.fit.class_results import (
     class_results,
     confused_pairs,
     confusion_counts,
-    confusion_picture,
-    curve_figures,
     threshold_table,
-    threshold_words,
 )
 from xrfm_cli.reports.fit.glossary import glossary
 from xrfm_cli.reports.fit.overview import column_rows, data_words, leaderboard

@@ -13,10 +13,10 @@ from tests.leaf_variants import KERNEL_VARIANTS, categories, generator, sample
 from xrfm_cli.errors import InputError, NumericalError
 from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafConfig, LeafRows, RFMLeaf, iterate_leaf, iterate_leaves, leaves
-from xrfm_cli.leaf_models.batched import iterate_batch
-from xrfm_cli.leaf_models.batched_solver import solve_ridges
-from xrfm_cli.leaf_models.padding import PaddedRows
-from xrfm_cli.leaf_models.solver import solve_ridge
+from xrfm_cli.leaf_models.batched.fit import iterate_batch
+from xrfm_cli.leaf_models.batched.padding import PaddedRows
+from xrfm_cli.leaf_models.batched.ridge import solve_ridges
+from xrfm_cli.leaf_models.solvers.ridge import solve_ridge
 
 COUNTS = (14, 1, 33, 20)  # of very unequal leaves
 each_variant = pytest.mark.parametrize("config", KERNEL_VARIANTS.values(), ids=list(KERNEL_VARIANTS))
@@ -98,7 +98,7 @@ def test_leaves_equal_those_fitted_one_by_one(config: LeafConfig, weighted: bool
 def test_adaptive_bandwidths_equal_those_fitted_one_by_one(
     config: LeafConfig, weighted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("rfm", "batched"):
+    for module in ("rfm", "batched.fit"):
         monkeypatch.setattr(f"xrfm_cli.leaf_models.{module}.DISTANCE_ROWS", 16)  # fewer than some leaves have
     config = dataclasses.replace(config, bandwidth_mode="adaptive", bandwidth=0.7)
     found = list(iterate_batch(parts(weighted=weighted), config))

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import scale_of, spectral_power
-from xrfm_cli.leaf_models.batched_kernels import BatchedKernel, typical_distances
-from xrfm_cli.leaf_models.batched_solver import solve_ridges
+from xrfm_cli.leaf_models.batched.kernels import BatchedKernel, typical_distances
+from xrfm_cli.leaf_models.batched.padding import DrawnRows, LeafRows, PaddedRows
+from xrfm_cli.leaf_models.batched.ridge import solve_ridges
 from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.leaf import RFMLeaf
-from xrfm_cli.leaf_models.padding import DrawnRows, LeafRows, PaddedRows
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.rfm import check_rows, starting_feature_matrix
 from xrfm_cli.leaf_models.steps import DISTANCE_ROWS, check_bandwidth, check_placed, tell_jitter

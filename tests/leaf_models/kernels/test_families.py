@@ -21,10 +21,11 @@ from tests.leaf_variants import (
     oracle_kernel,
     sample,
 )
-from xrfm_cli.leaf_models import LeafConfig, compiled, make_kernel
-from xrfm_cli.leaf_models.batched_kernels import typical_distances
-from xrfm_cli.leaf_models.coordinates import expanded_sums, has_loops, prepare_centers
-from xrfm_cli.leaf_models.kernels import power_sums
+from xrfm_cli.leaf_models import LeafConfig, make_kernel
+from xrfm_cli.leaf_models.batched.kernels import typical_distances
+from xrfm_cli.leaf_models.compiled.sums import expand
+from xrfm_cli.leaf_models.kernels.coordinates import expanded_sums, has_loops, prepare_centers
+from xrfm_cli.leaf_models.kernels.families import power_sums
 from xrfm_cli.leaf_models.terms import cache_blocks
 
 CONFIGS = {
@@ -280,8 +281,8 @@ def test_compiled_expansions_do_not_depend_on_other_rows_or_threads(config: Leaf
         pytest.skip("the package was installed without a compiler")
     weights = torch.randn(2, m, generator=generator(5))
     term, link = make_kernel(config, 2.0).parts(3)
-    whole = compiled.expand(term, link, x, centers.T.contiguous(), None, weights)
-    parts = [compiled.expand(term, link, rows, centers.T.contiguous(), None, weights) for rows in x.split(7)]
+    whole = expand(term, link, x, centers.T.contiguous(), None, weights)
+    parts = [expand(term, link, rows, centers.T.contiguous(), None, weights) for rows in x.split(7)]
     assert_same_bits(torch.cat(parts), whole)
     expected = oracles.kernel_matrix(oracle_kernel(config, 2.0), x.double().numpy(), centers.double().numpy())
     bound = TOLERANCE[torch.float32] * (1 + m) ** 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaf_models.triton_cases import LEAVES, SHAPES, TERMS, Errors
+from tests.leaf_models.kernels.triton_cases import LEAVES, SHAPES, TERMS, Errors
 from tests.processes import run_process
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
@@ -22,7 +22,7 @@ CLOSE = 1e-6  # of the largest value; one rounding of float32 is 6e-8
 @pytest.fixture(scope="module")
 def errors() -> dict[str, Errors]:
     """The errors of every case, by the interpreter in a process of its own."""
-    command = [sys.executable, "-m", "tests.leaf_models.triton_cases"]
+    command = [sys.executable, "-m", "tests.leaf_models.kernels.triton_cases"]
     done = run_process(command, folder=ROOT, environment={"TRITON_INTERPRET": "1"}, limit_s=900)
     assert done.returncode == 0, done.stderr
     found: dict[str, Errors] = json.loads(done.stdout)
@@ -56,7 +56,7 @@ def test_the_kernels_compile_for_gpus_that_are_not_here(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from xrfm_cli.leaf_models import triton_kernels as kernels
+    from xrfm_cli.leaf_models.kernels import triton_kernels as kernels
 
     if "TRITON_INTERPRET" in os.environ:
         pytest.skip("the interpreter has taken the compiler's place in this process")

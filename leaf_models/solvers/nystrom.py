@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.errors import NumericalError
-from xrfm_cli.leaf_models.coordinates import Centers, prepare_centers
-from xrfm_cli.leaf_models.kernels import Kernel
+from xrfm_cli.leaf_models.kernels.coordinates import Centers, prepare_centers
+from xrfm_cli.leaf_models.kernels.families import Kernel
 from xrfm_cli.leaf_models.precision import has_float64
-from xrfm_cli.leaf_models.solver import JITTERS
+from xrfm_cli.leaf_models.solvers.ridge import JITTERS
 
 STEPS = 100  # maximum number of conjugate gradient steps
 TOLERANCE = 1e-6  # of the preconditioned residual, relative to its start
@@ -49,8 +49,8 @@ def solve_nystrom(
     If every row is a center this is kernel ridge regression. ``u (n, d)`` are rows and ``centers`` m of
     them, in the feature matrix's coordinates; ``y (n, c)``, ``weights (n,)``.
 
-    >>> from xrfm_cli.leaf_models.coordinates import prepare_centers
-    >>> from xrfm_cli.leaf_models.kernels import NormKernel
+    >>> from xrfm_cli.leaf_models.kernels.coordinates import prepare_centers
+    >>> from xrfm_cli.leaf_models.kernels.families import NormKernel
     >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
     >>> kernel, few = NormKernel(p=2.0, q=1.0, bandwidth=1.0), prepare_centers(x[::7])
     >>> solution = solve_nystrom(kernel, x, x.square(), few, 1e-6)

@@ -12,7 +12,7 @@ from tests import oracles
 from tests.leaf_variants import generator, sample
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig, NormKernel, fit_leaf, solve_ridge
-from xrfm_cli.leaf_models.solver import OUTER, PANEL, factorise_
+from xrfm_cli.leaf_models.solvers.ridge import OUTER, PANEL, factorise_
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 1e-3, 10.0])

@@ -1,4 +1,4 @@
-"""Compiled loops over addresses; compiled.py calls them."""
+"""Compiled loops over addresses; the modules beside it call them."""
 
 def add_sums(
     u: int,

@@ -1,6 +1,6 @@
 """The Triton kernels against float64 formulas and torch, on a device; as a script, on the CPU by interpreter.
 
-    TRITON_INTERPRET=1 python -m tests.leaf_models.triton_cases
+    TRITON_INTERPRET=1 python -m tests.leaf_models.kernels.triton_cases
 
 prints a JSON of the largest errors. Triton reads the variable when it is imported, for the whole process,
 which is why the tests run this in one of its own.
@@ -16,10 +16,11 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from tests.leaf_models.test_coordinates import slow_slope, slow_term
+from tests.leaf_models.kernels.test_coordinates import slow_slope, slow_term
 from tests.leaf_variants import VARIANTS, generator, sample
-from xrfm_cli.leaf_models import LeafConfig, coordinates, fit_leaf
-from xrfm_cli.leaf_models.coordinates import coordinate_slopes, coordinate_sums, exponential_sums
+from xrfm_cli.leaf_models import LeafConfig, fit_leaf
+from xrfm_cli.leaf_models.kernels import coordinates
+from xrfm_cli.leaf_models.kernels.coordinates import coordinate_slopes, coordinate_sums, exponential_sums
 from xrfm_cli.leaf_models.terms import Term
 
 EXPONENTS = (0.5, 0.7, 1.0, 1.3, 2.0)
@@ -135,7 +136,7 @@ def leaf_errors(config: LeafConfig, device: str) -> Errors:
 
 def main() -> None:
     """Everything on the CPU, where the interpreter stands in for the compiler."""
-    from xrfm_cli.leaf_models import triton_kernels
+    from xrfm_cli.leaf_models.kernels import triton_kernels
 
     with (
         mock.patch.object(coordinates, "backend", return_value="triton"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models.solver import JITTERS, not_positive_definite
+from xrfm_cli.leaf_models.solvers.ridge import JITTERS, not_positive_definite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

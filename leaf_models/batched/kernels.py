@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.coordinates import plain_centers
-from xrfm_cli.leaf_models.kernels import (
+from xrfm_cli.leaf_models.kernels.coordinates import plain_centers
+from xrfm_cli.leaf_models.kernels.families import (
     Kernel,
     NormKernel,
     euclidean_sums,

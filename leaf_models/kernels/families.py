@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.coordinates import (
+from xrfm_cli.leaf_models.kernels.coordinates import (
     Centers,
     coordinate_slopes,
     coordinate_sums,

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tests.leaf_variants import assert_same_bits, generator
-from xrfm_cli.leaf_models import compiled
-from xrfm_cli.leaf_models.coordinates import coordinate_slopes, coordinate_sums
+from xrfm_cli.leaf_models.compiled import loops
+from xrfm_cli.leaf_models.kernels.coordinates import coordinate_slopes, coordinate_sums
 from xrfm_cli.leaf_models.terms import Term
 
 TERMS = {
@@ -32,8 +32,8 @@ each_term = pytest.mark.parametrize("term", TERMS.values(), ids=list(TERMS))
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of computing, the second as where the package was installed without a compiler."""
     if request.param == "torch":
-        monkeypatch.setattr(compiled, "_coordinates", None)
-    elif not compiled.is_compiled():
+        monkeypatch.setattr(loops, "extension", None)
+    elif not loops.is_compiled():
         pytest.skip("the package was installed without a compiler")
     return str(request.param)
 
@@ -131,7 +131,7 @@ def test_the_number_of_threads_does_not_show(term: Term) -> None:
         assert_same_bits(slopes, found[0][1])
 
 
-@pytest.mark.skipif(not compiled.is_compiled(), reason="the package was installed without a compiler")
+@pytest.mark.skipif(not loops.is_compiled(), reason="the package was installed without a compiler")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     if sys.platform == "win32":
         pytest.skip("Windows has no fork")
@@ -168,7 +168,7 @@ def test_a_fault_in_one_part_waits_for_the_others_and_reaches_the_caller() -> No
     try:
         torch.set_num_threads(3)
         with pytest.raises(MemoryError):
-            compiled._share_rows(work, 3, compiled.WORTH_A_THREAD)
+            loops.share_rows(work, 3, loops.WORTH_A_THREAD)
     finally:
         torch.set_num_threads(threads)
     assert sorted(ended) == [1, 2]
@@ -194,4 +194,4 @@ def test_columns_with_two_values_join_the_others(path: str, term: Term) -> None:
 
 @pytest.mark.skipif("CI" not in os.environ, reason="a compiler is promised in CI alone")
 def test_the_loops_are_compiled_in_ci() -> None:
-    assert compiled.is_compiled()
+    assert loops.is_compiled()

@@ -10,8 +10,8 @@ from tests.leaf_variants import assert_same_bits, generator, sample
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafConfig, NormKernel, RFMLeaf, SumPowerKernel, fit_leaf, iterate_leaf
-from xrfm_cli.leaf_models.coordinates import prepare_centers
-from xrfm_cli.leaf_models.nystrom import solve_nystrom
+from xrfm_cli.leaf_models.kernels.coordinates import prepare_centers
+from xrfm_cli.leaf_models.solvers.nystrom import solve_nystrom
 
 KERNELS: dict[str, NormKernel | SumPowerKernel] = {
     "laplace": NormKernel(p=2.0, q=1.0, bandwidth=2.0),

@@ -16,8 +16,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models import compiled
-from xrfm_cli.leaf_models.binary_columns import (
+from xrfm_cli.leaf_models.compiled import sums as compiled
+from xrfm_cli.leaf_models.compiled.loops import is_compiled
+from xrfm_cli.leaf_models.kernels.binary_columns import (
     BinaryColumns,
     differing_sum,
     find_binary_columns,
@@ -34,7 +35,7 @@ EXPANDED_ROWS = 256  # block size for sums over binary columns, which are held i
 def triton_module() -> ModuleType | None:
     """Return the Triton kernels if usable; without them torch does the same with more memory traffic."""
     try:
-        from xrfm_cli.leaf_models import triton_kernels
+        from xrfm_cli.leaf_models.kernels import triton_kernels
     except ImportError:
         return None
     return triton_kernels if triton_kernels.is_usable() else None
@@ -48,7 +49,7 @@ def backend(*tensors: Tensor) -> Literal["compiled", "triton", "torch"]:
     """
     if all(tensor.dtype == torch.float32 for tensor in tensors):
         devices = {tensor.device.type for tensor in tensors}
-        if devices == {"cpu"} and compiled.is_compiled():
+        if devices == {"cpu"} and is_compiled():
             return "compiled"
         if devices == {"cuda"} and triton_module() is not None:
             return "triton"
@@ -117,7 +118,7 @@ def expanded_sums(
     """Return ``sum_i weights_oi link(s_bi)`` of the sums ``s`` of :func:`coordinate_sums`, by compiled loops.
 
     No kernel value is written to memory, and a row's sums do not depend on other rows. They are summed in
-    float64: see :func:`xrfm_cli.leaf_models.leaf.expand`.
+    float64: see :func:`xrfm_cli.leaf_models.row_blocks.expand`.
     """
     two = centers.two
     if not len(two.columns):

@@ -1,0 +1,1 @@
+"""Fits of several small leaves at once, for a device limited by kernel launches."""

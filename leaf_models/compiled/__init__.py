@@ -1,0 +1,1 @@
+"""Wrappers of the compiled loops of ``_coordinates.c``, which may be missing."""

@@ -1,0 +1,1 @@
+"""Kernels, and the sums over coordinates that they are functions of."""

@@ -1,0 +1,1 @@
+"""Solvers of kernel machines: ridge regression, with fewer centers than rows, and logistic regression."""
