@@ -138,6 +138,11 @@ def shortest_between(low: float, high: float) -> float:
 
     >>> shortest_between(-0.013, 0.002), shortest_between(41.0, 42.0), shortest_between(0.3187, 0.3241)
     (0.0, 41.0, 0.32)
+
+    Of several such numbers it is one in the middle.
+
+    >>> shortest_between(1234.5, 1260.0)
+    1250.0
     """
     if low <= 0 < high:
         return 0.0
@@ -146,10 +151,15 @@ def shortest_between(low: float, high: float) -> float:
         return low
     first = -math.floor(math.log10(largest))
     for digits in range(first - 1, first + 17):
-        candidate = round(math.ceil(low * 10.0**digits) / 10.0**digits, max(digits, 0))
-        if low <= candidate < high:
-            return candidate
+        for candidate in (round(low / 2 + high / 2, digits), _rounded_up(low, digits)):
+            if low <= candidate < high:
+                return candidate
     return low
+
+
+def _rounded_up(value: float, digits: int) -> float:
+    rounded = round(value, digits)
+    return rounded if rounded >= value else round(rounded + 10.0**-digits, digits)
 
 
 def _sides(

@@ -92,8 +92,23 @@ def _rule(features: list[Feature], rows: Rows, high: NDArray[np.bool_]) -> Split
         said = np.any([rule.rows for rule in chosen], axis=0)
         agreement = float((said == high).mean())
         if best is None or agreement > best.agreement + 0.01:
-            best = SplitRule(alternatives=tuple(rule.conditions for rule in chosen), agreement=agreement)
+            best = SplitRule(alternatives=_shorter([rule.conditions for rule in chosen]), agreement=agreement)
         if agreement >= ENOUGH:
             break
     assert best is not None
     return best if best.agreement >= LEAST and best.alternatives else None
+
+
+def _shorter(alternatives: list[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:
+    """Turn "A, or not A and B" into "A, or B"."""
+    whole = [own[0] for own in alternatives if len(own) == 1]
+    return tuple(
+        tuple(condition for condition in own if not any(_excludes(condition, other) for other in whole))
+        or own
+        for own in alternatives
+    )
+
+
+def _excludes(one: Condition, other: Condition) -> bool:
+    same = (one.column, one.part, one.value) == (other.column, other.part, other.value)
+    return same and one.operator != other.operator

@@ -63,7 +63,7 @@ def _columns(document: Mapping[str, Any]) -> Grid:
         is_chance = column in chance and not chance[column]["above"]
         spread = f"{float(item['low']):.1%} to {float(item['high']):.1%}"
         lost = [number(drops.get(column)) if drops.get(column) is not None else ""] if drops else []
-        last = "by chance" if is_chance else bar(share / largest, width=16)
+        last = "not confirmed" if is_chance else bar(share / largest, width=16)
         style = "dim" if is_chance else ""
         table.add_row(shortened(str(column), 24), f"{share:.1%}", spread, *lost, last, style=style)
     if len(items) > MOST_COLUMNS:
@@ -96,25 +96,27 @@ def _leaves(leaves: Sequence[Mapping[str, Any]]) -> Grid:
 
 def _regions(regions: Sequence[Mapping[str, Any]], metric: str) -> Grid:
     has_target = regions[0]["mean_target"] is not None
-    table = grid("where", "rows", "predicted", *(["target", metric] if has_target else []), "what matters")
-    for place in range(1, len(table.columns) - 1):
+    titles = ("rows", "predicted", *(["target", metric] if has_target else []), "what matters", "where")
+    table = grid(*titles)
+    for place in range(len(titles) - 2):
         table.columns[place].justify = "right"
     for region in regions:
-        largest = [f"{shortened(str(own['column']), 18)} {own['share']:.0%}" for own in region["columns"][:3]]
+        largest = [f"{shortened(str(own['column']), 14)} {own['share']:.0%}" for own in region["columns"][:2]]
         measured = [number(region["mean_target"]), number(region["score"])] if has_target else []
         predicted = number(region["mean_prediction"])
-        table.add_row(region["words"], f"{region['share']:.0%}", predicted, *measured, ", ".join(largest))
+        cells = (f"{region['share']:.0%}", predicted, *measured, ", ".join(largest))
+        table.add_row(*cells, region["words"])
     return table
 
 
 def _splits(splits: Sequence[Mapping[str, Any]]) -> Grid:
-    table = grid("split", "high side", "agreement")
-    table.columns[2].justify = "right"
+    table = grid("split", "agreement", "high side, where")
+    table.columns[1].justify = "right"
     for split in splits[:MOST_LEAVES]:
         agreement = "" if split["agreement"] is None else f"{split['agreement']:.0%}"
-        table.add_row(str(split["split"]), split["rule"] or "no short rule", agreement)
+        table.add_row(str(split["split"]), agreement, split["rule"] or "no short rule")
     if len(splits) > MOST_LEAVES:
-        table.add_row(f"{len(splits) - MOST_LEAVES} more", "in the full report", "", style="dim")
+        table.add_row(f"{len(splits) - MOST_LEAVES} more", "", "in the full report", style="dim")
     return table
 
 

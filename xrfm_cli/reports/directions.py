@@ -24,6 +24,7 @@ TIED_DEVIATIONS = 2.0  # two eigenvalues whose difference is smaller, in its boo
 SMALLEST_SHARE = 1e-6  # of the trace
 SLICES, FEWEST_SLICE_ROWS = 12, 8  # of the rows along a direction
 ORIENTED = 0.1  # correlation with the prediction from which the sign of a direction has a meaning
+UNCERTAIN_DEGREES = 45.0  # a direction that chance turns further has no sign
 RANGE_ERRORS = 1.645  # half a range of 90 %
 
 
@@ -60,8 +61,8 @@ class Direction:
 class Directions:
     """The strongest directions, and how many there are in all.
 
-    ``effective_rank`` is the exponential of the entropy of the eigenvalues' shares: Roy and Vetterli, European
-    Signal Processing Conference (2007).
+    ``effective_rank`` is the exponential of the entropy of the eigenvalues' shares: Roy and Vetterli,
+    European Signal Processing Conference (2007).
     """
 
     found: tuple[Direction, ...]
@@ -94,7 +95,8 @@ def find_directions(
     for place in range(count):
         vector = vectors[:, place] * torch.sign(vectors[vectors[:, place].abs().argmax(), place])
         along, turned = _along(x @ vector.numpy(), predicted, classes)
-        is_oriented = turned != 0 and groups.count(groups[place]) == 1
+        is_certain = (angles[place] or 0.0) < UNCERTAIN_DEGREES and groups.count(groups[place]) == 1
+        is_oriented = turned != 0 and is_certain
         if turned < 0 and is_oriented:
             vector = -vector
             along, _ = _along(x @ vector.numpy(), predicted, classes)

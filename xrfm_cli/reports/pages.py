@@ -95,6 +95,7 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
             drops={item["column"]: item for item in document["permutation"]},
             effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
             maps=[map_figure(item, model.target.name) for item in explanation.maps],
+            confirmed_rows=0 if explanation.held_out is None else explanation.held_out.rows,
             leaf_limit=LISTED_LEAVES,
         )
     )
