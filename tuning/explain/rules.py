@@ -51,7 +51,7 @@ def rule_features(model: FittedModel, sample: Sample, columns: Sequence[str]) ->
 
 def _features(model: FittedModel, sample: Sample, column: str) -> Iterator[Feature]:
     for setting in settings_of(model, sample, column):
-        named = {"column": column, "part": setting.part, "kind": setting.kind}
+        named: dict[str, Any] = {"column": column, "part": setting.part, "kind": setting.kind}
         if setting.kind != "levels":
             yield Feature(**named, level=None, values=setting.values)
             continue
