@@ -142,6 +142,61 @@ def time_chart() -> str:
     return _document("Error against time", bottom + 54, parts)
 
 
+TRANSFER_COLORS = {"rows alone": "#3b82f6", "base alone": "#868e96", "transfer": "#e8590c"}
+
+
+def transfer_chart(rows: Iterable[Measurement]) -> str:
+    """Draw the error against the number of rows, with and without a base model, a panel for each table.
+
+    Both axes are logarithmic, so that a power law is a line. The slopes are those of least squares.
+    """
+    found: dict[str, dict[str, dict[int, dict[int, float]]]] = {}  # table, method, rows, seed
+    for row in rows:
+        of_method = found.setdefault(row.table, {}).setdefault(row.method, {})
+        of_method.setdefault(int(row.extra["rows"]), {})[int(row.seed or 0)] = float(row.value or 0)
+    left, right, height, top = 70, WIDTH_PX - 170, 170, 60
+    parts = [
+        _text(
+            20, 28, "Error on unseen rows against the number of rows, with a base model and without", "title"
+        )
+    ]
+    for number, (method, color) in enumerate(TRANSFER_COLORS.items()):
+        parts.append(f'<circle cx="{24 + 140 * number}" cy="46" r="5" fill="{color}"/>')
+        parts.append(_text(34 + 140 * number, 50, method, "small"))
+    for number, (table, methods) in enumerate(found.items()):
+        low_y, high_y = top + height * (number + 1) - 34, top + height * number + 22
+        means = {
+            method: {size: float(np.mean(list(own.values()))) for size, own in sizes.items()}
+            for method, sizes in methods.items()
+        }
+        values = [value for own in means.values() for value in own.values()]
+        sizes = sorted(next(iter(means.values())))
+        across = _scale(min(sizes) / 1.2, max(sizes) * 1.2, left, right, logarithmic=True)
+        up = _scale(min(values) / 1.08, max(values) * 1.08, low_y, high_y, logarithmic=True)
+        parts.append(_text(left, high_y - 6, table, "small"))
+        for size in sizes:
+            parts += [_line(across(size), high_y, across(size), low_y)]
+            parts += [_text(across(size), low_y + 16, f"{size:,} rows", "small", "middle")]
+        for value in (min(values), max(values)):
+            parts += [_line(left, up(value), right, up(value))]
+            parts += [_text(left - 8, up(value) + 4, f"{value:.3f}", "small", "end")]
+        slope_y = high_y + 4.0
+        for method, color in TRANSFER_COLORS.items():
+            own = means.get(method, {})
+            path = " ".join(f"{across(size):.1f},{up(own[size]):.1f}" for size in sorted(own))
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+            parts += [
+                f'<circle cx="{across(size):.1f}" cy="{up(own[size]):.1f}" r="4" fill="{color}"/>'
+                for size in own
+            ]
+            if method != "base alone" and len(own) > 1:
+                logs = np.log([[size, own[size]] for size in sorted(own)])
+                slope = np.polyfit(logs[:, 0], logs[:, 1], 1)[0]
+                parts.append(_text(right + 12, slope_y + 12, f"{method}: slope {slope:.2f}", "small"))
+                slope_y += 18
+    return _document("Transfer learning: error against rows", top + height * len(found) + 6, parts)
+
+
 def _document(label: str, height: float, parts: Iterable[str]) -> str:
     size = f'width="{WIDTH_PX}" height="{height:g}" viewBox="0 0 {WIDTH_PX} {height:g}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}">'

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.events import repair_events
+from xrfm_cli.events import Event, repair_events
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
@@ -28,6 +28,7 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.metrics import evaluate_metrics
 from xrfm_cli.tuning.search.hyperparameter_importances import tell_importances
 from xrfm_cli.tuning.search.trial_records import SearchResult
+from xrfm_cli.tuning.transfer.words import transfer_words, uses_base
 
 
 def assemble_model(
@@ -43,6 +44,11 @@ def assemble_model(
 ) -> FittedModel:
     """Return the model with its report, without the seconds of its stages."""
     data, scorer, plan = problem.data, problem.scorer, problem.plan
+    base = data.base
+    if base is not None:
+        listener(Event(kind="note", message=transfer_words(base, final.members)))
+        if not any(uses_base(member) for member in final.members):
+            base = None  # the model does not need it
     low, high = score_spread(problem, final.predictions, final.decision)
     for event in repair_events(final.repairs):
         listener(event)
@@ -109,4 +115,5 @@ def assemble_model(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=config.device,
         profile=profile,
+        base=base,
     )

@@ -11,6 +11,7 @@ from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.cost import leaf_count, product_rate
 from xrfm_cli.tuning.search.ranges import make_space
+from xrfm_cli.tuning.transfer.base import Base
 
 PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
 SOLVES = 4  # factorisations and AGOP updates at a trial's largest rung, in products of the same order
@@ -31,6 +32,7 @@ class DryRun:
     estimate_s: float  # the time limit, or the expected seconds of the given number of trials
     memory_bytes: int  # peak size of kernel matrices and encoded rows
     copies: tuple[str, ...]  # columns that determine the target of every row
+    transfer: str | None = None  # what a base model shares with the table
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
@@ -38,10 +40,16 @@ class DryRun:
 
 
 def dry_run_fit(
-    table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, *, valid: Table | None = None
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    *,
+    valid: Table | None = None,
+    base: Base | None = None,
 ) -> DryRun:
     """Describe a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
-    problem, dropped, *_ = set_up_problem(table, schema, target, config, valid)
+    problem, dropped, *_ = set_up_problem(table, schema, target, config, valid, base)
     space = make_space(problem)
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
     rows, features = (
@@ -69,4 +77,5 @@ def dry_run_fit(
         copies=find_copies(
             problem.data.typed.table, problem.data.schema, problem.data.y_true, classes=problem.data.n_classes
         ),
+        transfer=None if base is None else f"{base.name} {base.found.words}",
     )

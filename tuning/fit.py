@@ -38,6 +38,7 @@ from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
+from xrfm_cli.tuning.transfer.base import Base
 
 
 def fit_model(
@@ -53,6 +54,7 @@ def fit_model(
     reserve: Reserve = REPORT_RESERVE,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
+    base: Base | None = None,
 ) -> FittedModel:
     """Find the best model within the budget, fit it on all rows and report how it was found.
 
@@ -68,6 +70,7 @@ def fit_model(
         reserve: seconds of the time limit for what the caller does with the model.
         checkpoint: keeps every step result, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
+        base: the base model of transfer learning.
 
     An interrupt during the search ends it: the best models so far are fitted and returned, with
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
@@ -85,6 +88,7 @@ def fit_model(
             reserve=reserve,
             checkpoint=checkpoint,
             place=place,
+            base=base,
         )
 
 
@@ -100,6 +104,7 @@ def _fit_model(
     reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
+    base: Base | None,
 ) -> FittedModel:
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
@@ -110,7 +115,9 @@ def _fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid)
+        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid, base)
+        if base is not None:
+            listener(Event(kind="note", message=f"{base.name} {base.found.words}"))
         if dropped:
             listener(
                 Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")

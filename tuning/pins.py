@@ -13,10 +13,18 @@ from xrfm_cli.tuning.scoring.target_transforms import TransformChoice
 
 NumericTransform = Literal["standard", "quantile", "piecewise"]
 CategoryEncoding = Literal["one_hot", "target"]
+# What a base model helps with: its predictions as columns, the target without what they explain, or both.
+Transfer = Literal["none", "projection", "translation", "both"]
+StartMatrix = Literal["identity", "base"]  # the feature matrix of the first solve
+TRANSFER_CHOICES: dict[str, tuple[str, ...]] = {
+    "transfer": get_args(Transfer),
+    "start_matrix": get_args(StartMatrix),
+}
 TRANSFORM_CHOICES: dict[str, tuple[str, ...]] = {
     "numeric_transform": get_args(NumericTransform),
     "category_encoding": get_args(CategoryEncoding),
     "target_transform": get_args(TransformChoice),
+    **TRANSFER_CHOICES,
 }
 
 

@@ -24,8 +24,9 @@ from xrfm_cli.errors import TargetError
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.tuning.ensemble.final_tree import Refitter, align_feature_matrix
+from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
+from xrfm_cli.tuning.feature_matrices import align_feature_matrix, mean_feature_matrix
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json
@@ -34,7 +35,6 @@ from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.scoring.target_transforms import (
     LogTransform,
 )
-from xrfm_cli.tuning.search.run_step import mean_feature_matrix
 from xrfm_cli.tuning.search.space import Candidate
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
@@ -87,7 +87,11 @@ def _refit_model(
     if table.n_rows == 0:
         raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
     y_true = _learnable_target(model, table)
-    weights = read_weights(table, model.schema)
+    weights, base, base_outputs = read_weights(table, model.schema), model.base, None
+    if base is not None:
+        base = base.to(device)
+        base_outputs = base.outputs_of(table)
+        table = base.extended(table, base_outputs)
     data = LearningData(
         table=table,
         typed=TypedRows(table=table),
@@ -97,6 +101,8 @@ def _refit_model(
         weights=weights,
         seed=seed,
         device=device,
+        base=base,
+        base_outputs=base_outputs,
     )
     rows = np.arange(table.n_rows)
     refitter = Refitter(data=data, rows=rows, memory_bytes=memory_bytes, on_event=on_event)
@@ -110,6 +116,9 @@ def _refit_model(
         target_transform = data.target_transform(rows, candidate.transform, factor)
         found = refitter.encode(member.encoder.config, candidate.transform, target_transform)
         encoder = found.encoder
+        translation = None
+        if candidate.is_translated:
+            translation = data.fit_translation(rows, target_transform)
         start = align_feature_matrix(
             mean_feature_matrix(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
         )
@@ -120,8 +129,17 @@ def _refit_model(
             start,
             trial=member.trial,
             iterations=min(1, int(member.params["iterations"])),
+            translation=translation,
         ).with_temperature(float(member.params["temperature"]))
-        members.append(replace(member, encoder=encoder, tree=tree, target_transform=target_transform))
+        members.append(
+            replace(
+                member,
+                encoder=encoder,
+                tree=tree,
+                target_transform=target_transform,
+                translation=translation,
+            )
+        )
     repairs = members[0].encoder.encode(table)[1]
     unread = UnreadColumns(model.schema)
     unread.look(table, repairs)
@@ -156,6 +174,7 @@ def _refit_model(
         device=device,
         profile=profile_table(_counting_rows(table, weights), model.schema),
         trained=TrainedRows.of(hash_rows(table, model.schema, y_true)),
+        base=base,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -30,10 +31,19 @@ def looks_like_words(cells: pa.Array) -> bool:
     return _are_words(cells) and _are_words(pc.unique(cells))
 
 
+@lru_cache(maxsize=16)  # the columns of a table have equal lengths
+def _sample_places(n: int) -> pa.Array:
+    """Return the places of the sample among ``n`` cells."""
+    return pa.array(np.unique(np.linspace(0, n - 1, _SAMPLE).astype(np.int64)))
+
+
 def _are_words(cells: pa.Array) -> bool:
     present = cells.drop_null()
-    places = np.unique(np.linspace(0, len(present) - 1, min(_SAMPLE, len(present))).astype(np.int64))
-    sample = [cell for cell in present.take(pa.array(places)).to_pylist() if cell.strip()]
+    if len(present) > _SAMPLE:
+        present = present.take(_sample_places(len(present)))
+    sample = [cell for cell in present.to_pylist() if cell.strip()]
+    if not _DIGIT.search("\n".join(sample)):
+        return bool(sample)
     possible = sum(
         len(cell) <= _MOST_CHARACTERS and _DIGIT.search(cell) is not None and len(cell.split()) <= _MOST_WORDS
         for cell in sample

@@ -6,6 +6,8 @@ source (Parquet, Arrow, data frames, arrays) marks missing cells itself, so ever
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,7 @@ from xrfm_cli.datasets.cells.spellings import as_text, canonical_text, float_tex
 from xrfm_cli.datasets.cells.values import Levels, tidy_text, to_mask
 
 MISSING, UNKNOWN = -1, -2  # codes of cells that match no known word
+_FEW_CELLS, _FEW_BYTES = 64, 64  # of a column whose levels are kept once they were found, and of its cells
 
 
 def word_levels(column: pa.ChunkedArray | pa.Array, decimal: str = ".", *, is_typed: bool) -> Levels:
@@ -29,14 +32,32 @@ def word_levels(column: pa.ChunkedArray | pa.Array, decimal: str = ".", *, is_ty
     >>> word_levels(pa.array(["NA", "", " a ", None]), is_typed=True).codes.tolist()
     [0, 1, 2, -1]
     """
-    distinct, codes = _distinct(column, is_typed=is_typed)
-    words = distinct.dictionary_encode()
+    distinct, codes, is_plain = _distinct(column)
+    is_literal = is_plain and is_typed
+    if len(distinct) <= _FEW_CELLS and distinct.nbytes <= _FEW_CELLS * _FEW_BYTES:
+        values, places = _levels_of_few(tuple(distinct.to_pylist()), decimal, is_literal)
+    else:
+        values, places = _levels_of(distinct, decimal, is_literal)
+    return Levels(values=values, codes=places[codes])
+
+
+def _levels_of(distinct: pa.Array, decimal: str, is_literal: bool) -> tuple[pa.Array, np.ndarray]:
+    """Return the levels of distinct cells, and the level of each cell, int64 (k + 1,), with -1 at the end."""
+    words = (distinct if is_literal else tidy_text(distinct)).dictionary_encode()
     spelled = words.dictionary
     canonical = canonical_text(spelled, decimal).dictionary_encode()
     groups = canonical.indices.to_numpy(zero_copy_only=False)
     is_shared = np.bincount(groups, minlength=1)[groups] > 1
     values = pc.if_else(pa.array(is_shared, pa.bool_()), spelled, canonical.dictionary_decode())
-    return Levels(values=values, codes=np.append(_codes(words.indices, MISSING), MISSING)[codes])
+    return values, np.append(_codes(words.indices, MISSING), MISSING)
+
+
+@lru_cache(maxsize=4096)
+def _levels_of_few(
+    distinct: tuple[str | None, ...], decimal: str, is_literal: bool
+) -> tuple[pa.Array, np.ndarray]:
+    """Cache `_levels_of`: a column is read for its kind, its encoder, its profile and its hash."""
+    return _levels_of(pa.array(distinct, pa.string()), decimal, is_literal)
 
 
 def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[str, ...]) -> np.ndarray:
@@ -49,32 +70,58 @@ def find_words(column: pa.ChunkedArray | pa.Array, decimal: str, known: tuple[st
     >>> find_words(cells, ".", ("a", "b", "3", "NA")).tolist()
     [1, 0, 2, -1, 3, -2]
     """
-    distinct, codes = _distinct(column, is_typed=True)
-    tidy = tidy_text(distinct)
+    distinct, codes = _dictionary(column) or _distinct(column)[:2]
     levels = pa.array(known, pa.string())
-    found = _codes(pc.index_in(canonical_text(tidy, decimal), value_set=canonical_text(levels)), UNKNOWN)
-    if pa.types.is_duration(column.type):  # older models store durations as seconds
-        in_seconds = float_text(pa.array(duration_seconds(tidy)))
-        old = _codes(pc.index_in(in_seconds, value_set=canonical_text(levels)), UNKNOWN)
-        found = np.where(found >= 0, found, old)
-    for spelling in (tidy, distinct):  # the closest spelling comes last and wins
-        exact = _codes(pc.index_in(spelling, value_set=levels), UNKNOWN)
-        found = np.where(exact >= 0, exact, found)
-    found = np.where(to_mask(pc.is_null(tidy)) & (found < 0), MISSING, found)
+    found = _codes(pc.index_in(distinct, value_set=levels), UNKNOWN)
+    others = np.flatnonzero(found < 0)
+    if len(others):
+        is_duration = pa.types.is_duration(column.type)
+        found[others] = _find_loosely(distinct.take(pa.array(others)), decimal, levels, is_duration)
     return np.append(found, MISSING)[codes]
 
 
-def _distinct(column: pa.ChunkedArray | pa.Array, *, is_typed: bool) -> tuple[pa.Array, np.ndarray]:
-    """Return the distinct cells as text (k,), and the index of each cell among them (n,), -1 if null."""
+def _find_loosely(words: pa.Array, decimal: str, levels: pa.Array, is_duration: bool) -> np.ndarray:
+    """Return codes of words that are no level as they stand: missing cells and other spellings."""
+    tidy = tidy_text(words)
+    found = _codes(pc.index_in(canonical_text(tidy, decimal), value_set=canonical_text(levels)), UNKNOWN)
+    if is_duration:  # older models store durations as seconds
+        in_seconds = float_text(pa.array(duration_seconds(tidy)))
+        old = _codes(pc.index_in(in_seconds, value_set=canonical_text(levels)), UNKNOWN)
+        found = np.where(found >= 0, found, old)
+    exact = _codes(pc.index_in(tidy, value_set=levels), UNKNOWN)  # the closer spelling wins
+    found = np.where(exact >= 0, exact, found)
+    return np.where(to_mask(pc.is_null(tidy)) & (found < 0), MISSING, found)
+
+
+def _distinct(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, np.ndarray, bool]:
+    """Return the distinct cells as text (k,), the index (n,) of each cell there, and whether it was text.
+
+    The index is -1 for null. NaN becomes text here, which means missing and is not a word.
+    """
     encoded = _words_of_dictionary(column)
     is_plain = encoded is not None
     if encoded is None:
         array = plain_array(column)
         is_plain = is_text(array.type)
         encoded = (array if is_plain else as_text(array)).dictionary_encode()
-    # NaN has become text here, which means missing and is not a word.
-    distinct = encoded.dictionary if is_plain and is_typed else tidy_text(encoded.dictionary)
-    return distinct, _codes(encoded.indices, MISSING)
+    distinct = encoded.dictionary if is_plain else tidy_text(encoded.dictionary)
+    return distinct, _codes(encoded.indices, MISSING), is_plain
+
+
+def _dictionary(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, np.ndarray] | None:
+    """Return the words of a text dictionary, in use or not, and the index of each cell; None otherwise.
+
+    A dictionary of many more words than cells is not worth looking up.
+    """
+    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+        return None
+    if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks != 1:
+            return None
+        column = column.chunk(0)
+    if column.dictionary.null_count or len(column.dictionary) > len(column) + _FEW_CELLS:
+        return None
+    return column.dictionary, _codes(column.indices, MISSING)
 
 
 def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray | None:
@@ -93,4 +140,6 @@ def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArr
 
 def _codes(indices: pa.Array, null: int) -> np.ndarray:
     """Convert Arrow indices to int64 (n,), with ``null`` for nulls."""
-    return np.asarray(pc.fill_null(indices, null).to_numpy(zero_copy_only=False)).astype(np.int64)
+    if indices.null_count:
+        indices = pc.fill_null(indices, null)
+    return np.asarray(indices.to_numpy(zero_copy_only=False)).astype(np.int64)

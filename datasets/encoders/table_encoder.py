@@ -45,6 +45,7 @@ class EncodingConfig:
     category: Literal["one_hot", "target"] = "one_hot"  # "target": target encoding for more than two levels
     max_one_hot: int = 32  # more levels use target encoding: a wide matrix is slow and sparse
     min_level_count: int = 3  # rarer levels share one column, also used for unseen levels
+    with_base: bool = False  # the predictions of a base model are further columns
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -156,7 +157,10 @@ class Encoder:
             documents.append({"type": types[type(encoder)], "kind": kind, **plain})
             arrays |= {f"{place}.{name}": array for name, array in own.items()}
         repairs = [[repair.column, repair.what, repair.count] for repair in self.training_repairs]
-        return {"config": asdict(self.config), "columns": documents, "repairs": repairs}, arrays
+        config = asdict(self.config)
+        if not self.config.with_base:
+            del config["with_base"]  # models without a base keep the bytes that earlier versions wrote
+        return {"config": config, "columns": documents, "repairs": repairs}, arrays
 
     @classmethod
     def from_state(cls, document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Encoder:
@@ -189,12 +193,14 @@ def fit_encoder(
     target: np.ndarray,  # float64 (n, c)
     weights: np.ndarray | None = None,  # float64 (n,)
     seed: int = 0,
+    standardised: tuple[ColumnSchema, ...] = (),
 ) -> tuple[Encoder, np.ndarray, np.ndarray | None]:
     """Fit the encoders of all features and encode the training rows.
 
     ``target`` holds standardised values or class indicators. Only target encoding uses it, with
     cross-fitting, so train on the first matrix (n, d). If any column is cross-fitted, the second matrix is
     ``encoder.encode(table)``: the same rows as encoded at prediction time. Rows of weight 0 are not used.
+    ``standardised`` are further columns of numbers, which are standardised whatever the config says.
     Raises `SchemaError` if no feature varies.
 
     >>> from xrfm_cli.datasets.schema.columns import infer_schema
@@ -220,6 +226,10 @@ def fit_encoder(
         has_few_dates=sum(column.kind == "datetime" for column in schema.features) <= _MOST_DATES,
     )
     fitted = [(column, *_fit_column(fit, column, place)) for place, column in enumerate(schema.features)]
+    for column in standardised:
+        cells = _needed_column(training, column.name)
+        plain = fit_numeric(column.name, cells, training.decimal, fit.weights, normal_scores=False)
+        fitted.append((column, plain, None))
     fitted = [item for item in fitted if item[1].names]
     if not fitted:
         raise SchemaError(f"{table.source}: no column varies in the {table.n_rows:,} training rows")

@@ -95,6 +95,6 @@ def _typed(table: Table, column: ColumnSchema) -> tuple[pa.Array, NDArray[np.boo
         return pa.array(moments.values, mask=~moments.valid).cast(kind), moments.unreadable
     if column.kind in ("categorical", "boolean"):
         levels = word_levels(cells, table.decimal, is_typed=table.is_typed)
-        codes = pa.array(levels.codes, mask=levels.codes < 0).cast(pa.int32())
+        codes = pa.array(levels.codes.astype(np.int32), mask=levels.codes < 0)
         return pa.DictionaryArray.from_arrays(codes, levels.values), None
     return (measure_texts(cells) if column.kind == "text" else plain_array(cells)), None

@@ -24,6 +24,7 @@ BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
 
 _MOST_BOOLEAN_SPELLINGS = 63  # more than the 48 mixed-case spellings of "true" and "false"
 _COUNTED_BYTES = 1 << 23  # of levels whose words are counted; longer text is sampled evenly
+_DISTINCT_SHARE = 0.5  # of the cells; categories repeat more often than that
 _TEXT_WORDS = 3.0  # words in an average cell of free text
 
 
@@ -35,28 +36,28 @@ def decide_words(name: str, levels: Levels) -> KindDecision:
         return KindDecision(
             kind="constant", reason=f"the same text in every row: '{levels.values[0].as_py()}'"
         )
-    few = levels.values.slice(0, _MOST_BOOLEAN_SPELLINGS + 1)
-    canonical = pc.unique(canonical_text(few))
-    if count == len(few) and len(canonical) == 2 and boolean_pair(canonical) is not None:
-        words = " and ".join(f"'{word}'" for word in sorted(canonical.to_pylist()))
-        return KindDecision(
-            kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2
-        )
+    if count <= _MOST_BOOLEAN_SPELLINGS:
+        canonical = pc.unique(canonical_text(levels.values))
+        if len(canonical) == 2 and boolean_pair(canonical) is not None:
+            words = " and ".join(f"'{word}'" for word in sorted(canonical.to_pylist()))
+            return KindDecision(
+                kind="boolean", reason=f"two values, {words}{missing_note(missing)}", levels_count=2
+            )
     if count == 0:
         return KindDecision(kind="constant", reason="every cell is missing")
     present = n_rows - missing
-    if present >= MIN_ROWS_FOR_NAMES:
+    share = count / present
+    if present >= MIN_ROWS_FOR_NAMES and share >= _DISTINCT_SHARE:
         every = 1 + levels.values.nbytes // _COUNTED_BYTES
         counted = levels.values.take(pa.array(range(0, count, every)))
         words_mean = float(pc.mean(pc.add(pc.count_substring_regex(counted, r"\s+"), 1)).as_py())
-        share = count / present
-        if words_mean >= _TEXT_WORDS and share >= 0.5:
+        if words_mean >= _TEXT_WORDS:
             return KindDecision(
                 kind="text",
                 reason=f"free text of about {words_mean:.0f} words, {count:,} distinct in {present:,} rows",
                 levels_count=count,
             )
-        if share >= 0.9 or (ID_NAME.search(name) and share >= 0.5):
+        if share >= 0.9 or ID_NAME.search(name):
             return KindDecision(
                 kind="identifier",
                 reason=f"nearly every row has a different text, {count:,} distinct in {present:,} rows",

@@ -22,6 +22,8 @@
 #include <string.h>
 
 #define TILE 256 /* centers per tile: 16 columns of them fit into 16 KiB */
+#define COLUMNS 128 /* columns of a tile at once, a multiple of 4: 128 KiB, which stay in the L2 cache */
+#define ROWS 64     /* rows that share each block of a wide tile */
 #define LANES 16 /* parallel partial sums, so that the compiler can vectorise without reordering */
 
 #if defined(__GNUC__)
@@ -176,8 +178,8 @@ static void copy_tile(const float *columns, Py_ssize_t stride, Py_ssize_t m, Py_
         else loop(row, d, tile, f, DECAY, GENERAL, __VA_ARGS__);                       \
     } while (0)
 
+/* sums (TILE,) += terms of d columns of a row */
 INLINE void add_row(const float *u, Py_ssize_t d, const float *tile, Function f, int kind, int shape, float *sums) {
-    memset(sums, 0, TILE * sizeof(float));
     Py_ssize_t j = 0;
     for (; j + 4 <= d; j += 4) { /* four columns per load and store of the sums */
         const float *x = u + j, *c = tile + j * TILE;
@@ -193,24 +195,40 @@ INLINE void add_row(const float *u, Py_ssize_t d, const float *tile, Function f,
     }
 }
 
+/* The sums of some rows with a tile of centers, a block of columns at a time: a tile of thousands of columns would be
+   read from memory again for every row. Scratch holds a block and sums (ROWS, TILE), which are returned; a tile of one
+   block stays there after the `first` rows. */
+INLINE float *sum_rows(const float *u, Py_ssize_t rows, const float *columns, Py_ssize_t stride, Py_ssize_t m,
+                       Py_ssize_t d, Py_ssize_t start, Function f, int first, float *scratch) {
+    float *sums = scratch + COLUMNS * TILE;
+    memset(sums, 0, (size_t)(rows * TILE) * sizeof(float));
+    for (Py_ssize_t from = 0; from < d; from += COLUMNS) {
+        Py_ssize_t count = d - from < COLUMNS ? d - from : COLUMNS;
+        if (first || d > COLUMNS) copy_tile(columns + from * stride, stride, m, count, start, scratch);
+        for (Py_ssize_t r = 0; r < rows; r++)
+            EACH_SHAPE(add_row, u + r * d + from, count, scratch, f, sums + r * TILE);
+    }
+    return sums;
+}
+
 /* out (b, m) += sums over the d columns */
 INLINE void add_sums_loop(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
-                          Py_ssize_t d, Function f, float *tile, float *out) {
-    float sums[TILE];
+                          Py_ssize_t d, Function f, float *scratch, float *out) {
     for (Py_ssize_t start = 0; start < m; start += TILE) {
         Py_ssize_t width = m - start < TILE ? m - start : TILE;
-        copy_tile(columns, stride, m, d, start, tile);
-        for (Py_ssize_t r = 0; r < b; r++) {
-            const float *row = u + r * d;
-            EACH_SHAPE(add_row, row, d, tile, f, sums);
-            float *target = out + r * m + start;
-            for (Py_ssize_t i = 0; i < width; i++) target[i] += sums[i];
+        for (Py_ssize_t at = 0, rows; at < b; at += rows) {
+            rows = d <= COLUMNS ? 1 : b - at < ROWS ? b - at : ROWS;
+            const float *sums = sum_rows(u + at * d, rows, columns, stride, m, d, start, f, at == 0, scratch);
+            for (Py_ssize_t r = 0; r < rows; r++) {
+                float *target = out + (at + r) * m + start;
+                for (Py_ssize_t i = 0; i < width; i++) target[i] += sums[r * TILE + i];
+            }
         }
     }
 }
 
 DISPATCHED(add_sums, (const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
-           Py_ssize_t d, Function f, float *tile, float *out), (u, b, columns, stride, m, d, f, tile, out))
+           Py_ssize_t d, Function f, float *scratch, float *out), (u, b, columns, stride, m, d, f, scratch, out))
 
 INLINE void add_row_slopes(const float *u, Py_ssize_t d, const float *tile, Function f, int kind, int shape,
                            const float *weights, Py_ssize_t outputs, double *out) {
@@ -274,8 +292,21 @@ INLINE void each_shaped_value(float *values, Py_ssize_t count, Exponent e, int s
 /* exp(-rate s^exponent) in place; derived: that times s^(exponent - 1), zero at zero */
 INLINE void kernel_values_loop(float *values, Py_ssize_t count, Exponent e, int shape, float rate,
                                int derived) {
-    if (derived) each_shaped_value(values, count, e, shape, rate, 1);
-    else each_shaped_value(values, count, e, shape, rate, 0);
+    Py_ssize_t whole = count - count % TILE;
+    for (Py_ssize_t start = 0; start < whole; start += TILE) {
+        if (derived) each_shaped_value(values + start, TILE, e, shape, rate, 1);
+        else each_shaped_value(values + start, TILE, e, shape, rate, 0);
+    }
+    /* The rest is padded to whole vectors: GCC 16 rounds a loop's last values otherwise than its vectors. */
+    float rest[LANES];
+    for (Py_ssize_t start = whole; start < count; start += LANES) {
+        size_t bytes = (size_t)(count - start < LANES ? count - start : LANES) * sizeof(float);
+        memset(rest, 0, sizeof rest);
+        memcpy(rest, values + start, bytes);
+        if (derived) each_shaped_value(rest, LANES, e, shape, rate, 1);
+        else each_shaped_value(rest, LANES, e, shape, rate, 0);
+        memcpy(values + start, rest, bytes);
+    }
 }
 
 DISPATCHED(kernel_values, (float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived),
@@ -324,32 +355,32 @@ INLINE void add_outputs(const float *sums, const double *weights, Py_ssize_t out
    The sums over columns start at begin (b, m), or at zero if it is NULL. No kernel value is written to memory. */
 INLINE void expand_loop(const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
                         Py_ssize_t d, Function f, const float *begin, Link link, const double *coefficients,
-                        Py_ssize_t outputs, float *tile, double *weights, double *out) {
-    float sums[TILE];
+                        Py_ssize_t outputs, float *scratch, double *weights, double *out) {
     memset(out, 0, (size_t)(b * outputs) * sizeof(double));
     for (Py_ssize_t start = 0; start < m; start += TILE) {
         Py_ssize_t width = m - start < TILE ? m - start : TILE;
-        copy_tile(columns, stride, m, d, start, tile);
         memset(weights, 0, (size_t)(outputs * TILE) * sizeof(double));
         for (Py_ssize_t o = 0; o < outputs; o++)
             memcpy(weights + o * TILE, coefficients + o * m + start, (size_t)width * sizeof(double));
-        for (Py_ssize_t r = 0; r < b; r++) {
-            const float *row = u + r * d;
-            EACH_SHAPE(add_row, row, d, tile, f, sums);
-            if (begin != NULL) {
-                const float *given = begin + r * m + start;
-                for (Py_ssize_t i = 0; i < width; i++) sums[i] += given[i];
+        for (Py_ssize_t at = 0, rows; at < b; at += rows) {
+            rows = d <= COLUMNS ? 1 : b - at < ROWS ? b - at : ROWS;
+            float *sums = sum_rows(u + at * d, rows, columns, stride, m, d, start, f, at == 0, scratch);
+            for (Py_ssize_t r = 0; r < rows; r++, sums += TILE) {
+                if (begin != NULL) {
+                    const float *given = begin + (at + r) * m + start;
+                    for (Py_ssize_t i = 0; i < width; i++) sums[i] += given[i];
+                }
+                apply_link(sums, link);
+                add_outputs(sums, weights, outputs, out + (at + r) * outputs);
             }
-            apply_link(sums, link);
-            add_outputs(sums, weights, outputs, out + r * outputs);
         }
     }
 }
 
 DISPATCHED(expand, (const float *u, Py_ssize_t b, const float *columns, Py_ssize_t stride, Py_ssize_t m,
            Py_ssize_t d, Function f, const float *begin, Link link, const double *coefficients,
-           Py_ssize_t outputs, float *tile, double *weights, double *out), (u, b, columns, stride, m, d, f, begin, link,
-           coefficients, outputs, tile, weights, out))
+           Py_ssize_t outputs, float *scratch, double *weights, double *out), (u, b, columns, stride, m, d, f, begin,
+           link, coefficients, outputs, scratch, weights, out))
 
 static int shape_of(double exponent) {
     return exponent == 1.0 ? ONE : exponent == 2.0 ? TWO : exponent == 0.5 ? ROOT : GENERAL;
@@ -385,12 +416,12 @@ static PyObject *py_add_sums(PyObject *self, PyObject *args) {
     double exponent, scale;
     if (!PyArg_ParseTuple(args, "KnKnnniddK", &u, &b, &columns, &stride, &m, &d, &kind, &exponent, &scale,
                           &out)) return NULL;
-    float *tile = malloc((size_t)(d * TILE + 1) * sizeof(float));
-    if (tile == NULL) return PyErr_NoMemory();
+    float *scratch = malloc((COLUMNS + ROWS) * TILE * sizeof(float));
+    if (scratch == NULL) return PyErr_NoMemory();
     Py_BEGIN_ALLOW_THREADS
-    add_sums(AT(u), b, AT(columns), stride, m, d, function(kind, exponent, scale), tile, AT(out));
+    add_sums(AT(u), b, AT(columns), stride, m, d, function(kind, exponent, scale), scratch, AT(out));
     Py_END_ALLOW_THREADS
-    free(tile);
+    free(scratch);
     Py_RETURN_NONE;
 }
 
@@ -422,13 +453,13 @@ static PyObject *py_expand(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "KnKnnniddKidddKnK", &u, &b, &columns, &stride, &m, &d, &kind, &exponent, &scale, &begin,
                           &link_kind, &link_exponent, &rate, &constant, &coefficients, &outputs, &out))
         return NULL;
-    double *weights = malloc((size_t)(outputs * TILE) * sizeof(double) + (size_t)(d * TILE + 1) * sizeof(float));
+    double *weights = malloc((size_t)(outputs * TILE) * sizeof(double) + (COLUMNS + ROWS) * TILE * sizeof(float));
     if (weights == NULL) return PyErr_NoMemory();
-    float *tile = (float *)(weights + outputs * TILE);
+    float *scratch = (float *)(weights + outputs * TILE);
     Link link = {link_kind, split(link_exponent), shape_of(link_exponent), (int)link_exponent, (float)rate, (float)constant};
     Py_BEGIN_ALLOW_THREADS
     expand(AT(u), b, AT(columns), stride, m, d, function(kind, exponent, scale), begin ? AT(begin) : NULL, link,
-           AT(coefficients), outputs, tile, weights, AT(out));
+           AT(coefficients), outputs, scratch, weights, AT(out));
     Py_END_ALLOW_THREADS
     free(weights);
     Py_RETURN_NONE;

@@ -149,7 +149,8 @@ typedef struct {
 } Leaf;
 
 typedef struct {
-    float *rows, *all, *tile, *binaries; /* (TILE, d) each: rows without binary columns, whole rows, centers */
+    float *rows, *all, *binaries;        /* (TILE, d) each: rows without binary columns, whole rows, centers */
+    float *block, *sums;                 /* (COLUMNS, TILE) centers, (TILE, TILE) of each row and center */
     double *weights;                     /* (outputs, TILE) */
     int64_t *others, *binary;            /* (d,) numbers of the columns */
     char *strange;                       /* (TILE,) rows with a third value in a binary column */
@@ -159,12 +160,13 @@ INLINE float placed(float value, const float *placing, Py_ssize_t d, Py_ssize_t 
     return (value - placing[j]) * placing[d + j] * scale;
 }
 
-/* The columns of a tile of centers in the kernel's coordinates, one after the other, padded with zeros. */
+/* The columns of a tile of centers in the kernel's coordinates, one after the other, padded with zeros. All columns
+   from `first` on if there are no numbers of columns. */
 INLINE void place_tile(Leaf leaf, Py_ssize_t d, Py_ssize_t start, Py_ssize_t width, const int64_t *columns,
-                       Py_ssize_t count, float *tile) {
+                       Py_ssize_t first, Py_ssize_t count, float *tile) {
     for (Py_ssize_t from = 0; from < TILE; from += LANES) /* few rows at a time, which stay in the cache */
         for (Py_ssize_t k = 0; k < count; k++) {
-            Py_ssize_t j = count == d ? k : columns[k];
+            Py_ssize_t j = columns == NULL ? first + k : columns[first + k];
             const float *center = leaf.centers + (start + from) * d + j;
             const float shift = leaf.placing[j], root = leaf.placing[d + j];
             float *target = tile + k * TILE + from;
@@ -191,6 +193,32 @@ INLINE void add_binary(const float *row, Leaf leaf, Py_ssize_t d, const int64_t 
     for (int i = 0; i < TILE; i++) sums[i] += differing[i] + begin;
 }
 
+/* The sums of rows (b, count) with a tile of centers, a block of columns at a time, in s.sums (b, TILE). The last block
+   is only placed: the caller adds it, row by row, from the column that is returned. Rows that are strange, or that are
+   not, are left out. */
+INLINE Py_ssize_t sum_columns(const float *rows, Py_ssize_t b, Py_ssize_t d, Leaf leaf, Py_ssize_t start,
+                              Py_ssize_t width, const int64_t *columns, Py_ssize_t count, Scratch s, int strange) {
+    Py_ssize_t from = 0;
+    if (count > COLUMNS) memset(s.sums, 0, (size_t)(b * TILE) * sizeof(float));
+    for (; from + COLUMNS < count; from += COLUMNS) {
+        place_tile(leaf, d, start, width, columns, from, COLUMNS, s.block);
+        for (Py_ssize_t r = 0; r < b; r++)
+            if (s.strange[r] == strange)
+                EACH_SHAPE(add_row, rows + r * count + from, COLUMNS, s.block, leaf.term, s.sums + r * TILE);
+    }
+    place_tile(leaf, d, start, width, columns, from, count - from, s.block);
+    return from;
+}
+
+/* The sums of row r after its last block. A narrow tile has no other block, and one place for the sums of all rows. */
+INLINE float *sums_of(const float *rows, Py_ssize_t r, Py_ssize_t count, Py_ssize_t from, Leaf leaf, Scratch s) {
+    float *sums = s.sums;
+    if (from > 0) sums += r * TILE;
+    else memset(sums, 0, TILE * sizeof(float));
+    EACH_SHAPE(add_row, rows + r * count + from, count - from, s.block, leaf.term, sums);
+    return sums;
+}
+
 /* out (b, outputs) = the leaf's expansion at up to TILE rows of x, as expand does it */
 INLINE void expand_leaf(const float *x, const int64_t *numbers, Py_ssize_t b, Py_ssize_t d, Leaf leaf,
                         Py_ssize_t outputs, Scratch s, double *out) {
@@ -210,11 +238,11 @@ INLINE void expand_leaf(const float *x, const int64_t *numbers, Py_ssize_t b, Py
         any_strange |= s.strange[r];
     }
     memset(out, 0, (size_t)(b * outputs) * sizeof(double));
-    float sums[TILE];
     for (Py_ssize_t start = 0; start < leaf.m; start += TILE) {
         Py_ssize_t width = leaf.m - start < TILE ? leaf.m - start : TILE;
-        place_tile(leaf, d, start, width, s.others, k_others, s.tile);
-        if (k_binary) place_tile(leaf, d, start, width, s.binary, k_binary, s.binaries);
+        const int64_t *columns = k_binary ? s.others : NULL;
+        Py_ssize_t from = sum_columns(s.rows, b, d, leaf, start, width, columns, k_others, s, 0);
+        if (k_binary) place_tile(leaf, d, start, width, s.binary, 0, k_binary, s.binaries);
         memset(s.weights, 0, (size_t)(outputs * TILE) * sizeof(double));
         for (Py_ssize_t i = 0; i < width; i++)
             for (Py_ssize_t o = 0; o < outputs; o++)
@@ -226,18 +254,16 @@ INLINE void expand_leaf(const float *x, const int64_t *numbers, Py_ssize_t b, Py
         for (Py_ssize_t r = 0; r < b; r++) {
             for (Py_ssize_t line = r; line < lines; line += b) PREFETCH(coming + line * LINE);
             if (s.strange[r]) continue;
-            const float *row = s.rows + r * k_others;
-            EACH_SHAPE(add_row, row, k_others, s.tile, leaf.term, sums);
+            float *sums = sums_of(s.rows, r, k_others, from, leaf, s);
             if (k_binary) add_binary(s.all + r * d, leaf, d, s.binary, k_binary, s.binaries, sums);
             apply_link(sums, leaf.link);
             add_outputs(sums, s.weights, outputs, out + r * outputs);
         }
         if (!any_strange) continue;
-        place_tile(leaf, d, start, width, s.others, d, s.tile); /* all columns: the binary ones are like others here */
+        from = sum_columns(s.all, b, d, leaf, start, width, NULL, d, s, 1); /* binary columns are like others here */
         for (Py_ssize_t r = 0; r < b; r++) {
             if (!s.strange[r]) continue;
-            const float *row = s.all + r * d;
-            EACH_SHAPE(add_row, row, d, s.tile, leaf.term, sums);
+            float *sums = sums_of(s.all, r, d, from, leaf, s);
             apply_link(sums, leaf.link);
             add_outputs(sums, s.weights, outputs, out + r * outputs);
         }
@@ -311,12 +337,13 @@ static PyObject *py_expand_leaves(PyObject *self, PyObject *args) {
         return NULL;
     t.addresses = AT(addresses);
     t.numbers = AT(numbers);
-    size_t floats = (size_t)(4 * t.d * TILE + 1), doubles = (size_t)(t.outputs * TILE), whole = (size_t)(2 * t.d + 1);
+    size_t floats = (size_t)((3 * t.d + COLUMNS + TILE) * TILE), doubles = (size_t)(t.outputs * TILE), whole = (size_t)(2 * t.d + 1);
     double *weights = malloc(doubles * sizeof(double) + whole * sizeof(int64_t) + floats * sizeof(float) + TILE);
     if (weights == NULL) return PyErr_NoMemory();
     int64_t *columns = (int64_t *)(weights + doubles);
     float *tiles = (float *)(columns + whole);
-    Scratch s = {tiles, tiles + t.d * TILE, tiles + 2 * t.d * TILE, tiles + 3 * t.d * TILE, weights, columns,
+    float *block = tiles + 3 * t.d * TILE;
+    Scratch s = {tiles, tiles + t.d * TILE, tiles + 2 * t.d * TILE, block, block + COLUMNS * TILE, weights, columns,
                  columns + t.d, (char *)(tiles + floats)};
     Py_BEGIN_ALLOW_THREADS
     expand_leaves(AT(x), AT(rows), AT(starts), first, last, from_leaf, t, s, AT(out));

@@ -10,6 +10,7 @@ from xrfm_cli.datasets import Table, fit_encoder, infer_schema
 from xrfm_cli.datasets.cells.dates import moment_values
 from xrfm_cli.datasets.cells.decimals import find_decimal
 from xrfm_cli.datasets.cells.values import cast_text, number_values, tidy_text
+from xrfm_cli.datasets.cells.words import find_words, word_levels
 
 DAYS = np.datetime64("2020-01-01") + np.arange(40).astype("timedelta64[D]") * 17
 
@@ -45,6 +46,34 @@ def test_dates_are_those_of_tidy_text(cells: list[str | None]) -> None:
     found, expected = moment_values(array, "iso"), moment_values(tidy_text(array), "iso")
     assert np.array_equal(found.values, expected.values)
     assert np.array_equal(found.valid, expected.valid)
+
+
+WORDS = ["red", " red", "3.0", "3", "", "NA", "TRUE", None, "nan", "1.10", "red"]
+
+
+@pytest.mark.parametrize("known", [("red", "3", "true"), ("NA", "red"), ("1.1",), ()])
+def test_a_dictionary_is_looked_up_like_its_cells(known: tuple[str, ...]) -> None:
+    plain = pa.array(WORDS, pa.string())
+    stored = pa.DictionaryArray.from_arrays(
+        pa.array([0, 2, None, 3, 0, 1], pa.int8()), pa.array(["red", "unused", "NA", "3.0"])
+    )
+    for cells in (plain.dictionary_encode(), stored):
+        assert (
+            find_words(cells, ".", known).tolist() == find_words(cells.cast(pa.string()), ".", known).tolist()
+        )
+
+
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_levels_of_few_cells_are_those_of_many(is_typed: bool) -> None:
+    few = word_levels(pa.array(WORDS, pa.string()), is_typed=is_typed)
+    more = pa.array([*WORDS, *(f"w{place}" for place in range(100))], pa.string())  # too many to be kept
+    many = word_levels(more, is_typed=is_typed)
+    assert many.values.to_pylist()[: len(few.values)] == few.values.to_pylist()
+    assert many.codes[: len(WORDS)].tolist() == few.codes.tolist()
+
+
+def test_floats_that_are_not_a_number_are_no_level() -> None:
+    assert find_words(pa.array([1.5, float("nan"), None]), ".", ("1.5", "nan")).tolist() == [0, -1, -1]
 
 
 def test_a_word_after_many_numbers_is_found() -> None:

@@ -51,6 +51,25 @@ def test_pairs_equal_the_predictions_of_each_leaf(config: LeafConfig) -> None:
 
 
 @pytest.mark.skipif(not loops.is_compiled(), reason="the package was installed without a compiler")
+@pytest.mark.parametrize("binary", [0, 3, 200])
+def test_pairs_of_wide_leaves_equal_the_predictions_of_each_leaf(binary: int) -> None:
+    leaves = []
+    for number in range(3):
+        x, y = sample(300, 300, 2, seed=number, dtype=torch.float32)
+        x[:, :binary] = (x[:, :binary] > 0).float()
+        config = replace(KERNEL_VARIANTS["norm1-diagonal"], iterations=0)
+        leaves.append(fit_leaf(x, y, config, generator=generator(number)))
+    x = sample(70, 300, 2, seed=9, dtype=torch.float32)[0]
+    x[:, :binary] = (x[:, :binary] > 0).float()
+    x[::5, 0] = 0.5  # a third value, if the column is binary
+    rows, starts = torch.arange(150) % 70, torch.tensor([0, 50, 51, 150])
+    found = predict_pairs(leaves, LeafTable.of(leaves), x, rows, starts)
+    for number, leaf in enumerate(leaves):
+        own = slice(int(starts[number]), int(starts[number + 1]))
+        assert_same_bits(found[own], leaf.predict(x[rows[own]]))
+
+
+@pytest.mark.skipif(not loops.is_compiled(), reason="the package was installed without a compiler")
 def test_threads_and_wrong_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     leaves = made_leaves(KERNEL_VARIANTS["norm1-diagonal"])
     table = LeafTable.of(leaves)

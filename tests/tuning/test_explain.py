@@ -19,7 +19,8 @@ from xrfm_cli.tuning.explain.quality import measure_quality
 from xrfm_cli.tuning.explain.row_sampler import RowSampler
 from xrfm_cli.tuning.explain.sample import sample_centers, sample_table
 from xrfm_cli.tuning.explain.shares import column_shares
-from xrfm_cli.tuning.explain.swap_study import effective_shares, study_swaps
+from xrfm_cli.tuning.explain.swap_study import effective_shares, rows_of_smallest_study, study_swaps
+from xrfm_cli.tuning.explain.swaps import row_ns
 
 BUDGET_NS = 1e9
 
@@ -74,6 +75,15 @@ class TestShares:
         assert sorted(np.argsort(-shares)[:2].tolist()) == [3, 21]
         assert len(np.unique(shares)) <= 11
         assert shares.sum() == pytest.approx(1.0)
+
+    def test_a_late_study_uses_as_many_rows_as_fit_into_its_seconds(self, additive: Case) -> None:
+        model = additive.model
+        assert rows_of_smallest_study(model, 0.0, most=100) == 20
+        assert rows_of_smallest_study(model, 60.0, most=100) == 100
+        rows = rows_of_smallest_study(model, 13e-9 * 50 * row_ns(model), most=100)
+        assert rows == pytest.approx(50, abs=1)
+        study = study_swaps(model, sample_centers(model, 20, seed=0), budget_ns=0.0)
+        assert {len(own) for own in study.totals} == {20}
 
 
 class TestHeldOut:

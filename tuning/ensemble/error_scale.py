@@ -19,12 +19,13 @@ from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
+from xrfm_cli.tuning.feature_matrices import mean_feature_matrix
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals, weighted_order
 from xrfm_cli.tuning.problem.dependent_rows import split_dependent
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
-from xrfm_cli.tuning.search.run_step import mean_feature_matrix, trial_generator
+from xrfm_cli.tuning.search.run_step import trial_generator
 
 Array = NDArray[np.float64]
 MAX_SCORES = 5_000  # kept in the model

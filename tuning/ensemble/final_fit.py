@@ -15,11 +15,8 @@ from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.ensemble.candidates import CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
-from xrfm_cli.tuning.ensemble.final_tree import (
-    Refitter,
-    align_feature_matrix,
-    average_feature_matrices,
-)
+from xrfm_cli.tuning.ensemble.final_tree import Refitter
+from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
 from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
@@ -159,6 +156,9 @@ def _refit(
     ]
     # A number of updates that the user fixed is counted from the identity.
     start = None if problem.pins.fix_iterations else average_feature_matrices(learned)
+    translation = None
+    if candidate.is_translated:
+        translation = problem.data.fit_translation(rows, target_transform)
     tree = refitter.fit(
         found,
         candidate,
@@ -166,6 +166,7 @@ def _refit(
         start,
         trial=entry.number,
         iterations=validation_result.last_iterations,
+        translation=translation,
     )
     temperature = validation_result.temperature if tree.splits else 0.0
     params: dict[str, Any] = candidate.to_dict() | {
@@ -181,6 +182,8 @@ def _refit(
         calibrator=entry.calibrator,
         params=params,
         score=validation_result.score,
+        translation=translation,
+        base_columns=() if problem.data.base is None or translation is None else problem.data.base.columns,
     )
 
 

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
+from xrfm_cli.tuning.feature_matrices import starting_matrix
 from xrfm_cli.tuning.problem.learning_data import EncodedRows, LearningData, find_encoded
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName
 from xrfm_cli.tuning.search.run_step import trial_generator
 from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.transfer.translation import Translation
 
 REFIT_FOLD = 1_000_000  # the "fold" of the random generators of the final fits
-
-
-def align_feature_matrix(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
-    """Map a feature matrix to the columns of another encoder of the same table.
-
-    Encoders fitted on other rows may have other rare levels or missing indicators. Columns are matched by
-    name, and a column without an entry starts at the mean of the diagonal.
-
-    >>> align_feature_matrix(torch.tensor([1.0, 0.5]), ["a", "b"], ["b", "c"])
-    tensor([0.5000, 0.7500])
-    """
-    place = {name: k for k, name in enumerate(names)}
-    diagonal = metric if metric.ndim == 1 else metric.diagonal()
-    fresh = float(diagonal.mean())
-    known = [k for k, name in enumerate(wanted) if name in place]
-    source = [place[wanted[k]] for k in known]
-    if metric.ndim == 1:
-        out = torch.full((len(wanted),), fresh, dtype=metric.dtype, device=metric.device)
-        out[known] = metric[source]
-        return out
-    out = torch.eye(len(wanted), dtype=metric.dtype, device=metric.device) * fresh
-    rows = torch.tensor(known, dtype=torch.long, device=metric.device)
-    columns = torch.tensor(source, dtype=torch.long, device=metric.device)
-    out[rows[:, None], rows[None, :]] = metric[columns[:, None], columns[None, :]]
-    return out
-
-
-def average_feature_matrices(metrics: Sequence[Tensor]) -> Tensor:
-    """Average feature matrices in the same columns, each normalised to a largest entry of one."""
-    return torch.stack([metric / metric.abs().max().clamp(min=1e-30) for metric in metrics]).mean(0)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -83,21 +53,35 @@ class Refitter:
         *,
         trial: int,
         iterations: int,
+        translation: Translation | None = None,
     ) -> TreeModel:
         """Fit one tree from a learned feature matrix, or from the identity if there is none.
 
         A single leaf is solved once under a learned feature matrix. Leaves of a larger tree make
-        ``iterations`` updates of their own, as they did in validation.
+        ``iterations`` updates of their own, as they did in validation. With a translation, the tree learns
+        what it leaves.
         """
+        targets = self.data.transformed(self.rows, target_transform)
+        if translation is not None:
+            targets = targets - self.data.part_of_base(self.rows, translation, target_transform)
+        start = feature_matrix
+        if start is None:
+            start = starting_matrix(
+                found.encoder,
+                self.data.base,
+                hides_base=candidate.transfer == "translation",
+                from_base=candidate.start_matrix == "base",
+                device=self.data.device,
+            )
         alone = feature_matrix is not None and len(found.x) <= candidate.tree.leaf_size
         return fit_tree(
             found.x,
-            self.data.transformed(self.rows, target_transform),
+            targets,
             candidate.with_iterations(0 if alone else iterations).tree,
             generator=trial_generator(self.data.seed, trial, REFIT_FOLD, 0),
             weights=self.data.weight_tensor(self.rows),
             routed=found.routed,
-            initial_feature_matrix=feature_matrix,
+            initial_feature_matrix=start,
             memory_bytes=self.memory_bytes,
             on_event=self.on_event,
         )

@@ -34,7 +34,7 @@ from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
-from xrfm_cli.tuning.search.run_step import estimate_refit
+from xrfm_cli.tuning.search.run_step import estimate_refit, fold_matrices
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
@@ -84,7 +84,7 @@ def held_out_folds(
         if fold_seconds + prediction_ns * SECONDS_PER_NS > seconds_left():
             break
         try:
-            rows = problem.folds.matrices(fold, found.candidate.encoding, found.candidate.transform)
+            rows = fold_matrices(problem, fold, found.candidate)
             own = _fold_member(member, problem, found, rows, fold, on_event)
             fold_model = replace(model, members=(own,), intervals=None)
             parts.append(_fold_part(fold_model, problem, rows, fold, BUDGET_NS / folds))
@@ -112,6 +112,7 @@ def _fold_member(
         None if problem.pins.fix_iterations else found.feature_matrices[fold],
         trial=member.trial,
         iterations=found.last_iterations,
+        translation=rows.translation,
     )
     return replace(
         member,
@@ -119,6 +120,7 @@ def _fold_member(
         encoder=rows.encoder,
         tree=tree.with_temperature(found.temperature if tree.splits else 0.0),
         target_transform=target_transform,
+        translation=rows.translation,
     )
 
 
@@ -128,8 +130,11 @@ def _fold_part(
     valid = problem.plan.folds[fold].valid
     generator = np.random.default_rng([problem.data.seed, HELD_OUT_FOLD, fold])
     order = generator.permutation(len(valid))[:MOST_ROWS]
-    sample = sample_of(model, {id(encoded.encoder): encoded.x_valid[order].cpu().numpy()}, "data")
     rows = valid[order]
+    matrices = {id(encoded.encoder): encoded.x_valid[order].cpu().numpy()}
+    if model.base is not None:
+        matrices |= model.base.encode(problem.data.table.take(rows))[0]
+    sample = sample_of(model, matrices, "data")
     weights = np.ones(len(rows)) if problem.data.weights is None else problem.data.weights[rows]
     return measure_part(model, sample, problem.data.y_true[rows], weights, budget_ns=budget_ns)
 

@@ -19,6 +19,7 @@ from xrfm_cli.tuning.explain.columns import feature_columns
 from xrfm_cli.tuning.explain.decoding import decode_cells, encode_cells
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import MISSING, ColumnProfile
+from xrfm_cli.tuning.transfer.base import Base
 
 Matrices = dict[int, NDArray[np.float32]]
 Source = Literal["data", "centers", "profile"]
@@ -71,7 +72,7 @@ def sample_of(model: FittedModel, matrices: Matrices, source: Source) -> Sample:
     columns = feature_columns(model.schema)
     none = np.empty(0, dtype=np.int64)
     coordinates = {}
-    for encoder in {id(member.encoder): member.encoder for member in model.members}.values():
+    for encoder in model.encoders:
         parts = {group.column: np.arange(group.start, group.stop) for group in encoder.groups}
         coordinates[id(encoder)] = tuple(parts.get(column, none) for column in columns)
     return Sample(columns=columns, matrices=matrices, coordinates=coordinates, source=source)
@@ -98,7 +99,21 @@ def sample_centers(model: FittedModel, rows: int, *, seed: int) -> Sample:
     for member in model.members:
         if id(member.encoder) not in matrices:
             matrices[id(member.encoder)] = transfer(source.encoder, member.encoder, x)
+    if model.base is not None:
+        cells = {}
+        for encoder, group in zip(source.encoder.columns, source.encoder.groups, strict=True):
+            decoded = decode_cells(encoder, x[:, group.start : group.stop])
+            if decoded is not None:
+                cells[group.column] = decoded
+        matrices |= _of_base(model.base, cells, len(x))
     return sample_of(model, matrices, "centers")
+
+
+def _of_base(base: Base, cells: Mapping[str, pa.Array], rows: int) -> Matrices:
+    """Return rows as the base encodes them; columns whose cells the file does not keep are missing."""
+    empty = pa.nulls(rows, pa.string())
+    table = Table(pa.table({name: cells.get(name, empty) for name in base.shared}), is_typed=True)
+    return base.encode(table)[0]
 
 
 def transfer(source: Encoder, target: Encoder, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -154,6 +169,8 @@ def _drawn(model: FittedModel, rows: int, generator: torch.Generator) -> Sample:
             if group.column in cells:
                 x[:, group.start : group.stop] = encode_cells(encoder, cells[group.column])
         matrices[id(member.encoder)] = x
+    if model.base is not None:
+        matrices |= _of_base(model.base, cells, rows)
     return sample_of(model, matrices, "profile")
 
 

@@ -71,7 +71,7 @@ class Setting:
 def settings_of(model: FittedModel, sample: Sample, column: str) -> Iterator[Setting]:
     """Yield the settings of a column: one, or one for each part of a date; none for text and constants."""
     found = {}
-    for table_encoder in {id(member.encoder): member.encoder for member in model.members}.values():
+    for table_encoder in model.encoders:
         own = _column_encoder(table_encoder, column)
         if own is not None and own.names:
             found[id(table_encoder)] = own

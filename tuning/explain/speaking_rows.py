@@ -44,7 +44,7 @@ class SpeakingRows:
     prediction: float
     centers: int  # training rows that have a part in the difference, counted once for each member
     contributions: float  # of all of them
-    others: float  # of linear leaves, which keep no rows
+    others: float  # of linear leaves, which keep no rows, and of a base model
     loudest: tuple[SpeakingRow, ...]  # largest absolute contribution first
 
 
@@ -78,6 +78,9 @@ def speaking_rows(
         added = np.concatenate([np.zeros(0), *parts.values()])
         if all(isinstance(leaf, RFMLeaf) for leaf in member.tree.leaves):
             rest = float(change.changes[number].mean()) - float(added.sum())  # of rounding
+            if member.translation is not None:
+                moved = member.translated(x[number]) - member.translated(references[number])
+                rest -= float((change.rates[number] * moved).sum(1).mean())
             sizes = np.abs(added)
             added = added + rest * (sizes / sizes.sum() if sizes.sum() > 0 else 0.0)
         total, centers = total + float(added.sum()), centers + len(added)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets.cells.scale import exponent_of
+from xrfm_cli.tuning.explain.effort import affordable_rows
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns, swap_predictions
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -24,6 +25,7 @@ Pair = tuple[int, int]
 FEWEST_COLUMNS = 10  # swapped one by one, whatever a prediction costs
 TINY = 1e-300
 FEWEST_ROWS = 60  # per column, whatever a prediction costs
+LEAST_ROWS = 20  # of the smallest study: below, shares are mostly noise
 RANGE_ERRORS = 1.645  # half a range of 90 %
 REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
 BLOCK_ROWS = 10
@@ -147,6 +149,16 @@ def study_swaps(
         confirmed=confirmed,
         confirmed_pairs=confirmed_pairs,
     )
+
+
+def rows_of_smallest_study(model: FittedModel, seconds: float, *, most: int) -> int:
+    """Return on how many rows the smallest study of a model fits into the seconds, from 20 to ``most``.
+
+    It predicts each row as it is, after the swap of each of the fewest columns and of the others together,
+    and after that of one pair.
+    """
+    predictions = FEWEST_COLUMNS + 3
+    return affordable_rows(most, predictions * row_ns(model), 1e9 * seconds, least=LEAST_ROWS)
 
 
 def log_odds(probabilities: Array) -> Array:

@@ -20,12 +20,13 @@ BATCH_CELLS = 4_000_000  # encoded cells predicted at once
 def row_ns(model: FittedModel) -> float:
     """Estimate the nanoseconds of predicting a row on one core, all members together."""
     classes = len(model.target.classes)
-    return sum(prediction_ns(member.tree) + CLASS_NS * classes for member in model.members)
+    own = sum(prediction_ns(member.tree) + CLASS_NS * classes for member in model.members)
+    return own + (row_ns(model.base.model) if model.base is not None else 0.0)
 
 
 def predict_rows(model: FittedModel, matrices: Matrices) -> Array:  # -> (n, k)
     """Return values ``(n, 1)``, the probability of the positive class ``(n, 1)``, or of each class."""
-    out = model.predict_encoded(matrices)
+    out = model.predict_encoded(model.refreshed(matrices))
     if out.ndim == 1:
         return out[:, None]
     return out[:, 1:] if out.shape[1] == 2 else out

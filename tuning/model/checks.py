@@ -6,18 +6,19 @@ The manifest of a model file is checked field by field before; see :mod:`xrfm_cl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.datasets import Encoder, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets import ColumnSchema, Encoder, Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.schema.columns import Role
 from xrfm_cli.tuning.model.drift import observe
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.report import FitReport
 from xrfm_cli.tuning.scoring.metrics import METRICS
+from xrfm_cli.tuning.transfer.base import Base
 
 WEIGHT_TOLERANCE = (
     1e-9  # how far the members' weights may add to something else than one, as rounding makes them
@@ -39,8 +40,11 @@ def check_model(model: FittedModel) -> None:
     classes = len(model.target.classes)
     if abs(sum(member.weight for member in model.members) - 1) > WEIGHT_TOLERANCE:
         raise ValueError("the weights of the members do not add to one")
+    if model.base is not None:
+        _check_base(model.base, model.schema)
+    features = (*model.schema.features, *(model.base.features if model.base is not None else ()))
     for encoder in _encoders(model):
-        _check_encoder(encoder, model.schema)
+        _check_encoder(encoder, features)
     _check_calibrators(model)
     model.decision.check(classes)
     for number, member in enumerate(model.members):
@@ -48,6 +52,10 @@ def check_model(model: FittedModel) -> None:
         shape = (member.encoder.n_features, coded, decoded)
         if shape != (member.tree.n_features, member.tree.n_outputs, classes or 1):
             raise ValueError(f"members[{number}]: encoder, tree and target have different sizes")
+        if member.translation is not None:
+            member.translation.check(len(member.base_columns), coded)
+            if member.translation.is_start and not (model.base and model.base.predicts_target):
+                raise ValueError(f"members[{number}]: starts from predictions of another target")
     if model.intervals is not None:
         if classes:
             raise ValueError("intervals are for numbers, not for classes")
@@ -93,14 +101,25 @@ def _encoders(model: FittedModel) -> list[Encoder]:
     return list({id(encoder): encoder for encoder in used}.values())
 
 
-def _check_encoder(encoder: Encoder, schema: TableSchema) -> None:
-    kinds = {column.name: column.kind for column in schema.features}
+def _check_encoder(encoder: Encoder, features: Sequence[ColumnSchema]) -> None:
+    kinds = {column.name: column.kind for column in features}
     names = [column.column for column in encoder.columns]
     if len(set(names)) != len(names):
         raise ValueError("encoders: a column is encoded twice")
     for column, kind in zip(encoder.columns, encoder.kinds, strict=True):
         if kinds.get(column.column) != kind or type(column).__name__ not in ENCODERS_OF_KIND.get(kind, ()):
             raise ValueError(f"encoders: '{column.column}' is not a {kind} feature of the schema")
+
+
+def _check_base(base: Base, schema: TableSchema) -> None:
+    """Check the base itself, and that its predictions are the columns that the model names."""
+    check_model(base.model)
+    classes = len(base.model.target.classes)
+    taken = {column.name for column in schema.columns}
+    if len(base.columns) != (1 if classes <= 2 else classes) or taken & set(base.columns):
+        raise ValueError("base.columns: are not those of its predictions")
+    if len(set(base.columns)) != len(base.columns) or not set(base.shared) <= taken:
+        raise ValueError("base: duplicate columns, or shared ones that the table does not have")
 
 
 def _check_calibrators(model: FittedModel) -> None:
@@ -165,6 +184,8 @@ def _try_rows(model: FittedModel) -> None:
     for cell in (None, "0"):
         cells = pa.array([cell], pa.string())
         row = Table(pa.table({column.name: cells for column in model.schema.columns}))
+        if model.base is not None:
+            row = model.base.extended(row, model.base.outputs_of(row))
         for encoder in _encoders(model):
             x, _ = encoder.encode(row)
             if not np.isfinite(x).all():

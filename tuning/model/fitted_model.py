@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.trees import TreeModel
@@ -21,6 +22,8 @@ from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
+from xrfm_cli.tuning.transfer.base import Base
+from xrfm_cli.tuning.transfer.translation import Translation
 
 Array = NDArray[np.float64]
 BLOCK_ROWS = 8_192  # rows predicted at once; bounds the memory of a prediction
@@ -42,11 +45,30 @@ class Member:
     params: dict[str, Any]
     score: float  # its own out-of-fold score
     source: str = "the model"  # the file it was read from, for messages
+    translation: Translation | None = None  # what the tree's outputs are added to
+    base_columns: tuple[str, ...] = ()  # that the translation reads, of the base's predictions
+
+    def outputs(self, x: Tensor) -> Array:  # (n, d) on the tree's device
+        """Return raw predictions ``(n, outputs)`` of encoded rows: the tree's, plus the translation."""
+        codes: Array = self.tree.predict(x).cpu().double().numpy()
+        return codes if self.translation is None else codes + self.translated(x)
+
+    def translated(self, x: Tensor) -> Array:  # (n, d)
+        """Return the translation's part ``(n, outputs)`` of the raw predictions."""
+        assert self.translation is not None
+        base = np.tile(np.array(self.translation.centers), (len(x), 1))
+        for column, group in zip(self.encoder.columns, self.encoder.groups, strict=True):
+            if group.column in self.base_columns:
+                assert isinstance(column, NumericEncoder)
+                if column.scaling is not None:
+                    values = x[:, group.start].cpu().double().numpy()
+                    base[:, self.base_columns.index(group.column)] = column.scaling.undo(values)
+        return self.translation.codes(base, self.target_transform)
 
     def scores(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Return decoded predictions ``(n, 1)`` or ``(n, classes)`` of encoded rows."""
         with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused below
-            codes = self.tree.predict(x).cpu().double().numpy()
+            codes = self.outputs(x)
             scores = self.target_transform.decode(codes)
         self.require_finite(codes, scores)
         return scores
@@ -91,6 +113,7 @@ class FittedModel:
     device: str = "cpu"
     profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
     trained: TrainedRows | None = None  # their fingerprints; None for older files without them
+    base: Base | None = None  # of transfer learning: its predictions are columns
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
         """Predict the rows of a table that has the needed columns.
@@ -127,11 +150,32 @@ class FittedModel:
         """Return the encoded rows by the identity of each encoder, and the values repaired meanwhile."""
         encoded: dict[int, NDArray[np.float32]] = {}
         repairs: tuple[Repair, ...] = ()
+        of_base: dict[int, NDArray[np.float32]] = {}
+        if self.base is not None:
+            of_base, _ = self.base.encode(table)
+            table = self.base.extended(table, self.base.outputs(of_base))
         for member in self.members:
             if id(member.encoder) not in encoded:
                 encoded[id(member.encoder)], mended = member.encoder.encode(table)
                 repairs = repairs or mended  # every encoder reads the same columns
-        return encoded, repairs
+        return encoded | of_base, repairs
+
+    def refreshed(self, encoded: dict[int, NDArray[np.float32]]) -> dict[int, NDArray[np.float32]]:
+        """Return encoded rows, some of whose cells have changed, with the base's predictions of them."""
+        if self.base is None:
+            return encoded
+        of_base = self.base.model.refreshed(encoded)
+        outputs = self.base.outputs(of_base)
+        own = {id(member.encoder): member.encoder for member in self.members}
+        return of_base | {
+            key: self.base.filled(encoder, encoded[key], outputs) for key, encoder in own.items()
+        }
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return each encoder of the members once, then those of the base."""
+        own = {id(member.encoder): member.encoder for member in self.members}
+        return (*own.values(), *(self.base.model.encoders if self.base is not None else ()))
 
     @property
     def columns_read(self) -> tuple[str, ...]:
@@ -140,6 +184,8 @@ class FittedModel:
         if self.intervals is not None and self.intervals.spread is not None:
             encoders.append(self.intervals.spread.encoder)
         read = {column.column for encoder in encoders for column in encoder.columns}
+        if self.base is not None:
+            read |= set(self.base.shared)
         return tuple(column.name for column in self.schema.columns if column.name in read)
 
     def labels(self, probabilities: Array) -> NDArray[np.int64]:
@@ -167,7 +213,8 @@ class FittedModel:
         """Return the same model on another device."""
         members = tuple(replace(member, tree=member.tree.to(device)) for member in self.members)
         intervals = None if self.intervals is None else self.intervals.to(device)
-        return replace(self, members=members, intervals=intervals, device=device)
+        base = None if self.base is None else self.base.to(device)
+        return replace(self, members=members, intervals=intervals, base=base, device=device)
 
     def _combined(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
         """Return the weighted average of the members' predictions, block by block."""

@@ -134,6 +134,7 @@ class EncodingFacts(Document):
     category: Literal["one_hot", "target"]
     max_one_hot: Annotated[int, Meta(ge=2)]
     min_level_count: Annotated[int, Meta(ge=1)]
+    with_base: bool = False
 
 
 class EncoderFacts(Document):
@@ -210,6 +211,16 @@ class Calibration(Document):
     floor: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
+class TranslationFacts(Document):
+    """What a base's predictions explain of the target."""
+
+    is_start: bool
+    centers: list[float]
+    deviations: list[Positive]
+    rates: list[list[float]]
+    offset: list[float]
+
+
 class MemberFacts(Document):
     """A member of the ensemble."""
 
@@ -221,6 +232,7 @@ class MemberFacts(Document):
     calibrator: Calibration | None
     params: Params
     score: float
+    translation: TranslationFacts | None = None
 
 
 class ErrorScaleFacts(Document):
@@ -260,11 +272,28 @@ class Trained(Document):
     repeated: Share
 
 
-class Manifest(Document):
-    """The whole manifest."""
+class SharedColumnsFacts(Document):
+    """Columns that a base and the table of the model share, and those that they do not."""
 
-    format_version: int
-    sha256: dict[str, str]
+    shared: list[str]
+    absent: list[str]
+    of_other_kind: list[str]
+    extra: list[str]
+
+
+class BaseFacts(Document):
+    """The base model of transfer learning."""
+
+    name: str
+    found: SharedColumnsFacts
+    columns: Annotated[list[str], Meta(min_length=1)]
+    predicts_target: bool
+    model: ModelDocument
+
+
+class ModelDocument(Document):
+    """A model, or the base inside one."""
+
     schema: Schema
     target: Target
     encoders: Annotated[list[EncoderFacts], Meta(min_length=1)]
@@ -277,6 +306,14 @@ class Manifest(Document):
     class_weights: tuple[Positive, ...] = ()
     profile: list[Profile] | None = None
     trained: Trained | None = None
+    base: BaseFacts | None = None
+
+
+class Manifest(ModelDocument, kw_only=True):
+    """The whole manifest."""
+
+    format_version: int
+    sha256: dict[str, str]
 
 
 def check_manifest(document: Mapping[str, Any]) -> None:

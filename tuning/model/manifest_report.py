@@ -42,6 +42,8 @@ _TRANSFORM_OPTIONS = {
     "numeric_transform": Literal["standard", "quantile", "piecewise"],
     "category_encoding": Literal["one_hot", "target"],
     "target_transform": Literal["none", "log"],
+    "transfer": Literal["none", "projection", "translation", "both"],
+    "start_matrix": Literal["identity", "base"],
 }
 LeafOptions: Any = _options("LeafOptions", known=_LEAF_OPTIONS, needed=("kernel",))
 TreeOptions: Any = _options("TreeOptions", known=_TREE_OPTIONS, needed=("kernel",))

@@ -33,8 +33,8 @@ class OutcomeChange:
 
 
 def tree_outputs(member: Member, x: Tensor) -> Array:
-    """Return the outputs ``(n, c)`` of a member's tree; raise NumericalError if one is not finite."""
-    found: Array = member.tree.predict(x).double().cpu().numpy()
+    """Return the raw predictions ``(n, c)`` of a member; raise NumericalError if one is not finite."""
+    found = member.outputs(x)
     member.require_finite(found)
     return found
 

@@ -27,6 +27,8 @@ from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator
 from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
+from xrfm_cli.tuning.transfer.base import Base, SharedColumns
+from xrfm_cli.tuning.transfer.translation import Translation
 
 STORED = "the stored model"  # used in messages about bytes that are not from a file
 _MISFITS = (
@@ -47,6 +49,12 @@ def save_model(model: FittedModel, path: Path) -> None:
     Nothing in it depends on the clock or on memory use, so equal fits give equal bytes. Those facts are in
     the report beside it, and the date of the fit is the date of the file.
     """
+    manifest, tensors = _to_document(model)
+    write_model_file(path, manifest, tensors)
+
+
+def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the manifest and the tensors of a model; those of its base are a part of both."""
     tensors: dict[str, Tensor] = {}
     numbers, encoders = _encoders_to_json(model, tensors)
     members = []
@@ -64,6 +72,7 @@ def save_model(model: FittedModel, path: Path) -> None:
                 "params": member.params,
                 "score": member.score,
             }
+            | ({} if member.translation is None else {"translation": member.translation.to_json()})
         )
     manifest = {
         "schema": model.schema.to_json(),
@@ -79,7 +88,11 @@ def save_model(model: FittedModel, path: Path) -> None:
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
-    write_model_file(path, manifest, tensors)
+    if model.base is not None:
+        of_base, base_tensors = _to_document(model.base.model)
+        manifest["base"] = model.base.to_json() | {"model": of_base}
+        tensors |= {f"base.{name}": value for name, value in base_tensors.items()}
+    return manifest, tensors
 
 
 def model_to_bytes(model: FittedModel) -> bytes:
@@ -150,6 +163,7 @@ def load_model(path: Path, *, device: str = "cpu", source: str | None = None) ->
 
 def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
+    base = _base_from_json(manifest.get("base"), parts.pop("base", {}), created, source)
     if not set(parts) <= {"encoder", "member", "spread", "trained"}:
         raise ValueError("tensors that belong to no part of the model")
     of_encoders, of_members = (
@@ -172,6 +186,8 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
             params=dict(facts["params"]),
             score=float(facts["score"]),
             source=source,
+            translation=_translation_from_json(facts.get("translation"), base),
+            base_columns=() if facts.get("translation") is None or base is None else base.columns,
         )
         for own, facts in zip(of_members, manifest["members"], strict=True)
     )
@@ -188,7 +204,29 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
         created=created,
         profile=_profile_from_json(manifest.get("profile"), schema),
         trained=_trained_from_json(manifest.get("trained"), parts.get("trained", {})),
+        base=base,
     )
+
+
+def _base_from_json(facts: Any, tensors: dict[str, Tensor], created: str, source: str) -> Base | None:
+    """Return the base of a model; None without one."""
+    if facts is None:
+        if tensors:
+            raise ValueError("tensors of a base that the model does not have")
+        return None
+    return Base(
+        model=_build(facts["model"], tensors, created, source),
+        name=facts["name"],
+        found=SharedColumns(**{name: tuple(columns) for name, columns in facts["found"].items()}),
+        columns=tuple(facts["columns"]),
+        predicts_target=facts["predicts_target"],
+    )
+
+
+def _translation_from_json(facts: Any, base: Base | None) -> Translation | None:
+    if facts is not None and base is None:
+        raise ValueError("a translation without a base")
+    return None if facts is None else Translation.from_json(facts)
 
 
 def _decision_from_json(manifest: Mapping[str, Any]) -> DecisionThreshold:

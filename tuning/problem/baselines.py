@@ -63,6 +63,9 @@ def score_baselines(problem: Problem) -> Baselines:
         ("majority", "class shares alone") if problem.data.n_classes else ("mean", "one value for all rows")
     )
     scored, left_out = [_scored(problem, *names, _constant)], []
+    if problem.data.base is not None and problem.data.base.predicts_target:
+        told = f"the predictions of {problem.data.base.name}, unchanged"
+        scored.append(_scored(problem, "base model", told, _base_alone))
     if _ridge_seconds(problem) <= problem.limits.ridge_s:
         told = "linear in the encoded columns, strength by generalised cross-validation"
         scored.append(_scored(problem, "ridge", told, _ridge))
@@ -94,6 +97,13 @@ def _constant(problem: Problem, fold: int) -> Array:
     return target_transform.decode(
         np.zeros((len(problem.plan.folds[fold].valid), max(problem.data.n_classes - 1, 1)))
     )
+
+
+def _base_alone(problem: Problem, fold: int) -> Array:
+    """Return the base's predictions of a fold's validation rows."""
+    assert problem.data.base_outputs is not None
+    outputs = problem.data.base_outputs[problem.plan.folds[fold].valid]
+    return np.column_stack([1 - outputs[:, 0], outputs[:, 0]]) if problem.data.n_classes == 2 else outputs
 
 
 def _ridge_seconds(problem: Problem) -> float:

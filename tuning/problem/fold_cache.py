@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, EncodingConfig
@@ -15,6 +16,7 @@ from xrfm_cli.errors import SchemaError
 from xrfm_cli.tuning.problem.learning_data import LearningData, find_encoded
 from xrfm_cli.tuning.problem.validation_plan import ValidationPlan
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName
+from xrfm_cli.tuning.transfer.translation import Translation
 
 # Share of the memory for kernel matrices that encoded folds may take besides. At 4 GiB it holds ten folds of
 # 10,000 rows and 300 columns in all their encodings.
@@ -31,6 +33,16 @@ class FoldMatrices:
     y_train: Tensor  # (n_train, outputs) float32
     x_valid: Tensor  # (n_valid, d)
     weights: Tensor | None  # (n_train,)
+    translation: Translation | None = None
+    base_part: NDArray[np.float64] | None = None  # (n_valid, outputs): of predictions, by the translation
+
+    def with_base(
+        self, codes: NDArray[np.float64], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return raw predictions of some validation rows, or of all, with the translation's part."""
+        if self.base_part is None:
+            return codes
+        return codes + (self.base_part if rows is None else self.base_part[rows])
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -55,6 +67,7 @@ class FoldCache:
         default_factory=OrderedDict
     )
     _target_transforms: dict[tuple[int, TransformName], TargetTransform] = field(default_factory=dict)
+    _translations: dict[tuple[int, TransformName], Translation] = field(default_factory=dict)
 
     def target_transform(self, fold: int, transform: TransformName = "none") -> TargetTransform:
         """Return the target transform fitted on a fold's training rows."""
@@ -65,9 +78,14 @@ class FoldCache:
         return self._target_transforms[key]
 
     def matrices(
-        self, fold: int, encoding: EncodingConfig, transform: TransformName = "none"
+        self,
+        fold: int,
+        encoding: EncodingConfig,
+        transform: TransformName = "none",
+        *,
+        is_translated: bool = False,
     ) -> FoldMatrices:
-        """Return the encoded matrices of a fold."""
+        """Return the encoded matrices of a fold; with a translation, the targets are what it leaves."""
         cache, key = self._matrices, (fold, encoding)
         if (key, transform) not in cache:
             rows = self.plan.folds[fold].train
@@ -82,7 +100,22 @@ class FoldCache:
         found = cache[key, transform]
         while len(cache) > 1 and self.bytes_held() > self.max_bytes:
             cache.popitem(last=False)
-        return found
+        return self._translated(fold, transform, found) if is_translated else found
+
+    def _translated(self, fold: int, transform: TransformName, found: FoldMatrices) -> FoldMatrices:
+        rows, target_transform = self.plan.folds[fold], self.target_transform(fold, transform)
+        key = (fold, transform)
+        if key not in self._translations:
+            self._translations[key] = self.data.fit_translation(rows.train, target_transform)
+        translation = self._translations[key]
+        assert self.data.base_outputs is not None
+        explained = self.data.part_of_base(rows.train, translation, target_transform)
+        return replace(
+            found,
+            y_train=found.y_train - explained,
+            translation=translation,
+            base_part=translation.codes(self.data.base_outputs[rows.valid], target_transform),
+        )
 
     def bytes_held(self) -> int:
         """Return the bytes of all matrices; encodings that differ only in the target share theirs."""

@@ -22,6 +22,8 @@ from xrfm_cli.datasets import (
 )
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName, fit_target_transform
+from xrfm_cli.tuning.transfer.base import Base
+from xrfm_cli.tuning.transfer.translation import Translation
 
 Array = NDArray[np.float64]
 
@@ -68,9 +70,18 @@ class EncodedRows:
         weights: Array | None,
         seed: int,
         device: str,
+        base: Base | None = None,
     ) -> Self:
-        """Fit an encoder on the rows of a table."""
-        encoder, x, seen = fit_encoder(table, schema, encoding, target=target, weights=weights, seed=seed)
+        """Fit an encoder on the rows of a table; the predictions of a base are further columns."""
+        encoder, x, seen = fit_encoder(
+            table,
+            schema,
+            encoding,
+            target=target,
+            weights=weights,
+            seed=seed,
+            standardised=() if base is None else base.features,
+        )
         routed = None if seen is None else torch.from_numpy(seen).to(device)
         return cls(encoder=encoder, x=torch.from_numpy(x).to(device), routed=routed)
 
@@ -87,6 +98,8 @@ class LearningData:
     weights: Array | None
     seed: int
     device: str
+    base: Base | None = None  # of transfer learning; its predictions are columns of both tables
+    base_outputs: Array | None = None  # (n, k) its predictions
 
     @property
     def n_classes(self) -> int:
@@ -114,6 +127,24 @@ class LearningData:
         """Return transformed targets of some rows ``(n, outputs)`` float32, on the device."""
         return torch.from_numpy(target_transform.encode(self.y_true[rows])).float().to(self.device)
 
+    def fit_translation(self, rows: Rows, target_transform: TargetTransform) -> Translation:
+        """Return the part of the targets that the base's predictions explain, fitted on some rows."""
+        assert self.base is not None
+        assert self.base_outputs is not None
+        return Translation.fit(
+            self.base_outputs[rows],
+            target_transform.encode(self.y_true[rows]),
+            self.weights_of(rows),
+            target_transform,
+            is_start=self.base.predicts_target,
+        )
+
+    def part_of_base(self, rows: Rows, translation: Translation, target_transform: TargetTransform) -> Tensor:
+        """Return the explained part ``(n, outputs)`` of the targets of some rows, on the device."""
+        assert self.base_outputs is not None
+        codes = translation.codes(self.base_outputs[rows], target_transform)
+        return torch.from_numpy(codes).float().to(self.device)
+
     def encode(self, rows: Rows, encoding: EncodingConfig, target_transform: TargetTransform) -> EncodedRows:
         """Fit an encoder on some rows of the table."""
         y_true, typed = self.y_true[rows], self.typed.take(rows)
@@ -125,6 +156,7 @@ class LearningData:
             weights=self.weights_of(rows),
             seed=self.seed,
             device=self.device,
+            base=self.base if encoding.with_base else None,
         )
         encoder = encoded.encoder
         repairs = typed.with_unreadable(encoder.training_repairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
+from xrfm_cli.tuning.transfer.base import Base
 
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
@@ -44,11 +46,16 @@ class ProblemSetup(NamedTuple):
 
 
 def set_up_problem(
-    table: Table, schema: TableSchema, target: TargetSchema, config: FitConfig, valid: Table | None = None
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    valid: Table | None = None,
+    base: Base | None = None,
 ) -> ProblemSetup:
     """Build the problem of one fit.
 
-    ``valid`` holds validation rows that are never trained on.
+    ``valid`` holds validation rows that are never trained on, ``base`` the base model of transfer learning.
     """
     pins, n_read = Pins.of(config.pinned), table.n_rows
     table, source_rows = _usable_rows(table, schema, target)
@@ -82,6 +89,7 @@ def set_up_problem(
             )
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
+        features |= set(() if base is None else base.shared)
         read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + n_valid - valid.n_rows
         y_true = np.concatenate([y_true, validating])
@@ -107,15 +115,22 @@ def set_up_problem(
         limits=limits,
         columns=_column_work(schema),
     )
+    base_outputs, typed = None, type_rows(table, schema)
+    if base is not None:
+        base_outputs = base.outputs_of(table)
+        table = base.extended(table, base_outputs)
+        typed = replace(typed, table=base.extended(typed.table, base_outputs))
     data = LearningData(
         table=table,
-        typed=type_rows(table, schema),
+        typed=typed,
         schema=schema,
         target=target,
         y_true=y_true,
         weights=weights,
         seed=config.seed,
         device=config.device,
+        base=base,
+        base_outputs=base_outputs,
     )
     problem = Problem.of(
         data,

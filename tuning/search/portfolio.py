@@ -13,7 +13,7 @@ from typing import Any
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.tuning.search.space import SearchSpace
+from xrfm_cli.tuning.search.space import TRANSLATED, SearchSpace
 
 _NAMES = (
     "family",
@@ -42,6 +42,16 @@ _ROWS: tuple[tuple[Any, ...], ...] = (
     ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None, None, "logistic"),
     ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, 0.35, "logistic"),
 )
+# What the configurations of a fit with a base model take from it, in turn; every fourth one takes nothing.
+_TRANSFERS: tuple[dict[str, str], ...] = (
+    {"transfer": "translation", "start_matrix": "identity"},
+    {"transfer": "both", "start_matrix": "base"},
+    {"transfer": "projection", "start_matrix": "identity"},
+    {"transfer": "none", "start_matrix": "identity"},
+    {"transfer": "translation", "start_matrix": "base"},
+    {"transfer": "none", "start_matrix": "base"},
+    {"transfer": "both", "start_matrix": "identity"},
+)
 
 
 def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
@@ -66,8 +76,15 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
         if space.log_target:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
+        if space.transfers:
+            params |= _TRANSFERS[len(candidates) % len(_TRANSFERS)]
+            if params["transfer"] in TRANSLATED and params.get("loss") is not None:
+                params["loss"] = "squared"
         candidates.append({name: value for name, value in params.items() if value is not None})
-    return candidates + ([{"family": "constant"}] if space.tries_constant else [])
+    constant = [{"family": "constant"}] if space.tries_constant else []
+    # With a base model the constant is its own prediction, which may be the best model of few rows.
+    place = 1 if space.transfers else len(candidates)
+    return candidates[:place] + constant + candidates[place:]
 
 
 def encoded_first(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from xrfm_cli.datasets.encoders.piecewise_linear import PIECES
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models.kernels.binary_columns import find_binary_columns
 from xrfm_cli.tuning.limits import LARGEST_LEAF_ROWS
+from xrfm_cli.tuning.pins import TRANSFER_CHOICES
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.log_target import suits_log
 from xrfm_cli.tuning.search.space import SearchSpace
@@ -35,9 +36,15 @@ def make_space(problem: Problem) -> SearchSpace:
         sum_power=few_coordinates,
         pieces=d + PIECES * sum(column.kind == "numeric" for column in data.schema.features) <= WIDEST,
         log_odds=data.n_classes == 2,
+        transfers=data.base is not None,
         log_target=not data.n_classes and suits_log(data.y_true[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
+    for name in TRANSFER_CHOICES:
+        if name in problem.pins and data.base is None:
+            raise OptionError(
+                f"--set {name}: is for a fit with a base model. Give --transfer-from, or leave it out."
+            )
     space.complete({})  # refuses contradictory pins before any work
     if problem.pins.get("loss") == "logistic" and problem.data.n_classes != 2:
         has = f"has {data.n_classes} classes" if data.n_classes else "is a number"

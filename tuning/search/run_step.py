@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xrfm_cli.datasets import Encoder
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
 from xrfm_cli.trees import TreeModel, iterate_tree
+from xrfm_cli.tuning.feature_matrices import mean_feature_matrix, starting_matrix
 from xrfm_cli.tuning.problem.fold_cache import FoldMatrices
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.scorer import ValidationScore
@@ -164,21 +166,29 @@ def rung_size(problem: Problem, candidate: Candidate, rows: int) -> FitSize:
     return fit_size(candidate, rows, validated=len(fold.valid) if last else len(fold.rung_valid))
 
 
-def mean_feature_matrix(model: TreeModel) -> Tensor:
-    """Return the mean of the leaves' feature matrices, weighted by their numbers of rows."""
-    if len(model.leaves) == 1:
-        return model.leaves[0].feature_matrix
-    sizes = [leaf.n_rows for leaf in model.leaves]
-    return sum((leaf.feature_matrix * size for leaf, size in zip(model.leaves, sizes, strict=True))) / sum(
-        sizes
-    )  # type: ignore[return-value]
+def fold_matrices(problem: Problem, fold: int, candidate: Candidate) -> FoldMatrices:
+    """Return a fold's matrices as a candidate learns from them."""
+    return problem.folds.matrices(
+        fold, candidate.encoding, candidate.transform, is_translated=candidate.is_translated
+    )
+
+
+def candidate_start(problem: Problem, candidate: Candidate, encoder: Encoder) -> Tensor | None:
+    """Return the feature matrix that a candidate's first fit begins with; None for the identity."""
+    return starting_matrix(
+        encoder,
+        problem.data.base,
+        hides_base=candidate.transfer == "translation",
+        from_base=candidate.start_matrix == "base",
+        device=problem.data.device,
+    )
 
 
 def _refined(problem: Problem, step: Step) -> Refined:
     """Return the candidate with the best kernel near its own, under the feature matrix it has learned."""
     candidate, rows, metric = step.candidate, step.rows, step.start
     assert metric is not None
-    matrices = problem.folds.matrices(step.fold, candidate.encoding, candidate.transform)
+    matrices = fold_matrices(problem, step.fold, candidate)
     fold = problem.plan.folds[step.fold]
     fixed = FixedFeatureMatrix.prepare(
         matrices.x_train[:rows],
@@ -194,7 +204,9 @@ def _refined(problem: Problem, step: Step) -> Refined:
     return refine(
         candidate,
         fixed,
-        lambda codes: problem.scorer.validation_score_of(step.fold, codes, validated, transform),
+        lambda codes: problem.scorer.validation_score_of(
+            step.fold, matrices.with_base(codes, fold.rung_valid), validated, transform
+        ),
         problem.pins,
     )
 
@@ -202,7 +214,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
 def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     """Return the models after ``0 .. iterations`` AGOP updates; early rungs use fewer validation rows."""
     candidate, rows = step.candidate, step.rows
-    matrices = problem.folds.matrices(step.fold, candidate.encoding, candidate.transform)
+    matrices = fold_matrices(problem, step.fold, candidate)
     path: list[Iterate] = []
     losses: list[float] = []
     models = iterate_tree(
@@ -212,7 +224,9 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
         generator=trial_generator(problem.data.seed, step.trial, step.fold, step.rung),
         weights=None if matrices.weights is None else matrices.weights[:rows],
         routed=None if matrices.routed_train is None else matrices.routed_train[:rows],
-        initial_feature_matrix=step.start,
+        initial_feature_matrix=step.start
+        if step.start is not None
+        else candidate_start(problem, candidate, matrices.encoder),
         memory_bytes=problem.memory_bytes,
         on_event=on_event,
     )
@@ -237,11 +251,13 @@ def _is_settled(losses: list[float], patience: int) -> bool:
 def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeModel) -> Iterate:
     validating, x = problem.plan.folds[step.fold], matrices.x_valid
     few_rows = rows_of_rung(validating, is_rung=True)
-    few_x = x if len(few_rows) == len(x) else x[torch.from_numpy(validating.rung_valid)]
+    few = None if len(few_rows) == len(x) else validating.rung_valid
+    few_x = x if few is None else x[torch.from_numpy(few)]
     codes = None
     if model.splits and not problem.pins.fix_temperature:
         # The softness is chosen on rows unseen by the leaves; the leaves are unchanged.
-        options = [option.cpu().double().numpy() for option in model.predict_at(few_x, TEMPERATURES)]
+        predicted = model.predict_at(few_x, TEMPERATURES)
+        options = [matrices.with_base(option.cpu().double().numpy(), few) for option in predicted]
         transform = step.candidate.transform
         validation_scores = [
             problem.scorer.validation_score_of(step.fold, option, few_rows, transform) for option in options
@@ -253,6 +269,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
         x = few_x
     if codes is None or len(codes) < len(x):
         codes = model.predict(x).cpu().double().numpy()
+        codes = matrices.with_base(codes, few if step.is_rung else None)
     # Row-major, as read from a checkpoint: the layout decides the order of sums, and so the last bits.
     return Iterate(
         feature_matrix=mean_feature_matrix(model).contiguous(),

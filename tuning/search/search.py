@@ -18,7 +18,15 @@ from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
-from xrfm_cli.tuning.search.run_step import Fitted, Step, StepResult, StepRunner, run_and_collect, size_of
+from xrfm_cli.tuning.search.run_step import (
+    Fitted,
+    Step,
+    StepResult,
+    StepRunner,
+    fold_matrices,
+    run_and_collect,
+    size_of,
+)
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
@@ -265,7 +273,7 @@ class _Search:
         estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
         self._check_time(step.remaining * estimate)
         # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
-        self.problem.folds.matrices(step.fold, step.candidate.encoding, step.candidate.transform)
+        fold_matrices(self.problem, step.fold, step.candidate)
         return run_and_collect(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
 
     def _replay(self, result: StepResult) -> None:

@@ -11,7 +11,13 @@ import optuna
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError
 from xrfm_cli.trees import TreeConfig
-from xrfm_cli.tuning.pins import TRANSFORM_CHOICES, check_names
+from xrfm_cli.tuning.pins import (
+    TRANSFER_CHOICES,
+    TRANSFORM_CHOICES,
+    StartMatrix,
+    Transfer,
+    check_names,
+)
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
@@ -24,6 +30,7 @@ IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel
     | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
 }
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
+TRANSLATED: tuple[str, ...] = ("translation", "both")
 LINEAR_ITERATIONS = 10  # AGOP updates of a linear leaf are very cheap
 
 
@@ -34,6 +41,13 @@ class Candidate:
     tree: TreeConfig
     encoding: EncodingConfig
     target_transform: TransformChoice = "none"
+    transfer: Transfer = "none"
+    start_matrix: StartMatrix = "identity"
+
+    @property
+    def is_translated(self) -> bool:
+        """Return whether it learns what a base model's predictions leave of the target."""
+        return self.transfer in TRANSLATED
 
     @property
     def family(self) -> str:
@@ -52,6 +66,8 @@ class Candidate:
             "numeric_transform": self.encoding.numeric,
             "category_encoding": self.encoding.category,
             "target_transform": self.target_transform,
+            **({"transfer": self.transfer} if self.transfer != "none" else {}),
+            **({"start_matrix": self.start_matrix} if self.start_matrix != "identity" else {}),
         }
 
     def with_iterations(self, iterations: int) -> Candidate:
@@ -72,12 +88,19 @@ class Candidate:
                 raise OptionError(f"{name}={values[name]!r}: must be one of {', '.join(options)}.")
         tree = {k: v for k, v in values.items() if k not in TRANSFORM_CHOICES}
         check_names(tree)
+        transfer: Transfer = values.get("transfer") or "none"  # absent in the records of fits without a base
         encoding = EncodingConfig(
             numeric=values.get("numeric_transform", "standard"),
             category=values.get("category_encoding", "one_hot"),
+            with_base=transfer != "none",
         )
-        transform = values.get("target_transform", "none")
-        return cls(tree=TreeConfig.from_dict(tree), encoding=encoding, target_transform=transform)
+        return cls(
+            tree=TreeConfig.from_dict(tree),
+            encoding=encoding,
+            target_transform=values.get("target_transform", "none"),
+            transfer=transfer,
+            start_matrix=values.get("start_matrix") or "identity",
+        )
 
 
 def kernel_family(kernel: str, kernel_p: float) -> str:
@@ -104,7 +127,8 @@ class SearchSpace:
 
     ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
-    for tables that a piecewise-linear encoding does not make too wide, ``log_odds`` for two classes.
+    for tables that a piecewise-linear encoding does not make too wide, ``log_odds`` for two classes,
+    ``transfers`` for fits with a base model.
     """
 
     leaf_size: int
@@ -117,6 +141,7 @@ class SearchSpace:
     log_target: bool = False
     pieces: bool = False
     log_odds: bool = False
+    transfers: bool = False
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -155,7 +180,9 @@ class SearchSpace:
         Nothing is drawn for a trial whose user attribute ``family`` is "constant".
         """
         if not self.families or trial.user_attrs.get("family") == "constant":
-            return self.complete({"kernel": "constant", "iterations": 0, **self._tree()})
+            # With a base model, the constant is its own prediction, corrected.
+            base = {"transfer": "translation"} if self.transfers else {}
+            return self.complete({"kernel": "constant", "iterations": 0, **self._tree(), **base})
         values: dict[str, Any] = {
             "bandwidth_mode": "adaptive",
             "iterations": self.max_iterations,
@@ -176,6 +203,9 @@ class SearchSpace:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
         if self.log_target:
             values["target_transform"] = self._choice(trial, "target_transform", ["none", "log"])
+        if self.transfers:
+            for name, options in TRANSFER_CHOICES.items():
+                values[name] = self._choice(trial, name, list(options))
         return self.complete(values)
 
     def complete(self, values: Mapping[str, Any]) -> Candidate:
@@ -185,6 +215,17 @@ class SearchSpace:
         if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
             loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
             merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
+        if merged.get("loss") == "logistic" and merged.get("transfer") in TRANSLATED:
+            # What a translation leaves of two classes is a number, which has no log odds.
+            if "loss" not in self.pinned:
+                merged["loss"] = "squared"
+            elif "transfer" not in self.pinned:
+                merged["transfer"] = "projection"
+            else:
+                raise OptionError(
+                    f"--set transfer={merged['transfer']}: learns what the base leaves of the target, which "
+                    "has no log odds. Leave --set loss=logistic out, or give transfer=projection."
+                )
         return Candidate.from_dict(merged)
 
     def _tree(self) -> dict[str, int]:

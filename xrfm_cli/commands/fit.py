@@ -16,7 +16,14 @@ from xrfm_cli.commands.common.resume import resumable, shared_place
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.common.usage import check_usage
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
-from xrfm_cli.datasets import SchemaOverrides, Table, TableSchema, infer_schema, infer_target
+from xrfm_cli.datasets import (
+    SchemaOverrides,
+    Table,
+    TableSchema,
+    TargetSchema,
+    infer_schema,
+    infer_target,
+)
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
@@ -25,17 +32,20 @@ from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
+from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.refit import refit_model
+from xrfm_cli.tuning.transfer.base import Base
+from xrfm_cli.tuning.transfer.matching import match_base
 
 INTERRUPTED = 130
 MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-# For swapping columns: seconds beyond the time limit, and the share of those left, as estimates are inexact
-# and the report follows.
+# For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
+# are inexact and the report follows.
 SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
 
 
@@ -69,8 +79,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             session.renderer.note(told)
         valid = read_whole(options.valid, options, session) if options.valid else None
         config = config_of(options, device=device)
+        base = _base_of(options, table, schema, target, device=device)
         if options.dry_run:
-            plan = dry_run_fit(table, schema, target, config, valid=valid)
+            plan = dry_run_fit(table, schema, target, config, valid=valid, base=base)
             show_plan(plan, schema, target, session)
             return 0, dry_run_document(plan, schema, target)
         with resumable(options, table, valid, schema, session, device=device) as checkpoint:
@@ -84,6 +95,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 started=session.started,
                 checkpoint=checkpoint,
                 place=shared_place(options, table, valid, schema),
+                base=base,
             )
             if held is not None:
                 model = score_held_out(model, held, session)
@@ -168,6 +180,18 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
     )
 
 
+def _base_of(
+    options: FitOptions, table: Table, schema: TableSchema, target: TargetSchema, *, device: str
+) -> Base | None:
+    """Return the base model of ``--transfer-from``, matched with the table."""
+    if options.transfer_from is None:
+        return None
+    path = Path(options.transfer_from)
+    return match_base(
+        load_model(path, device=device), name=path.name, table=table, schema=schema, target=target
+    )
+
+
 def _refit(table: Table, options: FitOptions, session: Session, *, device: str) -> FittedModel:
     """Refit the model of ``--from`` on these rows."""
     assert options.from_model is not None
@@ -199,10 +223,12 @@ def _finish(
     try:
         session.renderer.stage("explaining")
         is_late = seconds_left < 0
-        rows = LATE_EXPLAINED_ROWS if is_late else EXPLAINED_ROWS
-        swap_seconds = SWAP_SHARE * max(seconds_left, 0.0) + SWAP_GRACE_S
+        rows, swap_seconds = EXPLAINED_ROWS, SWAP_SHARE * seconds_left + SWAP_GRACE_S
+        if is_late:
+            swap_seconds = max(SWAP_GRACE_S + seconds_left, 0.0)
+            rows = rows_of_smallest_study(model, swap_seconds, most=LATE_EXPLAINED_ROWS)
         explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
-        if is_late and model.report.rows > LATE_EXPLAINED_ROWS:
+        if is_late and model.report.rows > explanation.rows:
             message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
         document = write_fit_report(model, explanation, paths, source=source_name(options.data))

@@ -126,6 +126,7 @@ def plan_facts(plan: DryRun) -> dict[str, str]:
     search = [f"{plan.trials} trials" if plan.trials is not None else ""]
     search.append(f"{plan.time_limit_s:g} s" if plan.time_limit_s is not None else "")
     copies = {"target leakage": ", ".join(plan.copies)} if plan.copies else {}
+    transfer = {"transfer": plan.transfer} if plan.transfer else {}
     leaves = "one leaf" if plan.leaves == 1 else f"{plan.leaves} leaves of up to {plan.leaf_size:,} rows"
     return {
         "rows": f"{plan.rows:,}",
@@ -136,6 +137,7 @@ def plan_facts(plan: DryRun) -> dict[str, str]:
         "time": f"about {plan.estimate_s:,.0f} s",
         "memory": f"about {plan.memory_bytes / 2**20:,.0f} MiB",
         **copies,
+        **transfer,
     }
 
 

@@ -84,6 +84,20 @@ def info_document(model: ModelFacts, *, size_bytes: int) -> dict[str, Any]:
         "created": model.created,
         "versions": dict(model.manifest["versions"]),
         "keeps_training_rows": model.n_centers > 0,
+        "base": _base_document(model.manifest.get("base")),
+    }
+
+
+def _base_document(base: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the facts of the base model of transfer learning."""
+    if base is None:
+        return None
+    return {
+        "name": base["name"],
+        "target": base["model"]["target"]["name"],
+        "rows": base["model"]["report"]["rows"],
+        "shared": list(base["found"]["shared"]),
+        "absent": list(base["found"]["absent"]),
     }
 
 
@@ -99,6 +113,11 @@ def _shown(document: dict[str, Any]) -> dict[str, str]:
     if document["class_weights"]:
         favoured = document["class_weights"].items()
         facts["class weights"] = ", ".join(f"{name} {weight:.3g}" for name, weight in favoured)
+    if document["base"] is not None:
+        base = document["base"]
+        facts["base"] = (
+            f"{base['name']}: {base['target']} of {base['rows']:,} rows, {len(base['shared'])} shared columns"
+        )
     return facts | {
         "score": f"{document['metric']} {number(document['score'])}",
         "rows": f"{document['rows']:,}",

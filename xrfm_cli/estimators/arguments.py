@@ -54,6 +54,8 @@ def check_arguments(estimator: BaseEstimator) -> None:
         raise _refusal("set", pins, "a dictionary of hyperparameters, or None")
     if not isinstance(values["schema"], str | Path | None):
         raise _refusal("schema", values["schema"], "the path of a file, or None")
+    if not isinstance(values["transfer_from"], str | Path | None):
+        raise _refusal("transfer_from", values["transfer_from"], "the path of a model file, or None")
     if not isinstance(values["device"], str):
         raise _refusal("device", values["device"], "a string, such as 'cpu'")
     find_device(values["device"])

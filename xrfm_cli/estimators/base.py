@@ -46,6 +46,7 @@ from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
+from xrfm_cli.tuning.transfer.matching import match_base
 
 
 class BaseXRFM(ExplainingMixin, BaseEstimator):
@@ -81,6 +82,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         device: str = "auto",
         threads: int | None = None,
         memory: int | None = None,
+        transfer_from: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.trials = trials
@@ -102,6 +104,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.device = device
         self.threads = threads
         self.memory = memory
+        self.transfer_from = transfer_from
         self.random_state = random_state
 
     def fit(
@@ -148,8 +151,13 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             judging = None
             if valid is not None:
                 judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
+            config, base = fit_config(self), None
+            if self.transfer_from is not None:
+                path = Path(self.transfer_from)
+                model = load_model(path, device=config.device)
+                base = match_base(model, name=path.name, table=table, schema=schema, target=target)
             self.model_ = fit_model(
-                table, schema, target, fit_config(self), valid=judging, reserve=MODEL_RESERVE
+                table, schema, target, config, valid=judging, reserve=MODEL_RESERVE, base=base
             )
         self.__dict__.pop("_importances", None)
         return self

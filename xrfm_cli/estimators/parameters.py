@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import TypeVar
 
 PARAMETERS = """Parameters
@@ -45,6 +46,9 @@ threads : int, default=None
     Threads to compute with. By default, all usable cores.
 memory : int, default=None
     Memory limit in bytes. By default, the free memory.
+transfer_from : str or Path, default=None
+    Model file of a related, larger table. The search decides how far its predictions and its feature matrix
+    help; the new model contains it.
 random_state : int or RandomState, default=0
     Seed of every random choice. None draws another one in each fit.
 """
@@ -75,9 +79,8 @@ Estimator = TypeVar("Estimator", bound=type)
 
 def documented(estimator: Estimator) -> Estimator:
     """Fill ``{parameters}`` and ``{results}`` in the docstring of a class."""
-    text = estimator.__doc__ or ""
+    text = cleandoc(estimator.__doc__ or "")  # from Python 3.13 it comes without its indentation
     for place, shared in (("{parameters}", PARAMETERS), ("{results}", RESULTS)):
-        indented = shared.rstrip().replace("\n", "\n    ").replace("\n    \n", "\n\n")
-        text = text.replace(place, indented)
+        text = text.replace(place, shared.rstrip())
     estimator.__doc__ = text
     return estimator

@@ -212,6 +212,17 @@ class FitOptions(ReadingOptions):
             ),
         ),
     ] = None
+    transfer_from: Annotated[
+        str | None,
+        in_model(
+            "--transfer-from",
+            metavar="MODEL",
+            help=(
+                "Let this model of a related, larger table help: the search decides how far its predictions "
+                "and its feature matrix do. The new model file contains it."
+            ),
+        ),
+    ] = None
     no_clobber: Annotated[
         bool, in_model("--no-clobber", help="Refuse to replace a model that exists; checked before the fit.")
     ] = False

@@ -20,9 +20,13 @@ from xrfm_cli.trees.path_attributions import path_attributions
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64, map_columns
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
+from xrfm_cli.tuning.transfer.base import Base
 
 REFERENCE_ROWS = 8  # more change a row's attributions little, and cost as much more
 CANDIDATES = 512  # training rows from which the reference rows are chosen
+# The sum of a base's attributions over that of their sizes below which their signs are left out: shares of
+# nearly nothing would be huge.
+LEAST_NET = 0.25
 PAIRS_AT_ONCE = 1 << 14  # of a row and a reference row: bounds the memory of class probabilities
 
 Array = NDArray[np.float64]
@@ -93,6 +97,9 @@ def attribute_rows(
     for first in range(0, table.n_rows, step):
         rows = slice(first, first + step)
         x = [torch.from_numpy(encoded[id(m.encoder)][rows]).to(model.device) for m in model.members]
+        inherited = (
+            None if model.base is None else base_shares(model.base, table.slice(first, first + step), columns)
+        )
         outputs = [tree_outputs(*pair) for pair in zip(model.members, x, strict=True)]
         n, r = len(x[0]), len(at_references[0])
         pairs = (
@@ -106,16 +113,52 @@ def attribute_rows(
         for number, member in enumerate(model.members):
             rates = torch.from_numpy(np.ascontiguousarray(change.rates[number])).reshape(n, r, -1)
             moved = torch.from_numpy(change.changes[number]).reshape(n, r)
+            references = baseline.references[number]
+            translated = translated_change(member, x[number], references, rates)
             found = path_attributions(
                 member.tree,
                 x[number],
-                baseline.references[number],
+                references,
                 rates.to(model.device),
-                moved.to(model.device),
+                (moved - translated).to(model.device),
             )
             member.require_finite(found.cpu().numpy())
+            if model.base is not None and inherited is not None:
+                places = torch.from_numpy(model.base.places(member.encoder)).to(found.device)
+                of_base = found[:, places].sum(1).cpu() + translated.mean(1)
+                values[rows] += of_base.numpy()[:, None] * inherited
+                found = found.index_fill(1, places, 0.0)
             values[rows] += map_columns(columns, member.encoder).summed(found).cpu().numpy()
     return _as_table(model, columns, values, start, end, explained)
+
+
+def translated_change(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> Tensor:  # -> (n, r)
+    """Return what the translation of a member adds to each path's change; zeros without one."""
+    if member.translation is None:
+        return torch.zeros(rates.shape[:2], dtype=torch.float64)
+    moved = member.translated(x)[:, None] - member.translated(references)[None]
+    return (rates.cpu() * torch.from_numpy(moved)).sum(2)
+
+
+def base_shares(base: Base, table: Table, columns: Sequence[str]) -> Array:  # -> (n, columns)
+    """Return how a base's predictions of rows are shared by the columns that it shares with the table.
+
+    That is in proportion to its own attributions of these rows. Where they cancel, their sizes count.
+    """
+    own = attribute_rows(base.model, base.view(table))
+    found = np.zeros((table.n_rows, len(columns)))
+    for place, name in enumerate(columns):
+        if name in base.shared:
+            found[:, place] = own.column(name).to_numpy()
+    sizes = np.abs(found)
+    net, gross = found.sum(1, keepdims=True), sizes.sum(1, keepdims=True)
+    equal = np.array([float(name in base.shared) for name in columns])
+    shares = np.where(
+        np.abs(net) < LEAST_NET * gross,
+        sizes / np.where(gross > 0, gross, 1.0),
+        found / np.where(net == 0, 1.0, net),
+    )
+    return np.where(gross > 0, shares, equal / max(equal.sum(), 1.0))
 
 
 def _explained_classes(

@@ -155,6 +155,7 @@ def _explain(
             columns,
             rows=_rows(member, rows, member.weight / mass, swap_seconds),
             generator=generator,
+            base=model.base,
         )
         for number, member in enumerate(model.members)
     ]

@@ -12,8 +12,10 @@ from xrfm_cli.trees import TreeModel
 from xrfm_cli.trees.explanation import gradient_blocks, sample_rows, summarise_rows
 from xrfm_cli.tuning.explain.columns import ColumnMap, map_columns
 from xrfm_cli.tuning.model.fitted_model import Member
+from xrfm_cli.tuning.transfer.base import Base
 
 KEPT_GRADIENTS = 8_000_000  # entries, 32 MB
+SLOPE_STEP = 0.01  # standard deviations of a base's predictions; nearer values differ by rounding
 MATRIX_FEATURES = 1024  # coordinates in the AGOP matrix; wider encodings keep the strongest
 
 
@@ -52,7 +54,13 @@ class Sensitivity:
 
 
 def measure_member(
-    member: Member, number: int, columns: tuple[str, ...], *, rows: int, generator: torch.Generator
+    member: Member,
+    number: int,
+    columns: tuple[str, ...],
+    *,
+    rows: int,
+    generator: torch.Generator,
+    base: Base | None = None,
 ) -> Sensitivity:
     """Sample rows from the leaves' centers and differentiate the member at them.
 
@@ -62,9 +70,10 @@ def measure_member(
         columns: the user's feature columns.
         rows: maximum number of rows to sample. With many outputs, random mixtures are differentiated.
         generator: random generator of the rows and mixtures.
+        base: the base of the model's transfer learning; its columns share the gradients by its predictions.
     """
     tree = member.tree
-    column_map = map_columns(columns, member.encoder)
+    column_map = map_columns(columns, member.encoder, base)
     known = summarise_rows(tree)
     x, deviations = sample_rows(known.rows, rows, generator=generator), known.deviations
     squares = torch.zeros(len(x), len(columns), dtype=torch.float64, device=x.device)
@@ -76,6 +85,8 @@ def measure_member(
     weights = _row_weights(member.tree, x)
     parts: list[Tensor] | None = []
     for block, gradients in gradient_blocks(tree, x):
+        if member.translation is not None:
+            gradients = gradients + _translation_slopes(member, x[block], column_map.of_base, mixture)
         scaled = gradients.double() * deviations * weights[block, None, None].sqrt()
         squared = scaled.square().sum(1)
         if len(matrix) == 0:  # rows are in random order, so the first block shows which coordinates matter
@@ -103,6 +114,19 @@ def measure_member(
         matrix=matrix,
         rows=torch.cat(parts) if parts else None,
     )
+
+
+def _translation_slopes(
+    member: Member, x: Tensor, places: Tensor, mixture: Tensor | None
+) -> Tensor:  # -> (n, c, d)
+    """Return the slopes of a translation by the coordinates of the base's predictions."""
+    slopes = torch.zeros(len(x), member.tree.n_outputs, x.shape[1], dtype=torch.float64, device=x.device)
+    for place in places.tolist():
+        step = torch.zeros_like(x)
+        step[:, place] = SLOPE_STEP
+        change = member.translated(x + step) - member.translated(x - step)
+        slopes[:, :, place] = torch.from_numpy(change).to(x.device) / (2 * SLOPE_STEP)
+    return slopes if mixture is None else torch.einsum("cm,ncd->nmd", mixture.double(), slopes)
 
 
 def _row_weights(tree: TreeModel, x: Tensor) -> Tensor:  # (n, d) -> (n,)

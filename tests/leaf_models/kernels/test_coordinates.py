@@ -116,6 +116,16 @@ def test_a_pair_does_not_depend_on_what_is_beside_it(path: str, term: Term) -> N
         assert_same_bits(coordinate_slopes(term, u[4:5], a, pair[4:5], coefficients), slopes[4:5])
 
 
+@pytest.mark.parametrize("d", [127, 128, 129, 300])
+def test_wide_rows_are_summed_in_blocks_of_columns(path: str, d: int) -> None:
+    term = TERMS["power-1.3"]
+    u, a, _, _ = inputs(150, 270, d=d)  # more rows and centers than share a block
+    delta = u.double().numpy()[:, None, :] - a.double().numpy()[None, :, :]
+    found = coordinate_sums(term, u, a)
+    np.testing.assert_allclose(found.numpy(), slow_term(term, np.abs(delta)).sum(2), rtol=1e-5)
+    assert_same_bits(coordinate_sums(term, u[77:78], a), found[77:78])
+
+
 @each_term
 def test_the_number_of_threads_does_not_show(term: Term) -> None:
     u, a, pair, coefficients = inputs(700, 300, d=4)

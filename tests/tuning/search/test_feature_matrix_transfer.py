@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xrfm_cli.tuning.ensemble.final_tree import align_feature_matrix, average_feature_matrices
+from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
 
 
 def full(*diagonal: float) -> torch.Tensor:

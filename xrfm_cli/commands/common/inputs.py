@@ -37,8 +37,9 @@ def check_inputs(options: CommonOptions) -> None:
         check_metric_name(options.metric)
         model = options.from_model
         columns = columns if model is None else []  # the model says which columns are read
-    if model is not None:
-        check_is_file(Path(model))
+    for path in (model, getattr(options, "transfer_from", None)):
+        if path is not None:
+            check_is_file(Path(path))
     for name, needed in (("data", columns), ("valid", [])):
         given = getattr(options, name, None)
         if given is not None:

@@ -19,6 +19,7 @@ from xrfm_cli.windows_names import why_no_file
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
 INPUTS = {
     "from_model": "the model of --from",
+    "transfer_from": "the model of --transfer-from",
     "compare": "the model of --compare",
     "config": "the file of --config",
 }

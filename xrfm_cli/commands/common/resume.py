@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from xrfm_cli.commands.common.places import checkpoint_folder
@@ -23,7 +25,7 @@ LIMITS = {"time_limit", "trials", "preset", "no_early_stop"}
 MACHINE = {"device", "threads"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
-ELSEWHERE = {"model", "no_clobber", "from_model", "dry_run", "resume", "schema", "storage"}
+ELSEWHERE = {"model", "no_clobber", "from_model", "transfer_from", "dry_run", "resume", "schema", "storage"}
 ELSEWHERE |= {"formats", "open_report"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
@@ -46,6 +48,9 @@ def task_facts(options: FitOptions, table: Table, valid: Table | None, schema: T
         if name not in MAY_DIFFER and declaration.rich_help_panel != "General":
             value = getattr(options, name)
             facts[first_flag(declaration)] = sorted(map(str, value)) if isinstance(value, tuple) else value
+    if options.transfer_from is not None:
+        content = Path(options.transfer_from).read_bytes()
+        facts["content of --transfer-from"] = hashlib.sha256(content).hexdigest()
     if options.schema is not None:  # otherwise the other facts determine the columns
         facts["columns of --schema"] = [
             [column.name, column.kind, column.role, column.datetime_format, column.unit]

@@ -104,6 +104,7 @@ def _check_fit(options: FitOptions) -> None:
             "task",
             "positive",
             "dry_run",
+            "transfer_from",
         )
         if is_fixed and getattr(options, name) != getattr(plain, name):
             flag = first_flag(declaration)
