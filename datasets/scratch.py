@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 
 # What is larger than this share of the memory goes to files. A fit holds some eight copies of a table: text,
 # typed columns, and encoded rows of several folds and encodings.
@@ -81,7 +82,7 @@ class Scratch:
         if needed > free:
             raise OptionError(
                 f"{self.folder}: has {free / 2**20:,.0f} MiB left, but {what} needs {needed / 2**20:,.0f} "
-                "MiB; make room, or give another folder with --scratch"
+                f"MiB; make room, or give another folder with {option('scratch')}"
             )
 
     def matrix(self, rows: int, columns: int) -> NDArray[np.float32]:
@@ -166,7 +167,8 @@ class Scratch:
     def _unusable(self, fault: OSError) -> OptionError:
         reason = fault.strerror or str(fault)
         return OptionError(
-            f"{self.folder}: cannot hold files ({reason}); make room, or give another folder with --scratch"
+            f"{self.folder}: cannot hold files ({reason}); make room, or give another folder with "
+            f"{option('scratch')}"
         )
 
 

@@ -74,8 +74,8 @@ class FitConfig:
                 raise OptionError(f"{option(name, rows)}: must be from {FEWEST_DRAWN_ROWS} to {MOST_WHOLE}.")
         if isinstance(self.fit_rows, int) and (self.search_rows or 0) > self.fit_rows:
             raise OptionError(
-                f"{option('search_rows', self.search_rows)}: must be at most {option('fit_rows', self.fit_rows)}, "
-                "as the final fits use the rows of the search and more."
+                f"{option('search_rows', self.search_rows)}: must be at most "
+                f"{option('fit_rows', self.fit_rows)}, as the final fits use the rows of the search and more."
             )
         if self.folds is not None and self.folds < 2:
             raise OptionError(f"{option('folds', self.folds)}: must be at least 2.")
