@@ -21,7 +21,7 @@ from xrfm_cli.tuning.pins import (
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "feature_matrix"}
 IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},
@@ -171,8 +171,9 @@ class SearchSpace:
 
     @property
     def _wanted(self) -> set[str]:
-        """Return the names of the effective pins; every family supports the squared loss."""
-        return {name for name, value in self.pinned.items() if (name, value) != ("loss", "squared")}
+        """Return the names of the effective pins; every family has the squared loss and the AGOP."""
+        usual = (("loss", "squared"), ("feature_matrix", "agop"))
+        return {name for name, value in self.pinned.items() if (name, value) not in usual}
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """Draw one candidate from the sampler. Pinned hyperparameters are not drawn.
