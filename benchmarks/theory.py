@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=2 python -m benchmarks.theory --seeds 3
 
 From the repository's root. ``--only modular`` (or ``fact``, ``staircase``, ``subspace``, ``quadratic``) does
-a part; ``modular`` takes about five minutes a seed, the others one together. The tests in tests/theory assert the
-same on smaller tables, and explain the settings.
+a part; ``modular`` takes about five minutes a seed, the others one together. The tests in tests/theory
+assert the same on smaller tables, and explain the settings.
 
 - modular: addition and multiplication modulo 61 from half of the table; with centred gradients, as in the
   paper, and with gradients as ``iterate_leaf`` takes them. Mallinar et al., arXiv 2407.20199.

@@ -12,7 +12,7 @@ KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
 FeatureMatrix = Literal["agop", "fact"]
-Loss = Literal["squared", "logistic"]
+Loss = Literal["squared", "logistic", "absolute"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class LeafConfig:
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by feature matrix ** agop_power
     agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
-    loss: Loss = "squared"  # "logistic": log odds of two classes, encoded as -1 and 1
+    loss: Loss = "squared"  # "logistic": log odds of two classes, encoded as -1 and 1; "absolute": medians
     max_centers: int | None = None  # most centers, drawn at random from more rows; None: all rows are centers
 
     def __post_init__(self) -> None:
@@ -65,8 +65,8 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if not isinstance(self.agop_centred, bool):
             raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
-        if self.loss == "logistic" and self.kernel in LINEAR_FAMILIES:
-            raise OptionError(f"loss='logistic': a {self.kernel} leaf only has loss='squared'.")
+        if self.loss != "squared" and self.kernel in LINEAR_FAMILIES:
+            raise OptionError(f"loss='{self.loss}': a {self.kernel} leaf only has loss='squared'.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
                 f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}, "

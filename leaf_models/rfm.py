@@ -94,6 +94,8 @@ def iterate_leaf(
         return
     if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
         raise InputError("a leaf of log odds needs one column of targets between -1 and 1.")
+    if config.loss == "absolute" and y.shape[1] != 1:
+        raise InputError("a leaf of medians needs one column of targets.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else draw_rows(len(x), fewer, generator)

@@ -128,7 +128,7 @@ class SearchSpace:
     ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
     for tables that a piecewise-linear encoding does not make too wide, ``log_odds`` for two classes,
-    ``transfers`` for fits with a base model.
+    ``transfers`` for fits with a base model, ``medians`` for metrics of absolute errors.
     """
 
     leaf_size: int
@@ -142,6 +142,7 @@ class SearchSpace:
     pieces: bool = False
     log_odds: bool = False
     transfers: bool = False
+    medians: bool = False
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -193,6 +194,8 @@ class SearchSpace:
         values |= self._kernel(trial)
         if self.log_odds and values["kernel"] in ("norm", "sum_power"):
             values["loss"] = self._choice(trial, "loss", ["squared", "logistic"])
+        if self.medians and values["kernel"] in ("norm", "sum_power"):
+            values["loss"] = self._choice(trial, "loss", ["squared", "absolute"])
         shapes = ["diagonal", "full"] if self.full_feature_matrix else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
         if "ridge" not in values:
