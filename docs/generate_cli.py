@@ -20,6 +20,12 @@ COMPLETIONS = {
     "zsh": "share/zsh/site-functions/_xrfm",
     "fish": "share/fish/vendor_completions.d/xrfm.fish",
 }
+# zsh reads the file when xrfm is first completed, as the body of a function that has to complete already.
+ZSH_FIRST_USE = """
+if [[ $funcstack[1] == _xrfm ]]; then
+  _xrfm_completion "$@"
+fi
+"""
 ENVIRONMENT = (
     "Every option can be set by a variable: XRFM_ and its name in capitals with underscores, such as "
     "XRFM_TIME_LIMIT=10m. Options override variables, and variables override the file of --config."
@@ -60,12 +66,15 @@ def pages() -> dict[str, str]:
     """Return the text of each file by its path."""
     command = application()
     manuals = {"xrfm": command} | {f"xrfm-{name}": item for name, item in command.commands.items()}
-    scripts = {
-        path: get_completion_script(prog_name="xrfm", complete_var="_XRFM_COMPLETE", shell=shell) + "\n"
-        for shell, path in COMPLETIONS.items()
-    }
+    scripts = {path: completion_script(shell) for shell, path in COMPLETIONS.items()}
     found = {f"share/man/man1/{name}.1": manual(name, item, list(manuals)) for name, item in manuals.items()}
     return {"docs/cli.md": page(), **found, **scripts}
+
+
+def completion_script(shell: str) -> str:
+    """Return the script that a shell loads from its folder of completions."""
+    script = get_completion_script(prog_name="xrfm", complete_var="_XRFM_COMPLETE", shell=shell) + "\n"
+    return script + ZSH_FIRST_USE if shell == "zsh" else script
 
 
 def manual(name: str, command: Any, manuals: list[str]) -> str:

@@ -23,8 +23,8 @@ FOLDER = Path(__file__).parent / "images"
 COLUMNS = 80
 SESSION = (
     "xrfm sample autos",
-    "xrfm fit autos.csv --target price --trials 10 --quiet",
-    "xrfm predict autos.csv --interval 0.9 --quiet | head -4",
+    "xrfm fit autos.csv --target price --trials 5 --quiet",
+    "xrfm explain autos.csv --row 3 --top 8 --quiet",
 )
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 WINDOW = (1280, 1160)  # pixels: the contents, the head of a report and its first figures
@@ -36,7 +36,7 @@ def record_terminal(folder: Path) -> None:
     console = Console(width=COLUMNS, record=True, file=(folder / "ignored").open("w", encoding="utf-8"))
     for command in SESSION:
         console.print(Text.assemble(("$ ", "dim"), (command, "bold")))
-        console.print(Text.from_ansi(run(command, folder)))
+        console.print(Text.from_ansi(run(command, folder).rstrip()))
         console.print()
     svg = console.export_svg(title="xrfm", theme=DEFAULT_TERMINAL_THEME, unique_id="session")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # pictures fetch nothing

@@ -22,7 +22,9 @@ REPOSITORY = re.escape(PROJECT["urls"]["Repository"].removeprefix("https://githu
 OWN_FILE = re.compile(
     rf"https://(?:github\.com/{REPOSITORY}/(?:blob|tree)|raw\.githubusercontent\.com/{REPOSITORY})/main/"
 )
+SITE = re.escape(PROJECT["urls"]["Documentation"])
 MOST_LINES = 150  # of README
+MOST_COLUMNS = 120  # of README: a browser's code block, or half a wide screen
 OTHERS = re.compile(
     r"^(?: {4})?(?:uv|uvx|pipx|pip|docker) .*$", flags=re.MULTILINE
 )  # commands of other programs
@@ -59,12 +61,15 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
         if OWN_FILE.match(target):
             assert (ROOT / OWN_FILE.sub("", target)).exists(), target
+        elif page := re.fullmatch(rf"{SITE}(.+)/", target):
+            assert (ROOT / "docs" / f"{page.group(1)}.md").exists(), target
         elif not target.startswith(("http://", "https://")):
             assert (document.parent / target).exists(), target
 
 
 def test_the_readme_is_short_and_its_links_work_on_pypi() -> None:
     assert len(README.splitlines()) <= MOST_LINES
+    assert max(map(len, README.splitlines())) <= MOST_COLUMNS
     assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", README))
 
 

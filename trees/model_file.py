@@ -155,6 +155,8 @@ def _stored(
     if len(found) != 1:
         raise _refused(path, f"is not a model file: it has {len(found) or 'no'} '{name}'")
     info = found[0]
+    if [other.header_offset for other in container.infolist()].count(info.header_offset) > 1:
+        raise _refused(path, "has members that overlap")  # from Python 3.14, reading one would warn
     if info.compress_type != zipfile.ZIP_STORED:
         raise _refused(path, "has a compressed member, which no model file has")
     if info.file_size > size:

@@ -25,13 +25,13 @@ import typer
 from xrfm_cli.clock import process_start
 from xrfm_cli.commands.registry import application
 from xrfm_cli.errors import InputError, did_you_mean
+from xrfm_cli.options.completion import SHELL_VARIABLE
 from xrfm_cli.options.config import source_of
 from xrfm_cli.options.parsing import YES
 from xrfm_cli.terminal import streams
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
-COMPLETION_VARIABLE = "_XRFM_COMPLETE"
 SignalHandler = Callable[[int, FrameType | None], Any] | int | None
 # A closed terminal is SIGHUP, and SIGBREAK on Windows.
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
@@ -105,7 +105,7 @@ def run(arguments: Sequence[str], *, started: float | None = None) -> int:
 def _invoke(arguments: list[str], started: float | None) -> int:
     """Parse and run with typer, converting its usage errors to InputError with our messages."""
     command = application()
-    if COMPLETION_VARIABLE in os.environ:  # the shell asks for completions
+    if SHELL_VARIABLE in os.environ:  # the shell asks for completions
         command.main(arguments, prog_name="xrfm")
     try:
         # Not application.main, which has its own messages and statuses for interrupts and broken pipes.

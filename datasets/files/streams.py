@@ -88,7 +88,10 @@ def open_stream(path: Path) -> io.BufferedReader:
     if known is None or (stream is not None and known.stream is not stream):
         if known is not None:
             known.file.close()
-        _all_kept[name] = _Kept(path.open("rb") if stream is None else stream)
+        if stream is None:
+            stream = path.open("rb")
+            atexit.register(stream.close)
+        _all_kept[name] = _Kept(stream)
     return io.BufferedReader(_Reader(_all_kept[name]))
 
 

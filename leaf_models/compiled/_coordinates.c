@@ -292,8 +292,21 @@ INLINE void each_shaped_value(float *values, Py_ssize_t count, Exponent e, int s
 /* exp(-rate s^exponent) in place; derived: that times s^(exponent - 1), zero at zero */
 INLINE void kernel_values_loop(float *values, Py_ssize_t count, Exponent e, int shape, float rate,
                                int derived) {
-    if (derived) each_shaped_value(values, count, e, shape, rate, 1);
-    else each_shaped_value(values, count, e, shape, rate, 0);
+    Py_ssize_t whole = count - count % TILE;
+    for (Py_ssize_t start = 0; start < whole; start += TILE) {
+        if (derived) each_shaped_value(values + start, TILE, e, shape, rate, 1);
+        else each_shaped_value(values + start, TILE, e, shape, rate, 0);
+    }
+    /* The rest is padded to whole vectors: GCC 16 rounds a loop's last values otherwise than its vectors. */
+    float rest[LANES];
+    for (Py_ssize_t start = whole; start < count; start += LANES) {
+        size_t bytes = (size_t)(count - start < LANES ? count - start : LANES) * sizeof(float);
+        memset(rest, 0, sizeof rest);
+        memcpy(rest, values + start, bytes);
+        if (derived) each_shaped_value(rest, LANES, e, shape, rate, 1);
+        else each_shaped_value(rest, LANES, e, shape, rate, 0);
+        memcpy(values + start, rest, bytes);
+    }
 }
 
 DISPATCHED(kernel_values, (float *values, Py_ssize_t count, Exponent e, int shape, float rate, int derived),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import TypeVar
 
 PARAMETERS = """Parameters
@@ -78,9 +79,8 @@ Estimator = TypeVar("Estimator", bound=type)
 
 def documented(estimator: Estimator) -> Estimator:
     """Fill ``{parameters}`` and ``{results}`` in the docstring of a class."""
-    text = estimator.__doc__ or ""
+    text = cleandoc(estimator.__doc__ or "")  # from Python 3.13 it comes without its indentation
     for place, shared in (("{parameters}", PARAMETERS), ("{results}", RESULTS)):
-        indented = shared.rstrip().replace("\n", "\n    ").replace("\n    \n", "\n\n")
-        text = text.replace(place, indented)
+        text = text.replace(place, shared.rstrip())
     estimator.__doc__ = text
     return estimator

@@ -6,6 +6,8 @@ libraries; a test compares them.
 
 from __future__ import annotations
 
+import os
+import re
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -45,6 +47,11 @@ HYPERPARAMETERS = (
     "transfer",
 )
 
+SHELL_VARIABLE = "_XRFM_COMPLETE"  # set by the scripts of the shells, to complete_bash and the like
+# Typer's scripts pass on other characters changed, or as commands: a header must never run one.
+HARMLESS = re.compile(r"[\w .,:;&%#+/()\[\]-]+")
+NEEDS_NO_QUOTES = re.compile(r"[\w.+-]+")
+
 
 def columns(ctx: typer.Context) -> list[str]:
     """Return the columns of DATA, from its first rows; none if DATA is not given yet or cannot be read."""
@@ -58,8 +65,25 @@ def columns(ctx: typer.Context) -> list[str]:
         )  # click stops before an unfinished option
         if not is_stream(path):  # reading it would take the rows away from the command
             own = {item.name: given[item.name] for item in fields(ReadOptions) if item.name in given}
-            return list(next(read_chunks(path, ReadOptions(**own), chunk_rows=1)).column_names)
+            names = next(read_chunks(path, ReadOptions(**own), chunk_rows=1)).column_names
+            shell = os.environ.get(SHELL_VARIABLE, "").removeprefix("complete_")
+            return [word for name in names if (word := shell_word(name, shell))]
     return []
+
+
+def shell_word(name: str, shell: str) -> str:
+    """Return the word that stands for a column on a command line; empty if the shell could run it.
+
+    >>> shell_word("sale price", "bash"), shell_word("sale price", "zsh"), shell_word("a$(reboot)", "zsh")
+    ('sale\\\\ price', 'sale price', '')
+    """
+    if NEEDS_NO_QUOTES.fullmatch(name):
+        return name
+    if not HARMLESS.fullmatch(name):
+        return ""
+    if shell == "bash":
+        return re.sub(r"[^\w.+-]", r"\\\g<0>", name)
+    return name if shell in ("zsh", "fish") else ""  # these two quote what they insert; PowerShell does not
 
 
 def devices() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,11 +11,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.processes import run_process
+from tests.processes import XRFM, run_process
 from xrfm_cli.options import completion
 from xrfm_cli.tuning.pins import hyperparameter_names
 from xrfm_cli.tuning.scoring.metrics import METRICS
 
+ROOT = Path(__file__).parents[3]
 COMPLETE = """
 source <(xrfm --show-completion)
 COMP_WORDS=({words} "{last}")
@@ -55,6 +58,60 @@ def test_bash_completes(
     done = run_process(["bash", script], folder=tmp_path, environment=shell_environment)
     assert done.stderr == ""
     assert sorted(done.stdout.splitlines()) == sorted(expected)
+
+
+RUN = "touch ran"
+HOSTILE = [f"$({RUN})", f"`{RUN}`", f"';{RUN};'", f'");{RUN};("', "\\", f" <({RUN}) ", f"=({RUN})", "~", "*"]
+ODD = ["price", "sale price", f"a;{RUN}", "tax (EUR)", "[b]", "größe"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "offered"),
+    [
+        ("bash", ["price", r"sale\ price", r"a\;touch\ ran", r"tax\ \(EUR\)", r"\[b\]", "größe"]),
+        ("zsh", [f'"{name}"' for name in ODD]),
+        ("fish", ODD),
+        ("powershell", ["price", "größe"]),
+    ],
+)
+def test_a_header_gives_no_shell_a_command(
+    shell: str, offered: list[str], shell_environment: dict[str, str], tmp_path: Path
+) -> None:
+    with (tmp_path / "t.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([HOSTILE + ODD, range(len(HOSTILE + ODD))])
+    line = "xrfm fit t.csv --target "
+    told = {
+        "_XRFM_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": "4",
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": "",
+    }
+    done = run_process(XRFM, folder=tmp_path, environment=shell_environment | told)
+    assert done.stderr == ""
+    printed = done.stdout.removeprefix("_arguments '*: :((").rstrip().removesuffix("))'")
+    assert [line.partition(":::")[0] for line in printed.splitlines()] == offered
+
+
+FIRST_TAB = """
+compdef() {{ }}
+_arguments() {{ print -r -- $1 }}
+words=(xrfm fit t.csv --target '')
+CURRENT=5
+fpath=({folder} $fpath)
+autoload -Uz _xrfm
+_xrfm
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_the_first_tab_in_zsh_completes(shell_environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sale price,town\n1,2\n")
+    script = FIRST_TAB.format(folder=ROOT / "share" / "zsh" / "site-functions")
+    done = run_process(["zsh", "-f", "-c", script], folder=tmp_path, environment=shell_environment)
+    assert done.stderr == ""
+    assert done.stdout == '*: :(("sale price" "town"))\n'
 
 
 def test_names_that_are_offered_exist() -> None:
