@@ -58,8 +58,9 @@ def make_space(problem: Problem) -> SearchSpace:
         )
     if problem.pins.get("loss") == "absolute" and problem.data.n_classes:
         raise OptionError(
-            f"--set loss=absolute: '{data.target.name}' of {data.table.source} is a class, and a class has "
-            "no median. Leave it out, or give --task regression if it is a number."
+            f"{option('set', {'loss': 'absolute'})}: '{data.target.name}' of {data.table.source} is a class, "
+            f"and a class has no median. Leave it out, or give {option('task', 'regression')} if it is "
+            "a number."
         )
     if problem.pins.get("target_transform") == "log":
         _require_logarithms(problem)
