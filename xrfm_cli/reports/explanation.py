@@ -41,7 +41,6 @@ from xrfm_cli.tuning.explain.sample import Sample, sample_centers, sample_table
 from xrfm_cli.tuning.explain.shares import ColumnShare, column_shares
 from xrfm_cli.tuning.explain.split_rules import split_rules
 from xrfm_cli.tuning.explain.swap_study import study_swaps
-from xrfm_cli.tuning.explain.swaps import predict_rows
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MATRIX_COLUMNS = 20  # columns of the heat map
@@ -183,9 +182,7 @@ def _explain(
         agop=agop,
         matrix_columns=strongest,
         matrix=column_agop(sensitivities, strongest),
-        directions=find_directions(
-            heaviest, sample, predict_rows(model, sample.matrices), [str(c) for c in model.target.classes]
-        ),
+        directions=find_directions(heaviest, sample, study.plain, [str(c) for c in model.target.classes]),
         pairs=pairs,
         pairs_compared=study.compared,
         effects=column_effects(model, sample, wanted, curves=curves),
