@@ -26,8 +26,8 @@ DATA_HELP = (
     "Parquet, or - for standard input."
 )
 VERBOSE_HELP = (
-    "Show more: fit lists every column with its kind, and without a terminal a line every ten seconds says "
-    "how far the command is."
+    "Show more: fit lists every column with its kind, explain shows regions and directions, and without a "
+    "terminal a line every ten seconds says how far the command is."
 )
 
 
