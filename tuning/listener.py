@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.mentions import spell
@@ -24,13 +24,15 @@ class Listener:
 
     def __call__(self, event: Event) -> None:
         """Handle one event."""
-        message = spell(event.message)  # reports are pages of the command
+        event = replace(
+            event, message=spell(event.message)
+        )  # as in the report, which is a page of the command
         if event.kind == "fallback":
-            self.fallbacks[message] += event.count or 1
-            if self.fallbacks[message] > (event.count or 1):
+            self.fallbacks[event.message] += event.count or 1
+            if self.fallbacks[event.message] > (event.count or 1):
                 return  # later ones are only counted
         elif event.kind in ("note", "warning"):
-            self.notes.append(message)
+            self.notes.append(event.message)
         self.on_event(event)
 
     @contextmanager
