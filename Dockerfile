@@ -7,6 +7,7 @@ WORKDIR /source
 COPY pyproject.toml MANIFEST.in README.md LICENSE CHANGELOG.md constraints.txt ./
 COPY datasets datasets
 COPY leaf_models leaf_models
+COPY share share
 COPY trees trees
 COPY tuning tuning
 COPY xrfm_cli xrfm_cli

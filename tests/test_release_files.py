@@ -50,6 +50,8 @@ def test_the_image_copies_what_the_package_is_built_from() -> None:
         assert (ROOT / name).exists(), name
         assert name not in ignored
     assert set(SETTINGS["tool"]["setuptools"]["package-dir"].values()) <= copied
+    installed = {glob for globs in SETTINGS["tool"]["setuptools"]["data-files"].values() for glob in globs}
+    assert {glob.partition("/")[0] for glob in installed} <= copied
     assert {"pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "constraints.txt"} <= copied
     for version in re.findall(r"^FROM python:([\d.]+)-slim", text, flags=re.MULTILINE):
         assert SpecifierSet(PROJECT["requires-python"]).contains(version)

@@ -14,6 +14,7 @@ from rich.console import RenderableType
 from xrfm_cli.commands.common.reading import read_blocks, read_options
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, read_table
+from xrfm_cli.datasets.schema.word_kinds import BOOLEAN_WORDS
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.explain_options import ExplainOptions
@@ -95,8 +96,8 @@ def row_document(
         "contributions": [
             {
                 "column": name,
-                "value": _text(row.stored(name)[0].as_py()) if row.has_column(name) else None,
-                "typical": typical(profiles.get(name)),
+                "value": _cell(row, name),
+                "typical": typical(profiles.get(name), _cell(row, name)),
                 "contribution": values[name],
             }
             for name in order[:top]
@@ -129,19 +130,32 @@ def row_tables(document: Mapping[str, Any], target: str) -> Iterator[RenderableT
         )
 
 
-def typical(profile: ColumnProfile | None) -> str | None:
+def _cell(row: Table, name: str) -> str | None:
+    return _text(row.stored(name)[0].as_py()) if row.has_column(name) else None
+
+
+def typical(profile: ColumnProfile | None, cell: str | None = None) -> str | None:
     """Return the range of the middle 80 % of a column's training values, or its most frequent level.
+
+    A level of a boolean column is written in the words of ``cell``, such as yes for true.
 
     >>> from xrfm_cli.datasets import ColumnSchema
     >>> bins = {"edges": (1.0, 2.0, 5.0), "levels": (), "counts": (1, 1, 1, 1, 0), "low": 0.0, "high": 9.0}
     >>> typical(ColumnProfile(schema=ColumnSchema(name="age", kind="numeric"), **bins))
     '1 to 5'
+    >>> bins = {"edges": (), "levels": ("false", "true"), "counts": (1, 3, 0), "low": None, "high": None}
+    >>> typical(ColumnProfile(schema=ColumnSchema(name="owner", kind="boolean"), **bins), "no")
+    '75% yes'
     """
     if profile is None or not sum(profile.counts):
         return None
     if profile.has_levels:
         best = int(np.argmax(profile.counts))
-        return f"{profile.counts[best] / sum(profile.counts):.0%} {profile.bin_names[best]}"
+        level = profile.bin_names[best]
+        if profile.schema.kind == "boolean" and cell is not None:
+            words = next((words for words in BOOLEAN_WORDS if cell.lower() in words), BOOLEAN_WORDS[0])
+            level = dict(zip(BOOLEAN_WORDS[0], words, strict=True)).get(level, level)
+        return f"{profile.counts[best] / sum(profile.counts):.0%} {level}"
     if not profile.edges:
         return None if profile.low is None else profile.spell(profile.low)
     return f"{profile.spell(profile.edges[0])} to {profile.spell(profile.edges[-1])}"

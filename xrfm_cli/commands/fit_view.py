@@ -15,6 +15,7 @@ from xrfm_cli.datasets import TableSchema, TargetSchema
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.options.shell_words import shell_line
 from xrfm_cli.printable import printable
+from xrfm_cli.reports.formats import parts
 from xrfm_cli.reports.story import verdict_words
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import (
@@ -191,7 +192,7 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} in the ensemble"
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
-    spread = f"{number(report.score_low)} to {number(report.score_high)} over the folds"
+    spread = f"{number(report.score_low)} to {number(report.score_high)} {parts(report.validation)}"
     if best is not None and done > 1 and len(report.ensemble) > 1:
         moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
         spread += f"; best single trial {number(best['score'])}{moment}"

@@ -133,7 +133,11 @@ def _value(given: Any) -> Any:
 
 def application() -> Any:
     """Return click's command of the application."""
-    return typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    help_flag = command.get_help_option(typer.Context(command, **command.context_settings))
+    for flag in (*command.params, help_flag):
+        flag.metavar = ""  # without it, help says <bool> after a flag
+    return command
 
 
 @_command(

@@ -21,6 +21,15 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def parts(validation: Mapping[str, Any]) -> str:
+    """Name the parts of the held-out rows over which a score has its range.
+
+    >>> parts({"folds": 10}), parts({"folds": 1})
+    ('over the folds', 'over quarters of the held-out rows')
+    """
+    return "over the folds" if validation["folds"] > 1 else "over quarters of the held-out rows"
+
+
 def percent(value: float | None) -> str:
     """Format a share as a percentage, with one decimal if it is informative.
 
@@ -88,6 +97,7 @@ def parameter_names(members: Sequence[Mapping[str, Any]]) -> dict[str, list[str]
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
+    "parts": parts,
     "percent": percent,
     "seconds": seconds,
     "bytes": byte_count,
