@@ -11,7 +11,8 @@ from xrfm_cli.errors import OptionError, did_you_mean
 KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
-Loss = Literal["squared", "logistic"]
+FeatureMatrix = Literal["agop", "fact"]
+Loss = Literal["squared", "logistic", "absolute"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +41,11 @@ class LeafConfig:
     ridge: float = 1e-3  # on the diagonal of the kernel matrix, or of a linear leaf's Gram matrix
     iterations: int = 5  # updates of the feature matrix; 0 is a plain kernel machine
     metric_shape: MetricShape = "diagonal"
+    feature_matrix: FeatureMatrix = "agop"  # or "fact": of first-order optimality
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by feature matrix ** agop_power
     agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
-    loss: Loss = "squared"  # "logistic": log odds of two classes, encoded as -1 and 1
+    loss: Loss = "squared"  # "logistic": log odds of two classes, encoded as -1 and 1; "absolute": medians
     max_centers: int | None = None  # most centers, drawn at random from more rows; None: all rows are centers
 
     def __post_init__(self) -> None:
@@ -63,8 +65,8 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if not isinstance(self.agop_centred, bool):
             raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
-        if self.loss == "logistic" and self.kernel in LINEAR_FAMILIES:
-            raise OptionError(f"loss='logistic': a {self.kernel} leaf only has loss='squared'.")
+        if self.loss != "squared" and self.kernel in LINEAR_FAMILIES:
+            raise OptionError(f"loss='{self.loss}': a {self.kernel} leaf only has loss='squared'.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
                 f"kernel_q={self.kernel_q!r}: must not exceed kernel_p={self.kernel_p!r}, "
@@ -81,8 +83,11 @@ class LeafConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values by name, ready for JSON."""
-        return asdict(self)
+        """Return the values by name, ready for JSON; those of an AGOP as earlier versions wrote them."""
+        values = asdict(self)
+        if self.feature_matrix == "agop":
+            del values["feature_matrix"]
+        return values
 
 
 LINEAR_FAMILIES = ("linear", "constant")  # families whose leaves keep no training rows
@@ -102,6 +107,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "bandwidth_mode": get_args(BandwidthMode),
     "metric_shape": get_args(MetricShape),
     "loss": get_args(Loss),
+    "feature_matrix": get_args(FeatureMatrix),
 }
 LARGEST = 1e15  # far beyond any use, and within 64 bits as an integer
 MOST_ROWS = 10**9

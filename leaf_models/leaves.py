@@ -91,7 +91,7 @@ def leaves_per_batch(
 
 def _is_batched(config: LeafConfig, dtype: torch.dtype) -> bool:
     """Return whether a kernel gains: without compiled sums over coordinates, a leaf needs many launches."""
-    if config.kernel in LINEAR_FAMILIES or config.loss != "squared":
+    if config.kernel in LINEAR_FAMILIES or config.loss != "squared" or config.feature_matrix != "agop":
         return False
     return is_euclidean(config) or (dtype == torch.float32 and coordinates.triton_module() is not None)
 

@@ -16,6 +16,7 @@ from xrfm_cli.errors import InputError, NumericalError
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_feature_matrix
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
+from xrfm_cli.leaf_models.fact import fact, fact_diagonal, symmetrised
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.mixing import output_mixture
@@ -93,6 +94,8 @@ def iterate_leaf(
         return
     if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
         raise InputError("a leaf of log odds needs one column of targets between -1 and 1.")
+    if config.loss == "absolute" and y.shape[1] != 1:
+        raise InputError("a leaf of medians needs one column of targets.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else draw_rows(len(x), fewer, generator)
@@ -125,14 +128,14 @@ def _updated_feature_matrix(
 ) -> Tensor:
     """Return the normalised AGOP of a leaf over rows drawn at random, accumulated in float64."""
     config = leaf.config
+    if config.feature_matrix == "fact":
+        return _fact_matrix(leaf, generator, memory_bytes)
     drawn = draw_rows(len(x), config.agop_rows, generator)
     mixture = output_mixture(leaf.coefficients.shape[1], like=leaf.coefficients, generator=generator)
     if mixture is not None:
         leaf = leaf.mixed(mixture)
     d, outputs = x.shape[1], leaf.coefficients.shape[1]
-    bytes_per_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
-    near = max(64, GRADIENT_PAIRS // len(leaf.centers))
-    step = max(8, min(GRADIENT_ROWS, near, memory_bytes // (4 * bytes_per_row)))
+    step = _gradient_rows(leaf, memory_bytes)
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
     wide = wide_dtype(x.device)
     total = torch.zeros_like(leaf.feature_matrix, dtype=wide)
@@ -149,6 +152,34 @@ def _updated_feature_matrix(
     if config.agop_centred:
         total -= mass * average((means / mass)[None])
     return normalise_feature_matrix(total / mass, leaf.feature_matrix)
+
+
+def _fact_matrix(leaf: RFMLeaf, generator: torch.Generator, memory_bytes: int) -> Tensor:
+    """Return the normalised matrix of first-order optimality over centers drawn at random.
+
+    Rows are centred, which changes nothing in a sum over all centers, where the pairs cancel, and removes
+    noise of a sum over some.
+    """
+    x, config = leaf.centers, leaf.config
+    drawn = draw_rows(len(x), config.agop_rows, generator)
+    mixture = output_mixture(leaf.coefficients.shape[1], like=leaf.coefficients, generator=generator)
+    if mixture is not None:
+        leaf = leaf.mixed(mixture)
+    centred = widened(x) - widened(x).mean(0)
+    add = fact_diagonal if config.metric_shape == "diagonal" else fact
+    total = torch.zeros_like(leaf.feature_matrix, dtype=wide_dtype(x.device))
+    blocks = drawn.split(_gradient_rows(leaf, memory_bytes))
+    for rows, gradients in zip(blocks, leaf.gradient_blocks(x[rows] for rows in blocks), strict=True):
+        total += add(gradients, leaf.coefficients[rows], centred[rows])
+    return normalise_feature_matrix(symmetrised(total / len(drawn)), leaf.feature_matrix)
+
+
+def _gradient_rows(leaf: RFMLeaf, memory_bytes: int) -> int:
+    """Return the number of rows in a block of gradients."""
+    outputs, d = leaf.coefficients.shape[1], leaf.centers.shape[1]
+    bytes_per_row = 8 * (6 * len(leaf.centers) + 3 * outputs * d)
+    near = max(64, GRADIENT_PAIRS // len(leaf.centers))
+    return max(8, min(GRADIENT_ROWS, near, memory_bytes // (4 * bytes_per_row)))
 
 
 def _mean(gradients: Tensor, weights: Tensor | None) -> Tensor:  # (n, c, d) -> (c, d)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,7 @@ from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.row_blocks import expand
+from xrfm_cli.leaf_models.solvers.absolute import solve_absolute
 from xrfm_cli.leaf_models.solvers.logistic import LossSolution, Ridged, of_least_squares, solve_logistic
 from xrfm_cli.leaf_models.solvers.nystrom import NystromSolution, solve_nystrom
 from xrfm_cli.leaf_models.solvers.ridge import restore_lower_, solve_ridge
@@ -108,7 +110,7 @@ def solve_directly(
 def solve_by_loss(
     kernel: Tensor, y: Tensor, loss: Loss, ridge: float, weights: Tensor | None, *, polish: bool = True
 ) -> LossSolution:
-    """Solve for either loss; least squares have no intercept. The kernel matrix is overwritten."""
+    """Solve for any loss; least squares have no intercept. The kernel matrix is overwritten."""
     if loss == "squared":
         found = solve_ridge(kernel, y, ridge, weights, polish=polish)
         return of_least_squares(found.coefficients, found.jitter)
@@ -123,12 +125,21 @@ def solve_by_loss(
         values = widened(z) - (ridge / widened(w)[:, None] + found.jitter) * alpha
         return Ridged(coefficients=alpha, values=values, at_centers=values, jitter=found.jitter)
 
-    solution = solve_logistic(solve, y, ridge, weights)
+    solution = _solve_reweighted(solve, y, loss, ridge, weights)
     return replace(
         solution,
         coefficients=solution.coefficients.to(y.dtype),
         least_squares=solution.least_squares.to(y.dtype),
     )
+
+
+def _solve_reweighted(
+    solve: Callable[[Tensor, Tensor], Ridged], y: Tensor, loss: Loss, ridge: float, weights: Tensor | None
+) -> LossSolution:
+    """Solve for a loss that takes several solves, each with its own row weights."""
+    if loss == "absolute":
+        return solve_absolute(solve, y, ridge, weights)
+    return solve_logistic(solve, y, ridge, weights)
 
 
 def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
@@ -175,7 +186,7 @@ def solve_with_centers(
         found = solve(y, weights)
         solution = of_least_squares(found.coefficients, found.jitter)
     else:
-        solution = solve_logistic(solve_at_rows, y, config.ridge, weights)
+        solution = _solve_reweighted(solve_at_rows, y, config.loss, config.ridge, weights)
     tell_jitter(len(centers), solution.jitter, on_event)
     leaf = RFMLeaf(
         config=config,

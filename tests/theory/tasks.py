@@ -44,6 +44,20 @@ def modular_table(operation: Operation, p: int, *, seed: int) -> Split:
     return Split(x=x[train], y=y[train], new_x=x[new], new_y=y[new])
 
 
+def mirrored_table(p: int, *, is_symmetric: bool, seed: int) -> Split:
+    """Half of the table of addition modulo ``p``, chosen by the pairs of ``a + b`` and ``b + a``.
+
+    A symmetric half has both entries of a pair or neither; the other kind has exactly one of them.
+    """
+    left, right = torch.cartesian_prod(torch.arange(p), torch.arange(p)).T
+    low, high = torch.minimum(left, right), torch.maximum(left, right)
+    chosen = (torch.rand(p, p, generator=generator(seed)) < 0.5)[low, high]
+    train = chosen if is_symmetric else (left <= right) == chosen
+    x = torch.cat([one_hot(left, p), one_hot(right, p)], dim=1).double()
+    y = one_hot((left + right) % p, p).double()
+    return Split(x=x[train], y=y[train], new_x=x[~train], new_y=y[~train])
+
+
 def powers_of_primitive_root(p: int) -> list[int]:
     """``g^0 .. g^(p - 2)`` modulo a prime: numbers in the order of their discrete logarithms.
 

@@ -23,6 +23,7 @@ from tests.theory.tasks import (
     Operation,
     accuracy,
     circulance,
+    mirrored_table,
     modular_table,
     powers_of_primitive_root,
 )
@@ -88,6 +89,23 @@ def test_centred_gradients_make_the_difference() -> None:
     assert centred[0] == plain[0] <= 2 / 31
     assert centred[-1] > 0.5
     assert plain[-1] < 0.25
+
+
+@pytest.mark.slow
+def test_a_symmetric_half_of_the_table_teaches_nothing() -> None:
+    """Tomas Bernal, Mallinar and Belkin (2026): learning needs training rows that break the symmetry.
+
+    Addition commutes. Where the training rows hold ``b + a`` whenever they hold ``a + b``, new rows are not
+    learned; as many rows with one of each pair are.
+    """
+    config = replace(CONFIG, iterations=18)
+    reached = {}
+    for is_symmetric in (True, False):
+        split = mirrored_table(31, is_symmetric=is_symmetric, seed=0)
+        *_, last = iterate_leaf(split.x, split.y, config, generator=generator())
+        reached[is_symmetric] = accuracy(last, split.new_x, split.new_y)
+    assert reached[True] < 0.1
+    assert reached[False] > 0.5
 
 
 def test_centred_means_the_covariance_of_the_gradients() -> None:

@@ -71,14 +71,16 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params[f"{family}_{name}"] = params.pop(name)
         if not space.full_feature_matrix:
             params["metric_shape"] = "diagonal"
-        if not space.log_odds:
+        if space.medians and family != "linear":
+            params["loss"] = "absolute" if len(candidates) % 2 == 0 else "squared"
+        elif not space.log_odds:
             params["loss"] = None
         if space.log_target:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
         if space.transfers:
             params |= _TRANSFERS[len(candidates) % len(_TRANSFERS)]
-            if params["transfer"] in TRANSLATED and params.get("loss") is not None:
+            if params["transfer"] in TRANSLATED and params.get("loss") == "logistic":
                 params["loss"] = "squared"
         candidates.append({name: value for name, value in params.items() if value is not None})
     constant = [{"family": "constant"}] if space.tries_constant else []

@@ -16,6 +16,7 @@ from xrfm_cli.tuning.search.space import SearchSpace
 
 FULL_MATRIX_FEATURES = 300
 WIDEST = 300  # most columns with a piecewise-linear encoding of every number
+ABSOLUTE_METRICS = ("mae", "mape")  # which a median minimises, and not a mean
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
 
@@ -37,6 +38,7 @@ def make_space(problem: Problem) -> SearchSpace:
         pieces=d + PIECES * sum(column.kind == "numeric" for column in data.schema.features) <= WIDEST,
         log_odds=data.n_classes == 2,
         transfers=data.base is not None,
+        medians=problem.scorer.metric.name in ABSOLUTE_METRICS,
         log_target=not data.n_classes and suits_log(problem.final.data.y_true[problem.final.rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
@@ -51,6 +53,11 @@ def make_space(problem: Problem) -> SearchSpace:
         raise OptionError(
             f"--set loss=logistic: '{data.target.name}' of {data.table.source} {has}, but log odds "
             "need two classes. Leave it out."
+        )
+    if problem.pins.get("loss") == "absolute" and problem.data.n_classes:
+        raise OptionError(
+            f"--set loss=absolute: '{data.target.name}' of {data.table.source} is a class, and a class has "
+            "no median. Leave it out, or give --task regression if it is a number."
         )
     if problem.pins.get("target_transform") == "log":
         _require_logarithms(problem)

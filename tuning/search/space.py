@@ -21,7 +21,7 @@ from xrfm_cli.tuning.pins import (
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "feature_matrix"}
 IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},
@@ -128,7 +128,7 @@ class SearchSpace:
     ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
     for tables that a piecewise-linear encoding does not make too wide, ``log_odds`` for two classes,
-    ``transfers`` for fits with a base model.
+    ``transfers`` for fits with a base model, ``medians`` for metrics of absolute errors.
     """
 
     leaf_size: int
@@ -142,6 +142,7 @@ class SearchSpace:
     pieces: bool = False
     log_odds: bool = False
     transfers: bool = False
+    medians: bool = False
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -171,8 +172,9 @@ class SearchSpace:
 
     @property
     def _wanted(self) -> set[str]:
-        """Return the names of the effective pins; every family supports the squared loss."""
-        return {name for name, value in self.pinned.items() if (name, value) != ("loss", "squared")}
+        """Return the names of the effective pins; every family has the squared loss and the AGOP."""
+        usual = (("loss", "squared"), ("feature_matrix", "agop"))
+        return {name for name, value in self.pinned.items() if (name, value) not in usual}
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> Candidate:
         """Draw one candidate from the sampler. Pinned hyperparameters are not drawn.
@@ -192,6 +194,8 @@ class SearchSpace:
         values |= self._kernel(trial)
         if self.log_odds and values["kernel"] in ("norm", "sum_power"):
             values["loss"] = self._choice(trial, "loss", ["squared", "logistic"])
+        if self.medians and values["kernel"] in ("norm", "sum_power"):
+            values["loss"] = self._choice(trial, "loss", ["squared", "absolute"])
         shapes = ["diagonal", "full"] if self.full_feature_matrix else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
         if "ridge" not in values:

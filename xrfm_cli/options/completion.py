@@ -26,6 +26,7 @@ HYPERPARAMETERS = (
     "bandwidth_mode",
     "category_encoding",
     "constant",
+    "feature_matrix",
     "iterations",
     "kernel",
     "kernel_p",

@@ -48,7 +48,12 @@ class CommonOptions:
     as_json: Annotated[bool, in_general("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, in_general("--quiet", "-q", help="Print only errors on standard error.")] = False
     verbose: Annotated[
-        bool, in_general("--verbose", "-v", help="Show more: fit lists every column with its kind.")
+        bool,
+        in_general(
+            "--verbose",
+            "-v",
+            help="Show more: fit lists every column with its kind, explain shows regions and directions.",
+        ),
     ] = False
     config: Annotated[
         str | None,

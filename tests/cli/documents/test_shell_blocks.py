@@ -12,7 +12,7 @@ import pytest
 from tests.processes import XRFM, run_process
 
 DOCS = Path(__file__).parents[3] / "docs"
-OWN_TEST = {"tutorial.md"}  # its blocks build on each other
+OWN_TEST = {"tutorial.md", "transfer.md"}  # their blocks build on each other
 ELSEWHERE = "xrfm demo"  # tests/cli/commands/test_sample_and_demo.py
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if path.name not in OWN_TEST]
 COMMANDS = [
