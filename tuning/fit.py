@@ -125,6 +125,12 @@ def _fit_model(
         problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid, base)
         if base is not None:
             listener(Event(kind="note", message=f"{base.name} {base.found.words}"))
+            if base.known_rows:
+                message = (
+                    f"{base.name} was fitted on {base.known_rows:,} of these rows too, so it is trusted more "
+                    "than it deserves: leave them out"
+                )
+                listener(Event(kind="warning", message=message))
         if dropped:
             listener(
                 Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
