@@ -3,7 +3,7 @@
     python -m benchmarks.plan_beside_fact
 
 Each table is generated from a seed and fitted by the installed command with one configuration, with
-``--dry-run`` and without. Plan and fact are written to ``results/plan_beside_fact.jsonl``, and their ratios
+``--dry-run`` and without. Plan and fact are written to ``results/plan_beside_fact.json``, and their ratios
 are printed. Rows, encoded columns and leaves should be equal, seconds, memory and model size within 25 %.
 Seconds are those of the clock in both: on a busy machine, the fit may meet other neighbours than the step
 that the plan times.
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from xrfm_cli.trees.model_file import read_manifest
 
-RESULTS = Path(__file__).parent / "results" / "plan_beside_fact.jsonl"
+RESULTS = Path(__file__).parent / "results" / "plan_beside_fact.json"
 FACTS = ("rows", "features", "leaves", "estimate_s", "memory_bytes", "model_bytes")
 OPTIONS = ("--target", "y", "--trials", "0", "--set", "kernel=norm", "--seed", "0", "--device", "cpu")
 
@@ -86,7 +86,7 @@ def main() -> None:
             rows.append(compare(name, table, words, Path(folder)))
         ratios = {fact: rows[-1]["plan"][fact] / rows[-1]["fact"][fact] for fact in FACTS}
         print(name, *(f"{fact} {ratio:.2f}" for fact, ratio in ratios.items()), sep="  ", flush=True)
-    out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
