@@ -11,6 +11,7 @@ import typing
 import warnings
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import ReadOptions, read_table
 from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.estimators.messages import in_python
+from xrfm_cli.events import Event
 
 FOLDS_DIFFER = (
     "rows are dealt to folds by their place, so repeated rows are not the same as weights; "
@@ -477,3 +479,22 @@ def texts_of(path: Path) -> list[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in known:
             found.append(node.value)
     return found
+
+
+def test_a_callback_receives_the_progress_and_its_exception_ends_the_fit() -> None:
+    x, y = make_regression(60, 3, random_state=0)
+    events: list[Event] = []
+    XRFMRegressor(trials=3, folds=2).fit(x, y, callback=events.append)
+    shares = [event.done for event in events if event.kind == "progress" and event.count is not None]
+    assert all(
+        before is not None and after is not None and before <= after for before, after in pairwise(shares)
+    )
+    assert shares[-1] == 1.0
+    assert any("best rmse" in event.message for event in events)
+
+    def stop(event: Event) -> None:
+        if event.kind == "progress":
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        XRFMRegressor(trials=3, folds=2).fit(x, y, callback=stop)

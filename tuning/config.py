@@ -49,6 +49,7 @@ class FitConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    workers: int | None = None  # processes of the search; None: one for each thread
     memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
@@ -86,7 +87,8 @@ class FitConfig:
         return PRESETS[self.preset].ensemble_size
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the options by name, ready for JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pinned"} | {
+        """Return the options by name, ready for JSON, without the workers, which change no result."""
+        left_out = ("pinned", "workers")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out} | {
             "pinned": dict(self.pinned)
         }

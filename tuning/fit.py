@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
@@ -37,6 +38,7 @@ from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
+from xrfm_cli.tuning.search.step_pool import worker_count
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 from xrfm_cli.tuning.transfer.base import Base
 
@@ -76,6 +78,9 @@ def fit_model(
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
     """
     listener = Listener(on_event, clock)
+    # Counted before few rows reduce the threads of this process. Workers cannot read a simulated clock.
+    workers = worker_count(config.workers, threads=torch.get_num_threads(), device=config.device)
+    workers = workers if clock is time.monotonic and config.trials not in (0, 1) else 1
     with compute_threads(rows=table.n_rows):
         return _fit_model(
             table,
@@ -88,6 +93,7 @@ def fit_model(
             reserve=reserve,
             checkpoint=checkpoint,
             place=place,
+            workers=workers,
             base=base,
         )
 
@@ -104,6 +110,7 @@ def _fit_model(
     reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
+    workers: int,
     base: Base | None,
 ) -> FittedModel:
     """Run the stages of a fit in order."""
@@ -170,11 +177,21 @@ def _fit_model(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
             length_s=left,
+            limit_s=limit,
             clock=clock,
             affords=afford_check(problem, config),
             has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,
         )
-        result = search(problem, space, first, budget, on_event=listener, checkpoint=checkpoint, place=place)
+        result = search(
+            problem,
+            space,
+            first,
+            budget,
+            on_event=listener,
+            checkpoint=checkpoint,
+            place=place,
+            workers=workers,
+        )
         if result.stopped_by == "converged":
             listener(Event(kind="note", message=plateau.reason))
     if not result.validation_results:

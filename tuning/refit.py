@@ -22,7 +22,7 @@ from xrfm_cli.datasets import (
 )
 from xrfm_cli.errors import TargetError
 from xrfm_cli.events import Event, OnEvent, ignore_event
-from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
+from xrfm_cli.leaf_models.rfm import default_memory_bytes
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
@@ -64,7 +64,7 @@ def refit_model(
             table,
             seed=seed,
             device=device,
-            memory_bytes=memory_bytes or DEFAULT_MEMORY_BYTES,
+            memory_bytes=memory_bytes or default_memory_bytes(device),
             on_event=on_event,
             clock=clock,
         )

@@ -102,14 +102,14 @@ class TestStructure:
         np.testing.assert_allclose(np.diag(matrix), [i.share for i in explanation.agop], atol=1e-9)
 
     def test_the_direction_of_a_sum_is_its_gradient(self, linear: Case) -> None:
-        direction = explain_model(linear.model).directions[0]
+        direction = explain_model(linear.model).directions.found[0]
         assert direction.share > 0.95
         assert direction.weights["a"] / direction.weights["b"] == pytest.approx(3.0, rel=0.25)
         assert direction.features[0].feature == "a"
         assert direction.features[0].weight > 0
 
     def test_directions_are_unit_vectors_of_falling_share(self, ensemble: Case) -> None:
-        directions = explain_model(ensemble.model).directions
+        directions = explain_model(ensemble.model).directions.found
         assert [d.share for d in directions] == sorted((d.share for d in directions), reverse=True)
         for direction in directions:
             assert sum(w**2 for w in direction.weights.values()) == pytest.approx(1.0, abs=1e-6)
@@ -165,5 +165,5 @@ def test_a_constant_model_reacts_to_nothing(leaves: Case) -> None:
     members = (replace(member, tree=replace(member.tree, leaves=flat)),)
     explanation = explain_model(replace(leaves.model, members=members), rows=50)
     assert [(item.share, item.low, item.high) for item in explanation.importances] == [(0.0, 0.0, 0.0)] * 3
-    assert (explanation.pairs, explanation.directions) == ((), ())
+    assert (explanation.pairs, explanation.directions.found) == ((), ())
     assert not explanation.matrix.any()

@@ -190,7 +190,7 @@ def test_a_report_of_an_earlier_version_has_pages_too(ensemble: Case, tmp_path: 
 @pytest.mark.parametrize("files", ["leaves"], indirect=True)
 def test_the_page_of_an_explanation_shows_machinesand_splits(files: dict[str, str]) -> None:
     words = " ".join(Page(files["m.explain.html"]).words)
-    for expected in ("Leaf by leaf", "The splits in words", "split 1 low", "Pairs that act together"):
+    for expected in ("Leaf by leaf", "The model’s own tree", "split 1 low", "Pairs that act together"):
         assert expected in words
 
 

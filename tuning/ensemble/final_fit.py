@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.tuning.ensemble.candidates import CandidatePool, Entry
+from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
@@ -28,6 +28,8 @@ from xrfm_cli.tuning.search.cost import shrink_leaves
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
+
+MOST_UNPRUNED = 6  # members of an ensemble that predicts quickly enough as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +57,8 @@ def fit_final_ensemble(
     pool = CandidatePool.of(problem, result)
     left = seconds_left()
     weights = _affordable_weights(pool, max_members, left, on_event)
+    if max_members > MOST_UNPRUNED:
+        weights = _fewest_weights(pool, weights, on_event)
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
     interrupted = False
@@ -114,6 +118,16 @@ def _affordable_weights(
         message = f"the time limit left room for {models} in the ensemble"
         on_event(Event(kind="fallback", message=message, count=1))
     return weights
+
+
+def _fewest_weights(pool: CandidatePool, weights: list[float], on_event: OnEvent) -> list[float]:
+    """Return the weights of a smaller ensemble that is as good; report how much smaller it is."""
+    fewer = pool.fewest_weights(weights)
+    members, before = np.count_nonzero(fewer), np.count_nonzero(weights)
+    if members < before:
+        message = f"{before} models lower the loss by at most {IDLE_SHARE:.1%} against the {members} kept"
+        on_event(Event(kind="note", message=message))
+    return fewer
 
 
 def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:

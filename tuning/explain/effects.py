@@ -95,7 +95,7 @@ def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> 
     n = part.n_rows
     for a in range(len(points[0])):
         rows = settings[0].apply(part.matrices, encoded[0], np.full(n, a))
-        values[a] = _set_all(model, rows, settings[1], encoded[1], len(points[1])).mean(1)
+        values[a] = set_all(model, rows, settings[1], encoded[1], len(points[1])).mean(1)
     return tuple(
         EffectMap(
             columns=columns,
@@ -182,10 +182,10 @@ def _dependence(model: FittedModel, sample: Sample, setting: Setting) -> tuple[A
     known = setting.values[np.isfinite(setting.values)]
     points = np.unique(np.quantile(known, np.linspace(0, 1, CURVE_POINTS)))
     part = sample.take(slice(min(sample.n_rows, 4 * CURVES)))
-    return points, _set_all(model, part.matrices, setting, setting.at(points), len(points))
+    return points, set_all(model, part.matrices, setting, setting.at(points), len(points))
 
 
-def _set_all(
+def set_all(
     model: FittedModel, matrices: Matrices, setting: Setting, encoded: Matrices, count: int
 ) -> Array:  # -> (count, n, k)
     """Return the predictions of all rows with the column set to each of the encoded points."""
@@ -214,7 +214,7 @@ def _level_effects(
         return []
     rows = min(sample.n_rows, max(FEWEST_ROWS, int(4 * wanted / count)))
     part = sample.take(slice(rows))
-    after = _set_all(model, part.matrices, setting, setting.encoded, count)
+    after = set_all(model, part.matrices, setting, setting.encoded, count)
     shares = np.bincount(setting.values.astype(np.int64), minlength=count) / len(setting.values)
     out = []
     for k, name in _outputs(model):

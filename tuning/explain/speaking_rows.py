@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,7 @@ def speaking_rows(
 def _parts(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> dict[int, Array]:
     """Return what the centers of each voting leaf add to the change from the reference rows, by leaf."""
     tree = member.tree
+    prepared = cache(RFMLeaf.prepare)  # it looks at all centers
     found: dict[int, Tensor] = {}
     for rows, mixed in ((x, rates.mean(0, keepdim=True)), (references, -rates / len(rates))):
         votes = tree.votes(rows)
@@ -114,7 +116,7 @@ def _parts(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> dict
             leaf = tree.leaves[int(number)]
             if not isinstance(leaf, RFMLeaf):
                 continue
-            transform, kernel, a = leaf.prepare()
+            transform, kernel, a = prepared(leaf)
             values = kernel.matrix(transform(rows[place, None]), a)[0].double()
             spoken = weight * values * (leaf.coefficients.double() @ mixed[place])
             found[int(number)] = found.get(int(number), 0) + spoken

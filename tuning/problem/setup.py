@@ -21,7 +21,7 @@ from xrfm_cli.datasets import (
     type_rows,
 )
 from xrfm_cli.errors import OptionError, TargetError
-from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES
+from xrfm_cli.leaf_models.rfm import default_memory_bytes
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.limits import Limits, find_limits
 from xrfm_cli.tuning.pins import Pins
@@ -138,7 +138,7 @@ def set_up_problem(
         metric=metric,
         pins=pins,
         limits=limits,
-        memory_bytes=config.memory_bytes or DEFAULT_MEMORY_BYTES,
+        memory_bytes=config.memory_bytes or default_memory_bytes(config.device),
     )
     return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
 

@@ -66,6 +66,10 @@ class Checkpoint:
             self.damaged.append(path.name)
             return None
 
+    def has(self, step: Step, problem: Problem) -> bool:
+        """Return whether there is a stored result of a step."""
+        return (self.folder / step_name(step, problem.plan.folds[step.fold])).exists()
+
     def keep(self, step: Step, problem: Problem, taken: StepResult) -> None:
         """Write the result of a step."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])

@@ -123,7 +123,7 @@ class TrialStudy:
         trial = self.study.ask()
         if self.place is not None:  # the draw depends on the trial number, not on the process
             seed = int(SeedSequence([self.seed, trial.number]).generate_state(1)[0])
-            self.study.sampler = make_sampler(seed, is_shared=True)
+            self.study.sampler = make_sampler(seed)
             if trial.number < len(self.first):
                 # The study's own queue could give two processes the same trial.
                 fixed = self.first[trial.number]
@@ -177,10 +177,10 @@ class _FirstSampler(optuna.samplers.BaseSampler):
         return self._other.sample_independent(study, trial, param_name, param_distribution)
 
 
-def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
-    """Return the sampler; in a shared study it avoids configurations that others are running."""
+def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler, which avoids configurations that are running."""
     return optuna.samplers.TPESampler(
-        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared
+        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=True
     )
 
 
@@ -208,7 +208,7 @@ def open_study(
     Raises OptionError if the storage cannot be opened.
     """
     pruner = optuna.pruners.NopPruner()  # trials are paused between rungs, so pruning is done by the search
-    sampler = make_sampler(seed, is_shared=place is not None)
+    sampler = make_sampler(seed)
     if place is None:
         study = optuna.create_study(sampler=sampler, pruner=pruner)
     else:

@@ -81,6 +81,7 @@ class Budget:
     deadline: Deadline
     clock: Callable[[], float] = time.monotonic
     length_s: float = float("inf")  # from the start of the search to the deadline
+    limit_s: float | None = None  # the time limit of the whole fit
     # whether the final fits fit into this many seconds
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
     # whether more trials would gain nothing that validation can show

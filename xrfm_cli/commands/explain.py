@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-from xrfm_cli.commands.common.comparing import compare_importances, importances_view, load_other
 from xrfm_cli.commands.common.compute import prepare_device
-from xrfm_cli.commands.common.outputs import open_output
 from xrfm_cli.commands.common.places import explain_paths
-from xrfm_cli.commands.common.reading import pass_through, read_blocks
 from xrfm_cli.commands.common.session import Session
-from xrfm_cli.commands.explain_row import explain_row, read_baseline
-from xrfm_cli.commands.explain_view import explanation_tables
-from xrfm_cli.datasets import Repair
-from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.explain_options import ExplainOptions
-from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
-from xrfm_cli.reports.documents import plain
-from xrfm_cli.reports.explanation import ALL_COLUMNS
-from xrfm_cli.tuning.explain.row_sampler import RowSampler
-from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
 
 
@@ -33,77 +16,12 @@ def run(options: ExplainOptions, session: Session) -> int:
     html, json = explain_paths(options.model)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
-    if _is_of_one_row(options):
+    # One row is shown at once: it must not wait for the imports of pages and searches.
+    if options.row is not None or options.where is not None:
+        from xrfm_cli.commands.explain_row import explain_row
+
         explain_row(model, options, session)
         return 0
-    check_effects(options.effects, model)
-    attributed: dict[str, Any] = {}
-    sampler = RowSampler(rows=options.rows, seed=options.seed)
-    if options.data is not None:
-        attributed = _attribute(model, options.data, options, session, sampler)
-    session.renderer.stage(f"explaining {options.model}")
-    explanation = explain_model(
-        model,
-        rows=options.rows,
-        seed=options.seed,
-        table=sampler.table(),
-        effects=options.effects,
-        curves=options.curves,
-    )
-    document = {**write_explain_report(model, explanation, html, json), **attributed}
-    tables = list(explanation_tables(document))
-    if options.compare is not None:
-        other = load_other(options.compare, model, device=device)
-        theirs = explain_document(other, explain_model(other, rows=options.rows, seed=options.seed))
-        ours, before = document["importances"], theirs["importances"]
-        document["compared"] = plain(compare_importances(options.compare, model, other, ours, before))
-        tables += importances_view(document["compared"])
-    session.renderer.close()
-    # If attributions go to standard output, the tables go to standard error.
-    show = session.renderer.message if _streams_out(options) else session.renderer.result
-    for renderable in tables:
-        show(renderable)
-    session.renderer.note(f"full report: {html} and {json}", files=(html, json))
-    session.renderer.document("explain", document)
-    return 0
+    from xrfm_cli.commands.explain_all import explain_all
 
-
-def _attribute(
-    model: FittedModel, data: str, options: ExplainOptions, session: Session, sampler: RowSampler
-) -> dict[str, Any]:
-    """Write the attributions of a table and sample its rows; return the numbers of rows and skipped rows."""
-    session.renderer.stage(f"attributing {data}")
-    rows, left_out = 0, list[Repair]()
-    baseline = read_baseline(model, options)
-    with open_output(options.output) as writer:
-        for block in read_blocks(
-            data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
-        ):
-            copied = {name: block.stored(name) for name in options.ids}
-            attributions = attribute_rows(model, block, baseline=baseline, label=options.label)
-            if rows == 0:
-                pass_through(options.ids, attributions.column_names)
-            computed = {name: attributions.column(name) for name in attributions.column_names}
-            writer.write(pa.table(copied | computed))
-            sampler.add(block)
-            rows += block.n_rows
-            session.renderer.advance(f"{rows:,} rows")
-    session.renderer.close()
-    session.renderer.note(f"{rows:,} rows attributed" + (f", in {options.output}" if options.output else ""))
-    return {"rows": rows, "repairs": [asdict(item) for item in left_out]}
-
-
-def check_effects(effects: Sequence[str], model: FittedModel) -> None:
-    """Refuse columns that the model does not use."""
-    known = [column.name for column in model.schema.features]
-    for name in effects:
-        if name not in known and name != ALL_COLUMNS:
-            raise OptionError(f"--effects {name}: the model has no such column.{did_you_mean(name, known)}")
-
-
-def _is_of_one_row(options: ExplainOptions) -> bool:
-    return options.row is not None or options.where is not None
-
-
-def _streams_out(options: ExplainOptions) -> bool:
-    return options.data is not None and options.output is None
+    return explain_all(model, options, session, html=html, json=json, device=device)

@@ -16,8 +16,11 @@ MOST_PAIRS = 5
 MOST_LEAVES = 6
 
 
-def explanation_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Yield the parts of an ``explain`` document that fit a terminal, each with a heading."""
+def explanation_tables(document: Mapping[str, Any], *, more: bool = False) -> Iterator[RenderableType]:
+    """Yield the parts of an ``explain`` document that fit a terminal, each with a heading.
+
+    ``more`` adds regions, the rules of the splits, and directions.
+    """
     yield Text(quality_sentence(document["quality"]))
     yield heading("What matters (share of the prediction's variance)")
     yield _columns(document)
@@ -29,6 +32,20 @@ def explanation_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     if len(document["leaves"]) > 1:
         yield heading("Leaves compared with the whole model")
         yield _leaves(document["leaves"])
+    if not more:
+        return
+    yield heading("Regions in which columns move the prediction differently")
+    if document["regions"]["found"]:
+        yield _regions(document["regions"]["found"], document["quality"]["metric"])
+    else:
+        yield Text("none found", style="dim")
+    if document["splits"]:
+        yield heading("The model's own splits, as rules that nearly agree")
+        yield _splits(document["splits"])
+    if document["directions"]:
+        rank = document["effective_rank"]
+        yield heading(f"Directions of steepest prediction (effective rank {rank:.1f})")
+        yield _directions(document["directions"])
 
 
 def _columns(document: Mapping[str, Any]) -> Grid:
@@ -46,7 +63,7 @@ def _columns(document: Mapping[str, Any]) -> Grid:
         is_chance = column in chance and not chance[column]["above"]
         spread = f"{float(item['low']):.1%} to {float(item['high']):.1%}"
         lost = [number(drops.get(column)) if drops.get(column) is not None else ""] if drops else []
-        last = "by chance" if is_chance else bar(share / largest, width=16)
+        last = "not confirmed" if is_chance else bar(share / largest, width=16)
         style = "dim" if is_chance else ""
         table.add_row(shortened(str(column), 24), f"{share:.1%}", spread, *lost, last, style=style)
     if len(items) > MOST_COLUMNS:
@@ -74,4 +91,45 @@ def _leaves(leaves: Sequence[Mapping[str, Any]]) -> Grid:
         table.add_row(str(leaf.get("leaf", place)), f"{leaf['rows']:,}", ", ".join(largest))
     if len(leaves) > MOST_LEAVES:
         table.add_row(f"{len(leaves) - MOST_LEAVES} more", "", "in the full report", style="dim")
+    return table
+
+
+def _regions(regions: Sequence[Mapping[str, Any]], metric: str) -> Grid:
+    has_target = regions[0]["mean_target"] is not None
+    titles = ("rows", "predicted", *(["target", metric] if has_target else []), "what matters", "where")
+    table = grid(*titles)
+    for place in range(len(titles) - 2):
+        table.columns[place].justify = "right"
+    for region in regions:
+        largest = [f"{shortened(str(own['column']), 14)} {own['share']:.0%}" for own in region["columns"][:2]]
+        measured = [number(region["mean_target"]), number(region["score"])] if has_target else []
+        predicted = number(region["mean_prediction"])
+        cells = (f"{region['share']:.0%}", predicted, *measured, ", ".join(largest))
+        table.add_row(*cells, region["words"])
+    return table
+
+
+def _splits(splits: Sequence[Mapping[str, Any]]) -> Grid:
+    table = grid("split", "agreement", "high side, where")
+    table.columns[1].justify = "right"
+    for split in splits[:MOST_LEAVES]:
+        agreement = "" if split["agreement"] is None else f"{split['agreement']:.0%}"
+        table.add_row(str(split["split"]), agreement, split["rule"] or "no short rule")
+    if len(splits) > MOST_LEAVES:
+        table.add_row(f"{len(splits) - MOST_LEAVES} more", "", "in the full report", style="dim")
+    return table
+
+
+def _directions(directions: Sequence[Mapping[str, Any]]) -> Grid:
+    table = grid("share", "by chance", "sign", "weights")
+    table.columns[0].justify = table.columns[1].justify = "right"
+    groups = [item["group"] for item in directions]
+    for item in directions:
+        weights = [
+            f"{weight:+.2f} {shortened(str(name), 18)}" for name, weight in list(item["weights"].items())[:4]
+        ]
+        angle = "" if item["angle"] is None else f"{item['angle']:.0f}°"
+        is_tied = groups.count(item["group"]) > 1
+        sign = "tied" if is_tied else "rises" if item["oriented"] else "arbitrary"
+        table.add_row(f"{item['share']:.1%}", angle, sign, ", ".join(weights))
     return table

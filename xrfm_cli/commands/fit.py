@@ -176,6 +176,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         seed=options.seed,
         device=device,
         threads=options.threads,
+        workers=options.workers,
         memory_bytes=options.memory,
     )
 

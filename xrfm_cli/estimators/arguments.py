@@ -25,6 +25,7 @@ WHOLE_NUMBERS = {  # minimum and maximum of each
     "folds": (2, MOST_WHOLE),
     "memory": (LEAST_MEMORY_BYTES, MOST_WHOLE),
     "threads": (1, most_threads()),
+    "workers": (1, most_threads()),
 }
 COLUMNS = ("drop", "categorical", "numeric", "datetime", "id")
 TEXTS = ("metric", "group", "time")
@@ -87,6 +88,7 @@ def fit_config(estimator: Any) -> FitConfig:
         seed=int(seed),
         device=find_device(estimator.device),
         threads=whole(estimator.threads),
+        workers=whole(estimator.workers),
         memory_bytes=whole(estimator.memory),
     )
 

@@ -36,6 +36,7 @@ from xrfm_cli.estimators.frames import (
 )
 from xrfm_cli.estimators.messages import errors_in_python
 from xrfm_cli.estimators.schema_file import described_columns, described_schema
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.cores import usable_cores
 from xrfm_cli.options.devices import find_device
@@ -81,6 +82,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         positive: Any = None,
         device: str = "auto",
         threads: int | None = None,
+        workers: int | None = None,
         memory: int | None = None,
         transfer_from: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
@@ -103,6 +105,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.positive = positive
         self.device = device
         self.threads = threads
+        self.workers = workers
         self.memory = memory
         self.transfer_from = transfer_from
         self.random_state = random_state
@@ -114,11 +117,15 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         sample_weight: ColumnLike | None = None,
         *,
         valid: tuple[TableLike, ColumnLike] | None = None,
+        callback: OnEvent | None = None,
     ) -> Self:
         """Fit on rows ``X`` (n, columns) with targets ``y`` (n,) and optional weights (n,).
 
         ``valid`` holds validation rows and their targets, which are never trained on; without it, a split of
-        ``X`` is used. Raises ValueError, with the command's message, for data that no model can be fitted to.
+        ``X`` is used. ``callback`` receives every :class:`xrfm_cli.events.Event` of the fit: stages, progress
+        with the share that is done, notes and fallbacks. An exception in it ends the fit; KeyboardInterrupt
+        keeps the best model so far. Raises ValueError, with the command's message, for data that no model can
+        be fitted to.
         """
         frame = as_frame(X)
         with errors_in_python(self):
@@ -157,7 +164,14 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
                 model = load_model(path, device=config.device)
                 base = match_base(model, name=path.name, table=table, schema=schema, target=target)
             self.model_ = fit_model(
-                table, schema, target, config, valid=judging, reserve=MODEL_RESERVE, base=base
+                table,
+                schema,
+                target,
+                config,
+                valid=judging,
+                reserve=MODEL_RESERVE,
+                base=base,
+                on_event=callback or ignore_event,
             )
         self.__dict__.pop("_importances", None)
         return self

@@ -110,7 +110,9 @@ class ExplainingMixin(ABC):
         table = None if X is None else _sample(self._model_table(X), rows, seed)
         check_is_fitted(self)
         with compute_threads(self.threads, most=usable_cores()):
-            found = explain_model(self.model_, rows=rows, seed=seed, table=table, effects=(), curves=curves)
+            found = explain_model(
+                self.model_, rows=rows, seed=seed, table=table, effects=(), curves=curves, regions=True
+            )
         document = explain_document(self.model_, found)
         return ModelExplanation(document, render_explain(self.model_, found, document))
 

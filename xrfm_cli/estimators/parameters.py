@@ -44,6 +44,9 @@ device : str, default="auto"
     "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
 threads : int, default=None
     Threads to compute with. By default, all usable cores.
+workers : int, default=None
+    Processes that run steps of the search side by side, with one thread each. By default, one for each of
+    the threads on Linux, and one elsewhere.
 memory : int, default=None
     Memory limit in bytes. By default, the free memory.
 transfer_from : str or Path, default=None

@@ -62,6 +62,16 @@ class PredictOptions(ReadingOptions):
             ),
         ),
     ] = None
+    each_line: Annotated[
+        bool,
+        in_output(
+            "--each-line",
+            help=(
+                "Answer each line of standard input at once, for services: the first line names the columns, "
+                "and every further line of CSV gets one line of CSV."
+            ),
+        ),
+    ] = False
     allow_missing_columns: Annotated[
         bool,
         in_checks(

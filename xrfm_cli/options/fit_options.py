@@ -9,7 +9,7 @@ import typer
 
 from xrfm_cli.options.completion import A_COLUMN, hyperparameters, metrics
 from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size
+from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size, parse_workers
 from xrfm_cli.options.shared import (
     DATA_HELP,
     ReadingOptions,
@@ -249,6 +249,16 @@ class FitOptions(ReadingOptions):
             parser=parse_size,
             show_default="the free memory",
             help="Memory limit, such as 4GiB.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        in_machine(
+            "--workers",
+            metavar="auto|N",
+            parser=parse_workers,
+            show_default="auto: one for each thread",
+            help="Processes that run steps of the search side by side, with one thread each.",
         ),
     ] = None
     seed: Annotated[int, in_machine("--seed", metavar="N", min=0, help="Random seed.")] = 0

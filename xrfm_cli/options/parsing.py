@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import typer
 
 from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.options.cores import most_threads
 from xrfm_cli.tuning.config import MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
@@ -48,6 +49,20 @@ def parse_size(text: str) -> int:
     if size > MOST_BYTES:
         raise OptionError(f"'{text}' is more than a computer can address; leave it out")
     return int(size)
+
+
+def parse_workers(text: str) -> int | None:
+    """Return the number of worker processes; None for ``auto``.
+
+    >>> parse_workers("3"), parse_workers("auto")
+    (3, None)
+    """
+    word = text.strip().lower()
+    if word == "auto":
+        return None
+    if not word.isdecimal() or not 1 <= int(word) <= most_threads():
+        raise OptionError(f"'{text}' is not a number of workers: write auto, or 1 to {most_threads()}")
+    return int(word)
 
 
 def parse_formats(text: str) -> str:

@@ -7,13 +7,18 @@ attributions = attribute_rows(model, read_table("new.csv"))
 
 from __future__ import annotations
 
-from xrfm_cli.reports.attributions import attribute_rows
-from xrfm_cli.reports.documents import explain_document, fit_document
-from xrfm_cli.reports.explanation import Explanation, explain_model
-from xrfm_cli.reports.importances import Importance
-from xrfm_cli.reports.pages import render_explain, write_explain_report, write_fit_report
-from xrfm_cli.reports.pairs import Pair
-from xrfm_cli.reports.structure import Direction
+from typing import TYPE_CHECKING
+
+from xrfm_cli.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from xrfm_cli.reports.attributions import attribute_rows
+    from xrfm_cli.reports.directions import Direction
+    from xrfm_cli.reports.documents import explain_document, fit_document
+    from xrfm_cli.reports.explanation import Explanation, explain_model
+    from xrfm_cli.reports.importances import Importance
+    from xrfm_cli.reports.pages import render_explain, write_explain_report, write_fit_report
+    from xrfm_cli.reports.pairs import Pair
 
 __all__ = [
     "Direction",
@@ -28,3 +33,21 @@ __all__ = [
     "write_explain_report",
     "write_fit_report",
 ]
+
+# An explanation of one row waits for no page, and an importance for no search.
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Direction": "directions",
+        "Explanation": "explanation",
+        "Importance": "importances",
+        "Pair": "pairs",
+        "attribute_rows": "attributions",
+        "explain_document": "documents",
+        "explain_model": "explanation",
+        "fit_document": "documents",
+        "render_explain": "pages",
+        "write_explain_report": "pages",
+        "write_fit_report": "pages",
+    },
+)

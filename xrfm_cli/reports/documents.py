@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from xrfm_cli.reports.directions import Direction
 from xrfm_cli.reports.explanation import Explanation
+from xrfm_cli.reports.rules import regions_document
 from xrfm_cli.reports.search import best_trial, improvements, trial_seconds
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.report import FitReport
@@ -90,7 +92,9 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
             **_held_out(explanation),
             "agop": [asdict(item) for item in explanation.agop],
             "matrix": {"columns": explanation.matrix_columns, "values": explanation.matrix.tolist()},
-            "directions": [asdict(direction) for direction in explanation.directions],
+            "directions": [_direction(item) for item in explanation.directions.found],
+            "effective_rank": explanation.directions.effective_rank,
+            "regions": regions_document(explanation.regions),
             "pairs": [asdict(pair) for pair in explanation.pairs],
             "pairs_compared": explanation.pairs_compared,
             "effects": [asdict(item) for item in explanation.effects],
@@ -127,6 +131,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _direction(direction: Direction) -> dict[str, Any]:
+    facts = asdict(direction)
+    if facts["along"] is not None:
+        facts["along"]["class"] = facts["along"].pop("output")
+    return facts
 
 
 def _head(command: str) -> dict[str, Any]:

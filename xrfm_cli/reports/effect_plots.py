@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WIDTH, figure_style, short_label, to_svg
+from xrfm_cli.reports.svg import ACCENT, BAND, INK, LINE, PALE, SOFT, WIDTH, figure_style, short_label, to_svg
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _line(axes: Axes, effect: Effect) -> None:
     x = np.array(effect.x, dtype=np.float64)
     if effect.kind == "datetime":
         x = x.astype(np.int64).astype("datetime64[us]")
-    axes.fill_between(x, effect.low, effect.high, color=PALE, linewidth=0)
+    axes.fill_between(x, effect.low, effect.high, color=PALE, alpha=BAND, linewidth=0)
     if effect.curves:
         points = np.array(effect.curve_x, dtype=np.float64)
         if effect.kind == "datetime":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,13 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import Table, encode_target
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.reports.directions import Directions, find_directions
 from xrfm_cli.reports.importances import Importance, column_agop, measure_importances
 from xrfm_cli.reports.pairs import Pair, find_pairs
 from xrfm_cli.reports.sensitivity import Sensitivity, measure_member
 from xrfm_cli.reports.structure import (
-    Direction,
     LeafSummary,
     SplitSummary,
-    find_directions,
     summarise_leaves,
     summarise_splits,
 )
@@ -36,8 +36,10 @@ from xrfm_cli.tuning.explain.effort import (
 from xrfm_cli.tuning.explain.held_out import measure_part, summarise
 from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import Quality, measure_quality
+from xrfm_cli.tuning.explain.regions import NO_REGIONS, Regions, find_regions
 from xrfm_cli.tuning.explain.sample import Sample, sample_centers, sample_table
 from xrfm_cli.tuning.explain.shares import ColumnShare, column_shares
+from xrfm_cli.tuning.explain.split_rules import split_rules
 from xrfm_cli.tuning.explain.swap_study import study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
@@ -66,11 +68,12 @@ class Explanation:
     agop: tuple[Importance, ...]
     matrix_columns: tuple[str, ...]  # the strongest columns, in order of the AGOP
     matrix: NDArray[np.float64]  # (k, k): see importances.column_agop
-    directions: tuple[Direction, ...]
+    directions: Directions
     pairs: tuple[Pair, ...]
     pairs_compared: int
     effects: tuple[Effect, ...]
     maps: tuple[EffectMap, ...]  # of the strongest pairs
+    regions: Regions  # none unless asked for
     leaves: tuple[LeafSummary, ...]
     splits: tuple[SplitSummary, ...]
     member: int  # index of the member with the largest weight
@@ -94,6 +97,7 @@ def explain_model(
     table: Table | None = None,
     effects: Sequence[str] | None = None,
     curves: bool = False,
+    regions: bool = False,
     swap_seconds: float = math.inf,
 ) -> Explanation:
     """Explain a model on the rows of a table, or on rows drawn from its leaves' centers.
@@ -106,6 +110,7 @@ def explain_model(
         table: rows to explain the model on, in random order.
         effects: columns whose effects to compute, or "all"; none for the strongest, None for no effects.
         curves: add partial dependence and single rows to the effects.
+        regions: look for regions in which the effects differ, and for short rules of the splits.
         swap_seconds: seconds that swapping columns may take, as far as enough rows are left; gradients may
             take a third of them.
 
@@ -122,6 +127,7 @@ def explain_model(
             table=table,
             effects=effects,
             curves=curves,
+            regions=regions,
             swap_seconds=swap_seconds,
         )
 
@@ -134,6 +140,7 @@ def _explain(
     table: Table | None,
     effects: Sequence[str] | None,
     curves: bool,
+    regions: bool,
     swap_seconds: float,
 ) -> Explanation:
     """Explain a model that is on a device with float64."""
@@ -156,7 +163,8 @@ def _explain(
     else:
         sample = sample_table(model, table.slice(0, rows))
     study = study_swaps(model, sample, budget_ns=min(PREDICTION_BUDGET_NS, 1e9 * swap_seconds))
-    held_out = _held_out(model, sample, table)
+    targets = _targets(model, sample, table)
+    held_out = _held_out(model, sample, targets)
     agop = measure_importances(sensitivities, generator=generator)
     importances = column_shares(study, held_out, seed=small_seed(seed))
     quality = measure_quality(model)
@@ -174,13 +182,16 @@ def _explain(
         agop=agop,
         matrix_columns=strongest,
         matrix=column_agop(sensitivities, strongest),
-        directions=find_directions(heaviest),
+        directions=find_directions(heaviest, sample, study.plain, [str(c) for c in model.target.classes]),
         pairs=pairs,
         pairs_compared=study.compared,
         effects=column_effects(model, sample, wanted, curves=curves),
         maps=tuple(item for pair in mapped for item in effect_map(model, sample, pair.columns)),
         leaves=summarise_leaves(heaviest),
-        splits=summarise_splits(heaviest),
+        splits=summarise_splits(heaviest, split_rules(model, sample, heaviest.member) if regions else {}),
+        regions=find_regions(model, sample, importances, targets=targets)
+        if regions and quality.is_better
+        else NO_REGIONS,
         member=heaviest.number,
         rows=max(len(own) for own in study.totals),
         source=sample.source,
@@ -197,13 +208,19 @@ def _effect_columns(effects: Sequence[str] | None, importances: Sequence[ColumnS
     return tuple(item.column for item in importances if item.column in effects or ALL_COLUMNS in effects)
 
 
-def _held_out(model: FittedModel, sample: Sample, table: Table | None) -> HeldOut | None:
+def _targets(model: FittedModel, sample: Sample, table: Table | None) -> NDArray[Any] | None:
+    """Return the targets of the sampled rows, if a table has them: NaN or negative codes where missing."""
+    if table is None or sample.source != "data" or not table.has_column(model.target.name):
+        return None
+    return encode_target(table.slice(0, sample.n_rows), model.target)
+
+
+def _held_out(model: FittedModel, sample: Sample, y_true: NDArray[Any] | None) -> HeldOut | None:
     """Return what the fit has measured; for older models, the same on given rows with targets."""
     if model.report.held_out is not None:
         return HeldOut.from_json(model.report.held_out)
-    if table is None or sample.source != "data" or not table.has_column(model.target.name):
+    if y_true is None:
         return None
-    y_true = encode_target(table.slice(0, sample.n_rows), model.target)
     known = np.flatnonzero(y_true >= 0 if model.target.classes else np.isfinite(y_true))
     if len(known) < LEAST_ROWS:
         return None

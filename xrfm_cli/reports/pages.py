@@ -18,7 +18,7 @@ from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.fit.page import page_parts
 from xrfm_cli.reports.fit.search_figures import history_figure
 from xrfm_cli.reports.formats import FILTERS, percent
-from xrfm_cli.reports.plots import direction_figure, importance_figure, matrix_figure
+from xrfm_cli.reports.plots import along_figure, direction_figure, importance_figure, matrix_figure
 from xrfm_cli.reports.quality import quality_sentence
 from xrfm_cli.reports.search import tried_choices
 from xrfm_cli.reports.svg import short_label
@@ -95,6 +95,7 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
             drops={item["column"]: item for item in document["permutation"]},
             effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
             maps=[map_figure(item, model.target.name) for item in explanation.maps],
+            confirmed_rows=0 if explanation.held_out is None else explanation.held_out.rows,
             leaf_limit=LISTED_LEAVES,
         )
     )
@@ -147,11 +148,13 @@ def _figures(model: FittedModel, explanation: Explanation) -> dict[str, Markup]:
     matters = any(item.share > 0 for item in explanation.importances)
     columns = {item.column for item in explanation.importances} if explanation.held_out else set()
     chance = columns - explanation.above_chance
+    found = explanation.directions.found
     return {
         "importances": importance_figure(explanation.importances, chance=chance) if matters else Markup(""),
         "agop": importance_figure(explanation.agop, of="the sensitivity") if matters else Markup(""),
         "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else Markup(""),
-        "directions": direction_figure(explanation.directions) if explanation.directions else Markup(""),
+        "directions": direction_figure(found) if found else Markup(""),
+        "along": along_figure(found, model.target.name),
         "history": Markup("") if history is None else history.svg,
     }
 

@@ -9,15 +9,27 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from xrfm_cli.reports.structure import Direction
-from xrfm_cli.reports.svg import ACCENT, INK, LINE, PALE, SOFT, WARM, WIDTH, figure_style, short_label, to_svg
+from xrfm_cli.reports.directions import Direction
+from xrfm_cli.reports.svg import (
+    ACCENT,
+    BAND,
+    INK,
+    LINE,
+    PALE,
+    SOFT,
+    WARM,
+    WIDTH,
+    figure_style,
+    short_label,
+    to_svg,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BARS = 20  # columns in the figure of importances
 HEAT_COLUMNS = 14  # columns in the heat map: more would not be readable on a phone
-DIRECTIONS = 3
+DIRECTIONS, DRAWN_SHARE = 3, 0.01  # weaker ones are in the table only
 DIRECTION_BARS = 6
 
 
@@ -100,9 +112,14 @@ def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup
         return to_svg(figure, f"AGOP of the {k} strongest columns")
 
 
+def strong_directions(directions: Sequence[Direction]) -> list[Direction]:
+    """Return the directions that are drawn."""
+    return [own for k, own in enumerate(directions[:DIRECTIONS]) if k == 0 or own.share >= DRAWN_SHARE]
+
+
 def direction_figure(directions: Sequence[Direction]) -> Markup:
     """Plot the signed weights of the features in the strongest directions."""
-    shown = directions[:DIRECTIONS]
+    shown = strong_directions(directions)
     counts = [len(direction.features[:DIRECTION_BARS]) for direction in shown]
     with figure_style():
         from matplotlib.figure import Figure
@@ -129,7 +146,34 @@ def direction_figure(directions: Sequence[Direction]) -> Markup:
             axes.set_xticks([-1, -0.5, 0, 0.5, 1])
             axes.tick_params(axis="x", labelbottom=number == len(shown))
             axes.grid(axis="x")
-        return to_svg(figure, "Learned directions")
+        said = [
+            f"direction {k}, {100 * own.share:.0f} %: {', '.join(f.feature for f in own.features[:3])}"
+            for k, own in enumerate(shown, start=1)
+        ]
+        return to_svg(figure, f"Learned directions; {'; '.join(said)}")
+
+
+def along_figure(directions: Sequence[Direction], target: str) -> Markup:
+    """Plot the mean prediction along the strongest directions, with its 90 % range."""
+    shown = [(k, own.along) for k, own in enumerate(strong_directions(directions), start=1) if own.along]
+    if not shown:
+        return Markup("")
+    with figure_style():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(WIDTH, 0.4 + 1.45 * len(shown)), layout="constrained")
+        rows = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
+        for axes, (number, along) in zip(rows, shown, strict=True):
+            axes.fill_between(along.x, along.low, along.high, color=PALE, alpha=BAND, linewidth=0)
+            axes.plot(along.x, along.prediction, color=ACCENT, linewidth=1.6)
+            what = short_label(target) if along.output is None else f"P({short_label(along.output, 14)})"
+            axes.set_title(f"{what} along direction {number}", loc="left", fontsize=9, color=INK)
+            axes.grid(axis="y")
+        rows[-1].set_xlabel("position, in standard deviations of the rows")
+        ends = "; ".join(
+            f"direction {k}: from {a.prediction[0]:.3g} to {a.prediction[-1]:.3g}" for k, a in shown
+        )
+        return to_svg(figure, f"Mean prediction of {target} along the directions: {ends}")
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from xrfm_cli.tuning.explain.columns import ColumnMap, map_columns
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.transfer.base import Base
 
+KEPT_GRADIENTS = 8_000_000  # entries, 32 MB
 SLOPE_STEP = 0.01  # standard deviations of a base's predictions; nearer values differ by rounding
 MATRIX_FEATURES = 1024  # coordinates in the AGOP matrix; wider encodings keep the strongest
 
@@ -35,6 +36,7 @@ class Sensitivity:
     deviations: Tensor  # (d,)
     kept: Tensor  # coordinates that the matrix covers
     matrix: Tensor  # (kept, kept) float64: the AGOP of the scaled gradients
+    rows: Tensor | None  # (n, c, kept) float32: the scaled gradients; None if they are too many to keep
 
     @property
     def weight(self) -> float:
@@ -81,6 +83,7 @@ def measure_member(
         tree = tree.mixed(mixture)
     matrix = torch.zeros(0, 0, dtype=torch.float64, device=x.device)
     weights = _row_weights(member.tree, x)
+    parts: list[Tensor] | None = []
     for block, gradients in gradient_blocks(tree, x):
         if member.translation is not None:
             gradients = gradients + _translation_slopes(member, x[block], column_map.of_base, mixture)
@@ -91,8 +94,13 @@ def measure_member(
             kept = order.sort().values
             matrix = torch.zeros(len(kept), len(kept), dtype=torch.float64, device=x.device)
         squares[block] = column_map.summed(squared)
-        flat = scaled[:, :, kept].reshape(-1, len(kept))
+        own = scaled[:, :, kept]
+        flat = own.reshape(-1, len(kept))
         matrix += flat.T @ flat / len(x)
+        if parts is not None and len(x) * own[0].numel() <= KEPT_GRADIENTS:
+            parts.append(own.float())
+        else:
+            parts = None
     member.require_finite(squares.sum().cpu().numpy(), matrix.cpu().numpy())
     return Sensitivity(
         member=member,
@@ -104,6 +112,7 @@ def measure_member(
         deviations=deviations,
         kept=kept,
         matrix=matrix,
+        rows=torch.cat(parts) if parts else None,
     )
 
 

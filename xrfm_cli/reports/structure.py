@@ -1,19 +1,21 @@
-"""Learned directions of a member, its leaves compared with the whole member, and its splits in words."""
+"""Leaves of a member compared with the whole member, and its splits in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.reports import formats
+from xrfm_cli.reports.rules import alternatives_words
 from xrfm_cli.reports.sensitivity import Sensitivity, normalised
 from xrfm_cli.reports.units import original_value
 from xrfm_cli.tuning.explain.columns import ColumnMap
+from xrfm_cli.tuning.explain.split_rules import SplitRule
 
-DIRECTIONS = 5
-NAMED_FEATURES = 8  # features listed for a direction
 NAMED_COLUMNS = 5  # columns listed for a leaf
 SPLIT_FEATURES = 4  # features listed for a split
 ALONE = 0.9  # share of a direction's squared norm above which one feature decides nearly alone
@@ -26,15 +28,6 @@ class FeatureWeight:
     feature: str
     column: str
     weight: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Direction:
-    """An eigenvector of the scaled AGOP: a combination of features that the model reacts to."""
-
-    share: float  # of the AGOP's trace
-    weights: dict[str, float]  # by column, strongest first: norm of its entries, signed by the largest
-    features: tuple[FeatureWeight, ...]  # the strongest entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,30 +60,8 @@ class SplitSummary:
     threshold: float  # of the projection, in encoded units
     high_share: float  # share of the sampled rows there that go to the high side
     words: str
-
-
-def find_directions(sensitivity: Sensitivity) -> tuple[Direction, ...]:
-    """Return the top eigenvectors of the scaled AGOP, with signs that make the largest entry positive."""
-    trace = sensitivity.trace
-    if trace == 0:
-        return ()
-    values, vectors = torch.linalg.eigh(sensitivity.matrix.cpu())
-    kept = sensitivity.kept.cpu()
-    found = []
-    for value, vector in zip(values.flip(0)[:DIRECTIONS].tolist(), vectors.flip(1).T, strict=False):
-        if value / trace < 1e-6:
-            break
-        signed = vector * torch.sign(vector[vector.abs().argmax()])
-        whole = torch.zeros(len(sensitivity.columns.feature_names), dtype=torch.float64)
-        whole[kept] = signed
-        found.append(
-            Direction(
-                share=min(1.0, value / trace),
-                weights=_column_weights(sensitivity.columns, whole),
-                features=_strongest(sensitivity.columns, whole, NAMED_FEATURES),
-            )
-        )
-    return tuple(found)
+    rule: str | None  # a short rule in the table's units that is nearly the same; None if none is
+    agreement: float | None  # share of the sampled rows that the rule puts on the right side
 
 
 def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
@@ -123,8 +94,10 @@ def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
     return tuple(leaves)
 
 
-def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
-    """Describe the tree's splits in words, root first."""
+def summarise_splits(
+    sensitivity: Sensitivity, rules: Mapping[int, SplitRule] = MappingProxyType({})
+) -> tuple[SplitSummary, ...]:
+    """Describe the tree's splits in words, root first; ``rules`` are short rules by number."""
     tree = sensitivity.member.tree
     deviations = sensitivity.deviations.cpu()
     x = sensitivity.x.double().cpu()
@@ -132,11 +105,12 @@ def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
     splits = []
     for place, split in enumerate(tree.splits):
         direction = split.direction.double().cpu()
-        features = _strongest(sensitivity.columns, direction * deviations, SPLIT_FEATURES)
+        features = strongest_features(sensitivity.columns, direction * deviations, SPLIT_FEATURES)
         rows = x[at_node[place]]
         high_share = float((rows @ direction > split.threshold).double().mean()) if len(rows) else 0.0
         terms = _sum_in_words(features)
         among = f"{100 * high_share:.0f} % of the rows"
+        rule = rules.get(place)
         nearly = _one_feature(sensitivity, direction, float(split.threshold), rows)
         splits.append(
             SplitSummary(
@@ -146,6 +120,8 @@ def summarise_splits(sensitivity: Sensitivity) -> tuple[SplitSummary, ...]:
                 threshold=float(split.threshold),
                 high_share=high_share,
                 words=f"{terms} above {_signed(split.threshold)}{nearly}: {among}",
+                rule=None if rule is None else alternatives_words(rule.alternatives),
+                agreement=None if rule is None else rule.agreement,
             )
         )
     return tuple(splits)
@@ -203,7 +179,8 @@ def _leaf_paths(sensitivity: Sensitivity) -> dict[int, str]:
     return {~node: path for node, path in paths.items() if node < 0}
 
 
-def _column_weights(columns: ColumnMap, vector: Tensor) -> dict[str, float]:
+def column_weights(columns: ColumnMap, vector: Tensor) -> dict[str, float]:
+    """Return the weights of a direction by column: the norm of its entries, signed by the largest."""
     norms = columns.summed(vector.square()).sqrt()
     weights = {}
     for k in norms.argsort(descending=True, stable=True).tolist():
@@ -214,7 +191,8 @@ def _column_weights(columns: ColumnMap, vector: Tensor) -> dict[str, float]:
     return weights
 
 
-def _strongest(columns: ColumnMap, vector: Tensor, count: int) -> tuple[FeatureWeight, ...]:
+def strongest_features(columns: ColumnMap, vector: Tensor, count: int) -> tuple[FeatureWeight, ...]:
+    """Return the largest entries of a direction."""
     order = vector.abs().argsort(descending=True, stable=True)[:count].tolist()
     return tuple(
         FeatureWeight(

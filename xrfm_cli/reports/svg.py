@@ -30,6 +30,7 @@ PALE = "#a9cdd1"
 WARM = "#c26a2d"
 # Colours of the page's light and dark themes, in place of the palette above.
 THEMED = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--mark", PALE: "--mark2", WARM: "--warm"}
+BAND = 0.4  # opacity of a range, through which its line shows
 WIDTH = 4.4  # inches: a phone shows figures almost at full size
 
 # Column names may contain anything, so mathematical markup is off.

@@ -7,8 +7,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import pyarrow as pa
+
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
+from xrfm_cli.datasets.files.opening import PARQUET_ENDINGS
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.errors import SchemaError
 from xrfm_cli.events import Event, repair_events
@@ -68,6 +71,19 @@ def read_blocks(
             yield block
     finally:
         tell()
+
+
+def known_rows(path: str) -> int | None:
+    """Return the rows of a Parquet file, which it states; None for other tables."""
+    file = Path(path)
+    if file.suffix.lower() not in PARQUET_ENDINGS or not file.is_file():
+        return None
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(file).num_rows)
+    except (pa.ArrowException, OSError):  # the reader says what is wrong with it
+        return None
 
 
 def pass_through(names: Sequence[str], added: Sequence[str], option: str = "--id") -> None:

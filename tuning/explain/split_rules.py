@@ -1,0 +1,114 @@
+"""The splits of a tree as short rules in the units of the user's table, and how far the two agree.
+
+A split asks for a weighted sum of encoded columns, which nobody can work out by hand. A small tree on the
+columns with the largest weights comes close to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrfm_cli.tuning.explain.rules import Condition, Feature, as_matrix, leaf_rules, rule_features
+from xrfm_cli.tuning.explain.sample import Sample
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
+
+MOST_COLUMNS = 8  # with the largest weights
+MOST_LEAVES = 4  # of the small tree
+ENOUGH = 0.95  # agreement beyond which no longer rule is tried
+LEAST = 0.75  # agreement below which a rule says too little
+FEWEST_ROWS = 20
+MOST_SPLITS = 30  # from the root: nobody reads more
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRule:
+    """The rows on the high side of a split are those that fulfil all conditions of any alternative."""
+
+    alternatives: tuple[tuple[Condition, ...], ...]
+    agreement: float  # share of the sampled rows at the split that the rule puts on the right side
+
+
+def split_rules(model: FittedModel, sample: Sample, member: Member) -> dict[int, SplitRule]:
+    """Return a rule for each split near the root that a short one describes, by number.
+
+    The rules are fitted to the sampled rows that reach the split.
+    """
+    splits = member.tree.splits
+    if not splits:
+        return {}
+    x = sample.matrices[id(member.encoder)].astype(np.float64)
+    scales = x.std(0)
+    parts = sample.coordinates[id(member.encoder)]
+    directions = [split.direction.double().cpu().numpy() for split in splits]
+    found: dict[int, SplitRule] = {}
+    known: dict[str, tuple[Feature, ...]] = {}
+    for number, rows in _reached(member, x):
+        weights = np.square(directions[number] * scales)
+        strongest = np.argsort([-weights[own].sum() for own in parts], kind="stable")[:MOST_COLUMNS]
+        columns = [sample.columns[k] for k in strongest if weights[parts[k]].sum() > 0]
+        for column in columns:
+            if column not in known:
+                known[column] = rule_features(model, sample, (column,))
+        features = [own for column in columns for own in known[column]]
+        high = x[rows] @ directions[number] > splits[number].threshold
+        rule = _rule(features, rows, high)
+        if rule is not None:
+            found[number] = rule
+    return found
+
+
+def _reached(member: Member, x: NDArray[np.float64]) -> Iterator[tuple[int, Rows]]:
+    """Yield the splits, the root first, with the rows that reach them under hard routing."""
+    splits = member.tree.splits
+    pending = [(0, np.arange(len(x)))]
+    for _ in range(min(MOST_SPLITS, len(splits))):  # level by level
+        number, rows = pending.pop(0)
+        yield number, rows
+        split = splits[number]
+        high = x[rows] @ split.direction.double().cpu().numpy() > split.threshold
+        sides = ((split.left, rows[~high]), (split.right, rows[high]))
+        pending += [(child, own) for child, own in sides if child >= 0]
+
+
+def _rule(features: list[Feature], rows: Rows, high: NDArray[np.bool_]) -> SplitRule | None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    if len(rows) < FEWEST_ROWS or not features or high.all() or not high.any():
+        return None
+    own = [
+        Feature(column=f.column, part=f.part, kind=f.kind, level=f.level, values=f.values[rows])
+        for f in features
+    ]
+    best: SplitRule | None = None
+    for leaves in range(2, MOST_LEAVES + 1):
+        tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0).fit(as_matrix(own), high)
+        chosen = [rule for rule in leaf_rules(tree, own) if high[rule.rows].mean() > 0.5]
+        said = np.any([rule.rows for rule in chosen], axis=0)
+        agreement = float((said == high).mean())
+        if best is None or agreement > best.agreement + 0.01:
+            best = SplitRule(alternatives=_shorter([rule.conditions for rule in chosen]), agreement=agreement)
+        if agreement >= ENOUGH:
+            break
+    assert best is not None
+    return best if best.agreement >= LEAST and best.alternatives else None
+
+
+def _shorter(alternatives: list[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:
+    """Turn "A, or not A and B" into "A, or B"."""
+    whole = [own[0] for own in alternatives if len(own) == 1]
+    return tuple(
+        tuple(condition for condition in own if not any(_excludes(condition, other) for other in whole))
+        or own
+        for own in alternatives
+    )
+
+
+def _excludes(one: Condition, other: Condition) -> bool:
+    same = (one.column, one.part, one.value) == (other.column, other.part, other.value)
+    return same and one.operator != other.operator
