@@ -9,11 +9,11 @@ import numpy as np
 from xrfm_cli.datasets import ColumnSchema, Table, TableSchema, TargetSchema, encode_target
 from xrfm_cli.datasets.cells.values import number_values
 from xrfm_cli.errors import InputError, OptionError
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.trained_rows import hash_rows
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 
-OPTION = "--transfer-from"
 ASKED = "dropped as asked"  # the reason of a column that the user leaves out
 SAME_SHARE = 0.5  # of the rows that the base was fitted on: with more, its predictions are no news
 
@@ -27,12 +27,12 @@ def match_base(
     as numbers with few values, so numbers and categories of the base are shared wherever the cells can be
     read as such. A column that is constant here still tells the base something.
     """
-    place = f"{OPTION} {name}"
+    place = option("transfer_from", name)
     read = {column.name: column for column in model.schema.features if column.name in model.columns_read}
     if target.name in read:
         raise OptionError(
             f"{place}: it reads '{target.name}', the target of {table.source}, which is unknown when this "
-            f"model predicts. Fit the base with --drop {target.name}."
+            f"model predicts. Fit the base with {option('drop', target.name)}."
         )
     own = {column.name: column for column in schema.columns if _is_readable(column)}
     shared: list[str] = []
