@@ -29,11 +29,13 @@ from xrfm_cli.leaf_models.steps import (
     solve_directly,
     solve_with_centers,
 )
+from xrfm_cli.mentions import option
 
 ROUNDING = 1e-4  # tolerance for means of equal classes
 GRADIENT_ROWS = 256  # rows per block when gradients are averaged, unless the byte budget is smaller
 GRADIENT_PAIRS = 1 << 20  # row-center pairs per block, small enough for the CPU caches
 DEFAULT_MEMORY_BYTES = 4 << 30
+GPU_MEMORY_SHARE = 0.5  # of a CUDA device's memory; the rest is for rows, predictions and other programs
 
 
 class FitOptions(TypedDict, total=False):
@@ -121,6 +123,17 @@ def fit_leaf(
     """Return the last leaf of :func:`iterate_leaf`, which documents the arguments."""
     *_, last = iterate_leaf(x, y, config, generator=generator, **options)
     return last
+
+
+def default_memory_bytes(device: str) -> int:
+    """Return the byte budget of fits on a device without a setting.
+
+    >>> default_memory_bytes("cpu") >> 30
+    4
+    """
+    if not device.startswith("cuda"):
+        return DEFAULT_MEMORY_BYTES
+    return int(GPU_MEMORY_SHARE * torch.cuda.get_device_properties(device).total_memory)
 
 
 def _updated_feature_matrix(
@@ -213,6 +226,6 @@ def _check_linear(x: Tensor, memory_bytes: int) -> None:
     if needed > memory_bytes:
         raise InputError(
             f"a linear leaf of {len(x):,} rows and {x.shape[1]:,} columns needs {needed / 2**30:.1f} GiB, "
-            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more (--memory), or leave linear "
-            "leaves out: --set kernel=norm."
+            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more ({option('memory')}), or "
+            f"leave linear leaves out: {option('set', {'kernel': 'norm'})}."
         )

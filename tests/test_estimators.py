@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import pickle
 import pickletools
-import re
 import typing
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +24,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import xrfm_cli
 from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
-from xrfm_cli.datasets import ReadOptions, read_table
+from xrfm_cli.datasets import read_table
 from xrfm_cli.errors import InputError, ModelFileError
-from xrfm_cli.estimators.messages import in_python
+from xrfm_cli.events import Event
 
 FOLDS_DIFFER = (
     "rows are dealt to folds by their place, so repeated rows are not the same as weights; "
@@ -438,42 +435,20 @@ def test_bad_input_is_a_value_error_in_the_words_of_the_command() -> None:
         XRFMRegressor(trials=0).fit(np.array([[{}, 1.0], [2.0, 3.0]], dtype=object), [1.0, 2.0])
 
 
-def test_messages_that_reach_python_users_name_no_option_of_the_command() -> None:
-    # Parts without an argument, and reasons that name an option because it was given.
-    of_the_command = ("checkpoint", "sampler", "shared_storage", "refit", "date_guesses")
-    of_text_files = {f"--{item.name.replace('_', '-')}" for item in fields(ReadOptions)} - {"--date-order"}
-    arguments = XRFMClassifier().get_params()
-    package = Path(xrfm_cli.__file__).parent
-    parts = ("datasets", "leaf_models", "trees", "tuning")
-    paths = [path for part in parts for path in package.glob(f"{part}/**/*.py")]
-    messages = [
-        (path.stem, text)
-        for path in (*paths, package / "options" / "devices.py")
-        if path.stem not in of_the_command
-        for text in texts_of(path)
-    ]
-    assert len(messages) > 200
-    for module, text in messages:
-        said = re.sub(r"xrfm fit [^.;]*", "", in_python(text, arguments))  # whole commands
-        options = re.findall("--[a-z][a-z-]*", said)
-        assert not set(options) - of_text_files, (module, text)
+def test_a_callback_receives_the_progress_and_its_exception_ends_the_fit() -> None:
+    x, y = make_regression(60, 3, random_state=0)
+    events: list[Event] = []
+    XRFMRegressor(trials=3, folds=2).fit(x, y, callback=events.append)
+    shares = [event.done for event in events if event.kind == "progress" and event.count is not None]
+    assert all(
+        before is not None and after is not None and before <= after for before, after in pairwise(shares)
+    )
+    assert shares[-1] == 1.0
+    assert any("best rmse" in event.message for event in events)
 
+    def stop(event: Event) -> None:
+        if event.kind == "progress":
+            raise RuntimeError("enough")
 
-def texts_of(path: Path) -> list[str]:
-    """Return the texts in a module, without docstrings and without formatted values."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    known: set[int] = set()
-    for node in nodes:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(
-            node.body[0], ast.Expr
-        ):
-            known.add(id(node.body[0].value))
-    found = []
-    for node in nodes:  # a text before its parts
-        if isinstance(node, ast.JoinedStr):
-            parts = [item for item in node.values if isinstance(item, ast.Constant)]
-            known |= {id(item) for item in parts}
-            found.append("".join(str(item.value) for item in parts))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in known:
-            found.append(node.value)
-    return found
+    with pytest.raises(RuntimeError, match="enough"):
+        XRFMRegressor(trials=3, folds=2).fit(x, y, callback=stop)

@@ -25,6 +25,9 @@ class Event:
     message: str
     done: float | None = None  # finished share of the stage, between 0 and 1
     count: int | None = None  # number of values, rows or trials the message is about
+    elapsed_s: float | None = None  # of the whole work, if it has a time limit
+    limit_s: float | None = None  # the time limit
+    hint: str = ""  # what a user at a terminal may do meanwhile
     repair: Repair | None = None  # for the report, if rows were skipped while a table was read
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.leaf_variants import VARIANTS, assert_same_bits, categories, generator, sample
-from tests.without_float64 import DEVICE, Pretence, far, near
+from tests.simulated_device import DEVICE, Pretence, far, near
 from xrfm_cli.leaf_models import LeafConfig, fit_leaf, precision
 from xrfm_cli.leaf_models.precision import in_float64, widened
 from xrfm_cli.trees import TreeConfig, fit_tree

@@ -266,7 +266,7 @@ def test_events_tell_what_happens() -> None:
     ]
     shares = [e.done for e in events if e.kind == "progress" and e.done is not None]
     assert all(0 <= share <= 1 for share in shares)
-    assert any("trial 2 of 2, best rmse" in e.message for e in events)
+    assert any("trial 2 of 2 · best rmse" in e.message for e in events)
 
 
 def test_a_table_without_a_feature_is_refused() -> None:

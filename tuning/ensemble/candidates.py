@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
+from xrfm_cli.tuning.scoring.rounding import rounded
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.run_step import estimate_refit
 from xrfm_cli.tuning.search.space import Candidate
@@ -21,6 +22,7 @@ from xrfm_cli.tuning.search.trial_records import SearchResult
 Array = NDArray[np.float64]
 CANDIDATES = 20  # number of best trials that the ensemble is chosen from,
 OF_EACH_KIND = 2  # plus the best of each kind
+IDLE_SHARE = 0.001  # of the loss, by which an ensemble may be worse to have fewer members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,6 +84,20 @@ class CandidatePool:
                 return weights, members
             members //= 2
         return self.weights(1), 1
+
+    def fewest_weights(self, weights: Sequence[float]) -> list[float]:
+        """Return greedy weights of the fewest members whose loss is next to that of the given weights."""
+        bound = self._loss(weights)
+        bound += IDLE_SHARE * abs(bound)
+        for members in range(1, int(np.count_nonzero(weights))):
+            fewer = self.weights(members)
+            if self._loss(fewer) <= bound:
+                return fewer
+        return list(weights)
+
+    def _loss(self, weights: Sequence[float]) -> float:
+        shares = {k: weight for k, weight in enumerate(weights) if weight > 0}
+        return rounded(self.problem.scorer.loss_of_predictions(self.combined(shares)))
 
     def refit_seconds(self, weights: Sequence[float]) -> float:
         """Return the expected seconds of the final fits of all entries with a weight."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.tuning.ensemble.candidates import CandidatePool, Entry
+from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
@@ -28,6 +28,8 @@ from xrfm_cli.tuning.search.cost import shrink_leaves
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
+
+MOST_UNPRUNED = 6  # members of an ensemble that predicts quickly enough as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,11 +57,16 @@ def fit_final_ensemble(
     pool = CandidatePool.of(problem, result)
     left = seconds_left()
     weights = _affordable_weights(pool, max_members, left, on_event)
+    if max_members > MOST_UNPRUNED:
+        weights = _fewest_weights(pool, weights, on_event)
     chosen = [k for k in np.argsort(-np.array(weights), kind="stable").tolist() if weights[k] > 0]
     fitted: dict[int, Member] = {}
     interrupted = False
     refitter = Refitter(
-        data=problem.data, rows=problem.plan.refit_rows, memory_bytes=problem.memory_bytes, on_event=on_event
+        data=problem.final.data,
+        rows=problem.final.rows,
+        memory_bytes=problem.memory_bytes,
+        on_event=on_event,
     )
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
@@ -116,6 +123,16 @@ def _affordable_weights(
     return weights
 
 
+def _fewest_weights(pool: CandidatePool, weights: list[float], on_event: OnEvent) -> list[float]:
+    """Return the weights of a smaller ensemble that is as good; report how much smaller it is."""
+    fewer = pool.fewest_weights(weights)
+    members, before = np.count_nonzero(fewer), np.count_nonzero(weights)
+    if members < before:
+        message = f"{before} models lower the loss by at most {IDLE_SHARE:.1%} against the {members} kept"
+        on_event(Event(kind="note", message=message))
+    return fewer
+
+
 def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, on_event: OnEvent) -> Entry:
     """Return the first member, with smaller leaves if it could not finish in time otherwise."""
     validation_result = entry.validation_result
@@ -133,10 +150,10 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
 def _refit(
     problem: Problem, entry: Entry, weight: float, refitter: Refitter, *, seconds_over: float = 0.0
 ) -> Member:
-    validation_result, rows = entry.validation_result, problem.plan.refit_rows
+    validation_result, final = entry.validation_result, problem.final
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
-    target_transform = problem.data.target_transform(rows, transform, validation_result.factor)
+    target_transform = final.data.target_transform(final.rows, transform, validation_result.factor)
     found = refitter.find(encoding, transform)
     if found is None:
         found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
@@ -158,7 +175,7 @@ def _refit(
     start = None if problem.pins.fix_iterations else average_feature_matrices(learned)
     translation = None
     if candidate.is_translated:
-        translation = problem.data.fit_translation(rows, target_transform)
+        translation = final.data.fit_translation(final.rows, target_transform)
     tree = refitter.fit(
         found,
         candidate,
@@ -202,5 +219,6 @@ def _fit_intervals(
         x = torch.from_numpy(matrix).to(problem.data.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
         x = next(rows.x for rows in refitter.encoded.values() if rows.encoder is encoder)
-        x = x[torch.from_numpy(plan.validation_rows).to(problem.data.device)]
+        places = problem.final.places_of(plan.validation_rows)
+        x = x[torch.from_numpy(places).to(problem.data.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

@@ -16,6 +16,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.search.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
 
@@ -123,7 +124,7 @@ class TrialStudy:
         trial = self.study.ask()
         if self.place is not None:  # the draw depends on the trial number, not on the process
             seed = int(SeedSequence([self.seed, trial.number]).generate_state(1)[0])
-            self.study.sampler = make_sampler(seed, is_shared=True)
+            self.study.sampler = make_sampler(seed)
             if trial.number < len(self.first):
                 # The study's own queue could give two processes the same trial.
                 fixed = self.first[trial.number]
@@ -177,10 +178,10 @@ class _FirstSampler(optuna.samplers.BaseSampler):
         return self._other.sample_independent(study, trial, param_name, param_distribution)
 
 
-def make_sampler(seed: int, *, is_shared: bool) -> optuna.samplers.BaseSampler:
-    """Return the sampler; in a shared study it avoids configurations that others are running."""
+def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler, which avoids configurations that are running."""
     return optuna.samplers.TPESampler(
-        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=is_shared
+        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=True
     )
 
 
@@ -208,7 +209,7 @@ def open_study(
     Raises OptionError if the storage cannot be opened.
     """
     pruner = optuna.pruners.NopPruner()  # trials are paused between rungs, so pruning is done by the search
-    sampler = make_sampler(seed, is_shared=place is not None)
+    sampler = make_sampler(seed)
     if place is None:
         study = optuna.create_study(sampler=sampler, pruner=pruner)
     else:
@@ -249,9 +250,11 @@ def _storage_of(place: StudyPlace, seconds_left: float, on_event: OnEvent) -> Ba
 
 def _cannot_open(place: StudyPlace, fault: BaseException) -> OptionError:
     if isinstance(fault, BusyStorageError):
-        return OptionError(f"--storage {place.shown}: {fault}")
+        return OptionError(f"{option('storage', place.shown)}: {fault}")
     way_out = "Give the URL of a database that Optuna can open, or the path of a journal file."
-    return OptionError(f"--storage {place.shown}: cannot be opened ({_first_line(fault)}). {way_out}")
+    return OptionError(
+        f"{option('storage', place.shown)}: cannot be opened ({_first_line(fault)}). {way_out}"
+    )
 
 
 def _first_line(fault: BaseException) -> str:

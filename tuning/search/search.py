@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.limits import (
     FIRST_MODEL_GRACE_S,
-    FIRST_MODEL_SHARE,
     FIRST_RUNG_SHARE,
     REFINEMENT_SHARE,
 )
@@ -18,27 +18,19 @@ from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
-from xrfm_cli.tuning.search.run_step import (
-    Fitted,
-    Step,
-    StepResult,
-    StepRunner,
-    fold_matrices,
-    run_and_collect,
-    size_of,
-)
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
+from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
+from xrfm_cli.tuning.search.step_pool import MOST_ROWS, StepPool, step_pool
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialRecord, quiet_optuna
 
+# Trials that are asked for before the one before them has ended, so that workers have something to do. The
+# number is the same for any number of workers: what the sampler knows when it draws must not depend on them.
+ASKED_AHEAD = 4
 FIRST_RUNGS = 2  # on few rows: a fit, and its kernel refinement
 MOST_TOO_SLOW = 3  # consecutive candidates that cannot finish in time; that many end the search
-
-
-class OutOfTime(Exception):  # noqa: N818  (a signal to stop, not an error)
-    """The next step would not finish within the search's time."""
 
 
 def search(
@@ -50,6 +42,7 @@ def search(
     on_event: OnEvent,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
+    workers: int = 1,
 ) -> SearchResult:
     """Evaluate candidates until the budget ends; the best of the first ones is always fully evaluated.
 
@@ -59,11 +52,12 @@ def search(
     seed and its number. Steps found in the checkpoint are not run again, so a stopped search can be resumed.
     In a shared study, other processes' trials count for the sampler and for pruning, and the best of them is
     evaluated here too if it beats all that were evaluated here.
+
+    With several workers, steps that the search needs next are run side by side. It takes their results in the
+    same order as one process would, so the models are the same for any number of workers.
     """
-    # Without a deadline, no cost estimate is needed and the machine is not timed.
-    rate = product_rate(problem.data.device) if budget.deadline.is_set else float("inf")
-    result = SearchResult(costs=CostModel(product_rate=rate))
-    with quiet_optuna():
+    with quiet_optuna(), step_pool(problem, workers, on_event) as pool:
+        result = SearchResult(costs=CostModel(product_rate=_product_rate(problem, budget, pool)))
         study = open_study(
             space,
             first,
@@ -74,19 +68,29 @@ def search(
             seconds_left=budget.length_s,
         )
         has_few_rows = len(rung_sizes(problem)) > 1
+        width = max(1, len(pool.workers)) if pool else 1
+        queue = TrialQueue(problem=problem, costs=result.costs, on_event=on_event, workers=width)
         search = _Search(
             problem=problem,
             study=study,
             budget=budget,
             on_event=on_event,
-            checkpoint=checkpoint,
             result=result,
             halving=Halving(
                 rungs_on_few_rows=FIRST_RUNGS if has_few_rows else 0,
                 keeps_families=len(problem.plan.folds) == 1,
             ),
             first_trials=max(len(first), 1),
-            queue=TrialQueue(problem=problem, costs=result.costs, on_event=on_event),
+            queue=queue,
+            steps=SearchSteps(
+                problem=problem,
+                budget=budget,
+                result=result,
+                on_event=on_event,
+                checkpoint=checkpoint,
+                pool=pool,
+                queue=queue,
+            ),
         )
         try:
             search.run()
@@ -99,6 +103,14 @@ def search(
     return search.result
 
 
+def _product_rate(problem: Problem, budget: Budget, pool: StepPool | None) -> float:
+    """Return the rate of matrix products that steps begin with; infinite if no estimate is needed."""
+    if not budget.deadline.is_set:
+        return float("inf")
+    with compute_threads(1 if pool and problem.plan.rung_sizes[-1] <= MOST_ROWS else None):
+        return product_rate(problem.data.device)
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Search:
     """The state of a search: the study, the running trials and the results."""
@@ -107,25 +119,28 @@ class _Search:
     study: TrialStudy
     budget: Budget
     on_event: OnEvent
-    checkpoint: Checkpoint | None
     result: SearchResult
     halving: Halving
-    queue: TrialQueue  # started and not ended
+    queue: TrialQueue  # asked for and not ended
+    steps: SearchSteps
     first_trials: int = 1  # number of configurations to start before the search may converge
     too_slow: int = 0  # consecutive candidates that could not finish in time
     started: int = 0
-    began: float = 0.0  # on the clock
-    recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
+    spent_s: float = 0.0  # from the beginning to the end of the last rung
 
     def run(self) -> None:
         """Run the first configurations side by side, then one trial after the other."""
-        self.began = self.budget.clock()
+        self.steps.began = self.budget.clock()
+        self._tell_progress()
         self._run_first_rung()
-        self._refine_better_half(self.began + (FIRST_RUNG_SHARE + REFINEMENT_SHARE) * self.budget.length_s)
-        for trial in self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S):
+        share = FIRST_RUNG_SHARE + REFINEMENT_SHARE
+        self._refine_better_half(self.steps.began + share * self.budget.length_s)
+        ranked = self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S)
+        self.steps.forget_all()  # a candidate's leaves may have become smaller
+        self.queue.trials = list(ranked)
+        for trial in ranked:
             self._complete(trial)
         while (following := self._next_trial()) is not None:
-            self._advance(following)
             self._complete(following)
 
     def validate_one(self) -> None:
@@ -137,8 +152,11 @@ class _Search:
     def close(self) -> None:
         """Record the unfinished trials and sort all records by trial number."""
         for trial in list(self.queue.trials):
-            trial.status = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
-            self._record(trial)
+            if trial.has_begun:
+                trial.status = "interrupted" if self.result.stopped_by == "interrupt" else "out of time"
+                self._record(trial)
+            else:  # asked for ahead
+                self.study.tell(trial.number, None)
         self.result.records.sort(key=lambda record: record.number)
 
     def _may_start(self) -> bool:
@@ -148,10 +166,10 @@ class _Search:
         """Run the first rung of the first configurations, as many as a share of the budget allows."""
         clock, began = self.budget.clock, self.budget.clock()
         last_start = began + FIRST_RUNG_SHARE * self.budget.length_s
-        while self.started < self.first_trials and self._may_start():
-            if self.queue.trials and clock() >= last_start:
+        while (trial := self._following(self.first_trials, most=self.first_trials)) is not None:
+            if self.queue.has_begun and clock() >= last_start:
                 break
-            self._advance(self._start_trial())
+            self._advance(trial)
 
     def _refine_better_half(self, last_start: float) -> None:
         """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""
@@ -171,16 +189,22 @@ class _Search:
             message = f"trial {found[0]}, the best of another process, is evaluated here too"
             self.on_event(Event(kind="note", message=message))
             return self._enqueue(*found, found_elsewhere=True)
-        if not self._may_start():
-            return None
-        if self.started >= self.first_trials and self.budget.has_converged(self.result):
+        if self.budget.has_converged(self.result):
             self.result.stopped_by = "converged"
             return None
-        return self._start_trial()
+        return self._following(ASKED_AHEAD)
 
-    def _start_trial(self) -> Trial:
-        self.started += 1
-        return self._enqueue(*self.study.ask())
+    def _following(self, ahead: int, *, most: float = float("inf")) -> Trial | None:
+        """Return the next trial to begin, after asking for so many ahead; None beyond ``most`` trials.
+
+        In a shared study none is asked for ahead, as another process may run it sooner.
+        """
+        ahead = ahead if self.study.place is None else 1
+        waiting = [trial for trial in self.queue.trials if not trial.has_begun]
+        while self._may_start() and len(waiting) < ahead and self.started < most:
+            self.started += 1
+            waiting.append(self._enqueue(*self.study.ask()))
+        return waiting[0] if waiting else None
 
     def _enqueue(self, number: int, candidate: Candidate, *, found_elsewhere: bool = False) -> Trial:
         trial = Trial.start(number, candidate, found_elsewhere=found_elsewhere)
@@ -189,12 +213,12 @@ class _Search:
 
     def _advance(self, trial: Trial) -> None:
         """Run one more rung; the trial ends if that was the last, if it fails or if time is up."""
-        since, recalled_s = self.budget.clock(), self.recalled_s
+        steps_s = self.steps.seconds
         try:
             self._run_rung(trial)
         except NumericalError as fault:
-            trial.status = "failed"
-            message = f"trial {trial.number} failed: {fault}"
+            trial.status, trial.failure = "failed", fault.message
+            message = f"trial {trial.number} failed: {fault.message}"
             self.on_event(Event(kind="fallback", message=message, count=1))
         except OutOfTime:
             trial.status = "out of time"
@@ -207,16 +231,32 @@ class _Search:
             elif trial.loss is not None:
                 self.study.report(trial.number, trial.loss, stages=trial.rungs_done)
                 self.halving.add(trial.rungs_done, trial.loss, _similarity_of(trial.candidate))
-        ended = self.budget.clock()
-        trial.seconds += ended - since + self.recalled_s - recalled_s
-        trial.ended_s = ended - self.began + self.recalled_s
+        trial.seconds += self.steps.seconds - steps_s
+        self.spent_s = self.budget.clock() - self.steps.began
+        trial.ended_s = self.spent_s + self.steps.recalled_s
+        if trial.status == "running":
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        """Report how far the search is."""
+        rungs = len(rung_sizes(self.problem)) + 1  # with the refinement, or the other folds
+        begun = [trial for trial in self.queue.trials if trial.has_begun]
+        tell_progress(
+            self.problem,
+            self.budget,
+            self.result,
+            self.on_event,
+            now=self.steps.began + self.spent_s,
+            begun=len(begun),
+            running=sum(min(1.0, trial.rungs_done / rungs) for trial in begun),
+        )
 
     def _run_rung(self, trial: Trial) -> None:
         """Run the steps of a trial's next rung."""
         has_ended = False
         while not has_ended:
             step = next_step(self.problem, trial)
-            fitted = None if step is None else self._run_step(step)
+            fitted = None if step is None else self.steps.run(step)
             has_ended = observe(self.problem, trial, step, fitted)
 
     def _complete(self, trial: Trial) -> None:
@@ -249,59 +289,13 @@ class _Search:
 
     def _record(self, trial: Trial) -> None:
         self.queue.trials.remove(trial)
+        self.steps.forget(trial)
         if trial.validation_result is not None:
             self.result.validation_results.append((trial.number, trial.validation_result))
         validated = None if trial.validation_result is None else trial.validation_result.loss
         self.study.tell(trial.number, validated, is_pruned=trial.loss is not None)
         self.result.records.append(TrialRecord.of(trial))
-        tell_progress(self.problem, self.budget, self.result, self.on_event)
-
-    def _run_step(self, step: Step) -> Fitted:
-        """Run a step, or read it from the checkpoint; raise OutOfTime if it does not fit into the time."""
-        if self.budget.deadline.is_set and not self.problem.pins.fix_iterations:
-            step = replace(step, is_late=self._is_late)
-        run: StepRunner = self._run_in_time
-        if self.checkpoint is not None:
-            run = self.checkpoint.wrap(run, self.problem, on_found=self._replay)
-        result = run(step)
-        fitted = result.result()
-        self.result.costs.record(size_of(self.problem, step), seconds=result.seconds, solves=fitted.solves)
-        return fitted
-
-    def _run_in_time(self, step: Step) -> StepResult:
-        """Run a step if there is time for it and for all such steps that the trial still needs."""
-        estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
-        self._check_time(step.remaining * estimate)
-        # Encoding depends on the columns, not on the kernel, so its time is not part of the step.
-        fold_matrices(self.problem, step.fold, step.candidate)
-        return run_and_collect(self.problem, step, on_event=self.on_event, clock=self.budget.clock)
-
-    def _replay(self, result: StepResult) -> None:
-        """Take over a step of the checkpoint."""
-        self._check_time(0.0)
-        self.recalled_s += result.seconds
-        for event in result.events:
-            self.on_event(event)
-
-    def _is_late(self) -> bool:
-        """Return whether AGOP updates must end.
-
-        The first model leaves half of the time for other folds, and room for what follows the search.
-        """
-        now = self.budget.clock()
-        left = self.budget.left_for_models(self.result, now)
-        if self.result.validation_results:
-            return not self.budget.affords(self.result, left)
-        spent = now - self.began
-        return spent > FIRST_MODEL_SHARE * self.budget.length_s or left < self.problem.folds.encoding_s
-
-    def _check_time(self, needed_s: float) -> None:
-        """Raise OutOfTime if the work, with what follows the search, cannot finish in time."""
-        budget = self.budget
-        if not budget.deadline.is_set or not self.result.validation_results:
-            return
-        if not budget.affords(self.result, budget.left_for_models(self.result) - needed_s):
-            raise OutOfTime
+        self._tell_progress()
 
 
 def _similarity_of(candidate: Candidate) -> Similarity:

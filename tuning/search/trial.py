@@ -65,6 +65,7 @@ class Trial:
     learner: Candidate  # the candidate as it began: it learns the first feature matrix of every fold
     found_elsewhere: bool = False  # by another process, which has fully evaluated it
     status: TrialStatus = "running"
+    failure: str = ""  # why it failed
     # Where the evaluation stands:
     phase: Phase = "rung"
     fold: int = 0
@@ -89,12 +90,17 @@ class Trial:
         """Return a trial of which nothing has been evaluated."""
         return cls(number=number, candidate=candidate, learner=candidate, found_elsewhere=found_elsewhere)
 
+    @property
+    def has_begun(self) -> bool:
+        """Return whether a step of it was run, or one was tried."""
+        return self.status != "running" or self.loss is not None
+
 
 def next_step(problem: Problem, trial: Trial) -> Step | None:
     """Return a running trial's next step, or None for a refinement that its kernel cannot have."""
     if trial.phase == "refinement":
         return _refinement_step(problem, trial)
-    return _first_fold_step(problem, trial) if trial.phase == "rung" else _other_fold_step(problem, trial)
+    return _first_fold_step(problem, trial) if trial.phase == "rung" else other_fold_step(problem, trial)
 
 
 def observe(problem: Problem, trial: Trial, step: Step | None, fitted: Fitted | None) -> bool:
@@ -190,7 +196,7 @@ def _observe_refinement(trial: Trial, fitted: Fitted | None) -> None:
     trial.phase, trial.rung = "rung", 1
 
 
-def _other_fold_step(problem: Problem, trial: Trial) -> Step:
+def other_fold_step(problem: Problem, trial: Trial) -> Step:
     """Return the next step of another fold: a rung that learns its feature matrix, or its last rung.
 
     A rung before one that starts afresh is left out, as its feature matrix would not be used.

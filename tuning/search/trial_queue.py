@@ -21,7 +21,13 @@ class TrialQueue:
     problem: Problem
     costs: CostModel
     on_event: OnEvent
+    workers: int = 1  # processes that share the folds of a trial
     trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def has_begun(self) -> bool:
+        """Return whether a trial has begun."""
+        return any(trial.has_begun for trial in self.trials)
 
     def ranked(self) -> list[Trial]:
         """Return the trials, best first."""
@@ -32,7 +38,8 @@ class TrialQueue:
 
     def better_half(self) -> list[Trial]:
         """Return the trials of the better half that have a rung left."""
-        better, rungs = self.ranked()[: -(-len(self.trials) // REDUCTION)], len(rung_sizes(self.problem))
+        begun, rungs = [t for t in self.ranked() if t.has_begun], len(rung_sizes(self.problem))
+        better = begun[: -(-len(begun) // REDUCTION)]
         return [trial for trial in better if trial.status == "running" and len(trial.solves) < rungs]
 
     def affordable(self, left_s: float) -> list[Trial]:
@@ -48,7 +55,7 @@ class TrialQueue:
         if not self.problem.pins.fix_leaf_size:
             best.candidate = shrink_leaves(best.candidate, partial(self.seconds_to_end, best), left_s)
         if self.seconds_to_end(best) > left_s:
-            quickest = min(ranked, key=self.seconds_to_end)
+            quickest = min((trial for trial in ranked if trial.has_begun), key=self.seconds_to_end)
             return [quickest, *(trial for trial in ranked if trial is not quickest)]
         if (size := best.candidate.tree.leaf_size) < wanted:
             message = f"the time limit left room for leaves of at most {size:,} rows in the first model"
@@ -68,4 +75,5 @@ class TrialQueue:
             rungs.append(costs.estimate(rung_size(self.problem, candidate, rows), solves=solves))
         last = trial.solves[-1] if done == len(sizes) else usual_solves(candidate, sizes[-1])
         refit = estimate_refit(self.problem, costs, candidate, last_iterations=last - 1)
-        return sum(rungs[done:]) + (len(self.problem.plan.folds) - 1) * sum(rungs) + refit
+        turns = -(-(len(self.problem.plan.folds) - 1) // self.workers)
+        return sum(rungs[done:]) + turns * sum(rungs) + refit

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from xrfm_cli.commands.common.comparing import compare_importances, importances_view, load_other
 from xrfm_cli.commands.common.outputs import open_output
-from xrfm_cli.commands.common.reading import pass_through, read_blocks
+from xrfm_cli.commands.common.reading import known_rows, pass_through, read_blocks
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.explain_row import read_baseline
 from xrfm_cli.commands.explain_view import explanation_tables
@@ -69,6 +69,7 @@ def _attribute(
     session.renderer.stage(f"attributing {data}")
     rows, left_out = 0, list[Repair]()
     baseline = read_baseline(model, options)
+    total = known_rows(data)
     with open_output(options.output) as writer:
         for block in read_blocks(
             data, options, session, chunk_rows=options.chunk_rows, on_repair=left_out.append
@@ -81,7 +82,7 @@ def _attribute(
             writer.write(pa.table(copied | computed))
             sampler.add(block)
             rows += block.n_rows
-            session.renderer.advance(f"{rows:,} rows")
+            session.renderer.advance_rows(rows, total=total)
     session.renderer.close()
     session.renderer.note(f"{rows:,} rows attributed" + (f", in {options.output}" if options.output else ""))
     return {"rows": rows, "repairs": [asdict(item) for item in left_out]}

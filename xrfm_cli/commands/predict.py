@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.digits import rounded
 from xrfm_cli.commands.common.drift_monitor import DriftMonitor
 from xrfm_cli.commands.common.outputs import open_output
-from xrfm_cli.commands.common.reading import pass_through, read_blocks, say_repairs
+from xrfm_cli.commands.common.reading import known_rows, pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.common.session import Session
+from xrfm_cli.commands.predict_lines import answer_lines
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import PredictOptions
@@ -29,6 +31,8 @@ def run(options: PredictOptions, session: Session) -> int:
     model = load_model(Path(options.model), device=device)
     _check_task(model, options)
     pass_through(options.ids, _written_columns(model.target, options))
+    if options.each_line:
+        return _answer_lines(model, options, session)
     session.renderer.stage(f"predicting {options.data}")
     is_text = options.output is None or Path(options.output).suffix == ".csv"
     rows, repairs, left_out = 0, tuple[Repair, ...](), list[Repair]()
@@ -39,6 +43,7 @@ def run(options: PredictOptions, session: Session) -> int:
         threshold=options.check_drift,
         allows_absent=options.allow_missing_columns,
     )
+    total = known_rows(options.data)
     with open_output(options.output) as writer:
         for block in read_blocks(
             options.data,
@@ -58,7 +63,7 @@ def run(options: PredictOptions, session: Session) -> int:
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
             unread.look(block, prediction.repairs)
-            session.renderer.advance(f"{rows:,} rows")
+            session.renderer.advance_rows(rows, total=total)
     seconds = time.monotonic() - begun
     session.renderer.close()
     say_repairs(repairs, unread, session)
@@ -68,6 +73,17 @@ def run(options: PredictOptions, session: Session) -> int:
     document = {"rows": rows, "repairs": mended, **monitor.document(), "seconds": round(seconds, 3)}
     session.renderer.document("predict", document)
     return 0 if monitor.passed else 1
+
+
+def _answer_lines(model: FittedModel, options: PredictOptions, session: Session) -> int:
+    """Answer each line of standard input at once."""
+    session.renderer.close()
+    pass_through(options.ids, _written_columns(model.target, options))
+    session.renderer.note(f"{options.model} is loaded: each line of standard input gets one line")
+    columns = partial(prediction_columns, model, proba=options.proba, is_text=True)
+    rows, refused = answer_lines(model, options, session, columns=columns)
+    session.renderer.note(f"{rows:,} lines answered" + (f", {refused:,} refused" if refused else ""))
+    return 0
 
 
 def prediction_columns(

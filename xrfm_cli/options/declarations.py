@@ -10,7 +10,7 @@ import typer
 from xrfm_cli.options.completion import A_COLUMN, gains, losses
 from xrfm_cli.options.parsing import (
     Threshold,
-    parse_level,
+    fraction,
     parse_threshold,
     positive_number,
 )
@@ -55,13 +55,23 @@ class PredictOptions(ReadingOptions):
         in_output(
             "--interval",
             metavar="LEVEL",
-            parser=parse_level,
+            parser=fraction("a level", example=0.9),
             help=(
                 "Add columns lower and upper: a prediction interval that contains the true value with"
                 " this probability, such as 0.9 (regression only)."
             ),
         ),
     ] = None
+    each_line: Annotated[
+        bool,
+        in_output(
+            "--each-line",
+            help=(
+                "Answer each line of standard input at once, for services: the first line names the columns, "
+                "and every further line of CSV gets one line of CSV."
+            ),
+        ),
+    ] = False
     allow_missing_columns: Annotated[
         bool,
         in_checks(

@@ -25,6 +25,10 @@ DATA_HELP = (
     "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
     "Parquet, or - for standard input."
 )
+VERBOSE_HELP = (
+    "Show more: fit lists every column with its kind, explain shows regions and directions, and without a "
+    "terminal a line every ten seconds says how far the command is."
+)
 
 
 def _need_no_data(ctx: typer.Context, value: bool) -> bool:
@@ -47,14 +51,7 @@ class CommonOptions:
 
     as_json: Annotated[bool, in_general("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, in_general("--quiet", "-q", help="Print only errors on standard error.")] = False
-    verbose: Annotated[
-        bool,
-        in_general(
-            "--verbose",
-            "-v",
-            help="Show more: fit lists every column with its kind, explain shows regions and directions.",
-        ),
-    ] = False
+    verbose: Annotated[bool, in_general("--verbose", "-v", help=VERBOSE_HELP)] = False
     config: Annotated[
         str | None,
         in_general(

@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
 from xrfm_cli.events import Event
+from xrfm_cli.mentions import spell
 from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.terminal import streams
+from xrfm_cli.terminal.progress_bar import make_bar, progress_line, task_fields
 
 SCHEMA_VERSION = 1
 WIDTH = 80
@@ -31,6 +33,7 @@ STYLES = {"note": "dim", "fallback": "yellow", "repair": "yellow", "warning": "y
 PREFIXES = {"note": "", "fallback": "fallback: ", "repair": "repaired: ", "warning": "warning: "}
 LEVELS = dict.fromkeys(("fallback", "repair", "warning"), logging.WARNING)  # in the log; INFO otherwise
 LOG_INTERVAL_S = 10.0
+SHORTEST_S = 1e-3  # of a stage, for its rows a second
 QUICK = ("info", "doctor", "sample")  # commands that load their libraries before a message could be read
 
 
@@ -54,7 +57,7 @@ class Renderer:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._stage = ""
-        self._logged = float("-inf")
+        self._logged = self._began = float("-inf")
 
     def on_event(self, event: Event) -> None:
         """Print an event of the library; an ``OnEvent``."""
@@ -82,12 +85,18 @@ class Renderer:
         """Report progress within the stage."""
         self.on_event(Event(kind="progress", message=message, done=done))
 
+    def advance_rows(self, rows: int, *, total: int | None = None) -> None:
+        """Report the rows that the stage has dealt with, and how many a second."""
+        seconds = max(time.monotonic() - self._began, SHORTEST_S)
+        done = rows / total if total else None
+        self.advance(f"{rows:,} rows · {rows / seconds:,.0f} rows/s", done=done)
+
     def note(self, message: str, *, kind: str = "note", files: Sequence[Path] = ()) -> None:
         """Print one message on standard error and in the log: one line, wrapped at words on a terminal.
 
         Many terminals open the paths of ``files`` in it with a click.
         """
-        line = printable(PREFIXES.get(kind, "") + message)
+        line = printable(PREFIXES.get(kind, "") + spell(message))
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:
@@ -130,41 +139,31 @@ class Renderer:
 
     def _begin(self, stage: str) -> None:
         stage = printable(stage)
-        self._stage, self._logged = stage, time.monotonic()
+        self._stage = stage
+        self._began = self._logged = time.monotonic()
         if self.is_quiet or not self._messages.is_terminal:
             self.note(stage, kind="stage")
             return
         self.log(stage)
         if self._progress is None:
-            self._progress = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[detail]}", style="dim", markup=False),
-                console=self._messages,
-                transient=True,
-            )
+            self._progress = make_bar(self._messages)
             self._progress.start()
         elif self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(stage, total=None, detail="")
+        self._task = self._progress.add_task(stage, total=None, **task_fields())
 
     def _move(self, event: Event) -> None:
-        message = printable(event.message)
-        has_bar = self._progress is not None and self._task is not None
         if self._progress is not None and self._task is not None:
             total = None if event.done is None else 1.0
-            self._progress.update(self._task, total=total, completed=event.done or 0, detail=message)
+            self._progress.update(self._task, total=total, completed=event.done or 0, **task_fields(event))
         if time.monotonic() - self._logged >= LOG_INTERVAL_S:
-            # A log has no progress bar: an occasional line shows that the command is alive.
-            share = "" if event.done is None else f" {event.done:.0%}"
+            # An occasional line shows that the command is alive.
             self._logged = time.monotonic()
-            line = f"{self._stage}{share} {message}".rstrip()
-            if has_bar:
-                self.log(line)
-            else:
+            line = progress_line(self._stage, event)
+            if self._progress is None and self.is_verbose:
                 self.note(line, kind="stage")
+            else:
+                self.log(line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,16 @@ def test_a_long_search_says_from_time_to_time_that_it_lives(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendering, "LOG_INTERVAL_S", 0.0)
-    renderer = Renderer()
-    renderer.on_event(Event(kind="stage", message="searching"))
-    renderer.on_event(Event(kind="progress", message="trial 3", done=0.5))
-    assert capsys.readouterr().err.splitlines() == ["searching", "searching 50% trial 3"]
+    timed = Event(kind="progress", message="trial 4", done=0.7, elapsed_s=22.4, limit_s=60.0, hint="Ctrl-C")
+    for is_verbose, expected in (
+        (True, ["searching", "searching 50% · trial 3", "searching 22/60 s · trial 4"]),
+        (False, ["searching"]),
+    ):
+        renderer = Renderer(is_verbose=is_verbose)
+        renderer.on_event(Event(kind="stage", message="searching"))
+        renderer.on_event(Event(kind="progress", message="trial 3", done=0.5))
+        renderer.on_event(timed)
+        assert capsys.readouterr().err.splitlines() == expected
 
 
 def test_quiet_says_nothing_and_keeps_results(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +84,34 @@ def test_a_terminal_gets_a_bar_that_is_taken_down(monkeypatch: pytest.MonkeyPatc
     assert "searching" in seen
     assert "a note [x] :smile:" in seen
     assert seen.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+def test_a_bar_shows_the_time_limit_the_best_and_what_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    renderer = Renderer()
+    renderer.on_event(Event(kind="stage", message="searching"))
+    message, hint = "trial 14 · best auc 0.851", "Ctrl-C keeps the best"
+    event = Event(kind="progress", message=message, done=0.37, elapsed_s=22.4, limit_s=60.0, hint=hint)
+    renderer.on_event(event)
+    renderer.close()
+    assert f"22/60 s · {message} · {hint}" in terminal.getvalue().replace("\x1b[2m", "").replace(
+        "\x1b[0m", ""
+    )
+
+
+def test_rows_have_a_rate_and_a_share_of_a_known_total(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "LOG_INTERVAL_S", 0.0)
+    renderer = Renderer(is_verbose=True)
+    renderer.stage("predicting")
+    renderer.advance_rows(1_000, total=4_000)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("predicting 25% · 1,000 rows · ")
+    assert line.endswith(" rows/s")
 
 
 def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tests.tuning.tables import task_table
 from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
-from xrfm_cli.events import ignore_event
+from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
 from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights, rounded
@@ -148,12 +148,18 @@ def validation_result_of(
     )
 
 
-def final(problem: Problem, validation_results: list[ValidationResult]) -> FinalEnsemble:
-    """The ensemble of three members at most."""
+def final(
+    problem: Problem,
+    validation_results: list[ValidationResult],
+    *,
+    most: int = 3,
+    on_event: OnEvent = ignore_event,
+) -> FinalEnsemble:
+    """The ensemble of three members at most, unless told otherwise."""
     costs = CostModel(product_rate=float("inf"))
     result = SearchResult(validation_results=list(enumerate(validation_results)), costs=costs)
     return fit_final_ensemble(
-        problem, result, max_members=3, seconds_left=lambda: float("inf"), on_event=ignore_event
+        problem, result, max_members=most, seconds_left=lambda: float("inf"), on_event=on_event
     )
 
 
@@ -170,6 +176,25 @@ def test_after_many_near_copies_a_kernel_that_errs_differently_is_a_member() -> 
     found = final(problem, validation_results)
     assert {m.trial: m.weight for m in found.members}[30] == pytest.approx(1 / 2.1, abs=0.02)
     assert np.abs(found.predictions - problem.scorer.y_valid).max() < 0.1
+
+
+def test_a_large_ensemble_keeps_no_members_that_change_next_to_nothing() -> None:
+    problem = problem_of("regression")
+    y_true, source = problem.scorer.y_valid[:, None], np.random.default_rng(0)
+    shared, own = source.normal(size=y_true.shape), source.normal(size=(12, *y_true.shape))
+    # Copies but for errors of their own, whose average is worth two ten-thousandths of the loss.
+    own -= shared * (own * shared).sum((1, 2), keepdims=True) / (shared**2).sum()
+    validation_results = [
+        validation_result_of(problem, y_true + shared + 0.02 * own[k], 1 + 1e-6 * k, kernel_p=2.0)
+        for k in range(12)
+    ]
+    events: list[Event] = []
+    few = final(problem, validation_results, most=12, on_event=events.append)
+    many = final(problem, validation_results, most=6)
+    assert len(few.members) < len(many.members)
+    losses = [problem.scorer.loss_of_predictions(found.predictions) for found in (few, many)]
+    assert losses[0] <= 1.0011 * losses[1]
+    assert any("models lower the loss by at most 0.1%" in event.message for event in events)
 
 
 @pytest.mark.parametrize(("loss", "members"), [(0.5, {0}), (0.1, {1})])

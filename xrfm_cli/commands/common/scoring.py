@@ -71,9 +71,11 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
             "leave such rows out or fit again with them"
         )
     session.renderer.stage(f"scoring {table.n_rows:,} rows")
-    parts, unread = list[Prediction](), UnreadColumns(model.schema)
+    parts, unread, rows = list[Prediction](), UnreadColumns(model.schema), 0
     for block in in_blocks([table]):
         parts.append(model.predict(block))
+        rows += block.n_rows
+        session.renderer.advance_rows(rows, total=table.n_rows)
         unread.look(block, parts[-1].repairs)
     say_repairs(merge_repairs(item for part in parts for item in part.repairs), unread, session)
     weighted = [item.name for item in model.schema.columns if item.role == "weight"]

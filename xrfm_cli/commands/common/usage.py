@@ -13,6 +13,9 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.options.shared import CommonOptions
 
+OF_TABLES = (  # options of predict that single lines cannot have
+    "output", "check_drift", "skip_rows", "header_rows", "skip_footer", "comment", "quote", "escape",
+)  # fmt: skip
 OUTPUT_ENDINGS = (".csv", PARQUET_ENDINGS[0], *ARROW_ENDINGS)
 
 
@@ -34,9 +37,29 @@ def check_usage(options: CommonOptions) -> None:
 def _check_predict(options: PredictOptions) -> None:
     if options.keep_columns and options.ids:
         raise OptionError("--id: --keep-columns copies every column; leave out one of them")
+    if options.each_line:
+        _check_each_line(options)
     if options.as_json and options.output is None:
         raise OptionError("--json needs --output: both would write to standard output")
     _check_ending(options.output)
+
+
+def _check_each_line(options: PredictOptions) -> None:
+    """Refuse options of whole tables, for lines that are answered one by one."""
+    if options.data != "-":
+        raise OptionError(f"--each-line: reads standard input; write - in place of {options.data}")
+    for name in (
+        "output",
+        "check_drift",
+        "skip_rows",
+        "header_rows",
+        "skip_footer",
+        "comment",
+        "quote",
+        "escape",
+    ):
+        if getattr(options, name) is not None:
+            raise OptionError(f"--each-line: --{name.replace('_', '-')} is for whole tables; leave it out")
 
 
 def _check_explain(options: ExplainOptions) -> None:

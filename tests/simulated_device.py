@@ -1,4 +1,4 @@
-"""Tensors on a simulated device that refuses what Apple's GPUs refuse: float64 and tensors elsewhere.
+"""Tensors on a simulated device that refuses what GPUs refuse: tensors elsewhere and, on Apple's, float64.
 
 They compute on the CPU. How the real device rounds they cannot tell, nor which operations it lacks; which
 types and which devices meet in an operation, they can.
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
+
+from xrfm_cli.leaf_models.precision import has_float64
 
 DEVICE = torch.device("meta")  # any but the CPU that every build of torch knows
 TAKES_STRANGERS = {
@@ -29,14 +31,22 @@ class Far(Tensor):
 
     @staticmethod
     def __new__(cls, near: Tensor) -> Far:
-        """Wrap a tensor; float64 is refused."""
-        if near.dtype == torch.float64:
+        """Wrap a tensor; float64 is refused where the device has none."""
+        if near.dtype == torch.float64 and not has_float64(DEVICE):
             raise TypeError("the device has no float64")
         made: Far = Tensor._make_wrapper_subclass(
             cls, near.shape, strides=near.stride(), dtype=near.dtype, device=DEVICE
         )
         made.near = near
         return made
+
+    def tolist(self) -> Any:
+        """Return the values, which torch cannot read from a wrapper."""
+        return self.near.tolist()
+
+    def new_tensor(self, data: Any, *_: Any, **options: Any) -> Far:
+        """Return new values beside this tensor; torch would make them on the CPU."""
+        return Far(self.near.new_tensor(data, **options))
 
     @classmethod
     def __torch_dispatch__(cls, operation: Any, *_: Any) -> Any:
