@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 
 BadRows = Literal["stop", "skip"]
 DateOrder = Literal["dmy", "mdy", "ymd"]
@@ -97,7 +98,7 @@ class Dialect:
         else:
             facts = [f"sheet '{self.sheet}'"]
             if self.other_sheets:
-                facts.append(f"not {', '.join(self.other_sheets)}, which --sheet chooses")
+                facts.append(f"not {', '.join(self.other_sheets)}, which {option('sheet')} chooses")
         if self.quote != '"':
             facts.append(f"quote {_shown(self.quote)}")
         if self.escape:

@@ -145,7 +145,7 @@ def _empty_notes(source: str, empty: Sequence[EmptyFileError]) -> list[str]:
     if not empty:
         return []
     more = "; ..." if len(empty) > _MOST_NAMED else ""
-    shown = "; ".join(str(error) for error in empty[:_MOST_NAMED]) + more
+    shown = "; ".join(error.message for error in empty[:_MOST_NAMED]) + more
     return [f"{source}: files without rows left out ({len(empty):,}): {shown}"]
 
 

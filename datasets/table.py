@@ -11,6 +11,7 @@ import pyarrow as pa
 from xrfm_cli.datasets.cells.plain_types import MEASURED_TEXT, is_readable
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped, taken_batches
 from xrfm_cli.errors import SchemaError, did_you_mean
 from xrfm_cli.repairs import Repair
 
@@ -37,6 +38,7 @@ class Table:
     date_order: DateOrder | None = None  # of all-digit dates stored as text; None: infer it from the column
     # Columns that cannot be read, with the reason. Their cells are empty; only code that needs them fails.
     faults: Mapping[str, str] = field(default_factory=dict)
+    scratch: Scratch | None = None  # holds the columns of a table that does not fit into memory
     is_typed: bool = False  # True if missing cells are null and text is taken literally, unlike in text files
 
     @property
@@ -76,6 +78,8 @@ class Table:
 
         Raises `SchemaError` for an unknown name and for a column that not all files share.
         """
+        if self.scratch is not None:
+            forget_mapped()  # the pages of the columns read before
         found = self.check_name(name)
         if found in self.faults:
             raise SchemaError(self.faults[found])
@@ -97,7 +101,14 @@ class Table:
 
     def take(self, indices: np.ndarray) -> Table:
         """Return the rows at ``indices`` (int64, shape (k,)), in that order."""
-        return replace(self, data=self.data.take(pa.array(np.asarray(indices, dtype=np.int64))))
+        rows = np.asarray(indices, dtype=np.int64)
+        if self.scratch is None or not (np.diff(rows) > 0).all():
+            return replace(self, data=self.data.take(pa.array(rows)), scratch=None)
+        kept = self.scratch.take(self.data, rows)
+        if kept is not None:
+            return replace(self, data=kept)
+        taken = [*taken_batches(self.data, rows), self.data.schema.empty_table()]
+        return replace(self, data=pa.concat_tables(taken).combine_chunks(), scratch=None)
 
     def slice(self, start: int, stop: int) -> Table:
         """Return rows ``start`` to ``stop`` (exclusive), without a copy."""

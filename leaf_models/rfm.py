@@ -29,6 +29,7 @@ from xrfm_cli.leaf_models.steps import (
     solve_directly,
     solve_with_centers,
 )
+from xrfm_cli.mentions import option
 
 ROUNDING = 1e-4  # tolerance for means of equal classes
 GRADIENT_ROWS = 256  # rows per block when gradients are averaged, unless the byte budget is smaller
@@ -225,6 +226,6 @@ def _check_linear(x: Tensor, memory_bytes: int) -> None:
     if needed > memory_bytes:
         raise InputError(
             f"a linear leaf of {len(x):,} rows and {x.shape[1]:,} columns needs {needed / 2**30:.1f} GiB, "
-            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more (--memory), or leave linear "
-            "leaves out: --set kernel=norm."
+            f"but only {memory_bytes / 2**30:.1f} GiB may be used. Allow more ({option('memory')}), or "
+            f"leave linear leaves out: {option('set', {'kernel': 'norm'})}."
         )

@@ -22,6 +22,7 @@ from xrfm_cli.leaf_models.solvers.logistic import LossSolution, Ridged, of_least
 from xrfm_cli.leaf_models.solvers.nystrom import NystromSolution, solve_nystrom
 from xrfm_cli.leaf_models.solvers.ridge import restore_lower_, solve_ridge
 from xrfm_cli.leaf_models.transform import Transform
+from xrfm_cli.mentions import option
 
 DISTANCE_ROWS = 300  # rows whose pairs give the median distance of an adaptive bandwidth
 KERNEL_ROWS = 512  # rows per block of a kernel matrix
@@ -207,7 +208,8 @@ def fewer_centers(n: int, config: LeafConfig, memory_bytes: int, on_event: OnEve
         if needed > memory_bytes:
             raise InputError(
                 f"max_centers={config.max_centers} needs {needed / 2**30:.1f} GiB, but only "
-                f"{memory_bytes / 2**30:.1f} GiB may be used. Choose fewer, or allow more: --memory."
+                f"{memory_bytes / 2**30:.1f} GiB may be used. Choose fewer, or allow more: "
+                f"{option('memory')}."
             )
         return config.max_centers
     if direct_bytes(n) <= memory_bytes:

@@ -69,6 +69,24 @@ class Link:
     rate: float
     constant: float = 0.0
 
+    def value(self, total: Tensor) -> Tensor:
+        """Return the kernel of sums, which must not be negative."""
+        if self.kind == "decay":
+            return (-self.rate * total.pow(self.exponent)).exp()
+        return (self.constant + self.rate * total).pow(self.exponent)
+
+    def slope(self, total: Tensor) -> Tensor:
+        """Return the derivative by the sum; zero at zero for a decay.
+
+        >>> link = Link(kind="raised", exponent=2, rate=0.5)
+        >>> link.value(torch.tensor([4.0])), link.slope(torch.tensor([4.0]))
+        (tensor([4.]), tensor([2.]))
+        """
+        if self.kind == "decay":
+            below = total.pow(self.exponent - 1)
+            return torch.where(total > 0, -self.exponent * self.rate * below * self.value(total), 0.0)
+        return self.exponent * self.rate * (self.constant + self.rate * total).pow(self.exponent - 1)
+
 
 def power_(x: Tensor, exponent: float) -> Tensor:
     """Compute ``x ** exponent`` in place, for non-negative x.

@@ -17,6 +17,8 @@ WRONG: list[tuple[str, Any]] = [
     *[("trials", value) for value in (-1, 2**70, 1.5, "x", True)],
     *[("folds", value) for value in (1, 2**70, 2.5, "x")],
     *[("memory", value) for value in (1, -1, 2**70, "4GiB", 1e9)],
+    *[("fit_rows", value) for value in (1, "most", 1e3)],
+    *[("search_rows", value) for value in (1, "all", 1e3)],
     *[("time_limit", value) for value in (-1, 0, "soon", float("nan"), float("inf"), True, [1])],
     *[("random_state", value) for value in (-1, 2**70, "x", 1.5)],
     *[("preset", value) for value in ("fast", 3)],

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import pickle
 import pickletools
-import re
 import typing
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,12 +24,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import xrfm_cli
 from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
-from xrfm_cli.datasets import ReadOptions, read_table
+from xrfm_cli.datasets import read_table
 from xrfm_cli.errors import InputError, ModelFileError
-from xrfm_cli.estimators.messages import in_python
 from xrfm_cli.events import Event
 
 FOLDS_DIFFER = (
@@ -438,47 +433,6 @@ def test_bad_input_is_a_value_error_in_the_words_of_the_command() -> None:
         XRFMRegressor(trials=0, folds=2).fit(frame, rent).predict(frame.rename(columns={"town": "city"}))
     with pytest.raises(TypeError, match="string or a number"):
         XRFMRegressor(trials=0).fit(np.array([[{}, 1.0], [2.0, 3.0]], dtype=object), [1.0, 2.0])
-
-
-def test_messages_that_reach_python_users_name_no_option_of_the_command() -> None:
-    # Parts without an argument, and reasons that name an option because it was given.
-    of_the_command = ("checkpoint", "sampler", "shared_storage", "refit", "date_guesses")
-    of_text_files = {f"--{item.name.replace('_', '-')}" for item in fields(ReadOptions)} - {"--date-order"}
-    arguments = XRFMClassifier().get_params()
-    package = Path(xrfm_cli.__file__).parent
-    parts = ("datasets", "leaf_models", "trees", "tuning")
-    paths = [path for part in parts for path in package.glob(f"{part}/**/*.py")]
-    messages = [
-        (path.stem, text)
-        for path in (*paths, package / "options" / "devices.py")
-        if path.stem not in of_the_command
-        for text in texts_of(path)
-    ]
-    assert len(messages) > 200
-    for module, text in messages:
-        said = re.sub(r"xrfm fit [^.;]*", "", in_python(text, arguments))  # whole commands
-        options = re.findall("--[a-z][a-z-]*", said)
-        assert not set(options) - of_text_files, (module, text)
-
-
-def texts_of(path: Path) -> list[str]:
-    """Return the texts in a module, without docstrings and without formatted values."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    known: set[int] = set()
-    for node in nodes:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(
-            node.body[0], ast.Expr
-        ):
-            known.add(id(node.body[0].value))
-    found = []
-    for node in nodes:  # a text before its parts
-        if isinstance(node, ast.JoinedStr):
-            parts = [item for item in node.values if isinstance(item, ast.Constant)]
-            known |= {id(item) for item in parts}
-            found.append("".join(str(item.value) for item in parts))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in known:
-            found.append(node.value)
-    return found
 
 
 def test_a_callback_receives_the_progress_and_its_exception_ends_the_fit() -> None:

@@ -9,9 +9,9 @@ from xrfm_cli.lazy import on_first_use
 if TYPE_CHECKING:
     from xrfm_cli.trees.config import TreeConfig
     from xrfm_cli.trees.growing import Partition, fit_tree, grow, iterate_tree
-    from xrfm_cli.trees.merging import TrainingRows
     from xrfm_cli.trees.model import TreeModel
     from xrfm_cli.trees.model_file import read_model_file, write_model_file
+    from xrfm_cli.trees.node_rows import TrainingRows
     from xrfm_cli.trees.routing import SplitNode
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 _PLACES = {
     "Partition": "growing",
     "SplitNode": "routing",
-    "TrainingRows": "merging",
+    "TrainingRows": "node_rows",
     "TreeConfig": "config",
     "TreeModel": "model",
     "fit_tree": "growing",

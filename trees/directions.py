@@ -16,25 +16,22 @@ CANDIDATES = 5  # directions tried before a node that cannot be split becomes a 
 
 
 def agop_directions(
-    x: Tensor, y: Tensor, weights: Tensor | None, *, rows: int, generator: torch.Generator
+    x: Tensor, y: Tensor, weights: Tensor | None, *, generator: torch.Generator
 ) -> list[Tensor]:
-    """Return the top eigenvectors of the AGOP of a kernel machine fitted on a random subset, strongest first.
+    """Return the top eigenvectors of the AGOP of a kernel machine on rows of a node, strongest first.
 
     Principal components follow, which separate rows even where the target is constant.
 
     Args:
-        x: inputs of the node ``(n, d)``.
+        x: inputs of rows drawn from the node ``(n, d)``.
         y: targets ``(n, c)``.
         weights: row weights ``(n,)`` or None.
-        rows: size of the subset.
-        generator: draws the subset.
+        generator: for the model's own draws.
 
     Returns unit vectors ``(d,)`` in the device's widest type. Their largest entry is positive, so that left
     and right mean the same in every run. Beaglehole et al., arXiv 2508.10053 (2025), section 3.
     """
-    drawn = torch.randperm(len(x), generator=generator)[:rows].sort().values
-    inputs, targets = x[drawn], y[drawn]
-    row_weights = None if weights is None else weights[drawn]
+    inputs, targets, row_weights = x, y, weights
     if row_weights is not None:
         kept = row_weights > 0
         inputs, targets, row_weights = inputs[kept], targets[kept], row_weights[kept]

@@ -9,16 +9,18 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models import LeafRows, iterate_leaves
+from xrfm_cli.leaf_models import LeafModel, LeafRows, fit_leaf, iterate_leaves, leaf_from_state
 from xrfm_cli.leaf_models.kernels.families import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
-from xrfm_cli.trees.merging import TrainingRows, merge_equal_rows
+from xrfm_cli.trees.merging import merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
-from xrfm_cli.trees.routing import SplitNode, project
+from xrfm_cli.trees.node_rows import Node, TrainingRows
+from xrfm_cli.trees.routing import SplitNode
 
 
 class TreeFitOptions(FitOptions, total=False):
@@ -32,14 +34,22 @@ class Partition:
     """The skeleton of a tree: its splits and the training rows of each leaf."""
 
     splits: tuple[SplitNode, ...]
-    leaf_rows: tuple[Tensor, ...]  # row numbers, increasing
+    nodes: tuple[Node, ...]  # the leaves
+
+    @property
+    def leaf_rows(self) -> tuple[Tensor, ...]:
+        """Return the row numbers of each leaf, increasing, of a tree in memory."""
+        return tuple(node.own for node in self.nodes)
 
 
-def grow(rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator) -> Partition:
+def grow(
+    rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator, scratch: Scratch | None = None
+) -> Partition:
     """Split rows until no node has more than ``config.leaf_size`` of them.
 
     A node is split at the median along the top eigenvector of an AGOP. If that leaves a child fewer
     than ``min_leaf_size`` rows, the next eigenvector is tried; after the last one the node becomes a leaf.
+    With ``scratch``, the rows are in files, and so are the copies made of them.
 
     >>> x = torch.linspace(0, 1, 100)[:, None]
     >>> rows = TrainingRows(x=x, routed=x, y=x.square(), weights=None)
@@ -48,22 +58,22 @@ def grow(rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator) 
     [50, 50]
     """
     splits: list[SplitNode | None] = []
-    leaf_rows: list[Tensor] = []
+    leaves: list[Node] = []
 
-    def build(own: Tensor) -> int:
-        found = _best_split(rows, own, config, generator) if len(own) > config.leaf_size else None
+    def build(node: Node) -> int:
+        found = _best_split(node, config, generator) if len(node) > config.leaf_size else None
         if found is None:
-            leaf_rows.append(own)
-            return ~(len(leaf_rows) - 1)
-        node, left_rows, right_rows = found
+            leaves.append(node.as_leaf())
+            return ~(len(leaves) - 1)
+        split, goes_left, goes_right = found
         number = len(splits)
         splits.append(None)  # reserves the number: children are numbered after their parent
-        left = build(left_rows)
-        splits[number] = replace(node, left=left, right=build(right_rows))
+        left = build(node.child(goes_left))
+        splits[number] = replace(split, left=left, right=build(node.child(goes_right)))
         return number
 
-    build(torch.arange(len(rows.x), device=rows.x.device))
-    return Partition(splits=tuple(node for node in splits if node is not None), leaf_rows=tuple(leaf_rows))
+    build(Node.root(rows, scratch))
+    return Partition(splits=tuple(node for node in splits if node is not None), nodes=tuple(leaves))
 
 
 def iterate_tree(
@@ -84,24 +94,9 @@ def iterate_tree(
     prediction, if that differs from ``x``. Splits use them, so that a row's leaf is fitted on rows that are
     routed like it. Other arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`.
     """
-    if weights is not None:
-        kept = weights > 0
-        x, y, weights = x[kept], y[kept], weights[kept]
-        routed = None if routed is None else routed[kept]
-    rows = merge_equal_rows(TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights))
-    partition = grow(rows, config, generator=generator)
-    seeds = torch.randint(0, 2**62, (len(partition.leaf_rows),), generator=generator).tolist()
-    parts = [
-        LeafRows(
-            x=rows.x[own],
-            y=rows.y[own],
-            weights=None if rows.weights is None else rows.weights[own],
-            generator=torch.Generator().manual_seed(seed),
-        )
-        for own, seed in zip(partition.leaf_rows, seeds, strict=True)
-    ]
+    partition, seeds = _partitioned(x, y, config, generator, weights, routed, None)
     rounds = iterate_leaves(
-        parts,
+        [_leaf_rows(node, seed) for node, seed in zip(partition.nodes, seeds, strict=True)],
         config.leaf,
         initial_feature_matrix=initial_feature_matrix,
         memory_bytes=memory_bytes,
@@ -112,23 +107,87 @@ def iterate_tree(
 
 
 def fit_tree(
-    x: Tensor, y: Tensor, config: TreeConfig, *, generator: torch.Generator, **options: Unpack[TreeFitOptions]
+    x: Tensor,
+    y: Tensor,
+    config: TreeConfig,
+    *,
+    generator: torch.Generator,
+    scratch: Scratch | None = None,
+    **options: Unpack[TreeFitOptions],
 ) -> TreeModel:
-    """Return the last model of :func:`iterate_tree`, which documents the arguments."""
-    *_, last = iterate_tree(x, y, config, generator=generator, **options)
-    return last
+    """Return the last model of :func:`iterate_tree`, which documents the arguments.
+
+    On a CPU, each leaf is fitted to the end before the next one begins. With ``scratch``, the inputs are in
+    files, and so are the leaves of the model.
+    """
+    if x.device.type != "cpu":
+        *_, last = iterate_tree(x, y, config, generator=generator, **options)
+        return last
+    partition, seeds = _partitioned(
+        x, y, config, generator, options.get("weights"), options.get("routed"), scratch
+    )
+    leaves: list[LeafModel] = []
+    for node, seed in zip(partition.nodes, seeds, strict=True):
+        rows = _leaf_rows(node, seed)
+        leaf = fit_leaf(
+            rows.x,
+            rows.y,
+            config.leaf,
+            generator=rows.generator,
+            weights=rows.weights,
+            initial_feature_matrix=options.get("initial_feature_matrix"),
+            memory_bytes=options.get("memory_bytes", DEFAULT_MEMORY_BYTES),
+            on_event=options.get("on_event", ignore_event),
+        )
+        leaves.append(leaf if scratch is None else _kept(leaf, scratch))
+    return TreeModel(config=config, splits=partition.splits, leaves=tuple(leaves))
+
+
+def _partitioned(
+    x: Tensor,
+    y: Tensor,
+    config: TreeConfig,
+    generator: torch.Generator,
+    weights: Tensor | None,
+    routed: Tensor | None,
+    scratch: Scratch | None,
+) -> tuple[Partition, list[int]]:
+    """Return the skeleton of a tree, and the seed of each leaf."""
+    if weights is not None and not bool((weights > 0).all()):
+        kept = weights > 0
+        x, y, weights = x[kept], y[kept], weights[kept]
+        routed = None if routed is None else routed[kept]
+    rows = TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights)
+    partition = grow(merge_equal_rows(rows, scratch), config, generator=generator, scratch=scratch)
+    return partition, torch.randint(0, 2**62, (len(partition.nodes),), generator=generator).tolist()
+
+
+def _leaf_rows(node: Node, seed: int) -> LeafRows:
+    """Return the rows of a leaf, with its generator."""
+    rows = node.gathered()
+    generator = torch.Generator().manual_seed(seed)
+    return LeafRows(x=rows.x, y=rows.y, weights=rows.weights, generator=generator)
+
+
+def _kept(leaf: LeafModel, scratch: Scratch) -> LeafModel:
+    """Return the same leaf, with its tensors in files."""
+    facts, tensors = leaf.state()
+    kept = {name: torch.from_numpy(scratch.array(value.numpy())) for name, value in tensors.items()}
+    forget_mapped()
+    return leaf_from_state(facts, kept)
 
 
 def _best_split(
-    rows: TrainingRows, own: Tensor, config: TreeConfig, generator: torch.Generator
+    node: Node, config: TreeConfig, generator: torch.Generator
 ) -> tuple[SplitNode, Tensor, Tensor] | None:
-    """Return the split along the first direction whose median leaves both children enough rows."""
-    node_weights = None if rows.weights is None else rows.weights[own]
-    routed = rows.routed[own]
-    for direction in agop_directions(
-        rows.x[own], rows.y[own], node_weights, rows=config.split_rows, generator=generator
-    ):
-        projection = project(routed, direction)
+    """Return the split along the first direction whose median leaves both children enough rows.
+
+    The tensors are the places of the children's rows among those of the node.
+    """
+    node_weights = node.weights()
+    drawn = node.sample(torch.randperm(len(node), generator=generator)[: config.split_rows].sort().values)
+    for direction in agop_directions(drawn.x, drawn.y, drawn.weights, generator=generator):
+        projection = node.project(direction)
         threshold = _median_gap(projection, node_weights)
         if threshold is None:
             continue
@@ -140,8 +199,8 @@ def _best_split(
         if bool((goes_left | both).all()) or bool((~goes_left | both).all()):
             both = torch.zeros_like(goes_left)  # ties: a child that holds all rows would be split forever
         iqr = _denser_iqr(projection, threshold, node_weights)
-        node = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)
-        return node, own[goes_left | both], own[~goes_left | both]
+        split = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)
+        return split, (goes_left | both).nonzero()[:, 0], (~goes_left | both).nonzero()[:, 0]
     return None
 
 

@@ -6,12 +6,15 @@ grows with the cube of its rows, and no threshold can separate equal rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.leaf_models.precision import wide_dtype
+from xrfm_cli.trees.node_rows import TrainingRows, taken_matrix
 from xrfm_cli.trees.routing import project
 
 CROWD = 100  # duplicate group size from which no single row moves the group's mean target
@@ -19,17 +22,7 @@ WORTHWHILE = 0.9  # merging must leave at most this share of the rows to be wort
 SEED = 0  # of the direction used to find equal rows; no result depends on it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrainingRows:
-    """The training rows of a tree."""
-
-    x: Tensor  # (n, d), inputs of the leaves
-    routed: Tensor  # (n, d), inputs of the splits: the rows encoded as for prediction
-    y: Tensor  # (n, c)
-    weights: Tensor | None  # (n,) positive
-
-
-def merge_equal_rows(rows: TrainingRows) -> TrainingRows:
+def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> TrainingRows:
     """Merge rows with equal inputs, in the order of their first ones; return all unchanged if few are equal.
 
     Rows with equal ``routed`` may differ in ``x`` because of cross-fitted mean targets. In duplicate groups
@@ -42,10 +35,10 @@ def merge_equal_rows(rows: TrainingRows) -> TrainingRows:
     ([[1.0], [2.0]], [[3.0], [5.0]], [3.0, 1.0])
     """
     n, device = len(rows.x), rows.x.device
-    first = _first_equal(rows.routed)
+    first = _first_equal(rows.routed, scratch)
     if rows.routed is not rows.x:
         in_crowd = first.bincount(minlength=n)[first] >= CROWD
-        first = _first_equal(torch.cat([rows.routed, rows.x.masked_fill(in_crowd[:, None], 0.0)], dim=1))
+        first = _first_equal(_Beside(rows, in_crowd), scratch)
     kept, place = first.unique(return_inverse=True)
     if len(kept) > WORTHWHILE * n:
         return rows
@@ -58,20 +51,76 @@ def merge_equal_rows(rows: TrainingRows) -> TrainingRows:
         sums.index_add_(0, place.cpu(), values.cpu().double() * mass[:, None])
         return (sums / total[:, None]).to(device, values.dtype)
 
-    x = rows.x[kept] if rows.routed is rows.x else mean(rows.x)
+    def mean_inputs(values: Tensor) -> Tensor:
+        """Return group means of inputs, one column after the other if they are in a file."""
+        if scratch is None:
+            return mean(values)
+        out = torch.from_numpy(scratch.matrix(len(kept), values.shape[1]))
+        for column in range(values.shape[1]):
+            out[:, column] = mean(values[:, column : column + 1])[:, 0]
+            forget_mapped()
+        return out
+
+    def first_of_each(values: Tensor) -> Tensor:
+        return values[kept] if scratch is None else taken_matrix(scratch, values, kept)
+
+    x = first_of_each(rows.x) if rows.routed is rows.x else mean_inputs(rows.x)
     return TrainingRows(
         x=x,
-        routed=x if rows.routed is rows.x else rows.routed[kept],
+        routed=x if rows.routed is rows.x else first_of_each(rows.routed),
         y=mean(rows.y),
         weights=total.to(device, torch.float32),
     )
 
 
-def _first_equal(x: Tensor) -> Tensor:  # (n, d) -> (n,)
+class _Rows(Protocol):
+    """Rows of a matrix, which may be computed as they are read."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Return the number of rows and columns."""
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the rows are."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor: ...
+
+
+class _Beside:
+    """Inputs of splits and of leaves side by side; rows of a crowd differ only in the former."""
+
+    def __init__(self, rows: TrainingRows, in_crowd: Tensor) -> None:
+        self._rows, self._in_crowd, self.device = rows, in_crowd, rows.x.device
+        self.shape = torch.Size((len(rows.x), rows.routed.shape[1] + rows.x.shape[1]))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        kept = self._rows.x[rows].masked_fill(self._in_crowd[rows, None], 0.0)
+        return torch.cat([self._rows.routed[rows], kept], dim=1)
+
+
+def _first_equal(x: _Rows, scratch: Scratch | None) -> Tensor:  # (n, d) -> (n,)
     """Return, for each row, the number of the first row that is equal to it."""
     direction = torch.randn(x.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
-    _, group = project(x, direction.to(x.device, wide_dtype(x.device))).unique(return_inverse=True)
+    direction = direction.to(x.device, wide_dtype(x.device))
+    _, group = torch.cat([project(x[rows], direction) for rows in _blocks(x, scratch)]).unique(
+        return_inverse=True
+    )
     numbers = torch.arange(len(x), device=x.device)
     first = torch.full_like(numbers, len(x)).scatter_reduce_(0, group, numbers, "amin")[group]
-    different = ~(x == x[first]).all(1)  # rows that agree only along that direction
+    # Rows that agree only along that direction:
+    different = torch.cat([~(x[rows] == x[first[rows]]).all(1) for rows in _blocks(x, scratch)])
     return torch.where(different, numbers, first)
+
+
+def _blocks(x: _Rows, scratch: Scratch | None) -> Iterator[slice]:
+    """Yield the places of a matrix's rows, a block at a time if they are in a file."""
+    step = max(len(x), 1) if scratch is None else scratch.block_rows(x.shape[1])
+    for start in range(0, len(x), step):
+        yield slice(start, start + step)
+        forget_mapped()

@@ -17,6 +17,7 @@ import msgspec
 
 from xrfm_cli.errors import InputError, ModelFileError, why_absent
 from xrfm_cli.files import open_whole
+from xrfm_cli.mentions import option
 from xrfm_cli.printable import printable
 from xrfm_cli.trees.zip_layout import layout_fault
 
@@ -62,24 +63,33 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
     members. Its own hash is taken of its canonical text without that entry, so that an altered manifest is
     detected too.
     """
-    from safetensors.torch import save as save_tensors
+    from xrfm_cli.trees.tensor_bytes import tensor_pieces
 
-    blob = save_tensors({name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)})
-    document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: _digest(blob)}}
+    digest, size, header_bytes = hashlib.sha256(), 0, 0
+    for piece in tensor_pieces(tensors):
+        digest.update(piece)
+        header_bytes = header_bytes or len(piece)
+        size += len(piece)
+    document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: digest.hexdigest()}}
     document["sha256"][MANIFEST] = _digest(_canonical(document))
     text = _canonical(document)
-    _check_readable(path, text, blob)
+    _check_readable(path, text, header_bytes)
     with open_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as container:
-        for name, content in ((MANIFEST, text), (TENSORS, blob)):
-            container.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+        container.writestr(zipfile.ZipInfo(MANIFEST, _EPOCH), text)
+        info = zipfile.ZipInfo(TENSORS, _EPOCH)
+        info.file_size = size  # decides the header's form before the bytes are known
+        with container.open(info, "w") as member:
+            for piece in tensor_pieces(tensors):
+                member.write(piece)
 
 
-def _check_readable(path: Path, text: bytes, blob: bytes) -> None:
+def _check_readable(path: Path, text: bytes, header_bytes: int) -> None:
     """Refuse to write what is too large to be read again."""
-    if len(text) > MAX_MANIFEST_BYTES or int.from_bytes(blob[:8], "little") > MAX_HEADER_BYTES:
+    if len(text) > MAX_MANIFEST_BYTES or header_bytes > MAX_HEADER_BYTES:
         raise InputError(
             f"{path}: cannot be written (a manifest of {len(text):,} bytes is too large). "
-            "Leave out columns of very many levels with --drop, or make leaves larger with --set leaf_size=N."
+            f"Leave out columns of very many levels with {option('drop')}, "
+            f"or make leaves larger with {option('set', {'leaf_size': 'N'})}."
         )
 
 

@@ -34,7 +34,7 @@ from xrfm_cli.tuning.transfer.words import transfer_words, uses_base
 def assemble_model(
     problem: Problem,
     config: FitConfig,
-    dropped: int,
+    unused: tuple[int, int],
     source_rows: NDArray[np.int64],
     baselines: tuple[Baseline, ...],
     profile: tuple[ColumnProfile, ...],
@@ -42,7 +42,10 @@ def assemble_model(
     final: FinalEnsemble,
     listener: Listener,
 ) -> FittedModel:
-    """Return the model with its report, without the seconds of its stages."""
+    """Return the model with its report, without the seconds of its stages.
+
+    ``unused`` are the numbers of rows without a target, and of usable rows that were left out.
+    """
     data, scorer, plan = problem.data, problem.scorer, problem.plan
     base = data.base
     if base is not None:
@@ -61,8 +64,10 @@ def assemble_model(
         on_event=listener,
     )
     report = FitReport(
-        rows=len(plan.refit_rows),
-        dropped_rows=dropped,
+        rows=len(problem.final.rows),
+        dropped_rows=unused[0],
+        left_out_rows=unused[1],
+        search_rows=len(plan.refit_rows),
         metric=scorer.metric.name,
         score=scorer.score_of_predictions(final.predictions, final.decision),
         score_low=low,

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 
 LEAST_MEMORY_BYTES = 1 << 24
 MOST_WHOLE = 2**63 - 1  # largest integer option: model files store 64-bit integers
 PresetName = Literal["quick", "balanced", "best"]
+ALL_ROWS: Literal["all"] = "all"
+FEWEST_DRAWN_ROWS = 10  # fewer cannot be split into training and validation rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,23 +54,35 @@ class FitConfig:
     threads: int | None = None
     workers: int | None = None  # processes of the search; None: one for each thread
     memory_bytes: int | None = None
+    fit_rows: int | Literal["all"] | None = None  # rows of the final fits; None: as many as the limits allow
+    search_rows: int | None = None  # rows of the search; None: as many as the limits allow
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise OptionError(f"--preset {self.preset}: must be one of {', '.join(PRESETS)}.")
+            raise OptionError(f"{option('preset', self.preset)}: must be one of {', '.join(PRESETS)}.")
         if self.time_limit_s is not None and not 0 < self.time_limit_s < float("inf"):
-            raise OptionError(f"--time-limit {self.time_limit_s:g}: must be above 0 seconds and finite.")
+            raise OptionError(
+                f"{option('time_limit', self.time_limit_s)}: must be above 0 seconds and finite."
+            )
         if self.trials is not None and self.trials < 0:
-            raise OptionError(f"--trials {self.trials}: must be 0 or more.")
+            raise OptionError(f"{option('trials', self.trials)}: must be 0 or more.")
         for name, value in (("trials", self.trials), ("folds", self.folds), ("seed", self.seed)):
             if value is not None and value > MOST_WHOLE:
-                raise OptionError(f"--{name} {value}: must be at most {MOST_WHOLE}.")
+                raise OptionError(f"{option(name, value)}: must be at most {MOST_WHOLE}.")
+        for name, rows in (("fit_rows", self.fit_rows), ("search_rows", self.search_rows)):
+            if rows is not None and rows != ALL_ROWS and not FEWEST_DRAWN_ROWS <= rows <= MOST_WHOLE:
+                raise OptionError(f"{option(name, rows)}: must be from {FEWEST_DRAWN_ROWS} to {MOST_WHOLE}.")
+        if isinstance(self.fit_rows, int) and (self.search_rows or 0) > self.fit_rows:
+            raise OptionError(
+                f"{option('search_rows', self.search_rows)}: must be at most "
+                f"{option('fit_rows', self.fit_rows)}, as the final fits use the rows of the search and more."
+            )
         if self.folds is not None and self.folds < 2:
-            raise OptionError(f"--folds {self.folds}: must be at least 2.")
+            raise OptionError(f"{option('folds', self.folds)}: must be at least 2.")
         if self.seed < 0:
-            raise OptionError(f"--seed {self.seed}: must be 0 or more.")
+            raise OptionError(f"{option('seed', self.seed)}: must be 0 or more.")
         if self.memory_bytes is not None and self.memory_bytes < LEAST_MEMORY_BYTES:
-            raise OptionError(f"--memory {self.memory_bytes}: must be at least 16 MiB.")
+            raise OptionError(f"{option('memory', self.memory_bytes)}: must be at least 16 MiB.")
 
     @property
     def effective_time_limit_s(self) -> float | None:

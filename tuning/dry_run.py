@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, find_copies
+from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
+from xrfm_cli.events import ignore_event
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.environment import resident_bytes
+from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldMatrices
+from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
-from xrfm_cli.tuning.search.cost import leaf_count, product_rate
+from xrfm_cli.tuning.search.cost import CostModel, leaf_count, product_rate
+from xrfm_cli.tuning.search.portfolio import first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
+from xrfm_cli.tuning.search.run_step import estimate_refit, run_and_collect, rung_size, size_of
+from xrfm_cli.tuning.search.sampler import open_study
+from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.trial import Trial, next_step, rung_sizes, usual_solves
+from xrfm_cli.tuning.search.trial_records import quiet_optuna
 from xrfm_cli.tuning.transfer.base import Base
 
 PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
-SOLVES = 4  # factorisations and AGOP updates at a trial's largest rung, in products of the same order
+FEWEST_PRUNED = 5  # fewer trials are all completed
+# Of a fit beside trials and final fits: reading its libraries, baselines, explanations and the report.
+FIXED_S, REPORT_BYTES = 3.0, 60 << 20
+MANIFEST_BYTES = 250_000  # of a model file besides its tensors: the report and the rows' hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
     """Rows, columns, validation and estimated cost of a fit."""
 
-    rows: int
+    rows: int  # of the final fits
     dropped_rows: int
+    left_out_rows: int
+    search_rows: int
     features: int  # encoded columns
     validation: str
     leaf_size: int
@@ -30,7 +47,10 @@ class DryRun:
     trials: int | None
     time_limit_s: float | None
     estimate_s: float  # the time limit, or the expected seconds of the given number of trials
-    memory_bytes: int  # peak size of kernel matrices and encoded rows
+    memory_bytes: int  # peak size of the process
+    disk_bytes: int  # of the files of a table that does not fit into memory
+    models: int  # most members of the ensemble
+    model_bytes: int  # of the model file, if all members are kernel machines
     copies: tuple[str, ...]  # columns that determine the target of every row
     transfer: str | None = None  # what a base model shares with the table
 
@@ -48,34 +68,82 @@ def dry_run_fit(
     valid: Table | None = None,
     base: Base | None = None,
 ) -> DryRun:
-    """Describe a fit without doing it. Memory and seconds are estimates from sizes and one timed product."""
-    problem, dropped, *_ = set_up_problem(table, schema, target, config, valid, base)
+    """Describe a fit without doing it, except for the first step of its first trial, which is timed."""
+    problem, dropped, left_out, _ = set_up_problem(table, schema, target, config, valid, base)
     space = make_space(problem)
+    with quiet_optuna():
+        first = first_candidates(space)
+        study = open_study(space, first, seed=config.seed, place=None, setting="", on_event=ignore_event)
+        candidate = study.ask()[1]
     leaf_size = space.complete({"leaf_size": space.leaf_size}).tree.leaf_size
-    rows, features = (
-        len(problem.plan.refit_rows),
-        problem.folds.matrices(0, EncodingConfig()).x_train.shape[1],
-    )
+    fold = problem.folds.matrices(0, candidate.encoding, candidate.transform)
+    rows, features = len(problem.final.rows), fold.x_train.shape[1]
     leaves = leaf_count(rows, leaf_size)
-    largest = -(-rows // leaves)
     limit = config.effective_time_limit_s
     trials = 1 if config.trials == 0 else config.trials
-    work = len(problem.plan.folds) * leaves * float(largest) ** 3 * SOLVES / 3
-    work *= (trials or 1) * PRUNED_SHARE
-    estimate = limit if limit is not None else work / product_rate(config.device)
+    models = config.ensemble_size if trials is None else max(1, min(trials, config.ensemble_size))
+    seconds = _seconds(problem, candidate, trials or 1, models) if limit is None else limit
+    keeps_rows = candidate.family not in LINEAR_FAMILIES
+    of_model = 4 * rows * (features + fold.y_train.shape[1]) * keeps_rows
     return DryRun(
         rows=rows,
         dropped_rows=dropped,
+        left_out_rows=left_out,
+        search_rows=len(problem.plan.refit_rows),
         features=features,
         validation=f"{problem.plan.scheme}: {problem.plan.reason}",
         leaf_size=leaf_size,
         leaves=leaves,
         trials=trials,
         time_limit_s=limit,
-        estimate_s=round(estimate, 1),
-        memory_bytes=min(direct_bytes(largest), problem.memory_bytes) + 4 * 4 * rows * features + (300 << 20),
+        estimate_s=round(seconds, 1),
+        memory_bytes=_memory(problem, fold, rows, largest=-(-rows // leaves), of_models=models * of_model),
+        disk_bytes=_disk(problem, fold, rows, of_models=models * of_model),
+        models=models,
+        model_bytes=models * of_model + MANIFEST_BYTES,
         copies=find_copies(
             problem.data.typed.table, problem.data.schema, problem.data.y_true, classes=problem.data.n_classes
         ),
         transfer=None if base is None else f"{base.name} {base.found.words}",
     )
+
+
+def _seconds(problem: Problem, candidate: Candidate, trials: int, models: int) -> float:
+    """Estimate the seconds of a number of trials and of the final fits, from a step that is run."""
+    costs = CostModel(product_rate=product_rate(problem.data.device))
+    step = next_step(problem, Trial.start(0, candidate))
+    assert step is not None  # only refinements may have none
+    taken = run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic)
+    solves = step.solves if taken.fitted is None else taken.fitted.solves
+    costs.record(size_of(problem, step), seconds=taken.seconds, solves=solves)
+    sizes = rung_sizes(problem)
+    rungs = [
+        costs.estimate(rung_size(problem, candidate, n), solves=usual_solves(candidate, n)) for n in sizes
+    ]
+    folds = len(problem.plan.folds)
+    trial_s = 2 * taken.seconds * (len(sizes) > 1) + folds * sum(rungs)  # the first rung, and its refinement
+    share = 1.0 if trials < FEWEST_PRUNED else PRUNED_SHARE
+    final_s = estimate_refit(
+        problem, costs, candidate, last_iterations=usual_solves(candidate, sizes[-1]) - 1
+    )
+    return FIXED_S + folds * problem.folds.encoding_s + trials * share * trial_s + models * final_s
+
+
+def _memory(problem: Problem, fold: FoldMatrices, rows: int, *, largest: int, of_models: int) -> int:
+    """Estimate the peak size of the process from its size now, with one encoded fold."""
+    encoded = 4 * rows * fold.x_train.shape[1] * (1 if fold.routed_train is None else 2)
+    own = sum(tensor.nbytes for tensor in fold.tensors)
+    folds = min((len(problem.plan.folds) - 1) * own, int(CACHE_SHARE * problem.memory_bytes))
+    kernel = min(direct_bytes(min(largest, rows)), problem.memory_bytes)
+    scratch = problem.final.data.scratch
+    held = encoded + of_models if scratch is None else min(encoded, scratch.held_bytes)
+    return resident_bytes() + folds + kernel + held + REPORT_BYTES
+
+
+def _disk(problem: Problem, fold: FoldMatrices, rows: int, *, of_models: int) -> int:
+    """Estimate the most bytes of the files of a fit; 0 for a table in memory."""
+    scratch = problem.final.data.scratch
+    if scratch is None:
+        return 0
+    encoded = 4 * rows * fold.x_train.shape[1] * (1 if fold.routed_train is None else 2)
+    return scratch.used_bytes + 2 * encoded + of_models

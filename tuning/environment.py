@@ -29,3 +29,13 @@ def peak_memory_bytes() -> int:
             )  # macOS counts in bytes, Linux in KiB
     memory = psutil.Process().memory_info()
     return int(getattr(memory, "peak_wset", memory.rss))
+
+
+def free_memory_bytes() -> int:
+    """Return the memory that programs may take without another one giving it back."""
+    return int(psutil.virtual_memory().available)
+
+
+def resident_bytes() -> int:
+    """Return the resident size of this process now."""
+    return int(psutil.Process().memory_info().rss)

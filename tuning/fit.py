@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.rows import HeldOutRows
 from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
@@ -125,14 +125,28 @@ def _fit_model(
         problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid, base)
         if base is not None:
             listener(Event(kind="note", message=f"{base.name} {base.found.words}"))
+            if base.known_rows:
+                message = (
+                    f"{base.name} was fitted on {base.known_rows:,} of these rows too, so it is trusted more "
+                    "than it deserves: leave them out"
+                )
+                listener(Event(kind="warning", message=message))
         if dropped:
             listener(
                 Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
             )
         if left_out:
-            kept = len(problem.plan.refit_rows)
-            message = f"the time limit leaves room for {kept:,} of {kept + left_out:,} rows, drawn at random"
-            listener(Event(kind="fallback", message=message, count=1))
+            kept = len(problem.final.rows)
+            told = f"{kept:,} of {kept + left_out:,} rows, drawn at random"
+            if config.fit_rows is None:
+                message = f"the time limit leaves room for {told}"
+                listener(Event(kind="fallback", message=message, count=1))
+            else:
+                listener(Event(kind="note", message=f"the final fits use {told}, as asked for"))
+        if problem.final.places is not None:
+            searched = f"{len(problem.plan.refit_rows):,} of the {len(problem.final.rows):,}"
+            message = f"the search uses {searched} training rows, drawn at random from the whole table"
+            listener(Event(kind="note", message=message))
         rows, y_true = problem.data.typed.table, problem.data.y_true
         for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
             listener(Event(kind="note", message=copy_message(name, target.name)))
@@ -159,7 +173,7 @@ def _fit_model(
         for name in baselines.left_out:
             message = f"{name} would take too long to be one of the baselines"
             listener(Event(kind="fallback", message=message, count=1))
-        profile = profile_table(problem.training_table, problem.data.schema)
+        profile = profile_table(problem.final.table, problem.data.schema)
         trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
@@ -191,7 +205,7 @@ def _fit_model(
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
-        raise OptionError(listener.why_no_model())
+        raise OptionError(result.why_no_model())
     with listener.stage("refit", "fitting the chosen models on all rows"):
         final = fit_final_ensemble(
             problem,
@@ -201,7 +215,7 @@ def _fit_model(
             on_event=listener,
         )
     model = assemble_model(
-        problem, config, dropped, source_rows, baselines.scored, profile, result, final, listener
+        problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener
     )
     held_out = None
     if not final.interrupted and budget.left_for_models(result, listener.ended) > 0:
@@ -214,7 +228,7 @@ def _fit_model(
 
 def _measure_held_out(
     model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
-) -> dict[str, Any] | None:
+) -> HeldOutRows | None:
     """Measure the columns on held-out rows within a small share of the time limit."""
     end = listener.clock() + problem.limits.held_out_s
 
@@ -228,6 +242,6 @@ def _measure_held_out(
 
 def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:
     """Return the hashes of the training rows of the final models."""
-    rows, data = problem.plan.refit_rows, problem.data
+    rows, data = problem.final.rows, problem.final.data
     table = data.table if len(rows) == data.table.n_rows else data.table.take(rows)
     return hash_rows(table, data.schema, data.y_true[rows])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 # Training rows. With more rows only one model would be fully evaluated, and the first is rarely the best; its
 # leaves would not be as large either.
@@ -148,6 +149,45 @@ def find_row_room(time_limit_s: float, columns: int, classes: int) -> int:
     least = min(LEAST_ROWS, time_limit_s * LEAST_CELLS_PER_SECOND / max(columns, 1))
     least = max(FEWEST_ROWS, least / (1 + classes / LEAST_CLASSES_PER_WORK))
     return int(max(least, time_limit_s * per_second))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """How many training rows the search and the final fits use."""
+
+    search: int
+    fit: int  # at least as many
+
+
+def find_row_counts(
+    rows: int,
+    max_rows: int | None,
+    *,
+    fit_rows: int | Literal["all"] | None = None,
+    search_rows: int | None = None,
+    room: int | None = None,
+) -> RowCounts:
+    """Return how many rows the search and the final fits use; the final fits use those of the search too.
+
+    Args:
+        rows: training rows of the table.
+        max_rows: for which the time limit leaves room; None for all.
+        fit_rows: that the user asked for in the final fits.
+        search_rows: that the user asked for in the search.
+        room: for which the memory leaves room in the search; None for all.
+
+    >>> find_row_counts(9_000, None), find_row_counts(9_000, 4_000)
+    (RowCounts(search=9000, fit=9000), RowCounts(search=4000, fit=4000))
+    >>> find_row_counts(9_000, 4_000, fit_rows="all"), find_row_counts(9_000, None, search_rows=500)
+    (RowCounts(search=4000, fit=9000), RowCounts(search=500, fit=9000))
+    >>> find_row_counts(9_000, 4_000, search_rows=5_000), find_row_counts(9_000, None, room=800)
+    (RowCounts(search=5000, fit=5000), RowCounts(search=800, fit=9000))
+    """
+    allowed = rows if max_rows is None else max_rows
+    searched = min(allowed, rows if room is None else room) if search_rows is None else search_rows
+    wanted = rows if fit_rows == "all" else fit_rows
+    fitted = min(max(allowed, searched) if wanted is None else wanted, rows)
+    return RowCounts(search=min(searched, fitted), fit=fitted)
 
 
 def find_fold_room(time_limit_s: float, column_work: int) -> int:

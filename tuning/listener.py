@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.mentions import spell
 
 
 @dataclass(slots=True)
@@ -23,6 +24,9 @@ class Listener:
 
     def __call__(self, event: Event) -> None:
         """Handle one event."""
+        event = replace(
+            event, message=spell(event.message)
+        )  # as in the report, which is a page of the command
         if event.kind == "fallback":
             self.fallbacks[event.message] += event.count or 1
             if self.fallbacks[event.message] > (event.count or 1):
@@ -41,11 +45,3 @@ class Listener:
         finally:
             self.ended = self.clock()
             self.seconds[name] = self.seconds.get(name, 0.0) + self.ended - began
-
-    def why_no_model(self) -> str:
-        """Return the message for a search without a model: the first failure and the way out."""
-        failed = (text for text in self.fallbacks if " failed: " in text)
-        failure = next(failed, "none was fully evaluated.")
-        return (
-            f"no trial led to a model: {failure} Pin other hyperparameters (--set), such as a larger ridge."
-        )

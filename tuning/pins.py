@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice
 
@@ -39,7 +40,7 @@ def check_names(values: Mapping[str, Any]) -> None:
     known = hyperparameter_names()
     for name in values:
         if name not in known:
-            raise OptionError(f"--set {name}: no such hyperparameter.{did_you_mean(name, known)}")
+            raise OptionError(f"{option('set')} {name}: no such hyperparameter.{did_you_mean(name, known)}")
 
 
 @dataclass(frozen=True, slots=True)

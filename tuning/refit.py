@@ -24,6 +24,7 @@ from xrfm_cli.errors import TargetError
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import default_memory_bytes
 from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, mean_feature_matrix
@@ -149,6 +150,8 @@ def _refit_model(
         model.report,
         rows=table.n_rows,
         dropped_rows=dropped,
+        left_out_rows=0,
+        search_rows=0,
         stopped_by="refit",
         oof_summary=None,  # its rows are those of the earlier table
         test=None,
@@ -191,7 +194,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         label = table.column(name)[row].as_py()
         raise TargetError(
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
-            "Fit it anew without --from."
+            f"Fit it anew without {option('from')}."
         )
     if (
         any(isinstance(member.target_transform, LogTransform) for member in model.members)
@@ -200,6 +203,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         row = int(np.flatnonzero(y_true < 0)[0])
         raise TargetError(
             f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
-            "model learned logarithms, which need 0 or more. Fit it anew without --from."
+            "model learned logarithms, which need 0 or more. "
+            f"Fit it anew without {option('from')}."
         )
     return y_true

@@ -19,9 +19,22 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from xrfm_cli.mentions import spell
+
 
 class XRFMError(Exception):
-    """Base class of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose.
+
+    The text of an error spells parameters as flags of the command; ``message`` keeps their placeholders.
+    """
+
+    @property
+    def message(self) -> str:
+        """The message with placeholders of :func:`xrfm_cli.mentions.option` for the parameters it names."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return spell(self.message)
 
 
 class InputError(XRFMError, ValueError):

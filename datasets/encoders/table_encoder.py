@@ -28,6 +28,7 @@ from xrfm_cli.datasets.encoders.piecewise_linear import PiecewiseEncoder, fit_pi
 from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder, fit_target_encoder
 from xrfm_cli.datasets.schema.columns import ColumnSchema, TableSchema
 from xrfm_cli.datasets.schema.kinds import Kind
+from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.repairs import Repair, merge_repairs
@@ -140,12 +141,28 @@ class Encoder:
 
     def encode(self, table: Table) -> tuple[np.ndarray, tuple[Repair, ...]]:
         """Return the rows as a matrix, float32 (n, d) in C order, and the repairs."""
+        if table.scratch is not None:
+            return self._encode_in_blocks(table, table.scratch)
         x = np.empty((table.n_rows, self.n_features), dtype=np.float32)
+        return x, self._encode_into(table, x)
+
+    def _encode_in_blocks(self, table: Table, scratch: Scratch) -> tuple[np.ndarray, tuple[Repair, ...]]:
+        """Encode a table that does not fit into memory to a matrix that does not either."""
+        x = scratch.matrix(table.n_rows, self.n_features)
+        step, repairs = scratch.block_rows(self.n_features), tuple[Repair, ...]()
+        for start in range(0, table.n_rows, step):
+            part = x[start : start + step]
+            repairs = merge_repairs((*repairs, *self._encode_into(table.slice(start, start + step), part)))
+        forget_mapped()
+        return x, repairs
+
+    def _encode_into(self, table: Table, x: np.ndarray) -> tuple[Repair, ...]:
+        """Encode a table into a matrix and return the repairs."""
         repairs: list[Repair] = []
         for encoder, group in zip(self.columns, self.groups, strict=True):
             cells = _needed_column(table, encoder.column)
             repairs += encoder.encode(cells, table.decimal, x[:, group.start : group.stop])
-        return x, merge_repairs(repairs)
+        return merge_repairs(repairs)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return a JSON document and arrays from which `from_state` restores the encoder, bit for bit."""
@@ -240,12 +257,25 @@ def fit_encoder(
     )
     x, repairs = encoder.encode(table)
     encoder = replace(encoder, training_repairs=repairs)
-    seen = x.copy() if encoder.reads_target else None
+    seen = _copied(x, table.scratch) if encoder.reads_target else None
     rows: Any = slice(None) if used is None else used
     for (_, _, crossed), group in zip(fitted, encoder.groups, strict=True):
         if crossed is not None:
             x[rows, group.start : group.stop] = crossed
+            forget_mapped()
     return encoder, x, seen
+
+
+def _copied(x: np.ndarray, scratch: Scratch | None) -> np.ndarray:
+    """Return a copy of a matrix, in memory or in a file."""
+    if scratch is None:
+        return x.copy()
+    copy = scratch.matrix(*x.shape)
+    step = scratch.block_rows(x.shape[1])
+    for start in range(0, len(x), step):
+        copy[start : start + step] = x[start : start + step]
+        forget_mapped()
+    return copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,13 +67,15 @@ def typed_table(table: Table, schema: TableSchema) -> Table:
 
 def type_rows(table: Table, schema: TableSchema) -> TypedRows:
     """Return the rows of `typed_table` and which cells were unreadable."""
-    typed: dict[str, pa.Array] = {}
+    typed: dict[str, pa.Array | pa.ChunkedArray] = {}
     unreadable: dict[str, NDArray[np.bool_]] = {}
     kinds: dict[str, str] = {}
     for column in schema.features:
         name = column.name
         if table.has_column(name) and is_text(plain_array(table.column(name).slice(0, 1)).type):
             typed[name], bad = _typed(table, column)
+            if table.scratch is not None:
+                typed[name] = table.scratch.column(typed[name])
             if bad is not None and bad.any():
                 unreadable[name], kinds[name] = bad, column.kind
     names = table.column_names

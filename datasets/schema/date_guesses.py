@@ -12,6 +12,7 @@ from xrfm_cli.datasets.cells.dates import DATE_ORDERS, DateFormat, has_shape, pa
 from xrfm_cli.datasets.cells.signs import plain_signs
 from xrfm_cli.datasets.cells.values import PLACEHOLDER_WORDS, word_set
 from xrfm_cli.datasets.dialect import DateOrder
+from xrfm_cli.mentions import as_flag
 
 _MIN_ORDERED = 6  # fewer dates may be in order by chance
 _SAMPLE = 50  # distinct texts, enough to reject most columns without dates
@@ -52,7 +53,7 @@ def guess_format(text: pa.Array, date_order: DateOrder | None = None) -> FormatG
         order = DATE_ORDERS[date_order]
         if not _reads(words, (order,)):
             return None
-        return FormatGuess(date_format=order, evidence=f"--date-order {date_order}")
+        return FormatGuess(date_format=order, evidence=as_flag("date_order", date_order))
     return _order_of(words)
 
 

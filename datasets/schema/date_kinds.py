@@ -12,10 +12,11 @@ from xrfm_cli.datasets.cells.values import Levels, is_placeholder
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.schema.date_guesses import EXISTING_SHARE, guess_format
 from xrfm_cli.datasets.schema.kind_decision import KindDecision, missing_note, unreadable_note
+from xrfm_cli.mentions import option
 
 DATE_ORDER_HINT = (
-    "; give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd, or leave the column out with --drop; "
-    "--categorical reads it as categories"
+    f"; use {option('date_order', ['dmy', 'mdy', 'ymd'])}, write dates as yyyy-mm-dd, or leave the column "
+    f"out with {option('drop')}; {option('categorical')} reads it as categories"
 )
 
 

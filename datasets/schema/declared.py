@@ -19,12 +19,14 @@ from xrfm_cli.datasets.schema.kinds import find_unreadable
 from xrfm_cli.datasets.schema.word_kinds import boolean_pair
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import SchemaError
+from xrfm_cli.mentions import as_flag, option
 
 
 def declared_column(table: Table, told: ColumnSchema) -> ColumnSchema:
     """Build a column whose kind was given by an option or file, which is its reason; every cell must fit."""
     name, kind, column = told.name, told.kind, table.column(told.name)
-    way_out = f"leave out {told.reason} {name}" if told.reason.startswith("--") else f"change {told.reason}"
+    by_option = told.reason == as_flag(kind)
+    way_out = f"leave out {option(kind, name)}" if by_option else f"change {told.reason}"
     if kind in UNUSED_KINDS and told.role == "feature":
         raise SchemaError(
             f"{told.reason}: column '{name}' is a feature, but a model cannot use kind \"{kind}\"; give "

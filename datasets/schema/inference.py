@@ -15,6 +15,7 @@ from xrfm_cli.datasets.schema.kinds import (
 )
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import SchemaError, did_you_mean
+from xrfm_cli.mentions import as_flag, option
 
 _SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
 
@@ -101,9 +102,9 @@ def _column_schema(
     if name in table.faults and role == "id":
         return ColumnSchema(name=name, kind="identifier", role="id", reason=table.faults[name])
     if name in table.faults:
-        raise SchemaError(f"{table.faults[name]}, or leave the column out with --drop")
+        raise SchemaError(f"{table.faults[name]}, or leave the column out with {option('drop')}")
     if kind is not None:
-        schema = declared_column(table, ColumnSchema(name=name, kind=kind, reason=f"--{kind}"))
+        schema = declared_column(table, ColumnSchema(name=name, kind=kind, reason=as_flag(kind)))
     elif known is not None and role not in ("dropped", "id"):
         schema = declared_column(table, known)
     elif known is not None:
@@ -147,6 +148,6 @@ def _rescue_a_feature(table: Table, schema: TableSchema) -> TableSchema:
     if not rescued.features:
         raise SchemaError(
             f"{table.source}: no column is left to learn from: the others are constant, identify "
-            "each row or have another role; --numeric or --categorical keeps a column"
+            f"each row or have another role; {option('numeric')} or {option('categorical')} keeps a column"
         )
     return rescued

@@ -43,6 +43,7 @@ from xrfm_cli.datasets.schema.kind_decision import KINDS, Kind, KindDecision, un
 from xrfm_cli.datasets.schema.near_misses import near_miss_note
 from xrfm_cli.datasets.schema.number_kinds import decide_numbers
 from xrfm_cli.datasets.schema.word_kinds import decide_words, quote_words
+from xrfm_cli.mentions import option
 
 __all__ = ["KINDS", "Kind", "KindDecision", "decide_kind", "find_unreadable", "is_missing"]
 
@@ -78,8 +79,9 @@ def decide_kind(
     if pa.types.is_null(array.type):
         return KindDecision(kind="constant", reason="every cell is missing")
     if not is_readable(array.type):
-        doubt = f"holds {array.type}, which is not a number, date or text; leave the column out with --drop"
-        return KindDecision(kind="constant", reason=doubt, doubt=doubt)
+        fact = f"holds {array.type}, which is not a number, date or text"
+        doubt = f"{fact}; leave the column out with {option('drop')}"
+        return KindDecision(kind="constant", reason=fact, doubt=doubt)
     if pa.types.is_duration(array.type):
         decision = decide_numbers(name, number_values(array), unit_note(DURATION))
         return replace(decision, unit=DURATION)

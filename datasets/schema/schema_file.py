@@ -11,6 +11,7 @@ from xrfm_cli.datasets.cells.dates import DATE_FORMATS
 from xrfm_cli.datasets.schema.columns import ROLES, ColumnSchema, TableSchema
 from xrfm_cli.datasets.schema.kinds import KINDS
 from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.mentions import option
 
 CHOICES = {"kind": KINDS, "role": ROLES, "datetime_format": tuple(DATE_FORMATS)}
 NEEDED, OPTIONAL = ("kind", "role"), ("datetime_format", "unit")
@@ -26,23 +27,26 @@ def read_schema_file(path: Path) -> TableSchema | None:
     except FileNotFoundError:
         return None
     except OSError as fault:
-        raise OptionError(f"--schema {path}: cannot be read ({fault.strerror})") from fault
+        raise OptionError(f"{option('schema', path)}: cannot be read ({fault.strerror})") from fault
     except UnicodeDecodeError as fault:
-        raise OptionError(f"--schema {path}: is not UTF-8; give a TOML file as --schema writes it") from fault
+        raise OptionError(
+            f"{option('schema', path)}: is not UTF-8; give a TOML file as {option('schema')} writes it"
+        ) from fault
     except tomllib.TOMLDecodeError as fault:
-        raise OptionError(f"--schema {path}: is not TOML: {fault}") from fault
+        raise OptionError(f"{option('schema', path)}: is not TOML: {fault}") from fault
     columns = document.pop("columns", None)
     if document or not isinstance(columns, dict):
         named = f"'{next(iter(document))}'" if document else "no table 'columns'"
         raise OptionError(
-            f'--schema {path}: has {named}; describe each column as [columns."name"] with a kind and a role'
+            f"{option('schema', path)}: has {named}; describe each column as "
+            '[columns."name"] with a kind and a role'
         )
     return TableSchema(columns=tuple(_column(path, name, facts) for name, facts in columns.items()))
 
 
 def _column(path: Path, name: str, facts: Any) -> ColumnSchema:
     """Parse one column of the file."""
-    where = f"--schema {path}: column '{name}'"
+    where = f"{option('schema', path)}: column '{name}'"
     if not isinstance(facts, Mapping):
         raise OptionError(f"{where} has no kind and role")
     for key in NEEDED:

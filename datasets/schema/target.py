@@ -30,6 +30,7 @@ from xrfm_cli.datasets.schema.labels import (
 )
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import SchemaError, TargetError
+from xrfm_cli.mentions import option
 
 Task = Literal["regression", "binary", "multiclass"]
 _MAX_CLASSES = 1000
@@ -97,14 +98,16 @@ def infer_target(
     )
     if is_regression:
         if positive is not None:
-            raise TargetError(f"{place} is a regression, which has no positive class; leave out --positive")
+            raise TargetError(
+                f"{place} is a regression, which has no positive class; leave out {option('positive')}"
+            )
         return _regression_target(table, array, name, unit, asked=task == "regression")
     return _class_target(place, name, array, levels, task, positive, numeric)
 
 
 def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, asked: bool) -> TargetSchema:
     """Build a regression target."""
-    values = _regression_values(table, array, name, unit, way_out=", or use --task multiclass")
+    values = _regression_values(table, array, name, unit, way_out=f", or use {option('task', 'multiclass')}")
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
         shown = f"{distinct[0]:g}" if len(distinct) else "infinite"
@@ -128,7 +131,7 @@ def _class_target(
     if count == 1:
         raise TargetError(f"{place} has one class only, '{texts[0]}'; at least two are needed")
     if task == "binary" and count != 2:
-        raise TargetError(f"{place} has {count:,} classes, not two; use --task multiclass")
+        raise TargetError(f"{place} has {count:,} classes, not two; use {option('task', 'multiclass')}")
     if count > _MAX_CLASSES or (count > 50 and count > 0.5 * present):
         raise TargetError(_too_many(place, array, levels, count, present))
     labels = typed_labels(array, texts, numeric)
@@ -137,7 +140,7 @@ def _class_target(
     reason = f"asked for, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
     if chosen == "multiclass":
         if positive is not None:
-            raise TargetError(f"{place} has {count:,} classes; --positive needs two")
+            raise TargetError(f"{place} has {count:,} classes; {option('positive')} needs two")
         return TargetSchema(name=name, task=chosen, reason=reason, classes=classes)
     if positive is not None:
         last = find_label(place, classes, positive)
@@ -170,7 +173,7 @@ def _target_array(table: Table, name: str) -> pa.Array:
     try:
         column = table.stored(name)
     except SchemaError as error:
-        raise TargetError(str(error)) from None
+        raise TargetError(error.message) from None
     if not is_readable(column.type):
         raise _not_predictable(table, name, column.type)
     return plain_array(column)

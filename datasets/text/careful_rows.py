@@ -16,10 +16,18 @@ from xrfm_cli.datasets.files.opening import open_bytes
 from xrfm_cli.datasets.files.rejects import RejectsFile
 from xrfm_cli.datasets.text.encodings import Utf8Stream
 from xrfm_cli.datasets.text.quoting import QUOTE_AMID, misses_delimiter, quote_options
-from xrfm_cli.datasets.text.records import AFTER_QUOTE, OPEN_QUOTE, Record, Style, read_records
+from xrfm_cli.datasets.text.records import (
+    AFTER_QUOTE,
+    COMMENT_OPTIONS,
+    OPEN_QUOTE,
+    Record,
+    Style,
+    read_records,
+)
 from xrfm_cli.datasets.text.row_checks import FOOTER, LastRow, find_contradiction, is_names
 from xrfm_cli.errors import FileReadError
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.mentions import option
 from xrfm_cli.repairs import Repair
 
 _BATCH_ROWS = 8192
@@ -48,15 +56,15 @@ def careful_batches(
             fact = contradiction(row.cells[place[1]].strip(), dialect.decimal)
             raise FileReadError(
                 f"{path}: row {number + place[0] + 1} (line {row.line}), column '{column}': "
-                f"{fact}; give --decimal . or --decimal ,"
+                f"{fact}; give {option('decimal', '.')} or {option('decimal', ',')}"
             )
         last.see(batch)
         number, last_line = number + len(rows), rows[-1].line
         yield batch
     if last.is_doubtful and options.skip_footer is None and number > 1:
         raise FileReadError(
-            f"{path}: the last row (line {last_line}) may hold totals, not data; --skip-footer 1 leaves it "
-            "out, --skip-footer 0 keeps it"
+            f"{path}: the last row (line {last_line}) may hold totals, not data; "
+            f"{option('skip_footer', 1)} leaves it out, {option('skip_footer', 0)} keeps it"
         )
 
 
@@ -125,15 +133,15 @@ def _fault(record: Record, dialect: Dialect, style: Style) -> str:
     if found != dialect.width:
         return (
             f"has {found} cells, but there are {dialect.width} columns (delimiter {dialect.delimiter!r}); "
-            "fix the row, give --delimiter, or skip such rows with --bad-rows skip"
+            f"fix the row, give {option('delimiter')}, or skip such rows with {option('bad_rows', 'skip')}"
         )
     cells = [cell.strip() for cell in record.cells]
     if tuple(cells) in dialect.header:
-        return "repeats the column names; remove it, or skip it with --bad-rows skip"
+        return f"repeats the column names; remove it, or skip it with {option('bad_rows', 'skip')}"
     if any(is_names(cells, names) for names in dialect.header):
         return REORDERED
     if not dialect.comment and dialect.comment is None and record.lines[0].startswith("#"):
-        return "may be a row or a comment; give --comment '#' or --comment none"
+        return f"may be a row or a comment; give {COMMENT_OPTIONS}"
     if len(record.lines) > 1 and dialect.width > 2 and not dialect.trusts_quotes:
         counts = {line.count(dialect.delimiter) for line in record.lines}
         if counts == {dialect.width - 1}:

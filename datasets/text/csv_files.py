@@ -20,6 +20,7 @@ from xrfm_cli.datasets.text.encodings import Utf8Stream
 from xrfm_cli.datasets.text.row_checks import RowChecks
 from xrfm_cli.errors import FileReadError
 from xrfm_cli.events import OnEvent
+from xrfm_cli.mentions import option
 
 # Bytes of a block. Arrow reads up to 32 blocks ahead. Blocks are small for few columns, to save memory, and
 # large for thousands of columns, since every block costs time for every column.
@@ -31,7 +32,9 @@ def csv_tables(
 ) -> Iterator[Table]:
     """Yield the file in pieces as they are parsed."""
     if dialect.doubt:
-        raise FileReadError(f"{path}: {dialect.doubt}; give --decimal . or --decimal ,")
+        raise FileReadError(
+            f"{path}: {dialect.doubt}; give {option('decimal', '.')} or {option('decimal', ',')}"
+        )
     names = list(dialect.names if columns is None else columns)
     places = {name: place for place, name in enumerate(dialect.names)}
     wanted = [places[name] for name in names]

@@ -10,6 +10,7 @@ from typing import Any
 
 from xrfm_cli.datasets.files.opening import is_stream, open_bytes
 from xrfm_cli.errors import FileReadError
+from xrfm_cli.mentions import option
 
 SAMPLE_BYTES = 1 << 20
 _RAW_BYTES = 1 << 18
@@ -95,7 +96,7 @@ def _western(path: Path, data: bytes) -> str:
     raise FileReadError(
         f"{path}: is neither UTF-8 nor Western European text"
         + (f" (there it would hold '{odd.group()}')" if odd else "")
-        + "; give --encoding, such as cp1250, cp1251 or mac_roman"
+        + f"; give {option('encoding')}, such as cp1250, cp1251 or mac_roman"
     )
 
 
@@ -111,10 +112,10 @@ def undecodable(path: Path, data: bytes, encoding: str, first_line: int = 1) -> 
         line = data.count(b"\n", 0, error.start) + first_line
         byte = f"byte 0x{data[error.start]:02X}"
         return FileReadError(
-            f"{path}: line {line} has {byte}, which is not {encoding}; fix it or give --encoding, "
+            f"{path}: line {line} has {byte}, which is not {encoding}; fix it or give {option('encoding')}, "
             "such as cp1252"
         )
-    return FileReadError(f"{path}: is not {encoding}; give --encoding, such as cp1252")
+    return FileReadError(f"{path}: is not {encoding}; give {option('encoding')}, such as cp1252")
 
 
 def zero_bytes(path: Path, data: bytes, first_line: int = 1, *, is_end: bool) -> FileReadError:

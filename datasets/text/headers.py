@@ -12,6 +12,7 @@ from xrfm_cli.datasets.column_names import check_names, tidy_name
 from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.text.records import Record
 from xrfm_cli.errors import FileReadError
+from xrfm_cli.mentions import option
 
 _MOST_PREAMBLE_RECORDS = 30
 _LEAST_LEVEL_ROWS = 10  # with fewer rows, a level may be absent
@@ -62,7 +63,7 @@ def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
             raise FileReadError(
                 f"{path}: line {odd.line} has {len(odd.cells)} cells, most have {width}; "
                 + (_NAME_HINT if lacks_name else "")
-                + "--skip-rows gives the number of lines to skip before the header, 0 if "
+                + f"{option('skip_rows')} gives the number of lines to skip before the header, 0 if "
                 "there are none"
             )
         return 0
@@ -138,7 +139,7 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
         if stands_out and _is_label_row(row, numeric):
             raise FileReadError(
                 f"{path}: line {row.line} looks like a header among data rows; if the table begins "
-                f"there, give --skip-rows {row.line - 1}, if it is data, --header-rows 1"
+                f"there, give {option('skip_rows', row.line - 1)}, if it is data, {option('header_rows', 1)}"
             )
     if 0 < labels < len(data):
         spans = 2 <= header.filled < len(header.cells) or _has_repeats(header.cells)
@@ -146,13 +147,14 @@ def _count_header_rows(path: Path, rows: Sequence[Record], after_blank: Collecti
         if labels == 1 and spans and len(set(joined)) == len(joined):
             return 2
         raise FileReadError(
-            f"{path}: line {data[0].line} may be column names or units, not data; give --header-rows "
-            f"{labels + 1} if it is, 1 if it is data (or --skip-rows if the table begins later)"
+            f"{path}: line {data[0].line} may be column names or units, not data; give "
+            f"{option('header_rows', labels + 1)} if it is, 1 if it is data "
+            f"(or {option('skip_rows')} if the table begins later)"
         )
     for fact in _data_in_header(names, data, frozenset(numeric)):
         raise FileReadError(
-            f"{path}: line {header.line} may be data, not a header: {fact}; give --header-rows 0 if "
-            "it is data, 1 if it is the header"
+            f"{path}: line {header.line} may be data, not a header: {fact}; give "
+            f"{option('header_rows', 0)} if it is data, 1 if it is the header"
         )
     return 1
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from xrfm_cli.datasets.text.records import Record, Style
+from xrfm_cli.mentions import option
 
 _LEAST_QUOTED_LINES = 3  # including the header
 
@@ -17,11 +18,11 @@ QUOTE_AMID = (
 def quote_options(quote: str) -> str:
     """Return the options that decide whether a character quotes cells or belongs to their text.
 
-    >>> quote_options("'")
+    >>> from xrfm_cli.mentions import spell
+    >>> spell(quote_options("'"))
     '--quote none or --quote "\\'"'
     """
-    around = '"' if quote == "'" else "'"
-    return f"--quote none or --quote {around}{quote}{around}"
+    return f"{option('quote', 'none')} or {option('quote', quote)}"
 
 
 def misses_delimiter(record: Record, style: Style) -> bool:

@@ -8,11 +8,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from xrfm_cli.mentions import option
+
 _LONGEST_CELL = 256 << 20  # characters
 _MOST_LINES = 5000  # of one record; more come from an unclosed quote
 
-OPEN_QUOTE = "a quote is opened and not closed; close or double it, or give --quote none if nothing is quoted"
-AFTER_QUOTE = "text follows a closing quote; double the quotes inside a cell, or give --quote or --escape"
+OPEN_QUOTE = (
+    "a quote is opened and not closed; close or double it, or give "
+    f"{option('quote', 'none')} if nothing is quoted"
+)
+AFTER_QUOTE = (
+    "text follows a closing quote; double the quotes inside a cell, or give "
+    f"{option('quote')} or {option('escape')}"
+)
+COMMENT_OPTIONS = f"{option('comment', '#')} or {option('comment', 'none')}"
 
 
 class Record(NamedTuple):

@@ -25,8 +25,9 @@ from xrfm_cli.datasets.text.quoting import (
     never_quotes,
     quote_options,
 )
-from xrfm_cli.datasets.text.records import OPEN_QUOTE, Record, Style, read_records
+from xrfm_cli.datasets.text.records import COMMENT_OPTIONS, OPEN_QUOTE, Record, Style, read_records
 from xrfm_cli.errors import EmptyFileError, FileReadError
+from xrfm_cli.mentions import option
 
 __all__ = ["Dialect", "ReadOptions", "sniff"]
 
@@ -88,7 +89,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
     if delimiter is None and (line := find_quoted_lines(sample.records, sample.style, _USUAL_DELIMITERS)):
         raise FileReadError(
             f"{path}: whole lines are between quotes (line {line}); remove the outer quotes, or give "
-            "--delimiter if each is one cell"
+            f"{option('delimiter')} if each is one cell"
         )
     if not sample.records:
         raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
@@ -163,7 +164,7 @@ def _choose_sample(
         best = [sample for sample in wide if sample.misfits == least]
         if len(best) > 1 and len(best[0].records) > 1:
             marks = " or ".join(repr(sample.style.delimiter) for sample in best)
-            raise FileReadError(f"{path}: cells may be separated by {marks}; give --delimiter")
+            raise FileReadError(f"{path}: cells may be separated by {marks}; give {option('delimiter')}")
         return max(best, key=lambda sample: sample.width)
     return _rare_sample(path, [split(mark) for mark in _RARE_DELIMITERS]) or usual[0]
 
@@ -196,7 +197,7 @@ def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:
             return sample
         raise FileReadError(
             f"{path}: may be one column, or {sample.width} between {sample.style.delimiter!r}; give "
-            "--delimiter, and for one column a character that is not in it"
+            f"{option('delimiter')}, and for one column a character that is not in it"
         )
     return None
 
@@ -254,7 +255,7 @@ def _find_comment(path: Path, sample: Sample) -> str | None:
     if alike == [rows[0]] or (len(alike) > 0.5 * len(rows) and alike == marked):
         return ""
     line = alike[-1].lines[0].strip()[:40]
-    raise FileReadError(f"{path}: '{line}' may be a row or a comment; give --comment '#' or --comment none")
+    raise FileReadError(f"{path}: '{line}' may be a row or a comment; give {COMMENT_OPTIONS}")
 
 
 def _pads_quotes(text: str, delimiter: str, quote: str) -> bool:

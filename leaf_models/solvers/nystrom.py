@@ -17,6 +17,7 @@ from xrfm_cli.leaf_models.kernels.coordinates import Centers, prepare_centers
 from xrfm_cli.leaf_models.kernels.families import Kernel
 from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solvers.ridge import JITTERS
+from xrfm_cli.mentions import option
 
 STEPS = 100  # maximum number of conjugate gradient steps
 TOLERANCE = 1e-6  # of the preconditioned residual, relative to its start
@@ -118,7 +119,7 @@ def _factor(kernel: Kernel, centers: Centers) -> tuple[Tensor, float]:
             return factor, jitter
     raise NumericalError(
         f"the kernel matrix of {m} centers is not positive definite even with {JITTERS[-1]:.1e} on its "
-        "diagonal. Choose fewer centers: --set max_centers=N."
+        f"diagonal. Choose fewer centers: {option('set', {'max_centers': 'N'})}."
     )
 
 

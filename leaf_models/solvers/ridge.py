@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models.precision import has_float64
+from xrfm_cli.mentions import option
 
 # Relative to the mean diagonal, tried in this order; the one used is always reported.
 JITTERS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
@@ -62,9 +63,10 @@ def solve_ridge(
 
 def not_positive_definite(rows: int, scale: float, ridge: float) -> NumericalError:
     """Return the error for a matrix that no jitter could repair; ``scale`` is its mean diagonal."""
+    larger = {"ridge": float(f"{max(ridge * 100, 1e-3):g}")}
     return NumericalError(
         f"the kernel matrix of {rows} rows is not positive definite even with "
-        f"{JITTERS[-1] * scale:.1e} on its diagonal. Raise the ridge: --set ridge={max(ridge * 100, 1e-3):g}."
+        f"{JITTERS[-1] * scale:.1e} on its diagonal. Raise the ridge: {option('set', larger)}."
     )
 
 

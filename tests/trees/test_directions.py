@@ -24,7 +24,7 @@ def test_directions_are_the_leading_eigenvectors(n: int, d: int, weighted: bool)
     x, y = sample(n, d)
     weights = torch.linspace(0.1, 2.0, n) if weighted else None
     generator = torch.Generator().manual_seed(1)
-    found = agop_directions(x, y, weights, rows=n, generator=generator)
+    found = agop_directions(x, y, weights, generator=generator)
     gradients = fit_leaf(x, y, SPLIT_MODEL, weights=weights, generator=torch.Generator()).gradients(x)
     for matrix, own in (
         (agop(gradients, weights).double().numpy(), found[:5]),
@@ -43,6 +43,6 @@ def test_directions_are_the_leading_eigenvectors(n: int, d: int, weighted: bool)
 
 def test_a_wide_table_without_a_target_has_the_principal_components_alone() -> None:
     x, y = sample(20, 100)
-    found = agop_directions(x, torch.zeros_like(y), None, rows=20, generator=torch.Generator())
+    found = agop_directions(x, torch.zeros_like(y), None, generator=torch.Generator())
     assert len(found) == 5
-    assert len(agop_directions(x, y, None, rows=20, generator=torch.Generator())) == 10
+    assert len(agop_directions(x, y, None, generator=torch.Generator())) == 10

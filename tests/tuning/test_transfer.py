@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -23,6 +25,7 @@ from tests.tuning.tables import (
     table_of,
     task_table,
 )
+from xrfm_cli import XRFMRegressor
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError
 from xrfm_cli.reports import attribute_rows, explain_model
@@ -232,6 +235,22 @@ def test_constant_columns_and_text_of_other_kinds() -> None:
     assert found.of_other_kind + found.absent == ("useless",)
 
 
+def test_the_estimators_take_the_path_of_a_base(models: dict[str, FittedModel], tmp_path: Path) -> None:
+    save_model(models["regression"], tmp_path / "base.xrfm")
+    columns = {name: drifted(FEW, seed=5).column(name).to_pylist() for name in ("a", "b", "town", "y")}
+    frame = pd.DataFrame(columns)
+    estimator = XRFMRegressor(transfer_from=tmp_path / "base.xrfm", trials=2, folds=3)
+    estimator.fit(frame[["a", "b", "town"]], frame["y"])
+    assert estimator.model_.base is not None
+    assert sum(estimator.feature_importances_) == pytest.approx(1.0)
+    copy = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(
+        copy.predict(frame[["a", "b", "town"]]), estimator.predict(frame[["a", "b", "town"]])
+    )
+    with pytest.raises(ValueError, match="transfer_from=3"):
+        XRFMRegressor(transfer_from=3).fit(frame[["a", "b"]], frame["y"])  # type: ignore[arg-type]
+
+
 def test_what_cannot_be_a_base(models: dict[str, FittedModel]) -> None:
     def refused(model: FittedModel, data: Table, target: str = "y") -> str:
         table, schema, own = described(data, target=target)
@@ -245,6 +264,13 @@ def test_what_cannot_be_a_base(models: dict[str, FittedModel]) -> None:
     said = refused(model, table_of(law(30, seed=5)), target="b")
     assert "reads 'b', the target" in said
     assert "--drop b" in said
+
+
+def test_some_rows_of_the_base_are_a_warning(models: dict[str, FittedModel]) -> None:
+    own, others = law(120), law(30, seed=5)
+    mixed = {name: [*list(own[name])[:20], *others[name]] for name in own}
+    found = transferred(models["regression"], table_of(mixed))
+    assert any("was fitted on 20 of these rows too" in note for note in found.report.notes)
 
 
 def test_pins_of_transfer_need_a_base(models: dict[str, FittedModel]) -> None:

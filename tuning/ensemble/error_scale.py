@@ -69,7 +69,7 @@ def fit_intervals(
     try:
         found = fit_spread(problem, errors, members, x, on_event)
     except XRFMError as fault:
-        on_event(Event(kind="fallback", message=f"{FAILED}: {fault}", count=1))
+        on_event(Event(kind="fallback", message=f"{FAILED}: {fault.message}", count=1))
     else:
         on_event(Event(kind="note", message=CONSTANT if found is None else ADAPTS))
         spread, sizes = found or (spread, sizes)

@@ -63,7 +63,10 @@ def fit_final_ensemble(
     fitted: dict[int, Member] = {}
     interrupted = False
     refitter = Refitter(
-        data=problem.data, rows=problem.plan.refit_rows, memory_bytes=problem.memory_bytes, on_event=on_event
+        data=problem.final.data,
+        rows=problem.final.rows,
+        memory_bytes=problem.memory_bytes,
+        on_event=on_event,
     )
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
@@ -147,10 +150,10 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
 def _refit(
     problem: Problem, entry: Entry, weight: float, refitter: Refitter, *, seconds_over: float = 0.0
 ) -> Member:
-    validation_result, rows = entry.validation_result, problem.plan.refit_rows
+    validation_result, final = entry.validation_result, problem.final
     candidate = validation_result.candidate
     encoding, transform = candidate.encoding, candidate.transform
-    target_transform = problem.data.target_transform(rows, transform, validation_result.factor)
+    target_transform = final.data.target_transform(final.rows, transform, validation_result.factor)
     found = refitter.find(encoding, transform)
     if found is None:
         found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
@@ -172,7 +175,7 @@ def _refit(
     start = None if problem.pins.fix_iterations else average_feature_matrices(learned)
     translation = None
     if candidate.is_translated:
-        translation = problem.data.fit_translation(rows, target_transform)
+        translation = final.data.fit_translation(final.rows, target_transform)
     tree = refitter.fit(
         found,
         candidate,
@@ -216,5 +219,6 @@ def _fit_intervals(
         x = torch.from_numpy(matrix).to(problem.data.device)
     else:  # the training rows' own matrix, in which no row's target has encoded its own categories
         x = next(rows.x for rows in refitter.encoded.values() if rows.encoder is encoder)
-        x = x[torch.from_numpy(plan.validation_rows).to(problem.data.device)]
+        places = problem.final.places_of(plan.validation_rows)
+        x = x[torch.from_numpy(places).to(problem.data.device)]
     return fit_intervals(problem, predictions, members, x, on_event)

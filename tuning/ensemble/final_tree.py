@@ -82,6 +82,7 @@ class Refitter:
             weights=self.data.weight_tensor(self.rows),
             routed=found.routed,
             initial_feature_matrix=start,
+            scratch=self.data.scratch,
             memory_bytes=self.memory_bytes,
             on_event=self.on_event,
         )

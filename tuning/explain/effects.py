@@ -54,6 +54,7 @@ class EffectMap:
     """The mean prediction over pairs of points of two columns."""
 
     columns: tuple[str, str]
+    kinds: tuple[Kind, Kind]
     output: str | None
     x: tuple[float | str, ...]
     y: tuple[float | str, ...]
@@ -99,6 +100,7 @@ def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> 
     return tuple(
         EffectMap(
             columns=columns,
+            kinds=(settings[0].kind, settings[1].kind),
             output=name,
             x=points[0],
             y=points[1],

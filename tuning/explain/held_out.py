@@ -77,7 +77,11 @@ def held_out_folds(
         folds = 1
     parts: list[Part] = []
     fold_seconds = estimate_refit(
-        problem, result.costs, found.candidate, last_iterations=found.last_iterations
+        problem,
+        result.costs,
+        found.candidate,
+        last_iterations=found.last_iterations,
+        rows=len(problem.plan.refit_rows),
     )
     prediction_ns = max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
     for fold in range(folds):

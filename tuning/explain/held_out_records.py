@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
+
+from xrfm_cli.tuning.rows import HeldOutRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +47,12 @@ class HeldOut:
     columns: tuple[HeldOutColumn, ...]
     pairs: tuple[HeldOutPair, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> HeldOutRows:
         """Return the values by name, ready for JSON."""
         facts = asdict(self)
         facts["columns"] = list(facts["columns"])
         facts["pairs"] = [{**pair, "columns": list(pair["columns"])} for pair in facts["pairs"]]
-        return facts
+        return cast(HeldOutRows, facts)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> HeldOut:

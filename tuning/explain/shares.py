@@ -12,9 +12,10 @@ from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, share_de
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnShare:
-    """A column's share of the prediction's variance.
+    """A column's share of the prediction's variance, or of the AGOP's trace.
 
-    The range is where the share of a model of another sample of as many rows lies in nine of ten cases.
+    The range of the variance's share holds that of a model of another sample of as many rows in nine of ten
+    cases; that of the trace's share goes from the 5 % to the 95 % percentile of a bootstrap.
     """
 
     column: str

@@ -175,7 +175,7 @@ def _check_oof(report: FitReport, target: TargetSchema) -> None:
         raise ValueError("report.oof.prediction: not a probability")
 
 
-def _are_shares(values: Iterable[float]) -> bool:
+def _are_shares(values: Iterable[Any]) -> bool:
     return all(0 <= value <= 1 and math.isfinite(value) for value in values)
 
 

@@ -14,6 +14,7 @@ from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
 from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
+from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
@@ -122,7 +123,9 @@ class FittedModel:
         coverage, for regression only; it is wider where larger errors are expected.
         """
         if interval is not None and self.intervals is None:
-            raise OptionError("--interval: is for regression models; for classes ask for --proba.")
+            raise OptionError(
+                f"{option('interval')}: is for regression models; for classes ask for {option('proba')}."
+            )
         encoded, repairs = self.encode(table)
         total = self.predict_encoded(encoded)
         if self.calibration is not None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from xrfm_cli.datasets import Encoder, Table
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
+from xrfm_cli.mentions import option
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-9  # tolerance for a level that corresponds to a whole number of rows
@@ -117,14 +118,14 @@ class Intervals:
         4.0
         """
         if not 0 < level < 1:
-            raise OptionError(f"--interval {level:g}: must lie between 0 and 1, such as 0.9.")
+            raise OptionError(f"{option('interval', level)}: must lie between 0 and 1, such as 0.9.")
         n = len(self.scores)
         if not self.allows(level):
             digits = 10 ** (len(str(n)) + 1)
             largest = math.floor(digits * n / (n + 1)) / digits
             raise OptionError(
-                f"--interval {level:.12g}: the errors of {n:,} held-out row{'s' if n > 1 else ''} of the fit "
-                f"allow levels up to {largest:g}. Choose one of these, or fit "
+                f"{option('interval', level)}: the errors of {n:,} held-out row{'s' if n > 1 else ''} of "
+                f"the fit allow levels up to {largest:g}. Choose one of these, or fit "
                 "on more rows."
             )
         return self.scores[min(n, int(np.ceil(level * (n + 1)))) - 1]

@@ -11,7 +11,7 @@ absent: files of earlier versions lack it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, convert
@@ -21,26 +21,15 @@ from xrfm_cli.datasets.schema.columns import Role
 from xrfm_cli.datasets.schema.kinds import Kind
 from xrfm_cli.datasets.schema.target import Label, Task
 from xrfm_cli.printable import printable
-from xrfm_cli.repairs import RepairKind
-from xrfm_cli.tuning.model.manifest_report import (
-    Count,
-    Document,
-    LeafOptions,
-    NotNegative,
-    Params,
-    Positive,
-    Report,
-    Share,
-    TreeOptions,
-)
+from xrfm_cli.tuning.model.manifest_encoders import EncoderFacts
+from xrfm_cli.tuning.model.manifest_report import Document, LeafOptions, Member, Report, TreeOptions
+from xrfm_cli.tuning.rows import Count, NotNegative, Positive, Share
 
 LARGEST_SLOPE = (
     1e4  # of a calibration, far above what a fit allows: products with raw predictions stay finite
 )
 
 Slope = Annotated[float, Meta(ge=-LARGEST_SLOPE, le=LARGEST_SLOPE)]
-Scaling = tuple[Positive, float, Positive]  # unit, center, spread
-Part = Literal["month", "day", "weekday", "hour", "minute"]
 
 
 class Column(Document):
@@ -70,81 +59,6 @@ class Target(Document):
     classes: list[Label]
     positive: Label | None = None
     unit: str = ""
-
-
-class Encoded(Document, tag_field="type"):
-    """The encoding of a column of any kind; the field ``type`` selects the record."""
-
-    column: str
-    kind: Kind
-    has_missing: bool
-
-
-class Numeric(Encoded, tag="numeric"):
-    """A number, standardised or as its normal score."""
-
-    scaling: Scaling | None
-    unit: str = ""
-
-
-class Piecewise(Encoded, tag="piecewise"):
-    """A number with a piecewise-linear encoding."""
-
-    unit: str
-
-
-class Boolean(Encoded, tag="boolean"):
-    """A boolean column."""
-
-    varies: bool
-
-
-class OneHot(Encoded, tag="one_hot"):
-    """A category with one feature per level."""
-
-    levels: list[str]
-    rare: list[str]
-
-
-class MeanTarget(Encoded, tag="target"):
-    """A category as the mean target of its level."""
-
-    levels: list[str]
-
-
-class Datetime(Encoded, tag="datetime"):
-    """A date."""
-
-    date_format: DateFormat
-    scaling: Scaling | None
-    parts: list[tuple[Part, list[Annotated[int, Meta(ge=0, le=59)]]]]
-
-
-class Text(Encoded, tag="text"):
-    """Free text."""
-
-    characters: Scaling | None
-    words: Scaling | None
-
-
-class EncodingFacts(Document):
-    """The options of an encoder."""
-
-    numeric: Literal["standard", "quantile", "piecewise"]
-    category: Literal["one_hot", "target"]
-    max_one_hot: Annotated[int, Meta(ge=2)]
-    min_level_count: Annotated[int, Meta(ge=1)]
-    with_base: bool = False
-
-
-class EncoderFacts(Document):
-    """An encoder; its arrays are tensors."""
-
-    config: EncodingFacts
-    columns: Annotated[
-        list[Numeric | Piecewise | Boolean | OneHot | MeanTarget | Datetime | Text], Meta(min_length=1)
-    ]
-    repairs: list[tuple[str, RepairKind, Count]]
 
 
 class Leaf(Document):
@@ -221,17 +135,13 @@ class TranslationFacts(Document):
     offset: list[float]
 
 
-class MemberFacts(Document):
+class MemberFacts(Member):
     """A member of the ensemble."""
 
-    trial: Count
-    weight: Share
     encoder: Count
     tree: Tree
     coding: Values | Logs | Classes | Logits
     calibrator: Calibration | None
-    params: Params
-    score: float
     translation: TranslationFacts | None = None
 
 

@@ -5,7 +5,7 @@ They count all validation rows, each once: row weights do not enter.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from xrfm_cli.datasets import ColumnSchema
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.rows import OofSummaryRow
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 CURVE_POINTS = 200  # of a curve: more cannot be seen
@@ -32,7 +33,7 @@ Codes = NDArray[np.int64]
 
 def summarise_oof(
     problem: Problem, predictions: Array, decision: DecisionThreshold, source_rows: Codes
-) -> dict[str, Any]:
+) -> OofSummaryRow:
     """Summarise out-of-fold predictions: values ``(n,)`` or probabilities ``(n, classes)``.
 
     ``source_rows`` are the positions of the problem's rows in the table as read, ``(rows,)``. Returns
@@ -40,8 +41,8 @@ def summarise_oof(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if problem.data.n_classes:
-            return _of_classes(problem, predictions, decision)
-        return _of_values(problem, predictions, source_rows)
+            return cast(OofSummaryRow, _of_classes(problem, predictions, decision))
+        return cast(OofSummaryRow, _of_values(problem, predictions, source_rows))
 
 
 def _of_classes(problem: Problem, predictions: Array, decision: DecisionThreshold) -> dict[str, Any]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.datasets.cells.scale import exponent_of
 from xrfm_cli.tuning.rows import (
     BaselineRow,
+    Count,
     FallbackRow,
+    HeldOutRows,
+    HoldoutRow,
     ImportanceRow,
     LeafRow,
     MemberRow,
+    NotNegative,
+    OofSummaryRow,
+    OptionValue,
     PlottedRows,
     RepairRow,
     StoppedBy,
@@ -38,8 +45,8 @@ MOST_EXPONENT = 50  # power of two, for predictions that are kept to ten decimal
 class FitReport:
     """What was tried, its cost, the result and the repairs."""
 
-    rows: int  # used for training
-    dropped_rows: int  # without a target
+    rows: Count  # used for training
+    dropped_rows: Count  # without a target
     metric: str
     score: float  # out-of-fold value of the metric
     score_low: float  # smallest and largest value over the folds, or over quarters of the validation rows
@@ -49,7 +56,7 @@ class FitReport:
     validation: ValidationRow
     metrics: dict[str, float]  # every metric of the task on the out-of-fold predictions
     baselines: list[BaselineRow]
-    seconds: dict[str, float]  # by phase
+    seconds: dict[str, NotNegative]  # by phase
     trials: list[TrialRow]
     ensemble: list[MemberRow]
     leaves: list[LeafRow]
@@ -57,14 +64,18 @@ class FitReport:
     repairs: list[RepairRow]
     notes: list[str]
     oof: PlottedRows  # at most 2,000 rows
-    peak_memory_bytes: int
-    options: dict[str, Any]
+    peak_memory_bytes: Count
+    options: dict[str, OptionValue]
     # Missing in reports of earlier versions:
-    fold_metrics: dict[str, list[float]] = field(default_factory=dict)  # each over folds or quarters
+    fold_metrics: dict[str, Annotated[list[float], Meta(min_length=1)]] = field(
+        default_factory=dict
+    )  # each over folds or quarters
     hyperparameter_importances: list[ImportanceRow] = field(default_factory=list)
-    oof_summary: dict[str, Any] | None = None  # curves, matrices and quantiles of all validation rows
-    test: dict[str, Any] | None = None  # metrics on the rows of --holdout
-    held_out: dict[str, Any] | None = None  # the columns on held-out rows: see xrfm_cli.tuning.explain
+    oof_summary: OofSummaryRow | None = None  # curves, matrices and quantiles of all validation rows
+    test: HoldoutRow | None = None  # metrics on the rows of --holdout
+    left_out_rows: Count = 0  # usable rows that the final fits did not use
+    search_rows: Count = 0  # rows of the search; 0 in older files and after a refit
+    held_out: HeldOutRows | None = None  # the columns on held-out rows: see xrfm_cli.tuning.explain
 
     def to_json(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.problem.learning_problem import Problem
 
 
 def copy_message(column: str, target: str) -> str:
     """Return the note about a column that determines the target of every row."""
-    way_out = f"if it is not known when rows are predicted, leave it out: --drop {column}"
+    way_out = f"if it is not known when rows are predicted, leave it out: {option('drop', column)}"
     return f"{column}: determines '{target}' in every row; {way_out}"
 
 
@@ -20,12 +19,12 @@ def validation_hints(problem: Problem) -> list[str]:
     if dates and "time" not in roles and problem.plan.scheme != "given rows":
         lines.append(
             f"'{dates[0]}' dates the rows, but validation rows are drawn at random; if the model will "
-            f"predict later rows, validate on the latest: --time {shlex.quote(dates[0])}"
+            f"predict later rows, validate on the latest: {option('time', dates[0])}"
         )
     zeros = int((problem.data.y_true == 0).sum())
     if problem.scorer.metric.name == "mape" and zeros:
         lines.append(
-            f"--metric mape: '{problem.data.target.name}' is 0 in {zeros:,} rows, where a relative error has "
-            "no meaning, and these rows decide the score; choose mae or rmse"
+            f"{option('metric', 'mape')}: '{problem.data.target.name}' is 0 in {zeros:,} rows, where a "
+            "relative error has no meaning, and these rows decide the score; choose mae or rmse"
         )
     return lines

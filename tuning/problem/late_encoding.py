@@ -28,6 +28,7 @@ def rows_of_first_fold(
     rows, first = problem.plan.refit_rows, problem.plan.folds[0]
     if (
         seconds_over <= 0
+        or problem.final.places is not None
         or problem.folds.encoding_s < SLOW_S
         or len(first.train) + len(first.valid) < len(rows)
     ):

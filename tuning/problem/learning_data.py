@@ -20,6 +20,7 @@ from xrfm_cli.datasets import (
     TypedRows,
     fit_encoder,
 )
+from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName, fit_target_transform
 from xrfm_cli.tuning.transfer.base import Base
@@ -102,6 +103,11 @@ class LearningData:
     base_outputs: Array | None = None  # (n, k) its predictions
 
     @property
+    def scratch(self) -> Scratch | None:
+        """Return where the rows are kept, if not in memory."""
+        return self.typed.table.scratch
+
+    @property
     def n_classes(self) -> int:
         """Return the number of classes, 0 for regression."""
         return len(self.target.classes)
@@ -147,7 +153,9 @@ class LearningData:
 
     def encode(self, rows: Rows, encoding: EncodingConfig, target_transform: TargetTransform) -> EncodedRows:
         """Fit an encoder on some rows of the table."""
-        y_true, typed = self.y_true[rows], self.typed.take(rows)
+        every = np.arange(self.typed.table.n_rows)
+        typed = self.typed if np.array_equal(rows, every) else self.typed.take(rows)
+        y_true = self.y_true[rows]
         encoded = EncodedRows.fit(
             typed.table,
             self.schema,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,12 @@ from xrfm_cli.datasets import (
 )
 from xrfm_cli.errors import OptionError, TargetError
 from xrfm_cli.leaf_models.rfm import default_memory_bytes
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.limits import Limits, find_limits
+from xrfm_cli.tuning.limits import Limits, find_limits, find_row_counts
 from xrfm_cli.tuning.pins import Pins
 from xrfm_cli.tuning.problem.learning_data import LearningData
-from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
 from xrfm_cli.tuning.transfer.base import Base
@@ -34,6 +35,9 @@ from xrfm_cli.tuning.transfer.base import Base
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # drawn in any case
+# Rows of the search of a table that does not fit into memory. The search holds them as text, as typed columns
+# and encoded for several folds: half of what a table in memory may take leaves room for these.
+SEARCH_SHARE, VALUE_BYTES, LEAST_SEARCH_ROWS = 0.5, 8, 1_000
 
 
 class ProblemSetup(NamedTuple):
@@ -41,7 +45,7 @@ class ProblemSetup(NamedTuple):
 
     problem: Problem
     dropped: int  # rows without a target or with weight 0
-    left_out: int  # rows that do not fit into the time limit
+    left_out: int  # usable rows that the final fits do not use
     source_rows: NDArray[np.int64]  # position of each of the problem's rows in the table it was read from
 
 
@@ -67,12 +71,27 @@ def set_up_problem(
         )
     limits = limits_of(table.n_rows, schema, target, config)
     y_true, left_out = encode_target(table, target), 0
-    drawn = draw_training_rows(y_true, target, most=limits.max_rows, seed=config.seed)
+    counts = find_row_counts(
+        table.n_rows,
+        limits.max_rows,
+        fit_rows=config.fit_rows,
+        search_rows=config.search_rows,
+        room=_search_room(table, schema),
+    )
+    searched = draw_training_rows(y_true, target, most=counts.search, seed=config.seed)
+    drawn = draw_training_rows(y_true, target, most=counts.fit, seed=config.seed)
     if drawn is not None:
         table, y_true, left_out = table.take(drawn), y_true[drawn], table.n_rows - len(drawn)
         source_rows = source_rows[drawn]
-        limits = limits_of(table.n_rows, schema, target, config)
     weights = read_weights(table, schema)
+    final = None
+    if searched is not None and len(searched) < table.n_rows:
+        places = searched if drawn is None else np.searchsorted(drawn, searched)
+        every = _learning_data(table, schema, target, config, y_true, weights, base)
+        final = FinalRows(data=every, rows=np.arange(table.n_rows), places=places)
+        table, y_true, source_rows = table.take(places), y_true[places], source_rows[places]
+        weights = None if weights is None else weights[places]
+    limits = limits_of(table.n_rows, schema, target, config)
     given = None
     if valid is not None:
         n_valid = valid.n_rows
@@ -98,11 +117,12 @@ def set_up_problem(
         if weights is not None and of_valid is not None:
             weights = np.concatenate([weights, of_valid])
     metric = find_metric(config.metric, target.task)
-    if metric.name == "poisson_deviance" and (y_true < 0).any():
-        row = int(np.flatnonzero(y_true < 0)[0]) + 1
+    told = y_true if final is None else np.concatenate([final.data.y_true, y_true])
+    if metric.name == "poisson_deviance" and (told < 0).any():
+        row = int(np.flatnonzero(told < 0)[0]) + 1
         raise OptionError(
-            f"--metric poisson_deviance: {table.source} has a negative '{target.name}' (the {row:,}. row "
-            "with a target), but counts are 0 or more. Choose rmse or mae."
+            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (the {row:,}. "
+            "row with a target), but counts are 0 or more. Choose rmse or mae."
         )
     plan = make_validation_plan(
         table.n_rows,
@@ -115,12 +135,42 @@ def set_up_problem(
         limits=limits,
         columns=_column_work(schema),
     )
+    problem = Problem.of(
+        _learning_data(table, schema, target, config, y_true, weights, base),
+        plan,
+        metric=metric,
+        pins=pins,
+        limits=limits,
+        memory_bytes=config.memory_bytes or default_memory_bytes(config.device),
+        final=final,
+    )
+    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
+
+
+def _search_room(table: Table, schema: TableSchema) -> int | None:
+    """Return for how many rows of a table in files the memory leaves room in the search; None for all."""
+    if table.scratch is None:
+        return None
+    row_bytes = max(table.data.nbytes / table.n_rows, VALUE_BYTES * _column_work(schema))
+    return max(LEAST_SEARCH_ROWS, int(table.scratch.held_bytes * SEARCH_SHARE / row_bytes))
+
+
+def _learning_data(
+    table: Table,
+    schema: TableSchema,
+    target: TargetSchema,
+    config: FitConfig,
+    y_true: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    base: Base | None,
+) -> LearningData:
+    """Return rows with their text parsed, and with the predictions of a base."""
     base_outputs, typed = None, type_rows(table, schema)
     if base is not None:
         base_outputs = base.outputs_of(table)
         table = base.extended(table, base_outputs)
         typed = replace(typed, table=base.extended(typed.table, base_outputs))
-    data = LearningData(
+    return LearningData(
         table=table,
         typed=typed,
         schema=schema,
@@ -132,15 +182,6 @@ def set_up_problem(
         base=base,
         base_outputs=base_outputs,
     )
-    problem = Problem.of(
-        data,
-        plan,
-        metric=metric,
-        pins=pins,
-        limits=limits,
-        memory_bytes=config.memory_bytes or default_memory_bytes(config.device),
-    )
-    return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
 
 
 def limits_of(rows: int, schema: TableSchema, target: TargetSchema, config: FitConfig) -> Limits:

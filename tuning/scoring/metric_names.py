@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.mentions import option
 
 Task = Literal["regression", "binary", "multiclass"]
 _NUMBERS: tuple[Task, ...] = ("regression",)
@@ -34,4 +35,6 @@ def check_metric_name(name: str | None) -> None:
     """
     if name is not None and name not in METRIC_TASKS:
         hint = did_you_mean(name, METRIC_TASKS)
-        raise OptionError(f"--metric {name}: no such metric.{hint} Known: {', '.join(METRIC_TASKS)}.")
+        raise OptionError(
+            f"{option('metric', name)}: no such metric.{hint} Known: {', '.join(METRIC_TASKS)}."
+        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.cells.scale import exponent_of, scaled_back, to_order_one
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.scoring.metric_names import METRIC_TASKS, Task, check_metric_name
 from xrfm_cli.tuning.scoring.thresholds import (
     MOST_PROBABLE,
@@ -77,7 +78,9 @@ def find_metric(name: str | None, task: str) -> Metric:
     metric = METRICS[chosen]
     if task not in metric.tasks:
         fitting = ", ".join(m.name for m in METRICS.values() if task in m.tasks)
-        raise OptionError(f"--metric {chosen}: is not defined for a {task} target. Choose one of {fitting}.")
+        raise OptionError(
+            f"{option('metric', chosen)}: is not defined for a {task} target. Choose one of {fitting}."
+        )
     return metric
 
 

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import write_whole
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.run_step import Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.step_file import ENDING, from_bytes, step_name, to_bytes
@@ -119,18 +120,19 @@ def _check_is_record(folder: Path) -> None:
     """Refuse a file, or a folder with other contents."""
     if not folder.is_dir():
         raise OptionError(
-            f"{folder}: is a file, but --resume needs a folder of that name. Rename one of them."
+            f"{folder}: is a file, but {option('resume')} needs a folder of that name. Rename one of them."
         )
     names = {path.name for path in folder.iterdir()}
     if FACTS not in names and names - {LOCK} - {name for name in names if _is_unfinished(name)}:
         raise OptionError(
-            f"{folder}: holds files that do not belong to --resume. Move it, or give --model another name."
+            f"{folder}: holds files that do not belong to {option('resume')}. Move it, or give "
+            f"{option('model')} another name."
         )
 
 
 def _check_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Refuse the checkpoint of another fit and name the differences."""
-    way_out = f"delete {folder} to start anew, or leave out --resume."
+    way_out = f"delete {folder} to start anew, or leave out {option('resume')}."
     try:
         before = dict(json.loads((folder / FACTS).read_bytes()))
     except (TypeError, ValueError) as fault:
@@ -153,7 +155,8 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise OptionError(
-            f"{folder}: another fit is writing there. Wait for its end, or give --model another name."
+            f"{folder}: another fit is writing there. Wait for its end, or give {option('model')} another "
+            "name."
         ) from None
     try:
         yield

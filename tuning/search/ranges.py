@@ -8,6 +8,7 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.encoders.piecewise_linear import PIECES
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models.kernels.binary_columns import find_binary_columns
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.limits import LARGEST_LEAF_ROWS
 from xrfm_cli.tuning.pins import TRANSFER_CHOICES
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -38,26 +39,28 @@ def make_space(problem: Problem) -> SearchSpace:
         pieces=d + PIECES * sum(column.kind == "numeric" for column in data.schema.features) <= WIDEST,
         log_odds=data.n_classes == 2,
         transfers=data.base is not None,
+        log_target=not data.n_classes and suits_log(problem.final.data.y_true[problem.final.rows]),
         medians=problem.scorer.metric.name in ABSOLUTE_METRICS,
-        log_target=not data.n_classes and suits_log(data.y_true[problem.plan.refit_rows]),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
     for name in TRANSFER_CHOICES:
         if name in problem.pins and data.base is None:
             raise OptionError(
-                f"--set {name}: is for a fit with a base model. Give --transfer-from, or leave it out."
+                f"{option('set')} {name}: is for a fit with a base model. Give {option('transfer_from')}, or "
+                "leave it out."
             )
     space.complete({})  # refuses contradictory pins before any work
     if problem.pins.get("loss") == "logistic" and problem.data.n_classes != 2:
         has = f"has {data.n_classes} classes" if data.n_classes else "is a number"
         raise OptionError(
-            f"--set loss=logistic: '{data.target.name}' of {data.table.source} {has}, but log odds "
-            "need two classes. Leave it out."
+            f"{option('set', {'loss': 'logistic'})}: '{data.target.name}' of {data.table.source} {has}, "
+            "but log odds need two classes. Leave it out."
         )
     if problem.pins.get("loss") == "absolute" and problem.data.n_classes:
         raise OptionError(
-            f"--set loss=absolute: '{data.target.name}' of {data.table.source} is a class, and a class has "
-            "no median. Leave it out, or give --task regression if it is a number."
+            f"{option('set', {'loss': 'absolute'})}: '{data.target.name}' of {data.table.source} is a class, "
+            f"and a class has no median. Leave it out, or give {option('task', 'regression')} if it is "
+            "a number."
         )
     if problem.pins.get("target_transform") == "log":
         _require_logarithms(problem)
@@ -69,12 +72,12 @@ def _require_logarithms(problem: Problem) -> None:
     name, source = problem.data.target.name, problem.data.table.source
     if problem.data.n_classes:
         raise OptionError(
-            f"--set target_transform=log: '{name}' of {source} is a class, and a class has no logarithm. "
-            "Leave it out, or give --task regression if it is a number."
+            f"{option('set', {'target_transform': 'log'})}: '{name}' of {source} is a class, and a class "
+            f"has no logarithm. Leave it out, or use {option('task', 'regression')} if it is a number."
         )
-    negative = np.flatnonzero(problem.data.y_true[problem.plan.refit_rows] < 0)
+    negative = np.flatnonzero(problem.final.data.y_true[problem.final.rows] < 0)
     if len(negative):
         raise OptionError(
-            f"--set target_transform=log: {source} has a negative '{name}' (the {negative[0] + 1:,}. row "
-            "with a target), which has no logarithm. Leave it out."
+            f"{option('set', {'target_transform': 'log'})}: {source} has a negative '{name}' (the "
+            f"{negative[0] + 1:,}. row with a target), which has no logarithm. Leave it out."
         )

@@ -136,7 +136,7 @@ def run_and_collect(
     try:
         fitted = run_step(problem, step, listen)
     except NumericalError as fault:
-        failure = str(fault)
+        failure = fault.message
     return StepResult(fitted=fitted, failure=failure, events=tuple(events), seconds=clock() - since)
 
 
@@ -279,10 +279,19 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
 
 
 def estimate_refit(
-    problem: Problem, costs: CostModel, candidate: Candidate, *, last_iterations: int
+    problem: Problem,
+    costs: CostModel,
+    candidate: Candidate,
+    *,
+    last_iterations: int,
+    rows: int | None = None,
 ) -> float:
-    """Return the expected seconds of a final fit, given the AGOP updates of the last rung."""
-    rows = len(problem.plan.refit_rows)
+    """Return the expected seconds of a fit on ``rows``, by default those of the final fits.
+
+    ``last_iterations`` are the AGOP updates of the last rung.
+    """
+    rows = len(problem.final.rows) if rows is None else rows
     alone = rows <= candidate.tree.leaf_size
     solves = 1 if alone else last_iterations + 1
-    return problem.folds.encoding_s + costs.estimate(fit_size(candidate, rows, validated=0), solves=solves)
+    encoding_s = problem.folds.encoding_s * max(1.0, rows / len(problem.plan.refit_rows))
+    return encoding_s + costs.estimate(fit_size(candidate, rows, validated=0), solves=solves)

@@ -16,6 +16,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.search.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
 
@@ -249,9 +250,11 @@ def _storage_of(place: StudyPlace, seconds_left: float, on_event: OnEvent) -> Ba
 
 def _cannot_open(place: StudyPlace, fault: BaseException) -> OptionError:
     if isinstance(fault, BusyStorageError):
-        return OptionError(f"--storage {place.shown}: {fault}")
+        return OptionError(f"{option('storage', place.shown)}: {fault}")
     way_out = "Give the URL of a database that Optuna can open, or the path of a journal file."
-    return OptionError(f"--storage {place.shown}: cannot be opened ({_first_line(fault)}). {way_out}")
+    return OptionError(
+        f"{option('storage', place.shown)}: cannot be opened ({_first_line(fault)}). {way_out}"
+    )
 
 
 def _first_line(fault: BaseException) -> str:

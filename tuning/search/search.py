@@ -217,8 +217,8 @@ class _Search:
         try:
             self._run_rung(trial)
         except NumericalError as fault:
-            trial.status = "failed"
-            message = f"trial {trial.number} failed: {fault}"
+            trial.status, trial.failure = "failed", fault.message
+            message = f"trial {trial.number} failed: {fault.message}"
             self.on_event(Event(kind="fallback", message=message, count=1))
         except OutOfTime:
             trial.status = "out of time"

@@ -23,6 +23,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 
 # Raised by Optuna and its drivers for a storage that is unreachable, damaged or emptied by others.
 FAULTS = (AssertionError, LookupError, OSError, RuntimeError, StorageInternalError, TypeError, ValueError)
@@ -84,19 +85,18 @@ def _is_about_tables(fault: BaseException) -> bool:
 def _open_journal(path: Path, wait_s: float, on_repair: Callable[[str], None]) -> JournalStorage:
     """Open or create a journal file; a file of any other kind is never written to."""
     if not path.parent.is_dir():
-        raise OptionError(f"--storage {path}: there is no folder {path.parent}. Make it first.")
+        raise OptionError(f"{option('storage', path)}: there is no folder {path.parent}. Make it first.")
     if path.is_dir():
-        raise OptionError(f"--storage {path}: is a folder. Name a file in it.")
-    if path.exists() and not path.is_file():
-        raise OptionError(f"--storage {path}: is not a regular file. Name one.")
+        raise OptionError(f"{option('storage', path)}: is a folder. Name a file in it.")
     if path.exists():
+        if not path.is_file():
+            raise OptionError(f"{option('storage', path)}: is not a regular file. Name one.")
         _check_lines(path)
     try:
         return JournalStorage(Journal(path, wait_s=wait_s, on_repair=on_repair))
     except (AssertionError, LookupError, StorageInternalError, TypeError, ValueError) as fault:
-        raise OptionError(
-            f"--storage {path}: this version of Optuna cannot read this journal. Give a new file."
-        ) from fault
+        fact = "this version of Optuna cannot read this journal. Give a new file."
+        raise OptionError(f"{option('storage', path)}: {fact}") from fault
 
 
 def _check_lines(path: Path) -> None:
@@ -105,15 +105,15 @@ def _check_lines(path: Path) -> None:
         first = file.read(len(FIRST_BYTES))
         if first not in (b"", FIRST_BYTES):
             raise OptionError(
-                f"--storage {path}: is not an Optuna journal. Give a new file, or a URL such as "
+                f"{option('storage', path)}: is not an Optuna journal. Give a new file, or a URL such as "
                 "sqlite:///tuning.db."
             )
         file.seek(0)
         for number, line in enumerate(file, start=1):
             if line.endswith(b"\n") and not _is_operation(line):
                 raise OptionError(
-                    f"--storage {path}: line {number:,} is damaged. Move the file away to begin a new study, "
-                    "or delete that line and all after it."
+                    f"{option('storage', path)}: line {number:,} is damaged. Move the file away to begin a "
+                    "new study, or delete that line and all after it."
                 )
 
 

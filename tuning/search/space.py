@@ -10,6 +10,7 @@ import optuna
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.pins import (
     TRANSFER_CHOICES,
@@ -227,8 +228,9 @@ class SearchSpace:
                 merged["transfer"] = "projection"
             else:
                 raise OptionError(
-                    f"--set transfer={merged['transfer']}: learns what the base leaves of the target, which "
-                    "has no log odds. Leave --set loss=logistic out, or give transfer=projection."
+                    f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
+                    f"target, which has no log odds. Leave {option('set', {'loss': 'logistic'})} out, or use "
+                    f"{option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)
 
@@ -241,8 +243,8 @@ class SearchSpace:
         for name in sorted(IDLE.get(kernel, set()) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
-                f"--set {name}: belongs to the {' or '.join(others)} kernel. "
-                f"Add --set kernel={others[0]} or leave it out."
+                f"{option('set')} {name}: belongs to the {' or '.join(others)} kernel. "
+                f"Add {option('set', {'kernel': others[0]})} or leave it out."
             )
 
     def _kernel(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:

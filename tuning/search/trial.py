@@ -65,6 +65,7 @@ class Trial:
     learner: Candidate  # the candidate as it began: it learns the first feature matrix of every fold
     found_elsewhere: bool = False  # by another process, which has fully evaluated it
     status: TrialStatus = "running"
+    failure: str = ""  # why it failed
     # Where the evaluation stands:
     phase: Phase = "rung"
     fold: int = 0

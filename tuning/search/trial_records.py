@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import optuna
 
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.limits import Deadline
 from xrfm_cli.tuning.rows import StoppedBy, TrialRow, TrialStatus
 from xrfm_cli.tuning.search.cost import CostModel
@@ -30,6 +31,7 @@ class TrialRecord:
     iterations: int | None
     tries: int  # kernels tried in the refinement after its first rung
     params: dict[str, Any]
+    failure: str = ""  # why it failed, for messages
 
     @classmethod
     def of(cls, trial: Trial) -> Self:
@@ -46,6 +48,7 @@ class TrialRecord:
             iterations=None if result is None else result.iterations,
             tries=trial.tries,
             params=trial.candidate.to_dict(),
+            failure=trial.failure,
         )
 
     def to_json(self) -> TrialRow:
@@ -71,6 +74,14 @@ class SearchResult:
     records: list[TrialRecord] = field(default_factory=list)
     costs: CostModel
     stopped_by: StoppedBy = "trials"
+
+    def why_no_model(self) -> str:
+        """Return the message for a search without a model: the first failure and the way out."""
+        failed = (f"trial {item.number} failed: {item.failure}" for item in self.records if item.failure)
+        return (
+            f"no trial led to a model: {next(failed, 'none was fully evaluated.')} Pin other hyperparameters "
+            f"({option('set')}), such as a larger ridge."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -60,6 +60,7 @@ class Base:
     found: SharedColumns
     columns: tuple[str, ...]  # names of its predictions as columns
     predicts_target: bool  # the same target, with the same classes
+    known_rows: int = 0  # of the new table, that the base was fitted on, if there are more than by chance
 
     @classmethod
     def of(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from xrfm_cli.datasets import ColumnSchema, Table, TableSchema, TargetSchema, encode_target
 from xrfm_cli.datasets.cells.values import number_values
 from xrfm_cli.errors import InputError, OptionError
+from xrfm_cli.mentions import option
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.trained_rows import hash_rows
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 
-OPTION = "--transfer-from"
 ASKED = "dropped as asked"  # the reason of a column that the user leaves out
 SAME_SHARE = 0.5  # of the rows that the base was fitted on: with more, its predictions are no news
 
@@ -25,12 +27,12 @@ def match_base(
     as numbers with few values, so numbers and categories of the base are shared wherever the cells can be
     read as such. A column that is constant here still tells the base something.
     """
-    place = f"{OPTION} {name}"
+    place = option("transfer_from", name)
     read = {column.name: column for column in model.schema.features if column.name in model.columns_read}
     if target.name in read:
         raise OptionError(
             f"{place}: it reads '{target.name}', the target of {table.source}, which is unknown when this "
-            f"model predicts. Fit the base with --drop {target.name}."
+            f"model predicts. Fit the base with {option('drop', target.name)}."
         )
     own = {column.name: column for column in schema.columns if _is_readable(column)}
     shared: list[str] = []
@@ -59,8 +61,7 @@ def match_base(
         taken=[column.name for column in schema.columns],
         predicts_target=same and tuple(model.target.classes) == tuple(target.classes),
     )
-    _refuse_same_rows(place, base, table)
-    return base
+    return replace(base, known_rows=_known_rows(place, base, table))
 
 
 def _is_readable(column: ColumnSchema) -> bool:
@@ -82,18 +83,18 @@ def _fits(ours: ColumnSchema, column: ColumnSchema, table: Table) -> bool:
     return ours.kind == "categorical" and column.kind in ("boolean", "numeric")
 
 
-def _refuse_same_rows(place: str, base: Base, table: Table) -> None:
-    """Refuse a table of the rows that the base was fitted on: it knows their targets by heart."""
+def _known_rows(place: str, base: Base, table: Table) -> int:
+    """Return how many rows the base was fitted on; refuse a table of such rows, whose targets it knows."""
     trained, target = base.model.trained, base.model.target
     if trained is None or not table.has_column(target.name):
-        return
+        return 0
     try:
         y_true = encode_target(table, target)
     except InputError:  # a column of that name with other contents, so the rows are others
-        return
+        return 0
     known = np.flatnonzero(y_true >= 0 if target.classes else np.isfinite(y_true))
     if not len(known):
-        return
+        return 0
     own = table.take(known)
     overlap = trained.overlap(hash_rows(own, base.model.schema, y_true[known]))
     if overlap.is_leak and overlap.trained >= SAME_SHARE * overlap.rows:
@@ -102,3 +103,4 @@ def _refuse_same_rows(place: str, base: Base, table: Table) -> None:
             f"{place}: was fitted on {about}{overlap.trained:,} of the {overlap.rows:,} rows of "
             f"{table.source}, so its predictions of them are no help. Give a model of another table."
         )
+    return overlap.trained if overlap.is_leak else 0

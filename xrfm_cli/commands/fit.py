@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import webbrowser
 from pathlib import Path
@@ -25,13 +26,15 @@ from xrfm_cli.datasets import (
     infer_target,
 )
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
+from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
 from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
-from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.config import ALL_ROWS, FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
+from xrfm_cli.tuning.environment import free_memory_bytes
 from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -47,6 +50,7 @@ LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
 # For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
 # are inexact and the report follows.
 SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
+FREE_SHARE = 0.5  # of the free memory that a fit takes without --memory: other programs need some too
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -63,7 +67,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     replaced = "" if options.dry_run else replaced_model(Path(options.model))
     if replaced:
         session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
-    table = read_whole(options.data, options, session)
+    table = read_whole(options.data, options, session, scratch=scratch_of(options))
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
     else:
@@ -106,6 +110,17 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 checkpoint.remove()
         return status, document
     return _finish(model, options, session, replaced)
+
+
+def scratch_of(options: FitOptions) -> Scratch:
+    """Return where a table goes that does not fit into the memory.
+
+    Raises OptionError if ``--scratch`` is no folder that can be written to.
+    """
+    folder = Path(options.model).parent if options.scratch is None else Path(options.scratch)
+    if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
+    return Scratch(folder=folder, memory_bytes=options.memory or int(FREE_SHARE * free_memory_bytes()))
 
 
 def source_name(data: str) -> str:
@@ -178,6 +193,8 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         threads=options.threads,
         workers=options.workers,
         memory_bytes=options.memory,
+        fit_rows=ALL_ROWS if isinstance(options.fit_rows, str) else options.fit_rows,
+        search_rows=options.search_rows,
     )
 
 

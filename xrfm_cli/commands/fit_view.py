@@ -67,6 +67,7 @@ def show_fit(
     if session.renderer.is_verbose:
         columns = [heading("Columns"), columns_table(model.schema)]
     session.renderer.result(
+        *map(Text, rows_lines(report)),
         Text(target_line(model.target)),
         *columns,
         heading(f"Scores ({report.metric} on held-out rows, {better} is better)"),
@@ -82,6 +83,14 @@ def show_fit(
         *([heading("Next")] if commands else []),
         *(Text(f"  {printable(line)}", no_wrap=True) for line in commands),
     )
+
+
+def rows_lines(report: FitReport) -> list[str]:
+    """Return a line with the rows that the model learned from, if that is not all of them."""
+    if not report.left_out_rows:
+        return []
+    total = report.rows + report.left_out_rows
+    return [f"fitted on {report.rows:,} of {total:,} rows (--fit-rows all uses all of them)"]
 
 
 def replaced_model(path: Path) -> str:
@@ -130,13 +139,17 @@ def plan_facts(plan: DryRun) -> dict[str, str]:
     transfer = {"transfer": plan.transfer} if plan.transfer else {}
     leaves = "one leaf" if plan.leaves == 1 else f"{plan.leaves} leaves of up to {plan.leaf_size:,} rows"
     return {
-        "rows": f"{plan.rows:,}",
+        "rows": f"{plan.rows:,}" + (f" of {plan.rows + plan.left_out_rows:,}" if plan.left_out_rows else ""),
+        "rows of the search": f"{plan.search_rows:,}",
         "encoded columns": f"{plan.features:,}",
         "tree": leaves,
         "validation": plan.validation,
         "search until": " or ".join(part for part in search if part),
         "time": f"about {plan.estimate_s:,.0f} s",
         "memory": f"about {plan.memory_bytes / 2**20:,.0f} MiB",
+        "files": f"about {plan.disk_bytes / 2**20:,.0f} MiB" if plan.disk_bytes else "none beside the model",
+        "model file": f"about {plan.model_bytes / 2**20:,.1f} MiB"
+        + (f" with {plan.models} models" if plan.models > 1 else ""),
         **copies,
         **transfer,
     }

@@ -1,4 +1,4 @@
-"""The Typer application: one function a command, with its sentence of help and its examples.
+"""The Typer application: the commands with their options, help and examples.
 
 A command's module is imported when it runs, so help never waits for a numerical library.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from importlib import import_module
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -29,9 +29,6 @@ from xrfm_cli.options.settings import Given, parameters
 from xrfm_cli.options.shared import CommonOptions
 from xrfm_cli.terminal import streams
 
-if TYPE_CHECKING:
-    from xrfm_cli.commands.common.session import Session
-
 Options = TypeVar("Options", bound=CommonOptions)
 ABOUT = """AutoML for tables: fit, predict and explain with trees of Recursive Feature Machines.
 
@@ -47,15 +44,77 @@ STATUSES = """Exit status:
 130  Interrupted by Ctrl-C or SIGTERM; fit saves the best model so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The options of a command, and command lines to paste."""
+    """The options of a command, its sentence of help, and command lines to paste."""
 
     options: type[CommonOptions]
+    help: str
     examples: tuple[str, ...]
 
 
-COMMANDS: dict[str, Command] = {}
+COMMANDS = {
+    "fit": Command(
+        options=FitOptions,
+        help="Fit a model to a table, and write the model and its report.",
+        examples=(
+            "xrfm fit data.csv --target price --time-limit 10m",
+            "xrfm fit data.parquet --target churned --metric f1 --group customer",
+            "xrfm fit new.csv --from model.xrfm --model tonight.xrfm",
+        ),
+    ),
+    "predict": Command(
+        options=PredictOptions,
+        help="Predict the rows of a table, in order.",
+        examples=(
+            "xrfm predict new.csv --output predictions.csv",
+            "xrfm predict new.parquet --id customer --proba --output out.parquet",
+            "xrfm predict new.csv --interval 0.9 --check-drift 0.25 > prices.csv",
+        ),
+    ),
+    "explain": Command(
+        options=ExplainOptions,
+        help="Explain what the model learned and, with DATA, the prediction of each row.",
+        examples=(
+            "xrfm explain --model model.xrfm",
+            "xrfm explain new.csv --id customer --output attributions.csv",
+        ),
+    ),
+    "evaluate": Command(
+        options=EvaluateOptions,
+        help="Compute metrics on test rows with known targets.",
+        examples=(
+            "xrfm evaluate test.csv --fail-under r2=0.8",
+            "xrfm evaluate test.csv --by region --json > evaluation.json",
+        ),
+    ),
+    "info": Command(
+        options=InfoOptions,
+        help="Show the content of a model file.",
+        examples=("xrfm info --model model.xrfm",),
+    ),
+    "doctor": Command(
+        options=DoctorOptions,
+        help="Show versions, devices, memory and threads, for bug reports.",
+        examples=("xrfm doctor --json",),
+    ),
+    "sample": Command(
+        options=SampleOptions,
+        help="Write a sample table that ships with the package.",
+        examples=(
+            "xrfm sample autos",
+            "xrfm sample bikes --output rentals.parquet",
+        ),
+    ),
+    "demo": Command(
+        options=DemoOptions,
+        help="Fit a model to a sample table in seconds, and open its report.",
+        examples=(
+            "xrfm demo",
+            "xrfm demo --output demo --no-open",
+        ),
+    ),
+}
 app = typer.Typer(
     help=ABOUT,
     epilog=STATUSES,
@@ -79,44 +138,32 @@ def _root(
         typer.echo(ctx.get_help())
 
 
-def _command(options_type: type[Options], *examples: str) -> Any:
-    """Register a function of options and session, which returns the exit status, as a command."""
+def _add(name: str, command: Command) -> None:
+    """Add a command, whose module is imported when it runs."""
 
-    def register(run: Callable[[Options, Session], int]) -> Callable[[Options, Session], int]:
-        name = run.__name__.strip("_")
+    def entry(ctx: typer.Context, **_: Any) -> None:
+        if ctx.params["print_config"]:
+            results = streams.documents()
+            results.write(config_page(ctx))
+            results.flush()
+            return
+        from xrfm_cli.commands.common.session import open_session
 
-        def entry(ctx: typer.Context, **_: Any) -> None:
-            if ctx.params["print_config"]:
-                results = streams.documents()
-                results.write(config_page(ctx))
-                results.flush()
-                return
-            from xrfm_cli.commands.common.session import open_session
+        options = options_of(ctx, command.options)
+        with open_session(name, options, started=ctx.obj) as session:
+            for line in misspelt_variables(os.environ, set().union(*keys_of_commands(ctx).values())):
+                session.renderer.note(line)
+            status = import_module(f"xrfm_cli.commands.{name}").run(options, session)
+            session.renderer.log(f"exit status {status}")
+        if status:
+            raise typer.Exit(status)
 
-            options = options_of(ctx, options_type)
-            with open_session(name, options, started=ctx.obj) as session:
-                for line in misspelt_variables(os.environ, set().union(*keys_of_commands(ctx).values())):
-                    session.renderer.note(line)
-                status = run(options, session)
-                session.renderer.log(f"exit status {status}")
-            if status:
-                raise typer.Exit(status)
-
-        _sign(entry, options_type)
-        COMMANDS[name] = Command(options_type, examples)
-        page = "\n\n".join([str(run.__doc__), "\n".join(examples)])
-        app.command(name, help=page, add_help_option=False)(entry)
-        return run
-
-    return register
-
-
-def _sign(entry: Callable[..., None], options_type: type[CommonOptions]) -> None:
-    """Give a function the signature that Typer reads: the context and the options."""
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    signature = inspect.Signature([context, *parameters(options_type)])
+    signature = inspect.Signature([context, *parameters(command.options)])
     entry.__signature__ = signature  # type: ignore[attr-defined]
     entry.__annotations__ = {item.name: item.annotation for item in signature.parameters.values()}
+    page = "\n\n".join([command.help, "\n".join(command.examples)])
+    app.command(name, help=page, add_help_option=False)(entry)
 
 
 def options_of(ctx: Any, options_type: type[Options]) -> Options:
@@ -140,83 +187,5 @@ def application() -> Any:
     return command
 
 
-@_command(
-    FitOptions,
-    "xrfm fit data.csv --target price --time-limit 10m",
-    "xrfm fit data.parquet --target churned --metric f1 --group customer",
-    "xrfm fit new.csv --from model.xrfm --model tonight.xrfm",
-)
-def _fit(options: FitOptions, session: Session) -> int:
-    """Fit a model to a table, and write the model and its report."""
-    from xrfm_cli.commands.fit import run
-
-    return run(options, session)
-
-
-@_command(
-    PredictOptions,
-    "xrfm predict new.csv --output predictions.csv",
-    "xrfm predict new.parquet --id customer --proba --output out.parquet",
-    "xrfm predict new.csv --interval 0.9 --check-drift 0.25 > prices.csv",
-)
-def _predict(options: PredictOptions, session: Session) -> int:
-    """Predict the rows of a table, in order."""
-    from xrfm_cli.commands.predict import run
-
-    return run(options, session)
-
-
-@_command(
-    ExplainOptions,
-    "xrfm explain --model model.xrfm",
-    "xrfm explain new.csv --id customer --output attributions.csv",
-)
-def _explain(options: ExplainOptions, session: Session) -> int:
-    """Explain what the model learned and, with DATA, the prediction of each row."""
-    from xrfm_cli.commands.explain import run
-
-    return run(options, session)
-
-
-@_command(
-    EvaluateOptions,
-    "xrfm evaluate test.csv --fail-under r2=0.8",
-    "xrfm evaluate test.csv --by region --json > evaluation.json",
-)
-def _evaluate(options: EvaluateOptions, session: Session) -> int:
-    """Compute metrics on test rows with known targets."""
-    from xrfm_cli.commands.evaluate import run
-
-    return run(options, session)
-
-
-@_command(InfoOptions, "xrfm info --model model.xrfm")
-def _info(options: InfoOptions, session: Session) -> int:
-    """Show the content of a model file."""
-    from xrfm_cli.commands.info import run
-
-    return run(options, session)
-
-
-@_command(DoctorOptions, "xrfm doctor --json")
-def _doctor(options: DoctorOptions, session: Session) -> int:
-    """Show versions, devices, memory and threads, for bug reports."""
-    from xrfm_cli.commands.doctor import run
-
-    return run(options, session)
-
-
-@_command(SampleOptions, "xrfm sample autos", "xrfm sample bikes --output rentals.parquet")
-def _sample(options: SampleOptions, session: Session) -> int:
-    """Write a sample table that ships with the package."""
-    from xrfm_cli.commands.sample import run
-
-    return run(options, session)
-
-
-@_command(DemoOptions, "xrfm demo", "xrfm demo --output demo --no-open")
-def _demo(options: DemoOptions, session: Session) -> int:
-    """Fit a model to a sample table in seconds, and open its report."""
-    from xrfm_cli.commands.demo import run
-
-    return run(options, session)
+for _name, _entry in COMMANDS.items():
+    _add(_name, _entry)

@@ -18,7 +18,7 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.devices import find_device
 from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.tuning.config import LEAST_MEMORY_BYTES, MOST_WHOLE, FitConfig
+from xrfm_cli.tuning.config import ALL_ROWS, FEWEST_DRAWN_ROWS, LEAST_MEMORY_BYTES, MOST_WHOLE, FitConfig
 
 WHOLE_NUMBERS = {  # minimum and maximum of each
     "trials": (0, MOST_WHOLE),
@@ -26,6 +26,8 @@ WHOLE_NUMBERS = {  # minimum and maximum of each
     "memory": (LEAST_MEMORY_BYTES, MOST_WHOLE),
     "threads": (1, most_threads()),
     "workers": (1, most_threads()),
+    "fit_rows": (FEWEST_DRAWN_ROWS, MOST_WHOLE),
+    "search_rows": (FEWEST_DRAWN_ROWS, MOST_WHOLE),
 }
 COLUMNS = ("drop", "categorical", "numeric", "datetime", "id")
 TEXTS = ("metric", "group", "time")
@@ -35,8 +37,10 @@ def check_arguments(estimator: BaseEstimator) -> None:
     """Raise an OptionError that names the argument for a wrong type or a value out of range."""
     values = estimator.get_params()
     for name, (least, most) in WHOLE_NUMBERS.items():
-        if values[name] is not None and not _is_whole(values[name], least, most):
-            raise _refusal(name, values[name], f"a whole number from {least} to {most}, or None")
+        is_all = name == "fit_rows" and values[name] == ALL_ROWS
+        if values[name] is not None and not is_all and not _is_whole(values[name], least, most):
+            or_all = f", {ALL_ROWS!r}" if name == "fit_rows" else ""
+            raise _refusal(name, values[name], f"a whole number from {least} to {most}{or_all}, or None")
     for name in COLUMNS:
         if not _is_list_of_texts(values[name]):
             raise _refusal(name, values[name], "a list of column names")
@@ -90,6 +94,8 @@ def fit_config(estimator: Any) -> FitConfig:
         threads=whole(estimator.threads),
         workers=whole(estimator.workers),
         memory_bytes=whole(estimator.memory),
+        fit_rows=ALL_ROWS if estimator.fit_rows == ALL_ROWS else whole(estimator.fit_rows),
+        search_rows=whole(estimator.search_rows),
     )
 
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         threads: int | None = None,
         workers: int | None = None,
         memory: int | None = None,
+        fit_rows: int | Literal["all"] | None = None,
+        search_rows: int | None = None,
         transfer_from: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -107,6 +109,8 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         self.threads = threads
         self.workers = workers
         self.memory = memory
+        self.fit_rows = fit_rows
+        self.search_rows = search_rows
         self.transfer_from = transfer_from
         self.random_state = random_state
 
@@ -128,7 +132,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         be fitted to.
         """
         frame = as_frame(X)
-        with errors_in_python(self):
+        with errors_in_python():
             check_arguments(self)
             described = described_columns(self.schema)
         unread = {*self.drop, *(column.name for column in described if column.role == "dropped")}
@@ -138,7 +142,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         if features.n_rows < 2:
             raise InputError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
-        with errors_in_python(self), compute_threads(self.threads, most=usable_cores()):
+        with errors_in_python(), compute_threads(self.threads, most=usable_cores()):
             table, target_name, weight = training_table(features, target_values, sample_weight)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
             target = self._target_schema(target_name, target_values, target_values[is_counted])
@@ -203,7 +207,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         It accepts tables with the model's columns in any order and ignores others, as ``xrfm predict`` does.
         """
         estimator = cls(device=device)
-        with errors_in_python(estimator):
+        with errors_in_python():
             check_arguments(estimator)
             model = load_model(Path(path), device=find_device(device))
         estimator._adopt(model.target, path)
@@ -232,7 +236,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predict in the same fixed blocks as the command, so that both give the same numbers."""
         table = self._model_table(X)
-        with errors_in_python(self), compute_threads(self.threads, most=usable_cores()):
+        with errors_in_python(), compute_threads(self.threads, most=usable_cores()):
             parts, unread = list[Prediction](), UnreadColumns(self.model_.schema)
             for block in in_blocks([table]):
                 parts.append(self.model_.predict(block, interval=interval))
@@ -244,7 +248,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
     def _model_table(self, X: TableLike) -> Table:  # noqa: N803
         """Return the rows with the columns that the model needs; check that the estimator is fitted."""
         check_is_fitted(self)
-        with errors_in_python(self):
+        with errors_in_python():
             check_arguments(self)
         frame = as_frame(X)
         if not len(frame):

@@ -1,55 +1,51 @@
-"""Errors of the command, reworded for Python: each is a ValueError."""
+"""Errors of the library, spelled for Python: each is a ValueError."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
-from sklearn.base import BaseEstimator
 
-from xrfm_cli.errors import InputError, SchemaError
+from xrfm_cli.errors import SchemaError, XRFMError
+from xrfm_cli.estimators.arguments import COLUMNS
+from xrfm_cli.mentions import spell
 
-IN_PYTHON = {
-    "give --date-order dmy, mdy or ymd, write dates as yyyy-mm-dd,": "convert it with pandas.to_datetime,",
-    "give --task regression": "use XRFMRegressor",
-    "use --task multiclass": "use XRFMClassifier",
-    "ask for --proba": "call predict_proba",
-}
-NUMBER = r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?"
-PINNED = re.compile(r"--set (\w+)=([\w.+-]*\w)")
-RENAMED = {"interval": "level", "seed": "random_state"}  # options whose argument has another name
+ARGUMENTS = {"interval": "level", "seed": "random_state"}  # parameters whose argument has another name
+INSTEAD = {
+    "proba": "predict_proba",
+    "date_order": "pandas.to_datetime",
+}  # what the estimators have no argument for
+ESTIMATORS = {"regression": "XRFMRegressor", "binary": "XRFMClassifier", "multiclass": "XRFMClassifier"}
 
 
-def in_python(message: str, arguments: Iterable[str]) -> str:
-    """Rewrite a message of the command for Python: arguments instead of options.
+def as_argument(name: str, value: Any = None) -> str:
+    """Spell a parameter as an argument of the estimators.
 
-    >>> in_python("--time-limit 0: must be above 0", ["time_limit"])
-    'time_limit 0: must be above 0'
-    >>> in_python("Raise the ridge: --set ridge=0.01.", ["set"])
-    "Raise the ridge: set={'ridge': 0.01}."
+    >>> as_argument("time_limit", 0), as_argument("drop", "town"), as_argument("interval")
+    ("time_limit=0", "drop=['town']", 'level')
+    >>> as_argument("set", {"ridge": 0.01}), as_argument("set", {"leaf_size": "N"})
+    ("set={'ridge': 0.01}", "set={'leaf_size': N}")
     """
-    message = PINNED.sub(_pinned, message)
-    for words, spelled in IN_PYTHON.items():
-        message = message.replace(words, spelled)
-    for option, name in ({name.replace("_", "-"): name for name in arguments} | RENAMED).items():
-        message = re.sub(rf"(?<!xrfm fit )--{option}\b(?!-)", name, message)
-    return message
-
-
-def _pinned(match: re.Match[str]) -> str:
-    name, value = match.groups()
-    return f"set={{'{name}': {value if re.fullmatch(NUMBER, value) else repr(value)}}}"
+    if name == "task":
+        return ESTIMATORS[value]
+    argument = INSTEAD.get(name) or ARGUMENTS.get(name, name)
+    if value is None or name in INSTEAD:
+        return argument
+    if isinstance(value, dict):  # a value in capitals stands for one that the user chooses
+        items = (f"{key!r}: {item if str(item).isupper() else repr(item)}" for key, item in value.items())
+        return f"{argument}={{{', '.join(items)}}}"
+    return f"{argument}={[value] if name in COLUMNS else value!r}"
 
 
 @contextmanager
-def errors_in_python(estimator: BaseEstimator) -> Iterator[None]:
-    """Reword input errors with arguments instead of options, and turn Arrow's errors into input errors."""
+def errors_in_python() -> Iterator[None]:
+    """Spell parameters in errors as arguments, and turn Arrow's errors into input errors."""
     try:
         yield
-    except InputError as fault:
-        raise type(fault)(in_python(str(fault), estimator.get_params())) from fault
+    except XRFMError as fault:
+        raise type(fault)(spell(fault.message, as_argument)) from fault
     except pa.ArrowException as fault:
         fact = str(fault).splitlines()[0]
         raise SchemaError(f"a column has a type that cannot be read ({fact}); convert or drop it") from fault

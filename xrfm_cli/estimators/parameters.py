@@ -49,6 +49,10 @@ workers : int, default=None
     the threads on Linux, and one elsewhere.
 memory : int, default=None
     Memory limit in bytes. By default, the free memory.
+fit_rows : int or "all", default=None
+    Rows that the final models learn from, drawn at random. By default, as many as the limits allow.
+search_rows : int, default=None
+    Rows that trials are fitted and compared on, drawn at random. By default, as many as the limits allow.
 transfer_from : str or Path, default=None
     Model file of a related, larger table. The search decides how far its predictions and its feature matrix
     help; the new model contains it.

@@ -25,24 +25,24 @@ import typer
 from xrfm_cli.errors import OptionError, did_you_mean, why_absent
 from xrfm_cli.options.settings import PREFIX, Given, key_of
 
-SOURCES = "xrfm_cli.sources"  # in the context: where each default comes from
-
 
 def load_config(ctx: typer.Context, given: Given | None) -> Given | None:
     """Set the command's defaults from a file and from variables of lists; the callback of ``--config``."""
-    file = None if given is None else str(given.value)
-    in_file = {} if file is None else read_config(file, str(ctx.info_name), keys_of_commands(ctx))
-    ctx.default_map, sources = {}, ctx.meta.setdefault(SOURCES, {})
+    in_file = {} if given is None else read_config(given.text, str(ctx.info_name), keys_of_commands(ctx))
+    ctx.default_map = {}
     for param in ctx.command.params:
-        key = key_of(param)
-        variable = PREFIX + key.upper()
-        if getattr(param, "multiple", False) and os.environ.get(variable):
-            sources[param.name] = variable
+        if variable := _variable_of_list(param):
             ctx.default_map[param.name] = _split(os.environ[variable], variable)
-        elif key in in_file:
-            sources[param.name] = f"{file}: {key}"
-            ctx.default_map[param.name] = _as_given(param, in_file[key], sources[param.name])
+        elif key_of(param) in in_file:
+            place = f"{given}: {key_of(param)}"
+            ctx.default_map[param.name] = _as_given(param, in_file[key_of(param)], place)
     return given
+
+
+def _variable_of_list(param: Any) -> str:
+    """Return the variable that is set for a repeatable option; click would split it at blanks."""
+    variable = PREFIX + key_of(param).upper()
+    return variable if getattr(param, "multiple", False) and os.environ.get(variable) else ""
 
 
 def keys_of_commands(ctx: Any) -> dict[str, set[str]]:
@@ -59,7 +59,7 @@ def source_of(ctx: Any, param: Any) -> str | None:
     if source is None or source.name == "DEFAULT":
         return None
     if source.name == "DEFAULT_MAP":
-        return str(ctx.meta[SOURCES][param.name])
+        return _variable_of_list(param) or f"{ctx.params['config']}: {key_of(param)}"
     is_typed = source.name == "COMMANDLINE"
     return str((param.opts[0] if key_of(param) else param.metavar) if is_typed else param.envvar)
 

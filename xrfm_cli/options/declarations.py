@@ -10,7 +10,7 @@ import typer
 from xrfm_cli.options.completion import A_COLUMN, gains, losses
 from xrfm_cli.options.parsing import (
     Threshold,
-    parse_level,
+    fraction,
     parse_threshold,
     positive_number,
 )
@@ -55,7 +55,7 @@ class PredictOptions(ReadingOptions):
         in_output(
             "--interval",
             metavar="LEVEL",
-            parser=parse_level,
+            parser=fraction("a level", example=0.9),
             help=(
                 "Add columns lower and upper: a prediction interval that contains the true value with"
                 " this probability, such as 0.9 (regression only)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.mentions import option
 
 
 def check_device_name(device: str) -> None:
@@ -15,7 +16,7 @@ def check_device_name(device: str) -> None:
     xrfm_cli.errors.OptionError: --device: 'gpu' is not a device: auto, cpu, cuda, cuda:N or mps
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise OptionError(f"--device: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
+        raise OptionError(f"{option('device')}: '{device}' is not a device: auto, cpu, cuda, cuda:N or mps")
 
 
 def find_device(device: str) -> str:
@@ -32,7 +33,7 @@ def find_device(device: str) -> str:
     if device.startswith("cuda"):
         _check_cuda(device)
     if device == "mps" and not torch.backends.mps.is_available():
-        raise OptionError("--device: mps is not available here; use cpu")
+        raise OptionError(f"{option('device')}: mps is not available here; use cpu")
     return device
 
 
@@ -40,8 +41,10 @@ def _check_cuda(device: str) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        raise OptionError(f"--device: {device} is not available here; use cpu or auto (see xrfm doctor)")
+        raise OptionError(
+            f"{option('device')}: {device} is not available here; use cpu or auto (see xrfm doctor)"
+        )
     count = torch.cuda.device_count()
     number = int(device.partition(":")[2] or 0)
     if number >= count:
-        raise OptionError(f"--device: {device} does not exist; the last one is cuda:{count - 1}")
+        raise OptionError(f"{option('device')}: {device} does not exist; the last one is cuda:{count - 1}")

@@ -9,7 +9,7 @@ import typer
 
 from xrfm_cli.options.completion import A_COLUMN, hyperparameters, metrics
 from xrfm_cli.options.durations import parse_duration
-from xrfm_cli.options.parsing import parse_formats, parse_pin, parse_share, parse_size, parse_workers
+from xrfm_cli.options.parsing import fraction, parse_formats, parse_pin, parse_rows, parse_size, parse_workers
 from xrfm_cli.options.shared import (
     DATA_HELP,
     ReadingOptions,
@@ -20,6 +20,7 @@ from xrfm_cli.options.shared import (
     in_output,
     in_search,
 )
+from xrfm_cli.tuning.config import FEWEST_DRAWN_ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +155,32 @@ class FitOptions(ReadingOptions):
         int | None,
         in_search("--folds", metavar="K", min=2, help="Validate with K-fold cross-validation on DATA."),
     ] = None
+    fit_rows: Annotated[
+        int | str | None,
+        in_search(
+            "--fit-rows",
+            metavar="ROWS",
+            parser=parse_rows,
+            show_default="as many as the time limit leaves room for",
+            help="Rows that the final models learn from, a number or all; all may exceed the time limit.",
+        ),
+    ] = None
+    search_rows: Annotated[
+        int | None,
+        in_search(
+            "--search-rows",
+            metavar="N",
+            min=FEWEST_DRAWN_ROWS,
+            show_default="those of the final models, as far as time and memory allow",
+            help="Rows that trials are fitted and compared on, drawn at random from the whole table.",
+        ),
+    ] = None
     holdout: Annotated[
         float | None,
         in_search(
             "--holdout",
             metavar="SHARE",
-            parser=parse_share,
+            parser=fraction("a share of the rows", example=0.2),
             help=(
                 "Set this share of the rows aside, such as 0.2, never train or validate on them, and "
                 "report the model's scores on them."
@@ -259,6 +280,15 @@ class FitOptions(ReadingOptions):
             parser=parse_workers,
             show_default="auto: one for each thread",
             help="Processes that run steps of the search side by side, with one thread each.",
+        ),
+    ] = None
+    scratch: Annotated[
+        str | None,
+        in_machine(
+            "--scratch",
+            metavar="DIR",
+            show_default="the folder of the model",
+            help="Folder for the files of a table that does not fit into the memory; they have no names.",
         ),
     ] = None
     seed: Annotated[int, in_machine("--seed", metavar="N", min=0, help="Random seed.")] = 0

@@ -14,7 +14,7 @@ import typer
 
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.cores import most_threads
-from xrfm_cli.tuning.config import MOST_WHOLE
+from xrfm_cli.tuning.config import ALL_ROWS, FEWEST_DRAWN_ROWS, MOST_WHOLE
 
 BYTES = {"": 1, "b": 1} | {
     unit + ending: base**power
@@ -65,6 +65,20 @@ def parse_workers(text: str) -> int | None:
     return int(word)
 
 
+def parse_rows(text: str) -> int | str:
+    """Parse a number of rows, or ``all``.
+
+    >>> parse_rows("50_000"), parse_rows("all")
+    (50000, 'all')
+    """
+    number = _number(text)
+    if text != ALL_ROWS and (not isinstance(number, int) or number < FEWEST_DRAWN_ROWS):
+        raise OptionError(
+            f"'{text}' is not a number of rows: write a whole number from {FEWEST_DRAWN_ROWS}, or all"
+        )
+    return text if number is None else int(number)
+
+
 def parse_formats(text: str) -> str:
     """Parse the formats of a report, separated by commas.
 
@@ -80,29 +94,20 @@ def parse_formats(text: str) -> str:
     return ",".join(names)
 
 
-def parse_share(text: str) -> float:
-    """Parse a share of the rows strictly between 0 and 1.
+def fraction(what: str, *, example: float) -> Callable[[str], float]:
+    """Return a parser of numbers strictly between 0 and 1.
 
-    >>> parse_share("0.2")
-    0.2
-    """
-    return _fraction(text, "a share of the rows", example=0.2)
-
-
-def parse_level(text: str) -> float:
-    """Parse a probability strictly between 0 and 1.
-
-    >>> parse_level("0.9")
+    >>> fraction("a share of the rows", example=0.2)("0.9")
     0.9
     """
-    return _fraction(text, "a level", example=0.9)
 
+    def parse(text: str) -> float:
+        found = _number(text)
+        if found is None or not 0 < found < 1:
+            raise OptionError(f"'{text}' is not {what} between 0 and 1, such as {example}")
+        return float(found)
 
-def _fraction(text: str, what: str, *, example: float) -> float:
-    found = _number(text)
-    if found is None or not 0 < found < 1:
-        raise OptionError(f"'{text}' is not {what} between 0 and 1, such as {example}")
-    return float(found)
+    return parse
 
 
 def positive_number(text: str) -> float:

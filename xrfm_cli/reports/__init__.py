@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from xrfm_cli.reports.directions import Direction
     from xrfm_cli.reports.documents import explain_document, fit_document
     from xrfm_cli.reports.explanation import Explanation, explain_model
-    from xrfm_cli.reports.importances import Importance
     from xrfm_cli.reports.pages import render_explain, write_explain_report, write_fit_report
     from xrfm_cli.reports.pairs import Pair
+    from xrfm_cli.tuning.explain.shares import ColumnShare
 
 __all__ = [
+    "ColumnShare",
     "Direction",
     "Explanation",
-    "Importance",
     "Pair",
     "attribute_rows",
     "explain_document",
@@ -38,9 +38,9 @@ __all__ = [
 __getattr__ = on_first_use(
     __name__,
     {
+        "ColumnShare": "importances",
         "Direction": "directions",
         "Explanation": "explanation",
-        "Importance": "importances",
         "Pair": "pairs",
         "attribute_rows": "attributions",
         "explain_document": "documents",

@@ -15,6 +15,7 @@ from torch import Tensor
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.column_names import free_name
 from xrfm_cli.errors import OptionError, did_you_mean
+from xrfm_cli.mentions import option
 from xrfm_cli.trees.explanation import sample_rows, summarise_rows
 from xrfm_cli.trees.path_attributions import path_attributions
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64, map_columns
@@ -54,7 +55,7 @@ class Baseline:
     def of_table(cls, model: FittedModel, table: Table) -> Baseline:
         """Take the rows of a table."""
         if not table.n_rows:
-            raise OptionError(f"--baseline {table.source}: has no rows")
+            raise OptionError(f"{option('baseline', table.source)}: has no rows")
         model = in_float64(model)
         encoded, _ = model.encode(table)
         return cls(
@@ -168,10 +169,12 @@ def _explained_classes(
     names = [str(name) for name in model.target.classes]
     if label is not None:
         if not names:
-            raise OptionError("--class: is for classes, and this model predicts numbers")
+            raise OptionError(f"{option('class')}: is for classes, and this model predicts numbers")
         if label not in names:
             shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
-            raise OptionError(f"--class {label}: must be one of {shown}.{did_you_mean(label, names)}")
+            raise OptionError(
+                f"{option('class', label)}: must be one of {shown}.{did_you_mean(label, names)}"
+            )
         return np.full(n, names.index(label), dtype=np.int64)
     if model.target.task == "multiclass":
         return np.asarray(model.labels(model.predict_encoded(encoded)), dtype=np.int64)

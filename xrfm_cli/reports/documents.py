@@ -35,6 +35,8 @@ def fit_document(model: FittedModel, explanation: Explanation) -> dict[str, Any]
             "positive": model.target.positive,
             "rows": report.rows,
             "dropped_rows": report.dropped_rows,
+            "left_out_rows": report.left_out_rows,
+            "search_rows": report.search_rows,
             "columns": [
                 {"name": c.name, "kind": c.kind, "role": c.role, "reason": c.reason}
                 for c in model.schema.columns

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from xrfm_cli.reports.svg import ACCENT, BAND, INK, LINE, PALE, SOFT, WIDTH, figure_style, short_label, to_svg
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap
+from xrfm_cli.tuning.explain.settings import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,13 +53,13 @@ def map_figure(item: EffectMap, target: str) -> Markup:
         axes = figure.add_subplot()
         colours = LinearSegmentedColormap.from_list("calm", ["#f4f7f8", PALE, ACCENT, "#0d3b40"])
         mesh = axes.pcolormesh(values, cmap=colours, edgecolors="white", linewidth=0.6)
-        for points, column, ticks, label in (
-            (item.x, item.columns[0], axes.set_xticks, axes.set_xlabel),
-            (item.y, item.columns[1], axes.set_yticks, axes.set_ylabel),
+        for points, column, kind, ticks, label in (
+            (item.x, item.columns[0], item.kinds[0], axes.set_xticks, axes.set_xlabel),
+            (item.y, item.columns[1], item.kinds[1], axes.set_yticks, axes.set_ylabel),
         ):
             step = max(1, -(-len(points) // MAP_TICKS))
             places = np.arange(0, len(points), step)
-            ticks(places + 0.5, [_spelt(points[place]) for place in places])
+            ticks(places + 0.5, [_spelt(points[place], kind) for place in places])
             label(short_label(column, 30))
         axes.tick_params(length=0, labelsize=8)
         axes.spines[:].set_visible(False)
@@ -108,12 +109,19 @@ def _bars(axes: Axes, effect: Effect) -> None:
 def _finding(effect: Effect) -> str:
     """Return where the prediction is lowest and highest, for screen readers."""
     low, high = int(np.argmin(effect.effect)), int(np.argmax(effect.effect))
-    words = [_spelt(effect.x[place], moment=effect.kind == "datetime") for place in (low, high)]
+    words = [_spelt(effect.x[place], effect.kind) for place in (low, high)]
     lowest, highest = effect.effect[low], effect.effect[high]
     return f"lowest at {words[0]} ({lowest:+.3g}), highest at {words[1]} ({highest:+.3g})"
 
 
-def _spelt(value: float | str, *, moment: bool = False) -> str:
+def _spelt(value: float | str, kind: Kind) -> str:
+    """Write a point of a column of this kind; a moment is in microseconds.
+
+    >>> _spelt(1.4e15, "datetime"), _spelt(1.4e15, "numeric"), _spelt("red", "levels")
+    ('2014-05-13', '1.4e+15', 'red')
+    """
     if isinstance(value, str):
         return short_label(value, 14)
-    return str(np.datetime64(int(value), "us").astype("datetime64[D]")) if moment else f"{value:.3g}"
+    if kind == "datetime":
+        return str(np.datetime64(int(value), "us").astype("datetime64[D]"))
+    return f"{value:.3g}"

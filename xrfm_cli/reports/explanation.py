@@ -15,7 +15,7 @@ from xrfm_cli.datasets import Table, encode_target
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.reports.directions import Directions, find_directions
-from xrfm_cli.reports.importances import Importance, column_agop, measure_importances
+from xrfm_cli.reports.importances import column_agop, measure_importances
 from xrfm_cli.reports.pairs import Pair, find_pairs
 from xrfm_cli.reports.sensitivity import Sensitivity, measure_member
 from xrfm_cli.reports.structure import (
@@ -24,7 +24,7 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
-from xrfm_cli.tuning.explain.agreement import correlated, disagreement
+from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
 from xrfm_cli.tuning.explain.effort import (
@@ -65,7 +65,7 @@ class Explanation:
     importances: tuple[ColumnShare, ...]  # shares of the prediction's variance, largest first
     held_out: HeldOut | None  # None for models of versions that did not measure it
     notes: tuple[str, ...]  # where measures disagree, and correlated columns
-    agop: tuple[Importance, ...]
+    agop: tuple[ColumnShare, ...]
     matrix_columns: tuple[str, ...]  # the strongest columns, in order of the AGOP
     matrix: NDArray[np.float64]  # (k, k): see importances.column_agop
     directions: Directions
@@ -173,7 +173,11 @@ def _explain(
     pairs = find_pairs(sensitivities, study, held_out) if quality.is_better else ()
     wanted = _effect_columns(effects, importances)
     mapped = pairs[:SHOWN_MAPS] if effects is not None else ()
-    notes = [*disagreement(importances, agop, held_out), *correlated(importances, sample)]
+    notes = [
+        *equal_shares(study.columns, study.together),
+        *disagreement(importances, agop, held_out),
+        *correlated(importances, sample),
+    ]
     return Explanation(
         quality=quality,
         importances=importances,

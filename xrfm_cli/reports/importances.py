@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,24 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xrfm_cli.reports.sensitivity import Sensitivity, normalised
+from xrfm_cli.tuning.explain.shares import ColumnShare
 
 REPLICATES = 200
 INTERVAL = (0.05, 0.95)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Importance:
-    """Share of a column in the model's sensitivity, with a bootstrap interval."""
-
-    column: str
-    share: float
-    low: float  # 5 % percentile of the bootstrap
-    high: float  # 95 % percentile
-
-
 def measure_importances(
     sensitivities: Sequence[Sensitivity], *, generator: torch.Generator
-) -> tuple[Importance, ...]:
+) -> tuple[ColumnShare, ...]:
     """Return the columns' shares of the AGOP's trace, weighted over members, largest first; they sum to one.
 
     The interval is a percentile bootstrap over sampled rows and, with several members, over members drawn
@@ -51,7 +41,7 @@ def measure_importances(
     low, high = torch.minimum(low, shares), torch.maximum(high, shares)
     order = shares.argsort(descending=True, stable=True).tolist()
     return tuple(
-        Importance(column=columns[k], share=float(shares[k]), low=float(low[k]), high=float(high[k]))
+        ColumnShare(column=columns[k], share=float(shares[k]), low=float(low[k]), high=float(high[k]))
         for k in order
     )
 

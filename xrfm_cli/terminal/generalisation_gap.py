@@ -42,7 +42,7 @@ def generalisation_gaps(
 
 def _worse_by(report: FitReport, name: str, difference: float, *, rows: int) -> float | None:
     folds = report.fold_metrics.get(name, [])
-    validation_rows = report.validation.get("judged_rows", float("inf"))
+    validation_rows = report.validation["judged_rows"]
     if len(folds) < LEAST_FOLDS or rows * len(folds) < validation_rows:
         return None
     deviation, one_row = stdev(folds), max(map(abs, folds)) / validation_rows

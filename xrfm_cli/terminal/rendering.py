@@ -22,6 +22,7 @@ from rich.style import Style
 from rich.text import Text
 
 from xrfm_cli.events import Event
+from xrfm_cli.mentions import spell
 from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.progress_bar import make_bar, progress_line, task_fields
@@ -95,7 +96,7 @@ class Renderer:
 
         Many terminals open the paths of ``files`` in it with a click.
         """
-        line = printable(PREFIXES.get(kind, "") + message)
+        line = printable(PREFIXES.get(kind, "") + spell(message))
         if self._log is not None:
             self._log.log(LEVELS.get(kind, logging.INFO), "%s", line)
         if not self.is_quiet:

@@ -15,6 +15,7 @@ import pytest
 from tests.cli.conftest import TINY, houses
 from xrfm_cli.terminal.generalisation_gap import GeneralisationGap, generalisation_gaps
 from xrfm_cli.tuning import load_model, save_model
+from xrfm_cli.tuning.rows import ValidationRow
 
 
 def test_metrics_of_a_regression(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
@@ -61,9 +62,9 @@ def test_a_test_is_compared_in_deviations_of_the_folds(
 def test_promises(regression: Path) -> None:
     folds = {"r2": [0.7, 0.8, 0.9], "rmse": [1.0, 3.0, 5.0], "mae": [2.0, 2.0, 2.0]}
     metrics = {"r2": 0.8, "rmse": 3.0, "mae": 2.0, "mape": float("nan")}
-    report = replace(
-        load_model(regression).report, metrics=metrics, fold_metrics=folds, validation={"judged_rows": 90}
-    )
+    report = load_model(regression).report
+    validation: ValidationRow = {**report.validation, "judged_rows": 90}
+    report = replace(report, metrics=metrics, fold_metrics=folds, validation=validation)
     test = {"r2": 0.6, "rmse": 2.0, "mae": 3.0, "mape": 0.1, "poisson_deviance": 1.0}
     found = generalisation_gaps(report, test, rows=30)
     assert {name: gap.value for name, gap in found.items()} == {"r2": 0.8, "rmse": 3.0, "mae": 2.0}
@@ -73,7 +74,7 @@ def test_promises(regression: Path) -> None:
     at_the_bound = {"r2": [1.0, 1.0 - 1e-15, 1.0 - 2e-15]}
     perfect = replace(report, metrics={"r2": 1.0}, fold_metrics=at_the_bound)
     assert generalisation_gaps(perfect, test, rows=90)["r2"] == GeneralisationGap(value=1.0, worse_by=None)
-    earlier = replace(report, fold_metrics={}, validation={})
+    earlier = replace(report, fold_metrics={})
     assert generalisation_gaps(earlier, test, rows=900)["r2"] == GeneralisationGap(value=0.8, worse_by=None)
 
 

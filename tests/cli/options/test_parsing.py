@@ -80,7 +80,7 @@ def test_a_threshold_needs_a_metric_and_a_number(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "1", "90", "-0.1", "much"])
 def test_a_level_lies_between_0_and_1(text: str) -> None:
     with pytest.raises(OptionError, match=r"0\.9"):
-        parsing.parse_level(text)
+        parsing.fraction("a level", example=0.9)(text)
 
 
 def test_a_choice_names_the_nearest() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from xrfm_cli.datasets import Table, TableSchema, TargetSchema, encode_target, r
 from xrfm_cli.datasets.schema.splits import make_holdout
 from xrfm_cli.errors import OptionError
 from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.rows import HoldoutRow, WorstRow
 
 LEAST_ROWS = 2  # with a target, on either side
 
@@ -61,12 +61,14 @@ def score_held_out(model: FittedModel, held: HeldOut, session: Session) -> Fitte
             f"{unseen:,} test rows are of classes that no training row has; they are left out", kind="warning"
         )
         test = test.take(np.flatnonzero(codes != UNSEEN))
-    facts: dict[str, Any] | None = None
+    facts: HoldoutRow | None = None
     if test.n_rows:
         metrics = score_table(model, test, session).metrics()
         facts = {"rows": test.n_rows, "share": held.share, "how": held.how, "metrics": metrics}
     summary = model.report.oof_summary
     if summary and summary.get("worst") and model.report.validation["scheme"] != "given rows":
-        worst = [item | {"row": int(held.positions[item["row"] - 1]) + 1} for item in summary["worst"]]
-        summary = summary | {"worst": worst}
+        worst: list[WorstRow] = [
+            {**item, "row": int(held.positions[item["row"] - 1]) + 1} for item in summary["worst"]
+        ]
+        summary = {**summary, "worst": worst}
     return replace(model, report=replace(model.report, test=facts, oof_summary=summary))

@@ -13,6 +13,7 @@ from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import ReadOptions, Repair, Table, UnreadColumns, read_chunks, read_table
 from xrfm_cli.datasets.files.opening import PARQUET_ENDINGS
 from xrfm_cli.datasets.files.streams import is_stream
+from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.errors import SchemaError
 from xrfm_cli.events import Event, repair_events
 from xrfm_cli.options.shared import ReadingOptions
@@ -24,10 +25,12 @@ def read_options(options: ReadingOptions) -> ReadOptions:
     return ReadOptions(**{item.name: getattr(options, item.name) for item in fields(ReadOptions)})
 
 
-def read_whole(path: str, options: ReadingOptions, session: Session) -> Table:
-    """Read a table into memory."""
+def read_whole(
+    path: str, options: ReadingOptions, session: Session, *, scratch: Scratch | None = None
+) -> Table:
+    """Read a table into memory, or into files of ``scratch`` if it is too large."""
     session.renderer.stage(f"reading {path}")
-    table = read_table(path, read_options(options), on_event=session.renderer.on_event)
+    table = read_table(path, read_options(options), on_event=session.renderer.on_event, scratch=scratch)
     for line in table.notes:
         session.renderer.note(line)
     return table

@@ -95,6 +95,8 @@ def data_words(document: Mapping[str, Any], rows: Sequence[ColumnRow]) -> str:
         )
     elif any(row.missing is not None for row in rows):
         text += " No cell is missing."
+    if document["left_out_rows"]:
+        text += f" {document['left_out_rows']:,} more rows were left out; --fit-rows all uses them."
     if document["dropped_rows"]:
         text += f" {document['dropped_rows']:,} rows without a target or of weight 0 were left out."
     return text
