@@ -150,9 +150,9 @@ def transfer_chart(rows: Iterable[Measurement]) -> str:
 
     Both axes are logarithmic, so that a power law is a line. The slopes are those of least squares.
     """
-    found: dict[str, dict[str, dict[int, dict[int, float]]]] = {}  # table, method, rows, seed
+    found: dict[str, dict[str, dict[int, dict[int, float]]]] = {}  # table, way, rows, seed
     for row in rows:
-        of_method = found.setdefault(row.table, {}).setdefault(row.method, {})
+        of_method = found.setdefault(row.table, {}).setdefault(str(row.setting), {})
         of_method.setdefault(int(row.extra["rows"]), {})[int(row.seed or 0)] = float(row.value or 0)
     left, right, height, top = 70, WIDTH_PX - 170, 170, 60
     parts = [

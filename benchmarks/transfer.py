@@ -99,7 +99,7 @@ def main() -> None:
         for name in arguments.tables:
             for seed in arguments.seeds:
                 for row in measure(recorder, arguments.folder, name, seed, arguments.sizes, arguments.trials):
-                    print(row.table, row.seed, row.method, row.setting, row.value, row.extra, flush=True)
+                    print(row.table, row.seed, row.setting, row.value, row.extra, flush=True)
     CHART.write_text(transfer_chart(read("transfer")), encoding="utf-8")
 
 
@@ -125,11 +125,9 @@ def measure(
             name,
             "rmse over deviation" if task == "regression" else "1 - auc",
             round(value, 5),
-            method=method,
-            setting=f"rows={size}",
+            setting=method,
             seed=seed,
             seconds=round(seconds, 1),
-            commit=recorder.commit,
             extra={"rows": size, **extra},
         )
 

@@ -248,7 +248,7 @@ def test_the_estimators_take_the_path_of_a_base(models: dict[str, FittedModel], 
         copy.predict(frame[["a", "b", "town"]]), estimator.predict(frame[["a", "b", "town"]])
     )
     with pytest.raises(ValueError, match="transfer_from=3"):
-        XRFMRegressor(transfer_from=3).fit(frame[["a", "b"]], frame["y"])
+        XRFMRegressor(transfer_from=3).fit(frame[["a", "b"]], frame["y"])  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_a_base(models: dict[str, FittedModel]) -> None:

@@ -77,6 +77,20 @@ def _reversed(
     return None
 
 
+def equal_shares(columns: Sequence[str], together: Sequence[int]) -> list[str]:
+    """Return a sentence about the weak columns that were swapped together, because predictions are slow.
+
+    >>> equal_shares(("a", "b", "c"), (1, 2))
+    ["2 weak columns, such as 'b', were measured together and have equal shares of their joint effect."]
+    """
+    if len(together) < 2:
+        return []
+    return [
+        f"{len(together):,} weak columns, such as '{columns[together[0]]}', were measured together and have "
+        "equal shares of their joint effect."
+    ]
+
+
 def correlated(shares: Sequence[ColumnShare], sample: Sample) -> list[str]:
     """Return sentences about strong columns that are correlated with others, the strongest first.
 

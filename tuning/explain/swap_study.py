@@ -62,6 +62,7 @@ class SwapStudy:
     plain: Array  # (n, k)
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = field(default_factory=dict)
+    together: tuple[int, ...] = ()  # columns that were swapped together, and share the effect equally
 
     def means(self) -> Array:
         """Return the unnormalised total index of each column."""
@@ -148,6 +149,7 @@ def study_swaps(
         plain=np.ldexp(plain, exponent),
         confirmed=confirmed,
         confirmed_pairs=confirmed_pairs,
+        together=rest,
     )
 
 

@@ -26,8 +26,8 @@ from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialRecord, quiet_optuna
 
-# Trials that are asked for before the one before them has ended, so that workers have something to do. The
-# number is the same for any number of workers: what the sampler knows when it draws must not depend on them.
+# Trials asked for before the present one has ended, to keep workers busy. The number must not depend on them:
+# the sampler must know the same losses when it draws.
 ASKED_AHEAD = 4
 FIRST_RUNGS = 2  # on few rows: a fit, and its kernel refinement
 MOST_TOO_SLOW = 3  # consecutive candidates that cannot finish in time; that many end the search

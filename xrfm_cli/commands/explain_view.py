@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from xrfm_cli.reports.formats import decimals, rounded
 from xrfm_cli.reports.quality import quality_sentence
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 
@@ -52,6 +53,7 @@ def _columns(document: Mapping[str, Any]) -> Grid:
     """Return the shares, the held-out loss when a column is permuted, and what may be chance."""
     chance = {item["column"]: item for item in document["by_chance"]}
     drops = {item["column"]: item["drop"] for item in document["permutation"]}
+    places = decimals(drops.values())
     metric = document["quality"]["metric"]
     table = grid("column", "share", "range", *([f"{metric} lost"] if drops else []), "")
     for place in range(1, len(table.columns) - 1):
@@ -62,7 +64,7 @@ def _columns(document: Mapping[str, Any]) -> Grid:
         column, share = item["column"], float(item["share"])
         is_chance = column in chance and not chance[column]["above"]
         spread = f"{float(item['low']):.1%} to {float(item['high']):.1%}"
-        lost = [number(drops.get(column)) if drops.get(column) is not None else ""] if drops else []
+        lost = [rounded(drops[column], places) if drops.get(column) is not None else ""] if drops else []
         last = "not confirmed" if is_chance else bar(share / largest, width=16)
         style = "dim" if is_chance else ""
         table.add_row(shortened(str(column), 24), f"{share:.1%}", spread, *lost, last, style=style)

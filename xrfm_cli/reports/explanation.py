@@ -24,7 +24,7 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
-from xrfm_cli.tuning.explain.agreement import correlated, disagreement
+from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
 from xrfm_cli.tuning.explain.effort import (
@@ -173,7 +173,11 @@ def _explain(
     pairs = find_pairs(sensitivities, study, held_out) if quality.is_better else ()
     wanted = _effect_columns(effects, importances)
     mapped = pairs[:SHOWN_MAPS] if effects is not None else ()
-    notes = [*disagreement(importances, agop, held_out), *correlated(importances, sample)]
+    notes = [
+        *equal_shares(study.columns, study.together),
+        *disagreement(importances, agop, held_out),
+        *correlated(importances, sample),
+    ]
     return Explanation(
         quality=quality,
         importances=importances,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from xrfm_cli.reports.svg import short_label
@@ -28,6 +29,29 @@ def parts(validation: Mapping[str, Any]) -> str:
     ('over the folds', 'over quarters of the held-out rows')
     """
     return "over the folds" if validation["folds"] > 1 else "over quarters of the held-out rows"
+
+
+def decimals(values: Iterable[float | None]) -> int:
+    """Return the decimal places that show three digits of the largest of some values.
+
+    >>> decimals([0.0389, -0.00009, None]), decimals([35_691.2]), decimals([])
+    (4, 0, 0)
+    """
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    return max(0, min(12, 2 - math.floor(math.log10(largest)))) if largest > 0 else 0
+
+
+def rounded(value: float | None, places: int) -> str:
+    """Format a number with fixed decimal places, so that a column of them can be compared.
+
+    >>> rounded(-0.0195, 3), rounded(35_691.2, 0), rounded(-0.00001, 3), rounded(None, 2)
+    ('−0.019', '35,691', '0.000', '–')
+    """
+    if value is None:
+        return "–"
+    if abs(value) >= 1e12:
+        return number(value)
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
@@ -99,6 +123,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "parts": parts,
     "percent": percent,
+    "rounded": rounded,
     "seconds": seconds,
     "bytes": byte_count,
     "value": setting,

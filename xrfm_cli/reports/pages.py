@@ -17,7 +17,7 @@ from xrfm_cli.reports.effect_plots import effect_figure, map_figure
 from xrfm_cli.reports.explanation import Explanation
 from xrfm_cli.reports.fit.page import page_parts
 from xrfm_cli.reports.fit.search_figures import history_figure
-from xrfm_cli.reports.formats import FILTERS, percent
+from xrfm_cli.reports.formats import FILTERS, decimals, percent
 from xrfm_cli.reports.plots import along_figure, direction_figure, importance_figure, matrix_figure
 from xrfm_cli.reports.quality import quality_sentence
 from xrfm_cli.reports.search import tried_choices
@@ -95,7 +95,7 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
             drops={item["column"]: item for item in document["permutation"]},
             effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
             maps=[map_figure(item, model.target.name) for item in explanation.maps],
-            confirmed_rows=0 if explanation.held_out is None else explanation.held_out.rows,
+            drop_places=decimals(item["drop"] for item in document["permutation"]),
             leaf_limit=LISTED_LEAVES,
         )
     )
