@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from xrfm_cli.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from xrfm_cli.datasets.encoders.fitting import fit_encoder
     from xrfm_cli.datasets.encoders.table_encoder import (
         ColumnGroup,
         Encoder,
         EncodingConfig,
-        fit_encoder,
     )
     from xrfm_cli.datasets.encoders.typed_rows import TypedRows, type_rows, typed_table
     from xrfm_cli.datasets.joining import concatenate_tables
@@ -101,7 +101,7 @@ _PLACES = {
     "drop_rows_without_target": "schema.target",
     "encode_target": "schema.target",
     "find_copies": "schema.target_leakage",
-    "fit_encoder": "encoders.table_encoder",
+    "fit_encoder": "encoders.fitting",
     "infer_schema": "schema.inference",
     "infer_target": "schema.target",
     "make_folds": "schema.splits",

@@ -21,6 +21,7 @@ from xrfm_cli.datasets.text.csv_files import csv_tables
 from xrfm_cli.datasets.text.sniffing import sniff
 from xrfm_cli.errors import EmptyFileError, FileReadError, SchemaError, did_you_mean
 from xrfm_cli.events import OnEvent
+from xrfm_cli.printable import counted
 
 _MOST_NAMED = 3  # files named in one note
 _EXACT_BITS = 32  # a double holds every integer of this many bits exactly
@@ -89,7 +90,9 @@ def plan_parts(found: Found, source: str, options: ReadOptions, columns: Sequenc
     if not parts and len(empty) == 1:
         raise empty[0]
     if not parts:
-        raise FileReadError(f"{source}: none of its {len(empty)} files has a row, for example {empty[0]}")
+        raise FileReadError(
+            f"{source}: none of its {counted(len(empty), 'file')} has a row, for example {empty[0]}"
+        )
     parts = _with_one_decimal(parts)
     notes = (*found.notes, *_empty_notes(source, empty), *_dialect_notes(parts))
     if len(found.files) == 1 and parts[0].dialect is None and not parts[0].folders:

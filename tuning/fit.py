@@ -16,6 +16,7 @@ from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.compiled.loops import is_compiled
 from xrfm_cli.leaf_models.kernels.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.printable import counted
 from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
@@ -133,7 +134,10 @@ def _fit_model(
                 listener(Event(kind="warning", message=message))
         if dropped:
             listener(
-                Event(kind="note", message=f"{dropped:,} rows without a target or of weight 0 were left out")
+                Event(
+                    kind="note",
+                    message=f"{counted(dropped, 'row')} left out, without a target or of weight 0",
+                )
             )
         if left_out:
             kept = len(problem.final.rows)

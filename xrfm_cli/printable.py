@@ -1,4 +1,4 @@
-"""Make untrusted text safe to print on a terminal."""
+"""Text for people: numbers with their nouns, and untrusted text made safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def printable(text: str, *, keep: str = "") -> str:
     Größe (m²) \u202e
     """
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, in the singular for one.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "leaf", "leaves")
+    ('1 row', '1,200 rows', '2 leaves')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def printable_json(document: Any, *, indent: int = 2, is_ascii: bool = False) -> str:

@@ -57,7 +57,7 @@ def typed_table(table: Table, schema: TableSchema) -> Table:
     length and hashed words. Encoding the result gives the same matrix, bit for bit, but text that was
     unreadable now counts as missing.
 
-    >>> from xrfm_cli.datasets.schema.columns import infer_schema
+    >>> from xrfm_cli.datasets import infer_schema
     >>> table = Table(pa.table({"age": ["41", "29"]}))
     >>> typed_table(table, infer_schema(table)).column("age").type
     DataType(double)

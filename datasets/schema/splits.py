@@ -11,6 +11,7 @@ import numpy as np
 
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.errors import OptionError, SchemaError
+from xrfm_cli.printable import counted
 
 Split = tuple[np.ndarray, np.ndarray]  # row indices for training, row indices for validation
 
@@ -37,7 +38,7 @@ def make_folds(
     if folds < 2:
         raise OptionError(f"folds={folds} must be at least 2")
     if n < 2:
-        raise SchemaError(f"{n} rows cannot be split; at least two are needed")
+        raise SchemaError(f"{counted(n, 'row')} cannot be split; at least two are needed")
     if time is not None:
         return _time_folds(np.asarray(time), folds, groups)
     if groups is not None:

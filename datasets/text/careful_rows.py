@@ -28,6 +28,7 @@ from xrfm_cli.datasets.text.row_checks import FOOTER, LastRow, find_contradictio
 from xrfm_cli.errors import FileReadError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.mentions import option
+from xrfm_cli.printable import counted
 from xrfm_cli.repairs import Repair
 
 _BATCH_ROWS = 8192
@@ -132,7 +133,8 @@ def _fault(record: Record, dialect: Dialect, style: Style) -> str:
     found = len(record.cells)
     if found != dialect.width:
         return (
-            f"has {found} cells, but there are {dialect.width} columns (delimiter {dialect.delimiter!r}); "
+            f"has {counted(found, 'cell')}, but there are {dialect.width} columns "
+            f"(delimiter {dialect.delimiter!r}); "
             f"fix the row, give {option('delimiter')}, or skip such rows with {option('bad_rows', 'skip')}"
         )
     cells = [cell.strip() for cell in record.cells]

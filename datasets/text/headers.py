@@ -13,6 +13,7 @@ from xrfm_cli.datasets.dialect import ReadOptions
 from xrfm_cli.datasets.text.records import Record
 from xrfm_cli.errors import FileReadError
 from xrfm_cli.mentions import option
+from xrfm_cli.printable import counted
 
 _MOST_PREAMBLE_RECORDS = 30
 _LEAST_LEVEL_ROWS = 10  # with fewer rows, a level may be absent
@@ -61,7 +62,7 @@ def find_table_start(path: Path, records: Sequence[Record], width: int) -> int:
         if len(before) <= 0.5 * len(records):
             lacks_name = odd is before[-1] and len(odd.cells) == width - 1
             raise FileReadError(
-                f"{path}: line {odd.line} has {len(odd.cells)} cells, most have {width}; "
+                f"{path}: line {odd.line} has {counted(len(odd.cells), 'cell')}, most have {width}; "
                 + (_NAME_HINT if lacks_name else "")
                 + f"{option('skip_rows')} gives the number of lines to skip before the header, 0 if "
                 "there are none"
@@ -88,7 +89,9 @@ def find_header(
     if options.header_rows is not None:
         count = options.header_rows
         if count > len(rows):
-            raise FileReadError(f"{path}: has {len(rows)} rows, fewer than the {count} header rows")
+            raise FileReadError(
+                f"{path}: has {counted(len(rows), 'row')}, fewer than the {count} header rows"
+            )
     else:
         count = _count_header_rows(path, rows, after_blank)
     names = _joined_names([row.cells for row in rows[:count]], width)

@@ -62,7 +62,8 @@ def test_the_one_model_kept_is_not_compared_with_a_single_trial() -> None:
         "baselines": [],
         "hyperparameter_importances": [],
     }
-    spread = {"score_low": 0.7, "score_high": 0.8, "metric": "auc"}
+    spread: dict[str, Any] = {"score_low": 0.7, "score_high": 0.8, "metric": "auc"}
+    spread["validation"] = {"scheme": "folds", "folds": 5, "judged_rows": 200, "reason": ""}
     report = SimpleNamespace(trials=trials, seconds={"total": 1.0}, stopped_by="trials", **spread)
     for members, is_compared in ((1, False), (2, True)):
         report.ensemble = [{}] * members

@@ -252,7 +252,7 @@ def test_rows_without_a_target_are_left_out_and_said() -> None:
     model = fit(columns | {"y": y}, on_event=events.append)
     assert model.report.dropped_rows == 2
     assert model.report.rows == 58
-    assert any(e.kind == "note" and e.message.startswith("2 rows without a target") for e in events)
+    assert any(e.kind == "note" and e.message.startswith("2 rows left out, without a target") for e in events)
 
 
 def test_events_tell_what_happens() -> None:

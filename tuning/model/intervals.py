@@ -16,6 +16,7 @@ from xrfm_cli.datasets import Encoder, Table
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 from xrfm_cli.mentions import option
+from xrfm_cli.printable import counted
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-9  # tolerance for a level that corresponds to a whole number of rows
@@ -124,7 +125,7 @@ class Intervals:
             digits = 10 ** (len(str(n)) + 1)
             largest = math.floor(digits * n / (n + 1)) / digits
             raise OptionError(
-                f"{option('interval', level)}: the errors of {n:,} held-out row{'s' if n > 1 else ''} of "
+                f"{option('interval', level)}: the errors of {counted(n, 'held-out row')} of "
                 f"the fit allow levels up to {largest:g}. Choose one of these, or fit "
                 "on more rows."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xrfm_cli.mentions import option
+from xrfm_cli.printable import counted
 from xrfm_cli.tuning.problem.learning_problem import Problem
 
 
@@ -24,7 +25,7 @@ def validation_hints(problem: Problem) -> list[str]:
     zeros = int((problem.data.y_true == 0).sum())
     if problem.scorer.metric.name == "mape" and zeros:
         lines.append(
-            f"{option('metric', 'mape')}: '{problem.data.target.name}' is 0 in {zeros:,} rows, where a "
-            "relative error has no meaning, and these rows decide the score; choose mae or rmse"
+            f"{option('metric', 'mape')}: '{problem.data.target.name}' is 0 in {counted(zeros, 'row')}, "
+            "where a relative error has no meaning, and these rows decide the score; choose mae or rmse"
         )
     return lines

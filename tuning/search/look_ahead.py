@@ -18,20 +18,21 @@ class LookAhead:
     """Copies of the running trials, as far ahead as results are known."""
 
     problem: Problem
-    known: Known
     copies: dict[int, Trial] = field(default_factory=dict)  # by trial number
 
-    def steps(self, trial: Trial, *, rungs: int) -> Iterator[Step]:
-        """Yield the next steps of a trial, up to the end of a number of rungs from where it stands."""
+    def steps(self, trial: Trial, *, rungs: int, known: Known) -> Iterator[Step]:
+        """Yield the next unknown steps of a trial, up to some rungs beyond where it stands."""
         ahead = self._copy_of(trial)
         while ahead.status == "running" and ahead.rungs_done - trial.rungs_done < rungs:
             if ahead.phase == "other folds":
-                yield from self._steps_of_folds(ahead, trial.fold if trial.phase == "other folds" else 1)
+                yield from self._steps_of_folds(
+                    ahead, trial.fold if trial.phase == "other folds" else 1, known
+                )
                 return
             step = next_step(self.problem, ahead)
             fitted = None
             if step is not None:
-                fitted = self.known(step)
+                fitted = known(step)
                 if fitted is None:
                     yield step
                     return
@@ -53,20 +54,20 @@ class LookAhead:
             self.copies[trial.number] = ahead
         return ahead
 
-    def _steps_of_folds(self, trial: Trial, first: int) -> Iterator[Step]:
+    def _steps_of_folds(self, trial: Trial, first: int, known: Known) -> Iterator[Step]:
         """Yield the next step of each of the other folds from ``first`` on."""
         for fold in range(first, len(self.problem.plan.folds)):
-            following = self._step_of_fold(trial, fold)
+            following = self._step_of_fold(trial, fold, known)
             if following is not None:
                 yield following
 
-    def _step_of_fold(self, trial: Trial, fold: int) -> Step | None:
+    def _step_of_fold(self, trial: Trial, fold: int, known: Known) -> Step | None:
         """Return the first unknown step of another fold; None if its last one is known."""
         alone = copy(trial)
         alone.fold, alone.rung, alone.feature_matrix = fold, 0, None
         while True:
             step = other_fold_step(self.problem, alone)
-            fitted = self.known(step)
+            fitted = known(step)
             if fitted is None:
                 return step
             if not step.is_rung:

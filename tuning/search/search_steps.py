@@ -47,7 +47,7 @@ class SearchSteps:
     ahead: LookAhead = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ahead = LookAhead(problem=self.problem, known=self._known)
+        self.ahead = LookAhead(problem=self.problem)
 
     def forget(self, trial: Trial) -> None:
         """Drop what is known of a trial that has ended."""
@@ -105,7 +105,7 @@ class SearchSteps:
             for trial in self.queue.trials:
                 if trial.status != "running":
                     continue
-                for step in self.ahead.steps(trial, rungs=rungs):
+                for step in self.ahead.steps(trial, rungs=rungs, known=self._known):
                     if not self.pool.has_room():
                         return
                     if self.pool.takes(step) and not self._is_stored(step):

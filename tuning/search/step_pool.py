@@ -34,8 +34,8 @@ from xrfm_cli.tuning.search.run_step import Step, StepResult, fold_matrices, run
 from xrfm_cli.tuning.search.step_file import from_bytes, to_bytes
 
 # Rows of the largest steps that workers run. Larger matrices use several threads well, and one model that is
-# known sooner is worth more to a search than several that are known later.
-MOST_ROWS = 6_000
+# known sooner is worth more to a search than several that are known later: benchmarks/workers.py.
+MOST_ROWS = 3_000
 MEMORY_SHARE = 0.5  # of the byte budget, for kernel matrices of all workers together
 POLL_S = 0.1  # how often a waiting search looks at its clock
 StepKey = tuple[Hashable, ...]  # everything that a step's result depends on, besides the problem
@@ -55,6 +55,7 @@ def worker_count(wanted: int | None, *, threads: int, device: str) -> int:
     """
     may_fork = (
         sys.platform == "linux"
+        and hasattr(os, "fork")
         and device == "cpu"
         and not multiprocessing.current_process().daemon
         and threading.current_thread() is threading.main_thread()

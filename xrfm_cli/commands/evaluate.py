@@ -19,6 +19,7 @@ from xrfm_cli.datasets import Repair, drop_rows_without_target
 from xrfm_cli.errors import TargetError
 from xrfm_cli.options.declarations import EvaluateOptions
 from xrfm_cli.options.thresholds import Verdict, check_thresholds, judge
+from xrfm_cli.printable import counted
 from xrfm_cli.reports.documents import plain
 from xrfm_cli.terminal.generalisation_gap import GeneralisationGap, generalisation_gaps
 from xrfm_cli.terminal.tables import metrics_table, positive_lines
@@ -38,7 +39,7 @@ def run(options: EvaluateOptions, session: Session) -> int:
         why = f"target '{model.target.name}' is missing in every row" if dropped else "has no rows"
         raise TargetError(f"{whole.source}: {why}, so there is nothing to evaluate")
     if dropped:
-        session.renderer.note(f"{dropped:,} row{'s' if dropped > 1 else ''} without a target skipped")
+        session.renderer.note(f"{counted(dropped, 'row')} without a target skipped")
     overlap = find_overlap(model, table)
     if overlap is not None and overlap.is_leak:
         session.renderer.note(overlap.words, kind="warning")

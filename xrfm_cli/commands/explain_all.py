@@ -18,6 +18,7 @@ from xrfm_cli.commands.explain_view import explanation_tables
 from xrfm_cli.datasets import Repair
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.explain_options import ExplainOptions
+from xrfm_cli.printable import counted
 from xrfm_cli.reports import attribute_rows, explain_document, explain_model, write_explain_report
 from xrfm_cli.reports.documents import plain
 from xrfm_cli.reports.explanation import ALL_COLUMNS
@@ -84,7 +85,9 @@ def _attribute(
             rows += block.n_rows
             session.renderer.advance_rows(rows, total=total)
     session.renderer.close()
-    session.renderer.note(f"{rows:,} rows attributed" + (f", in {options.output}" if options.output else ""))
+    session.renderer.note(
+        f"{counted(rows, 'row')} attributed" + (f", in {options.output}" if options.output else "")
+    )
     return {"rows": rows, "repairs": [asdict(item) for item in left_out]}
 
 

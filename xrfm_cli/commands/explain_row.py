@@ -18,7 +18,7 @@ from xrfm_cli.datasets.schema.word_kinds import BOOLEAN_WORDS
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.explain_options import ExplainOptions
-from xrfm_cli.printable import printable
+from xrfm_cli.printable import counted, printable
 from xrfm_cli.reports.attributions import Baseline, attribute_rows
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 from xrfm_cli.tuning.explain.columns import feature_columns
@@ -69,7 +69,7 @@ def find_row(data: str, options: ExplainOptions, session: Session) -> tuple[int,
             return seen + place + 1, block.slice(place, place + 1)
         seen += block.n_rows
     if options.row is not None:
-        raise OptionError(f"--row {options.row}: {data} has {seen:,} rows")
+        raise OptionError(f"--row {options.row}: {data} has {counted(seen, 'row')}")
     raise OptionError(f"--where {options.where}: no row of {data} has '{value}' in the column '{name}'")
 
 

@@ -14,7 +14,7 @@ from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import TableSchema, TargetSchema
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.options.shell_words import shell_line
-from xrfm_cli.printable import printable
+from xrfm_cli.printable import counted, printable
 from xrfm_cli.reports.formats import parts
 from xrfm_cli.reports.story import verdict_words
 from xrfm_cli.terminal import streams
@@ -109,7 +109,7 @@ def columns_line(schema: TableSchema) -> str:
     """Return a line with the number of columns of each kind."""
     counts = Counter(map(kind_or_role, schema.columns))
     listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return f"{len(schema.columns)} columns: {listed} (--verbose lists them)"
+    return f"{counted(len(schema.columns), 'column')}: {listed} (--verbose lists them)"
 
 
 def result_line(report: FitReport) -> str:
@@ -133,7 +133,7 @@ def show_plan(plan: DryRun, schema: TableSchema, target: TargetSchema, session: 
 
 def plan_facts(plan: DryRun) -> dict[str, str]:
     """Format a plan for the terminal."""
-    search = [f"{plan.trials} trials" if plan.trials is not None else ""]
+    search = [counted(plan.trials, "trial") if plan.trials is not None else ""]
     search.append(f"{plan.time_limit_s:g} s" if plan.time_limit_s is not None else "")
     copies = {"target leakage": ", ".join(plan.copies)} if plan.copies else {}
     transfer = {"transfer": plan.transfer} if plan.transfer else {}
@@ -188,8 +188,8 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     """Return lines about the score's range, the trials, their cost and the important hyperparameters."""
     report, best = model.report, document["best_trial"]
     tried, done = len(report.trials), sum(1 for trial in report.trials if trial["state"] == "complete")
-    trials = f"{tried} trial{'s' if tried != 1 else ''}" + (f" ({done} completed)" if done < tried else "")
-    members = f"{len(report.ensemble)} model{'s' if len(report.ensemble) != 1 else ''} in the ensemble"
+    trials = counted(tried, "trial") + (f" ({done} completed)" if done < tried else "")
+    members = f"{counted(len(report.ensemble), 'model')} in the ensemble"
     seconds = report.seconds.get("total", sum(report.seconds.values()))
     stopped = STOPPED.get(report.stopped_by, report.stopped_by)
     spread = f"{number(report.score_low)} to {number(report.score_high)} {parts(report.validation)}"

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.options.declarations import InfoOptions
+from xrfm_cli.printable import counted
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.tables import columns_table, facts_table, heading, number
 from xrfm_cli.tuning.model.model_facts import ModelFacts, read_model_facts
@@ -118,10 +119,11 @@ def _shown(document: dict[str, Any]) -> dict[str, str]:
         facts["base"] = (
             f"{base['name']}: {base['target']} of {base['rows']:,} rows, {len(base['shared'])} shared columns"
         )
+    leaves = counted(document["leaves"], "leaf", "leaves")
     return facts | {
         "score": f"{document['metric']} {number(document['score'])}",
         "rows": f"{document['rows']:,}",
-        "models": f"{document['members']}, {document['leaves']} leaves, {document['centers']:,} centers",
+        "models": f"{document['members']}, {leaves}, {counted(document['centers'], 'center')}",
         "size": f"{document['size_bytes'] / 2**20:.1f} MiB",
         "created": str(document["created"]),
         "versions": ", ".join(f"{name} {version}" for name, version in document["versions"].items()),

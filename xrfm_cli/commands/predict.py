@@ -20,6 +20,7 @@ from xrfm_cli.commands.predict_lines import answer_lines
 from xrfm_cli.datasets import Repair, TargetSchema, UnreadColumns, merge_repairs
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import PredictOptions
+from xrfm_cli.printable import counted
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import load_model
 
@@ -68,7 +69,7 @@ def run(options: PredictOptions, session: Session) -> int:
     session.renderer.close()
     say_repairs(repairs, unread, session)
     monitor.tell(session)
-    session.renderer.note(f"{rows:,} rows predicted in {seconds:.1f} s" + _place(options.output))
+    session.renderer.note(f"{counted(rows, 'row')} predicted in {seconds:.1f} s" + _place(options.output))
     mended = [asdict(item) for item in merge_repairs((*left_out, *repairs))]
     document = {"rows": rows, "repairs": mended, **monitor.document(), "seconds": round(seconds, 3)}
     session.renderer.document("predict", document)

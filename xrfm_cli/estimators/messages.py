@@ -24,7 +24,7 @@ def as_argument(name: str, value: Any = None) -> str:
     """Spell a parameter as an argument of the estimators.
 
     >>> as_argument("time_limit", 0), as_argument("drop", "town"), as_argument("interval")
-    ("time_limit=0", "drop=['town']", 'level')
+    ('time_limit=0', "drop=['town']", 'level')
     >>> as_argument("set", {"ridge": 0.01}), as_argument("set", {"leaf_size": "N"})
     ("set={'ridge': 0.01}", "set={'leaf_size': N}")
     """

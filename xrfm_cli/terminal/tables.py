@@ -15,7 +15,7 @@ from rich.text import Text
 
 from xrfm_cli.datasets import ColumnSchema, TableSchema, TargetSchema
 from xrfm_cli.options.thresholds import Verdict
-from xrfm_cli.printable import printable
+from xrfm_cli.printable import counted, printable
 from xrfm_cli.terminal.generalisation_gap import GeneralisationGap
 from xrfm_cli.tuning.model.drift import ColumnDrift
 
@@ -156,7 +156,7 @@ def metrics_table(
     """Return test metrics beside the fit's out-of-fold metrics, and whether each threshold was met."""
     compared = any(gap.worse_by is not None for gap in gaps.values())
     titles = ["out of fold", *(["worse by"] if compared else [])]
-    table = grid("metric", f"{rows:,} rows", *titles, *(["threshold", ""] if verdicts else []))
+    table = grid("metric", counted(rows, "row"), *titles, *(["threshold", ""] if verdicts else []))
     for column in table.columns[1 : 2 + len(titles)]:
         column.justify = "right"
     for name, value in metrics.items():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
-from tests.processes import started
+from tests.processes import PIPE, started
 
 ROWS = ["1.0,a", "2.5,b", "-1,a", ",b"]
 
@@ -27,7 +26,7 @@ def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Co
     assert xrfm("fit", "t.csv", "--target", "y", "--trials", "0", folder=folder).status == 0
     whole = xrfm("predict", "new.csv", "--id", "x", folder=folder).out.splitlines()
     command = [sys.executable, "-m", "xrfm_cli", "predict", "-", "--each-line", "--id", "x"]
-    with started(command, folder=folder, stdin=subprocess.PIPE) as process:
+    with started(command, folder=folder, stdin=PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         found = []

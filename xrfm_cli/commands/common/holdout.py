@@ -12,6 +12,7 @@ from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema, encode_target, read_groups, read_time
 from xrfm_cli.datasets.schema.splits import make_holdout
 from xrfm_cli.errors import OptionError
+from xrfm_cli.printable import counted
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.rows import HoldoutRow, WorstRow
 
@@ -37,7 +38,9 @@ def hold_out(table: Table, schema: TableSchema, target: TargetSchema, *, share: 
     y_true = encode_target(table, target)
     known = np.flatnonzero(y_true != -1 if target.classes else ~np.isnan(y_true))
     if len(known) < 2 * LEAST_ROWS:
-        raise OptionError(f"--holdout {share:g}: {table.source} has only {len(known):,} rows with a target")
+        raise OptionError(
+            f"--holdout {share:g}: {table.source} has only {counted(len(known), 'row')} with a target"
+        )
     labelled = table.take(known)
     groups, time = read_groups(labelled, schema), read_time(labelled, schema)
     strata = y_true[known].astype(np.int64) if target.classes else None

@@ -13,6 +13,7 @@ from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table, UnreadColumns, encode_target, merge_repairs, read_weights
 from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.errors import OptionError, TargetError
+from xrfm_cli.printable import counted
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.trained_rows import Overlap, hash_rows
@@ -70,7 +71,7 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
             f"{table.source}: row {first + 1} has the class '{label}', which the model was not trained on; "
             "leave such rows out or fit again with them"
         )
-    session.renderer.stage(f"scoring {table.n_rows:,} rows")
+    session.renderer.stage(f"scoring {counted(table.n_rows, 'row')}")
     parts, unread, rows = list[Prediction](), UnreadColumns(model.schema), 0
     for block in in_blocks([table]):
         parts.append(model.predict(block))

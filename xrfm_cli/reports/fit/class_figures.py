@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from xrfm_cli.printable import counted
 from xrfm_cli.reports.fit.charts import BOTTOM, TOP, Chart, Figure, drawing, label_at, number_axis
 from xrfm_cli.reports.fit.class_results import confusion_counts, wilson
 from xrfm_cli.reports.formats import percent
@@ -144,13 +145,14 @@ def calibration_figure(summary: Mapping[str, Any], label: str) -> Figure | None:
     if len(counts) and counts.max() > 0:
         for k, count in enumerate(counts.tolist()):
             a, b = k / len(counts), (k + 1) / len(counts)
-            chart.column(a, b, 0.22 * count / counts.max(), "fill3", f"{a:.2f} to {b:.2f}: {count:,} rows")
+            tip = f"{a:.2f} to {b:.2f}: {counted(int(count), 'row')}"
+            chart.column(a, b, 0.22 * count / counts.max(), "fill3", tip)
     chart.line([0, 1], [0, 1], "line soft dashed")
     for a, from_, to in zip(predicted, low, high, strict=True):
         chart.line([a, a], [from_, to], "line thin")
     chart.line(predicted.tolist(), observed.tolist(), "line")
     tips = [
-        f"predicted {p:.3f}, observed {o:.3f} in {n:,.0f} rows"
+        f"predicted {p:.3f}, observed {o:.3f} in {counted(round(n), 'row')}"
         for p, o, n in zip(predicted, observed, rows, strict=True)
     ]
     chart.dots(predicted.tolist(), observed.tolist(), "fill", tips)
@@ -184,7 +186,8 @@ def confusion_picture(summary: Mapping[str, Any], names: Sequence[str]) -> Marku
         for j, share in enumerate(shares[i].tolist()):
             if not counts[i, j]:
                 continue
-            tip = f"{name} predicted as {labels[j]}: {counts[i, j]:,} rows, {percent(share)} of the class"
+            rows = counted(int(counts[i, j]), "row")
+            tip = f"{name} predicted as {labels[j]}: {rows}, {percent(share)} of the class"
             body.append(
                 f'<rect class="{"heat" if i == j else "heat wrong"}" x="{left + j * side:.1f}" '
                 f'y="{TOP + i * side:.1f}" width="{side - 1:.1f}" height="{side - 1:.1f}" '

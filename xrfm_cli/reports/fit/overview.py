@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from xrfm_cli.printable import counted
 from xrfm_cli.reports.fit.charts import sparkline
 from xrfm_cli.reports.formats import percent
 from xrfm_cli.reports.search import rank_order
@@ -98,7 +99,7 @@ def data_words(document: Mapping[str, Any], rows: Sequence[ColumnRow]) -> str:
     if document["left_out_rows"]:
         text += f" {document['left_out_rows']:,} more rows were left out; --fit-rows all uses them."
     if document["dropped_rows"]:
-        text += f" {document['dropped_rows']:,} rows without a target or of weight 0 were left out."
+        text += f" {counted(document['dropped_rows'], 'row')} left out, without a target or of weight 0."
     return text
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xrfm_cli.printable import counted
 from xrfm_cli.reports.fit.charts import Figure
 from xrfm_cli.reports.fit.class_figures import (
     LARGE_MATRIX,
@@ -130,7 +131,7 @@ def _classes(model: FittedModel, summary: Mapping[str, Any]) -> dict[str, Any]:
         worst = pairs[0]
         finding += (
             f" Most often {short_label(worst.true)} is taken for {short_label(worst.predicted)}: "
-            f"{worst.rows:,} rows, {percent(worst.share)} of the class."
+            f"{counted(worst.rows, 'row')}, {percent(worst.share)} of the class."
         )
     own = 0.5 if model.decision.threshold is None else model.decision.threshold
     has_auc = any(result.auc is not None for result in results)
