@@ -200,6 +200,8 @@ def step_pool(problem: Problem, count: int, on_event: OnEvent) -> Iterator[StepP
 
 def _start_worker(pool: StepPool) -> _Worker | None:
     """Fork a worker; None if the system refuses, as it does for want of memory."""
+    if sys.platform == "win32":
+        raise AssertionError("worker_count() allows no worker there")
     context = multiprocessing.get_context("fork")
     own, other = context.Pipe()
     # A daemon ends with this process.
@@ -220,6 +222,8 @@ def _start_worker(pool: StepPool) -> _Worker | None:
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
     """Deliver Ctrl-C after a fork, so that a worker never sees it."""
+    if sys.platform == "win32":
+        raise AssertionError("worker_count() allows no worker there")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -229,6 +233,8 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _work(problem: Problem, connection: Connection, late: Any) -> None:
     """Run the steps that arrive, until the other end is closed."""
+    if sys.platform == "win32":
+        raise AssertionError("worker_count() allows no worker there")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
