@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measure(recorder: Recorder, folder: Path, n: int, workers: int) -> float:
-    """Fit a table with so many workers; return the score."""
+    """Fit a table with a number of workers; return the score."""
     command = [sys.executable, "-m", "xrfm_cli", "fit", str(folder / "rows.csv"), "--target", "y", "--json"]
     command += [
         "--trials",

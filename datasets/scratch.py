@@ -74,7 +74,7 @@ class Scratch:
         return min(max(self.held_bytes // 4, LEAST_BLOCK_BYTES), MOST_BLOCK_BYTES)
 
     def check_room(self, needed: int, what: str) -> None:
-        """Raise OptionError if the folder has not so many bytes left."""
+        """Raise OptionError if the folder has less room than needed."""
         try:
             free = shutil.disk_usage(self.folder).free
         except OSError as fault:

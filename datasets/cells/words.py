@@ -113,29 +113,19 @@ def _dictionary(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, np.ndarra
 
     A dictionary of many more words than cells is not worth looking up.
     """
-    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+    whole = _text_dictionary(column)
+    if whole is None or len(whole.dictionary) > len(whole) + _FEW_CELLS:
         return None
-    if isinstance(column, pa.ChunkedArray):
-        if column.num_chunks != 1:
-            return None
-        column = column.chunk(0)
-    if column.dictionary.null_count or len(column.dictionary) > len(column) + _FEW_CELLS:
-        return None
-    return column.dictionary, _codes(column.indices, MISSING)
+    return whole.dictionary, _codes(whole.indices, MISSING)
 
 
 def _words_of_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray | None:
     """Return a text dictionary with only the words in use, in order of appearance; None otherwise."""
-    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+    whole = _text_dictionary(column)
+    if whole is None or len(pc.unique(whole.dictionary)) < len(whole.dictionary):
         return None
-    if isinstance(column, pa.ChunkedArray):
-        if column.num_chunks != 1:
-            return None
-        column = column.chunk(0)
-    if column.dictionary.null_count or len(pc.unique(column.dictionary)) < len(column.dictionary):
-        return None
-    encoded = column.indices.dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices, column.dictionary.take(encoded.dictionary))
+    encoded = whole.indices.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, whole.dictionary.take(encoded.dictionary))
 
 
 def _codes(indices: pa.Array, null: int) -> np.ndarray:
@@ -143,3 +133,14 @@ def _codes(indices: pa.Array, null: int) -> np.ndarray:
     if indices.null_count:
         indices = pc.fill_null(indices, null)
     return np.asarray(indices.to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _text_dictionary(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray | None:
+    """Return a column that is one text dictionary without a missing word; None otherwise."""
+    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+        return None
+    if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks != 1:
+            return None
+        column = column.chunk(0)
+    return None if column.dictionary.null_count else column

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import ColumnSchema, Encoder, Repair, Table
 from xrfm_cli.datasets.column_names import free_name
+from xrfm_cli.printable import counted
 
 if TYPE_CHECKING:
     from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -169,4 +170,4 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
     if not names:
         return "no column"
     shown = ", ".join(f"'{name}'" for name in names[:most]) + (", ..." if len(names) > most else "")
-    return f"{len(names)} column{'s' if len(names) > 1 else ''} ({shown})"
+    return f"{counted(len(names), 'column')} ({shown})"

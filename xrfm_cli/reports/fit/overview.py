@@ -91,7 +91,7 @@ def data_words(document: Mapping[str, Any], rows: Sequence[ColumnRow]) -> str:
     if holes:
         worst = max(holes, key=lambda row: row.missing or 0.0)
         text += (
-            f" Cells are missing in {len(holes):,} column{'' if len(holes) == 1 else 's'}, most in "
+            f" Cells are missing in {counted(len(holes), 'column')}, most in "
             f"{short_label(worst.name)} ({percent(worst.missing)}); the model treats them as a value."
         )
     elif any(row.missing is not None for row in rows):
