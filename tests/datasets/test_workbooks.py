@@ -12,6 +12,7 @@ import pytest
 
 from xrfm_cli.datasets import ReadOptions, SchemaOverrides, infer_schema, read_chunks, read_table
 from xrfm_cli.errors import XRFMError
+from xrfm_cli.mentions import spell
 
 pytest.importorskip("python_calamine", reason="the extra [excel] is not installed")
 openpyxl = pytest.importorskip("openpyxl")
@@ -88,7 +89,7 @@ def test_a_sheet_by_name_or_number(sheet: str, tmp_path: Path) -> None:
     assert read_table(path).column_names == ("a", "b")
     table = read_table(path, ReadOptions(sheet=sheet))
     assert table.column_names == ("c", "d")
-    assert "not First, which --sheet chooses" in table.notes[0]
+    assert "not First, which --sheet chooses" in spell(table.notes[0])
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ CASES: list[tuple[str, Make | bytes | None, str]] = [
     ("long.csv", b"a,b\n1,2\n3,4,5\n", r"row 2 \(line 3\) has 3 cells, but there are 2 columns"),
     ("short.csv", b"a,b,c\n1,2,3\n\n4,5\n", r"row 2 \(line 4\) has 2 cells, but there are 3 columns"),
     ("late.csv", LINES + b"1,2,3\n", r"row 5001 \(line 5002\) has 3 cells"),
-    ("late.csv.gz", gzip.compress(LINES + b"1\n"), r"row 5001 \(line 5002\) has 1 cells"),
+    ("late.csv.gz", gzip.compress(LINES + b"1\n"), r"row 5001 \(line 5002\) has 1 cell, "),
     ("quote.csv", b'a,b\n1,"x\n' + b"2,y\n" * 60, r"row 1 \(line 2\): a quote is opened and not closed"),
     ("names.csv", b"a,b,a\n1,2,3\n", "columns 1 and 3 are both named 'a'"),
     ("names.parquet", lambda path: pq.write_table(duplicate_columns(), path), "both named 'a'"),

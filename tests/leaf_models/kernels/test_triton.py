@@ -15,7 +15,7 @@ from tests.processes import run_process
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CLOSE = 1e-6  # of the largest value; one rounding of float32 is 6e-8
 
 
