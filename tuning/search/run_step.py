@@ -31,6 +31,9 @@ PATIENCE, WARM_START_PATIENCE = (
     3,
     1,
 )  # its length, and its length when the fit starts from a given feature matrix
+# Beyond its maximum a rung goes on while each update brings the loss below this factor times the best before.
+# Products of several columns hide behind larger terms for some updates, and then appear within a few.
+MUCH = 0.995
 USUAL_UPDATES, WARM_START_USUAL_UPDATES = 5, 1  # few fits with early stopping make more
 REFINEMENT = 1_000_000  # the "rung" of a refinement, and of its random generator
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
@@ -46,7 +49,8 @@ class Step:
     candidate: Candidate
     rows: int | None  # the first rows of the fold's training rows; None: all of them
     start: Tensor | None  # the initial feature matrix
-    iterations: int = 0  # maximum number of AGOP updates
+    iterations: int = 0  # maximum number of AGOP updates, unless the last one gained much
+    more_iterations: int = 0  # beyond these, as long as each update gains much
     is_rung: bool = False  # validated on the rung validation rows, a part of the validation rows
     stop_early: bool = False  # stop AGOP updates that gain too little
     remaining: int = 1  # number of such steps, this one included, until the trial is complete
@@ -220,7 +224,7 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     models = iterate_tree(
         matrices.x_train[:rows],
         matrices.y_train[:rows],
-        candidate.with_iterations(step.iterations).tree,
+        candidate.with_iterations(step.iterations + step.more_iterations).tree,
         generator=trial_generator(problem.data.seed, step.trial, step.fold, step.rung),
         weights=None if matrices.weights is None else matrices.weights[:rows],
         routed=None if matrices.routed_train is None else matrices.routed_train[:rows],
@@ -236,9 +240,17 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
             losses.append(path_score(problem, step, path[-1]).loss)
             if _is_settled(losses, WARM_START_PATIENCE if step.start is not None else PATIENCE):
                 break
-        if step.is_late is not None and len(path) <= step.iterations and step.is_late():
+        is_last = len(path) > step.iterations + step.more_iterations
+        if step.is_late is not None and not is_last and step.is_late():
+            break
+        if len(path) > step.iterations and not _is_falling(losses):
             break
     return path
+
+
+def _is_falling(losses: list[float]) -> bool:
+    """Return whether the last update gained much."""
+    return len(losses) > 1 and losses[-1] < MUCH * min(losses[:-1])
 
 
 def _is_settled(losses: list[float], patience: int) -> bool:
