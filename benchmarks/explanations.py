@@ -10,7 +10,7 @@ One line for each figure: the mean over seeds, or the share of seeds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ from benchmarks.measurements import Recorder, benchmark_parser
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.reports import Explanation, explain_model
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.explain.region_facts import Region
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
@@ -41,6 +42,7 @@ class Planted:
     pairs: tuple[frozenset[str], ...] = ()
     effects: dict[str, Callable[[Array], Array]] = field(default_factory=dict)
     levels: dict[str, dict[str, float]] = field(default_factory=dict)
+    gate: tuple[str, str, str] | None = None  # a column, and those that matter where it is below and above 0
 
 
 def additive(n: int, seed: int, *, d: int = 20) -> Planted:
@@ -75,6 +77,17 @@ def product(n: int, seed: int, *, d: int = 10) -> Planted:
     y = x[:, 0] * x[:, 1] + 0.7 * x[:, 2] + 0.2 * draws.normal(size=n)
     shares = {"v00": 0.5 / 1.49, "v01": 0.5 / 1.49, "v02": 0.49 / 1.49}
     return Planted(columns=_columns(x) | {"y": y}, shares=shares, pairs=(frozenset(("v00", "v01")),))
+
+
+def gated(n: int, seed: int, *, d: int = 12) -> Planted:
+    """One column where another is above 0, and a third one elsewhere."""
+    draws = np.random.default_rng([seed, 7])
+    x = draws.normal(size=(n, d))
+    y = np.where(x[:, 10] > 0, 2 * x[:, 0], 2 * x[:, 1]) + 0.2 * draws.normal(size=n)
+    pairs = (frozenset(("v00", "v10")), frozenset(("v01", "v10")))
+    # Of the variance 4, each line has 1 by itself, and each product with the side of the gate as much.
+    shares = {"v00": 0.375, "v01": 0.375, "v10": 0.25}
+    return Planted(columns=_columns(x) | {"y": y}, shares=shares, pairs=pairs, gate=("v10", "v01", "v00"))
 
 
 def rotated(n: int, seed: int, *, d: int = 10) -> Planted:
@@ -133,6 +146,7 @@ TABLES: dict[str, tuple[Callable[..., Planted], tuple[int, ...]]] = {
     "additive": (additive, (500, 2_000)),
     "product": (product, (500, 2_000)),
     "rotated": (rotated, (1_000,)),
+    "gated": (gated, (2_000,)),
     "categories": (categories, (1_000,)),
     "two classes": (two_classes, (1_000,)),
     "noise": (noise, (500,)),
@@ -159,7 +173,7 @@ def main() -> None:
                 planted = make(n, seed)
                 model = fit(planted, trials=args.trials, seed=seed)
                 began = time.process_time()
-                explanation = explain_model(model, effects=["all"])
+                explanation = explain_model(model, effects=["all"], regions=True)
                 seconds = time.process_time() - began
                 explained.append(explanation)
                 found.append(dict(figures(planted, explanation)) | {"explain_cpu_s": seconds})
@@ -189,6 +203,10 @@ def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, f
     yield "null_above_chance", float(np.mean([name in explanation.above_chance for name in null]))
     pairs = [frozenset(pair.columns) for pair in explanation.pairs]
     yield "pairs_wrongly_found", float(sum(pair not in planted.pairs for pair in pairs))
+    regions = explanation.regions.regions
+    yield "regions_found", float(len(regions))
+    if planted.gate is not None:
+        yield from _gate_figures(planted.gate, regions)
     if not planted.shares:
         return
     truth = np.array(list(planted.shares.values()))
@@ -215,6 +233,22 @@ def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, f
             own = np.array(effect.effect)
             true, own = true - true.mean(), own - own.mean()
             yield "level_error", float(np.abs(own - true).max() / np.ptp(true))
+
+
+def _gate_figures(gate: tuple[str, str, str], regions: Sequence[Region]) -> Iterator[tuple[str, float]]:
+    """Yield whether the two sides of a gate were found, how far off, and the share of the right column."""
+    column, below, above = gate
+    found = [own for own in regions if len(own.conditions) == 1 and own.conditions[0].column == column]
+    yield "gate_found", float(len(found) == len(regions) == 2)
+    for region in found:
+        (condition,) = region.conditions
+        assert isinstance(condition.value, float)
+        right = above if condition.operator == "above" else below
+        yield "gate_error", abs(condition.value)
+        yield (
+            f"share_{condition.operator.replace(' ', '_')}",
+            next((own.share for own in region.columns if own.column == right), 0.0),
+        )
 
 
 def coverage(explained: list[Explanation]) -> float:
