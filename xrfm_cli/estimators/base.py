@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,6 +34,7 @@ from xrfm_cli.estimators.frames import (
     training_table,
 )
 from xrfm_cli.estimators.messages import errors_in_python
+from xrfm_cli.estimators.pickling import PicklingMixin
 from xrfm_cli.estimators.schema_file import described_columns, described_schema
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.threads import compute_threads
@@ -46,11 +46,11 @@ from xrfm_cli.tuning.config import PresetName
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
-from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
+from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.transfer.matching import match_base
 
 
-class BaseXRFM(ExplainingMixin, BaseEstimator):
+class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
     """Base class of the two estimators.
 
     Parameters are options of the command with underscores; ``--resume`` and ``--storage`` exist only there.
@@ -216,22 +216,6 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         estimator.feature_names_in_ = estimator.get_feature_names()
         estimator.n_features_in_ = len(estimator.feature_names_in_)
         return estimator
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the model as the content of its file, so that unpickling makes the checks of loading."""
-        state = dict(super().__getstate__())
-        if "model_" in state:
-            state["model_"] = (model_to_bytes(self.model_), self.model_.created)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        if "model_" in state:
-            content, created = state["model_"]
-            state["model_"] = replace(
-                model_from_bytes(content, device=find_device(state["device"])), created=created
-            )
-        super().__setstate__(state)
 
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predict in the same fixed blocks as the command, so that both give the same numbers."""
