@@ -31,6 +31,7 @@ from xrfm_cli.estimators.frames import (
     column_names,
     is_named,
     table_of,
+    target_name,
     training_table,
 )
 from xrfm_cli.estimators.messages import errors_in_python
@@ -143,11 +144,12 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             raise InputError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
         with errors_in_python(), compute_threads(self.threads, most=usable_cores()):
-            table, target_name, weight = training_table(features, target_values, sample_weight)
+            named = target_name(y)
+            table, name, weight = training_table(features, target_values, sample_weight, name=named)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
-            target = self._target_schema(target_name, target_values, target_values[is_counted])
+            target = self._target_schema(name, target_values, target_values[is_counted])
             overrides = SchemaOverrides(
-                target=target_name,
+                target=name,
                 weight=weight,
                 group=self.group,
                 time=self.time,
@@ -161,7 +163,9 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             schema = infer_schema(table, overrides, known)
             judging = None
             if valid is not None:
-                judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
+                judging = self._validation_table(
+                    *valid, unread=unread, name=named, is_weighted=weight is not None
+                )
             config, base = fit_config(self), None
             if self.transfer_from is not None:
                 path = Path(self.transfer_from)
@@ -254,6 +258,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         y: ColumnLike,
         *,
         unread: Container[str],
+        name: str,
         is_weighted: bool,
     ) -> Table:
         """Return validation rows with targets, and with unit weights if the training rows have weights."""
@@ -261,7 +266,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         validate_data(self, frame, reset=False, skip_check_array=True)
         features = table_of(frame, unread=unread)
         weights = np.ones(features.n_rows) if is_weighted else None
-        return training_table(features, self._checked_target(y, features.n_rows), weights)[0]
+        return training_table(features, self._checked_target(y, features.n_rows), weights, name=name)[0]
 
     def _plain_numbers(self, frame: Any, features: Table) -> tuple[str, ...]:
         """Return the columns of a numeric array: these are never categories or identifiers."""
