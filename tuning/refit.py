@@ -34,6 +34,7 @@ from xrfm_cli.tuning.model.report import repairs_to_json
 from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.scoring.target_transforms import (
+    LogMeanTransform,
     LogTransform,
 )
 from xrfm_cli.tuning.search.space import Candidate
@@ -196,14 +197,14 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
             f"Fit it anew without {option('from')}."
         )
-    if (
-        any(isinstance(member.target_transform, LogTransform) for member in model.members)
-        and (y_true < 0).any()
-    ):
-        row = int(np.flatnonzero(y_true < 0)[0])
+    is_log = any(isinstance(m.target_transform, LogTransform | LogMeanTransform) for m in model.members)
+    is_gamma = any(member.params.get("loss") == "gamma" for member in model.members)
+    wrong = y_true <= 0 if is_gamma else y_true < 0
+    if is_log and wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        needed = "more than 0" if is_gamma else "0 or more"
         raise TargetError(
             f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
-            "model learned logarithms, which need 0 or more. "
-            f"Fit it anew without {option('from')}."
+            f"model learned logarithms, which need {needed}. Fit it anew without {option('from')}."
         )
     return y_true

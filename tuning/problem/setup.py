@@ -124,6 +124,12 @@ def set_up_problem(
             f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (the {row:,}. "
             "row with a target), but counts are 0 or more. Choose rmse or mae."
         )
+    if metric.name == "gamma_deviance" and (told <= 0).any():
+        row = int(np.flatnonzero(told <= 0)[0]) + 1
+        raise OptionError(
+            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less (the "
+            f"{row:,}. row with a target), but amounts must be above 0. Choose poisson_deviance or rmse."
+        )
     plan = make_validation_plan(
         table.n_rows,
         seed=config.seed,

@@ -31,6 +31,7 @@ from xrfm_cli.tuning.scoring.thresholds import (
 
 Array = NDArray[np.float64]
 SMALLEST_PROBABILITY = 1e-15
+SMALLEST_MEAN = 1e-6  # of a prediction in a deviance, as a share of the mean target
 SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # for relative errors
 DECISIVE_DIGITS = 7  # of a metric when decision thresholds are compared
 
@@ -153,10 +154,10 @@ def evaluate_metrics(
 ) -> dict[str, float]:
     """Compute every metric that is defined for the task and these rows, by name.
 
-    Those with a parameter are computed if ``asked`` names them.
+    The gamma deviance and those with a parameter are computed if ``asked`` names them.
     """
     out: dict[str, float] = {}
-    known = dict(METRICS)
+    known, asked = dict(METRICS), tuple(asked)
     for name in asked:
         metric = metric_named(name)
         known.setdefault(metric.name, metric)
@@ -164,6 +165,8 @@ def evaluate_metrics(
         if target.task not in metric.tasks:
             continue
         if metric.name == "poisson_deviance" and np.min(y_true) < 0:
+            continue
+        if metric.name == "gamma_deviance" and (np.min(y_true) <= 0 or metric.name not in asked):
             continue
         if metric.name == "mape" and np.any(y_true == 0):
             continue  # an error relative to 0 is not a number that anyone can read
@@ -215,9 +218,16 @@ def _poisson(y: Array, p: Array, w: Array | None) -> float:
     exponent = exponent_of(y, p)  # the deviance grows with the scale
     y, p = np.ldexp(y, -exponent), np.ldexp(p, -exponent)
     # A mean of zero or less has no Poisson likelihood: such predictions count as a tiny mean.
-    floor = 1e-6 * max(float(np.mean(y)), 1e-12)
+    floor = SMALLEST_MEAN * max(float(np.mean(y)), 1e-12)
     deviance = _sklearn_metric("mean_poisson_deviance")(y, np.maximum(p, floor), sample_weight=w)
     return scaled_back(deviance, exponent)
+
+
+def _gamma(y: Array, p: Array, w: Array | None) -> float:
+    exponent = exponent_of(y, p)  # the deviance does not depend on the scale
+    y, p = np.ldexp(y, -exponent), np.ldexp(p, -exponent)
+    floor = SMALLEST_MEAN * max(float(np.mean(y)), np.finfo(np.float64).tiny / SMALLEST_MEAN)
+    return float(_sklearn_metric("mean_gamma_deviance")(y, np.maximum(p, floor), sample_weight=w))
 
 
 def _errors(y: Array, p: Array) -> tuple[Array, int]:
@@ -298,6 +308,7 @@ METRICS: dict[str, Metric] = dict(
         _define("r2", False, "values", _r2),
         _define("mape", True, "values", _mape),
         _define("poisson_deviance", True, "values", _poisson),
+        _define("gamma_deviance", True, "values", _gamma),
         _define("log_loss", True, "probabilities", _log_loss),
         _define("auc", False, "probabilities", _ranking("roc_auc_score")),
         _define("average_precision", False, "probabilities", _ranking("average_precision_score")),

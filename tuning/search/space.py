@@ -32,6 +32,8 @@ IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel
     | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
 }
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
+# Losses of log odds and of logarithms of means, with what their targets have to be.
+LINKS: dict[str, TransformName] = {"logistic": "logit", "poisson": "log_mean", "gamma": "log_mean"}
 TRANSLATED: tuple[str, ...] = ("translation", "both")
 LINEAR_ITERATIONS = 10  # AGOP updates of a linear leaf are very cheap
 
@@ -58,8 +60,8 @@ class Candidate:
 
     @property
     def transform(self) -> TransformName:
-        """Return the target transform: learning log odds needs two classes as -1 and 1."""
-        return "logit" if self.tree.leaf.loss == "logistic" else self.target_transform
+        """Return the target transform, which a loss with a link implies."""
+        return LINKS.get(self.tree.leaf.loss, self.target_transform)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one flat mapping of names to values, as ``--set`` takes them."""
@@ -216,7 +218,7 @@ class SearchSpace:
             values["numeric_transform"] = self._choice(trial, "numeric_transform", transforms)
         if self.has_categories:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
-        if self.log_target:
+        if self.log_target and values.get("loss") not in LINKS:
             values["target_transform"] = self._choice(trial, "target_transform", ["none", "log"])
         if self.transfers:
             for name, options in TRANSFER_CHOICES.items():
@@ -230,8 +232,8 @@ class SearchSpace:
         if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
             loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
             merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
-        if merged.get("loss") == "logistic" and merged.get("transfer") in TRANSLATED:
-            # What a translation leaves of two classes is a number, which has no log odds.
+        if merged.get("loss") in LINKS and merged.get("transfer") in TRANSLATED:
+            # What a translation leaves is any number, which is neither a class nor an amount.
             if "loss" not in self.pinned:
                 merged["loss"] = "squared"
             elif "transfer" not in self.pinned:
@@ -239,8 +241,8 @@ class SearchSpace:
             else:
                 raise OptionError(
                     f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
-                    f"target, which has no log odds. Leave {option('set', {'loss': 'logistic'})} out, or use "
-                    f"{option('set', {'transfer': 'projection'})}."
+                    f"target, which has no such loss. Leave {option('set', {'loss': merged['loss']})} out, or "
+                    f"use {option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)
 
