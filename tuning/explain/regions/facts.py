@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.tuning.explain.effects import set_all
-from xrfm_cli.tuning.explain.rules import Condition, Rule
+from xrfm_cli.tuning.explain.regions.rules import Condition, Rule
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.settings import settings_of
 from xrfm_cli.tuning.explain.swap_study import study_swaps
