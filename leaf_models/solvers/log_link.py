@@ -28,7 +28,8 @@ def solve_log_link(
 ) -> LossSolution:
     """Minimise ``2 s sum_i w_i loss(y_i, f_i + b) + ridge alpha^T K alpha`` over ``alpha``; ``f = K alpha``.
 
-    Means are ``mu = exp(f + b)``. The Poisson loss is ``mu - y log(mu)``, the gamma loss ``y / mu + log(mu)``.
+    Means are ``mu = exp(f + b)``. The Poisson loss is ``mu - y log(mu)``, the gamma loss is ``log(mu) + y /
+    mu``.
     With ``s = exp(-b)`` for Poisson and 1 for gamma, a row of the leaf's mean has the same weight as in
     least squares. ``b`` is the logarithm of that mean, which the leaf predicts far from its rows.
 

@@ -32,7 +32,8 @@ def amounts(loss: str, n: int = 200, *, seed: int = 0) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def models() -> dict[str, FittedModel]:
     return {
-        loss: fit(amounts(loss), task="regression", pinned={"loss": loss, "iterations": 1}) for loss in DEVIANCES
+        loss: fit(amounts(loss), task="regression", pinned={"loss": loss, "iterations": 1})
+        for loss in DEVIANCES
     }
 
 
@@ -63,7 +64,9 @@ def test_a_file_keeps_them_and_explanations_add_up(
 
 
 @pytest.mark.parametrize(
-    "fact", [{"mean": 0.0}, {"mean": -1.0}, {"low": 9.0}, {"high": 800.0}, {"mean": 1e305}, {"kind": "logs"}], ids=str
+    "fact",
+    [{"mean": 0.0}, {"mean": -1.0}, {"low": 9.0}, {"high": 800.0}, {"mean": 1e305}, {"kind": "logs"}],
+    ids=str,
 )
 def test_limits_that_cannot_be_are_refused(
     fact: dict[str, Any], models: dict[str, FittedModel], tmp_path: Path
@@ -92,7 +95,9 @@ def test_the_search_tries_them_for_their_deviance(loss: str) -> None:
     assert {(loss, "none"), ("squared", "none")} <= of_deviance
     assert (loss, "log") not in of_deviance
     assert {own for own, _ in tried(metric="rmse")} == {"squared"}
-    assert {own for own, _ in tried(metric=f"{loss}_deviance", pinned={"target_transform": "log"})} == {"squared"}
+    assert {own for own, _ in tried(metric=f"{loss}_deviance", pinned={"target_transform": "log"})} == {
+        "squared"
+    }
 
 
 def test_the_gamma_deviance_is_scored_where_it_was_asked_for() -> None:

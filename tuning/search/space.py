@@ -241,7 +241,7 @@ class SearchSpace:
             else:
                 raise OptionError(
                     f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
-                    f"target, which has no such loss. Leave {option('set', {'loss': merged['loss']})} out, or "
+                    f"target, which has no such loss. Leave {option('set', {'loss': merged['loss']})} out or "
                     f"use {option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)

@@ -1,4 +1,4 @@
-"""Poisson and gamma regression with a log link: the minimiser against SciPy's, from the formulas in float64."""
+"""Poisson and gamma regression with a log link: the minimiser against SciPy's, in float64."""
 
 from __future__ import annotations
 
@@ -75,7 +75,11 @@ def test_means_are_nearer_the_truth_than_those_of_least_squares(family: Family) 
     found, other = learned.predict(x)[:, 0].exp(), (squares.predict(x)[:, 0] + 1).clamp(min=1e-3)
 
     def deviance(mu: Tensor) -> float:
-        rest = mu - truth - truth * (mu / truth).log() if family == "poisson" else (mu / truth).log() + truth / mu
+        rest = (
+            mu - truth - truth * (mu / truth).log()
+            if family == "poisson"
+            else (mu / truth).log() + truth / mu
+        )
         return float(rest.mean()) - (0.0 if family == "poisson" else 1.0)
 
     assert 0 < deviance(found) < 0.9 * deviance(other)
