@@ -89,7 +89,8 @@ def score_baselines(problem: Problem) -> Baselines:
 def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, int], Array]) -> Baseline:
     """Score out-of-fold predictions, fold after fold."""
     began = time.monotonic()
-    scores = np.concatenate([predict(problem, fold) for fold in range(len(problem.plan.folds))])
+    rates = np.concatenate([predict(problem, fold) for fold in range(len(problem.plan.folds))])
+    scores = problem.data.outcomes_of(problem.plan.validation_rows, rates)
     score = problem.scorer.validation_score(scores).score
     return Baseline(name=name, score=score, description=told, seconds=time.monotonic() - began)
 
@@ -102,7 +103,7 @@ def _constant(problem: Problem, fold: int) -> Array:
     target_transform, level = problem.folds.target_transform(fold), problem.scorer.metric.level
     if level is not None:
         rows = problem.plan.folds[fold].train
-        value = _quantile(problem.data.y_true[rows], level, problem.data.weights_of(rows))
+        value = _quantile(problem.data.rates_of(rows), level, problem.data.learning_weights_of(rows))
         return np.full((len(problem.plan.folds[fold].valid), 1), value)
     if problem.data.n_classes:
         rows = problem.plan.refit_rows
@@ -174,7 +175,7 @@ def _boosting(problem: Problem, fold: int) -> Array:
     if len(rows) < FEWEST_ROWS or (labels is not None and len(np.unique(labels)) < 2):
         return _constant(problem, fold)
     deviance = DEVIANCES.get(problem.scorer.metric.name)
-    amounts = problem.data.y_true[rows] if deviance else None
+    amounts = problem.data.rates_of(rows) if deviance else None
     if amounts is not None and not amounts.any():
         return _constant(problem, fold)
     kind = HistGradientBoostingRegressor if labels is None else HistGradientBoostingClassifier

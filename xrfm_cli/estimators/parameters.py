@@ -32,6 +32,9 @@ categorical, numeric, datetime : sequence of str, default=()
     Columns to read as categories, as numbers or as dates. By default, the cells decide.
 id : sequence of str, default=()
     Columns that identify rows; the model does not use them.
+offset : str, default=None
+    Column of ``X`` with exposures above 0, such as years insured: the model learns the target per unit, and
+    multiplies predictions by it. Only for a regressor.
 group : str, default=None
     Keep rows that share a value of this column on one side of a split.
 time : str, default=None
