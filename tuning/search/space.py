@@ -21,16 +21,8 @@ from xrfm_cli.tuning.pins import (
     check_names,
 )
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
+from xrfm_cli.tuning.search.idle import IDLE, idle_on
 
-_WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "quantile", "feature_matrix"}
-IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
-    "norm": {"power", "constant"},
-    "sum_power": {"kernel_p"},
-    "linear": _WITHOUT_DISTANCES,
-    "constant": _WITHOUT_DISTANCES
-    | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
-}
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
 # Losses of log odds and of logarithms of means, with what their targets have to be.
 LINKS: dict[str, TransformName] = {"logistic": "logit", "poisson": "log_mean", "gamma": "log_mean"}
@@ -107,12 +99,6 @@ class Candidate:
         )
 
 
-def _idle(kernel: str, pinned: Mapping[str, Any]) -> set[str]:
-    """Return the hyperparameters without an effect on a kernel family; a constant may be a quantile."""
-    idle = IDLE.get(kernel, set())
-    return idle - {"loss", "quantile"} if kernel == "constant" and pinned.get("loss") == "quantile" else idle
-
-
 def kernel_family(kernel: str, kernel_p: float) -> str:
     """Return the family of a kernel, as the search draws it.
 
@@ -180,7 +166,7 @@ class SearchSpace:
         return self._suits("constant")
 
     def _suits(self, kernel: str) -> bool:
-        return self.pinned.get("kernel", kernel) == kernel and not _idle(kernel, self.pinned) & self._wanted
+        return self.pinned.get("kernel", kernel) == kernel and not idle_on(kernel, self.pinned) & self._wanted
 
     @property
     def _wanted(self) -> set[str]:
@@ -239,9 +225,10 @@ class SearchSpace:
             elif "transfer" not in self.pinned:
                 merged["transfer"] = "projection"
             else:
+                lacks = "log odds" if merged["loss"] == "logistic" else "mean above 0"
                 raise OptionError(
                     f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
-                    f"target, which has no such loss. Leave {option('set', {'loss': merged['loss']})} out or "
+                    f"target, which has no {lacks}. Leave {option('set', {'loss': merged['loss']})} out or "
                     f"use {option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)
@@ -260,7 +247,7 @@ class SearchSpace:
                 f"{option('set')} quantile: is the level of the quantile loss. Add "
                 f"{option('set', {'loss': 'quantile'})} or leave it out."
             )
-        for name in sorted(_idle(kernel, self.pinned) & self._wanted):
+        for name in sorted(idle_on(kernel, self.pinned) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
                 f"{option('set')} {name}: belongs to the {' or '.join(others)} kernel. "
