@@ -19,6 +19,7 @@ from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import EmptyFileError, FileReadError, OptionError
 from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.remote import fetch, local_path
 from xrfm_cli.repairs import Repair, merge_repairs
 
 __all__ = ["ReadOptions", "read_chunks", "read_table"]
@@ -41,14 +42,16 @@ def read_table(
 
     ``path`` is a CSV, TSV, Parquet or Arrow file (compressed if it ends in ``.gz``, ``.zst``, ``.bz2`` or
     ``.xz``), a glob pattern, or a folder of Parquet files; several files are joined in order of their names.
-    ``-`` is standard input. CSV cells stay text until a schema interprets them. A column that not all files
-    share is listed in `Table.faults`. A faulty file raises `FileReadError` with a one-line message; skipped
-    rows are counted in an event.
+    ``-`` is standard input, and a URL such as ``s3://bucket/cars.csv`` a file or a folder there. CSV cells
+    stay text until a schema interprets them. A column that not all files share is listed in `Table.faults`. A
+    faulty file raises `FileReadError` with a one-line message; skipped rows are counted in an event.
 
     >>> from xrfm_cli.datasets.sample_tables import sample_path
     >>> read_table(sample_path("autos.csv"), columns=["make", "price"]).column_names
     ('make', 'price')
     """
+    path = local_path(path)
+    fetch(Path(path), again=True)
     repairs: list[Repair] = []
 
     def hear(event: Event) -> None:
@@ -108,6 +111,8 @@ def read_chunks(
     """
     if chunk_rows < 1:
         raise OptionError(f"chunk_rows {chunk_rows} is not positive")
+    path = local_path(path)
+    fetch(Path(path), again=True)
     waiting: list[pa.Table] = []
     n_waiting = 0
     model: Table | None = None

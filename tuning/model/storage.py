@@ -15,6 +15,7 @@ from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
 from xrfm_cli.datasets.dotted_names import by_first_part, numbered
 from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.printable import printable
+from xrfm_cli.remote import fetch, local_path
 from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
 from xrfm_cli.tuning.model.checks import check_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
@@ -43,14 +44,14 @@ _MISFITS = (
 )
 
 
-def save_model(model: FittedModel, path: Path) -> None:
-    """Write one self-contained file, atomically.
+def save_model(model: FittedModel, path: str | Path) -> None:
+    """Write one self-contained file, or upload it to a URL: all of it or nothing.
 
     Nothing in it depends on the clock or on memory use, so equal fits give equal bytes. Those facts are in
     the report beside it, and the date of the fit is the date of the file.
     """
     manifest, tensors = _to_document(model)
-    write_model_file(path, manifest, tensors)
+    write_model_file(Path(local_path(path)), manifest, tensors)
 
 
 def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -145,11 +146,13 @@ def _intervals_to_json(
     }
 
 
-def load_model(path: Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
-    """Read a model file; raise a one-line ModelFileError for anything else.
+def load_model(path: str | Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
+    """Read a model file, or one at a URL; raise a one-line ModelFileError for anything else.
 
     ``source`` is the name of the file in later messages, its path by default.
     """
+    path = Path(local_path(path))
+    fetch(path, again=True)
     manifest, tensors = read_model_file(path)
     created = date_of(path)
     try:

@@ -15,6 +15,7 @@ from xrfm_cli.commands.common.places import checkpoint_folder, explain_paths, re
 from xrfm_cli.commands.common.reading import read_whole
 from xrfm_cli.commands.common.resume import resumable, shared_place
 from xrfm_cli.commands.common.session import Session
+from xrfm_cli.commands.common.urls import folder_beside
 from xrfm_cli.commands.common.usage import check_usage
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.datasets import (
@@ -117,7 +118,7 @@ def scratch_of(options: FitOptions) -> Scratch:
 
     Raises OptionError if ``--scratch`` is no folder that can be written to.
     """
-    folder = Path(options.model).parent if options.scratch is None else Path(options.scratch)
+    folder = folder_beside(options.model) if options.scratch is None else Path(options.scratch)
     if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
     return Scratch(folder=folder, memory_bytes=options.memory or int(FREE_SHARE * free_memory_bytes()))
