@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from xrfm_cli.datasets.dotted_names import by_first_part, numbered
 from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.printable import printable
 from xrfm_cli.remote import fetch, local_path
-from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
+from xrfm_cli.trees import TreeModel, open_model_file, read_model_file, write_model_file
 from xrfm_cli.tuning.model.checks import check_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
@@ -31,6 +32,10 @@ from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 from xrfm_cli.tuning.transfer.translation import Translation
 
+# A model that is larger than this share of the memory stays in its file, and its cache takes as much: reading
+# a model into memory takes its size twice.
+HELD_SHARE = 1 / 2
+LEAVES = re.compile(r"(base\.)*member\.\d+\.leaf\.")  # names of tensors that may stay in the file
 STORED = "the stored model"  # used in messages about bytes that are not from a file
 _MISFITS = (
     ArithmeticError,
@@ -146,14 +151,17 @@ def _intervals_to_json(
     }
 
 
-def load_model(path: str | Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
+def load_model(
+    path: str | Path, *, device: str = "cpu", source: str | None = None, memory_bytes: int | None = None
+) -> FittedModel:
     """Read a model file, or one at a URL; raise a one-line ModelFileError for anything else.
 
-    ``source`` is the name of the file in later messages, its path by default.
+    ``source`` is the name of the file in later messages, its path by default. The leaves of a model that is
+    too large for ``memory_bytes`` stay in the file until rows need them; predictions are the same.
     """
     path = Path(local_path(path))
     fetch(path, again=True)
-    manifest, tensors = read_model_file(path)
+    manifest, tensors = _read(path, memory_bytes)
     created = date_of(path)
     try:
         check_manifest(manifest)
@@ -164,7 +172,17 @@ def load_model(path: str | Path, *, device: str = "cpu", source: str | None = No
     return model.to(device)
 
 
-def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
+def _read(path: Path, memory_bytes: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest and the tensors: those of leaves stay in the file if there is no room for them."""
+    if memory_bytes is None or not path.is_file() or path.stat().st_size <= HELD_SHARE * memory_bytes:
+        return read_model_file(path)
+    manifest, stored = open_model_file(path, cache_bytes=int(HELD_SHARE * memory_bytes))
+    return manifest, {
+        name: tensor if LEAVES.match(name) else tensor.read() for name, tensor in stored.items()
+    }
+
+
+def _build(manifest: dict[str, Any], tensors: dict[str, Any], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
     base = _base_from_json(manifest.get("base"), parts.pop("base", {}), created, source)
     if not set(parts) <= {"encoder", "member", "spread", "trained"}:
@@ -211,7 +229,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
     )
 
 
-def _base_from_json(facts: Any, tensors: dict[str, Tensor], created: str, source: str) -> Base | None:
+def _base_from_json(facts: Any, tensors: dict[str, Any], created: str, source: str) -> Base | None:
     """Return the base of a model; None without one."""
     if facts is None:
         if tensors:

@@ -11,6 +11,7 @@ from typing import Any
 
 from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.holdout import hold_out, score_held_out
+from xrfm_cli.commands.common.models import usable_bytes
 from xrfm_cli.commands.common.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.common.reading import read_whole
 from xrfm_cli.commands.common.resume import resumable, shared_place
@@ -35,7 +36,6 @@ from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import ALL_ROWS, FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
-from xrfm_cli.tuning.environment import free_memory_bytes
 from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -51,7 +51,6 @@ LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
 # For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
 # are inexact and the report follows.
 SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
-FREE_SHARE = 0.5  # of the free memory that a fit takes without --memory: other programs need some too
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -121,7 +120,7 @@ def scratch_of(options: FitOptions) -> Scratch:
     folder = folder_beside(options.model) if options.scratch is None else Path(options.scratch)
     if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
-    return Scratch(folder=folder, memory_bytes=options.memory or int(FREE_SHARE * free_memory_bytes()))
+    return Scratch(folder=folder, memory_bytes=usable_bytes(options.memory))
 
 
 def source_name(data: str) -> str:
