@@ -10,147 +10,22 @@ One line for each figure: the mean over seeds, or the share of seeds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.measurements import Recorder, benchmark_parser
+from benchmarks.planted import TABLES, Planted
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.reports import Explanation, explain_model
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.explain.region_facts import Region
+from xrfm_cli.tuning.explain.regions.facts import Region
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
-Array = NDArray[np.float64]
-TRUE_SHARES = (0.31, 0.25, 0.20, 0.15, 0.08)
-LEVELS = {"graz": 0.0, "linz": 1.0, "wien": -0.5, "bonn": 2.0}
-CITIES = tuple(LEVELS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planted:
-    """A table with its answers."""
-
-    columns: dict[str, object]
-    shares: dict[str, float]  # of the columns that matter, adding to one; empty for noise
-    decoys: tuple[str, ...] = ()
-    pairs: tuple[frozenset[str], ...] = ()
-    effects: dict[str, Callable[[Array], Array]] = field(default_factory=dict)
-    levels: dict[str, dict[str, float]] = field(default_factory=dict)
-    gate: tuple[str, str, str] | None = None  # a column, and those that matter where it is below and above 0
-
-
-def additive(n: int, seed: int, *, d: int = 20) -> Planted:
-    """A sum of a line, a wave, a parabola, a step and a bend, with two decoys."""
-    draws = np.random.default_rng([seed, 1])
-    x = draws.normal(size=(n, d))
-    shapes: list[Callable[[Array], Array]] = [
-        lambda v: v,
-        lambda v: np.sin(2 * v),
-        np.square,
-        np.sign,
-        lambda v: np.tanh(2 * v),
-    ]
-    total = sum(TRUE_SHARES)
-    parts = [f(x[:, k]) for k, f in enumerate(shapes)]
-    y = sum(np.sqrt(s / total) * part / part.std() for s, part in zip(TRUE_SHARES, parts, strict=True))
-    x[:, -2] = 0.8 * x[:, 0] + 0.6 * x[:, -2]
-    x[:, -1] = 0.8 * x[:, 2] + 0.6 * x[:, -1]
-    names = _names(d)
-    return Planted(
-        columns=_columns(x) | {"y": y + 0.3 * draws.normal(size=n)},
-        shares={name: share / total for name, share in zip(names, TRUE_SHARES, strict=False)},
-        decoys=tuple(names[-2:]),
-        effects=dict(zip(names, shapes, strict=False)),
-    )
-
-
-def product(n: int, seed: int, *, d: int = 10) -> Planted:
-    """A product of two columns and a third column."""
-    draws = np.random.default_rng([seed, 2])
-    x = draws.normal(size=(n, d))
-    y = x[:, 0] * x[:, 1] + 0.7 * x[:, 2] + 0.2 * draws.normal(size=n)
-    shares = {"v00": 0.5 / 1.49, "v01": 0.5 / 1.49, "v02": 0.49 / 1.49}
-    return Planted(columns=_columns(x) | {"y": y}, shares=shares, pairs=(frozenset(("v00", "v01")),))
-
-
-def gated(n: int, seed: int, *, d: int = 12) -> Planted:
-    """One column where another is above 0, and a third one elsewhere."""
-    draws = np.random.default_rng([seed, 7])
-    x = draws.normal(size=(n, d))
-    y = np.where(x[:, 10] > 0, 2 * x[:, 0], 2 * x[:, 1]) + 0.2 * draws.normal(size=n)
-    pairs = (frozenset(("v00", "v10")), frozenset(("v01", "v10")))
-    # Of the variance 4, each line has 1 by itself, and each product with the side of the gate as much.
-    shares = {"v00": 0.375, "v01": 0.375, "v10": 0.25}
-    return Planted(columns=_columns(x) | {"y": y}, shares=shares, pairs=pairs, gate=("v10", "v01", "v00"))
-
-
-def rotated(n: int, seed: int, *, d: int = 10) -> Planted:
-    """A wave along a diagonal direction of two columns, and a line."""
-    draws = np.random.default_rng([seed, 3])
-    x = draws.normal(size=(n, d))
-    y = np.sin((x[:, 0] + x[:, 1]) / np.sqrt(2)) + 0.5 * x[:, 2] + 0.2 * draws.normal(size=n)
-    wave = (1 - np.exp(-2)) / 2  # the variance of the sine of a normal number
-    shares = {"v00": wave / 2, "v01": wave / 2, "v02": 0.25}
-    total = sum(shares.values())
-    return Planted(
-        columns=_columns(x) | {"y": y},
-        shares={name: share / total for name, share in shares.items()},
-        pairs=(frozenset(("v00", "v01")),),
-    )
-
-
-def noise(n: int, seed: int, *, d: int = 20) -> Planted:
-    """A target that has nothing to do with the columns."""
-    x = np.random.default_rng([seed, 4]).normal(size=(n, d + 1))
-    return Planted(columns=_columns(x[:, :d]) | {"y": x[:, d]}, shares={})
-
-
-def categories(n: int, seed: int, *, d: int = 8) -> Planted:
-    """Levels of a city and a line."""
-    draws = np.random.default_rng([seed, 5])
-    x = draws.normal(size=(n, d))
-    city = draws.choice(CITIES, n)
-    y = np.array([LEVELS[name] for name in city]) + 0.8 * x[:, 0] + 0.3 * draws.normal(size=n)
-    shares = {"city": float(np.var(list(LEVELS.values()))), "v00": 0.64}
-    total = sum(shares.values())
-    return Planted(
-        columns=_columns(x) | {"city": city, "y": y},
-        shares={name: share / total for name, share in shares.items()},
-        effects={"v00": lambda v: v},
-        levels={"city": LEVELS},
-    )
-
-
-def two_classes(n: int, seed: int, *, d: int = 10) -> Planted:
-    """Two classes whose log odds are a sum of three columns."""
-    draws = np.random.default_rng([seed, 6])
-    x = draws.normal(size=(n, d))
-    odds = 3 * x[:, 0] - 2 * x[:, 1] + 1.2 * x[:, 2]
-    y = np.where(draws.random(n) < 1 / (1 + np.exp(-odds)), "yes", "no")
-    shares = {"v00": 9.0, "v01": 4.0, "v02": 1.44}
-    total = sum(shares.values())
-    return Planted(
-        columns=_columns(x) | {"y": y},
-        shares={name: share / total for name, share in shares.items()},
-        effects={"v00": lambda v: v, "v01": lambda v: -v, "v02": lambda v: v},
-    )
-
-
-TABLES: dict[str, tuple[Callable[..., Planted], tuple[int, ...]]] = {
-    "additive": (additive, (500, 2_000)),
-    "product": (product, (500, 2_000)),
-    "rotated": (rotated, (1_000,)),
-    "gated": (gated, (2_000,)),
-    "categories": (categories, (1_000,)),
-    "two classes": (two_classes, (1_000,)),
-    "noise": (noise, (500,)),
-}
+FRESH_SEED, FRESH_ROWS = 1_000, 2_000  # of the rows that the models are scored on
 
 
 def main() -> None:
@@ -176,7 +51,10 @@ def main() -> None:
                 explanation = explain_model(model, effects=["all"], regions=True)
                 seconds = time.process_time() - began
                 explained.append(explanation)
-                found.append(dict(figures(planted, explanation)) | {"explain_cpu_s": seconds})
+                figure = dict(figures(planted, explanation)) | {"explain_cpu_s": seconds}
+                if not model.target.classes:
+                    figure["r2"] = r2(model, make(FRESH_ROWS, FRESH_SEED + seed))
+                found.append(figure)
             if name != "noise":
                 found.append({"range_covers_another_draw": coverage(explained)})
             table = f"{name}, {n:,} rows"
@@ -192,6 +70,14 @@ def fit(planted: Planted, *, trials: int, seed: int) -> FittedModel:
     table = Table(pa.table(planted.columns), source="planted table")
     schema = infer_schema(table, SchemaOverrides(target="y"))
     return fit_model(table, schema, infer_target(table, "y"), FitConfig(trials=trials, seed=seed))
+
+
+def r2(model: FittedModel, fresh: Planted) -> float:
+    """Return the R2 of a model on fresh rows of its function."""
+    y = np.asarray(fresh.columns["y"], dtype=np.float64)
+    values = model.predict(Table(pa.table(fresh.columns), source="fresh rows")).values
+    assert values is not None
+    return 1 - float(np.mean(np.square(y - values)) / y.var())
 
 
 def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, float]]:
@@ -222,6 +108,10 @@ def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, f
     yield "columns_found", float(np.mean([name in explanation.above_chance for name in planted.shares]))
     if planted.pairs:
         yield "pairs_found", float(np.mean([pair in pairs for pair in planted.pairs]))
+    triples = [frozenset(item.columns) for item in explanation.triples]
+    yield "triples_wrongly_found", float(sum(triple not in planted.triples for triple in triples))
+    if planted.triples:
+        yield "triples_found", float(np.mean([triple in triples for triple in planted.triples]))
     for effect in explanation.effects:
         shape = planted.effects.get(effect.column)
         if shape is not None:
@@ -263,14 +153,6 @@ def coverage(explained: list[Explanation]) -> float:
                 item.low <= others[item.column] <= item.high for item in one.importances if item.share > 0.01
             ]
     return float(np.mean(hits)) if hits else float("nan")
-
-
-def _names(d: int) -> list[str]:
-    return [f"v{k:02d}" for k in range(d)]
-
-
-def _columns(x: Array) -> dict[str, object]:
-    return dict(zip(_names(x.shape[1]), x.T, strict=True))
 
 
 if __name__ == "__main__":

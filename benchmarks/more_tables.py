@@ -126,27 +126,6 @@ def leaves_table() -> str:
     return markdown(("CPU, 1,000 centers a leaf", *tables, "last to first", "commit"), lines)
 
 
-def attributions_table() -> str:
-    """Return the CPU time of attributing a row, and how far it is from the path integral, by kernel."""
-    rows = read("attributions")
-    lines = []
-    for setting in names_in(rows, "setting"):
-        found = [
-            latest(rows, setting=setting, metric=name) for name in ("ms_a_row", "share_error", "sum_error")
-        ]
-        ms, share, added = (value_of(row) for row in found)
-        commit = found[0].commit if found[0] else None
-        error = "-" if added is None else f"{added:.0e}"
-        lines.append((str(setting), number(ms, 2), number(share and 100 * share, 2), error, commit or "-"))
-    head = (
-        "attributions, 2,000 x 20, 8 references",
-        "CPU ms a row",
-        "error of a share, %",
-        "error of the sum",
-    )
-    return markdown((*head, "commit"), lines)
-
-
 def calibration_summary() -> str:
     """Return one line for each split: log loss before and after, and the excess of the calibration error."""
     rows = select(read("calibration"), time_limit_s=CALIBRATION_LIMIT_S)
@@ -337,34 +316,3 @@ def _value(rows: list, table: str, metric: str, setting: str | None = None) -> f
     if row is None or row.value is None:
         return float("nan")
     return row.value
-
-
-EXPLANATION_FIGURES = {  # columns of the table of explanations, and the figures that they show
-    "order": "rank_correlation",
-    "AGOP's order": "agop_rank_correlation",
-    "distance": "half_l1",
-    "AGOP's distance": "agop_half_l1",
-    "null": "null_share",
-    "decoys": "decoy_share",
-    "null above chance": "null_above_chance",
-    "pairs found": "pairs_found",
-    "wrong pairs": "pairs_wrongly_found",
-    "range covers": "range_covers_another_draw",
-    "flagged": "flagged_as_no_better",
-    "CPU s": "explain_cpu_s",
-}
-
-
-def explanations_table() -> str:
-    """Return the explanations of planted functions beside the known answers."""
-    rows = read("explanations")
-    lines = []
-    for table in names_in(rows):
-        found = [value_of(latest(rows, table=table, metric=name)) for name in EXPLANATION_FIGURES.values()]
-        effects = [
-            row.value
-            for row in select(rows, table=table)
-            if row.metric.startswith("effect_correlation") and row.value is not None
-        ]
-        lines.append((table, *(number(value, 3) for value in found), number(min(effects, default=None), 3)))
-    return markdown(("table", *EXPLANATION_FIGURES, "worst effect"), lines)

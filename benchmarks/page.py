@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import more_tables, tables
+from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.measurements import ROOT
 from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
@@ -36,8 +36,10 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "limits": more_tables.limit_table,
         "startup": startup_table,
         "many leaves": more_tables.leaves_table,
-        "attributions": more_tables.attributions_table,
-        "explanations": more_tables.explanations_table,
+        "attributions": explanation_tables.attributions_table,
+        "deletion curves": explanation_tables.deletion_table,
+        "explanations": explanation_tables.explanations_table,
+        "explanations of others": explanation_tables.peers_table,
     },
 }
 TEMPLATE = Path(__file__).with_name("page_template.md")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import pickletools
 import typing
@@ -331,6 +332,24 @@ def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
     np.testing.assert_allclose([float(line) for line in done.stdout.split()[1:]], expected, rtol=1e-8)
     with pytest.raises(ValueError, match="load it with XRFMRegressor"):
         XRFMClassifier.load(tmp_path / "rent.xrfm")
+
+
+def test_the_command_evaluates_a_saved_model_on_the_table_that_named_the_target(tmp_path: Path) -> None:
+    frame, y = flats()
+    model = XRFMRegressor(trials=0).fit(frame, y.rename("price"))
+    assert model.model_.target.name == "price"
+    model.save(tmp_path / "m.xrfm")
+    frame.assign(price=y).to_parquet(tmp_path / "flats.parquet")
+    done = run_process([*XRFM, "evaluate", "flats.parquet", "--model", "m.xrfm", "--json"], folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    error = np.sqrt(np.mean((model.predict(frame) - y) ** 2))
+    assert json.loads(done.stdout)["metrics"]["rmse"] == pytest.approx(error, rel=1e-6)
+
+
+def test_a_target_of_the_name_of_a_column_gets_a_free_one() -> None:
+    frame, y = flats()
+    model = XRFMRegressor(trials=0).fit(frame, y.rename(frame.columns[0]))
+    assert model.model_.target.name == f"{frame.columns[0]}_"
 
 
 def test_intervals_hold_most_of_the_truth(regressor: XRFMRegressor) -> None:

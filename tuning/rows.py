@@ -201,6 +201,14 @@ class HeldOutPairRow(TypedDict):
     by_chance: NotNegative
 
 
+class HeldOutTripleRow(TypedDict):
+    """Three columns on held-out rows."""
+
+    columns: tuple[str, str, str]
+    confirmed: float
+    by_chance: NotNegative
+
+
 class HeldOutRows(TypedDict):
     """The columns on held-out rows, as explanations need them."""
 
@@ -209,3 +217,4 @@ class HeldOutRows(TypedDict):
     folds: Count
     columns: list[HeldOutColumnRow]
     pairs: list[HeldOutPairRow]
+    triples: NotRequired[list[HeldOutTripleRow]]

@@ -5,7 +5,7 @@
     python benchmarks/fuzz/forged.py --only multiclass --stride 50
 
 Each line is a forgery under which a command ended with neither status 0 nor status 2 and one line that names
-the file. ``tests/test_forged_models.py`` does so with a sample.
+the file. ``tests/hostile/test_forged_models.py`` does so with a sample.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for tests.forging
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for tests.hostile.forging
 
-from tests.forging import Victim, faults, forge, forged_tensors, forgeries
-from tests.fuzzing import KEPT, opened, sealed
+from tests.hostile.forging import Victim, faults, forge, forged_tensors, forgeries
+from tests.hostile.fuzzing import KEPT, opened, sealed
 
 
 def forged_models(content: bytes) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,7 @@
     python benchmarks/fuzz/run.py reader --minutes 10     # or: model, sealed
 
 A finding ends the run and is written to ``fuzz-findings/``; ``--replay FILE`` shows it again. What must hold
-is in ``tests/fuzzing.py``, where the test suite finds it too.
+is in ``tests/hostile/fuzzing.py``, where the test suite finds it too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for tests.fuzzing
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for tests.hostile.fuzzing
 with atheris.instrument_imports(include=["xrfm_cli", "zipfile", "json", "safetensors"]):
-    from tests.fuzzing import check_loader, check_reader, model_seeds, opened, sealed, table_seeds
+    from tests.hostile.fuzzing import check_loader, check_reader, model_seeds, opened, sealed, table_seeds
 
 Target = Callable[[bytes], object]
 FINDINGS = Path("fuzz-findings")

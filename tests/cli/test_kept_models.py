@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.fuzzing import opened, sealed
+from tests.hostile.fuzzing import opened, sealed
 from tests.models.make import EXAMPLES
 from xrfm_cli import __version__
 

@@ -20,8 +20,8 @@ from xrfm_cli.datasets import (
 )
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
 from xrfm_cli.tuning.limits import REPORT_RESERVE, Reserve
-from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
+from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 
 Columns = Mapping[str, Any]
 CLASS_NAMES = np.array(["blue", "green", "red"])

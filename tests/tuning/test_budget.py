@@ -16,7 +16,8 @@ from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
 from xrfm_cli.tuning.limits import REPORT_RESERVE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search import run_step as steps
-from xrfm_cli.tuning.search.run_step import Fitted, Step, run_step
+from xrfm_cli.tuning.search.run_step import run_step
+from xrfm_cli.tuning.search.step import Fitted, Step
 
 PINNED = {"iterations": 0}
 

@@ -20,7 +20,8 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.run_step import Step, run_step
+from xrfm_cli.tuning.search.run_step import run_step
+from xrfm_cli.tuning.search.step import Step
 
 
 def problem_of(config: FitConfig) -> Problem:

@@ -6,9 +6,9 @@ the feature matrix that the fold learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,14 @@ from xrfm_cli.datasets.cells.scale import scaled_back, to_order_one
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
-from xrfm_cli.tuning.explain.held_out_records import HeldOut, HeldOutColumn, HeldOutPair
+from xrfm_cli.tuning.explain.held_out_records import HeldOut, HeldOutColumn, HeldOutPair, HeldOutTriple
 from xrfm_cli.tuning.explain.sample import Sample, sample_of
+from xrfm_cli.tuning.explain.shares import share_deviations
 from xrfm_cli.tuning.explain.swap_study import (
     FEWEST_COLUMNS,
     FEWEST_ROWS,
     RANGE_ERRORS,
     SwapStudy,
-    share_deviations,
     study_swaps,
 )
 from xrfm_cli.tuning.explain.swaps import row_ns
@@ -32,13 +32,14 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.problem.fold_cache import FoldMatrices
 from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
+from xrfm_cli.tuning.scoring.metrics import compute_metric, metric_named
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.run_step import estimate_refit, fold_matrices
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
+Columns = TypeVar("Columns", bound=tuple[int, ...])
 MOST_FOLDS = 4  # enough for a range
 FOLD_ROWS = 6_000  # larger tables leave time for one fold model only
 BUDGET_NS = 1.0e9  # estimated nanoseconds of prediction, over all folds
@@ -157,14 +158,14 @@ def measure_part(
 
 def summarise(parts: list[Part], *, metric: str, decision: DecisionThreshold) -> HeldOut:
     """Summarise the parts, each of the rows of one fold, or a single one of any held-out rows."""
-    columns = parts[0].study.columns
+    names = parts[0].study.columns
     mass = np.array([part.weights.sum() for part in parts])
     variance = float(np.average([part.study.variance for part in parts], weights=mass)) or 1.0
     k = len(parts)
     deviations = _between_fits([part.study for part in parts]) if k > 1 else None
     groups = GROUPS if k == 1 else 1
     found = []
-    for j, column in enumerate(columns):
+    for j, column in enumerate(names):
         value, error = _mean_and_error(parts, [part.study.confirmed[j] for part in parts])
         drops = [drop for part in parts for drop in _drops(part, j, metric, decision, groups=groups)]
         drop = float(np.mean(drops)) if drops else None
@@ -185,7 +186,16 @@ def summarise(parts: list[Part], *, metric: str, decision: DecisionThreshold) ->
         rows=sum(len(part.y_true) for part in parts),
         folds=k,
         columns=tuple(found),
-        pairs=_pairs(parts, variance),
+        pairs=tuple(
+            HeldOutPair(columns=(names[a], names[b]), confirmed=value, by_chance=bound)
+            for (a, b), value, bound in _confirmed(parts, [p.study.confirmed_pairs for p in parts], variance)
+        ),
+        triples=tuple(
+            HeldOutTriple(columns=(names[a], names[b], names[c]), confirmed=value, by_chance=bound)
+            for (a, b, c), value, bound in _confirmed(
+                parts, [p.study.confirmed_triples for p in parts], variance
+            )
+        ),
     )
 
 
@@ -207,20 +217,14 @@ def _between_fits(studies: list[SwapStudy]) -> Array:  # -> (columns,)
     return deviations
 
 
-def _pairs(parts: list[Part], variance: float) -> tuple[HeldOutPair, ...]:
-    """Return the pairs that every part has measured."""
-    common = set(parts[0].study.confirmed_pairs).intersection(
-        *(set(part.study.confirmed_pairs) for part in parts[1:])
-    )
-    found = []
-    names = parts[0].study.columns
-    for a, b in sorted(common):
-        value, error = _mean_and_error(parts, [part.study.confirmed_pairs[a, b] for part in parts])
-        bound = errors_of_largest(len(common)) * error
-        found.append(
-            HeldOutPair(columns=(names[a], names[b]), confirmed=value / variance, by_chance=bound / variance)
-        )
-    return tuple(found)
+def _confirmed(
+    parts: list[Part], measured: Sequence[Mapping[Columns, Array]], variance: float
+) -> Iterator[tuple[Columns, float, float]]:
+    """Yield what is confirmed of columns together that every part has measured, and what chance gives."""
+    common = set(measured[0]).intersection(*measured[1:])
+    for columns in sorted(common):
+        value, error = _mean_and_error(parts, [own[columns] for own in measured])
+        yield columns, value / variance, errors_of_largest(len(common)) * error / variance
 
 
 def errors_of_largest(count: int) -> float:
@@ -245,7 +249,7 @@ def _mean_and_error(parts: list[Part], values: list[Array]) -> tuple[float, floa
 
 def _drops(part: Part, column: int, metric: str, decision: DecisionThreshold, *, groups: int) -> list[float]:
     """Return how much worse the metric becomes, in each group of rows where it is defined."""
-    known = METRICS[metric]
+    known = metric_named(metric)
     after = part.study.swapped[column]
     out = []
     for rows in np.array_split(np.arange(len(after)), min(groups, max(1, len(after) // 20))):

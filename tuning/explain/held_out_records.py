@@ -38,20 +38,31 @@ class HeldOutPair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutTriple:
+    """Three columns on held-out rows, in shares of the predictions' variance."""
+
+    columns: tuple[str, str, str]
+    confirmed: float
+    by_chance: float  # as of a pair, of all compared triples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """The measures of all columns, and of pairs of strong columns."""
+    """The measures of all columns, and of pairs and triples of strong columns."""
 
     metric: str
     rows: int
     folds: int
     columns: tuple[HeldOutColumn, ...]
     pairs: tuple[HeldOutPair, ...]
+    triples: tuple[HeldOutTriple, ...]  # none in files of versions before 0.3
 
     def to_json(self) -> HeldOutRows:
         """Return the values by name, ready for JSON."""
         facts = asdict(self)
         facts["columns"] = list(facts["columns"])
-        facts["pairs"] = [{**pair, "columns": list(pair["columns"])} for pair in facts["pairs"]]
+        for name in ("pairs", "triples"):
+            facts[name] = [{**item, "columns": list(item["columns"])} for item in facts[name]]
         return cast(HeldOutRows, facts)
 
     @classmethod
@@ -65,5 +76,9 @@ class HeldOut:
             pairs=tuple(
                 HeldOutPair(**{**pair, "columns": (pair["columns"][0], pair["columns"][1])})
                 for pair in facts["pairs"]
+            ),
+            triples=tuple(
+                HeldOutTriple(**{**triple, "columns": tuple(triple["columns"])})
+                for triple in facts.get("triples", ())
             ),
         )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xrfm_cli.tuning.explain.held_out_records import HeldOut
-from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, share_deviations
+from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, effective_shares
+
+Array = NDArray[np.float64]
+REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
+BLOCK_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +53,31 @@ def column_shares(study: SwapStudy, held_out: HeldOut | None, *, seed: int) -> t
         )
         for j in order
     )
+
+
+def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
+    """Return the standard deviations of the shares over bootstrap samples of the rows.
+
+    Blocks of rows are drawn, since neighbouring rows share a value.
+    """
+    n = max(len(own) for own in study.totals)
+    draws = np.random.default_rng(seed)
+    block = np.arange(min(BLOCK_ROWS, n))
+    counts = np.zeros((REPLICATES, n))
+    for own in counts:
+        starts = draws.integers(0, n, max(1, n // len(block)))
+        np.add.at(own, (starts[:, None] + block) % n, 1.0)
+    totals = np.stack(_replicated(study.totals, counts), axis=1)
+    shared = dict(zip(study.shared, _replicated(tuple(study.shared.values()), counts), strict=True))
+    return effective_shares(totals, shared).std(0)
+
+
+def _replicated(
+    values: Sequence[Array], counts: Array
+) -> list[Array]:  # (replicates, n) -> (replicates,) each
+    """Return the means of each measure over each bootstrap sample; measures may cover the first rows only."""
+    found: dict[int, Array] = {}
+    for rows in {len(own) for own in values}:
+        own = counts[:, :rows]
+        found[rows] = own / np.maximum(own.sum(1, keepdims=True), 1.0)
+    return [found[len(own)] @ own for own in values]

@@ -6,7 +6,7 @@ of two, was taken from another row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -22,15 +22,15 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
+Triple = tuple[int, int, int]
 FEWEST_COLUMNS = 10  # swapped one by one, whatever a prediction costs
 TINY = 1e-300
 FEWEST_ROWS = 60  # per column, whatever a prediction costs
 LEAST_ROWS = 20  # of the smallest study: below, shares are mostly noise
 RANGE_ERRORS = 1.645  # half a range of 90 %
-REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
-BLOCK_ROWS = 10
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
 MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
+MOST_TRIPLES = 6  # an interaction of three columns is at most the smallest of its pairs
 SURE = 1e-4  # probabilities closer than this to 0 or 1 count as this: they are rarely so certain
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
@@ -42,12 +42,13 @@ class SwapStudy:
     ``totals[j]`` holds ``|f(x) - f(x with column j of another row)|^2 / 2`` of each row. Its mean is the
     unnormalised total Sobol index for independent columns (Jansen, Computer Physics Communications 1999).
     ``shared[a, b]`` holds ``|f(x) - f(x_a) - f(x_b) + f(x_ab)|^2 / 4``, whose mean is the variance that
-    involves both columns (Liu and Owen, JASA 2006). For classes the differences are those of log odds, in
-    which effects that merely add up do not interact, weighted by ``p (1 - p)``: the change of probability.
+    involves both columns (Liu and Owen, JASA 2006); ``triples`` holds the same for three columns, an eighth
+    of the squared third difference. For classes the differences are those of log odds, in which effects that
+    merely add up do not interact, weighted by ``p (1 - p)``: the change of probability.
 
     Predictions of a regression are first divided by a power of two, so that no square overflows.
 
-    With targets ``y``, ``confirmed`` and ``confirmed_pairs`` hold the same in terms of the targets,
+    With targets ``y``, what is ``confirmed`` is the same in terms of the targets,
     ``y . (f(x) - f(x_j))``. Its mean equals that of ``totals`` if the model is right and is zero for a column
     that has nothing to do with the target. The residual enters as a control variate, so that it varies
     little.
@@ -57,11 +58,13 @@ class SwapStudy:
     variance: float  # of the predictions, summed over outputs, in the units of ``totals``
     totals: tuple[Array, ...]  # (rows,) of each column; strong columns have more rows
     shared: dict[Pair, Array]
+    triples: dict[Triple, Array]
     compared: int  # pairs
     swapped: tuple[Array, ...]  # predictions (rows, k) after each column's swap
     plain: Array  # (n, k)
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = field(default_factory=dict)
+    confirmed_triples: dict[Triple, Array] = field(default_factory=dict)
     together: tuple[int, ...] = ()  # columns that were swapped together, and share the effect equally
 
     def means(self) -> Array:
@@ -118,20 +121,28 @@ def study_swaps(
         for (j,), own in zip(alone, _swapped(model, part, plain[:more], alone, exponent), strict=True):
             screened[j] = own
     both = min(more, *(len(screened[j]) for j in paired)) if paired else 0
-    joint = _swapped(model, sample.take(slice(both)), plain[:both], together, exponent)
     scale = log_odds if model.target.classes else np.asarray
-    mixed = {
-        (a, b): scale(plain[:both]) - scale(screened[a][:both]) - scale(screened[b][:both]) + scale(own)
-        for (a, b), own in zip(together, joint, strict=True)
-    }
+    part = sample.take(slice(both))
+    joint = _swapped(model, part, plain[:both], together, exponent)
+    at: dict[tuple[int, ...], Array] = {(): scale(plain[:both])}
+    at.update({(j,): scale(screened[j][:both]) for j in paired})
+    at.update(zip(together, map(scale, joint), strict=True))
+    mixed = {pair: _mixed(at, pair) for pair in together}
     totals = tuple(
         _total(plain[: len(own)], own) if of_rest is None or j not in swapped_together else of_rest
         for j, own in enumerate(screened)
     )
     weight = plain[:both] * (1 - plain[:both]) if model.target.classes else np.ones_like(plain[:both])
     shared = {pair: (0.25 * weight * np.square(own)).sum(1) for pair, own in mixed.items()}
+    variance = float(plain.var(0).sum())
+    threes = _strongest_triples(shared, variance)
+    joint = _swapped(model, part, plain[:both], threes, exponent)
+    at.update(zip(threes, map(scale, joint), strict=True))
+    mixed_threes = {triple: _mixed(at, triple) for triple in threes}
+    triples = {triple: (0.125 * weight * np.square(own)).sum(1) for triple, own in mixed_threes.items()}
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = {}
+    confirmed_triples: dict[Triple, Array] = {}
     if targets is not None:
         residual = np.ldexp(targets, -exponent) - plain
         confirmed = tuple(
@@ -139,16 +150,21 @@ def study_swaps(
             for j, (own, after) in enumerate(zip(totals, screened, strict=True))
         )
         confirmed_pairs = {pair: shared[pair] + (residual[:both] * own).sum(1) for pair, own in mixed.items()}
+        confirmed_triples = {
+            triple: triples[triple] + (residual[:both] * own).sum(1) for triple, own in mixed_threes.items()
+        }
     return SwapStudy(
         columns=sample.columns,
-        variance=float(plain.var(0).sum()),
+        variance=variance,
         totals=totals,
         shared=shared,
+        triples=triples,
         compared=len(together),
         swapped=tuple(np.ldexp(own, exponent) for own in screened),
         plain=np.ldexp(plain, exponent),
         confirmed=confirmed,
         confirmed_pairs=confirmed_pairs,
+        confirmed_triples=confirmed_triples,
         together=rest,
     )
 
@@ -196,34 +212,6 @@ def effective_shares(totals: Array, shared: dict[Pair, Any]) -> Array:  # (..., 
     return np.divide(effects, whole_sum, out=np.zeros_like(effects), where=whole_sum > 0)
 
 
-def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
-    """Return the standard deviations of the shares over bootstrap samples of the rows.
-
-    Blocks of rows are drawn, since neighbouring rows share a value.
-    """
-    n = max(len(own) for own in study.totals)
-    draws = np.random.default_rng(seed)
-    block = np.arange(min(BLOCK_ROWS, n))
-    counts = np.zeros((REPLICATES, n))
-    for own in counts:
-        starts = draws.integers(0, n, max(1, n // len(block)))
-        np.add.at(own, (starts[:, None] + block) % n, 1.0)
-    totals = np.stack(_replicated(study.totals, counts), axis=1)
-    shared = dict(zip(study.shared, _replicated(tuple(study.shared.values()), counts), strict=True))
-    return effective_shares(totals, shared).std(0)
-
-
-def _replicated(
-    values: Sequence[Array], counts: Array
-) -> list[Array]:  # (replicates, n) -> (replicates,) each
-    """Return the means of each measure over each bootstrap sample; measures may cover the first rows only."""
-    found: dict[int, Array] = {}
-    for rows in {len(own) for own in values}:
-        own = counts[:, :rows]
-        found[rows] = own / np.maximum(own.sum(1, keepdims=True), 1.0)
-    return [found[len(own)] @ own for own in values]
-
-
 def _swapped(
     model: FittedModel, sample: Sample, plain: Array, columns: Sequence[tuple[int, ...]], exponent: int
 ) -> list[Array]:
@@ -232,6 +220,26 @@ def _swapped(
     swaps = [(own, other) for own in columns]
     found = swap_predictions(model, sample, np.ldexp(plain, exponent), swaps)
     return [np.ldexp(own, -exponent) for own in found]
+
+
+def _mixed(at: Mapping[tuple[int, ...], Array], columns: tuple[int, ...]) -> Array:
+    """Return the mixed difference of some columns, from the values after the swaps of their subsets."""
+    out = np.zeros_like(at[()])
+    for size in range(len(columns) + 1):
+        for some in combinations(columns, size):
+            out += (-1) ** size * at[some]
+    return out
+
+
+def _strongest_triples(shared: Mapping[Pair, Array], variance: float) -> list[Triple]:
+    """Return the triples that may be strong: all three pairs are."""
+    if not variance:
+        return []
+    means = {pair: float(own.mean()) / variance for pair, own in shared.items()}
+    columns = sorted({column for pair in shared for column in pair})
+    least = {(a, b, c): min(means[a, b], means[a, c], means[b, c]) for a, b, c in combinations(columns, 3)}
+    found = sorted((triple for triple in least if least[triple] >= STRONG_SHARE), key=lambda own: -least[own])
+    return found[:MOST_TRIPLES]
 
 
 def _exponent(model: FittedModel) -> int:

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.run_step import Fitted, Step
+from xrfm_cli.tuning.search.step import Fitted, Step
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, other_fold_step
 
 Known = Callable[[Step], Fitted | None]

@@ -17,8 +17,13 @@ from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.mentions import option
-from xrfm_cli.tuning.search.shared_storage import FAULTS, BusyStorageError, open_storage, wait_for_others_s
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
+from xrfm_cli.tuning.search.storage.shared_storage import (
+    FAULTS,
+    BusyStorageError,
+    open_storage,
+    wait_for_others_s,
+)
 
 STARTUP_TRIALS = 12  # random configurations before the sampler trusts its model
 

@@ -8,13 +8,8 @@ from typing import Any
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.tuning.limits import (
-    FIRST_MODEL_GRACE_S,
-    FIRST_RUNG_SHARE,
-    REFINEMENT_SHARE,
-)
+from xrfm_cli.tuning.limits import FIRST_MODEL_GRACE_S, FIRST_RUNG_SHARE, REFINEMENT_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
@@ -22,6 +17,7 @@ from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
 from xrfm_cli.tuning.search.step_pool import MOST_ROWS, StepPool, step_pool
+from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult, TrialRecord, quiet_optuna

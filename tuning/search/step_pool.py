@@ -30,8 +30,9 @@ from threadpoolctl import threadpool_limits
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.run_step import Step, StepResult, fold_matrices, run_and_collect
-from xrfm_cli.tuning.search.step_file import from_bytes, to_bytes
+from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
+from xrfm_cli.tuning.search.step import Step, StepResult
+from xrfm_cli.tuning.search.storage.step_file import from_bytes, to_bytes
 
 # Rows of the largest steps that workers run. Larger matrices use several threads well, and one model that is
 # known sooner is worth more to a search than several that are known later: benchmarks/workers.py.

@@ -13,7 +13,8 @@ from xrfm_cli.reports.quality import quality_sentence
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 
 MOST_COLUMNS = 20
-MOST_PAIRS = 5
+MOST_PAIRS, MOST_TRIPLES = 5, 2
+NAMES_WIDTH = 44  # characters of the names of columns that act together
 MOST_LEAVES = 6
 
 
@@ -29,7 +30,7 @@ def explanation_tables(document: Mapping[str, Any], *, more: bool = False) -> It
         yield Text(note, style="dim")
     if document["pairs"]:
         yield heading("Columns that act together")
-        yield _pairs(document["pairs"][:MOST_PAIRS])
+        yield _together([*document["pairs"][:MOST_PAIRS], *document["triples"][:MOST_TRIPLES]])
     if len(document["leaves"]) > 1:
         yield heading("Leaves compared with the whole model")
         yield _leaves(document["leaves"])
@@ -75,13 +76,15 @@ def _columns(document: Mapping[str, Any]) -> Grid:
     return table
 
 
-def _pairs(pairs: Sequence[Mapping[str, Any]]) -> Grid:
+def _together(found: Sequence[Mapping[str, Any]]) -> Grid:
+    """Return pairs and triples, each with its interaction."""
     table = grid("columns", "interaction", "range")
     table.columns[1].justify = table.columns[2].justify = "right"
-    for pair in pairs:
-        names = " × ".join(shortened(str(name), 22) for name in pair["columns"])
-        spread = f"{pair['low']:.1%} to {pair['high']:.1%}"
-        table.add_row(names, f"{pair['interaction']:.1%}", spread)
+    for item in found:
+        width = NAMES_WIDTH // len(item["columns"])
+        names = " × ".join(shortened(str(name), width) for name in item["columns"])
+        spread = f"{item['low']:.1%} to {item['high']:.1%}"
+        table.add_row(names, f"{item['interaction']:.1%}", spread)
     return table
 
 

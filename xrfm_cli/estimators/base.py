@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,9 +31,11 @@ from xrfm_cli.estimators.frames import (
     column_names,
     is_named,
     table_of,
+    target_name,
     training_table,
 )
 from xrfm_cli.estimators.messages import errors_in_python
+from xrfm_cli.estimators.pickling import PicklingMixin
 from xrfm_cli.estimators.schema_file import described_columns, described_schema
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.threads import compute_threads
@@ -47,11 +48,11 @@ from xrfm_cli.tuning.config import PresetName
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
-from xrfm_cli.tuning.model.storage import load_model, model_from_bytes, model_to_bytes, save_model
+from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.transfer.matching import match_base
 
 
-class BaseXRFM(ExplainingMixin, BaseEstimator):
+class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
     """Base class of the two estimators.
 
     Parameters are options of the command with underscores; ``--resume`` and ``--storage`` exist only there.
@@ -144,11 +145,12 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             raise InputError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
         with errors_in_python(), compute_threads(self.threads, most=usable_cores()):
-            table, target_name, weight = training_table(features, target_values, sample_weight)
+            named = target_name(y)
+            table, name, weight = training_table(features, target_values, sample_weight, name=named)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
-            target = self._target_schema(target_name, target_values, target_values[is_counted])
+            target = self._target_schema(name, target_values, target_values[is_counted])
             overrides = SchemaOverrides(
-                target=target_name,
+                target=name,
                 weight=weight,
                 group=self.group,
                 time=self.time,
@@ -162,7 +164,9 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
             schema = infer_schema(table, overrides, known)
             judging = None
             if valid is not None:
-                judging = self._validation_table(*valid, unread=unread, is_weighted=weight is not None)
+                judging = self._validation_table(
+                    *valid, unread=unread, name=named, is_weighted=weight is not None
+                )
             config, base = fit_config(self), None
             if self.transfer_from is not None:
                 path = Path(self.transfer_from)
@@ -219,22 +223,6 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         estimator.n_features_in_ = len(estimator.feature_names_in_)
         return estimator
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the model as the content of its file, so that unpickling makes the checks of loading."""
-        state = dict(super().__getstate__())
-        if "model_" in state:
-            state["model_"] = (model_to_bytes(self.model_), self.model_.created)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        if "model_" in state:
-            content, created = state["model_"]
-            state["model_"] = replace(
-                model_from_bytes(content, device=find_device(state["device"])), created=created
-            )
-        super().__setstate__(state)
-
     def _predictions(self, X: TableLike, *, interval: float | None = None) -> list[Prediction]:  # noqa: N803
         """Predict in the same fixed blocks as the command, so that both give the same numbers."""
         table = self._model_table(X)
@@ -272,6 +260,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         y: ColumnLike,
         *,
         unread: Container[str],
+        name: str,
         is_weighted: bool,
     ) -> Table:
         """Return validation rows with targets, and with unit weights if the training rows have weights."""
@@ -279,7 +268,7 @@ class BaseXRFM(ExplainingMixin, BaseEstimator):
         validate_data(self, frame, reset=False, skip_check_array=True)
         features = table_of(frame, unread=unread)
         weights = np.ones(features.n_rows) if is_weighted else None
-        return training_table(features, self._checked_target(y, features.n_rows), weights)[0]
+        return training_table(features, self._checked_target(y, features.n_rows), weights, name=name)[0]
 
     def _plain_numbers(self, frame: Any, features: Table) -> tuple[str, ...]:
         """Return the columns of a numeric array: these are never categories or identifiers."""

@@ -64,6 +64,11 @@ class ModelExplanation:
         return pd.DataFrame(self.document["pairs"])
 
     @property
+    def triples(self) -> pd.DataFrame:
+        """The triples of columns that act together, confirmed on held-out rows."""
+        return pd.DataFrame(self.document["triples"])
+
+    @property
     def notes(self) -> list[str]:
         """Sentences about measures that disagree and about correlated columns."""
         return list(self.document["notes"])

@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, assert_all_finite, ch
 
 from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.cells.plain_types import plain_array, plain_columns
-from xrfm_cli.datasets.column_names import free_name
+from xrfm_cli.datasets.column_names import free_name, tidy_name
 from xrfm_cli.errors import InputError, SchemaError, TargetError
 from xrfm_cli.estimators.columns import array_column, series_column, without_mask
 
@@ -107,19 +107,33 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def training_table(
-    features: Table, y: NDArray[Any], sample_weight: ColumnLike | None
+    features: Table, y: NDArray[Any], sample_weight: ColumnLike | None, *, name: str = "target"
 ) -> tuple[Table, str, str | None]:
     """Return the features with target and weight columns appended, and the names of those columns."""
-    target = free_name("target", features.column_names)
+    target = free_name(name, features.column_names)
     data = features.data.append_column(target, array_column(target, y))
     if sample_weight is None:
         return replace(features, data=data), target, None
-    weight = free_name("weight", features.column_names)
+    weight = free_name("weight", data.column_names)
     given = _one_column(sample_weight)
     if np.asarray(given).dtype.kind in "mM":
         raise InputError(f"sample_weight has dtype {given.dtype}; give numbers of 0 or more")
     weights = _check_sample_weight(given, np.empty((features.n_rows, 1)), dtype=np.float64)
     return replace(features, data=data.append_column(weight, pa.array(weights))), target, weight
+
+
+def target_name(y: ColumnLike) -> str:
+    """Return the name of a target that is a named column, as the command would read it; else ``target``.
+
+    >>> target_name(pd.Series([1.0, 2.0], name="price")), target_name(pd.DataFrame({"rent": [1.0]}))
+    ('price', 'rent')
+    >>> target_name(np.zeros(3)), target_name(pd.Series([1.0], name=0))
+    ('target', 'target')
+    """
+    name = getattr(y, "name", None)
+    if name is None and hasattr(y, "columns") and len(y.columns) == 1:
+        name = y.column_names[0] if isinstance(y, pa.Table) else y.columns[0]
+    return (tidy_name(name) if isinstance(name, str) else "") or "target"
 
 
 def checked_target(estimator: BaseEstimator, y: ColumnLike | None, rows: int) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.reports.directions import Directions, find_directions
 from xrfm_cli.reports.importances import column_agop, measure_importances
-from xrfm_cli.reports.pairs import Pair, find_pairs
+from xrfm_cli.reports.pairs import Pair, Triple, find_pairs, find_triples
 from xrfm_cli.reports.sensitivity import Sensitivity, measure_member
 from xrfm_cli.reports.structure import (
     LeafSummary,
@@ -36,10 +36,10 @@ from xrfm_cli.tuning.explain.effort import (
 from xrfm_cli.tuning.explain.held_out import measure_part, summarise
 from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import Quality, measure_quality
-from xrfm_cli.tuning.explain.regions import NO_REGIONS, Regions, find_regions
+from xrfm_cli.tuning.explain.regions.search import NO_REGIONS, Regions, find_regions
+from xrfm_cli.tuning.explain.regions.split_rules import split_rules
 from xrfm_cli.tuning.explain.sample import Sample, sample_centers, sample_table
 from xrfm_cli.tuning.explain.shares import ColumnShare, column_shares
-from xrfm_cli.tuning.explain.split_rules import split_rules
 from xrfm_cli.tuning.explain.swap_study import study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
@@ -71,6 +71,8 @@ class Explanation:
     directions: Directions
     pairs: tuple[Pair, ...]
     pairs_compared: int
+    triples: tuple[Triple, ...]
+    triples_compared: int
     effects: tuple[Effect, ...]
     maps: tuple[EffectMap, ...]  # of the strongest pairs
     regions: Regions  # none unless asked for
@@ -189,6 +191,8 @@ def _explain(
         directions=find_directions(heaviest, sample, study.plain, [str(c) for c in model.target.classes]),
         pairs=pairs,
         pairs_compared=study.compared,
+        triples=find_triples(study, held_out) if quality.is_better else (),
+        triples_compared=len(study.triples),
         effects=column_effects(model, sample, wanted, curves=curves),
         maps=tuple(item for pair in mapped for item in effect_map(model, sample, pair.columns)),
         leaves=summarise_leaves(heaviest),

@@ -1,4 +1,4 @@
-"""Pairs of columns that act together: more than the sum of their effects."""
+"""Pairs and triples of columns that act together: more than the sum of their effects."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ class Pair:
     low: float
     high: float
     by_chance: float | None  # None if no held-out rows were measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triple:
+    """Three columns that act together.
+
+    ``interaction``, its range and ``by_chance`` are as of a pair: the part of the predictions' deviation that
+    no two of the columns explain. It is part of the interaction of each of the three pairs too.
+    """
+
+    columns: tuple[str, str, str]
+    interaction: float
+    low: float
+    high: float
+    by_chance: float | None
 
 
 def find_pairs(
@@ -78,6 +93,38 @@ def find_pairs(
             )
         )
     return tuple(sorted(pairs, key=lambda pair: -pair.interaction))
+
+
+def find_triples(study: SwapStudy, held_out: HeldOut | None) -> tuple[Triple, ...]:
+    """Return the triples whose interaction held-out rows confirm, the largest first.
+
+    Compared are columns whose three pairs are strong: the interaction of a triple is at most the smallest of
+    these.
+    """
+    if not study.variance:
+        return ()
+    confirmed = None
+    if held_out is not None:
+        confirmed = {frozenset(item.columns): item for item in held_out.triples}
+    triples = []
+    for (a, b, c), squares in study.triples.items():
+        names = (study.columns[a], study.columns[b], study.columns[c])
+        interaction = float((squares.mean() / study.variance) ** 0.5)
+        found = None if confirmed is None else confirmed.get(frozenset(names))
+        is_confirmed = found is not None and found.confirmed > found.by_chance
+        if not is_confirmed and (confirmed is not None or interaction < UNCONFIRMED):
+            continue
+        low, high = _range(squares / study.variance)
+        triples.append(
+            Triple(
+                columns=names,
+                interaction=interaction,
+                low=low,
+                high=high,
+                by_chance=None if found is None else found.by_chance**0.5,
+            )
+        )
+    return tuple(sorted(triples, key=lambda triple: -triple.interaction))
 
 
 def _interaction(study: SwapStudy, pair: tuple[int, int]) -> float:

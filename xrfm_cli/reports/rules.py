@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from xrfm_cli.reports.formats import number
-from xrfm_cli.tuning.explain.regions import Region, Regions
-from xrfm_cli.tuning.explain.rules import Condition
+from xrfm_cli.tuning.explain.regions.rules import Condition
+from xrfm_cli.tuning.explain.regions.search import Region, Regions
 from xrfm_cli.tuning.model.profile import MISSING
 
 EVERY_ROW = "all rows"

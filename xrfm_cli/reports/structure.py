@@ -14,7 +14,7 @@ from xrfm_cli.reports.rules import alternatives_words
 from xrfm_cli.reports.sensitivity import Sensitivity, normalised
 from xrfm_cli.reports.units import original_value
 from xrfm_cli.tuning.explain.columns import ColumnMap
-from xrfm_cli.tuning.explain.split_rules import SplitRule
+from xrfm_cli.tuning.explain.regions.split_rules import SplitRule
 
 NAMED_COLUMNS = 5  # columns listed for a leaf
 SPLIT_FEATURES = 4  # features listed for a split

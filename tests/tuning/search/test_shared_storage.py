@@ -20,10 +20,10 @@ from tests.tuning.tables import one_line
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event
 from xrfm_cli.tuning.search import sampler as optuna_study
-from xrfm_cli.tuning.search import shared_storage
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
-from xrfm_cli.tuning.search.shared_storage import BusyStorageError, Journal, JournalLock
 from xrfm_cli.tuning.search.space import SearchSpace
+from xrfm_cli.tuning.search.storage import shared_storage
+from xrfm_cli.tuning.search.storage.shared_storage import BusyStorageError, Journal, JournalLock
 
 SPACE = SearchSpace(
     leaf_size=100,
@@ -37,7 +37,7 @@ SPACE = SearchSpace(
 HOLD = """
 import os, sys
 from pathlib import Path
-from xrfm_cli.tuning.search.shared_storage import JournalLock
+from xrfm_cli.tuning.search.storage.shared_storage import JournalLock
 JournalLock(Path(sys.argv[1]), wait_s=1.0, on_repair=print).acquire()
 os._exit(9)
 """

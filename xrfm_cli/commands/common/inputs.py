@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAMED_COLUMNS = (
     "target", "weight", "group", "time", "ids", "drop", "categorical", "numeric", "datetime", "by",
 )  # fmt: skip
-HEAD_BYTES = 1 << 16  # in which a column name is looked for before the header is parsed
+HEAD_BYTES = 1 << 20  # in which a column name is looked for before the header is parsed; some 100,000 names
 
 
 def check_inputs(options: CommonOptions) -> None:

@@ -17,8 +17,8 @@ from xrfm_cli.datasets.hashing import hash_table
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.tuning.environment import library_versions
-from xrfm_cli.tuning.search.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.sampler import StudyPlace
+from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoint
 
 # They limit the search, but do not change the result of a step.
 LIMITS = {"time_limit", "trials", "preset", "no_early_stop", "fit_rows"}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzzing import (
+from tests.hostile.fuzzing import (
     check_loader,
     check_reader,
     model_seeds,

@@ -12,12 +12,13 @@ from tests.reports.conftest import Case, fit_case, noise
 from tests.reports.conftest import ensemble as ensemble
 from tests.reports.conftest import product as product
 from xrfm_cli.datasets import EncodingConfig, Table, fit_encoder, infer_schema
+from xrfm_cli.tuning.explain import swap_study, swaps
 from xrfm_cli.tuning.explain.decoding import decode_cells, encode_cells
 from xrfm_cli.tuning.explain.effects import column_effects, effect_map
 from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import measure_quality
 from xrfm_cli.tuning.explain.row_sampler import RowSampler
-from xrfm_cli.tuning.explain.sample import sample_centers, sample_table
+from xrfm_cli.tuning.explain.sample import Matrices, sample_centers, sample_of, sample_table
 from xrfm_cli.tuning.explain.shares import column_shares
 from xrfm_cli.tuning.explain.swap_study import effective_shares, rows_of_smallest_study, study_swaps
 from xrfm_cli.tuning.explain.swaps import row_ns
@@ -32,6 +33,13 @@ def additive() -> Case:
     x[3] = 0.8 * x[0] + 0.6 * x[3]
     y = x[0] + np.sin(2 * x[1])
     return fit_case({"a": x[0], "b": x[1], "null": x[2], "decoy": x[3], "y": y + 0.1 * noise(400, 1)[0]})
+
+
+@pytest.fixture(scope="module")
+def triple() -> Case:
+    """A product of three columns and a line."""
+    a, b, c, d = noise(500, 4, seed=16)
+    return fit_case({"a": a, "b": b, "c": c, "d": d, "y": a * b * c + 0.7 * d})
 
 
 class TestShares:
@@ -50,6 +58,27 @@ class TestShares:
     def test_a_product_is_divided_between_its_columns(self, product: Case) -> None:
         study = study_swaps(product.model, sample_table(product.model, product.table), budget_ns=BUDGET_NS)
         assert study.shares()[:3] == pytest.approx([0.5 / 1.49, 0.5 / 1.49, 0.49 / 1.49], abs=0.1)
+
+    def test_a_third_difference_is_what_no_two_columns_explain(
+        self, triple: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The sum of all products of three columns, one of them of all three, with independent values."""
+
+        def truth(_: object, matrices: Matrices) -> np.ndarray:
+            a, b, c, d = next(iter(matrices.values())).astype(float).T
+            return (2 * a * b * c + a * b + a * c + b * c + d)[:, None]
+
+        for module in (swaps, swap_study):
+            monkeypatch.setattr(module, "predict_rows", truth)
+        draws = np.random.default_rng(3).choice([-1.0, 1.0], size=(20_000, 4)).astype(np.float32)
+        (key,) = sample_table(triple.model, triple.table).matrices
+        sample = sample_of(triple.model, {key: draws}, "data")
+        study = study_swaps(triple.model, sample, budget_ns=1e12)
+        assert set(study.triples) == {(0, 1, 2)}
+        # Of the variance of 4 + 3 + 1, 4 belong to all three columns, and one more to each pair of them.
+        assert study.triples[0, 1, 2].mean() / study.variance == pytest.approx(4 / 8, rel=0.05)
+        assert study.shared[0, 1].mean() / study.variance == pytest.approx(5 / 8, rel=0.05)
+        assert study.shared[0, 3].mean() == 0
 
     def test_they_are_those_of_the_whole_ensemble(self) -> None:
         """Members have encoders of their own; rows drawn from one's centers are encoded for the others."""
@@ -106,6 +135,14 @@ class TestHeldOut:
         assert product.model.report.held_out is not None
         held_out = HeldOut.from_json(product.model.report.held_out)
         assert {p.columns for p in held_out.pairs if p.confirmed > p.by_chance} == {("a", "b")}
+        assert not any(triple.confirmed > triple.by_chance for triple in held_out.triples)
+
+    def test_a_product_of_three_is_confirmed(self, triple: Case) -> None:
+        assert triple.model.report.held_out is not None
+        held_out = HeldOut.from_json(triple.model.report.held_out)
+        assert {t.columns for t in held_out.triples if t.confirmed > t.by_chance} == {("a", "b", "c")}
+        earlier = {name: own for name, own in triple.model.report.held_out.items() if name != "triples"}
+        assert HeldOut.from_json(earlier).triples == ()
 
 
 def test_noise_is_no_better_than_the_mean(additive: Case) -> None:

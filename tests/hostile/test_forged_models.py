@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from tests.forging import Victim, faults, forge, forged_tensors, forgeries, places
-from tests.fuzzing import KEPT, check_loader, opened, sealed
+from tests.hostile.forging import Victim, faults, forge, forged_tensors, forgeries, places
+from tests.hostile.fuzzing import KEPT, check_loader, opened, sealed
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.tuning.model.manifest import check_manifest
 from xrfm_cli.tuning.model.storage import load_model, model_from_bytes

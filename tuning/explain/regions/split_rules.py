@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.explain.rules import Condition, Feature, as_matrix, leaf_rules, rule_features
+from xrfm_cli.tuning.explain.regions.rules import Condition, Feature, as_matrix, leaf_rules, rule_features
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 

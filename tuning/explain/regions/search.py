@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.explain.curves import Curves, curve_points
-from xrfm_cli.tuning.explain.region_facts import Region, describe_region
-from xrfm_cli.tuning.explain.rules import (
+from xrfm_cli.tuning.explain.regions.curves import Curves, curve_points
+from xrfm_cli.tuning.explain.regions.facts import Region, describe_region
+from xrfm_cli.tuning.explain.regions.rules import (
     Feature,
     Rule,
     as_matrix,

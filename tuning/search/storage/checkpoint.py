@@ -25,8 +25,8 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.files import write_whole
 from xrfm_cli.mentions import option
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.run_step import Step, StepResult, StepRunner
-from xrfm_cli.tuning.search.step_file import ENDING, from_bytes, step_name, to_bytes
+from xrfm_cli.tuning.search.step import Step, StepResult, StepRunner
+from xrfm_cli.tuning.search.storage.step_file import ENDING, from_bytes, step_name, to_bytes
 
 FORMAT = 2
 FACTS, LOCK, UNFINISHED = "fit.json", "lock", ".tmp"

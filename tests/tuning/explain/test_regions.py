@@ -10,9 +10,9 @@ from tests.reports.conftest import Case, fit_case, noise
 from tests.reports.conftest import leaves as leaves
 from xrfm_cli.reports import explain_model
 from xrfm_cli.reports.rules import rule_words
-from xrfm_cli.tuning.explain.rules import Feature, as_matrix, leaf_rules, shortest_between
+from xrfm_cli.tuning.explain.regions.rules import Feature, as_matrix, leaf_rules, shortest_between
+from xrfm_cli.tuning.explain.regions.split_rules import split_rules
 from xrfm_cli.tuning.explain.sample import sample_table
-from xrfm_cli.tuning.explain.split_rules import split_rules
 
 N = 800
 

@@ -27,7 +27,7 @@ from xrfm_cli.printable import printable
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
 
-KEPT = Path(__file__).parent / "models"
+KEPT = Path(__file__).parents[1] / "models"
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 
 
