@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from xrfm_cli.trees.stored_leaves import StoredTensor
 
 FORMAT_VERSION = 2  # 2 added a floor of its own for each calibration
-READABLE_VERSIONS = (1, 2)
+PACKED_VERSION = 3  # 3 added numbers of 16 bits; files without them stay at 2
+READABLE_VERSIONS = (1, 2, 3)
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 PIECE_BYTES = 1 << 20  # read at a time
 MAX_MANIFEST_BYTES = 256 << 20
@@ -73,7 +74,8 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
         digest.update(piece)
         header_bytes = header_bytes or len(piece)
         size += len(piece)
-    document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: digest.hexdigest()}}
+    version = PACKED_VERSION if any(tensor.itemsize == 2 for tensor in tensors.values()) else FORMAT_VERSION
+    document = {"format_version": version, **manifest, "sha256": {TENSORS: digest.hexdigest()}}
     document["sha256"][MANIFEST] = _digest(_canonical(document))
     text = _canonical(document)
     _check_readable(path, text, header_bytes)
@@ -231,7 +233,7 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     if type(version) is not int or version not in READABLE_VERSIONS:
         raise ModelFileError(
             f"{path}: has format version {_shortened(repr(version))}, but this program reads "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}. "
+            f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}. "
             "Use the version of xrfm that wrote it, or fit again."
         )
     return manifest

@@ -18,7 +18,7 @@ from torch import Tensor
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.leaf_models import LeafModel, leaf_from_state
 
-DTYPES = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
+DTYPES = {"I16": torch.int16, "F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
 
 
 class TensorFile:
@@ -56,26 +56,26 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        """Return its bytes in memory, where there are no 16-bit numbers."""
+        """Return its bytes in memory, where numbers of 16 bits are unpacked."""
         return math.prod(self.shape) * max(DTYPES[self.kind].itemsize, torch.float32.itemsize)
 
     @property
     def outline(self) -> Tensor:
         """Return a tensor of the same type and shape, without values."""
-        return torch.empty(self.shape, dtype=widened_type(DTYPES[self.kind]), device="meta")
+        return torch.empty(self.shape, dtype=DTYPES[self.kind], device="meta")
 
     def read(self) -> Tensor:
         """Return the tensor; ModelFileError for values that are not finite."""
         count, dtype = math.prod(self.shape), DTYPES[self.kind]
         if not count:
-            return torch.empty(self.shape, dtype=widened_type(dtype))
+            return torch.empty(self.shape, dtype=dtype)
         content = self.file.read(self.place, count * dtype.itemsize)
         values = torch.frombuffer(content, dtype=dtype).reshape(self.shape)
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
             raise ModelFileError(
                 f"{self.file.path}: has values that are not finite in tensor '{self.name}'. Fit again."
             )
-        return values.to(widened_type(dtype))
+        return values
 
 
 def stored_tensors(
@@ -98,11 +98,6 @@ def stored_tensors(
     if place != end:
         raise ValueError("there are bytes that belong to no tensor")
     return found
-
-
-def widened_type(dtype: torch.dtype) -> torch.dtype:
-    """Return the type of a tensor in memory."""
-    return torch.float32 if dtype == torch.float16 else dtype
 
 
 class LeafCache:

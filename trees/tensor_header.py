@@ -6,7 +6,7 @@ import json
 from typing import Any, BinaryIO
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors has the same limit
-TYPES = ("F16", "F32", "F64", "I64")
+TYPES = ("I16", "F32", "F64", "I64")
 MAX_SIDES = 2  # dimensions of a tensor: a vector or a matrix
 
 

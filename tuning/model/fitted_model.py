@@ -17,6 +17,7 @@ from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.trees.stored_leaves import StoredLeaves, outlines
+from xrfm_cli.tuning.model.compression import Compression
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
@@ -115,6 +116,7 @@ class FittedModel:
     device: str = "cpu"
     profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
     trained: TrainedRows | None = None  # their fingerprints; None for older files without them
+    compression: Compression | None = None  # None for numbers of 32 bits
     base: Base | None = None  # of transfer learning: its predictions are columns
 
     def predict(self, table: Table, *, interval: float | None = None) -> Prediction:

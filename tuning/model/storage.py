@@ -15,10 +15,12 @@ from torch import Tensor
 from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
 from xrfm_cli.datasets.dotted_names import by_first_part, numbered
 from xrfm_cli.errors import InputError, ModelFileError
+from xrfm_cli.leaf_models.packing import packed
 from xrfm_cli.printable import printable
 from xrfm_cli.remote import fetch, local_path
 from xrfm_cli.trees import TreeModel, open_model_file, read_model_file, write_model_file
 from xrfm_cli.tuning.model.checks import check_model
+from xrfm_cli.tuning.model.compression import Compression
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
 from xrfm_cli.tuning.model.manifest import check_manifest
@@ -66,6 +68,8 @@ def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]
     members = []
     for number, member in enumerate(model.members):
         facts, tree_tensors = member.tree.state()
+        if model.compression is not None:
+            tree_tensors = packed(tree_tensors, model.compression.names(member.tree))
         tensors |= {f"member.{number}.{name}": value for name, value in tree_tensors.items()}
         members.append(
             {
@@ -94,6 +98,8 @@ def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
+    if model.compression is not None:
+        manifest["compression"] = model.compression.to_json()
     if model.base is not None:
         of_base, base_tensors = _to_document(model.base.model)
         manifest["base"] = model.base.to_json() | {"model": of_base}
@@ -226,6 +232,7 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Any], created: str, sour
         profile=_profile_from_json(manifest.get("profile"), schema),
         trained=_trained_from_json(manifest.get("trained"), parts.get("trained", {})),
         base=base,
+        compression=Compression.from_json(manifest.get("compression")),
     )
 
 

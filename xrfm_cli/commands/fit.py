@@ -9,6 +9,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from xrfm_cli.commands.common.compressing import compressed
 from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.holdout import hold_out, score_held_out
 from xrfm_cli.commands.common.models import usable_bytes
@@ -70,6 +71,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     table = read_whole(options.data, options, session, scratch=scratch_of(options))
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
+        if options.compress is not None:
+            model = compressed(model, table, options, session, is_apart=False)
     else:
         schema = _schema_of(table, options, session)
         name = schema.with_role("target")[0].name
@@ -103,6 +106,10 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             )
             if held is not None:
                 model = score_held_out(model, held, session)
+            if options.compress is not None:
+                apart = valid if held is None else held.test
+                rows = table if apart is None else apart
+                model = compressed(model, rows, options, session, is_apart=apart is not None)
             limit = config.effective_time_limit_s
             left = math.inf if limit is None else session.started + limit - time.monotonic()
             status, document = _finish(model, options, session, replaced, seconds_left=left)
