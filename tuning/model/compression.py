@@ -90,7 +90,9 @@ def _rounded(tree: TreeModel, parts: Sequence[str]) -> TreeModel:
     def change(leaf: LeafModel) -> LeafModel:
         if not isinstance(leaf, RFMLeaf):
             return leaf
-        small = {name: unpack(*pack(getattr(leaf, name))).to(leaf.centers.device) for name in parts}
+        small: dict[str, Any] = {
+            name: unpack(*pack(getattr(leaf, name))).to(leaf.centers.device) for name in parts
+        }
         return replace(leaf, **small)
 
     return replace(tree, leaves=changed_leaves(tree.leaves, change), prepared=Prepared())

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+from numpy.typing import NDArray
 
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.errors import ModelFileError
@@ -38,6 +39,12 @@ def model(table: Table) -> FittedModel:
     return fitted(table)
 
 
+def values(model: FittedModel, table: Table) -> NDArray[np.float64]:
+    found = model.predict(table).values
+    assert found is not None
+    return found
+
+
 def test_the_file_is_smaller_and_predicts_what_was_checked(
     table: Table, model: FittedModel, tmp_path: Path
 ) -> None:
@@ -51,11 +58,11 @@ def test_the_file_is_smaller_and_predicts_what_was_checked(
     assert (tmp_path / "small").stat().st_size < (tmp_path / "large").stat().st_size - spread / 3
     again = load_model(tmp_path / "small")
     assert again.compression == found
-    expected = small.predict(table).values
-    assert np.array_equal(again.predict(table).values, expected)
+    expected = values(small, table)
+    assert np.array_equal(values(again, table), expected)
     stored = load_model(tmp_path / "small", memory_bytes=1)
     assert stored.stored_bytes > 0
-    assert np.array_equal(stored.predict(table).values, expected)
+    assert np.array_equal(values(stored, table), expected)
     save_model(again, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "small").read_bytes()
 

@@ -11,7 +11,7 @@ from xrfm_cli.commands.common.places import find_writes
 from xrfm_cli.errors import OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import flag_of
-from xrfm_cli.options.shared import CommonOptions
+from xrfm_cli.options.shared import CommonOptions, ModelOptions
 from xrfm_cli.remote import check_written, exists, fetch, local_path
 from xrfm_cli.terminal.rendering import Renderer
 from xrfm_cli.urls import is_copy, is_url
@@ -26,7 +26,7 @@ Options = TypeVar("Options", bound=CommonOptions)
 def with_copies(options: Options) -> Options:
     """Return the options with the paths of local copies in place of URLs; nothing is downloaded."""
     copies: dict[str, Any] = {}
-    for name in FIELDS:
+    for name in FIELDS if isinstance(options, ModelOptions) else ():
         given = getattr(options, name, None)
         if given is not None and is_url(given):
             try:
