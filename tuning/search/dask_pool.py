@@ -8,9 +8,11 @@ nothing. Rows are sent once to each worker; a worker encodes the folds that its 
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -25,7 +27,7 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.mentions import option
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.problem.fold_cache import FoldCache
-from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
 from xrfm_cli.tuning.search.step import Step, StepResult
 from xrfm_cli.tuning.search.step_pool import MOST_ROWS, POLL_S, StepKey, key_of
@@ -50,7 +52,7 @@ class DaskPool:
     problem: Problem
     on_event: OnEvent
     client: Any
-    content: Any  # a future of the pickled problem, which every task needs
+    content: Any  # a future of the pickled problem, which is an argument of every task
     digest: str
     running: dict[StepKey, Any] = field(default_factory=dict)  # futures
     results: dict[StepKey, StepResult] = field(default_factory=dict)
@@ -159,11 +161,13 @@ def dask_pool(problem: Problem, scheduler: str, on_event: OnEvent) -> Iterator[D
     client = connect(scheduler)
     pool = None
     try:
-        content = pickle.dumps(_without_encoded_folds(problem))
+        content = pickle.dumps(_as_sent(problem))
         digest = hashlib.sha256(content).hexdigest()[:16]
-        pool = DaskPool(
-            problem=problem, on_event=on_event, client=client, content=client.scatter(content), digest=digest
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it would rather be given the path of a file
+            # A task, unlike scattered data, outlives the workers that hold its result.
+            sent = client.submit(bytes, content, key=f"xrfm-{digest}")
+        pool = DaskPool(problem=problem, on_event=on_event, client=client, content=sent, digest=digest)
         size = f"{len(content) / 2**20:.1f} MiB of rows"
         told = (
             f"searching with {counted(len(pool.workers), 'worker')} of {scheduler}, each of which gets {size}"
@@ -185,6 +189,7 @@ def connect(scheduler: str) -> Any:
         raise OptionError(
             f"{option('engine', 'dask')}: needs dask.distributed: pip install 'xrfm-cli[dask]'"
         ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # workers that leave are told of here
     try:
         return distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as fault:
@@ -222,7 +227,8 @@ def run_task(content: bytes, digest: str, sent: bytes) -> bytes:
         return to_bytes(run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic))
 
 
-def _without_encoded_folds(problem: Problem) -> Problem:
-    """Return the problem as it is sent: workers encode the folds that they need."""
+def _as_sent(problem: Problem) -> Problem:
+    """Return what steps need: the rows of the search, whose folds workers encode, without more rows."""
+    final = FinalRows(data=problem.data, rows=problem.plan.refit_rows)
     folds = FoldCache(data=problem.data, plan=problem.plan, max_bytes=problem.folds.max_bytes)
-    return replace(problem, folds=folds, scorer=replace(problem.scorer, folds=folds))
+    return replace(problem, final=final, folds=folds, scorer=replace(problem.scorer, folds=folds))
