@@ -31,12 +31,17 @@ def told(disturb=None, **more):
     model = fit(law(60), trials=10, folds=3, seed=5, on_event=hear, **more)
     return [hashlib.sha256(model_to_bytes(model)).hexdigest(), heard]
 
+def problems_sent():
+    from xrfm_cli.tuning.search import dask_pool
+    return len(dask_pool._problems)
+
 def main():
     out = {"alone": told(workers=1)}
     local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False)
     with distributed.LocalCluster(n_workers=2, **local) as cluster, distributed.Client(cluster) as client:
         address = cluster.scheduler_address
         out["two"] = told(scheduler=address)
+        out["used"] = list(client.run(problems_sent).values())
         state = {}
         def disturb(heard):
             if not state:
@@ -67,6 +72,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_worker
     for name in ("two", "killed and joined", "none left"):
         assert found[name][0] == expected, name
     assert any("searching with 2 workers of tcp://" in message for message in found["two"][1])
+    assert found["used"] == [1, 1]
     assert found["disturbed"]
     assert any("has no workers, so steps run here" in message for message in found["none left"][1])
 
