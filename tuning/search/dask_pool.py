@@ -13,6 +13,7 @@ import pickle
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,7 @@ class DaskPool:
     content: Any  # a future of the pickled problem, which is an argument of every task
     digest: str
     running: dict[StepKey, Any] = field(default_factory=dict)  # futures
+    places: dict[StepKey, str] = field(default_factory=dict)  # workers that steps were meant for
     results: dict[StepKey, StepResult] = field(default_factory=dict)
     lost: set[StepKey] = field(default_factory=set)
     known_workers: set[str] = field(default_factory=set)
@@ -92,13 +94,23 @@ class DaskPool:
     def offer(self, step: Step) -> None:
         """Submit a step, unless it is known, running or was lost."""
         key = key_of(step)
-        if key in self.results or key in self.lost or key in self.running:
+        if key in self.results or key in self.lost or key in self.running or not self.workers:
             return
         name = step_name(step, self.problem.plan.folds[step.fold])
         # A worker cannot ask this process whether it is late: its steps are short.
         sent = pickle.dumps(replace(step, is_late=None))
+        # Dask would prefer the worker that has the rows already, and leave the others idle.
+        load = Counter(self.places[other] for other in self.running)
+        self.places[key] = min(self.workers, key=lambda worker: load[worker])
         self.running[key] = self.client.submit(
-            run_task, self.content, self.digest, sent, key=f"xrfm-{self.digest}-{name}", retries=RETRIES
+            run_task,
+            self.content,
+            self.digest,
+            sent,
+            key=f"xrfm-{self.digest}-{name}",
+            retries=RETRIES,
+            workers=[self.places[key]],
+            allow_other_workers=True,
         )
 
     def obtain(self, step: Step, *, look_ahead: Callable[[], None]) -> StepResult | None:
@@ -131,8 +143,9 @@ class DaskPool:
         """Take the results that have arrived; wait a moment for the awaited one."""
         import distributed
 
-        with suppress(TimeoutError), self.client.as_current():
-            distributed.wait(self.running[awaited], timeout=POLL_S)
+        if awaited in self.running:  # it is not if all workers left, or some came back, just now
+            with suppress(TimeoutError), self.client.as_current():
+                distributed.wait(self.running[awaited], timeout=POLL_S)
         for key, future in list(self.running.items()):
             if not future.done():
                 continue
