@@ -15,7 +15,7 @@ from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.opening import PARQUET_ENDINGS, split_compression
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.datasets.parts import part_tables, plan_parts
-from xrfm_cli.datasets.scratch import Scratch
+from xrfm_cli.datasets.scratch import Scratch, byte_size
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import EmptyFileError, FileReadError, OptionError
 from xrfm_cli.events import Event, OnEvent, ignore_event
@@ -65,7 +65,9 @@ def read_table(
         return replace(first, data=data.combine_chunks(), source=str(path), repairs=merge_repairs(repairs))
     needed = estimate_bytes(path, data)
     scratch.check_room(needed, f"{path} as columns")
-    message = f"{path}: is larger than {data.nbytes / 2**20:,.0f} MiB, so its columns are kept in files in "
+    message = (
+        f"{path}: is larger than {byte_size(data) / 2**20:,.0f} MiB, so its columns are kept in files in "
+    )
     on_event(Event(kind="note", message=f"{message}{scratch.folder} (about {needed / 2**20:,.0f} MiB)"))
     data = scratch.table(data.schema, chain([data], (piece.data for piece in pieces)))
     return replace(first, data=data, source=str(path), repairs=merge_repairs(repairs), scratch=scratch)
@@ -73,13 +75,13 @@ def read_table(
 
 def _held(first: Table, pieces: Iterator[Table], most_bytes: int | None) -> tuple[pa.Table, bool]:
     """Join the pieces until they are larger than ``most_bytes``; return whether they all fit."""
-    held, size = [first.data], first.data.nbytes
+    held, size = [first.data], byte_size(first.data)
     while most_bytes is None or size <= most_bytes:
         piece = next(pieces, None)
         if piece is None:
             return pa.concat_tables(held), True
         held.append(piece.data)
-        size += piece.data.nbytes
+        size += byte_size(piece.data)
     return pa.concat_tables(held), False
 
 
@@ -89,12 +91,12 @@ def estimate_bytes(path: str | Path, start: pa.Table) -> int:
     for file in find_files(path).files:
         codec, ending = split_compression(file)
         if is_stream(file) or not file.is_file():
-            return start.nbytes
+            return byte_size(start)
         if codec is None and ending in PARQUET_ENDINGS:
-            total += int(pq.read_metadata(file).num_rows * start.nbytes / max(start.num_rows, 1))
+            total += int(pq.read_metadata(file).num_rows * byte_size(start) / max(start.num_rows, 1))
         else:
             total += file.stat().st_size * (1 if codec is None else TYPICAL_COMPRESSION)
-    return max(total, start.nbytes)
+    return max(total, byte_size(start))
 
 
 def read_chunks(
