@@ -20,6 +20,7 @@ from xrfm_cli.reports.svg import (
     WARM,
     WIDTH,
     figure_style,
+    group_digits,
     short_label,
     to_svg,
 )
@@ -169,6 +170,7 @@ def along_figure(directions: Sequence[Direction], target: str) -> Markup:
             what = short_label(target) if along.output is None else f"P({short_label(along.output, 14)})"
             axes.set_title(f"{what} along direction {number}", loc="left", fontsize=9, color=INK)
             axes.grid(axis="y")
+            group_digits(axes.yaxis)
         rows[-1].set_xlabel("position, in standard deviations of the rows")
         ends = "; ".join(
             f"direction {k}: from {a.prediction[0]:.3g} to {a.prediction[-1]:.3g}" for k, a in shown

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from xrfm_cli.printable import printable
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK = "#1f2933"
@@ -82,6 +83,19 @@ def figure_style() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def group_digits(axis: Axis) -> None:
+    """Write the ticks of an axis as the other charts do: thousands separated, few decimals."""
+    from matplotlib.ticker import FuncFormatter
+
+    from xrfm_cli.reports.fit.charts import tick_text
+
+    def words(value: float, _: int | None) -> str:
+        ticks = axis.get_majorticklocs()
+        return tick_text(value, float(ticks[1] - ticks[0]) if len(ticks) > 1 else abs(value) or 1.0)
+
+    axis.set_major_formatter(FuncFormatter(words))
 
 
 def to_svg(figure: Figure, label: str) -> Markup:

@@ -48,11 +48,20 @@ class Axis:
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
-def number_axis(low: float, high: float, label: str, *, count: int = 5, is_exact: bool = False) -> Axis:
-    """Return an axis over a range; with ``is_exact`` it ends at the range, otherwise at ticks."""
+def number_axis(
+    low: float, high: float, label: str, *, count: int = 5, is_exact: bool = False, is_whole: bool = False
+) -> Axis:
+    """Return an axis over a range; with ``is_exact`` it ends at the range, otherwise at ticks.
+
+    With ``is_whole`` the ticks are whole numbers.
+
+    >>> [words for _, words in number_axis(0, 3, "trial", count=6, is_whole=True).ticks]
+    ['0', '1', '2', '3']
+    """
     if not high > low:
         low, high = low - (abs(low) or 1.0) * 0.1, high + (abs(high) or 1.0) * 0.1
     step = tick_step(high - low, count)
+    step = float(math.ceil(step)) if is_whole else step
     if not is_exact:
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -62,7 +62,9 @@ def history_figure(
     ends = [best, bad, *([score] if score is not None and np.isfinite(score) else [])]
     last = float(max(t[place] for t in scored))
     chart = Chart(
-        x=number_axis(0, last, "seconds since the search began" if place == "ended_s" else "trial", count=6),
+        x=number_axis(0, last, "trial", count=6, is_whole=True)
+        if place == "number"
+        else number_axis(0, last, "seconds since the search began", count=6),
         y=number_axis(min(ends), max(ends), metric),
         height=260,
     )
