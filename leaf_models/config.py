@@ -12,7 +12,8 @@ KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
 FeatureMatrix = Literal["agop", "fact"]
-Loss = Literal["squared", "logistic", "absolute"]
+Loss = Literal["squared", "logistic", "absolute", "quantile"]
+ORDER_LOSSES: tuple[Loss, ...] = ("absolute", "quantile")  # a mean of targets does not stand for its rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,8 @@ class LeafConfig:
 
     ``norm`` kernels are ``exp(-(||u - v||_p / bandwidth)^q)``; ``sum_power`` kernels are ``(constant + (1 -
     constant) / d * sum_j exp(-(|u_j - v_j| / bandwidth)^q))^power``. ``linear`` leaves are linear in the
-    inputs, ``constant`` leaves predict the mean of the targets. Neither uses hyperparameters of distances,
-    and ``constant`` uses none at all.
+    inputs, ``constant`` leaves predict the mean of the targets, or their quantile with that loss. Neither
+    uses hyperparameters of distances, and ``constant`` uses no others.
 
     >>> LeafConfig(kernel_p=1.0).kernel_p
     1.0
@@ -45,7 +46,9 @@ class LeafConfig:
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by feature matrix ** agop_power
     agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
-    loss: Loss = "squared"  # "logistic": log odds of two classes, encoded as -1 and 1; "absolute": medians
+    # "logistic": log odds of two classes, encoded as -1 and 1; "absolute": medians; "quantile": any quantiles
+    loss: Loss = "squared"
+    quantile: float = 0.5  # level of the quantile loss
     max_centers: int | None = None  # most centers, drawn at random from more rows; None: all rows are centers
 
     def __post_init__(self) -> None:
@@ -65,7 +68,10 @@ class LeafConfig:
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
         if not isinstance(self.agop_centred, bool):
             raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
-        if self.loss != "squared" and self.kernel in LINEAR_FAMILIES:
+        if not (is_number(self.quantile) and 0 < self.quantile < 1):
+            raise OptionError(f"quantile={self.quantile!r}: must be a number between 0 and 1, such as 0.9.")
+        is_quantile = self.kernel == "constant" and self.loss == "quantile"
+        if self.loss != "squared" and self.kernel in LINEAR_FAMILIES and not is_quantile:
             raise OptionError(f"loss='{self.loss}': a {self.kernel} leaf only has loss='squared'.")
         if self.kernel == "norm" and self.kernel_q > self.kernel_p:
             raise OptionError(
@@ -83,10 +89,12 @@ class LeafConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values by name, ready for JSON; those of an AGOP as earlier versions wrote them."""
+        """Return the values by name, ready for JSON; those without an effect are left out as in old files."""
         values = asdict(self)
         if self.feature_matrix == "agop":
             del values["feature_matrix"]
+        if self.loss != "quantile":
+            del values["quantile"]
         return values
 
 

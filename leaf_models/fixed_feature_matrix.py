@@ -78,7 +78,7 @@ class FixedFeatureMatrix:
         own.fill_diagonal_(1.0)
         for number, ridge in enumerate(ridges):
             matrix = own if number == len(ridges) - 1 else own.clone()
-            solution = solve_by_loss(matrix, self.y, config.loss, ridge, self.weights, polish=False)
+            solution = solve_by_loss(matrix, self.y, self.weights, config, ridge, polish=False)
             yield expand(others, solution.coefficients.T.contiguous()).add_(solution.intercept)
 
 

@@ -18,7 +18,7 @@ from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.row_blocks import BLOCK_ROWS, expand, in_blocks
 from xrfm_cli.leaf_models.transform import Transform
 
-LARGEST_ODDS = 100.0  # log odds larger than any leaf of real data can have
+LARGEST_INTERCEPT = 1e6  # larger than log odds or a quantile of standardised targets can be
 MISFIT = "the model's tensors do not fit together. Fit the model again."
 
 
@@ -84,7 +84,7 @@ class RFMLeaf:
     feature_matrix: Tensor  # (d,) diagonal or (d, d) full
     bandwidth: float  # effective: an adaptive one is already multiplied by the median distance
     jitter: float = 0.0  # added to the diagonal by the solver
-    intercept: float = 0.0  # log odds of its rows for the logistic loss
+    intercept: float = 0.0  # of losses with one: log odds or a quantile of its rows
 
     @property
     def n_rows(self) -> int:
@@ -145,7 +145,7 @@ class RFMLeaf:
         bandwidth, intercept = float(facts["bandwidth"]), float(facts.get("intercept", 0.0))
         if not 0 < bandwidth < math.inf:
             raise ModelFileError(f"a leaf has the bandwidth {bandwidth}. Fit the model again.")
-        if not abs(intercept) <= LARGEST_ODDS:
+        if not abs(intercept) <= LARGEST_INTERCEPT:
             raise ModelFileError(f"a leaf has the intercept {intercept}. Fit the model again.")
         (m, d), c = _sides(tensors["centers"]), tensors["coefficients"].shape[-1]
         if m < 1:

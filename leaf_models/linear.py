@@ -7,7 +7,7 @@ its coefficients, and the Recursive Feature Machine becomes iteratively reweight
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from xrfm_cli.leaf_models.agop import (
     normalise_feature_matrix,
 )
 from xrfm_cli.leaf_models.config import LeafConfig
+from xrfm_cli.leaf_models.kernels.families import quantile
 from xrfm_cli.leaf_models.leaf import LinearLeaf
 from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solvers.ridge import Solution, solve_ridge
@@ -50,8 +51,8 @@ def iterate_linear(
     the penalty of a coefficient is proportional to the square of its ratio to the one before. A diagonal
     feature matrix drives small coefficients to zero, and recovers a sparse function from fewer rows than
     columns. A full one drives small directions among several outputs to zero, and leaves coefficients of low
-    rank (with one output there is only one direction). A constant leaf predicts the (weighted) mean and keeps
-    its feature matrix.
+    rank (with one output there is only one direction). A constant leaf predicts the (weighted) mean, or
+    the quantile of the quantile loss, and keeps its feature matrix.
 
     ``x (n, d)``, ``y (n, c)``, ``weights (n,)`` above 0, initial ``feature_matrix (d,)`` or ``(d, d)``;
     everything is solved in float64.
@@ -73,6 +74,9 @@ def iterate_linear(
         yield from (leaf.to(x.device) for leaf in near)
         return
     rows = _centred(x, y, weights)
+    if config.loss == "quantile":
+        level = quantile(y[:, 0].double(), config.quantile, weights)
+        rows = replace(rows, intercept=torch.full_like(rows.intercept, level))
     solve = _constant(rows) if config.kernel == "constant" else _solver(rows)
     average = agop_diagonal if config.metric_shape == "diagonal" else agop
     for _ in range(config.iterations + 1):

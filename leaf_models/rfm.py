@@ -15,7 +15,7 @@ from torch import Tensor
 from xrfm_cli.errors import InputError, NumericalError
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_feature_matrix
-from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, ORDER_LOSSES, LeafConfig
 from xrfm_cli.leaf_models.fact import fact, fact_diagonal, symmetrised
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
@@ -96,8 +96,8 @@ def iterate_leaf(
         return
     if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
         raise InputError("a leaf of log odds needs one column of targets between -1 and 1.")
-    if config.loss == "absolute" and y.shape[1] != 1:
-        raise InputError("a leaf of medians needs one column of targets.")
+    if config.loss in ORDER_LOSSES and y.shape[1] != 1:
+        raise InputError("a leaf of quantiles needs one column of targets.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
     centers = None if fewer is None else draw_rows(len(x), fewer, generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,15 +10,16 @@ from torch import Tensor
 
 from xrfm_cli.errors import InputError, NumericalError
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.leaf_models.config import LeafConfig, Loss
+from xrfm_cli.leaf_models.config import LeafConfig
 from xrfm_cli.leaf_models.kernels.coordinates import prepare_centers
 from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.row_blocks import expand
-from xrfm_cli.leaf_models.solvers.absolute import solve_absolute
-from xrfm_cli.leaf_models.solvers.logistic import LossSolution, Ridged, of_least_squares, solve_logistic
+from xrfm_cli.leaf_models.solvers.logistic import solve_logistic
 from xrfm_cli.leaf_models.solvers.nystrom import NystromSolution, solve_nystrom
+from xrfm_cli.leaf_models.solvers.quantile import solve_quantile
+from xrfm_cli.leaf_models.solvers.reweighted import LossSolution, Ridged, Solve, of_least_squares
 from xrfm_cli.leaf_models.solvers.ridge import restore_lower_, solve_ridge
 from xrfm_cli.leaf_models.transform import Transform
 from xrfm_cli.mentions import option
@@ -94,7 +94,7 @@ def solve_directly(
 ) -> tuple[RFMLeaf, Tensor]:
     """Solve directly, every row a center; return the leaf and the least-squares coefficients ``(n, c)``."""
     matrix = symmetric_kernel(make_kernel(config, placed.kernel_bandwidth), placed.u)
-    solution = solve_by_loss(matrix, y, config.loss, config.ridge, weights)
+    solution = solve_by_loss(matrix, y, weights, config, config.ridge)
     tell_jitter(len(x), solution.jitter, on_event)
     leaf = RFMLeaf(
         config=config,
@@ -109,10 +109,16 @@ def solve_directly(
 
 
 def solve_by_loss(
-    kernel: Tensor, y: Tensor, loss: Loss, ridge: float, weights: Tensor | None, *, polish: bool = True
+    kernel: Tensor,
+    y: Tensor,
+    weights: Tensor | None,
+    config: LeafConfig,
+    ridge: float,
+    *,
+    polish: bool = True,
 ) -> LossSolution:
     """Solve for any loss; least squares have no intercept. The kernel matrix is overwritten."""
-    if loss == "squared":
+    if config.loss == "squared":
         found = solve_ridge(kernel, y, ridge, weights, polish=polish)
         return of_least_squares(found.coefficients, found.jitter)
     diagonal = kernel.diagonal().clone()
@@ -126,7 +132,7 @@ def solve_by_loss(
         values = widened(z) - (ridge / widened(w)[:, None] + found.jitter) * alpha
         return Ridged(coefficients=alpha, values=values, at_centers=values, jitter=found.jitter)
 
-    solution = _solve_reweighted(solve, y, loss, ridge, weights)
+    solution = _solve_reweighted(solve, y, weights, config, ridge)
     return replace(
         solution,
         coefficients=solution.coefficients.to(y.dtype),
@@ -135,12 +141,13 @@ def solve_by_loss(
 
 
 def _solve_reweighted(
-    solve: Callable[[Tensor, Tensor], Ridged], y: Tensor, loss: Loss, ridge: float, weights: Tensor | None
+    solve: Solve, y: Tensor, weights: Tensor | None, config: LeafConfig, ridge: float
 ) -> LossSolution:
     """Solve for a loss that takes several solves, each with its own row weights."""
-    if loss == "absolute":
-        return solve_absolute(solve, y, ridge, weights)
-    return solve_logistic(solve, y, ridge, weights)
+    if config.loss == "logistic":
+        return solve_logistic(solve, y, ridge, weights)
+    level = config.quantile if config.loss == "quantile" else 0.5
+    return solve_quantile(solve, y, ridge, weights, level=level)
 
 
 def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
@@ -187,7 +194,7 @@ def solve_with_centers(
         found = solve(y, weights)
         solution = of_least_squares(found.coefficients, found.jitter)
     else:
-        solution = _solve_reweighted(solve_at_rows, y, config.loss, config.ridge, weights)
+        solution = _solve_reweighted(solve_at_rows, y, weights, config, config.ridge)
     tell_jitter(len(centers), solution.jitter, on_event)
     leaf = RFMLeaf(
         config=config,

@@ -12,6 +12,7 @@ from torch import Tensor
 from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafModel, LeafRows, fit_leaf, iterate_leaves, leaf_from_state
+from xrfm_cli.leaf_models.config import ORDER_LOSSES
 from xrfm_cli.leaf_models.kernels.families import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
@@ -158,7 +159,9 @@ def _partitioned(
         x, y, weights = x[kept], y[kept], weights[kept]
         routed = None if routed is None else routed[kept]
     rows = TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights)
-    partition = grow(merge_equal_rows(rows, scratch), config, generator=generator, scratch=scratch)
+    if config.leaf.loss not in ORDER_LOSSES:  # their minimisers depend on each target, not on the mean
+        rows = merge_equal_rows(rows, scratch)
+    partition = grow(rows, config, generator=generator, scratch=scratch)
     return partition, torch.randint(0, 2**62, (len(partition.nodes),), generator=generator).tolist()
 
 

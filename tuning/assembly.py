@@ -86,6 +86,7 @@ def assemble_model(
             final.predictions,
             scorer.valid_weights,
             final.decision,
+            asked=[scorer.metric.name],
         ),
         baselines=baselines_to_json(baselines),
         seconds={},

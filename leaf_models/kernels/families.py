@@ -32,6 +32,7 @@ MOST_LOG_ROOT = 300.0  # of a distance: its products with bandwidths and scales 
 SMALLEST_PLAIN_P = 1 / 32  # for smaller p the integer power 1 / p would need too many products
 # Products with fewer columns round a row differently depending on its position in the block.
 FEW_CENTERS = 16
+RANK_ROUNDING = 1e-9  # of a level times a number of rows
 WEIGHTED_CENTERS = 1 << 22  # block size in numbers: 32 MiB
 
 
@@ -282,8 +283,19 @@ def median(values: Tensor, weights: Tensor | None) -> float:  # (n,), (n,)
     >>> median(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([3.0, 1.0, 1.0]))
     1.0
     """
+    return float(values.median()) if weights is None else quantile(values, 0.5, weights)
+
+
+def quantile(values: Tensor, level: float, weights: Tensor | None) -> float:  # (n,), (n,)
+    """Return the smallest value up to which at least ``level`` of the (weighted) values lie.
+
+    >>> quantile(torch.tensor([4.0, 1.0, 2.0, 3.0]), 0.75, None)
+    3.0
+    """
     if weights is None:
-        return float(values.median())
+        rank = math.ceil(level * len(values) - RANK_ROUNDING)
+        return float(values.kthvalue(max(1, rank)).values)
     ordered, order = values.sort()
     mass = widened(weights[order]).cumsum(0)
-    return float(ordered[int(torch.searchsorted(mass, mass[-1] / 2))])
+    place = int(torch.searchsorted(mass, mass[-1] * level))
+    return float(ordered[min(place, len(ordered) - 1)])

@@ -32,7 +32,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.problem.fold_cache import FoldMatrices
 from xrfm_cli.tuning.problem.learning_data import EncodedRows
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
+from xrfm_cli.tuning.scoring.metrics import compute_metric, metric_named
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.run_step import estimate_refit, fold_matrices
 from xrfm_cli.tuning.search.trial import ValidationResult
@@ -253,7 +253,7 @@ def _mean_and_error(parts: list[Part], values: list[Array]) -> tuple[float, floa
 
 def _drops(part: Part, column: int, metric: str, decision: DecisionThreshold, *, groups: int) -> list[float]:
     """Return how much worse the metric becomes, in each group of rows where it is defined."""
-    known = METRICS[metric]
+    known = metric_named(metric)
     after = part.study.swapped[column]
     out = []
     for rows in np.array_split(np.arange(len(after)), min(groups, max(1, len(after) // 20))):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.rows import PlottedRows
+from xrfm_cli.tuning.scoring.metric_names import constant_name, quantile_level
 
 Array = NDArray[np.float64]
 # Standard errors by which the gain over a constant must exceed zero. The models were chosen on the same rows,
@@ -24,9 +25,9 @@ class Quality:
 
     metric: str
     score: float
-    baseline: str  # mean or majority
+    baseline: str  # mean, quantile or majority
     baseline_score: float | None
-    gain: float  # share of the squared error, or of the log loss, that the model saves
+    gain: float  # share of the squared error, the pinball loss or the log loss that the model saves
     errors: float  # the gain in standard errors
     is_better: bool  # than the baseline, beyond chance
 
@@ -34,9 +35,9 @@ class Quality:
 def measure_quality(model: FittedModel) -> Quality:
     """Compare the out-of-fold predictions with a constant, row by row."""
     report, target = model.report, model.target
-    gains = _gains(report.oof, classes=len(target.classes))
+    gains = _gains(report.oof, classes=len(target.classes), metric=report.metric)
     mean, errors = (0.0, math.inf) if len(gains) < 2 else (float(gains.mean()), _errors(gains))
-    name = "majority" if target.classes else "mean"
+    name = constant_name(report.metric, has_classes=bool(target.classes))
     scores = {item["name"]: item["score"] for item in report.baselines}
     return Quality(
         metric=report.metric,
@@ -55,13 +56,19 @@ def _errors(gains: Array) -> float:
     return mean / error if error > 0 else math.inf * np.sign(mean) if mean else 0.0
 
 
-def _gains(oof: PlottedRows, *, classes: int) -> Array:  # -> (n,)
+def _gains(oof: PlottedRows, *, classes: int, metric: str) -> Array:  # -> (n,)
     """Return each row's gain over the constant, as a share of the constant's mean loss."""
     y = np.asarray(oof.get("target", []), dtype=np.float64)
     predicted = np.asarray(oof.get("prediction", []), dtype=np.float64)
     if len(y) < 2 or not np.isfinite(predicted).all():
         return np.empty(0)
-    if not classes:
+    level = quantile_level(metric)
+    if level is not None:
+        constant = np.quantile(y, level, method="inverted_cdf")
+        scale = float(np.abs(y - constant).max()) or 1.0
+        errors = [(y - value) / scale for value in (constant, predicted)]
+        before, after = (np.maximum(level * error, (level - 1) * error) for error in errors)
+    elif not classes:
         scale = float(np.abs(y - y.mean()).max()) or 1.0  # squares of large targets overflow
         before, after = np.square((y - y.mean()) / scale), np.square((y - predicted) / scale)
     else:

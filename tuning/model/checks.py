@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from xrfm_cli.datasets.schema.columns import Role
 from xrfm_cli.tuning.model.drift import observe
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.scoring.metrics import METRICS
+from xrfm_cli.tuning.scoring.metrics import Metric, metric_named
 from xrfm_cli.tuning.transfer.base import Base
 
 WEIGHT_TOLERANCE = (
@@ -135,19 +136,27 @@ def _check_calibrators(model: FittedModel) -> None:
 
 def _check_report(report: FitReport, target: TargetSchema, members: int) -> None:
     """Check what the report pages and documents assume."""
-    metric = METRICS.get(report.metric)
+    metric = _metric_of(report.metric)
     if metric is None or target.task not in metric.tasks:
         raise ValueError(f"report.metric: no metric '{report.metric}' of a {target.task}")
     if metric.lower_is_better != report.lower_is_better:
         raise ValueError(f"report.lower_is_better: is wrong for {report.metric}")
     for name in ("metrics", "fold_metrics"):
-        unknown = sorted(set(getattr(report, name)) - set(METRICS))
+        unknown = sorted(known for known in getattr(report, name) if _metric_of(known) is None)
         if unknown:
             raise ValueError(f"report.{name}: no metric '{unknown[0]}'")
     if len(report.ensemble) != members or any(leaf["member"] >= members for leaf in report.leaves):
         raise ValueError("report: lists other members than the model has")
     _check_oof(report, target)
     _check_summary(report.oof_summary or {}, len(target.classes))
+
+
+def _metric_of(name: str) -> Metric | None:
+    """Return the metric that is written like this, or None."""
+    with suppress(KeyError):
+        metric = metric_named(name)
+        return metric if metric.name == name else None
+    return None
 
 
 def _check_summary(summary: Mapping[str, Any], classes: int) -> None:

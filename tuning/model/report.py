@@ -131,7 +131,9 @@ def metrics_by_fold(
     out: dict[str, list[float]] = {}
     for part in _validated_parts(problem):
         of_part = _of_part(problem, predictions, part)
-        for name, value in evaluate_metrics(problem.data.target, *of_part, decision).items():
+        for name, value in evaluate_metrics(
+            problem.data.target, *of_part, decision, asked=[problem.scorer.metric.name]
+        ).items():
             out.setdefault(name, []).append(value)
     return out
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from xrfm_cli.datasets import EncodingConfig
+from xrfm_cli.leaf_models.kernels.families import quantile
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.rows import BaselineRow
+from xrfm_cli.tuning.scoring.metric_names import constant_name
 from xrfm_cli.tuning.scoring.target_transforms import fit_target_transform
 
 Array = NDArray[np.float64]
@@ -55,19 +59,21 @@ class Baselines:
 
 
 def score_baselines(problem: Problem) -> Baselines:
-    """Score the mean (or class prior), ridge regression and boosted trees, validated like the candidates.
+    """Score a constant, ridge regression and boosted trees, validated like the candidates.
 
-    A baseline is left out if it is expected to take more than its share of the time limit.
+    The constant is the mean, the shares of the classes, or the quantile of a metric of one. A baseline is
+    left out if it is expected to take more than its share of the time limit.
     """
-    names = (
-        ("majority", "class shares alone") if problem.data.n_classes else ("mean", "one value for all rows")
-    )
-    scored, left_out = [_scored(problem, *names, _constant)], []
+    name = constant_name(problem.scorer.metric.name, has_classes=problem.data.n_classes > 0)
+    told = "class shares alone" if problem.data.n_classes else "one value for all rows"
+    scored, left_out = [_scored(problem, name, told, _constant)], []
     if problem.data.base is not None and problem.data.base.predicts_target:
         told = f"the predictions of {problem.data.base.name}, unchanged"
         scored.append(_scored(problem, "base model", told, _base_alone))
     if _ridge_seconds(problem) <= problem.limits.ridge_s:
         told = "linear in the encoded columns, strength by generalised cross-validation"
+        if problem.scorer.metric.level is not None:
+            told += ", moved by the quantile of its residuals"
         scored.append(_scored(problem, "ridge", told, _ridge))
     else:
         left_out.append("ridge regression")
@@ -88,8 +94,15 @@ def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, 
 
 
 def _constant(problem: Problem, fold: int) -> Array:
-    """Predict the mean of a fold's training rows; classes have one prior, as several would rank the folds."""
-    target_transform = problem.folds.target_transform(fold)
+    """Predict the mean or quantile of a fold's training rows; classes have one prior.
+
+    With several priors, the folds would be ranked by them.
+    """
+    target_transform, level = problem.folds.target_transform(fold), problem.scorer.metric.level
+    if level is not None:
+        rows = problem.plan.folds[fold].train
+        value = _quantile(problem.data.y_true[rows], level, problem.data.weights_of(rows))
+        return np.full((len(problem.plan.folds[fold].valid), 1), value)
     if problem.data.n_classes:
         rows = problem.plan.refit_rows
         weights = None if problem.data.weights is None else problem.data.weights[rows]
@@ -97,6 +110,11 @@ def _constant(problem: Problem, fold: int) -> Array:
     return target_transform.decode(
         np.zeros((len(problem.plan.folds[fold].valid), max(problem.data.n_classes - 1, 1)))
     )
+
+
+def _quantile(values: Array, level: float, weights: Array | None) -> float:
+    mass = None if weights is None else torch.from_numpy(weights)
+    return quantile(torch.from_numpy(values), level, mass)
 
 
 def _base_alone(problem: Problem, fold: int) -> Array:
@@ -131,6 +149,11 @@ def _ridge(problem: Problem, fold: int) -> Array:
         sample_weight=weights,
     )
     predicted = model.predict(matrices.x_valid.cpu().double().numpy())
+    if problem.scorer.metric.level is not None:
+        residuals = matrices.y_train.cpu().double().numpy() - model.predict(
+            matrices.x_train.cpu().double().numpy()
+        ).reshape(len(matrices.x_train), -1)
+        predicted = predicted + _quantile(residuals[:, 0], problem.scorer.metric.level, weights)
     return target_transform.decode(predicted.reshape(len(predicted), -1))
 
 
@@ -150,7 +173,9 @@ def _boosting(problem: Problem, fold: int) -> Array:
     if len(rows) < FEWEST_ROWS or (labels is not None and len(np.unique(labels)) < 2):
         return _constant(problem, fold)
     kind = HistGradientBoostingRegressor if labels is None else HistGradientBoostingClassifier
-    model = kind(max_iter=TREES, early_stopping=False, random_state=0)
+    level = problem.scorer.metric.level
+    own: dict[str, Any] = {} if level is None else {"loss": "quantile", "quantile": level}
+    model = kind(max_iter=TREES, early_stopping=False, random_state=0, **own)
     weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
     y_train = matrices.y_train[:, 0].cpu().double().numpy() if labels is None else labels
     x_valid = matrices.x_valid.cpu().numpy()

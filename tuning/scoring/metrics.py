@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -14,7 +15,13 @@ from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.datasets.cells.scale import exponent_of, scaled_back, to_order_one
 from xrfm_cli.errors import OptionError
 from xrfm_cli.mentions import option
-from xrfm_cli.tuning.scoring.metric_names import METRIC_TASKS, Task, check_metric_name
+from xrfm_cli.tuning.scoring.metric_names import (
+    METRIC_TASKS,
+    Task,
+    check_metric_name,
+    pinball_name,
+    quantile_level,
+)
 from xrfm_cli.tuning.scoring.thresholds import (
     MOST_PROBABLE,
     DecisionThreshold,
@@ -42,6 +49,11 @@ class Metric:
     lower_is_better: bool
     needs: Literal["values", "probabilities", "labels"]
     compute: Callable[..., Any]
+
+    @property
+    def level(self) -> float | None:
+        """Return the level of the quantile that minimises the metric; None if it is of no quantile."""
+        return quantile_level(self.name)
 
     @property
     def is_decided(self) -> bool:
@@ -75,13 +87,31 @@ def find_metric(name: str | None, task: str) -> Metric:
     """Return a metric by name, checked against the task; without a name, the task's default."""
     chosen = default_metric(task) if name is None else name
     check_metric_name(chosen)
-    metric = METRICS[chosen]
+    metric = metric_named(chosen)
     if task not in metric.tasks:
         fitting = ", ".join(m.name for m in METRICS.values() if task in m.tasks)
         raise OptionError(
             f"{option('metric', chosen)}: is not defined for a {task} target. Choose one of {fitting}."
         )
     return metric
+
+
+def metric_named(name: str) -> Metric:
+    """Return a metric by name; KeyError if there is none.
+
+    >>> metric_named("pinball@.9").name
+    'pinball@0.9'
+    """
+    level = quantile_level(name)
+    if level is None:
+        return METRICS[name]
+    return Metric(
+        name=pinball_name(level),
+        tasks=("regression",),
+        lower_is_better=True,
+        needs="values",
+        compute=partial(_pinball, level=level),
+    )
 
 
 def compute_metric(
@@ -118,10 +148,19 @@ def evaluate_metrics(
     prediction: Array,
     weights: Array | None = None,
     decision: DecisionThreshold = MOST_PROBABLE,
+    *,
+    asked: Iterable[str] = (),
 ) -> dict[str, float]:
-    """Compute every metric that is defined for the task and these rows, by name."""
+    """Compute every metric that is defined for the task and these rows, by name.
+
+    Those with a parameter are computed if ``asked`` names them.
+    """
     out: dict[str, float] = {}
-    for metric in METRICS.values():
+    known = dict(METRICS)
+    for name in asked:
+        metric = metric_named(name)
+        known.setdefault(metric.name, metric)
+    for metric in known.values():
         if target.task not in metric.tasks:
             continue
         if metric.name == "poisson_deviance" and np.min(y_true) < 0:
@@ -142,6 +181,11 @@ def _rmse(y: Array, p: Array, w: Array | None) -> float:
 def _mae(y: Array, p: Array, w: Array | None) -> float:
     errors, exponent = _errors(y, p)
     return scaled_back(np.average(np.abs(errors), weights=w), exponent)
+
+
+def _pinball(y: Array, p: Array, w: Array | None, *, level: float) -> float:
+    errors, exponent = _errors(y, p)
+    return scaled_back(np.average(np.maximum(level * errors, (level - 1) * errors), weights=w), exponent)
 
 
 def _r2(y: Array, p: Array, w: Array | None) -> float:

@@ -71,10 +71,10 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params[f"{family}_{name}"] = params.pop(name)
         if not space.full_feature_matrix:
             params["metric_shape"] = "diagonal"
-        if space.medians and family != "linear":
-            params["loss"] = "absolute" if len(candidates) % 2 == 0 else "squared"
-        elif not space.log_odds:
+        if len(space.losses) == 1 or family == "linear":
             params["loss"] = None
+        elif "logistic" not in space.losses:
+            params["loss"] = space.losses[1 - len(candidates) % 2]
         if space.log_target:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"

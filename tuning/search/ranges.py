@@ -7,6 +7,7 @@ import numpy as np
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.datasets.encoders.piecewise_linear import PIECES
 from xrfm_cli.errors import OptionError
+from xrfm_cli.leaf_models.config import ORDER_LOSSES, Loss
 from xrfm_cli.leaf_models.kernels.binary_columns import find_binary_columns
 from xrfm_cli.mentions import option
 from xrfm_cli.tuning.limits import LARGEST_LEAF_ROWS
@@ -37,10 +38,10 @@ def make_space(problem: Problem) -> SearchSpace:
         full_feature_matrix=d <= FULL_MATRIX_FEATURES,
         sum_power=few_coordinates,
         pieces=d + PIECES * sum(column.kind == "numeric" for column in data.schema.features) <= WIDEST,
-        log_odds=data.n_classes == 2,
+        losses=_losses(problem),
+        level=problem.scorer.metric.level,
         transfers=data.base is not None,
         log_target=not data.n_classes and suits_log(problem.final.data.y_true[problem.final.rows]),
-        medians=problem.scorer.metric.name in ABSOLUTE_METRICS,
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
     for name in TRANSFER_CHOICES:
@@ -50,21 +51,33 @@ def make_space(problem: Problem) -> SearchSpace:
                 "leave it out."
             )
     space.complete({})  # refuses contradictory pins before any work
-    if problem.pins.get("loss") == "logistic" and problem.data.n_classes != 2:
+    pinned_loss = problem.pins.get("loss")
+    if pinned_loss == "logistic" and problem.data.n_classes != 2:
         has = f"has {data.n_classes} classes" if data.n_classes else "is a number"
         raise OptionError(
             f"{option('set', {'loss': 'logistic'})}: '{data.target.name}' of {data.table.source} {has}, "
             "but log odds need two classes. Leave it out."
         )
-    if problem.pins.get("loss") == "absolute" and problem.data.n_classes:
+    if pinned_loss in ORDER_LOSSES and problem.data.n_classes:
+        what = "median" if pinned_loss == "absolute" else "quantile"
         raise OptionError(
-            f"{option('set', {'loss': 'absolute'})}: '{data.target.name}' of {data.table.source} is a class, "
-            f"and a class has no median. Leave it out, or give {option('task', 'regression')} if it is "
-            "a number."
+            f"{option('set', {'loss': pinned_loss})}: '{data.target.name}' of {data.table.source} is a "
+            f"class, and a class has no {what}. Leave it out, or give {option('task', 'regression')} if it "
+            "is a number."
         )
     if problem.pins.get("target_transform") == "log":
         _require_logarithms(problem)
     return space
+
+
+def _losses(problem: Problem) -> tuple[Loss, ...]:
+    """Return the losses to search: the squared one, and those that suit the metric."""
+    metric = problem.scorer.metric
+    if metric.level is not None:
+        return ("quantile",)  # a mean is no other quantile than by chance
+    if problem.data.n_classes == 2:
+        return ("squared", "logistic")
+    return ("squared", "absolute") if metric.name in ABSOLUTE_METRICS else ("squared",)
 
 
 def _require_logarithms(problem: Problem) -> None:

@@ -10,6 +10,7 @@ import optuna
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError
+from xrfm_cli.leaf_models.config import Loss
 from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.pins import (
@@ -22,7 +23,7 @@ from xrfm_cli.tuning.pins import (
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "feature_matrix"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "quantile", "feature_matrix"}
 IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},
@@ -104,6 +105,12 @@ class Candidate:
         )
 
 
+def _idle(kernel: str, pinned: Mapping[str, Any]) -> set[str]:
+    """Return the hyperparameters without an effect on a kernel family; a constant may be a quantile."""
+    idle = IDLE.get(kernel, set())
+    return idle - {"loss", "quantile"} if kernel == "constant" and pinned.get("loss") == "quantile" else idle
+
+
 def kernel_family(kernel: str, kernel_p: float) -> str:
     """Return the family of a kernel, as the search draws it.
 
@@ -128,8 +135,8 @@ class SearchSpace:
 
     ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
-    for tables that a piecewise-linear encoding does not make too wide, ``log_odds`` for two classes,
-    ``transfers`` for fits with a base model, ``medians`` for metrics of absolute errors.
+    for tables that a piecewise-linear encoding does not make too wide, ``losses`` what kernel machines may
+    minimise, ``level`` that of the quantile for a metric of one, ``transfers`` for fits with a base model.
     """
 
     leaf_size: int
@@ -141,9 +148,9 @@ class SearchSpace:
     sum_power: bool
     log_target: bool = False
     pieces: bool = False
-    log_odds: bool = False
+    losses: tuple[Loss, ...] = ("squared",)
+    level: float | None = None
     transfers: bool = False
-    medians: bool = False
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -161,7 +168,9 @@ class SearchSpace:
             families += ["l2", "l1"] + (["lp"] if self.general_p else [])
         if self._suits("sum_power") and (self.sum_power or not families):
             families.append("sum_power")
-        return families + (["linear"] if self._suits("linear") else [])
+        # Linear leaves predict means.
+        is_wanted = self._suits("linear") and ("squared" in self.losses or "kernel" in self.pinned)
+        return families + (["linear"] if is_wanted else [])
 
     @property
     def tries_constant(self) -> bool:
@@ -169,7 +178,7 @@ class SearchSpace:
         return self._suits("constant")
 
     def _suits(self, kernel: str) -> bool:
-        return self.pinned.get("kernel", kernel) == kernel and not IDLE[kernel] & self._wanted
+        return self.pinned.get("kernel", kernel) == kernel and not _idle(kernel, self.pinned) & self._wanted
 
     @property
     def _wanted(self) -> set[str]:
@@ -185,7 +194,8 @@ class SearchSpace:
         if not self.families or trial.user_attrs.get("family") == "constant":
             # With a base model, the constant is its own prediction, corrected.
             base = {"transfer": "translation"} if self.transfers else {}
-            return self.complete({"kernel": "constant", "iterations": 0, **self._tree(), **base})
+            constant = {"kernel": "constant", "iterations": 0} | self._quantile()
+            return self.complete({**constant, **self._tree(), **base})
         values: dict[str, Any] = {
             "bandwidth_mode": "adaptive",
             "iterations": self.max_iterations,
@@ -193,10 +203,10 @@ class SearchSpace:
             "agop_rows": self.agop_rows,
         }
         values |= self._kernel(trial)
-        if self.log_odds and values["kernel"] in ("norm", "sum_power"):
-            values["loss"] = self._choice(trial, "loss", ["squared", "logistic"])
-        if self.medians and values["kernel"] in ("norm", "sum_power"):
-            values["loss"] = self._choice(trial, "loss", ["squared", "absolute"])
+        if values["kernel"] in ("norm", "sum_power"):
+            values["loss"] = self._choice(trial, "loss", list(self.losses))
+            if values["loss"] == "quantile":
+                values |= self._quantile()
         shapes = ["diagonal", "full"] if self.full_feature_matrix else ["diagonal"]
         values["metric_shape"] = self._choice(trial, "metric_shape", shapes)
         if "ridge" not in values:
@@ -234,13 +244,21 @@ class SearchSpace:
                 )
         return Candidate.from_dict(merged)
 
+    def _quantile(self) -> dict[str, Any]:
+        return {} if self.level is None else {"loss": "quantile", "quantile": self.level}
+
     def _tree(self) -> dict[str, int]:
         return {"leaf_size": self.leaf_size, "split_rows": choose_split_rows(self.leaf_size)}
 
     def _refuse_idle_pins(self) -> None:
         """Refuse a pin without effect because it belongs to other kernel families."""
         kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
-        for name in sorted(IDLE.get(kernel, set()) & self._wanted):
+        if "quantile" in self.pinned and "quantile" not in (self.pinned.get("loss"), *self.losses):
+            raise OptionError(
+                f"{option('set')} quantile: is the level of the quantile loss. Add "
+                f"{option('set', {'loss': 'quantile'})} or leave it out."
+            )
+        for name in sorted(_idle(kernel, self.pinned) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
                 f"{option('set')} {name}: belongs to the {' or '.join(others)} kernel. "

@@ -45,7 +45,8 @@ def run(options: EvaluateOptions, session: Session) -> int:
         session.renderer.note(overlap.words, kind="warning")
     other = None if options.compare is None else load_other(options.compare, model, device=device)
     groups = find_groups(table, options.by)
-    scored = score_table(model, table, session)
+    asked = tuple(item.metric for item in (*options.fail_under, *options.fail_over))
+    scored = score_table(model, table, session, asked=asked)
     metrics = scored.metrics()
     verdicts = [
         *judge("fail_under", options.fail_under, metrics),

@@ -19,9 +19,9 @@ early_stop : bool, default=True
 preset : {"quick", "balanced", "best"}, default="balanced"
     15 seconds and 2 models in the ensemble, 60 seconds and 6 models, or 10 minutes and 12 models.
 metric : str, default=None
-    Metric to optimise: rmse, mae, r2, mape or poisson_deviance for a regressor; log_loss, auc,
-    average_precision, accuracy, balanced_accuracy, f1 or brier for a classifier. By default, rmse, auc for
-    two classes, and log_loss for more.
+    Metric to optimise: rmse, mae, r2, mape, poisson_deviance, or pinball@0.9 (a quantile of any level) for a
+    regressor; log_loss, auc, average_precision, accuracy, balanced_accuracy, f1 or brier for a classifier. By
+    default, rmse, auc for two classes, and log_loss for more.
 folds : int, default=None
     Validate with cross-validation in this many folds. By default, the number of rows decides.
 set : dict, default=None

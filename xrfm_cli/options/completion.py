@@ -17,6 +17,7 @@ import typer
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 LOSSES = ("rmse", "mae", "mape", "poisson_deviance", "log_loss", "brier")  # lower is better
+QUANTILE = "pinball@0.9"
 GAINS = ("r2", "auc", "average_precision", "accuracy", "balanced_accuracy", "f1")
 HYPERPARAMETERS = (
     "agop_centred",
@@ -39,6 +40,7 @@ HYPERPARAMETERS = (
     "numeric_transform",
     "overlap",
     "power",
+    "quantile",
     "ridge",
     "split_rows",
     "start_matrix",
@@ -92,13 +94,13 @@ def devices() -> list[str]:
 
 
 def metrics() -> list[str]:
-    """Return the names of metrics."""
-    return [*LOSSES, *GAINS]
+    """Return the names of metrics, and one of a quantile."""
+    return [*LOSSES, QUANTILE, *GAINS]
 
 
 def losses() -> list[str]:
     """Return the beginning of a threshold for metrics where lower is better."""
-    return [f"{name}=" for name in LOSSES]
+    return [f"{name}=" for name in (*LOSSES, QUANTILE)]
 
 
 def gains() -> list[str]:

@@ -96,8 +96,8 @@ class FitOptions(ReadingOptions):
             autocompletion=metrics,
             show_default="rmse, auc (binary), log_loss (multiclass)",
             help=(
-                "Metric to optimise: rmse, mae, r2, mape, poisson_deviance; log_loss, auc, "
-                "average_precision, accuracy, balanced_accuracy, f1, brier."
+                "Metric to optimise: rmse, mae, r2, mape, poisson_deviance, pinball@0.9 or another quantile; "
+                "log_loss, auc, average_precision, accuracy, balanced_accuracy, f1, brier."
             ),
         ),
     ] = None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from xrfm_cli.datasets import TargetSchema
 from xrfm_cli.errors import OptionError, did_you_mean
 from xrfm_cli.options.parsing import Threshold
-from xrfm_cli.tuning.scoring.metrics import METRICS
+from xrfm_cli.tuning.scoring.metric_names import EXAMPLE
+from xrfm_cli.tuning.scoring.metrics import METRICS, metric_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,15 @@ def check_thresholds(thresholds: Sequence[Threshold], target: TargetSchema, *, o
     fitting = [name for name, metric in METRICS.items() if target.task in metric.tasks]
     for threshold in thresholds:
         name = threshold.metric
-        if name not in METRICS:
-            raise OptionError(f"{option}: no metric '{name}'.{did_you_mean(name, fitting)}")
-        if name not in fitting:
+        try:
+            metric = metric_named(name)
+        except KeyError:
+            near = did_you_mean(name, (*fitting, EXAMPLE) if target.task == "regression" else fitting)
+            raise OptionError(f"{option}: no metric '{name}'.{near}") from None
+        if target.task not in metric.tasks:
             raise OptionError(f"{option}: {name} does not measure {target.task}; use {', '.join(fitting)}")
-        if METRICS[name].lower_is_better != (option == "--fail-over"):
-            way, other = ("lower", "over") if METRICS[name].lower_is_better else ("higher", "under")
+        if metric.lower_is_better != (option == "--fail-over"):
+            way, other = ("lower", "over") if metric.lower_is_better else ("higher", "under")
             raise OptionError(
                 f"{option}: for {name}, {way} is better; write --fail-{other} {name}={threshold.limit:g}"
             )
@@ -42,9 +46,10 @@ def judge(option: str, thresholds: Sequence[Threshold], metrics: Mapping[str, fl
     """Return a verdict for each threshold; a metric without a value fails."""
     verdicts = []
     for item in thresholds:
-        value = metrics.get(item.metric, float("nan"))
+        name = metric_named(item.metric).name
+        value = metrics.get(name, float("nan"))
         passed = value >= item.limit if option == "fail_under" else value <= item.limit
         verdicts.append(
-            Verdict(option=option, metric=item.metric, limit=item.limit, value=value, passed=bool(passed))
+            Verdict(option=option, metric=name, limit=item.limit, value=value, passed=bool(passed))
         )
     return verdicts

@@ -8,7 +8,7 @@ from math import isfinite
 from statistics import stdev
 
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.scoring.metrics import METRICS
+from xrfm_cli.tuning.scoring.metrics import metric_named
 
 LEAST_FOLDS = 3  # the standard deviation of fewer folds is meaningless
 
@@ -48,4 +48,4 @@ def _worse_by(report: FitReport, name: str, difference: float, *, rows: int) -> 
     deviation, one_row = stdev(folds), max(map(abs, folds)) / validation_rows
     if not deviation > one_row or not isfinite(difference / deviation):
         return None
-    return difference / deviation if METRICS[name].lower_is_better else -difference / deviation
+    return difference / deviation if metric_named(name).lower_is_better else -difference / deviation

@@ -13,8 +13,8 @@ from tests.leaf_variants import generator
 from tests.tuning.tables import answers, fit, law, table_of
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf, iterate_leaf
-from xrfm_cli.leaf_models.solvers.absolute import FLAT, solve_absolute
-from xrfm_cli.leaf_models.solvers.logistic import Ridged
+from xrfm_cli.leaf_models.solvers.quantile import FLAT, solve_quantile
+from xrfm_cli.leaf_models.solvers.reweighted import Ridged
 
 CONFIG = LeafConfig(bandwidth=2.0, ridge=0.05, iterations=0, loss="absolute")
 
@@ -48,7 +48,7 @@ def test_the_optimum_is_that_of_a_plain_solver() -> None:
         alpha = torch.linalg.solve(kernel + ridge * torch.diag(1.0 / w), z)
         return Ridged(coefficients=alpha, values=kernel @ alpha, at_centers=kernel @ alpha, jitter=0.0)
 
-    found = solve_absolute(solve, y, ridge, enough=0.0)
+    found = solve_quantile(solve, y, ridge, enough=0.0)
     targets = y - found.intercept
     scale = float((targets - kernel @ found.least_squares).abs().mean())
 

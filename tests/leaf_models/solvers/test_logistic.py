@@ -16,7 +16,8 @@ from tests.leaf_variants import KERNEL_VARIANTS, assert_same_bits, generator, nu
 from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.leaf_models import LeafConfig, LeafModel, RFMLeaf, fit_leaf, iterate_leaf, leaf_from_state
 from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
-from xrfm_cli.leaf_models.solvers.logistic import ENOUGH, Ridged, solve_logistic
+from xrfm_cli.leaf_models.solvers.logistic import ENOUGH, solve_logistic
+from xrfm_cli.leaf_models.solvers.reweighted import Ridged
 
 LOGISTIC = {
     name: dataclasses.replace(config, loss="logistic", ridge=0.1)

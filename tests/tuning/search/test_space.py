@@ -56,7 +56,7 @@ def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
 
 
 def test_log_odds_are_drawn_for_kernel_machines_alone() -> None:
-    found = drawn(space(log_odds=True))
+    found = drawn(space(losses=("squared", "logistic")))
     assert {c.tree.leaf.loss for c in found if kernel_of(c) == "linear"} == {"squared"}
     for kernel in ("l1", "l2", "lp", "sum_power"):
         assert {c.tree.leaf.loss for c in found if kernel_of(c) == kernel} == {"squared", "logistic"}
@@ -64,11 +64,14 @@ def test_log_odds_are_drawn_for_kernel_machines_alone() -> None:
         ("squared", "none"),
         ("logistic", "logit"),
     }
-    pinned = space({"loss": "logistic"}, log_odds=True)
+    pinned = space({"loss": "logistic"}, losses=("squared", "logistic"))
     assert {kernel_of(c) for c in drawn(pinned)} == {"l1", "l2", "lp", "sum_power"}
     assert not pinned.tries_constant
-    assert {kernel_of(c) for c in drawn(space({"loss": "squared"}, log_odds=True))} >= {"l2", "linear"}
-    assert space({"loss": "squared"}, log_odds=True).tries_constant
+    assert {kernel_of(c) for c in drawn(space({"loss": "squared"}, losses=("squared", "logistic")))} >= {
+        "l2",
+        "linear",
+    }
+    assert space({"loss": "squared"}, losses=("squared", "logistic")).tries_constant
 
 
 def test_what_a_table_does_not_suit_is_not_drawn() -> None:
@@ -264,7 +267,7 @@ def test_half_of_the_first_kernels_learn_logarithms_where_they_may() -> None:
 
 
 def test_some_of_the_first_kernels_of_each_family_learn_log_odds_where_they_may() -> None:
-    first = first_candidates(space(log_odds=True, pieces=True))
+    first = first_candidates(space(losses=("squared", "logistic"), pieces=True))
     losses = [(p["family"], p["loss"]) for p in first if p["family"] not in ("linear", "constant")]
     assert losses[:2] == [("l2", "logistic"), ("l2", "squared")]
     assert {family for family, loss in losses if loss == "logistic"} == {"l2", "l1", "lp", "sum_power"}

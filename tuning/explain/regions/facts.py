@@ -15,7 +15,7 @@ from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.settings import settings_of
 from xrfm_cli.tuning.explain.swap_study import study_swaps
 from xrfm_cli.tuning.model.fitted_model import FittedModel
-from xrfm_cli.tuning.scoring.metrics import METRICS, compute_metric
+from xrfm_cli.tuning.scoring.metrics import compute_metric, metric_named
 
 Array = NDArray[np.float64]
 NAMED_COLUMNS = 5  # listed for a region
@@ -125,7 +125,7 @@ def _quality(
     else:
         code = 1 if classes == 2 else k
         mean, whole = float((y == code).mean()), np.column_stack([1 - p, p]) if classes == 2 else p
-    metric = METRICS[model.report.metric]
+    metric = metric_named(model.report.metric)
     if classes and len(np.unique(y)) < (classes if metric.is_ranking else 2):
         return mean, None
     score = compute_metric(metric, y, whole, None, model.decision)

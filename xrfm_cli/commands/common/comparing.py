@@ -17,7 +17,7 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.terminal.tables import grid, heading, number, shortened
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
-from xrfm_cli.tuning.scoring.metrics import METRICS
+from xrfm_cli.tuning.scoring.metrics import metric_named
 from xrfm_cli.tuning.scoring.paired import PairedTest, compare_paired
 
 MOST_COLUMNS = 20  # columns of the table of importances
@@ -60,12 +60,12 @@ def compare_scores(
     overlap = find_overlap(other, table)
     if overlap is not None and overlap.is_leak:
         session.renderer.note(f"{path}: {overlap.words}", kind="warning")
-    old = score_table(other, table, session)
+    old = score_table(other, table, session, asked=(scored.model.report.metric, *scored.asked))
     return Comparison(
         path=path,
         metrics=old.metrics(),
         test=compare_paired(
-            METRICS[scored.model.report.metric],
+            metric_named(scored.model.report.metric),
             scored.truth,
             (scored.prediction, old.prediction),
             (scored.model.decision, other.decision),
@@ -84,7 +84,7 @@ def comparison_view(comparison: Comparison, metrics: Mapping[str, float]) -> lis
         if before is None:
             continue
         change = value - before
-        is_better = change < 0 if METRICS[name].lower_is_better else change > 0
+        is_better = change < 0 if metric_named(name).lower_is_better else change > 0
         sign = "+" if change > 0 else ""
         better = "new" if is_better else "old" if change else ""
         table.add_row(name, number(value), number(before), f"{sign}{number(change)}", better)

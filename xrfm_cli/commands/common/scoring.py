@@ -31,6 +31,7 @@ class Scored:
     truth: NDArray[np.generic]  # (n,) values or class codes
     prediction: NDArray[np.float64]  # (n,) values or (n, classes) probabilities
     weights: NDArray[np.float64] | None  # (n,)
+    asked: tuple[str, ...] = ()  # metrics besides those of the task and of the fit
 
     def metrics(self, rows: NDArray[np.int64] | None = None) -> dict[str, float]:
         """Return every metric of these rows, or of all rows; empty if all weights are zero."""
@@ -40,7 +41,12 @@ class Scored:
             return {}
         model = self.model
         return evaluate_metrics(
-            model.target, self.truth[chosen], self.prediction[chosen], weights, model.decision
+            model.target,
+            self.truth[chosen],
+            self.prediction[chosen],
+            weights,
+            model.decision,
+            asked=[model.report.metric, *self.asked],
         )
 
     def confusion(self) -> NDArray[np.int64] | None:
@@ -61,7 +67,7 @@ class Group:
     rows: NDArray[np.int64]  # row numbers in the table, in order
 
 
-def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
+def score_table(model: FittedModel, table: Table, session: Session, *, asked: tuple[str, ...] = ()) -> Scored:
     """Predict a table in which every row has a target."""
     truth = encode_target(table, model.target)
     if model.target.classes and (truth == UNSEEN).any():
@@ -85,7 +91,7 @@ def score_table(model: FittedModel, table: Table, session: Session) -> Scored:
         weights = read_weights(table, model.schema)
         session.renderer.note(f"rows weighted by '{weighted[0]}', as in training")
     prediction = np.concatenate([_answer(part) for part in parts])
-    return Scored(model=model, truth=truth, prediction=prediction, weights=weights)
+    return Scored(model=model, truth=truth, prediction=prediction, weights=weights, asked=asked)
 
 
 def find_overlap(model: FittedModel, table: Table) -> Overlap | None:

@@ -49,6 +49,11 @@ VALUES = (
     ("mae", "The mean absolute error, in the units of the target."),
     ("r2", "The explained share of the target's variance: 1 is perfect, 0 is no better than the mean."),
     ("mape", "The mean error relative to the target; not shown if a target is 0."),
+    (
+        "pinball@0.9",
+        "The mean pinball loss of the quantile that 90 % of the targets lie below: an error counts nine "
+        "times as much where the prediction is too low as where it is too high. Other levels likewise.",
+    ),
     ("residual", "Actual minus predicted value: positive where the model predicts too little."),
     ("decile", "A tenth of the rows, sorted by the target."),
     ("typical error", "The median absolute error: half of the rows have smaller errors."),
