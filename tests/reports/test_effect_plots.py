@@ -22,9 +22,19 @@ def test_a_map_of_a_date_is_labelled_with_days(ensemble: Case, columns: tuple[st
 
 
 def test_a_long_outermost_part_is_cut_off_and_told() -> None:
-    numbers = {"x": (0.0, 5e3, 1e4, 1.5e4, 2e4, 215_245.0), "effect": (-2e4, 0.0, 5e3, 1e4, 2e4, 9e4)}
-    facts = {"low": numbers["effect"], "high": numbers["effect"], "shares": (0.0, *[0.2] * 5), "mean": 1e5}
-    effect = Effect(column="area", part="", kind="numeric", output=None, **numbers, **facts)
+    values = (-2e4, 0.0, 5e3, 1e4, 2e4, 9e4)
+    effect = Effect(
+        column="area",
+        part="",
+        kind="numeric",
+        output=None,
+        x=(0.0, 5e3, 1e4, 1.5e4, 2e4, 215_245.0),
+        effect=values,
+        low=values,
+        high=values,
+        shares=(0.0, *[0.2] * 5),
+        mean=1e5,
+    )
     words = re.findall(r">([^<>]+)</text>", str(effect_figure(effect, "price")))
     assert "to 215,245" in words
     assert {"0", "10,000", "\N{MINUS SIGN}10,000"} <= set(words)

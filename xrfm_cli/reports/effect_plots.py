@@ -135,8 +135,9 @@ def _keep_most(axes: Axes, effect: Effect) -> None:
     for end, whole, place, side in ((ends[0], x[0], 0.01, "left"), (ends[1], x[-1], 0.99, "right")):
         if end != whole:
             words = f"{'from' if side == 'left' else 'to'} {_spelt(float(whole), effect.kind)}"
-            where = {"xycoords": "axes fraction", "ha": side, "va": "bottom"}
-            axes.annotate(words, (place, 0.05), color=SOFT, fontsize=8, **where)
+            axes.text(
+                place, 0.05, words, transform=axes.transAxes, ha=side, va="bottom", color=SOFT, fontsize=8
+            )
 
 
 def _bars(axes: Axes, effect: Effect) -> None:
@@ -173,4 +174,4 @@ def _spelt(value: float | str, kind: Kind) -> str:
         return short_label(value, 14)
     if kind == "datetime":
         return str(np.datetime64(int(value), "us").astype("datetime64[D]"))
-    return number(value) if abs(value) >= GROUPED_FROM else f"{value:.6g}"
+    return f"{value:.0f}" if value == round(value) and abs(value) < GROUPED_FROM else number(value)

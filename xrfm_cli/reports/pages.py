@@ -26,6 +26,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.search.hyperparameter_importances import LEAST_COMPLETE
 
 LISTED_LEAVES = 24
+LEAST_NAMED = 0.01  # share of a column that the summary names
 EXPLAIN_CONTENTS = (
     ("matters", "What matters"),
     ("effects", "Effects"),
@@ -183,7 +184,7 @@ def _summary(explanation: Explanation) -> str:
     strongest = [item for item in explanation.importances if item.share > 0]
     if not strongest:
         return "The model is constant: it depends on no column."
-    shown = strongest[:3]
+    shown = [item for item in strongest[:3] if item.share >= LEAST_NAMED] or strongest[:1]
     names = _listed([f"{short_label(item.column)} ({percent(item.share)})" for item in shown])
     if len(strongest) <= len(shown):
         text = f"The prediction varies with {names}."

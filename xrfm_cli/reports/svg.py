@@ -11,7 +11,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ PALE = "#a9cdd1"
 WARM = "#c26a2d"
 # Colours of the page's light and dark themes, in place of the palette above.
 THEMED = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--mark", PALE: "--mark2", WARM: "--warm"}
+LONGEST = 300  # characters of a name
 BAND = 0.4  # opacity of a range, through which its line shows
 WIDTH = 4.4  # inches: a phone shows figures almost at full size
 
@@ -127,6 +128,22 @@ def to_svg(figure: Figure, label: str) -> Markup:
         f'aria-label="{escape(printable(label))}">'
     )
     return Markup(opening + body.strip())
+
+
+def short_labels(names: Sequence[object], length: int = 24) -> list[str]:
+    """Shorten names to one line each, in the middle where they would look alike.
+
+    >>> short_labels(["measurement_01", "measurement_02", "age"], 10)
+    ['measu…t_01', 'measu…t_02', 'age']
+    """
+    short = [short_label(name, length) for name in names]
+    whole = [short_label(name, LONGEST) for name in names]
+    return [
+        own
+        if short.count(own) == 1 or len(full) <= length
+        else full[: (length - 1) // 2 + (length - 1) % 2] + "…" + full[len(full) - (length - 1) // 2 :]
+        for own, full in zip(short, whole, strict=True)
+    ]
 
 
 def short_label(text: object, length: int = 24) -> str:
