@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from xrfm_cli.datasets.schema.inference import infer_schema
     from xrfm_cli.datasets.schema.kinds import Kind
-    from xrfm_cli.datasets.schema.roles import read_groups, read_time, read_weights
+    from xrfm_cli.datasets.schema.roles import read_groups, read_offset, read_time, read_weights
     from xrfm_cli.datasets.schema.splits import make_folds, make_holdout
     from xrfm_cli.datasets.schema.target import (
         TargetSchema,
@@ -74,6 +74,7 @@ __all__ = [
     "merge_repairs",
     "read_chunks",
     "read_groups",
+    "read_offset",
     "read_table",
     "read_time",
     "read_weights",
@@ -109,6 +110,7 @@ _PLACES = {
     "merge_repairs": ".repairs",
     "read_chunks": "readers",
     "read_groups": "schema.roles",
+    "read_offset": "schema.roles",
     "read_table": "readers",
     "read_time": "schema.roles",
     "read_weights": "schema.roles",

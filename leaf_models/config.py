@@ -12,7 +12,7 @@ KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
 FeatureMatrix = Literal["agop", "fact"]
-Loss = Literal["squared", "logistic", "absolute", "quantile"]
+Loss = Literal["squared", "logistic", "absolute", "quantile", "poisson", "gamma"]
 ORDER_LOSSES: tuple[Loss, ...] = ("absolute", "quantile")  # a mean of targets does not stand for its rows
 
 
@@ -46,7 +46,8 @@ class LeafConfig:
     agop_rows: int = 4_000  # rows drawn at random for the average gradient outer product
     agop_power: float = 0.5  # the inputs are multiplied by feature matrix ** agop_power
     agop_centred: bool = False  # subtract each output's mean gradient first, as for modular arithmetic
-    # "logistic": log odds of two classes, encoded as -1 and 1; "absolute": medians; "quantile": any quantiles
+    # "logistic": log odds of two classes, encoded as -1 and 1; "absolute": medians; "quantile": any
+    # quantiles; "poisson" and "gamma": logarithms of means of amounts, encoded as shares of their mean
     loss: Loss = "squared"
     quantile: float = 0.5  # level of the quantile loss
     max_centers: int | None = None  # most centers, drawn at random from more rows; None: all rows are centers

@@ -62,7 +62,8 @@ def iterate_leaf(
 
     Args:
         x: inputs ``(n, d)``.
-        y: targets ``(n, c)``; for the logistic loss classes ``(n, 1)``, -1 or 1.
+        y: targets ``(n, c)``; for the logistic loss classes ``(n, 1)``, -1 or 1; for Poisson and gamma shares
+            of a mean ``(n, 1)``.
         config: the hyperparameters.
         generator: draws the rows for the AGOP and for the adaptive bandwidth.
         weights: row weights ``(n,)``; a row of weight 2 counts like two copies, of weight 0 not at all.
@@ -96,6 +97,8 @@ def iterate_leaf(
         return
     if config.loss == "logistic" and (y.shape[1] != 1 or bool((y.abs() > 1 + ROUNDING).any())):
         raise InputError("a leaf of log odds needs one column of targets between -1 and 1.")
+    if config.loss in ("poisson", "gamma") and (y.shape[1] != 1 or bool((y < -ROUNDING).any())):
+        raise InputError("a leaf of log means needs one column of targets of at least 0.")
     if config.loss in ORDER_LOSSES and y.shape[1] != 1:
         raise InputError("a leaf of quantiles needs one column of targets.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)

@@ -16,6 +16,7 @@ from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.row_blocks import expand
+from xrfm_cli.leaf_models.solvers.log_link import solve_log_link
 from xrfm_cli.leaf_models.solvers.logistic import solve_logistic
 from xrfm_cli.leaf_models.solvers.nystrom import NystromSolution, solve_nystrom
 from xrfm_cli.leaf_models.solvers.quantile import solve_quantile
@@ -146,6 +147,8 @@ def _solve_reweighted(
     """Solve for a loss that takes several solves, each with its own row weights."""
     if config.loss == "logistic":
         return solve_logistic(solve, y, ridge, weights)
+    if config.loss in ("poisson", "gamma"):
+        return solve_log_link(solve, y, ridge, weights, family=config.loss)
     level = config.quantile if config.loss == "quantile" else 0.5
     return solve_quantile(solve, y, ridge, weights, level=level)
 

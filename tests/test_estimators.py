@@ -28,7 +28,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import read_table
-from xrfm_cli.errors import InputError, ModelFileError
+from xrfm_cli.errors import InputError, ModelFileError, OptionError
 from xrfm_cli.events import Event
 
 FOLDS_DIFFER = (
@@ -471,3 +471,16 @@ def test_a_callback_receives_the_progress_and_its_exception_ends_the_fit() -> No
 
     with pytest.raises(RuntimeError, match="enough"):
         XRFMRegressor(trials=3, folds=2).fit(x, y, callback=stop)
+
+
+def test_an_offset_is_a_column_of_the_rows() -> None:
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": generator.normal(size=80), "years": generator.uniform(0.5, 2.0, 80)})
+    y = generator.poisson(rows["years"] * np.exp(rows["a"])).astype(float)
+    found = XRFMRegressor(trials=0, folds=2, offset="years", metric="poisson_deviance").fit(rows, y)
+    twice = rows.assign(years=2 * rows["years"])
+    np.testing.assert_allclose(found.predict(twice), 2 * found.predict(rows))
+    with pytest.raises(InputError, match="row 1, offset 'years'"):
+        found.predict(rows.assign(years=0.0))
+    with pytest.raises(OptionError, match=r"offset='years': '.*' of .* is a class"):
+        XRFMClassifier(trials=0, folds=2, offset="years").fit(rows, y > 0)

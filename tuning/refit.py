@@ -18,6 +18,7 @@ from xrfm_cli.datasets import (
     check_columns,
     drop_rows_without_target,
     encode_target,
+    read_offset,
     read_weights,
 )
 from xrfm_cli.errors import TargetError
@@ -32,8 +33,9 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.report import repairs_to_json
 from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
-from xrfm_cli.tuning.problem.learning_data import LearningData
+from xrfm_cli.tuning.problem.learning_data import LearningData, weighs_exposure
 from xrfm_cli.tuning.scoring.target_transforms import (
+    LogMeanTransform,
     LogTransform,
 )
 from xrfm_cli.tuning.search.space import Candidate
@@ -83,11 +85,13 @@ def _refit_model(
 ) -> FittedModel:
     """Fit the encoders and members on the new rows and update the report."""
     began = clock()
-    check_columns(table, model.schema, needed=("feature", "target", "weight"))
+    check_columns(table, model.schema, needed=("feature", "target", "weight", "offset"))
+    read_offset(table, model.schema)  # names the row as it was read
     table, dropped = drop_rows_without_target(table, model.target)
     if table.n_rows == 0:
         raise TargetError(f"{table.source}: no row has a '{model.target.name}'. Give rows with a target.")
     y_true = _learnable_target(model, table)
+    exposure, pinned = read_offset(table, model.schema), model.report.options.get("pinned")
     weights, base, base_outputs = read_weights(table, model.schema), model.base, None
     if base is not None:
         base = base.to(device)
@@ -104,6 +108,8 @@ def _refit_model(
         device=device,
         base=base,
         base_outputs=base_outputs,
+        exposure=exposure,
+        weighs_exposure=weighs_exposure(model.report.metric, pinned if isinstance(pinned, dict) else {}),
     )
     rows = np.arange(table.n_rows)
     refitter = Refitter(data=data, rows=rows, memory_bytes=memory_bytes, on_event=on_event)
@@ -196,14 +202,14 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
             f"Fit it anew without {option('from')}."
         )
-    if (
-        any(isinstance(member.target_transform, LogTransform) for member in model.members)
-        and (y_true < 0).any()
-    ):
-        row = int(np.flatnonzero(y_true < 0)[0])
+    is_log = any(isinstance(m.target_transform, LogTransform | LogMeanTransform) for m in model.members)
+    is_gamma = any(member.params.get("loss") == "gamma" for member in model.members)
+    wrong = y_true <= 0 if is_gamma else y_true < 0
+    if is_log and wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        needed = "more than 0" if is_gamma else "0 or more"
         raise TargetError(
             f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
-            "model learned logarithms, which need 0 or more. "
-            f"Fit it anew without {option('from')}."
+            f"model learned logarithms, which need {needed}. Fit it anew without {option('from')}."
         )
     return y_true

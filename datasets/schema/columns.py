@@ -14,7 +14,7 @@ from xrfm_cli.datasets.schema.kinds import (
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import SchemaError, did_you_mean
 
-Role = Literal["feature", "target", "weight", "group", "time", "id", "dropped"]
+Role = Literal["feature", "target", "weight", "offset", "group", "time", "id", "dropped"]
 ROLES: tuple[str, ...] = get_args(Role)
 UNUSED_KINDS = ("identifier", "constant")
 
@@ -86,6 +86,7 @@ class SchemaOverrides:
 
     target: str | None = None
     weight: str | None = None
+    offset: str | None = None
     group: str | None = None
     time: str | None = None
     ids: tuple[str, ...] = ()
@@ -99,6 +100,7 @@ class SchemaOverrides:
         single: tuple[tuple[str | None, Role], ...] = (
             (self.target, "target"),
             (self.weight, "weight"),
+            (self.offset, "offset"),
             (self.group, "group"),
             (self.time, "time"),
         )

@@ -17,7 +17,7 @@ from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import SchemaError, did_you_mean
 from xrfm_cli.mentions import as_flag, option
 
-_SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
+_SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "offset", "group", "time")
 
 
 def infer_schema(

@@ -1,4 +1,4 @@
-"""Read the weight, group and time columns."""
+"""Read the weight, offset, group and time columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xrfm_cli.datasets.cells.values import number_values
 from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.datasets.schema.columns import TableSchema
 from xrfm_cli.datasets.table import Table
-from xrfm_cli.errors import SchemaError
+from xrfm_cli.errors import SchemaError, did_you_mean
 
 ONE_ROW = 1.0  # if no weight reaches this, as with weights that sum to one, weights cannot be row counts
 MOST_MEAN = 1e6  # a larger mean cannot be a row count either
@@ -50,6 +50,31 @@ def _in_range(weights: np.ndarray) -> np.ndarray:
     mean = float(scaled.mean())
     is_ordinary = np.ldexp(scaled.max(), exponent) >= ONE_ROW and np.ldexp(mean, exponent) <= MOST_MEAN
     return np.ldexp(scaled, exponent) if is_ordinary else scaled / mean
+
+
+def read_offset(table: Table, schema: TableSchema, *, before: int = 0) -> np.ndarray | None:
+    """Return the exposure of each row, float64 (n,), or None if no column has that role.
+
+    Raises `SchemaError` if the table lacks the column, and for an exposure that is missing or not a finite
+    number above 0. It names the row; ``before`` rows of the source precede the table.
+    """
+    columns = schema.with_role("offset")
+    if not columns:
+        return None
+    name = columns[0].name
+    if not table.has_column(name):
+        raise SchemaError(
+            f"{table.source}: no column '{name}', the exposure that predictions are multiplied by."
+            f"{did_you_mean(name, table.column_names)}"
+        )
+    values = number_values(table.column(name), table.decimal).values
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(bad):
+        cell = table.column(name)[int(bad[0])].as_py()
+        given = "no value" if cell is None else repr(cell)
+        row = before + int(bad[0]) + 1
+        raise SchemaError(f"{table.source}: row {row}, offset '{name}': {given}; give a number above 0")
+    return values
 
 
 def read_groups(table: Table, schema: TableSchema) -> np.ndarray | None:

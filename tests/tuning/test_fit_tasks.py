@@ -164,7 +164,7 @@ def test_labels_use_the_threshold_that_was_tuned_for_f1() -> None:
 def test_every_metric_can_be_asked_for(metric: str) -> None:
     for task in METRICS[metric].tasks:
         table = task_table(task, 60)
-        if metric in ("poisson_deviance", "mape"):
+        if metric in ("poisson_deviance", "gamma_deviance", "mape"):
             columns = law(60)
             table = table_of(columns | {"y": np.exp(columns["y"])})
         report = fit(table, metric=metric, pinned={"iterations": 1}).report

@@ -144,8 +144,9 @@ def _fold_part(
     if model.base is not None:
         matrices |= model.base.encode(problem.data.table.take(rows))[0]
     sample = sample_of(model, matrices, "data")
-    weights = np.ones(len(rows)) if problem.data.weights is None else problem.data.weights[rows]
-    return measure_part(model, sample, problem.data.y_true[rows], weights, budget_ns=budget_ns)
+    weights = problem.data.learning_weights_of(rows)
+    weights = np.ones(len(rows)) if weights is None else weights
+    return measure_part(model, sample, problem.data.rates_of(rows), weights, budget_ns=budget_ns)
 
 
 def measure_part(

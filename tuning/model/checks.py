@@ -31,7 +31,7 @@ ENCODERS_OF_KIND = {
     "datetime": ("DatetimeEncoder",),
     "text": ("TextEncoder",),
 }
-SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "group", "time")
+SINGLE_ROLES: tuple[Role, ...] = ("target", "weight", "offset", "group", "time")
 
 
 def check_model(model: FittedModel) -> None:

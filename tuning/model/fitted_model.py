@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema
+from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema, read_offset
 from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
@@ -116,18 +116,25 @@ class FittedModel:
     trained: TrainedRows | None = None  # their fingerprints; None for older files without them
     base: Base | None = None  # of transfer learning: its predictions are columns
 
-    def predict(self, table: Table, *, interval: float | None = None) -> Prediction:
+    def predict(
+        self, table: Table, *, interval: float | None = None, before: int = 0, per_unit: bool = False
+    ) -> Prediction:
         """Predict the rows of a table that has the needed columns.
 
         A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of that
-        coverage, for regression only; it is wider where larger errors are expected.
+        coverage, for regression only; it is wider where larger errors are expected. A model with an offset
+        predicts rates, times the exposure of each row unless asked ``per_unit``; ``before`` rows of the
+        source precede the table, to name a row without exposure.
         """
+        exposure = None if per_unit else read_offset(table, self.schema, before=before)
         if interval is not None and self.intervals is None:
             raise OptionError(
                 f"{option('interval')}: is for regression models; for classes ask for {option('proba')}."
             )
         encoded, repairs = self.encode(table)
         total = self.predict_encoded(encoded)
+        if exposure is not None:
+            total = total * exposure
         if self.calibration is not None:
             return Prediction(
                 values=None,
@@ -145,7 +152,7 @@ class FittedModel:
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
 
     def predict_encoded(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
-        """Return values ``(n,)`` or calibrated probabilities ``(n, classes)`` of encoded rows."""
+        """Return values ``(n,)``, per unit of exposure, or calibrated probabilities ``(n, classes)``."""
         total = self._combined(encoded)
         return total if self.calibration is None else self.calibration.probabilities(total)
 
@@ -189,6 +196,7 @@ class FittedModel:
         read = {column.column for encoder in encoders for column in encoder.columns}
         if self.base is not None:
             read |= set(self.base.shared)
+        read |= {column.name for column in self.schema.with_role("offset")}
         return tuple(column.name for column in self.schema.columns if column.name in read)
 
     def labels(self, probabilities: Array) -> NDArray[np.int64]:

@@ -106,6 +106,14 @@ class Logs(Document, tag_field="kind", tag="logs"):
     factor: Positive
 
 
+class LogMeans(Document, tag_field="kind", tag="log_means"):
+    """The target transform of a regression whose loss has a log link."""
+
+    mean: Positive
+    low: float
+    high: float
+
+
 class Classes(Document, tag_field="kind", tag="classes"):
     """The target transform of classes around their shares."""
 
@@ -140,7 +148,7 @@ class MemberFacts(Member):
 
     encoder: Count
     tree: Tree
-    coding: Values | Logs | Classes | Logits
+    coding: Values | Logs | LogMeans | Classes | Logits
     calibrator: Calibration | None
     translation: TranslationFacts | None = None
 

@@ -27,6 +27,7 @@ PRODUCTS_PER_SECOND = 4e9  # multiply-adds of a slow core
 EIGEN_PRODUCTS = 9  # an eigendecomposition takes as long as this many matrix products
 FEWEST_ROWS = 3  # with fewer, leave-one-out cannot choose a strength and the constant is used
 # Boosted trees, and what they cost on one slow core.
+DEVIANCES = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}  # what trees minimise for a metric
 TREES = 100  # scikit-learn's default
 IMPORT_S, TREE_S, CELL_S = 0.3, 1e-3, 2e-8  # of the import, of a tree, and of a cell of its table
 
@@ -88,7 +89,8 @@ def score_baselines(problem: Problem) -> Baselines:
 def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, int], Array]) -> Baseline:
     """Score out-of-fold predictions, fold after fold."""
     began = time.monotonic()
-    scores = np.concatenate([predict(problem, fold) for fold in range(len(problem.plan.folds))])
+    rates = np.concatenate([predict(problem, fold) for fold in range(len(problem.plan.folds))])
+    scores = problem.data.outcomes_of(problem.plan.validation_rows, rates)
     score = problem.scorer.validation_score(scores).score
     return Baseline(name=name, score=score, description=told, seconds=time.monotonic() - began)
 
@@ -101,7 +103,7 @@ def _constant(problem: Problem, fold: int) -> Array:
     target_transform, level = problem.folds.target_transform(fold), problem.scorer.metric.level
     if level is not None:
         rows = problem.plan.folds[fold].train
-        value = _quantile(problem.data.y_true[rows], level, problem.data.weights_of(rows))
+        value = _quantile(problem.data.rates_of(rows), level, problem.data.learning_weights_of(rows))
         return np.full((len(problem.plan.folds[fold].valid), 1), value)
     if problem.data.n_classes:
         rows = problem.plan.refit_rows
@@ -172,15 +174,25 @@ def _boosting(problem: Problem, fold: int) -> Array:
     labels = problem.data.y_true[rows] if problem.data.n_classes else None
     if len(rows) < FEWEST_ROWS or (labels is not None and len(np.unique(labels)) < 2):
         return _constant(problem, fold)
+    deviance = DEVIANCES.get(problem.scorer.metric.name)
+    amounts = problem.data.rates_of(rows) if deviance else None
+    if amounts is not None and not amounts.any():
+        return _constant(problem, fold)
     kind = HistGradientBoostingRegressor if labels is None else HistGradientBoostingClassifier
     level = problem.scorer.metric.level
     own: dict[str, Any] = {} if level is None else {"loss": "quantile", "quantile": level}
+    if deviance:
+        own = {"loss": deviance}
     model = kind(max_iter=TREES, early_stopping=False, random_state=0, **own)
     weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
     y_train = matrices.y_train[:, 0].cpu().double().numpy() if labels is None else labels
+    if amounts is not None:
+        y_train = amounts
     x_valid = matrices.x_valid.cpu().numpy()
     with threadpool_limits(1):  # its threads poll for work, which costs more than they save on small tables
         model.fit(matrices.x_train.cpu().numpy(), y_train, sample_weight=weights)
+        if amounts is not None:
+            return model.predict(x_valid)[:, None]
         if labels is None:
             return problem.folds.target_transform(fold).decode(model.predict(x_valid)[:, None])
         scores = np.zeros((len(x_valid), problem.data.n_classes))

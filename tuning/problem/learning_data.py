@@ -27,6 +27,7 @@ from xrfm_cli.tuning.transfer.base import Base
 from xrfm_cli.tuning.transfer.translation import Translation
 
 Array = NDArray[np.float64]
+LEAST_SHARE = 1e-12  # of the mean exposure, as a weight; float32 sums have seven digits
 
 
 class Encoded(Protocol):
@@ -49,6 +50,11 @@ def find_encoded(
         if known == key and (other == transform or not found.encoder.reads_target):
             return found
     return None
+
+
+def weighs_exposure(metric: str | None, pinned: Mapping[str, Any]) -> bool:
+    """Return whether rows count by their exposure: always, except in the gamma likelihood."""
+    return metric != "gamma_deviance" and pinned.get("loss") != "gamma"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,6 +107,8 @@ class LearningData:
     device: str
     base: Base | None = None  # of transfer learning; its predictions are columns of both tables
     base_outputs: Array | None = None  # (n, k) its predictions
+    exposure: Array | None = None  # (n,) of the offset column: the model learns targets per unit of it
+    weighs_exposure: bool = True  # whether a rate counts as much as its exposure
 
     @property
     def scratch(self) -> Scratch | None:
@@ -116,9 +124,27 @@ class LearningData:
         """Return the weights of some rows."""
         return None if self.weights is None else self.weights[rows]
 
+    def rates_of(self, rows: Rows) -> NDArray[Any]:
+        """Return what the model learns of some rows: their targets, per unit of exposure if there is one."""
+        return self.y_true[rows] if self.exposure is None else self.y_true[rows] / self.exposure[rows]
+
+    def learning_weights_of(self, rows: Rows) -> Array | None:
+        """Return the weights of some rows in fits: times the exposure, whose mean over all rows is made 1.
+
+        The Poisson loss of counts is that of rates with these weights. The gamma loss does not need them.
+        """
+        if self.exposure is None or not self.weighs_exposure:
+            return self.weights_of(rows)
+        shares = np.maximum(self.exposure / self.exposure.mean(), LEAST_SHARE)
+        return shares[rows] if self.weights is None else self.weights[rows] * shares[rows]
+
+    def outcomes_of(self, rows: Rows, rates: Array) -> Array:  # (n, c)
+        """Return predictions of the target from those of what the model learns."""
+        return rates if self.exposure is None else rates * self.exposure[rows, None]
+
     def weight_tensor(self, rows: Rows) -> Tensor | None:
-        """Return the weights of some rows, on the device."""
-        weights = self.weights_of(rows)
+        """Return the weights of some rows in fits, on the device."""
+        weights = self.learning_weights_of(rows)
         return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device)
 
     def target_transform(
@@ -126,12 +152,12 @@ class LearningData:
     ) -> TargetTransform:
         """Return a target transform fitted on some training rows."""
         return fit_target_transform(
-            self.y_true[rows], self.n_classes, self.weights_of(rows), transform, factor
+            self.rates_of(rows), self.n_classes, self.learning_weights_of(rows), transform, factor
         )
 
     def transformed(self, rows: Rows, target_transform: TargetTransform) -> Tensor:
         """Return transformed targets of some rows ``(n, outputs)`` float32, on the device."""
-        return torch.from_numpy(target_transform.encode(self.y_true[rows])).float().to(self.device)
+        return torch.from_numpy(target_transform.encode(self.rates_of(rows))).float().to(self.device)
 
     def fit_translation(self, rows: Rows, target_transform: TargetTransform) -> Translation:
         """Return the part of the targets that the base's predictions explain, fitted on some rows."""
@@ -155,13 +181,13 @@ class LearningData:
         """Fit an encoder on some rows of the table."""
         every = np.arange(self.typed.table.n_rows)
         typed = self.typed if np.array_equal(rows, every) else self.typed.take(rows)
-        y_true = self.y_true[rows]
+        y_true = self.rates_of(rows)
         encoded = EncodedRows.fit(
             typed.table,
             self.schema,
             encoding,
             target=np.eye(self.n_classes)[y_true] if self.n_classes else target_transform.encode(y_true),
-            weights=self.weights_of(rows),
+            weights=self.learning_weights_of(rows),
             seed=self.seed,
             device=self.device,
             base=self.base if encoding.with_base else None,

@@ -82,10 +82,11 @@ class Scorer:
                 np.concatenate([target_transform.decode(own)[:, 0] for target_transform, own in logs])
                 + offsets
             )
-            y_true = self.data.y_true[rows] + offsets
-            factor = mean_factor(self.metric.name, y_true, predicted, self.data.weights_of(rows))
+            y_true, weights = self.data.rates_of(rows) + offsets, self.data.learning_weights_of(rows)
+            factor = mean_factor(self.metric.name, y_true, predicted, weights)
             pairs = [(replace(target_transform, factor=factor), own) for target_transform, own in logs]
-        return np.concatenate([target_transform.decode(own) for target_transform, own in pairs]), factor
+        decoded = np.concatenate([target_transform.decode(own) for target_transform, own in pairs])
+        return self.data.outcomes_of(rows, decoded), factor
 
     def validation_score_of(
         self, fold: int, codes: Array, rows: Rows, transform: TransformName = "none"

@@ -16,6 +16,7 @@ from xrfm_cli.datasets import (
     drop_rows_without_target,
     encode_target,
     read_groups,
+    read_offset,
     read_time,
     read_weights,
     type_rows,
@@ -26,7 +27,7 @@ from xrfm_cli.mentions import option
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.limits import Limits, find_limits, find_row_counts
 from xrfm_cli.tuning.pins import Pins
-from xrfm_cli.tuning.problem.learning_data import LearningData
+from xrfm_cli.tuning.problem.learning_data import LearningData, weighs_exposure
 from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
 from xrfm_cli.tuning.problem.validation_plan import make_validation_plan
 from xrfm_cli.tuning.scoring.metrics import find_metric
@@ -62,6 +63,10 @@ def set_up_problem(
     ``valid`` holds validation rows that are never trained on, ``base`` the base model of transfer learning.
     """
     pins, n_read = Pins.of(config.pinned), table.n_rows
+    if schema.with_role("offset"):
+        _check_offset(table, schema, target, base)
+        if valid is not None:
+            read_offset(valid, schema)
     table, source_rows = _usable_rows(table, schema, target)
     dropped = n_read - len(source_rows)
     if table.n_rows < 2:
@@ -109,7 +114,9 @@ def set_up_problem(
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
         features |= set(() if base is None else base.shared)
-        read = [c.name for c in schema.columns if c.name in features or c.role in ("target", "weight")]
+        read = [
+            c.name for c in schema.columns if c.name in features or c.role in ("target", "weight", "offset")
+        ]
         table, dropped = concatenate_tables(table.select(read), valid), dropped + n_valid - valid.n_rows
         y_true = np.concatenate([y_true, validating])
         source_rows = np.concatenate([source_rows, source_valid])
@@ -123,6 +130,12 @@ def set_up_problem(
         raise OptionError(
             f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (the {row:,}. "
             "row with a target), but counts are 0 or more. Choose rmse or mae."
+        )
+    if metric.name == "gamma_deviance" and (told <= 0).any():
+        row = int(np.flatnonzero(told <= 0)[0]) + 1
+        raise OptionError(
+            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less (the "
+            f"{row:,}. row with a target), but amounts must be above 0. Choose poisson_deviance or rmse."
         )
     plan = make_validation_plan(
         table.n_rows,
@@ -145,6 +158,27 @@ def set_up_problem(
         final=final,
     )
     return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
+
+
+def _check_offset(table: Table, schema: TableSchema, target: TargetSchema, base: Base | None) -> None:
+    """Refuse an offset whose cells, target or base model do not suit it; every row of the table counts."""
+    name = schema.with_role("offset")[0].name
+    read_offset(table, schema)
+    if target.task != "regression":
+        raise OptionError(
+            f"{option('offset', name)}: '{target.name}' of {table.source} is a class, but only numbers grow "
+            f"with an exposure. Leave it out, or give {option('task', 'regression')} if it is a number."
+        )
+    if base is not None:
+        raise OptionError(
+            f"{option('offset', name)}: does not go together with {option('transfer_from')}. Leave one out."
+        )
+    negative = np.flatnonzero(encode_target(table, target) < 0)
+    if len(negative):
+        raise OptionError(
+            f"{option('offset', name)}: {table.source} has a negative '{target.name}' in row "
+            f"{negative[0] + 1:,}, but what is counted per '{name}' is 0 or more. Leave it out."
+        )
 
 
 def _search_room(table: Table, schema: TableSchema) -> int | None:
@@ -181,6 +215,8 @@ def _learning_data(
         device=config.device,
         base=base,
         base_outputs=base_outputs,
+        exposure=read_offset(table, schema),
+        weighs_exposure=weighs_exposure(config.metric, config.pinned),
     )
 
 

@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 LEAST_SKEWNESS = 1.0  # lowest skewness of a target for which the logarithm is tried
 OFFSET_SHARE = 0.05  # share of the positive targets at or below the offset, if some target is 0
 FACTORS = (0.5, 2.0)  # limits of the correction: values beyond are artefacts of few rows
-MEAN_METRICS = ("rmse", "r2", "poisson_deviance")  # minimised by the conditional mean
+MEAN_METRICS = ("rmse", "r2", "poisson_deviance", "gamma_deviance")  # minimised by the conditional mean
 
 
 def suits_log(y: Array) -> bool:
@@ -32,7 +32,8 @@ def mean_factor(metric: str, y_true: Array, predicted: Array, weights: Array | N
 
     Args:
         metric: for squared-error metrics the factor is fitted by least squares, for the Poisson deviance by
-            equal means; it is 1 for metrics whose best prediction is not the mean.
+            equal means, for the gamma deviance by the mean of the ratios; it is 1 for metrics whose best
+            prediction is not the mean.
         y_true: targets ``(n,)`` with the offset added.
         predicted: out-of-fold predictions ``(n,)`` with the offset added and no factor yet.
         weights: of the rows.
@@ -45,7 +46,9 @@ def mean_factor(metric: str, y_true: Array, predicted: Array, weights: Array | N
         return 1.0
     share = predicted / largest  # avoids overflow of the squares of large targets
     counted = np.ones_like(share) if weights is None else weights
-    if metric != "poisson_deviance":
+    if metric == "gamma_deviance":
+        counted = counted / np.maximum(share, np.finfo(np.float64).tiny)
+    elif metric != "poisson_deviance":
         counted = counted * share
     factor = np.average(y_true / largest, weights=counted) / np.average(share, weights=counted)
     return float(np.clip(factor, *FACTORS))

@@ -17,6 +17,7 @@ METRIC_TASKS: dict[str, tuple[Task, ...]] = {
     "r2": _NUMBERS,
     "mape": _NUMBERS,
     "poisson_deviance": _NUMBERS,
+    "gamma_deviance": _NUMBERS,
     "log_loss": _CLASSES,
     "auc": _CLASSES,
     "average_precision": _CLASSES,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import TargetSchema
-from xrfm_cli.datasets.cells.scale import exponent_of, scaled_back, to_order_one
 from xrfm_cli.errors import OptionError
 from xrfm_cli.mentions import option
 from xrfm_cli.tuning.scoring.metric_names import (
@@ -28,10 +26,19 @@ from xrfm_cli.tuning.scoring.thresholds import (
     choose_decision,
     confusion_matrix,
 )
+from xrfm_cli.tuning.scoring.value_metrics import (
+    gamma,
+    mae,
+    mape,
+    pinball,
+    poisson,
+    r2,
+    rmse,
+    sklearn_metric,
+)
 
 Array = NDArray[np.float64]
 SMALLEST_PROBABILITY = 1e-15
-SMALLEST_DIVISOR = float(np.finfo(np.float64).eps)  # for relative errors
 DECISIVE_DIGITS = 7  # of a metric when decision thresholds are compared
 
 
@@ -110,7 +117,7 @@ def metric_named(name: str) -> Metric:
         tasks=("regression",),
         lower_is_better=True,
         needs="values",
-        compute=partial(_pinball, level=level),
+        compute=partial(pinball, level=level),
     )
 
 
@@ -153,10 +160,10 @@ def evaluate_metrics(
 ) -> dict[str, float]:
     """Compute every metric that is defined for the task and these rows, by name.
 
-    Those with a parameter are computed if ``asked`` names them.
+    The gamma deviance and those with a parameter are computed if ``asked`` names them.
     """
     out: dict[str, float] = {}
-    known = dict(METRICS)
+    known, asked = dict(METRICS), tuple(asked)
     for name in asked:
         metric = metric_named(name)
         known.setdefault(metric.name, metric)
@@ -165,66 +172,14 @@ def evaluate_metrics(
             continue
         if metric.name == "poisson_deviance" and np.min(y_true) < 0:
             continue
+        if metric.name == "gamma_deviance" and (np.min(y_true) <= 0 or metric.name not in asked):
+            continue
         if metric.name == "mape" and np.any(y_true == 0):
             continue  # an error relative to 0 is not a number that anyone can read
         if metric.is_ranking and len(np.unique(y_true)) < 2:
             continue
         out[metric.name] = compute_metric(metric, y_true, prediction, weights, decision)
     return out
-
-
-def _rmse(y: Array, p: Array, w: Array | None) -> float:
-    errors, exponent = _errors(y, p)
-    return scaled_back(np.sqrt(np.average(errors**2, weights=w)), exponent)
-
-
-def _mae(y: Array, p: Array, w: Array | None) -> float:
-    errors, exponent = _errors(y, p)
-    return scaled_back(np.average(np.abs(errors), weights=w), exponent)
-
-
-def _pinball(y: Array, p: Array, w: Array | None, *, level: float) -> float:
-    errors, exponent = _errors(y, p)
-    return scaled_back(np.average(np.maximum(level * errors, (level - 1) * errors), weights=w), exponent)
-
-
-def _r2(y: Array, p: Array, w: Array | None) -> float:
-    errors, of_errors = _errors(y, p)
-    scaled, exponent = to_order_one(y)
-    centred, more = to_order_one(scaled - np.average(scaled, weights=w))
-    variance = float(np.average(centred**2, weights=w))
-    error = float(np.average(errors**2, weights=w))
-    if variance == 0:
-        return 1.0 if error == 0 else 0.0
-    return 1.0 - scaled_back(error / variance, 2 * (of_errors - exponent - more))
-
-
-def _mape(y: Array, p: Array, w: Array | None) -> float:
-    # A target of 0 counts as this, as in scikit-learn, but never as more than the smallest other target.
-    positive = np.abs(y[y != 0])
-    floor = min(SMALLEST_DIVISOR, float(positive.min())) if len(positive) else SMALLEST_DIVISOR
-    errors, of_errors = _errors(y, p)
-    divisors, of_divisors = to_order_one(np.maximum(np.abs(y), floor))
-    with np.errstate(over="ignore"):
-        shares = np.ldexp(np.abs(errors) / divisors, of_errors - of_divisors)
-    scaled, exponent = to_order_one(np.minimum(shares, np.finfo(np.float64).max))
-    return scaled_back(np.average(scaled, weights=w), exponent)
-
-
-def _poisson(y: Array, p: Array, w: Array | None) -> float:
-    exponent = exponent_of(y, p)  # the deviance grows with the scale
-    y, p = np.ldexp(y, -exponent), np.ldexp(p, -exponent)
-    # A mean of zero or less has no Poisson likelihood: such predictions count as a tiny mean.
-    floor = 1e-6 * max(float(np.mean(y)), 1e-12)
-    deviance = _sklearn_metric("mean_poisson_deviance")(y, np.maximum(p, floor), sample_weight=w)
-    return scaled_back(deviance, exponent)
-
-
-def _errors(y: Array, p: Array) -> tuple[Array, int]:
-    """Return the errors scaled by a power of two, so that the largest is of order one, and the exponent."""
-    exponent = exponent_of(y, p)
-    errors, more = to_order_one(np.ldexp(y, -exponent) - np.ldexp(p, -exponent))
-    return errors, exponent + more
 
 
 def _log_loss(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
@@ -240,17 +195,11 @@ def _brier(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
     return float(np.average(squares / 2 if p.shape[1] == 2 else squares, weights=w))
 
 
-def _sklearn_metric(name: str) -> Callable[..., float]:
-    """Import a scikit-learn metric on first use: prediction needs none."""
-    metric: Callable[..., float] = getattr(import_module("sklearn.metrics"), name)
-    return metric
-
-
 def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], float]:
     """Return a binary ranking metric; for several classes, its mean over one-vs-rest."""
 
     def compute(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
-        score = _sklearn_metric(name)
+        score = sklearn_metric(name)
         if p.shape[1] == 2:
             return float(score(y == 1, p[:, 1], sample_weight=w)) if 0 < (y == 1).sum() < len(y) else 0.5
         present = [k for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
@@ -293,11 +242,12 @@ def _define(name: str, lower: bool, needs: str, compute: Callable[..., Any]) -> 
 
 METRICS: dict[str, Metric] = dict(
     [
-        _define("rmse", True, "values", _rmse),
-        _define("mae", True, "values", _mae),
-        _define("r2", False, "values", _r2),
-        _define("mape", True, "values", _mape),
-        _define("poisson_deviance", True, "values", _poisson),
+        _define("rmse", True, "values", rmse),
+        _define("mae", True, "values", mae),
+        _define("r2", False, "values", r2),
+        _define("mape", True, "values", mape),
+        _define("poisson_deviance", True, "values", poisson),
+        _define("gamma_deviance", True, "values", gamma),
         _define("log_loss", True, "probabilities", _log_loss),
         _define("auc", False, "probabilities", _ranking("roc_auc_score")),
         _define("average_precision", False, "probabilities", _ranking("average_precision_score")),

@@ -1,4 +1,4 @@
-"""Target transforms: values or logarithms, classes on a simplex or as log odds."""
+"""Target transforms: values, logarithms or shares of the mean; classes on a simplex or as log odds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xrfm_cli.tuning.scoring.log_target import FACTORS, log_offset
 Array = NDArray[np.float64]
 TransformChoice = Literal["none", "log"]
 # A transform that the user may choose, or one implied by a loss.
-TransformName = Literal["none", "log", "logit"]
+TransformName = Literal["none", "log", "logit", "log_mean"]
 
 # How far a predicted logarithm may leave the training range on each side, as a share of the range.
 MARGIN = 0.1
@@ -138,7 +138,7 @@ class LogTransform:
         change = self.factor * np.exp(from_log) * np.expm1(to_log - from_log)
         inside = (to_log > self.low) & (to_log < self.high)
         slope = np.where(inside, self.factor * self.deviation * np.exp(to_log), 0.0)
-        return np.where(way == 0, slope, change / np.where(way == 0, 1.0, way))[:, :, None]
+        return _secants(change, way, slope)
 
     def _logs(self, codes: Array) -> Array:
         return np.clip(codes * self.deviation + self.mean, self.low, self.high)
@@ -150,10 +150,73 @@ class LogTransform:
         return {"kind": "logs", **asdict(self)}
 
 
-TargetTransform = ValueTransform | LogTransform | ClassTransform | LogitTransform
-_NUMBERS: dict[str, type[ValueTransform] | type[LogTransform]] = {
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogMeanTransform:
+    """Amounts of at least 0 for losses with a log link: shares of their mean.
+
+    A raw prediction is the logarithm of such a share. It is clipped, since the exponential would magnify a
+    leaf's extrapolation: no mean lies above the largest amount, nor below the least one; if that is 0, below
+    the mean if half a row had an amount.
+
+    >>> means = LogMeanTransform.fit(np.array([0.0, 1.0, 5.0]), None)
+    >>> means.encode(np.array([4.0])).tolist(), means.decode(np.array([[0.0]])).tolist()
+    ([[2.0]], [[2.0]])
+    """
+
+    mean: float
+    low: float  # limits of a raw prediction
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (self.mean > 0 and self.low <= self.high):
+            raise ValueError(f"no mean and limits: {self.mean}, {self.low} to {self.high}")
+        if self.high > LARGEST_LOG or math.log(self.mean) + self.high > LARGEST_LOG + 10:
+            raise ValueError(f"limits beyond the largest number: {self.low} to {self.high}")
+
+    @classmethod
+    def fit(cls, y: Array, weights: Array | None) -> LogMeanTransform:
+        """Fit to training values ``(n,)`` of at least 0."""
+        if weights is not None:
+            y, weights = y[weights > 0], weights[weights > 0]
+        mean = _moments(y, weights)[0]
+        if mean <= 0:
+            return cls(mean=1.0, low=-math.log(2 * len(y)), high=0.0)
+        least, largest = float(y.min()) / mean, float(y.max()) / mean
+        return cls(
+            mean=mean,
+            low=math.log(least) if least > 0 else -math.log(2 * len(y)),
+            high=math.log(largest),
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Return the numbers of decoded and of raw outputs."""
+        return 1, 1
+
+    def encode(self, y: Array) -> Array:
+        """Encode values ``(n,)`` as ``(n, 1)``."""
+        return (np.maximum(y, 0.0) / self.mean)[:, None]
+
+    def decode(self, codes: Array) -> Array:
+        """Decode raw predictions ``(n, 1)`` to values ``(n, 1)``."""
+        return self.mean * np.exp(np.clip(codes, self.low, self.high))
+
+    def rates(self, start: Array, end: Array) -> Array:
+        """Return values per unit of raw prediction ``(n, 1, 1)``, as for logarithms."""
+        from_log, to_log = (np.clip(codes, self.low, self.high) for codes in (start, end))
+        slope = np.where(to_log == end, self.mean * np.exp(to_log), 0.0)
+        return _secants(self.mean * np.exp(from_log) * np.expm1(to_log - from_log), end - start, slope)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parameters, ready for JSON."""
+        return {"kind": "log_means", **asdict(self)}
+
+
+TargetTransform = ValueTransform | LogTransform | LogMeanTransform | ClassTransform | LogitTransform
+_NUMBERS: dict[str, type[ValueTransform] | type[LogTransform] | type[LogMeanTransform]] = {
     "values": ValueTransform,
     "logs": LogTransform,
+    "log_means": LogMeanTransform,
 }
 
 
@@ -165,7 +228,7 @@ def target_transform_from_json(facts: Mapping[str, Any]) -> TargetTransform:
         return ClassTransform(prior=tuple(float(p) for p in facts["prior"]))
     target_transform = _NUMBERS[facts["kind"]]
     numbers = {field.name: float(facts[field.name]) for field in fields(target_transform)}
-    if not all(map(math.isfinite, numbers.values())) or numbers["deviation"] <= 0:
+    if not all(map(math.isfinite, numbers.values())) or numbers.get("deviation", 1.0) <= 0:
         raise ValueError(f"not a target transform: {numbers}")
     return target_transform(**numbers)
 
@@ -182,11 +245,18 @@ def fit_target_transform(
         return LogitTransform()
     if n_classes:
         return ClassTransform.fit(y_true, n_classes, weights)
+    if transform == "log_mean":
+        return LogMeanTransform.fit(y_true, weights)
     return (
         LogTransform.fit(y_true, weights, factor)
         if transform == "log"
         else ValueTransform.fit(y_true, weights)
     )
+
+
+def _secants(change: Array, way: Array, slope: Array) -> Array:
+    """Return a change per unit of the way ``(n, 1, 1)``; the slope where there is no way."""
+    return np.where(way == 0, slope, change / np.where(way == 0, 1.0, way))[:, :, None]
 
 
 def _moments(values: Array, weights: Array | None) -> tuple[float, float]:

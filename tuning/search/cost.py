@@ -19,7 +19,8 @@ FACTORISATION_SHARE = 0.6  # rate of a blocked factorisation, as a share of the 
 LEAST_SHARE = 0.2  # minimum share of a fit's seconds that is attributed to its pairs of rows
 GRADIENT_PAIRS = 2  # cost of a pair in a AGOP update, in kernel pairs
 VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
-LOGISTIC_SOLVES = 2  # usual number of factorisations in a solve for log odds
+# Usual number of factorisations in a solve of a loss.
+SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
 LINEAR_PAIRS = 100  # cost of a row of a linear leaf, in pairs
 WORTHWHILE = 0.8  # smaller leaves must reduce a fit's seconds to at most this share
 SMALLEST_LEAF = 500  # fewest rows of a leaf that a time limit may lead to
@@ -164,7 +165,8 @@ def cost_family(candidate: Candidate) -> str:
     if candidate.family in LINEAR_FAMILIES:
         return candidate.family
     pieces = ", pieces" if candidate.encoding.numeric == "piecewise" else ""
-    return candidate.family + pieces + (", log odds" if candidate.transform == "logit" else "")
+    loss = candidate.tree.leaf.loss
+    return candidate.family + pieces + (f", {loss}" if loss in SOLVES else "")
 
 
 def fit_size(candidate: Candidate, rows: int, *, validated: int) -> FitSize:
@@ -176,5 +178,5 @@ def fit_size(candidate: Candidate, rows: int, *, validated: int) -> FitSize:
         validated=validated,
         agop_rows=candidate.tree.leaf.agop_rows,
         split_rows=candidate.tree.split_rows,
-        steps=LOGISTIC_SOLVES if candidate.transform == "logit" else 1,
+        steps=SOLVES.get(candidate.tree.leaf.loss, 1),
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.tuning.search.space import TRANSLATED, SearchSpace
+from xrfm_cli.tuning.search.space import LINKS, TRANSLATED, SearchSpace
 
 _NAMES = (
     "family",
@@ -75,12 +75,12 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params["loss"] = None
         elif "logistic" not in space.losses:
             params["loss"] = space.losses[1 - len(candidates) % 2]
-        if space.log_target:
+        if space.log_target and params["loss"] not in LINKS:
             kernels = [before for before in candidates if before["family"] != "linear"]
             params["target_transform"] = "none" if family == "linear" or len(kernels) % 2 else "log"
         if space.transfers:
             params |= _TRANSFERS[len(candidates) % len(_TRANSFERS)]
-            if params["transfer"] in TRANSLATED and params.get("loss") == "logistic":
+            if params["transfer"] in TRANSLATED and params.get("loss") in LINKS:
                 params["loss"] = "squared"
         candidates.append({name: value for name, value in params.items() if value is not None})
     constant = [{"family": "constant"}] if space.tries_constant else []

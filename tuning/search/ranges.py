@@ -19,6 +19,7 @@ from xrfm_cli.tuning.search.space import SearchSpace
 FULL_MATRIX_FEATURES = 300
 WIDEST = 300  # most columns with a piecewise-linear encoding of every number
 ABSOLUTE_METRICS = ("mae", "mape")  # which a median minimises, and not a mean
+DEVIANCES: dict[str, Loss] = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
 
@@ -41,7 +42,7 @@ def make_space(problem: Problem) -> SearchSpace:
         losses=_losses(problem),
         level=problem.scorer.metric.level,
         transfers=data.base is not None,
-        log_target=not data.n_classes and suits_log(problem.final.data.y_true[problem.final.rows]),
+        log_target=not data.n_classes and suits_log(problem.final.data.rates_of(problem.final.rows)),
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
     for name in TRANSFER_CHOICES:
@@ -58,6 +59,8 @@ def make_space(problem: Problem) -> SearchSpace:
             f"{option('set', {'loss': 'logistic'})}: '{data.target.name}' of {data.table.source} {has}, "
             "but log odds need two classes. Leave it out."
         )
+    if pinned_loss in ("poisson", "gamma"):
+        _require_amounts(problem, pinned_loss)
     if pinned_loss in ORDER_LOSSES and problem.data.n_classes:
         what = "median" if pinned_loss == "absolute" else "quantile"
         raise OptionError(
@@ -77,7 +80,30 @@ def _losses(problem: Problem) -> tuple[Loss, ...]:
         return ("quantile",)  # a mean is no other quantile than by chance
     if problem.data.n_classes == 2:
         return ("squared", "logistic")
+    if metric.name in DEVIANCES and "target_transform" not in problem.pins:  # these have one of their own
+        return ("squared", DEVIANCES[metric.name])
     return ("squared", "absolute") if metric.name in ABSOLUTE_METRICS else ("squared",)
+
+
+def _require_amounts(problem: Problem, loss: str) -> None:
+    """Refuse a loss with a log link for a class, a negative target, or a target of 0 and the gamma loss."""
+    data, pin = problem.final.data, option("set", {"loss": loss})
+    if data.n_classes:
+        raise OptionError(
+            f"{pin}: '{data.target.name}' of {data.table.source} is a class, but this loss is of amounts. "
+            f"Leave it out, or give {option('task', 'regression')} if it is a number."
+        )
+    if "target_transform" in problem.pins:
+        chosen = option("set", {"target_transform": problem.pins["target_transform"]})
+        raise OptionError(f"{pin}: learns logarithms of means by itself. Leave {chosen} out.")
+    y_true = data.y_true[problem.final.rows]
+    wrong = np.flatnonzero(y_true < 0 if loss == "poisson" else y_true <= 0)
+    if len(wrong):
+        raise OptionError(
+            f"{pin}: '{data.target.name}' of {data.table.source} is {y_true[wrong[0]]:g} in the "
+            f"{wrong[0] + 1:,}. row with a target, but must be "
+            f"{'0 or more' if loss == 'poisson' else 'above 0'}. Leave it out."
+        )
 
 
 def _require_logarithms(problem: Problem) -> None:

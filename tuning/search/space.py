@@ -21,17 +21,11 @@ from xrfm_cli.tuning.pins import (
     check_names,
 )
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
+from xrfm_cli.tuning.search.idle import IDLE, idle_on
 
-_WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "quantile", "feature_matrix"}
-IDLE: dict[str, set[str]] = {  # hyperparameters that have no effect on a kernel family
-    "norm": {"power", "constant"},
-    "sum_power": {"kernel_p"},
-    "linear": _WITHOUT_DISTANCES,
-    "constant": _WITHOUT_DISTANCES
-    | {"ridge", "iterations", "metric_shape", "agop_power", "target_transform"},
-}
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
+# Losses of log odds and of logarithms of means, with what their targets have to be.
+LINKS: dict[str, TransformName] = {"logistic": "logit", "poisson": "log_mean", "gamma": "log_mean"}
 TRANSLATED: tuple[str, ...] = ("translation", "both")
 LINEAR_ITERATIONS = 10  # AGOP updates of a linear leaf are very cheap
 
@@ -58,8 +52,8 @@ class Candidate:
 
     @property
     def transform(self) -> TransformName:
-        """Return the target transform: learning log odds needs two classes as -1 and 1."""
-        return "logit" if self.tree.leaf.loss == "logistic" else self.target_transform
+        """Return the target transform, which a loss with a link implies."""
+        return LINKS.get(self.tree.leaf.loss, self.target_transform)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one flat mapping of names to values, as ``--set`` takes them."""
@@ -103,12 +97,6 @@ class Candidate:
             transfer=transfer,
             start_matrix=values.get("start_matrix") or "identity",
         )
-
-
-def _idle(kernel: str, pinned: Mapping[str, Any]) -> set[str]:
-    """Return the hyperparameters without an effect on a kernel family; a constant may be a quantile."""
-    idle = IDLE.get(kernel, set())
-    return idle - {"loss", "quantile"} if kernel == "constant" and pinned.get("loss") == "quantile" else idle
 
 
 def kernel_family(kernel: str, kernel_p: float) -> str:
@@ -178,7 +166,7 @@ class SearchSpace:
         return self._suits("constant")
 
     def _suits(self, kernel: str) -> bool:
-        return self.pinned.get("kernel", kernel) == kernel and not _idle(kernel, self.pinned) & self._wanted
+        return self.pinned.get("kernel", kernel) == kernel and not idle_on(kernel, self.pinned) & self._wanted
 
     @property
     def _wanted(self) -> set[str]:
@@ -216,7 +204,7 @@ class SearchSpace:
             values["numeric_transform"] = self._choice(trial, "numeric_transform", transforms)
         if self.has_categories:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
-        if self.log_target:
+        if self.log_target and values.get("loss") not in LINKS:
             values["target_transform"] = self._choice(trial, "target_transform", ["none", "log"])
         if self.transfers:
             for name, options in TRANSFER_CHOICES.items():
@@ -230,17 +218,18 @@ class SearchSpace:
         if merged.get("kernel") == "norm" and merged.get("kernel_q", 1.0) > merged.get("kernel_p", 2.0):
             loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
             merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
-        if merged.get("loss") == "logistic" and merged.get("transfer") in TRANSLATED:
-            # What a translation leaves of two classes is a number, which has no log odds.
+        if merged.get("loss") in LINKS and merged.get("transfer") in TRANSLATED:
+            # What a translation leaves is any number, which is neither a class nor an amount.
             if "loss" not in self.pinned:
                 merged["loss"] = "squared"
             elif "transfer" not in self.pinned:
                 merged["transfer"] = "projection"
             else:
+                lacks = "log odds" if merged["loss"] == "logistic" else "mean above 0"
                 raise OptionError(
                     f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
-                    f"target, which has no log odds. Leave {option('set', {'loss': 'logistic'})} out, or use "
-                    f"{option('set', {'transfer': 'projection'})}."
+                    f"target, which has no {lacks}. Leave {option('set', {'loss': merged['loss']})} out or "
+                    f"use {option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)
 
@@ -258,7 +247,7 @@ class SearchSpace:
                 f"{option('set')} quantile: is the level of the quantile loss. Add "
                 f"{option('set', {'loss': 'quantile'})} or leave it out."
             )
-        for name in sorted(_idle(kernel, self.pinned) & self._wanted):
+        for name in sorted(idle_on(kernel, self.pinned) & self._wanted):
             others = [other for other, idle in IDLE.items() if name not in idle]
             raise OptionError(
                 f"{option('set')} {name}: belongs to the {' or '.join(others)} kernel. "

@@ -16,6 +16,8 @@ def run(options: ExplainOptions, session: Session) -> int:
     html, json = explain_paths(options.model)
     device = prepare_device(options.device, threads=options.threads)
     model = load_model(Path(options.model), device=device)
+    for column in model.schema.with_role("offset"):
+        session.renderer.note(f"'{model.target.name}' is explained per unit of '{column.name}'")
     # One row is shown at once: it must not wait for the imports of pages and searches.
     if options.row is not None or options.where is not None:
         from xrfm_cli.commands.explain_row import explain_row

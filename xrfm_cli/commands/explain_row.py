@@ -236,7 +236,7 @@ def _interval(model: FittedModel, row: Table) -> dict[str, float] | None:
     """Return the prediction interval, where the model has one."""
     if model.intervals is None or not model.intervals.allows(LEVEL):
         return None
-    found = model.predict(row, interval=LEVEL)
+    found = model.predict(row, interval=LEVEL, per_unit=True)
     assert found.lower is not None
     assert found.upper is not None
     return {"level": LEVEL, "lower": float(found.lower[0]), "upper": float(found.upper[0])}

@@ -168,6 +168,7 @@ def overrides_of(options: FitOptions) -> SchemaOverrides:
     return SchemaOverrides(
         target=options.target,
         weight=options.weight,
+        offset=options.offset,
         group=options.group,
         time=options.time,
         ids=options.ids,

@@ -58,7 +58,7 @@ def run(options: PredictOptions, session: Session) -> int:
                 pass_through(block.column_names, _written_columns(model.target, options), "--keep-columns")
             names = block.column_names if options.keep_columns else options.ids
             copied = {name: block.stored(name) for name in names}
-            prediction = model.predict(monitor.look(block), interval=options.interval)
+            prediction = model.predict(monitor.look(block), interval=options.interval, before=rows)
             columns = prediction_columns(model, prediction, proba=options.proba, is_text=is_text)
             writer.write(pa.table(copied | columns))
             rows += block.n_rows

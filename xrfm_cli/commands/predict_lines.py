@@ -64,7 +64,8 @@ def answer_lines(
     # One thread: a row is too little work for several, which would wait for each other.
     with compute_threads(1):
         # A row of empty cells gives the header, and the first real row finds everything loaded.
-        writer.write(answer(reader.table([""] * len(names))))
+        exposures = [column.name for column in model.schema.with_role("offset")]
+        writer.write(answer(reader.table(["1" if name in exposures else "" for name in names])))
         out.write(buffer.getvalue().splitlines(keepends=True)[0])
         out.flush()
         for number, line in enumerate(lines, start=2):

@@ -30,7 +30,7 @@ WHOLE_NUMBERS = {  # minimum and maximum of each
     "search_rows": (FEWEST_DRAWN_ROWS, MOST_WHOLE),
 }
 COLUMNS = ("drop", "categorical", "numeric", "datetime", "id")
-TEXTS = ("metric", "group", "time")
+TEXTS = ("metric", "offset", "group", "time")
 
 
 def check_arguments(estimator: BaseEstimator) -> None:

@@ -77,6 +77,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         numeric: Sequence[str] = (),
         datetime: Sequence[str] = (),
         id: Sequence[str] = (),
+        offset: str | None = None,
         group: str | None = None,
         time: str | None = None,
         schema: str | Path | None = None,
@@ -102,6 +103,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         self.numeric = numeric
         self.datetime = datetime
         self.id = id
+        self.offset = offset
         self.group = group
         self.time = time
         self.schema = schema
@@ -151,6 +153,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             overrides = SchemaOverrides(
                 target=name,
                 weight=weight,
+                offset=self.offset,
                 group=self.group,
                 time=self.time,
                 ids=tuple(self.id),
@@ -246,7 +249,8 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             validate_data(self, frame, reset=False, skip_check_array=True)
         if not self._is_loaded or (not is_named(frame) and len(names) == self.n_features_in_):
             names = self._input_names()  # columns are in the same positions as in fit
-        needed = {column.name for column in self.model_.schema.features}
+        needed = {column.name for column in self.model_.schema.columns if column.role == "offset"}
+        needed |= {column.name for column in self.model_.schema.features}
         return table_of(frame, names=names, unread=set(names) - needed)
 
     def _input_names(self) -> list[str]:
@@ -273,7 +277,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         if self.schema is not None or is_named(frame) or frame.dtype.kind not in "iuf":
             return ()
         told = (*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id)
-        named = {*told, self.group, self.time}
+        named = {*told, self.offset, self.group, self.time}
         return tuple(name for name in features.column_names if name not in named)
 
     @abstractmethod

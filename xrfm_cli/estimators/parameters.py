@@ -19,9 +19,9 @@ early_stop : bool, default=True
 preset : {"quick", "balanced", "best"}, default="balanced"
     15 seconds and 2 models in the ensemble, 60 seconds and 6 models, or 10 minutes and 12 models.
 metric : str, default=None
-    Metric to optimise: rmse, mae, r2, mape, poisson_deviance, or pinball@0.9 (a quantile of any level) for a
-    regressor; log_loss, auc, average_precision, accuracy, balanced_accuracy, f1 or brier for a classifier. By
-    default, rmse, auc for two classes, and log_loss for more.
+    Metric to optimise: rmse, mae, r2, mape, poisson_deviance, gamma_deviance, or pinball@0.9 (a quantile of
+    any level) for a regressor; log_loss, auc, average_precision, accuracy, balanced_accuracy, f1 or brier for
+    a classifier. By default, rmse, auc for two classes, and log_loss for more.
 folds : int, default=None
     Validate with cross-validation in this many folds. By default, the number of rows decides.
 set : dict, default=None
@@ -32,6 +32,9 @@ categorical, numeric, datetime : sequence of str, default=()
     Columns to read as categories, as numbers or as dates. By default, the cells decide.
 id : sequence of str, default=()
     Columns that identify rows; the model does not use them.
+offset : str, default=None
+    Column of ``X`` with exposures above 0, such as years insured: the model learns the target per unit, and
+    multiplies predictions by it. Only for a regressor.
 group : str, default=None
     Keep rows that share a value of this column on one side of a split.
 time : str, default=None

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-LOSSES = ("rmse", "mae", "mape", "poisson_deviance", "log_loss", "brier")  # lower is better
+LOSSES = ("rmse", "mae", "mape", "poisson_deviance", "gamma_deviance", "log_loss", "brier")  # lower is better
 QUANTILE = "pinball@0.9"
 GAINS = ("r2", "auc", "average_precision", "accuracy", "balanced_accuracy", "f1")
 HYPERPARAMETERS = (

@@ -54,6 +54,18 @@ class FitOptions(ReadingOptions):
         str | None,
         in_columns("--weight", **A_COLUMN, help="Column of row weights."),
     ] = None
+    offset: Annotated[
+        str | None,
+        in_columns(
+            "--offset",
+            **A_COLUMN,
+            help=(
+                "Column of exposures above 0, such as years insured: the model learns the target per unit of "
+                "it, and predictions are multiplied by it. Its logarithm is the offset of a generalised "
+                "linear model."
+            ),
+        ),
+    ] = None
     drop: Annotated[tuple[str, ...], in_columns("--drop", **A_COLUMN, help="Column to ignore.")] = ()
     ids: Annotated[
         tuple[str, ...],
@@ -96,7 +108,8 @@ class FitOptions(ReadingOptions):
             autocompletion=metrics,
             show_default="rmse, auc (binary), log_loss (multiclass)",
             help=(
-                "Metric to optimise: rmse, mae, r2, mape, poisson_deviance, pinball@0.9 or another quantile; "
+                "Metric to optimise: rmse, mae, r2, mape, poisson_deviance, gamma_deviance, pinball@0.9 or "
+                "another quantile; "
                 "log_loss, auc, average_precision, accuracy, balanced_accuracy, f1, brier."
             ),
         ),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import Table, encode_target
+from xrfm_cli.datasets import Table, encode_target, read_offset
 from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.reports.directions import Directions, find_directions
@@ -222,7 +222,13 @@ def _targets(model: FittedModel, sample: Sample, table: Table | None) -> NDArray
     """Return the targets of the sampled rows, if a table has them: NaN or negative codes where missing."""
     if table is None or sample.source != "data" or not table.has_column(model.target.name):
         return None
-    return encode_target(table.slice(0, sample.n_rows), model.target)
+    rows = table.slice(0, sample.n_rows)
+    y_true = encode_target(rows, model.target)
+    exposures = model.schema.with_role("offset")
+    if not exposures:
+        return y_true
+    # Explanations are of rates, so targets are compared with them per unit of exposure.
+    return y_true / read_offset(rows, model.schema) if rows.has_column(exposures[0].name) else None
 
 
 def _held_out(model: FittedModel, sample: Sample, y_true: NDArray[Any] | None) -> HeldOut | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from xrfm_cli.commands.common.session import Session
-from xrfm_cli.datasets import Table
+from xrfm_cli.datasets import Table, read_offset
 from xrfm_cli.errors import OptionError, SchemaError, did_you_mean
 from xrfm_cli.terminal.tables import drift_table, heading
 from xrfm_cli.tuning.model.drift import (
@@ -45,7 +45,8 @@ class DriftMonitor:
                 f"--check-drift: {path} is from an earlier version and has no profile of its training table; "
                 f"fit it again, or refit it with xrfm fit DATA --from {path}"
             )
-        self._needed = model.columns_read
+        self._needed, self._schema = model.columns_read, model.schema
+        self._offset = [column.name for column in model.schema.with_role("offset")]
         self._profiles = tuple(
             profile
             for profile in model.profile or ()
@@ -59,6 +60,8 @@ class DriftMonitor:
     def look(self, block: Table) -> Table:
         """Observe a block and return it, with empty columns in place of allowed missing ones."""
         self.absent = absent_columns(block, self._needed, allowed=self._allows_absent)
+        if not set(self.absent).isdisjoint(self._offset):
+            read_offset(block, self._schema)  # raises: no exposure can take its place
         data = block.data
         for name in self.absent:
             data = data.append_column(name, pa.nulls(block.n_rows, pa.string()))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xrfm_cli.options.shared import ReadingOptions
 
 NAMED_COLUMNS = (
-    "target", "weight", "group", "time", "ids", "drop", "categorical", "numeric", "datetime", "by",
+    "target", "weight", "offset", "group", "time", "ids", "drop", "categorical", "numeric", "datetime", "by",
 )  # fmt: skip
 HEAD_BYTES = 1 << 20  # in which a column name is looked for before the header is parsed; some 100,000 names
 

@@ -80,7 +80,7 @@ def score_table(model: FittedModel, table: Table, session: Session, *, asked: tu
     session.renderer.stage(f"scoring {counted(table.n_rows, 'row')}")
     parts, unread, rows = list[Prediction](), UnreadColumns(model.schema), 0
     for block in in_blocks([table]):
-        parts.append(model.predict(block))
+        parts.append(model.predict(block, before=rows))
         rows += block.n_rows
         session.renderer.advance_rows(rows, total=table.n_rows)
         unread.look(block, parts[-1].repairs)
