@@ -10,6 +10,7 @@ from rich.text import Text
 
 from xrfm_cli.reports.formats import decimals, rounded
 from xrfm_cli.reports.quality import quality_sentence
+from xrfm_cli.reports.svg import short_labels
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 
 MOST_COLUMNS = 20
@@ -65,14 +66,14 @@ def _columns(document: Mapping[str, Any]) -> Grid:
         table.columns[place].justify = "right"
     items = document["importances"]
     largest = max((float(item["share"]) for item in items), default=0.0) or 1.0
-    for item in items[:MOST_COLUMNS]:
+    names = short_labels([item["column"] for item in items[:MOST_COLUMNS]], max(min(name_width, 24), 10))
+    for name, item in zip(names, items, strict=False):
         column, share = item["column"], float(item["share"])
         is_chance = column in chance and not chance[column]["above"]
         spread = f"{float(item['low']):.1%} to {float(item['high']):.1%}"
         lost = [rounded(drops[column], places) if drops.get(column) is not None else ""] if drops else []
         last = "not confirmed" if is_chance else bar(share / largest, width=len("not confirmed"))
         style = "dim" if is_chance else ""
-        name = shortened(str(column), max(min(name_width, 24), 10))
         table.add_row(name, f"{share:.1%}", spread, *lost, last, style=style)
     if len(items) > MOST_COLUMNS:
         rest = sum(float(item["share"]) for item in items[MOST_COLUMNS:])

@@ -135,8 +135,16 @@ def _keep_most(axes: Axes, effect: Effect) -> None:
     for end, whole, place, side in ((ends[0], x[0], 0.01, "left"), (ends[1], x[-1], 0.99, "right")):
         if end != whole:
             words = f"{'from' if side == 'left' else 'to'} {_spelt(float(whole), effect.kind)}"
+            is_low = np.interp(end, x, effect.effect) < (bottom + top) / 2
             axes.text(
-                place, 0.05, words, transform=axes.transAxes, ha=side, va="bottom", color=SOFT, fontsize=8
+                place,
+                0.9 if is_low else 0.05,
+                words,
+                transform=axes.transAxes,
+                ha=side,
+                va="bottom",
+                color=SOFT,
+                fontsize=8,
             )
 
 

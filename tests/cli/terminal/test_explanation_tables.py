@@ -44,3 +44,4 @@ def test_each_column_has_one_line(metric: str) -> None:
     assert sum("a_mea" in line for line in lines) == len(COLUMNS) + 2
     assert sum("█" * 13 in line for line in lines) == 3
     assert sum("not confirmed" in line for line in lines) == 3
+    assert all(sum(f"name_{k}  " in line or f"me_{k}  " in line for line in lines) == 1 for k in range(6))
