@@ -39,13 +39,13 @@ def _without_going_on() -> None:
 def _without_own_minimiser() -> None:
     from xrfm_cli.tuning.scoring import calibration
 
-    calibration._minimise = _minimise_with_scipy
+    calibration._minimise = minimise_with_scipy
 
 
-def _minimise_with_scipy(
+def minimise_with_scipy(
     objective: Any, start: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Minimise by L-BFGS-B on one thread; SciPy's OpenBLAS would otherwise busy-wait beside torch."""
+    """Minimise by SciPy's L-BFGS-B on one thread; its OpenBLAS would otherwise busy-wait beside torch."""
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import explanation_tables, more_tables, tables
+from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT
 from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
@@ -29,6 +30,7 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "intervals": more_tables.intervals_table,
         "decisions": more_tables.decisions_table,
         "log odds": more_tables.log_odds_table,
+        "losses": losses_table,
         "leaf grid": more_tables.leaf_grid_table,
         "leaf stages": more_tables.stage_table,
         "many rows": more_tables.many_rows_table,

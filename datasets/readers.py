@@ -15,10 +15,11 @@ from xrfm_cli.datasets.files.finding import find_files
 from xrfm_cli.datasets.files.opening import PARQUET_ENDINGS, split_compression
 from xrfm_cli.datasets.files.streams import is_stream
 from xrfm_cli.datasets.parts import part_tables, plan_parts
-from xrfm_cli.datasets.scratch import Scratch
+from xrfm_cli.datasets.scratch import Scratch, byte_size
 from xrfm_cli.datasets.table import Table
 from xrfm_cli.errors import EmptyFileError, FileReadError, OptionError
 from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.remote import fetch, local_path
 from xrfm_cli.repairs import Repair, merge_repairs
 
 __all__ = ["ReadOptions", "read_chunks", "read_table"]
@@ -41,14 +42,16 @@ def read_table(
 
     ``path`` is a CSV, TSV, Parquet or Arrow file (compressed if it ends in ``.gz``, ``.zst``, ``.bz2`` or
     ``.xz``), a glob pattern, or a folder of Parquet files; several files are joined in order of their names.
-    ``-`` is standard input. CSV cells stay text until a schema interprets them. A column that not all files
-    share is listed in `Table.faults`. A faulty file raises `FileReadError` with a one-line message; skipped
-    rows are counted in an event.
+    ``-`` is standard input, and a URL such as ``s3://bucket/cars.csv`` a file or a folder there. CSV cells
+    stay text until a schema interprets them. A column that not all files share is listed in `Table.faults`. A
+    faulty file raises `FileReadError` with a one-line message; skipped rows are counted in an event.
 
     >>> from xrfm_cli.datasets.sample_tables import sample_path
     >>> read_table(sample_path("autos.csv"), columns=["make", "price"]).column_names
     ('make', 'price')
     """
+    path = local_path(path)
+    fetch(Path(path), again=True)
     repairs: list[Repair] = []
 
     def hear(event: Event) -> None:
@@ -62,7 +65,9 @@ def read_table(
         return replace(first, data=data.combine_chunks(), source=str(path), repairs=merge_repairs(repairs))
     needed = estimate_bytes(path, data)
     scratch.check_room(needed, f"{path} as columns")
-    message = f"{path}: is larger than {data.nbytes / 2**20:,.0f} MiB, so its columns are kept in files in "
+    message = (
+        f"{path}: is larger than {byte_size(data) / 2**20:,.0f} MiB, so its columns are kept in files in "
+    )
     on_event(Event(kind="note", message=f"{message}{scratch.folder} (about {needed / 2**20:,.0f} MiB)"))
     data = scratch.table(data.schema, chain([data], (piece.data for piece in pieces)))
     return replace(first, data=data, source=str(path), repairs=merge_repairs(repairs), scratch=scratch)
@@ -70,13 +75,13 @@ def read_table(
 
 def _held(first: Table, pieces: Iterator[Table], most_bytes: int | None) -> tuple[pa.Table, bool]:
     """Join the pieces until they are larger than ``most_bytes``; return whether they all fit."""
-    held, size = [first.data], first.data.nbytes
+    held, size = [first.data], byte_size(first.data)
     while most_bytes is None or size <= most_bytes:
         piece = next(pieces, None)
         if piece is None:
             return pa.concat_tables(held), True
         held.append(piece.data)
-        size += piece.data.nbytes
+        size += byte_size(piece.data)
     return pa.concat_tables(held), False
 
 
@@ -86,12 +91,12 @@ def estimate_bytes(path: str | Path, start: pa.Table) -> int:
     for file in find_files(path).files:
         codec, ending = split_compression(file)
         if is_stream(file) or not file.is_file():
-            return start.nbytes
+            return byte_size(start)
         if codec is None and ending in PARQUET_ENDINGS:
-            total += int(pq.read_metadata(file).num_rows * start.nbytes / max(start.num_rows, 1))
+            total += int(pq.read_metadata(file).num_rows * byte_size(start) / max(start.num_rows, 1))
         else:
             total += file.stat().st_size * (1 if codec is None else TYPICAL_COMPRESSION)
-    return max(total, start.nbytes)
+    return max(total, byte_size(start))
 
 
 def read_chunks(
@@ -108,6 +113,8 @@ def read_chunks(
     """
     if chunk_rows < 1:
         raise OptionError(f"chunk_rows {chunk_rows} is not positive")
+    path = local_path(path)
+    fetch(Path(path), again=True)
     waiting: list[pa.Table] = []
     n_waiting = 0
     model: Table | None = None

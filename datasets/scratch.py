@@ -124,7 +124,7 @@ class Scratch:
 
     def take(self, data: pa.Table, rows: NDArray[np.int64]) -> pa.Table | None:
         """Return increasing rows of a table in a file; None if they fit into memory."""
-        if data.nbytes / max(data.num_rows, 1) * len(rows) <= self.held_bytes:
+        if byte_size(data) / max(data.num_rows, 1) * len(rows) <= self.held_bytes:
             return None
         return self.table(data.schema, taken_batches(data, rows))
 
@@ -183,13 +183,21 @@ def taken_batches(data: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]
         forget_mapped()
 
 
+def byte_size(data: pa.Table) -> int:
+    """Return the bytes of a table's cells; older versions of pyarrow know them for no list view."""
+    try:
+        return int(data.nbytes)
+    except pa.ArrowTypeError:
+        return int(data.get_total_buffer_size())
+
+
 def _in_batches(tables: Iterable[pa.Table], most_bytes: int) -> Iterator[pa.Table]:
     """Join small tables to some of BLOCK_ROWS rows, or of ``most_bytes``."""
     waiting: list[pa.Table] = []
     rows = size = 0
     for table in tables:
         waiting.append(table)
-        rows, size = rows + table.num_rows, size + table.nbytes
+        rows, size = rows + table.num_rows, size + byte_size(table)
         if rows >= BLOCK_ROWS or size >= most_bytes:
             yield pa.concat_tables(waiting).combine_chunks()
             waiting, rows, size = [], 0, 0

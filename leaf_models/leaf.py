@@ -14,6 +14,7 @@ from xrfm_cli.errors import ModelFileError
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, LeafConfig
 from xrfm_cli.leaf_models.kernels.coordinates import Centers, expanded_sums, has_loops, prepare_centers
 from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
+from xrfm_cli.leaf_models.packing import unpacked
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.row_blocks import BLOCK_ROWS, expand, in_blocks
 from xrfm_cli.leaf_models.transform import Transform
@@ -254,12 +255,12 @@ class LinearLeaf:
 
 
 def leaf_from_state(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LeafModel:
-    """Rebuild a leaf from the output of its :meth:`LeafModel.state`.
+    """Rebuild a leaf from the output of its :meth:`LeafModel.state`, whose matrices may be packed.
 
     Raises ModelFileError for tensors that do not fit together.
     """
     kind = LinearLeaf if facts["config"]["kernel"] in LINEAR_FAMILIES else RFMLeaf
-    return kind.from_state(facts, tensors)
+    return kind.from_state(facts, unpacked(tensors))
 
 
 def _sides(matrix: Tensor) -> tuple[int, int]:

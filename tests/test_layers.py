@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[1]
 # Modules of the package itself that stand below all folders.
 BOTTOM = {
     f"xrfm_cli.{name}"
-    for name in ("errors", "events", "files", "lazy", "mentions", "printable", "repairs", "windows_names")
+    for name in (
+        *("errors", "events", "files", "lazy", "mentions", "printable", "remote", "repairs", "urls"),
+        "windows_names",
+    )
 }
 LAYERS = ("datasets", "leaf_models", "trees", "tuning", "xrfm_cli")
 FOREIGN = {  # what a folder has no business with, for all of its modules

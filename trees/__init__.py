@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from xrfm_cli.trees.config import TreeConfig
     from xrfm_cli.trees.growing import Partition, fit_tree, grow, iterate_tree
     from xrfm_cli.trees.model import TreeModel
-    from xrfm_cli.trees.model_file import read_model_file, write_model_file
+    from xrfm_cli.trees.model_file import open_model_file, read_model_file, write_model_file
     from xrfm_cli.trees.node_rows import TrainingRows
     from xrfm_cli.trees.routing import SplitNode
 
@@ -23,6 +23,7 @@ __all__ = [
     "fit_tree",
     "grow",
     "iterate_tree",
+    "open_model_file",
     "read_model_file",
     "write_model_file",
 ]
@@ -36,6 +37,7 @@ _PLACES = {
     "fit_tree": "growing",
     "grow": "growing",
     "iterate_tree": "growing",
+    "open_model_file": "model_file",
     "read_model_file": "model_file",
     "write_model_file": "model_file",
 }

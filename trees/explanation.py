@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xrfm_cli.leaf_models import LinearLeaf
 from xrfm_cli.trees.model import TreeModel
+from xrfm_cli.trees.stored_leaves import outlines
 
 DEFAULT_MEMORY_BYTES = 256 << 20
 
@@ -78,5 +79,5 @@ def gradient_blocks(
 
 def _rows_per_block(tree: TreeModel, memory_bytes: int) -> int:
     """Return how many rows' gradients fit: several kernel blocks of the largest leaf, and the gradients."""
-    largest = max(len(leaf.centers) for leaf in tree.leaves)
+    largest = max(len(leaf.centers) for leaf in outlines(tree.leaves))
     return max(1, memory_bytes // (4 * (6 * largest + 4 * tree.n_outputs * tree.n_features)))

@@ -11,12 +11,19 @@ from torch import Tensor
 
 from xrfm_cli.datasets.dotted_names import by_first_part, numbered
 from xrfm_cli.errors import ModelFileError
-from xrfm_cli.leaf_models import LeafModel, leaf_from_state
+from xrfm_cli.leaf_models import LeafModel
 from xrfm_cli.leaf_models.leaf import MISFIT
 from xrfm_cli.leaf_models.many_leaves import LeafTable, predict_pairs
 from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.routing import SplitNode
+from xrfm_cli.trees.stored_leaves import (
+    StoredLeaves,
+    StoredTensor,
+    built_leaves,
+    changed_leaves,
+    outlines,
+)
 from xrfm_cli.trees.votes import (
     SplitTable,
     Votes,
@@ -33,7 +40,7 @@ class Prepared:
 
     def __init__(self) -> None:
         self._splits: tuple[tuple[SplitNode, ...], SplitTable] | None = None
-        self._leaves: tuple[tuple[LeafModel, ...], LeafTable | None] | None = None
+        self._leaves: tuple[Sequence[LeafModel], LeafTable | None] | None = None
 
     def splits(self, splits: tuple[SplitNode, ...]) -> SplitTable:
         """Return the splits as tensors."""
@@ -41,8 +48,10 @@ class Prepared:
             self._splits = splits, SplitTable.of(splits)
         return self._splits[1]
 
-    def leaves(self, leaves: tuple[LeafModel, ...]) -> LeafTable | None:
-        """Return the leaves as the compiled loops take them, or None."""
+    def leaves(self, leaves: Sequence[LeafModel]) -> LeafTable | None:
+        """Return the leaves as the compiled loops take them, all in memory, or None."""
+        if isinstance(leaves, StoredLeaves):
+            return None
         if self._leaves is None or self._leaves[0] is not leaves:
             self._leaves = leaves, LeafTable.of(leaves)
         return self._leaves[1]
@@ -61,7 +70,7 @@ class TreeModel:
 
     config: TreeConfig
     splits: tuple[SplitNode, ...]  # empty for a table below leaf_size
-    leaves: tuple[LeafModel, ...]
+    leaves: Sequence[LeafModel]  # in memory, or StoredLeaves in the model file
     prepared: Prepared = field(default_factory=Prepared, repr=False)
 
     @property
@@ -72,12 +81,12 @@ class TreeModel:
     @property
     def n_features(self) -> int:
         """Return the number of input columns."""
-        return int(self.leaves[0].centers.shape[1])
+        return int(outlines(self.leaves)[0].centers.shape[1])
 
     @property
     def n_outputs(self) -> int:
         """Return the number of output columns."""
-        return int(self.leaves[0].coefficients.shape[1])
+        return int(outlines(self.leaves)[0].coefficients.shape[1])
 
     def with_temperature(self, temperature: float) -> TreeModel:
         """Return the same splits and leaves with another softness of the routing."""
@@ -85,7 +94,8 @@ class TreeModel:
 
     def mixed(self, mixture: Tensor) -> TreeModel:  # (c, m)
         """Return the tree whose outputs are mixtures of this one's outputs, for gradients."""
-        return replace(self, leaves=tuple(leaf.mixed(mixture) for leaf in self.leaves), prepared=Prepared())
+        leaves = changed_leaves(self.leaves, lambda leaf: leaf.mixed(mixture), reshapes=True)
+        return replace(self, leaves=leaves, prepared=Prepared())
 
     def route(self, x: Tensor) -> Tensor:  # (n, d) -> (n,)
         """Return the leaf of each row under hard routing."""
@@ -173,14 +183,16 @@ class TreeModel:
         return facts, tensors
 
     @classmethod
-    def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TreeModel:
-        """Rebuild from the output of :meth:`state`.
+    def from_state(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor | StoredTensor]) -> TreeModel:
+        """Rebuild from the output of :meth:`state`; the leaves' tensors may be those of a file.
 
         Raises ModelFileError for children that do not make a tree or tensors that do not fit together.
         """
+        parts = by_first_part(tensors)
+        directions: Any = parts.get("directions", {}).get("")
         splits = tuple(
             SplitNode(
-                direction=tensors["directions"][number],
+                direction=directions[number],
                 threshold=float(node["threshold"]),
                 iqr=float(node["iqr"]),
                 left=int(node["left"]),
@@ -189,21 +201,20 @@ class TreeModel:
             for number, node in enumerate(facts["splits"])
         )
         check_tree(splits, len(facts["leaves"]))
-        parts = by_first_part(tensors)
         if set(parts) != ({"leaf", "directions"} if splits else {"leaf"}):
             raise ModelFileError(MISFIT)
-        if splits and len(tensors["directions"]) != len(splits):
+        if splits and len(directions) != len(splits):
             raise ModelFileError(MISFIT)
         of_leaves = numbered(parts["leaf"], len(facts["leaves"]))
-        leaves = tuple(map(leaf_from_state, facts["leaves"], of_leaves))
-        check_shapes(splits, leaves)
+        leaves = built_leaves(facts["leaves"], of_leaves)
+        check_shapes(splits, outlines(leaves))
         return cls(config=TreeConfig.from_dict(facts["config"]), splits=splits, leaves=leaves)
 
     def to(self, device: torch.device | str) -> TreeModel:
         """Return the same tree with its tensors on another device."""
         wide = wide_dtype(torch.device(device))
         splits = tuple(replace(node, direction=node.direction.to(device, wide)) for node in self.splits)
-        leaves = tuple(leaf.to(device) for leaf in self.leaves)
+        leaves = changed_leaves(self.leaves, lambda leaf: leaf.to(device))
         return replace(self, splits=splits, leaves=leaves, prepared=Prepared())
 
     @property
@@ -222,7 +233,7 @@ def check_tree(splits: tuple[SplitNode, ...], n_leaves: int) -> None:
         raise ModelFileError("the model's splits and leaves do not make a tree. Fit the model again.")
 
 
-def check_shapes(splits: tuple[SplitNode, ...], leaves: tuple[LeafModel, ...]) -> None:
+def check_shapes(splits: tuple[SplitNode, ...], leaves: Sequence[LeafModel]) -> None:
     """Refuse leaves and splits that do not fit together; each leaf has already checked its own tensors."""
     d = leaves[0].centers.shape[1]
     kinds = {(leaf.centers.shape[1], leaf.coefficients.shape[1], leaf.coefficients.dtype) for leaf in leaves}

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,18 +21,20 @@ from xrfm_cli.errors import InputError, ModelFileError, why_absent
 from xrfm_cli.files import open_whole
 from xrfm_cli.mentions import option
 from xrfm_cli.printable import printable
+from xrfm_cli.trees.tensor_header import MAX_HEADER_BYTES, read_header
 from xrfm_cli.trees.zip_layout import layout_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from xrfm_cli.trees.stored_leaves import StoredTensor
+
 FORMAT_VERSION = 2  # 2 added a floor of its own for each calibration
-READABLE_VERSIONS = (1, 2)
+PACKED_VERSION = 3  # 3 added numbers of 16 bits; files without them stay at 2
+READABLE_VERSIONS = (1, 2, 3)
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
+PIECE_BYTES = 1 << 20  # read at a time
 MAX_MANIFEST_BYTES = 256 << 20
-MAX_HEADER_BYTES = 100_000_000  # of the tensors' names, types and shapes; safetensors has the same limit
-TYPES = ("F32", "F64", "I64")
-MAX_SIDES = 2  # dimensions of a tensor: a vector or a matrix
 MOST_SHOWN = 60  # characters of a value in a message
 WHOLE_NUMBERS = range(
     -(2**63), 2**63
@@ -70,7 +74,8 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
         digest.update(piece)
         header_bytes = header_bytes or len(piece)
         size += len(piece)
-    document = {"format_version": FORMAT_VERSION, **manifest, "sha256": {TENSORS: digest.hexdigest()}}
+    version = PACKED_VERSION if any(tensor.itemsize == 2 for tensor in tensors.values()) else FORMAT_VERSION
+    document = {"format_version": version, **manifest, "sha256": {TENSORS: digest.hexdigest()}}
     document["sha256"][MANIFEST] = _digest(_canonical(document))
     text = _canonical(document)
     _check_readable(path, text, header_bytes)
@@ -99,39 +104,74 @@ def read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises a one-line ModelFileError for a file that is absent, truncated, altered, of an unknown version or
     no model file at all. The manifest is JSON as the program writes it; its fields are not checked here.
     """
-    manifest, blob = _read_members(path)
-    _header(path, blob)
+    manifest, stream, size = _open_verified(path)
+    with stream, _explained(path):
+        begin = stream.tell()
+        _header(path, stream, size)
+        stream.seek(begin)
+        blob = stream.read(size)
     return manifest, _tensors(path, blob)
 
 
 def read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """Read and verify a model file as `read_model_file` does, with the tensors' shapes instead of tensors."""
-    manifest, blob = _read_members(path)
-    header = _header(path, blob)
-    shapes = {name: tuple(facts["shape"]) for name, facts in header.items() if name != "__metadata__"}
-    return manifest, shapes
+    manifest, stream, size = _open_verified(path)
+    with stream, _explained(path):
+        header = _header(path, stream, size)
+    return manifest, {name: tuple(facts["shape"]) for name, facts in header.items()}
 
 
-def _read_members(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return the manifest and the tensors' bytes; checks both hashes."""
-    check_is_file(path)
+def open_model_file(path: Path, *, cache_bytes: int) -> tuple[dict[str, Any], dict[str, StoredTensor]]:
+    """Verify a model file as `read_model_file` does, but leave its tensors in the file.
+
+    Those of leaves, which are read when rows need them, share a cache of ``cache_bytes``.
+    """
+    from xrfm_cli.trees.stored_leaves import TensorFile, stored_tensors
+
+    manifest, stream, size = _open_verified(path)
+    with stream, _explained(path):
+        end = stream.tell() + size
+        header = _header(path, stream, size)
+        begin = stream.tell()
+        file = TensorFile(path, os.dup(stream.fileno()), cache_bytes=cache_bytes)
     try:
-        with path.open("rb") as stream:
-            text, manifest, blob = _members(path, stream)
+        return manifest, stored_tensors(file, header, begin, end)
+    except (LookupError, TypeError, ValueError) as fault:
+        raise _refused(path, f"has unreadable tensors ({fault})") from None
+
+
+def _open_verified(path: Path) -> tuple[dict[str, Any], BinaryIO, int]:
+    """Return the manifest, the file at the beginning of its tensors, and their size; checks both hashes."""
+    check_is_file(path)
+    with ExitStack() as opened:
+        with _explained(path):
+            stream = opened.enter_context(path.open("rb"))
+            text, manifest, begin, size, digest = _members(path, stream)
+            stream.seek(begin)
+        hashes = manifest.get("sha256")
+        if not isinstance(hashes, dict) or set(hashes) != {MANIFEST, TENSORS}:
+            raise _refused(path, "was altered or damaged: it has no hashes of its members")
+        own = hashes[MANIFEST]
+        # The manifest's hash is that of its text without the line with the hash.
+        hashed = text.replace(f'  "{MANIFEST}": "{own}",\n'.encode(errors="replace"), b"", 1)
+        if hashes[TENSORS] != digest or own != _digest(hashed) or not _is_canonical(text, manifest):
+            raise _refused(path, "was altered or damaged: its hashes do not match")
+        opened.pop_all()
+    return manifest, stream, size
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the errors of a container that cannot be read into one line."""
+    try:
+        yield
+    except InputError:
+        raise
     except PermissionError as fault:
         raise ModelFileError(f"{path}: cannot be read ({fault.strerror}). Check its permissions.") from None
     except _BROKEN as fault:
         reason = str(fault) or type(fault).__name__
         raise _refused(path, f"is truncated or not a model file ({reason})") from None
-    hashes = manifest.get("sha256")
-    if not isinstance(hashes, dict) or set(hashes) != {MANIFEST, TENSORS}:
-        raise _refused(path, "was altered or damaged: it has no hashes of its members")
-    own = hashes[MANIFEST]
-    # The manifest's hash is that of its text without the line with the hash.
-    hashed = text.replace(f'  "{MANIFEST}": "{own}",\n'.encode(errors="replace"), b"", 1)
-    if hashes[TENSORS] != _digest(blob) or own != _digest(hashed) or not _is_canonical(text, manifest):
-        raise _refused(path, "was altered or damaged: its hashes do not match")
-    return manifest, blob
 
 
 def check_is_file(path: Path) -> None:
@@ -143,24 +183,29 @@ def check_is_file(path: Path) -> None:
         )
 
 
-def _members(path: Path, stream: BinaryIO) -> tuple[bytes, dict[str, Any], bytes]:
-    """Return the manifest as text and parsed, and the tensors' bytes; checks the version but no hashes."""
+def _members(path: Path, stream: BinaryIO) -> tuple[bytes, dict[str, Any], int, int, str]:
+    """Return the manifest as text and parsed, and place, size and hash of the tensors; checks the version."""
     with zipfile.ZipFile(stream) as container:
         size = path.stat().st_size
-        text = _stored(path, container, MANIFEST, size, at_most=MAX_MANIFEST_BYTES)
+        text = container.read(_member(path, container, MANIFEST, size, at_most=MAX_MANIFEST_BYTES))
         manifest = _manifest(path, text)
         if [info.filename for info in container.infolist()] != [MANIFEST, TENSORS]:
             raise _refused(path, "has members that no model file has")
         fault = layout_fault(stream, container, size=size)
         if fault:
             raise _refused(path, fault)
-        return text, manifest, _stored(path, container, TENSORS, size)
+        info, digest = _member(path, container, TENSORS, size), hashlib.sha256()
+        with container.open(info) as member:
+            while block := member.read(PIECE_BYTES):
+                digest.update(block)
+        begin = container.start_dir - info.file_size  # it is the last member
+        return text, manifest, begin, info.file_size, digest.hexdigest()
 
 
-def _stored(
+def _member(
     path: Path, container: zipfile.ZipFile, name: str, size: int, *, at_most: int | None = None
-) -> bytes:
-    """Read a member, which must be there once and must not be larger than the file."""
+) -> zipfile.ZipInfo:
+    """Return a member, which must be there once and must not be larger than the file."""
     found = [info for info in container.infolist() if info.filename == name]
     if len(found) != 1:
         raise _refused(path, f"is not a model file: it has {len(found) or 'no'} '{name}'")
@@ -173,7 +218,7 @@ def _stored(
         raise _refused(path, "claims to be larger than it is")
     if at_most is not None and info.file_size > at_most:
         raise _refused(path, f"has a '{name}' of unreasonable size")
-    return container.read(name)
+    return info
 
 
 def _manifest(path: Path, text: bytes) -> dict[str, Any]:
@@ -188,7 +233,7 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     if type(version) is not int or version not in READABLE_VERSIONS:
         raise ModelFileError(
             f"{path}: has format version {_shortened(repr(version))}, but this program reads "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}. "
+            f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}. "
             "Use the version of xrfm that wrote it, or fit again."
         )
     return manifest
@@ -228,33 +273,11 @@ def _tensors(path: Path, blob: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def _header(path: Path, blob: bytes) -> dict[str, Any]:
-    """Return the types and shapes of the tensors by name, checked before memory is allocated."""
-    length = int.from_bytes(blob[:8], "little")
-    if not 2 <= length <= min(MAX_HEADER_BYTES, len(blob) - 8):
-        raise _refused(path, f"has unreadable tensors (a header of {length:,} bytes)")
+def _header(path: Path, stream: BinaryIO, size: int) -> dict[str, Any]:
     try:
-        header = json.loads(blob[8 : 8 + length])
-    except (RecursionError, ValueError):
-        header = None
-    fault = _header_fault(header, len(blob))
-    if fault:
-        raise _refused(path, f"has unreadable tensors ({fault})")
-    return dict(header)
-
-
-def _header_fault(header: Any, size: int) -> str | None:
-    """Return what is wrong with the header; safetensors checks that the shapes agree with the bytes."""
-    try:
-        for name, facts in header.items():
-            shape = facts["shape"]
-            if facts["dtype"] not in TYPES:
-                return f"tensor '{name}' has the type {facts['dtype']!r}"
-            if len(shape) > MAX_SIDES or any(type(side) is not int or side > size for side in shape):
-                return f"tensor '{name}' has the shape {shape!r}"
-    except (AttributeError, LookupError, TypeError, ValueError):
-        return "a header that describes no tensors"
-    return None
+        return read_header(stream, size)
+    except ValueError as fault:
+        raise _refused(path, f"has unreadable tensors ({fault})") from None
 
 
 def _shortened(text: str) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ALIGNMENT = 8  # bytes; the header is padded with blanks
-TYPES = ("I64", "F64", "F32")  # in the order of the file: every tensor begins at a multiple of its size
+TYPES = ("I64", "F64", "F32", "I16")  # in the order of the file: tensors begin at multiples of their size
 PIECE_BYTES = 1 << 24  # written at a time
 
 
@@ -23,6 +23,7 @@ def tensor_pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]
     >>> from safetensors.torch import save
     >>> tensors = {"b": torch.ones(3), "a": torch.arange(2), "none": torch.empty(0, 3)}
     >>> tensors["c"] = torch.zeros(1, 2, dtype=torch.float64)
+    >>> tensors["half"] = torch.ones(3, dtype=torch.int16)
     >>> b"".join(tensor_pieces(tensors)) == save(tensors)
     True
     """
@@ -52,4 +53,5 @@ def tensor_pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]
 def _type_name(tensor: Tensor) -> str:
     import torch
 
-    return {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}[tensor.dtype]
+    names = {torch.int16: "I16", torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
+    return names[tensor.dtype]

@@ -183,6 +183,7 @@ def _refit_model(
         device=device,
         profile=profile_table(_counting_rows(table, weights), model.schema),
         trained=TrainedRows.of(hash_rows(table, model.schema, y_true)),
+        compression=None,
         base=base,
     )
 

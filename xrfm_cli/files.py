@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.remote import send
+from xrfm_cli.urls import is_copy
 from xrfm_cli.windows_names import why_no_file
 
 WAY_OUT = "make room or choose another place"
@@ -29,7 +31,7 @@ def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -
     The bytes go to a temporary file in the same folder, which is renamed at the end. The new file keeps the
     permissions of a replaced file, and its owner if allowed; otherwise the umask applies. A symbolic link
     stays, and its destination is written. Temporary files left by killed writers are deleted by the next
-    writer of the same file.
+    writer of the same file. The copy of a URL is uploaded at the end.
 
     Args:
         path: the file to write.
@@ -39,6 +41,8 @@ def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -
     Raises OptionError, in one line, if the file cannot be written.
     """
     with _named(path, way_out):
+        if is_copy(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         target, before = replaced_file(path)
         if is_durable:  # there are many non-durable files, in a folder that is cleared as a whole
             _sweep(target)
@@ -56,6 +60,8 @@ def open_whole(path: Path, *, way_out: str = WAY_OUT, is_durable: bool = True) -
                     os.fsync(raw.fileno())
         with _named(path, way_out):
             unfinished.replace(target)
+        if is_copy(path):
+            send(path)
     finally:
         unfinished.unlink(missing_ok=True)
 

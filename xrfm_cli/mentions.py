@@ -16,6 +16,8 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from xrfm_cli.urls import with_urls
+
 _PLACEHOLDER = re.compile("⟦([a-z_]+)(?:=([^⟧]*))?⟧")
 
 Spelling = Callable[[str, Any], str]
@@ -45,9 +47,11 @@ def as_flag(name: str, value: Any = None) -> str:
 
 
 def spell(message: str, spelling: Spelling = as_flag) -> str:
-    """Return the message with its placeholders spelled."""
-    return _PLACEHOLDER.sub(
-        lambda found: spelling(found[1], json.loads(found[2]) if found[2] else None), message
+    """Return the message with its placeholders spelled, and with URLs in place of their copies."""
+    return with_urls(
+        _PLACEHOLDER.sub(
+            lambda found: spelling(found[1], json.loads(found[2]) if found[2] else None), message
+        )
     )
 
 

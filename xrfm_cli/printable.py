@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from xrfm_cli.urls import with_urls
+
 # Control characters (escape sequences begin with one), line and paragraph separators, lone surrogates,
 # and marks that change the text direction. Joiners stay: scripts and emoji need them.
 _UNPRINTABLE = re.compile(
@@ -16,7 +18,7 @@ _UNPRINTABLE = re.compile(
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Replace every character that could control a terminal with its escape code.
+    r"""Replace every character that could control a terminal with its escape code; spell copies as URLs.
 
     ``keep`` holds characters to leave alone, such as the line breaks of a multi-line message.
 
@@ -25,6 +27,7 @@ def printable(text: str, *, keep: str = "") -> str:
     >>> print(printable("Größe (m²) \u202e"))
     Größe (m²) \u202e
     """
+    text = with_urls(text)
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
 
@@ -46,7 +49,7 @@ def printable_json(document: Any, *, indent: int = 2, is_ascii: bool = False) ->
     }
     """
     # The standard library indents in Python, which takes seconds for thousands of columns; msgspec does not.
-    compact = json.dumps(document, ensure_ascii=is_ascii, allow_nan=False)
+    compact = with_urls(json.dumps(document, ensure_ascii=is_ascii, allow_nan=False))
     escaped = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", compact)
     return msgspec.json.format(escaped, indent=indent)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from xrfm_cli.datasets.files.opening import PARQUET_ENDINGS, is_arrow, is_stream, split_compression
 from xrfm_cli.datasets.files.rejects import ENDING as REJECTS_ENDING
 from xrfm_cli.errors import FileReadError
+from xrfm_cli.remote import fetch, local_path
 
 _WILDCARDS = "*?["
 # Table formats keep a log of their valid files, in a folder of this name or in files like these.
@@ -33,10 +34,13 @@ def find_files(path: str | Path) -> Found:
 
     A folder refers to its Parquet files, also if a pattern matches it. As in Spark, names that begin with
     ``.`` or ``_`` are skipped, but not folders such as ``_year=2020``. A pattern matches as in a shell, but
-    finds a folder that begins with ``_`` only if it says so. Two names of one file count once.
+    finds a folder that begins with ``_`` only if it says so. Two names of one file count once. Files at a URL
+    are downloaded.
     """
+    path = local_path(path)
     text = str(path)
     place = Path(path)
+    fetch(place)
     if not text.strip():
         raise FileReadError("the path of the table is empty; give a file, a folder or a quoted pattern")
     if is_stream(place):

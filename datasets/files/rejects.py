@@ -11,19 +11,22 @@ from typing import Any
 
 from xrfm_cli.datasets.files.opening import is_stream, split_compression
 from xrfm_cli.files import open_whole
+from xrfm_cli.urls import is_copy
 
 ENDING = ".rejects.csv"
 WAY_OUT = "fix the rows or copy the table to a writable folder"
 
 
 def rejects_path(path: Path) -> Path:
-    """Return the path for the rejected rows of a table, in the same folder.
+    """Return the path for the rejected rows of a table: in its folder, or here for a table from elsewhere.
 
     >>> rejects_path(Path("data/cars.csv.gz")).as_posix(), rejects_path(Path("-")).as_posix()
     ('data/cars.rejects.csv', 'stdin.rejects.csv')
     """
     if is_stream(path):
         return Path("stdin" + ENDING)
+    if is_copy(path):
+        path = Path(path.name)
     codec, _ = split_compression(path)
     return path.with_name((Path(path.stem) if codec else path).stem + ENDING)
 

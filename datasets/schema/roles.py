@@ -71,7 +71,7 @@ def read_offset(table: Table, schema: TableSchema, *, before: int = 0) -> np.nda
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(bad):
         cell = table.column(name)[int(bad[0])].as_py()
-        given = "no value" if cell is None else repr(cell)
+        given = "no value" if cell is None or not str(cell).strip() else repr(cell)
         row = before + int(bad[0]) + 1
         raise SchemaError(f"{table.source}: row {row}, offset '{name}': {given}; give a number above 0")
     return values

@@ -11,7 +11,7 @@ from torch import Tensor
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.solvers.reweighted import LossSolution, RowLoss, Solve, solve_by_newton
 
-ENOUGH = 0.05  # stop after a step whose mean change of a row's mean is below this share of the leaf's mean
+ENOUGH = 0.1  # stop after a step whose mean change of a mean is below this share of the leaf's mean
 LEAST_MEAN = 0.1  # lower limit of the first step's means, as shares of the leaf's: least squares go below 0
 LEAST_CURVATURE = 1e-3  # lower limit of a row's mean as its curvature, as a share of the leaf's mean
 LARGEST_EXPONENT = 30.0  # of means relative to 1, far beyond any that data support

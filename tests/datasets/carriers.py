@@ -47,8 +47,13 @@ def _extension(name: str, storage: pa.Array) -> tuple[pa.Array, ...]:
 
 def _stored_otherwise(array: pa.Array) -> tuple[pa.Array, ...]:
     """Return an array, its dictionary encoding and its run-end encoding."""
-    ends = pa.array(range(1, len(array) + 1), pa.int32())
-    return (array, array.dictionary_encode(), pa.RunEndEncodedArray.from_arrays(ends, array))
+    return (array, array.dictionary_encode(), _in_runs(array, pa.int32()))
+
+
+def _in_runs(array: pa.Array, ends: pa.DataType) -> pa.Array:
+    """Return an array in runs of one value, whose ends are Python numbers as older versions of pyarrow want."""
+    places = list(range(1, len(array) + 1))
+    return pa.RunEndEncodedArray.from_arrays(places, array, pa.run_end_encoded(ends, array.type))
 
 
 def _text_types(cells: list[str | None]) -> tuple[pa.Array, ...]:
@@ -59,7 +64,7 @@ def _text_types(cells: list[str | None]) -> tuple[pa.Array, ...]:
         pa.array(cells, pa.large_string()),
         view,
         pa.DictionaryArray.from_arrays(places, pa.array([cell or "" for cell in cells], pa.string_view())),
-        pa.RunEndEncodedArray.from_arrays(pa.array(range(1, len(cells) + 1), pa.int64()), view),
+        _in_runs(view, pa.int64()),
         *_extension("json_", pa.array(cells)),
     )
 

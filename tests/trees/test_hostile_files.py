@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from xrfm_cli.errors import ModelFileError
-from xrfm_cli.trees import read_model_file, write_model_file
+from xrfm_cli.trees import open_model_file, read_model_file, write_model_file
 
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 KEPT = sorted((Path(__file__).parents[1] / "models").glob("*/*.xrfm"))
@@ -346,11 +346,11 @@ def test_an_encrypted_member_is_refused(path: Path) -> None:
 # Manifests.
 
 
-@pytest.mark.parametrize("version", [0, 3, 1000, True, "1", "2.0", None, [], -1])
+@pytest.mark.parametrize("version", [0, 4, 1000, True, "1", "2.0", None, [], -1])
 def test_another_version_is_named_whatever_else_its_container_has(path: Path, version: object) -> None:
     manifest = json.dumps({**manifest_of(path), "format_version": version}).encode()
     path.write_bytes(archive([(MANIFEST, manifest), ("trees/0.bin", b"x"), ("signature", b"y")]))
-    assert f"format version {version!r}, but this program reads 1 and 2." in refusal(path)
+    assert f"format version {version!r}, but this program reads 1 to 3." in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -442,6 +442,8 @@ def test_a_hostile_header_is_refused_before_room_is_made(path: Path, blob: bytes
     tracemalloc.start()
     try:
         assert "unreadable tensors" in refusal(path)
+        with pytest.raises(ModelFileError, match="unreadable tensors"):
+            open_model_file(path, cache_bytes=0)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
@@ -451,6 +453,8 @@ def test_tensors_in_each_others_bytes_are_refused(path: Path) -> None:
     both = {name: entry("F32", [2], 8)["a"] for name in ("a", "b")}
     path.write_bytes(sealed(manifest_of(path), blob_of(both, bytes(8))))
     assert "unreadable tensors" in refusal(path)
+    with pytest.raises(ModelFileError, match="unreadable tensors"):
+        open_model_file(path, cache_bytes=0)
 
 
 def test_the_sealing_of_these_tests_is_that_of_the_program(path: Path) -> None:

@@ -162,7 +162,7 @@ def test_altered_tensors_are_refused(path: Path) -> None:
     assert "hashes" in refusal(path)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", "2", True, None])
+@pytest.mark.parametrize("version", [0, 4, "1", "2", True, None])
 def test_an_unknown_version_is_refused(path: Path, version: object) -> None:
     rewrite(path, manifest=json.dumps({**document(path), "format_version": version}).encode())
     assert "format version" in refusal(path)

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import mean_gamma_deviance, mean_poisson_deviance
 
-from tests.tuning.tables import answers, fit, law, one_line, same_bits, table_of
+from tests.tuning.tables import answers, described, fit, law, one_line, same_bits, table_of
 from xrfm_cli.datasets import SchemaOverrides, Table
 from xrfm_cli.errors import InputError, OptionError, SchemaError
 from xrfm_cli.reports import attribute_rows
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
+from xrfm_cli.tuning.transfer.matching import match_base
 
 ROLES = SchemaOverrides(target="y", offset="years")
 POISSON = {"loss": "poisson", "iterations": 1}
@@ -140,6 +141,14 @@ def test_explanations_are_of_rates(model: FittedModel) -> None:
     )
     per_unit = np.asarray(model.predict(table_of(columns), per_unit=True).values)
     np.testing.assert_allclose(found.column("prediction").to_numpy(), per_unit)
+
+
+def test_a_base_with_an_offset_gives_rates_and_is_no_start(model: FittedModel) -> None:
+    table, schema, target = described(table_of(claims(60, seed=9)), task="regression")
+    base = match_base(model, name="base.xrfm", table=table, schema=schema, target=target)
+    assert not base.predicts_target
+    rates = model.predict(table, per_unit=True).values
+    np.testing.assert_allclose(base.outputs_of(table)[:, 0], np.asarray(rates))
 
 
 def refused(columns: dict[str, Any], **options: Any) -> str:

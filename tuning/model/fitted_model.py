@@ -16,6 +16,8 @@ from xrfm_cli.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.mentions import option
 from xrfm_cli.trees import TreeModel
+from xrfm_cli.trees.stored_leaves import StoredLeaves, outlines
+from xrfm_cli.tuning.model.compression import Compression
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
@@ -114,6 +116,7 @@ class FittedModel:
     device: str = "cpu"
     profile: tuple[ColumnProfile, ...] | None = None  # of the training rows; None for older files without one
     trained: TrainedRows | None = None  # their fingerprints; None for older files without them
+    compression: Compression | None = None  # None for numbers of 32 bits
     base: Base | None = None  # of transfer learning: its predictions are columns
 
     def predict(
@@ -206,10 +209,17 @@ class FittedModel:
     @property
     def n_centers(self) -> int:
         """Return the number of training rows kept as centers by all leaves, the intervals' included."""
-        leaves = [leaf for member in self.members for leaf in member.tree.leaves]
+        leaves = [leaf for member in self.members for leaf in outlines(member.tree.leaves)]
         if self.intervals is not None and self.intervals.spread is not None:
             leaves.append(self.intervals.spread.leaf)
         return sum(len(leaf.centers) for leaf in leaves)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Return the bytes of the leaves that stay in the model file, if all were in memory."""
+        leaves = [member.tree.leaves for member in self.members]
+        own = sum(part.nbytes for part in leaves if isinstance(part, StoredLeaves))
+        return own + (0 if self.base is None else self.base.model.stored_bytes)
 
     @property
     def block_rows(self) -> int:

@@ -11,7 +11,7 @@ absent: files of earlier versions lack it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, convert
@@ -209,6 +209,15 @@ class BaseFacts(Document):
     model: ModelDocument
 
 
+class CompressionFacts(Document):
+    """What is stored in 16 bits, and by how many deviations predictions of some rows differ."""
+
+    parts: list[Literal["centers", "coefficients"]]
+    difference: NotNegative
+    largest: NotNegative
+    rows: Count
+
+
 class ModelDocument(Document):
     """A model, or the base inside one."""
 
@@ -225,6 +234,7 @@ class ModelDocument(Document):
     profile: list[Profile] | None = None
     trained: Trained | None = None
     base: BaseFacts | None = None
+    compression: CompressionFacts | None = None
 
 
 class Manifest(ModelDocument, kw_only=True):

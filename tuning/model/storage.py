@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +15,12 @@ from torch import Tensor
 from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
 from xrfm_cli.datasets.dotted_names import by_first_part, numbered
 from xrfm_cli.errors import InputError, ModelFileError
+from xrfm_cli.leaf_models.packing import packed
 from xrfm_cli.printable import printable
-from xrfm_cli.trees import TreeModel, read_model_file, write_model_file
+from xrfm_cli.remote import fetch, local_path
+from xrfm_cli.trees import TreeModel, open_model_file, read_model_file, write_model_file
 from xrfm_cli.tuning.model.checks import check_model
+from xrfm_cli.tuning.model.compression import Compression
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
 from xrfm_cli.tuning.model.manifest import check_manifest
@@ -30,6 +34,10 @@ from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 from xrfm_cli.tuning.transfer.translation import Translation
 
+# A model that is larger than this share of the memory stays in its file, and its cache takes as much: reading
+# a model into memory takes its size twice.
+HELD_SHARE = 1 / 2
+LEAVES = re.compile(r"(base\.)*member\.\d+\.leaf\.")  # names of tensors that may stay in the file
 STORED = "the stored model"  # used in messages about bytes that are not from a file
 _MISFITS = (
     ArithmeticError,
@@ -43,14 +51,14 @@ _MISFITS = (
 )
 
 
-def save_model(model: FittedModel, path: Path) -> None:
-    """Write one self-contained file, atomically.
+def save_model(model: FittedModel, path: str | Path) -> None:
+    """Write one self-contained file, or upload it to a URL: all of it or nothing.
 
     Nothing in it depends on the clock or on memory use, so equal fits give equal bytes. Those facts are in
     the report beside it, and the date of the fit is the date of the file.
     """
     manifest, tensors = _to_document(model)
-    write_model_file(path, manifest, tensors)
+    write_model_file(Path(local_path(path)), manifest, tensors)
 
 
 def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -60,6 +68,8 @@ def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]
     members = []
     for number, member in enumerate(model.members):
         facts, tree_tensors = member.tree.state()
+        if model.compression is not None:
+            tree_tensors = packed(tree_tensors, model.compression.names(member.tree))
         tensors |= {f"member.{number}.{name}": value for name, value in tree_tensors.items()}
         members.append(
             {
@@ -88,6 +98,8 @@ def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
+    if model.compression is not None:
+        manifest["compression"] = model.compression.to_json()
     if model.base is not None:
         of_base, base_tensors = _to_document(model.base.model)
         manifest["base"] = model.base.to_json() | {"model": of_base}
@@ -145,12 +157,17 @@ def _intervals_to_json(
     }
 
 
-def load_model(path: Path, *, device: str = "cpu", source: str | None = None) -> FittedModel:
-    """Read a model file; raise a one-line ModelFileError for anything else.
+def load_model(
+    path: str | Path, *, device: str = "cpu", source: str | None = None, memory_bytes: int | None = None
+) -> FittedModel:
+    """Read a model file, or one at a URL; raise a one-line ModelFileError for anything else.
 
-    ``source`` is the name of the file in later messages, its path by default.
+    ``source`` is the name of the file in later messages, its path by default. The leaves of a model that is
+    too large for ``memory_bytes`` stay in the file until rows need them; predictions are the same.
     """
-    manifest, tensors = read_model_file(path)
+    path = Path(local_path(path))
+    fetch(path, again=True)
+    manifest, tensors = _read(path, memory_bytes)
     created = date_of(path)
     try:
         check_manifest(manifest)
@@ -161,7 +178,17 @@ def load_model(path: Path, *, device: str = "cpu", source: str | None = None) ->
     return model.to(device)
 
 
-def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, source: str) -> FittedModel:
+def _read(path: Path, memory_bytes: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest and the tensors: those of leaves stay in the file if there is no room for them."""
+    if memory_bytes is None or not path.is_file() or path.stat().st_size <= HELD_SHARE * memory_bytes:
+        return read_model_file(path)
+    manifest, stored = open_model_file(path, cache_bytes=int(HELD_SHARE * memory_bytes))
+    return manifest, {
+        name: tensor if LEAVES.match(name) else tensor.read() for name, tensor in stored.items()
+    }
+
+
+def _build(manifest: dict[str, Any], tensors: dict[str, Any], created: str, source: str) -> FittedModel:
     parts = by_first_part(tensors)
     base = _base_from_json(manifest.get("base"), parts.pop("base", {}), created, source)
     if not set(parts) <= {"encoder", "member", "spread", "trained"}:
@@ -205,10 +232,11 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Tensor], created: str, s
         profile=_profile_from_json(manifest.get("profile"), schema),
         trained=_trained_from_json(manifest.get("trained"), parts.get("trained", {})),
         base=base,
+        compression=Compression.from_json(manifest.get("compression")),
     )
 
 
-def _base_from_json(facts: Any, tensors: dict[str, Tensor], created: str, source: str) -> Base | None:
+def _base_from_json(facts: Any, tensors: dict[str, Any], created: str, source: str) -> Base | None:
     """Return the base of a model; None without one."""
     if facts is None:
         if tensors:

@@ -53,7 +53,8 @@ def match_base(
         of_other_kind=tuple(other),
         extra=tuple(column.name for column in schema.features if column.name not in read),
     )
-    same = model.target.name == target.name and model.target.task == target.task
+    is_rate = bool(model.schema.with_role("offset"))  # per unit of exposure, and no value of the target
+    same = model.target.name == target.name and model.target.task == target.task and not is_rate
     base = Base.of(
         model,
         name=name,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from xrfm_cli.commands.common.comparing import compare_scores, comparison_view, load_other
 from xrfm_cli.commands.common.compute import prepare_device
+from xrfm_cli.commands.common.models import open_model
 from xrfm_cli.commands.common.reading import read_whole
 from xrfm_cli.commands.common.scoring import Group, Scored, find_groups, find_overlap, score_table
 from xrfm_cli.commands.common.session import Session
@@ -24,13 +24,12 @@ from xrfm_cli.reports.documents import plain
 from xrfm_cli.terminal.generalisation_gap import GeneralisationGap, generalisation_gaps
 from xrfm_cli.terminal.tables import metrics_table, positive_lines
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: EvaluateOptions, session: Session) -> int:
     """Evaluate a table; return 1 if a threshold is missed, or a comparison with ``--fail-worse`` is lost."""
     device = prepare_device(options.device, threads=options.threads)
-    model = load_model(Path(options.model), device=device)
+    model = open_model(options.model, session, device=device)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
     check_thresholds(options.fail_over, model.target, option="--fail-over")
     whole = read_whole(options.data, options, session)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from xrfm_cli.commands.common.compute import prepare_device
+from xrfm_cli.commands.common.models import open_model
 from xrfm_cli.commands.common.places import explain_paths
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.options.explain_options import ExplainOptions
-from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
     device = prepare_device(options.device, threads=options.threads)
-    model = load_model(Path(options.model), device=device)
+    model = open_model(options.model, session, device=device)
     for column in model.schema.with_role("offset"):
         session.renderer.note(f"'{model.target.name}' is explained per unit of '{column.name}'")
     # One row is shown at once: it must not wait for the imports of pages and searches.

@@ -9,12 +9,15 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from xrfm_cli.commands.common.compressing import compressed
 from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.holdout import hold_out, score_held_out
+from xrfm_cli.commands.common.models import usable_bytes
 from xrfm_cli.commands.common.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.common.reading import read_whole
 from xrfm_cli.commands.common.resume import resumable, shared_place
 from xrfm_cli.commands.common.session import Session
+from xrfm_cli.commands.common.urls import folder_beside
 from xrfm_cli.commands.common.usage import check_usage
 from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
 from xrfm_cli.datasets import (
@@ -34,7 +37,6 @@ from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
 from xrfm_cli.tuning.config import ALL_ROWS, FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
-from xrfm_cli.tuning.environment import free_memory_bytes
 from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -50,7 +52,6 @@ LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
 # For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
 # are inexact and the report follows.
 SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
-FREE_SHARE = 0.5  # of the free memory that a fit takes without --memory: other programs need some too
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -70,6 +71,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     table = read_whole(options.data, options, session, scratch=scratch_of(options))
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
+        if options.compress is not None:
+            model = compressed(model, table, options, session, is_apart=False)
     else:
         schema = _schema_of(table, options, session)
         name = schema.with_role("target")[0].name
@@ -103,6 +106,10 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             )
             if held is not None:
                 model = score_held_out(model, held, session)
+            if options.compress is not None:
+                apart = valid if held is None else held.test
+                rows = table if apart is None else apart
+                model = compressed(model, rows, options, session, is_apart=apart is not None)
             limit = config.effective_time_limit_s
             left = math.inf if limit is None else session.started + limit - time.monotonic()
             status, document = _finish(model, options, session, replaced, seconds_left=left)
@@ -117,10 +124,10 @@ def scratch_of(options: FitOptions) -> Scratch:
 
     Raises OptionError if ``--scratch`` is no folder that can be written to.
     """
-    folder = Path(options.model).parent if options.scratch is None else Path(options.scratch)
+    folder = folder_beside(options.model) if options.scratch is None else Path(options.scratch)
     if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
-    return Scratch(folder=folder, memory_bytes=options.memory or int(FREE_SHARE * free_memory_bytes()))
+    return Scratch(folder=folder, memory_bytes=usable_bytes(options.memory))
 
 
 def source_name(data: str) -> str:

@@ -86,6 +86,7 @@ def info_document(model: ModelFacts, *, size_bytes: int) -> dict[str, Any]:
         "versions": dict(model.manifest["versions"]),
         "keeps_training_rows": model.n_centers > 0,
         "base": _base_document(model.manifest.get("base")),
+        "compression": model.manifest.get("compression"),
     }
 
 
@@ -118,6 +119,12 @@ def _shown(document: dict[str, Any]) -> dict[str, str]:
         base = document["base"]
         facts["base"] = (
             f"{base['name']}: {base['target']} of {base['rows']:,} rows, {len(base['shared'])} shared columns"
+        )
+    if document["compression"] is not None:
+        found = document["compression"]
+        facts["16 bits"] = (
+            f"{' and '.join(found['parts'])}; predictions of {found['rows']:,} rows changed by "
+            f"{found['difference']:.2g} deviations (at most {found['largest']:.2g})"
         )
     leaves = counted(document["leaves"], "leaf", "leaves")
     return facts | {

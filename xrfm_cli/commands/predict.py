@@ -13,6 +13,7 @@ import pyarrow as pa
 from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.digits import rounded
 from xrfm_cli.commands.common.drift_monitor import DriftMonitor
+from xrfm_cli.commands.common.models import open_model
 from xrfm_cli.commands.common.outputs import open_output
 from xrfm_cli.commands.common.reading import known_rows, pass_through, read_blocks, say_repairs
 from xrfm_cli.commands.common.session import Session
@@ -22,14 +23,13 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.options.declarations import PredictOptions
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
-from xrfm_cli.tuning.model.storage import load_model
 
 
 def run(options: PredictOptions, session: Session) -> int:
     """Predict a table; return 1 if its rows have drifted beyond the given threshold."""
     begun = time.monotonic()
     device = prepare_device(options.device, threads=options.threads)
-    model = load_model(Path(options.model), device=device)
+    model = open_model(options.model, session, device=device, memory=options.memory)
     _check_task(model, options)
     pass_through(options.ids, _written_columns(model.target, options))
     if options.each_line:

@@ -148,8 +148,9 @@ def _add(name: str, command: Command) -> None:
             results.flush()
             return
         from xrfm_cli.commands.common.session import open_session
+        from xrfm_cli.commands.common.urls import with_copies
 
-        options = options_of(ctx, command.options)
+        options = with_copies(options_of(ctx, command.options))
         with open_session(name, options, started=ctx.obj) as session:
             for line in misspelt_variables(os.environ, set().union(*keys_of_commands(ctx).values())):
                 session.renderer.note(line)

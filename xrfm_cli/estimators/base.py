@@ -41,6 +41,7 @@ from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.cores import usable_cores
 from xrfm_cli.options.devices import find_device
+from xrfm_cli.remote import local_path
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import PresetName
@@ -205,7 +206,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write a model file for the command ``xrfm`` and for :meth:`load`."""
         check_is_fitted(self)
-        save_model(self.model_, Path(path))
+        save_model(self.model_, path)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "auto") -> Self:
@@ -216,7 +217,8 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         estimator = cls(device=device)
         with errors_in_python():
             check_arguments(estimator)
-            model = load_model(Path(path), device=find_device(device))
+            path = local_path(path)
+            model = load_model(path, device=find_device(device))
         estimator._adopt(model.target, path)
         estimator.model_ = model
         estimator._is_loaded = True

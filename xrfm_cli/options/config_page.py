@@ -9,6 +9,7 @@ from typing import Any
 from xrfm_cli.options.config import source_of
 from xrfm_cli.options.settings import key_of
 from xrfm_cli.options.shell_words import shell_line
+from xrfm_cli.urls import without_secrets
 
 OUTSIDE = ("", "config", "print_config", "help")  # meaningless in a configuration file
 
@@ -16,10 +17,15 @@ OUTSIDE = ("", "config", "print_config", "help")  # meaningless in a configurati
 def config_page(ctx: Any) -> str:
     """Return TOML that sets every option of a command; options without a value are comments.
 
-    Reading it back with ``--config`` gives the same options.
+    Reading it back with ``--config`` gives the same options, except for passwords and queries of URLs, which
+    are never printed.
     """
     params = ctx.command.params
-    arguments = [str(ctx.params[item.name]) for item in params if not key_of(item) and ctx.params[item.name]]
+    arguments = [
+        without_secrets(str(ctx.params[item.name]))
+        for item in params
+        if not key_of(item) and ctx.params[item.name]
+    ]
     lines = [f"# The options of: {shell_line(['xrfm', ctx.info_name, *arguments])}", f"[{ctx.info_name}]"]
     panel = ""
     for param in (item for item in params if key_of(item) not in OUTSIDE):
@@ -43,7 +49,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(quoted_toml(str(item)) for item in value)}]"
     text = str(value)
-    return text if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", text) else quoted_toml(text)
+    return text if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", text) else quoted_toml(without_secrets(text))
 
 
 def quoted_toml(text: str) -> str:

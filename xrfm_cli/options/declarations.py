@@ -11,6 +11,7 @@ from xrfm_cli.options.completion import A_COLUMN, gains, losses
 from xrfm_cli.options.parsing import (
     Threshold,
     fraction,
+    parse_size,
     parse_threshold,
     positive_number,
 )
@@ -88,6 +89,19 @@ class PredictOptions(ReadingOptions):
             help=(
                 "Exit with status 1 if a column's population stability index against the training "
                 "table is above this, such as 0.25, and above what chance explains."
+            ),
+        ),
+    ] = None
+    memory: Annotated[
+        int | None,
+        in_machine(
+            "--memory",
+            metavar="SIZE",
+            parser=parse_size,
+            show_default="half of the free memory",
+            help=(
+                "Memory to predict with, such as 1GiB: the leaves of a larger model are read from its file "
+                "as rows need them. Does not change the result."
             ),
         ),
     ] = None

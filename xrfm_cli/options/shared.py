@@ -23,7 +23,7 @@ in_data, in_reading, in_columns, in_search, in_model, in_checks, in_output, in_m
 )
 DATA_HELP = (
     "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
-    "Parquet, or - for standard input."
+    "Parquet, a URL (s3://, gs://, az://, https://), or - for standard input."
 )
 VERBOSE_HELP = (
     "Show more: fit lists every column with its kind, explain shows regions and directions, and without a "

@@ -26,6 +26,7 @@ from xrfm_cli.mentions import spell
 from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.progress_bar import make_bar, progress_line, task_fields
+from xrfm_cli.urls import link_of
 
 SCHEMA_VERSION = 1
 WIDTH = 80
@@ -102,7 +103,7 @@ class Renderer:
         if not self.is_quiet:
             text = _wrapped(self._messages, line, STYLES.get(kind, ""))
             for path in files:
-                text.highlight_words([printable(str(path))], Style(link=path.absolute().as_uri()))
+                text.highlight_words([printable(str(path))], Style(link=link_of(path)))
             self._messages.print(text, soft_wrap=True)
 
     def message(self, renderable: RenderableType) -> None:

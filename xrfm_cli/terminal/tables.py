@@ -18,6 +18,7 @@ from xrfm_cli.options.thresholds import Verdict
 from xrfm_cli.printable import counted, printable
 from xrfm_cli.terminal.generalisation_gap import GeneralisationGap
 from xrfm_cli.tuning.model.drift import ColumnDrift
+from xrfm_cli.urls import link_of
 
 BAR_WIDTH = 28
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -46,7 +47,7 @@ def heading(text: str) -> Padding:
 def linked(path: Path, remark: str = "") -> Text:
     """Return an indented path that many terminals open with a click, and a remark."""
     text = Text("  ", no_wrap=True)
-    text.append(printable(str(path)), Style(link=path.absolute().as_uri()))
+    text.append(printable(str(path)), Style(link=link_of(path)))
     return text.append(printable(remark), "dim")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import TINY, Command, Outcome
+from tests.processes import XRFM, run_process
 
 CLAIMS = ("fit", "claims.csv", "--target", "claims", "--task", "regression", *TINY)
 
@@ -70,6 +71,15 @@ def test_a_prediction_without_exposure_is_refused(claims: Path, xrfm: Command) -
         assert "ages.csv: no column 'years'" in refused.error
     refused = xrfm("predict", "zero.csv", "--model", "m.xrfm", folder=claims)
     assert (refused.status, "zero.csv: row 2, offset 'years': '0'" in refused.error) == (2, True)
+
+
+def test_each_line_has_its_exposure(claims: Path, xrfm_process: Command) -> None:
+    rows = (claims / "new.csv").read_text().splitlines()[:3]
+    whole = predicted(xrfm_process("predict", "new.csv", "--model", "m.xrfm", folder=claims))
+    given = "\n".join([*rows, "30,,1"]) + "\n"
+    done = run_process([*XRFM, "predict", "-", "--each-line", "--model", "m.xrfm"], folder=claims, data=given)
+    assert [float(line) for line in done.stdout.splitlines()[1:3]] == pytest.approx(whole[:2], rel=1e-6)
+    assert "line 4 row 1, offset 'years': no value" in done.stderr
 
 
 def test_a_fit_refuses_what_has_no_exposure(claims: Path, xrfm: Command) -> None:

@@ -281,11 +281,11 @@ def test_new_files_have_the_permissions_of_the_umask(regression: Path, folder: P
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("predict https://example.com/t.csv", "https://example.com/t.csv: is a URL, and"),
-        ("fit s3://bucket/t.parquet --target y", "s3://bucket/t.parquet: is a URL, and"),
-        ("fit t.csv --valid https://x.org/v.csv", "--valid https://x.org/v.csv: is a URL, and"),
-        ("info --model file:///m.xrfm", "--model file:///m.xrfm: is a URL, and"),
-        ("predict t.csv --output gs://b/o.csv", "--output gs://b/o.csv: is a URL, and"),
+        ("predict ftp://example.com/t.csv", "ftp://example.com/t.csv: has the scheme ftp://, which is not"),
+        ("fit t.csv --target y --schema s3://b/s.toml", "--schema s3://b/s.toml: cannot be at a URL"),
+        ("fit t.csv --valid https://x.org", "--valid https://x.org: names no file"),
+        ("info --model file:///m.xrfm", "--model file:///m.xrfm: is a file of this machine; give its path"),
+        ("predict t.csv --output gs://b/../o.csv", "--output gs://b/../o.csv: has a folder without a name"),
     ],
 )
 def test_addresses_are_refused_as_they_were_typed(

@@ -236,3 +236,15 @@ def test_a_column_in_another_notation_is_named_by_every_command(
         assert outcome.status == 0, outcome.err
         assert sum("warning: " in said and line in said for said in outcome.err.splitlines()) == 1
     assert "warning" not in xrfm("predict", folder / "test.csv", "--model", regression).err
+
+
+@pytest.mark.parametrize("name", ["regression", "classification"])
+def test_a_model_larger_than_the_memory_predicts_the_same_and_says_so(
+    name: str, folder: Path, xrfm: Callable[..., Any], request: pytest.FixtureRequest
+) -> None:
+    words = ("predict", "new.csv", "--model", request.getfixturevalue(name), "--output")
+    assert xrfm(*words, "held.csv", folder=folder).status == 0
+    done = xrfm(*words, "stored.csv", "--memory", "20kB", folder=folder)
+    assert done.status == 0
+    assert "of leaves, too many for the 0 MiB of --memory: they are read from the file" in done.err
+    assert (folder / "stored.csv").read_bytes() == (folder / "held.csv").read_bytes()

@@ -30,6 +30,7 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.files import replaced_file
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.shared import CommonOptions
+from xrfm_cli.urls import is_copy
 
 Identity = tuple[int, int] | str | None
 
@@ -66,7 +67,12 @@ def refuse_existing(options: FitOptions) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that cannot be created or replaced; create a temporary file in its folder to find out."""
+    """Refuse a file that cannot be created or replaced; create a temporary file in its folder to find out.
+
+    URLs are tried when the inputs are downloaded.
+    """
+    if is_copy(path):
+        return
     try:
         target, _ = replaced_file(path)
         folder = target.parent
@@ -106,7 +112,7 @@ def _refuse_replacing(read: Read, files: Mapping[Identity, Path], written: Writt
         known_as = "" if str(file) == str(written.path) else f", {file}"
         raise OptionError(f"{subject} is {read.what}{known_as}; give another name")
     target, given = Path(os.path.realpath(written.path)), Path(read.given)
-    if given.is_dir() and target.is_relative_to(os.path.realpath(given)):
+    if (given.is_dir() or is_copy(given)) and target.is_relative_to(os.path.realpath(given)):
         raise OptionError(f"{subject} is in the folder that is read, {read.given}; write it elsewhere")
     if _is_pattern(read.given) and _matches(target, given) and not target.name.endswith(REJECTS_ENDING):
         raise OptionError(f"{subject} matches the pattern that is read, {read.given}; give another name")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import flag_of
 from xrfm_cli.options.shared import CommonOptions, ReadingOptions
+from xrfm_cli.urls import ADDRESS, is_copy, is_on_web, without_secrets
 from xrfm_cli.windows_names import why_no_file
 
 TABLES = {"data": "the table that is read", "valid": "the table of --valid"}
@@ -24,7 +24,6 @@ INPUTS = {
     "config": "the file of --config",
 }
 OUTPUTS = ("output", "log_file")
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +109,10 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
 
 
 def beside(model: str, ending: str) -> Path:
-    """Return a path beside the model file, named after it."""
+    """Return a path beside the model file, named after it; in this folder for a model of a web server."""
     path = Path(model)
+    if is_on_web(path):  # nothing can be written there
+        path = Path(path.name)
     if not path.name:
         raise OptionError(f"{model}: is a directory; give the name of a file")
     return path.with_name(f"{path.name.removesuffix('.xrfm')}.{ending}")
@@ -142,6 +143,8 @@ def checkpoint_folder(model: str) -> Path:
 
 def _table_files(given: str) -> tuple[Path, ...]:
     """Return the files of a table; the path itself if there are none, which the reader reports better."""
+    if is_copy(Path(given)):  # is not downloaded yet
+        return (Path(given),)
     try:
         return find_files(given).files
     except (InputError, OSError):
@@ -181,9 +184,7 @@ def _check_name(flag: str, name: str, value: str) -> None:
     if "\0" in value:
         raise OptionError(f"{flag or 'DATA'}: contains a NUL character; give the name of a file")
     if ADDRESS.match(value) and name != "storage" and not Path(value).exists():
-        is_read = name in TABLES or name in INPUTS
-        way_out = "download it first, or pipe it in as -" if is_read else "give the name of a file"
-        raise OptionError(f"{place}: is a URL, and URLs cannot be read or written; {way_out}")
+        raise OptionError(f"{without_secrets(place)}: cannot be at a URL; give the name of a file")
     fault = why_no_file(Path(value)) if name not in TABLES and not ADDRESS.match(value) else None
     if fault is not None:
         raise OptionError(f"{place}: {fault}")

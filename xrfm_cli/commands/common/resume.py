@@ -26,7 +26,7 @@ MACHINE = {"device", "threads", "workers"}  # the resolved device is added separ
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
 ELSEWHERE = {"model", "no_clobber", "from_model", "transfer_from", "dry_run", "resume", "schema", "storage"}
-ELSEWHERE |= {"formats", "open_report", "scratch"}
+ELSEWHERE |= {"compress", "formats", "open_report", "scratch"}
 MAY_DIFFER = LIMITS | MACHINE | TABLES | ELSEWHERE
 
 

@@ -46,6 +46,7 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
     os.environ.setdefault(SPIN_VARIABLE, SPINS)
     from xrfm_cli.commands.common.inputs import check_inputs  # may import libraries that read these variables
     from xrfm_cli.commands.common.overlaps import check_places
+    from xrfm_cli.commands.common.urls import fetch_inputs
 
     check_places(options)
     with open_log(options.log_file) as log:
@@ -54,6 +55,7 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
         )
         renderer.log(f"xrfm {__version__} {command} {getattr(options, 'data', None) or ''}".rstrip())
         try:
+            fetch_inputs(options, renderer)
             check_inputs(options)
             with renderer.loading(command):
                 load_command(command, owns_process=started is not None)

@@ -49,6 +49,8 @@ VALUES = (
     ("mae", "The mean absolute error, in the units of the target."),
     ("r2", "The explained share of the target's variance: 1 is perfect, 0 is no better than the mean."),
     ("mape", "The mean error relative to the target; not shown if a target is 0."),
+    ("poisson_deviance", "Twice the log likelihood that counts lose against a perfect prediction, per row."),
+    ("gamma_deviance", "The same for amounts above 0 whose errors grow with their size, such as costs."),
     (
         "pinball@0.9",
         "The mean pinball loss of the quantile that 90 % of the targets lie below: an error counts nine "

@@ -1,0 +1,100 @@
+"""Predict with a model larger than the memory: peak, seconds and the same numbers.
+
+    python -m benchmarks.stored_model [--leaves 16384] [--rows 20000]
+
+A model of leaves with 1,000 centers in 20 columns, 1.3 GiB by default, predicts a CSV table by the command
+``xrfm predict``: in memory, and with values of ``--memory`` that leave no room for it. ``beyond_mib`` is the
+peak beyond that of the same command with a model of one leaf.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from benchmarks.many_leaves import COLUMNS, KERNELS, make_splits, make_tree
+from benchmarks.measurements import Recorder, benchmark_parser
+from xrfm_cli.main import run
+from xrfm_cli.trees import TreeModel
+from xrfm_cli.tuning.model.storage import load_model, save_model
+
+DISTINCT = 64  # leaves with numbers of their own; the file holds as many as it says
+KERNEL = "norm"
+MEMORIES = ("128MiB", "512MiB", "16GiB")
+FIT_ROWS = 300
+
+
+def make_table(rows: int, seed: int) -> pa.Table:
+    """Return normal columns and a target."""
+    x = np.random.default_rng(seed).normal(size=(rows, COLUMNS))
+    return pa.table({f"x{k}": x[:, k] for k in range(COLUMNS)} | {"y": x[:, 0]})
+
+
+def make_model(folder: Path, leaves: int) -> Path:
+    """Write a model of so many leaves: that of a small fit, with another tree."""
+    pyarrow.csv.write_csv(make_table(FIT_ROWS, 0), folder / "train.csv")
+    small = folder / "small.xrfm"
+    words = ("--target", "y", "--trials", "0", "--set", "categorical=one_hot", "--format", "json", "--quiet")
+    assert run(["fit", str(folder / "train.csv"), *words, "--model", str(small)]) == 0
+    model = load_model(small)
+    (member,) = model.members
+    assert member.tree.n_features == COLUMNS, member.tree.n_features
+    few = make_tree(min(leaves, DISTINCT), KERNELS[KERNEL], 0.0)
+    own = tuple(few.leaves[number % len(few.leaves)] for number in range(leaves))
+    tree = TreeModel(config=few.config, splits=make_splits(leaves), leaves=own)
+    path = folder / f"{leaves}.xrfm"
+    save_model(replace(model, members=(replace(member, tree=tree),)), path)
+    return path
+
+
+def predict(folder: Path, model: Path, memory: str, output: str) -> dict[str, float]:
+    """Run the command in a process of its own; return its peak and its seconds."""
+    command = [sys.executable, "-m", "xrfm_cli", "predict", folder / "rows.csv", "--model", model]
+    command += ["--memory", memory, "--output", folder / output, "--threads", "1", "--quiet"]
+    begun = time.monotonic()
+    child = os.spawnv(os.P_NOWAIT, sys.executable, [str(word) for word in command])
+    _, status, usage = os.wait4(child, 0)
+    assert status == 0
+    return {
+        "peak_mib": usage.ru_maxrss / 1024,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "seconds": time.monotonic() - begun,
+    }
+
+
+def main() -> None:
+    """Measure each value of ``--memory``, and print a line for each figure."""
+    parser: argparse.ArgumentParser = benchmark_parser(__doc__, "stored_model")
+    parser.add_argument("--leaves", type=int, default=16_384)
+    parser.add_argument("--rows", type=int, default=20_000)
+    args = parser.parse_args()
+    recorder = Recorder("stored_model", args.results)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pyarrow.csv.write_csv(make_table(args.rows, 1), folder / "rows.csv")
+        with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
+            small, large = (pool.apply(make_model, (folder, leaves)) for leaves in (1, args.leaves))
+        base = predict(folder, small, MEMORIES[0], "small.csv")["peak_mib"]
+        size = large.stat().st_size / 2**20
+        results = {memory: predict(folder, large, memory, f"{memory}.csv") for memory in MEMORIES}
+        outputs = {(folder / f"{memory}.csv").read_bytes() for memory in MEMORIES}
+        assert len(outputs) == 1, "predictions differ"
+    for memory, found in results.items():
+        figures = {"model_mib": size, "beyond_mib": found["peak_mib"] - base} | found
+        for metric, value in figures.items():
+            recorder.add(f"{args.rows:,} rows", metric, round(value, 2), setting=f"--memory {memory}")
+            print(f"--memory {memory:8}  {metric:12} {value:10.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
