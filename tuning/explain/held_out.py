@@ -49,6 +49,7 @@ MOST_ROWS = 400  # validation rows of a fold
 SECONDS_PER_NS = 1e-9
 GROUPS = 4  # of the rows of a single fold, between which a drop varies
 HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn: keeps these draws apart from all others
+FALSE_PAIRS = 0.0025  # share of the models of sums of columns for which a pair is asserted
 ERRORS = 2.0  # standard errors above zero that chance rarely reaches: one null column in forty
 
 
@@ -233,14 +234,14 @@ def _confirmed(
 
 
 def errors_of_largest(count: int) -> float:
-    """Return how many standard errors the largest of ``count`` null values exceeds in one case in forty.
+    """Return how many standard errors the largest of ``count`` null values rarely exceeds.
 
     >>> round(errors_of_largest(1), 2), round(errors_of_largest(10), 2)
-    (1.96, 2.81)
+    (2.81, 3.48)
     """
     from scipy.stats import norm
 
-    return float(norm.isf(0.025 / count))
+    return float(norm.isf(FALSE_PAIRS / count))
 
 
 def _mean_and_error(parts: list[Part], values: list[Array]) -> tuple[float, float]:
