@@ -44,7 +44,7 @@ def make_model(folder: Path, leaves: int) -> Path:
     """Write a model of so many leaves: that of a small fit, with another tree."""
     pyarrow.csv.write_csv(make_table(FIT_ROWS, 0), folder / "train.csv")
     small = folder / "small.xrfm"
-    words = ("--target", "y", "--trials", "0", "--set", "categorical=one_hot", "--format", "json", "--quiet")
+    words = ("--target", "y", "--trials", "0", "--format", "json", "--quiet")
     assert run(["fit", str(folder / "train.csv"), *words, "--model", str(small)]) == 0
     model = load_model(small)
     (member,) = model.members

@@ -53,6 +53,7 @@ class FitConfig:
     device: str = "cpu"
     threads: int | None = None
     workers: int | None = None  # processes of the search; None: one for each thread
+    scheduler: str | None = None  # address of a dask scheduler, whose workers run the search's steps
     memory_bytes: int | None = None
     fit_rows: int | Literal["all"] | None = None  # rows of the final fits; None: as many as the limits allow
     search_rows: int | None = None  # rows of the search; None: as many as the limits allow
@@ -103,7 +104,7 @@ class FitConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options by name, ready for JSON, without the workers, which change no result."""
-        left_out = ("pinned", "workers")
+        left_out = ("pinned", "workers", "scheduler")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out} | {
             "pinned": dict(self.pinned)
         }

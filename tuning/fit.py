@@ -203,6 +203,7 @@ def _fit_model(
             checkpoint=checkpoint,
             place=place,
             workers=workers,
+            scheduler=config.scheduler,
         )
         if result.stopped_by == "converged":
             listener(Event(kind="note", message=plateau.reason))

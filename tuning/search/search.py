@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from xrfm_cli.tuning.search.pruning import Halving, Similarity
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
 from xrfm_cli.tuning.search.space import Candidate, SearchSpace
-from xrfm_cli.tuning.search.step_pool import MOST_ROWS, StepPool, step_pool
+from xrfm_cli.tuning.search.step_pool import MOST_ROWS, Pool, step_pool
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
@@ -39,6 +40,7 @@ def search(
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
 ) -> SearchResult:
     """Evaluate candidates until the budget ends; the best of the first ones is always fully evaluated.
 
@@ -49,10 +51,11 @@ def search(
     In a shared study, other processes' trials count for the sampler and for pruning, and the best of them is
     evaluated here too if it beats all that were evaluated here.
 
-    With several workers, steps that the search needs next are run side by side. It takes their results in the
-    same order as one process would, so the models are the same for any number of workers.
+    With several workers, of this machine or of a dask ``scheduler``, steps that the search needs next are run
+    side by side. It takes their results in the same order as one process would, so the models are the same
+    for any number of workers.
     """
-    with quiet_optuna(), step_pool(problem, workers, on_event) as pool:
+    with quiet_optuna(), _open_pool(problem, workers, scheduler, on_event) as pool:
         result = SearchResult(costs=CostModel(product_rate=_product_rate(problem, budget, pool)))
         study = open_study(
             space,
@@ -99,7 +102,18 @@ def search(
     return search.result
 
 
-def _product_rate(problem: Problem, budget: Budget, pool: StepPool | None) -> float:
+def _open_pool(
+    problem: Problem, workers: int, scheduler: str | None, on_event: OnEvent
+) -> AbstractContextManager[Pool | None]:
+    """Return the workers of this machine, or those of a dask cluster."""
+    if scheduler is None:
+        return step_pool(problem, workers, on_event)
+    from xrfm_cli.tuning.search.dask_pool import dask_pool
+
+    return dask_pool(problem, scheduler, on_event)
+
+
+def _product_rate(problem: Problem, budget: Budget, pool: Pool | None) -> float:
     """Return the rate of matrix products that steps begin with; infinite if no estimate is needed."""
     if not budget.deadline.is_set:
         return float("inf")

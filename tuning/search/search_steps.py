@@ -10,7 +10,7 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.look_ahead import LookAhead
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect, size_of
 from xrfm_cli.tuning.search.step import Fitted, Step, StepResult, StepRunner
-from xrfm_cli.tuning.search.step_pool import StepPool
+from xrfm_cli.tuning.search.step_pool import Pool
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial import Trial
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
@@ -32,7 +32,7 @@ class SearchSteps:
     result: SearchResult
     on_event: OnEvent
     checkpoint: Checkpoint | None
-    pool: StepPool | None  # None: steps run in this process
+    pool: Pool | None  # None: steps run in this process
     queue: TrialQueue  # the trials whose steps are likely to follow
     began: float = 0.0  # on the clock
     seconds: float = 0.0  # of all steps, in whatever process they ran
@@ -80,7 +80,7 @@ class SearchSteps:
         pool = self.pool if self.pool is not None and self.pool.takes(step) else None
         if pool is None or pool.known(step) is None:
             estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
-            turns = step.remaining if pool is None else -(-step.remaining // len(pool.workers))
+            turns = step.remaining if pool is None else -(-step.remaining // max(1, len(pool.workers)))
             self._check_time(turns * estimate)
         result = None if pool is None else pool.obtain(step, look_ahead=self._look_ahead)
         if result is not None:

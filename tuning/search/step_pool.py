@@ -15,14 +15,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from ctypes import c_bool
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawValue
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -68,6 +68,39 @@ def fitting_workers(count: int, problem: Problem) -> int:
     """Return how many of the workers the memory and the table allow."""
     rows = min(MOST_ROWS, problem.plan.rung_sizes[-1])
     return max(1, min(count, int(MEMORY_SHARE * problem.memory_bytes / direct_bytes(rows))))
+
+
+class Pool(Protocol):
+    """The interface that a search needs of its workers."""
+
+    @property
+    def workers(self) -> Sized:
+        """The workers, of which there may be none."""
+        ...
+
+    def takes(self, step: Step) -> bool:
+        """Return whether a step is run by workers."""
+        ...
+
+    def has_room(self) -> bool:
+        """Return whether a worker is idle."""
+        ...
+
+    def known(self, step: Step) -> StepResult | None:
+        """Return the result of a step if it is there."""
+        ...
+
+    def offer(self, step: Step) -> None:
+        """Give a step to an idle worker, unless it is known, running or was lost."""
+        ...
+
+    def obtain(self, step: Step, *, look_ahead: Callable[[], None]) -> StepResult | None:
+        """Wait for the result of a step; None if it was lost, and the caller must run it."""
+        ...
+
+    def forget(self, trial: int) -> None:
+        """Drop the results of a trial that has ended."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -200,6 +200,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         device=device,
         threads=options.threads,
         workers=options.workers,
+        scheduler=options.scheduler,
         memory_bytes=options.memory,
         fit_rows=ALL_ROWS if isinstance(options.fit_rows, str) else options.fit_rows,
         search_rows=options.search_rows,

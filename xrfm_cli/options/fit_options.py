@@ -315,6 +315,23 @@ class FitOptions(ReadingOptions):
             help="Processes that run steps of the search side by side, with one thread each.",
         ),
     ] = None
+    engine: Annotated[
+        str,
+        in_machine(
+            "--engine",
+            metavar="NAME",
+            parser=one_of("local", "dask"),
+            help="Who runs steps of the search: processes of this machine (local), or a dask cluster.",
+        ),
+    ] = "local"
+    scheduler: Annotated[
+        str | None,
+        in_machine(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Address of the scheduler for --engine dask, such as tcp://host:8786.",
+        ),
+    ] = None
     scratch: Annotated[
         str | None,
         in_machine(

@@ -41,7 +41,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -
             (f"fit data.csv --target y {option} {2**63}", f"{option}: '{2**63}' is more than")
             for option in ("--trials", "--folds", "--seed")
         ],
-        ("fit data.csv --engine dask", "no option '--engine'"),
+        ("fit data.csv --motor dask", "no option '--motor'"),
         ("predict", "xrfm predict: missing argument 'DATA'"),
         ("predict new.csv --interval 90", "--interval: '90' is not a level"),
         ("predict new.csv --check-drift none", "--check-drift: 'none' is not a number above 0"),

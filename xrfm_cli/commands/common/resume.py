@@ -22,7 +22,7 @@ from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoin
 
 # They limit the search, but do not change the result of a step.
 LIMITS = {"time_limit", "trials", "preset", "no_early_stop", "fit_rows"}
-MACHINE = {"device", "threads", "workers"}  # the resolved device is added separately
+MACHINE = {"device", "threads", "workers", "engine", "scheduler"}  # the resolved device is added separately
 READING = {item.name for item in fields(ReadOptions)}
 TABLES = {"data", "valid", *READING}  # represented by a hash of the cells
 ELSEWHERE = {"model", "no_clobber", "from_model", "transfer_from", "dry_run", "resume", "schema", "storage"}

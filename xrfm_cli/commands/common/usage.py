@@ -113,6 +113,10 @@ def _check_ending(path: str | None) -> None:
 def _check_fit(options: FitOptions) -> None:
     if options.open_report and "html" not in options.formats.split(","):
         raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
+    if (options.engine == "dask") != (options.scheduler is not None):
+        raise OptionError("--engine dask and --scheduler ADDRESS need each other; give both or none")
+    if options.engine == "dask" and options.workers is not None:
+        raise OptionError("--workers: --engine dask has the workers of its cluster; leave out one of them")
     if options.data == options.valid == "-":
         raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
     if options.from_model is None:

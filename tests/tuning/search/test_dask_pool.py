@@ -1,0 +1,110 @@
+"""Workers of a dask cluster change how soon a search knows its results, not the bytes of its model."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import run_python
+from xrfm_cli.errors import OptionError
+from xrfm_cli.tuning.search.dask_pool import check_versions, connect
+
+ROOT = Path(__file__).parents[3]
+# Real processes: a scheduler with workers, and fits whose events disturb them. Prints hashes and messages.
+FITS = """
+import hashlib, json, os, signal, sys, time
+import distributed
+from tests.tuning.tables import fit, law
+from xrfm_cli.tuning.model.storage import model_to_bytes
+
+def told(disturb=None, **more):
+    heard = []
+    def hear(event):
+        heard.append(event.message)
+        if event.kind == "progress" and disturb is not None:
+            disturb(heard)
+    model = fit(law(60), trials=10, folds=3, seed=5, on_event=hear, **more)
+    return [hashlib.sha256(model_to_bytes(model)).hexdigest(), heard]
+
+def problems_sent():
+    from xrfm_cli.tuning.search import dask_pool
+    return len(dask_pool._problems)
+
+def main():
+    out = {"alone": told(workers=1)}
+    local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False)
+    with distributed.LocalCluster(n_workers=2, **local) as cluster, distributed.Client(cluster) as client:
+        address = cluster.scheduler_address
+        out["two"] = told(scheduler=address)
+        out["used"] = list(client.run(problems_sent).values())
+        state = {}
+        def disturb(heard):
+            if not state:
+                pids = client.run(os.getpid)
+                state["killed"] = pids[sorted(pids)[0]]
+                os.kill(state["killed"], signal.SIGKILL)
+                cluster.scale(3)
+        out["killed and joined"] = told(disturb, scheduler=address)
+        out["workers"] = len(client.scheduler_info(n_workers=-1)["workers"])
+        out["disturbed"] = bool(state)
+        def leave(heard):
+            if cluster.workers:
+                cluster.scale(0)
+        out["none left"] = told(leave, scheduler=address)
+    print("RESULT" + json.dumps(out))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.posix("a signal that kills")
+@pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
+def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_workers() -> None:
+    found: dict[str, Any] = json.loads(run_python(FITS, folder=ROOT, limit_s=600).rpartition("RESULT")[2])
+    expected = found["alone"][0]
+    for name in ("two", "killed and joined", "none left"):
+        assert found[name][0] == expected, name
+    assert any("searching with 2 workers of tcp://" in message for message in found["two"][1])
+    assert found["used"] == [1, 1]
+    assert found["disturbed"]
+    assert any("has no workers, so steps run here" in message for message in found["none left"][1])
+
+
+@pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
+def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xrfm_cli.tuning.search.dask_pool.CONNECT_S", 0.5)
+    with pytest.raises(
+        OptionError, match=r"^--scheduler tcp://127\.0\.0\.1:9: no dask scheduler answers"
+    ) as fault:
+        connect("tcp://127.0.0.1:9")
+    assert "\n" not in str(fault.value)
+
+
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(
+        OptionError, match=r"^--engine dask: needs dask.distributed: pip install 'xrfm-cli\[dask\]'"
+    ):
+        connect("tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "has"), [("0.0.1", "xrfm-cli 0.0.1"), (PackageNotFoundError("xrfm-cli"), "no xrfm-cli")]
+)
+def test_a_worker_of_another_version_is_refused_in_one_line(theirs: Any, has: str) -> None:
+    class Client:
+        def run(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return {"tcp://w:1": theirs}
+
+    with pytest.raises(
+        OptionError, match=rf"^--scheduler: the dask worker tcp://w:1 has {has}, but"
+    ) as fault:
+        check_versions(Client(), ["tcp://w:1"])
+    assert "install the same version there" in str(fault.value)
