@@ -50,8 +50,11 @@ def minimise_with_scipy(
     from threadpoolctl import threadpool_limits
 
     def value_and_gradient(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, gradient, _ = objective.expand(theta)
-        return value, gradient
+        log_p = objective._log_p(theta)
+        miss = (np.exp(log_p) - objective.y_true) * objective.weights[:, None]
+        slopes = np.array([(miss * term).sum() for term in objective.terms])
+        gradient = np.concatenate([slopes, miss.sum(0)]) if len(theta) > 2 else slopes
+        return objective._value(theta, log_p), gradient + objective.prior * (theta - objective.center)
 
     with threadpool_limits(1, user_api="blas"):
         found = minimize(

@@ -85,6 +85,25 @@ def summary_lines(rows: list[Measurement]) -> list[str]:
     return lines
 
 
+def ablations_table() -> str:
+    """Return the table of what was measured."""
+    return "\n".join(summary_lines(read(SUITE)))
+
+
+def minimisers_table() -> str:
+    """Return what fitting calibrators took with each minimiser (:mod:`benchmarks.minimisers`)."""
+    rows = read("minimisers")
+    lines = ["| table | calibrators | Newton s | L-BFGS-B s | largest difference of the minima |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for name in dict.fromkeys(row.table for row in rows):
+        found = [row.extra for row in rows if row.table == name]
+        calibrators = sum(extra["calibrators"] for extra in found)
+        newton, lbfgs = (sum(extra[key] for extra in found) for key in ("newton", "lbfgs"))
+        largest = max(abs(extra["largest_difference"]) for extra in found)
+        lines.append(f"| {name} | {calibrators} | {newton:.2f} | {lbfgs:.2f} | {largest:.0e} |")
+    return "\n".join(lines)
+
+
 def summary(logs: list[float]) -> str:
     """Summarise logarithms of ratios."""
     n, mean = len(logs), sum(logs) / len(logs)

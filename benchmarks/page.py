@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import explanation_tables, more_tables, tables
+from benchmarks.ablations import ablations_table, minimisers_table
 from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT
 from benchmarks.startup import startup_table
@@ -31,6 +32,8 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "decisions": more_tables.decisions_table,
         "log odds": more_tables.log_odds_table,
         "losses": losses_table,
+        "ablations": ablations_table,
+        "minimisers": minimisers_table,
         "leaf grid": more_tables.leaf_grid_table,
         "leaf stages": more_tables.stage_table,
         "many rows": more_tables.many_rows_table,

@@ -51,7 +51,7 @@ def _stored_otherwise(array: pa.Array) -> tuple[pa.Array, ...]:
 
 
 def _in_runs(array: pa.Array, ends: pa.DataType) -> pa.Array:
-    """Return an array in runs of one value, whose ends are Python numbers as older versions of pyarrow want."""
+    """Return an array in runs of one value; older versions of pyarrow want the ends as Python numbers."""
     places = list(range(1, len(array) + 1))
     return pa.RunEndEncodedArray.from_arrays(places, array, pa.run_end_encoded(ends, array.type))
 

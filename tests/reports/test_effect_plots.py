@@ -1,4 +1,4 @@
-"""Pictures of effects: dates are dates."""
+"""Pictures of effects: dates are dates, ticks are readable, and few rows do not fill the axis."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tests.reports.conftest import Case
-from xrfm_cli.reports.effect_plots import map_figure
-from xrfm_cli.tuning.explain.effects import effect_map
+from xrfm_cli.reports.effect_plots import effect_figure, map_figure
+from xrfm_cli.tuning.explain.effects import Effect, effect_map
 from xrfm_cli.tuning.explain.sample import sample_centers
 
 
@@ -19,3 +19,24 @@ def test_a_map_of_a_date_is_labelled_with_days(ensemble: Case, columns: tuple[st
     picture = str(map_figure(item, "y"))
     assert re.search(r">202[34]-\d\d-\d\d<", picture)
     assert "e+15" not in picture
+
+
+def test_a_long_outermost_part_is_cut_off_and_told() -> None:
+    values = (-2e4, 0.0, 5e3, 1e4, 2e4, 9e4)
+    effect = Effect(
+        column="area",
+        part="",
+        kind="numeric",
+        output=None,
+        x=(0.0, 5e3, 1e4, 1.5e4, 2e4, 215_245.0),
+        effect=values,
+        low=values,
+        high=values,
+        shares=(0.0, *[0.2] * 5),
+        mean=1e5,
+    )
+    words = re.findall(r">([^<>]+)</text>", str(effect_figure(effect, "price")))
+    assert "to 215,245" in words
+    assert {"0", "10,000", "\N{MINUS SIGN}10,000"} <= set(words)
+    shown = [float(word.replace(",", "")) for word in words if re.fullmatch(r"[\d,]+", word)]
+    assert max(shown) <= 25_000

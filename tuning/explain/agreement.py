@@ -19,6 +19,7 @@ TINY = 1e-300
 COMPARED = 10  # strongest columns
 LEAST_SHARE = 0.02  # weaker columns are left out of the comparison
 MOST_SENTENCES = 3
+FEW_ROWS = 200  # below, the shares' errors from the rows alone are some percent
 
 
 class Ranged(Protocol):
@@ -88,6 +89,20 @@ def equal_shares(columns: Sequence[str], together: Sequence[int]) -> list[str]:
     return [
         f"{len(together):,} weak columns, such as '{columns[together[0]]}', were measured together and have "
         "equal shares of their joint effect."
+    ]
+
+
+def few_rows(measured: int, wanted: int) -> list[str]:
+    """Return a sentence if predictions are so slow that shares are those of few rows.
+
+    >>> few_rows(60, 1000)
+    ['Predictions of this model are slow: the shares are those of 60 rows, so their ranges are wide.']
+    """
+    if measured >= min(FEW_ROWS, wanted):
+        return []
+    return [
+        f"Predictions of this model are slow: the shares are those of {measured:,} rows, so their ranges are "
+        "wide."
     ]
 
 

@@ -22,7 +22,7 @@ CURVE_POINTS = 16  # of partial dependence
 CURVES = 25  # individual rows
 FEWEST_ROWS, MOST_ROWS = 40, 500
 MAP_POINTS, MAP_ROWS = 8, 40
-MOST_CLASSES = 5  # the most frequent; a page of a hundred curves shows nothing
+MOST_CLASSES = 3  # those that a column moves most; a page of a hundred curves shows nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,7 +86,11 @@ def column_effects(
 
 
 def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> tuple[EffectMap, ...]:
-    """Return the partial dependence of a pair of columns, for each output; dates by elapsed time."""
+    """Return the partial dependence of a pair of columns, for the class that the pair moves most.
+
+    That is the one whose map is furthest from a sum of a function of each column. Dates are shown by elapsed
+    time.
+    """
     part = sample.take(slice(min(MAP_ROWS, sample.n_rows)))
     settings = [next(settings_of(model, part, column), None) for column in columns]
     if settings[0] is None or settings[1] is None:
@@ -97,6 +101,7 @@ def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> 
     for a in range(len(points[0])):
         rows = settings[0].apply(part.matrices, encoded[0], np.full(n, a))
         values[a] = set_all(model, rows, settings[1], encoded[1], len(points[1])).mean(1)
+    together = values - values.mean(0) - values.mean(1)[:, None] + values.mean((0, 1))
     return tuple(
         EffectMap(
             columns=columns,
@@ -106,7 +111,7 @@ def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> 
             y=points[1],
             values=tuple(tuple(row) for row in values[:, :, k].tolist()),
         )
-        for k, name in _outputs(model)
+        for k, name in _outputs(model, together.std((0, 1)), most=1)
     )
 
 
@@ -114,19 +119,27 @@ def _map_points(setting: Setting) -> tuple[tuple[float | str, ...], dict[int, ND
     if setting.kind == "levels":
         return setting.points, setting.encoded
     known = setting.values[np.isfinite(setting.values)]
-    numbers = np.unique(np.quantile(known, np.linspace(0.05, 0.95, MAP_POINTS)))
+    numbers = np.unique(np.quantile(known, np.linspace(0.05, 0.95, MAP_POINTS), method="inverted_cdf"))
     return tuple(shown(numbers).tolist()), setting.at(numbers)
 
 
-def _outputs(model: FittedModel) -> list[tuple[int, str | None]]:
-    """Return the columns of the predictions to show, with the names of their classes."""
+def _outputs(model: FittedModel, moved: Array, *, most: int = MOST_CLASSES) -> list[tuple[int, str | None]]:
+    """Return the columns of the predictions to show, with the names of their classes.
+
+    ``moved`` says how far each is moved; of many classes, the ``most`` that are moved furthest are shown.
+    """
     classes = [str(label) for label in model.target.classes]
     if not classes:
         return [(0, None)]
     if len(classes) == 2:
         return [(0, classes[1])]
-    counts = np.bincount(np.asarray(model.report.oof.get("target", []), dtype=int), minlength=len(classes))
-    return [(int(k), classes[k]) for k in np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])]
+    return [(int(k), classes[k]) for k in np.sort(np.argsort(-moved, kind="stable")[:most])]
+
+
+def _deviations(effects: Array, shares: Array) -> Array:  # (points, k), (points,) -> (k,)
+    """Return how far each output is moved, in standard deviations over the rows times a common factor."""
+    scaled, _ = to_order_one(effects)  # squares of large values overflow; only the order counts
+    return np.sqrt(shares @ np.square(scaled - shares @ scaled))
 
 
 def _accumulated(
@@ -145,10 +158,13 @@ def _accumulated(
     steps, exponent = to_order_one(change)  # squares of large values overflow
     counts = np.bincount(place, minlength=len(edges) - 1)
     points, after = (
-        _dependence(model, own, setting) if curves else (np.empty(0), np.empty((0, 1, plain.shape[1])))
+        _dependence(model, own, setting) if curves else (np.empty(0), np.empty((0, 0, plain.shape[1])))
     )
+    moved = np.zeros((len(counts), plain.shape[1]))
+    np.add.at(moved, place, steps)
+    walked = np.cumsum(moved / np.maximum(counts, 1)[:, None], axis=0)
     out = []
-    for k, name in _outputs(model):
+    for k, name in _outputs(model, _deviations(walked, counts / counts.sum())):
         mean = np.bincount(place, steps[:, k], minlength=len(counts)) / np.maximum(counts, 1)
         spread = np.bincount(place, (steps[:, k] - mean[place]) ** 2, minlength=len(counts))
         errors = spread / np.maximum(counts, 1) / np.maximum(counts - 1, 1)
@@ -156,8 +172,8 @@ def _accumulated(
         middle = float(counts @ ((curve[1:] + curve[:-1]) / 2) / counts.sum())
         # Errors accumulate from the median on, where the curve is closest to the data.
         start = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-        walked = np.concatenate([[0.0], np.cumsum(errors)])
-        half = RANGE_ERRORS * np.sqrt(np.abs(walked - walked[start]))
+        summed = np.concatenate([[0.0], np.cumsum(errors)])
+        half = RANGE_ERRORS * np.sqrt(np.abs(summed - summed[start]))
         curve = curve - middle
         out.append(
             Effect(
@@ -172,7 +188,7 @@ def _accumulated(
                 shares=(0.0, *(counts / counts.sum()).tolist()),
                 mean=float(plain[:, k].mean()),
                 curve_x=tuple(shown(points).tolist()) if curves else (),
-                dependence=tuple(after[:, :, k].mean(1).tolist()),
+                dependence=tuple(after[:, :, k].mean(1).tolist()) if curves else (),
                 curves=tuple(tuple(row) for row in after[:, :CURVES, k].T.tolist()),
             )
         )
@@ -182,7 +198,7 @@ def _accumulated(
 def _dependence(model: FittedModel, sample: Sample, setting: Setting) -> tuple[Array, Array]:
     """Return points (p,) and the predictions (p, n, k) of some rows with the column set to each."""
     known = setting.values[np.isfinite(setting.values)]
-    points = np.unique(np.quantile(known, np.linspace(0, 1, CURVE_POINTS)))
+    points = np.unique(np.quantile(known, np.linspace(0, 1, CURVE_POINTS), method="inverted_cdf"))
     part = sample.take(slice(min(sample.n_rows, 4 * CURVES)))
     return points, set_all(model, part.matrices, setting, setting.at(points), len(points))
 
@@ -205,7 +221,7 @@ def shown(points: Array) -> Array:  # (n,)
     """
     reach = float(np.ptp(points))
     digits = 6 - int(np.ceil(np.log10(reach))) if reach > 0 else 6
-    return np.round(points, max(-300, min(digits, 300)))
+    return np.round(points, max(-300, min(digits, 300))) + 0.0  # no negative zero
 
 
 def _level_effects(
@@ -219,7 +235,7 @@ def _level_effects(
     after = set_all(model, part.matrices, setting, setting.encoded, count)
     shares = np.bincount(setting.values.astype(np.int64), minlength=count) / len(setting.values)
     out = []
-    for k, name in _outputs(model):
+    for k, name in _outputs(model, _deviations(after.mean(1), shares)):
         relative, exponent = to_order_one(after[:, :, k] - np.einsum("l,lr->r", shares, after[:, :, k]))
         effect = relative.mean(1)
         half = RANGE_ERRORS * relative.std(1) / rows**0.5

@@ -34,7 +34,7 @@ class HeldOutPair:
 
     columns: tuple[str, str]
     confirmed: float
-    by_chance: float  # the largest of all compared pairs reaches it by chance in one case in forty
+    by_chance: float  # the largest of all compared pairs reaches it by chance in one case in 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets.cells.scale import exponent_of
 from xrfm_cli.tuning.explain.effort import affordable_rows
+from xrfm_cli.tuning.explain.mixed import Mixed
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.swaps import predict_rows, row_ns, swap_predictions
 from xrfm_cli.tuning.model.fitted_model import FittedModel
@@ -31,7 +32,6 @@ RANGE_ERRORS = 1.645  # half a range of 90 %
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
 MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
 MOST_TRIPLES = 6  # an interaction of three columns is at most the smallest of its pairs
-SURE = 1e-4  # probabilities closer than this to 0 or 1 count as this: they are rarely so certain
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
 
@@ -43,8 +43,7 @@ class SwapStudy:
     unnormalised total Sobol index for independent columns (Jansen, Computer Physics Communications 1999).
     ``shared[a, b]`` holds ``|f(x) - f(x_a) - f(x_b) + f(x_ab)|^2 / 4``, whose mean is the variance that
     involves both columns (Liu and Owen, JASA 2006); ``triples`` holds the same for three columns, an eighth
-    of the squared third difference. For classes the differences are those of log odds, in which effects that
-    merely add up do not interact, weighted by ``p (1 - p)``: the change of probability.
+    of the squared third difference. For classes see :class:`Mixed`.
 
     Predictions of a regression are first divided by a power of two, so that no square overflows.
 
@@ -121,25 +120,19 @@ def study_swaps(
         for (j,), own in zip(alone, _swapped(model, part, plain[:more], alone, exponent), strict=True):
             screened[j] = own
     both = min(more, *(len(screened[j]) for j in paired)) if paired else 0
-    scale = log_odds if model.target.classes else np.asarray
+    mixed = Mixed(plain=plain[:both], is_classes=bool(model.target.classes))
     part = sample.take(slice(both))
-    joint = _swapped(model, part, plain[:both], together, exponent)
-    at: dict[tuple[int, ...], Array] = {(): scale(plain[:both])}
-    at.update({(j,): scale(screened[j][:both]) for j in paired})
-    at.update(zip(together, map(scale, joint), strict=True))
-    mixed = {pair: _mixed(at, pair) for pair in together}
+    mixed.add({(j,): screened[j][:both] for j in paired})
+    mixed.add(dict(zip(together, _swapped(model, part, plain[:both], together, exponent), strict=True)))
     totals = tuple(
         _total(plain[: len(own)], own) if of_rest is None or j not in swapped_together else of_rest
         for j, own in enumerate(screened)
     )
-    weight = plain[:both] * (1 - plain[:both]) if model.target.classes else np.ones_like(plain[:both])
-    shared = {pair: (0.25 * weight * np.square(own)).sum(1) for pair, own in mixed.items()}
     variance = float(plain.var(0).sum())
+    shared = {pair: mixed.squares(pair) for pair in together}
     threes = _strongest_triples(shared, variance)
-    joint = _swapped(model, part, plain[:both], threes, exponent)
-    at.update(zip(threes, map(scale, joint), strict=True))
-    mixed_threes = {triple: _mixed(at, triple) for triple in threes}
-    triples = {triple: (0.125 * weight * np.square(own)).sum(1) for triple, own in mixed_threes.items()}
+    mixed.add(dict(zip(threes, _swapped(model, part, plain[:both], threes, exponent), strict=True)))
+    triples = {triple: mixed.squares(triple) for triple in threes}
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = {}
     confirmed_triples: dict[Triple, Array] = {}
@@ -149,10 +142,8 @@ def study_swaps(
             own * (j not in swapped_together) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
             for j, (own, after) in enumerate(zip(totals, screened, strict=True))
         )
-        confirmed_pairs = {pair: shared[pair] + (residual[:both] * own).sum(1) for pair, own in mixed.items()}
-        confirmed_triples = {
-            triple: triples[triple] + (residual[:both] * own).sum(1) for triple, own in mixed_threes.items()
-        }
+        confirmed_pairs = {pair: mixed.confirmed(pair, residual[:both]) for pair in together}
+        confirmed_triples = {triple: mixed.confirmed(triple, residual[:both]) for triple in threes}
     return SwapStudy(
         columns=sample.columns,
         variance=variance,
@@ -177,16 +168,6 @@ def rows_of_smallest_study(model: FittedModel, seconds: float, *, most: int) -> 
     """
     predictions = FEWEST_COLUMNS + 3
     return affordable_rows(most, predictions * row_ns(model), 1e9 * seconds, least=LEAST_ROWS)
-
-
-def log_odds(probabilities: Array) -> Array:
-    """Return the log odds of probabilities, which calibration keeps away from 0 and 1.
-
-    >>> log_odds(np.array([0.5])).tolist()
-    [0.0]
-    """
-    p = np.clip(probabilities, SURE, 1 - SURE)
-    return np.log(p / (1 - p))
 
 
 def effective_shares(totals: Array, shared: dict[Pair, Any]) -> Array:  # (..., d) -> (..., d)
@@ -220,15 +201,6 @@ def _swapped(
     swaps = [(own, other) for own in columns]
     found = swap_predictions(model, sample, np.ldexp(plain, exponent), swaps)
     return [np.ldexp(own, -exponent) for own in found]
-
-
-def _mixed(at: Mapping[tuple[int, ...], Array], columns: tuple[int, ...]) -> Array:
-    """Return the mixed difference of some columns, from the values after the swaps of their subsets."""
-    out = np.zeros_like(at[()])
-    for size in range(len(columns) + 1):
-        for some in combinations(columns, size):
-            out += (-1) ** size * at[some]
-    return out
 
 
 def _strongest_triples(shared: Mapping[Pair, Array], variance: float) -> list[Triple]:

@@ -200,9 +200,9 @@ class _Objective:
 def _minimise(objective: _Objective, start: Array, low: Array, high: Array) -> Array:
     """Minimise between bounds by projected Newton steps, each with a sufficient decrease.
 
-    Every trial's loss needs such a fit, and a search makes thousands. SciPy's L-BFGS-B is as fast by itself,
-    but wakes the threads of its OpenBLAS, which then busy-wait on the cores that torch needs: a search took
-    1.4 times as long.
+    Every trial's loss needs such a fit, and a search makes thousands. SciPy's L-BFGS-B finds the same minima
+    in several times the seconds (``benchmarks/minimisers.py``). It also wakes the threads of its OpenBLAS
+    unless they are limited, and these busy-wait on the cores that torch needs.
 
     Bertsekas: Projected Newton methods for optimization problems with simple constraints, SIAM Journal on
     Control and Optimization 20 (1982).

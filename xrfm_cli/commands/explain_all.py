@@ -45,7 +45,8 @@ def explain_all(
         curves=options.curves,
         regions=True,
     )
-    document = {**write_explain_report(model, explanation, html, json), **attributed}
+    name = Path(options.model).name
+    document = {**write_explain_report(model, explanation, html, json, source=name), **attributed}
     tables = list(explanation_tables(document, more=options.verbose))
     if options.compare is not None:
         other = load_other(options.compare, model, device=device)

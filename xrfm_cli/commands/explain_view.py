@@ -10,11 +10,14 @@ from rich.text import Text
 
 from xrfm_cli.reports.formats import decimals, rounded
 from xrfm_cli.reports.quality import quality_sentence
+from xrfm_cli.reports.svg import short_labels
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 
 MOST_COLUMNS = 20
 MOST_PAIRS, MOST_TRIPLES = 5, 2
-NAMES_WIDTH = 44  # characters of the names of columns that act together
+NAMES_WIDTH = 47  # characters of the names of columns that act together
+# Characters of a line; of share, range, bar and the gaps between them; and of one more gap.
+LINE_WIDTH, OTHERS_WIDTH, GAP_WIDTH = 80, 6 + 16 + 13 + 9, 3
 MOST_LEAVES = 6
 
 
@@ -56,19 +59,22 @@ def _columns(document: Mapping[str, Any]) -> Grid:
     drops = {item["column"]: item["drop"] for item in document["permutation"]}
     places = decimals(drops.values())
     metric = document["quality"]["metric"]
-    table = grid("column", "share", "range", *([f"{metric} lost"] if drops else []), "")
+    heads = [f"{metric} lost"] if drops else []
+    name_width = LINE_WIDTH - OTHERS_WIDTH - sum(len(head) + GAP_WIDTH for head in heads)
+    table = grid("column", "share", "range", *heads, "")
     for place in range(1, len(table.columns) - 1):
         table.columns[place].justify = "right"
     items = document["importances"]
     largest = max((float(item["share"]) for item in items), default=0.0) or 1.0
-    for item in items[:MOST_COLUMNS]:
+    names = short_labels([item["column"] for item in items[:MOST_COLUMNS]], max(min(name_width, 24), 10))
+    for name, item in zip(names, items, strict=False):
         column, share = item["column"], float(item["share"])
         is_chance = column in chance and not chance[column]["above"]
         spread = f"{float(item['low']):.1%} to {float(item['high']):.1%}"
         lost = [rounded(drops[column], places) if drops.get(column) is not None else ""] if drops else []
-        last = "not confirmed" if is_chance else bar(share / largest, width=16)
+        last = "not confirmed" if is_chance else bar(share / largest, width=len("not confirmed"))
         style = "dim" if is_chance else ""
-        table.add_row(shortened(str(column), 24), f"{share:.1%}", spread, *lost, last, style=style)
+        table.add_row(name, f"{share:.1%}", spread, *lost, last, style=style)
     if len(items) > MOST_COLUMNS:
         rest = sum(float(item["share"]) for item in items[MOST_COLUMNS:])
         blank = [""] * (len(table.columns) - 2)
@@ -81,7 +87,7 @@ def _together(found: Sequence[Mapping[str, Any]]) -> Grid:
     table = grid("columns", "interaction", "range")
     table.columns[1].justify = table.columns[2].justify = "right"
     for item in found:
-        width = NAMES_WIDTH // len(item["columns"])
+        width = (NAMES_WIDTH - GAP_WIDTH * (len(item["columns"]) - 1)) // len(item["columns"])
         names = " × ".join(shortened(str(name), width) for name in item["columns"])
         spread = f"{item['low']:.1%} to {item['high']:.1%}"
         table.add_row(names, f"{item['interaction']:.1%}", spread)

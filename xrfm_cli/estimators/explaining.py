@@ -132,7 +132,8 @@ class ExplainingMixin(ABC):
         """Return how a column moves the prediction: ``x``, ``effect``, ``low``, ``high`` and ``share``.
 
         Effects are relative to the mean prediction, in units of the target or, for classes, as probabilities
-        with one block of rows for each ``class``. Dates have a block for each ``part``.
+        with one block of rows for each ``class``; of more than three, those that the column moves most. Dates
+        have a block for each ``part``.
         """
         check_is_fitted(self)
         known = [item.name for item in self.model_.schema.features]

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from xrfm_cli.reports.svg import ACCENT, BAND, INK, LINE, PALE, SOFT, WIDTH, figure_style, short_label, to_svg
+from xrfm_cli.reports.formats import number
+from xrfm_cli.reports.rules import GROUPED_FROM
+from xrfm_cli.reports.svg import (
+    ACCENT,
+    BAND,
+    INK,
+    LINE,
+    PALE,
+    SOFT,
+    WIDTH,
+    figure_style,
+    group_digits,
+    short_label,
+    to_svg,
+)
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap
 from xrfm_cli.tuning.explain.settings import Kind
 
@@ -15,6 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAP_TICKS = 5
+BEYOND = 0.2  # of the range of the inner points that is shown of a longer outermost part
+MARGIN = 0.05  # of the range, around a curve that is cut off
 
 
 def effect_figure(effect: Effect, target: str) -> Markup:
@@ -33,6 +49,7 @@ def effect_figure(effect: Effect, target: str) -> Markup:
         draw = _bars if levels else _line
         draw(axes, effect)
         change = f"change of {what}"
+        group_digits(axes.xaxis if levels else axes.yaxis)
         if levels:
             axes.set_xlabel(change)
         else:
@@ -64,6 +81,7 @@ def map_figure(item: EffectMap, target: str) -> Markup:
         axes.tick_params(length=0, labelsize=8)
         axes.spines[:].set_visible(False)
         bar = figure.colorbar(mesh, ax=axes, shrink=0.8, aspect=18, pad=0.02, label=what)
+        group_digits(bar.ax.yaxis)
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, labelsize=7.5)
         a, b = item.columns
@@ -90,6 +108,44 @@ def _line(axes: Axes, effect: Effect) -> None:
     axes.grid(axis="y")
     if effect.kind == "datetime":
         axes.tick_params(axis="x", labelrotation=30)
+    else:
+        if np.abs(x).max() >= GROUPED_FROM:
+            group_digits(axes.xaxis)
+            axes.locator_params(axis="x", nbins=MAP_TICKS)
+        _keep_most(axes, effect)
+
+
+def _keep_most(axes: Axes, effect: Effect) -> None:
+    """Cut the outermost part of a curve off where it would fill most of the axis, and say where it ends."""
+    x, low, high = (np.array(own, dtype=np.float64) for own in (effect.x, effect.low, effect.high))
+    if len(x) < 4:
+        return
+    inner = x[-2] - x[1]
+    ends = [x[0], x[-1]]
+    if x[1] - x[0] > inner:
+        ends[0] = x[1] - BEYOND * inner
+    if x[-1] - x[-2] > inner:
+        ends[1] = x[-2] + BEYOND * inner
+    if ends == [x[0], x[-1]]:
+        return
+    shown = np.unique(np.clip(x, *ends))
+    bottom, top = np.interp(shown, x, low).min(), np.interp(shown, x, high).max()
+    axes.set_xlim(ends[0] - MARGIN * inner, ends[1] + MARGIN * inner)
+    axes.set_ylim(min(bottom, 0.0) - 2 * MARGIN * (top - bottom), max(top, 0.0) + MARGIN * (top - bottom))
+    for end, whole, place, side in ((ends[0], x[0], 0.01, "left"), (ends[1], x[-1], 0.99, "right")):
+        if end != whole:
+            words = f"{'from' if side == 'left' else 'to'} {_spelt(float(whole), effect.kind)}"
+            is_low = np.interp(end, x, effect.effect) < (bottom + top) / 2
+            axes.text(
+                place,
+                0.9 if is_low else 0.05,
+                words,
+                transform=axes.transAxes,
+                ha=side,
+                va="bottom",
+                color=SOFT,
+                fontsize=8,
+            )
 
 
 def _bars(axes: Axes, effect: Effect) -> None:
@@ -118,10 +174,12 @@ def _spelt(value: float | str, kind: Kind) -> str:
     """Write a point of a column of this kind; a moment is in microseconds.
 
     >>> _spelt(1.4e15, "datetime"), _spelt(1.4e15, "numeric"), _spelt("red", "levels")
-    ('2014-05-13', '1.4e+15', 'red')
+    ('2014-05-13', '1.400e+15', 'red')
+    >>> _spelt(2011.0, "numeric"), _spelt(0.1 + 0.2, "numeric")
+    ('2011', '0.3')
     """
     if isinstance(value, str):
         return short_label(value, 14)
     if kind == "datetime":
         return str(np.datetime64(int(value), "us").astype("datetime64[D]"))
-    return f"{value:.3g}"
+    return f"{value:.0f}" if value == round(value) and abs(value) < GROUPED_FROM else number(value)

@@ -24,7 +24,7 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
-from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares
+from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares, few_rows
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
 from xrfm_cli.tuning.explain.effort import (
@@ -175,7 +175,9 @@ def _explain(
     pairs = find_pairs(sensitivities, study, held_out) if quality.is_better else ()
     wanted = _effect_columns(effects, importances)
     mapped = pairs[:SHOWN_MAPS] if effects is not None else ()
+    measured = max(len(own) for own in study.totals)
     notes = [
+        *few_rows(measured, sample.n_rows),
         *equal_shares(study.columns, study.together),
         *disagreement(importances, agop, held_out),
         *correlated(importances, sample),
@@ -201,7 +203,7 @@ def _explain(
         if regions and quality.is_better
         else NO_REGIONS,
         member=heaviest.number,
-        rows=max(len(own) for own in study.totals),
+        rows=measured,
         source=sample.source,
         seed=seed,
     )

@@ -26,6 +26,17 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.search.hyperparameter_importances import LEAST_COMPLETE
 
 LISTED_LEAVES = 24
+LEAST_NAMED = 0.01  # share of a column that the summary names
+EXPLAIN_CONTENTS = (
+    ("matters", "What matters"),
+    ("effects", "Effects"),
+    ("steepest", "Steepness"),
+    ("together", "Interactions"),
+    ("regions", "Regions"),
+    ("directions", "Directions"),
+    ("tuning", "The search"),
+    ("privacy", "Privacy"),
+)
 
 
 def write_fit_report(
@@ -54,12 +65,15 @@ def write_fit_report(
 
 
 def write_explain_report(
-    model: FittedModel, explanation: Explanation, html: Path, json_path: Path
+    model: FittedModel, explanation: Explanation, html: Path, json_path: Path, *, source: str = ""
 ) -> dict[str, Any]:
-    """Write an explanation as HTML and as JSON, each file atomically; return its document."""
+    """Write an explanation as HTML and as JSON, each file atomically; return its document.
+
+    ``source`` is the name of the model file.
+    """
     document = explain_document(model, explanation)
     write_whole(json_path, _json(document))
-    write_whole(html, utf8(render_explain(model, explanation, document)))
+    write_whole(html, utf8(render_explain(model, explanation, document, source=source)))
     return document
 
 
@@ -79,13 +93,19 @@ def render_fit(
     )
 
 
-def render_explain(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> str:
-    """Render the page of an explanation."""
+def render_explain(
+    model: FittedModel, explanation: Explanation, document: Mapping[str, Any], *, source: str = ""
+) -> str:
+    """Render the page of an explanation; ``source`` is the name of the model file, for the title."""
+    named = f" by {source}" if source else ""
+    absent = {"effects": not explanation.effects, "directions": not document["directions"]}
+    contents = [item for item in EXPLAIN_CONTENTS if not absent.get(item[0], False)]
     return (
         page_environment()
         .get_template("explain.html.jinja")
         .render(
-            **_frame(model, f"{model.target.name}: xrfm explain"),
+            **(_frame(model, f"{model.target.name}{named}: xrfm explain") | {"contents": contents}),
+            source=source,
             doc=document,
             report=fit_document(model, explanation),
             figures=_figures(model, explanation),
@@ -94,7 +114,7 @@ def render_explain(model: FittedModel, explanation: Explanation, document: Mappi
             chance={item["column"]: item for item in document["by_chance"]},
             drops={item["column"]: item for item in document["permutation"]},
             effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
-            maps=[map_figure(item, model.target.name) for item in explanation.maps],
+            maps=[(item, map_figure(item, model.target.name)) for item in explanation.maps],
             drop_places=decimals(item["drop"] for item in document["permutation"]),
             leaf_limit=LISTED_LEAVES,
         )
@@ -164,7 +184,7 @@ def _summary(explanation: Explanation) -> str:
     strongest = [item for item in explanation.importances if item.share > 0]
     if not strongest:
         return "The model is constant: it depends on no column."
-    shown = strongest[:3]
+    shown = [item for item in strongest[:3] if item.share >= LEAST_NAMED] or strongest[:1]
     names = _listed([f"{short_label(item.column)} ({percent(item.share)})" for item in shown])
     if len(strongest) <= len(shown):
         text = f"The prediction varies with {names}."

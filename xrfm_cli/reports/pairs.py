@@ -109,7 +109,7 @@ def find_triples(study: SwapStudy, held_out: HeldOut | None) -> tuple[Triple, ..
     triples = []
     for (a, b, c), squares in study.triples.items():
         names = (study.columns[a], study.columns[b], study.columns[c])
-        interaction = float((squares.mean() / study.variance) ** 0.5)
+        interaction = _root(float(squares.mean()) / study.variance)
         found = None if confirmed is None else confirmed.get(frozenset(names))
         is_confirmed = found is not None and found.confirmed > found.by_chance
         if not is_confirmed and (confirmed is not None or interaction < UNCONFIRMED):
@@ -128,10 +128,15 @@ def find_triples(study: SwapStudy, held_out: HeldOut | None) -> tuple[Triple, ..
 
 
 def _interaction(study: SwapStudy, pair: tuple[int, int]) -> float:
-    return float((study.shared[pair].mean() / study.variance) ** 0.5)
+    return _root(float(study.shared[pair].mean()) / study.variance)
 
 
 def _range(shares: NDArray[np.float64]) -> tuple[float, float]:  # (rows,)
     """Return the 90 % range of the root of the mean."""
     half = RANGE_ERRORS * float(shares.std()) / len(shares) ** 0.5
-    return max(0.0, float(shares.mean()) - half) ** 0.5, min(1.0, float(shares.mean()) + half) ** 0.5
+    return _root(float(shares.mean()) - half), _root(float(shares.mean()) + half)
+
+
+def _root(share: float) -> float:
+    """Return the root of an estimated share of the variance, which may lie outside 0 to 1."""
+    return min(max(share, 0.0), 1.0) ** 0.5

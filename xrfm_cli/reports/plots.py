@@ -20,7 +20,9 @@ from xrfm_cli.reports.svg import (
     WARM,
     WIDTH,
     figure_style,
+    group_digits,
     short_label,
+    short_labels,
     to_svg,
 )
 
@@ -89,7 +91,7 @@ def matrix_figure(columns: Sequence[str], matrix: NDArray[np.float64]) -> Markup
     """Plot a heat map of the AGOP by column, on a square-root scale."""
     k = min(len(columns), HEAT_COLUMNS)
     values = matrix[:k, :k]
-    names = [short_label(column, 18) for column in columns[:k]]
+    names = short_labels(columns[:k], 18)
     with figure_style():
         from matplotlib.colors import LinearSegmentedColormap, PowerNorm
         from matplotlib.figure import Figure
@@ -169,6 +171,7 @@ def along_figure(directions: Sequence[Direction], target: str) -> Markup:
             what = short_label(target) if along.output is None else f"P({short_label(along.output, 14)})"
             axes.set_title(f"{what} along direction {number}", loc="left", fontsize=9, color=INK)
             axes.grid(axis="y")
+            group_digits(axes.yaxis)
         rows[-1].set_xlabel("position, in standard deviations of the rows")
         ends = "; ".join(
             f"direction {k}: from {a.prediction[0]:.3g} to {a.prediction[-1]:.3g}" for k, a in shown
@@ -178,7 +181,7 @@ def along_figure(directions: Sequence[Direction], target: str) -> Markup:
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Label horizontal bars on the left, with the first on top."""
-    axes.set_yticks(np.arange(len(names)), [short_label(name) for name in names])
+    axes.set_yticks(np.arange(len(names)), short_labels(names))
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.spines["left"].set_color(LINE)

@@ -11,7 +11,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from xrfm_cli.printable import printable
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK = "#1f2933"
@@ -30,6 +31,7 @@ PALE = "#a9cdd1"
 WARM = "#c26a2d"
 # Colours of the page's light and dark themes, in place of the palette above.
 THEMED = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--mark", PALE: "--mark2", WARM: "--warm"}
+LONGEST = 300  # characters of a name
 BAND = 0.4  # opacity of a range, through which its line shows
 WIDTH = 4.4  # inches: a phone shows figures almost at full size
 
@@ -84,6 +86,19 @@ def figure_style() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def group_digits(axis: Axis) -> None:
+    """Write the ticks of an axis as the other charts do: thousands separated, few decimals."""
+    from matplotlib.ticker import FuncFormatter
+
+    from xrfm_cli.reports.fit.charts import tick_text
+
+    def words(value: float, _: int | None) -> str:
+        ticks = axis.get_majorticklocs()
+        return tick_text(value, float(ticks[1] - ticks[0]) if len(ticks) > 1 else abs(value) or 1.0)
+
+    axis.set_major_formatter(FuncFormatter(words))
+
+
 def to_svg(figure: Figure, label: str) -> Markup:
     """Return a figure as a scalable ``<svg>`` element; ``label`` is for screen readers."""
     buffer = io.StringIO()
@@ -113,6 +128,22 @@ def to_svg(figure: Figure, label: str) -> Markup:
         f'aria-label="{escape(printable(label))}">'
     )
     return Markup(opening + body.strip())
+
+
+def short_labels(names: Sequence[object], length: int = 24) -> list[str]:
+    """Shorten names to one line each, in the middle where they would look alike.
+
+    >>> short_labels(["measurement_01", "measurement_02", "age"], 10)
+    ['measu…t_01', 'measu…t_02', 'age']
+    """
+    short = [short_label(name, length) for name in names]
+    whole = [short_label(name, LONGEST) for name in names]
+    return [
+        own
+        if short.count(own) == 1 or len(full) <= length
+        else full[: (length - 1) // 2 + (length - 1) % 2] + "…" + full[len(full) - (length - 1) // 2 :]
+        for own, full in zip(short, whole, strict=True)
+    ]
 
 
 def short_label(text: object, length: int = 24) -> str:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets.cells.scale import to_order_one
 from xrfm_cli.tuning.explain.effects import set_all
+from xrfm_cli.tuning.explain.mixed import log_odds
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.settings import Setting
-from xrfm_cli.tuning.explain.swap_study import log_odds
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 Array = NDArray[np.float64]

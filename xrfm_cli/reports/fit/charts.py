@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from xrfm_cli.printable import printable
 
 WIDTH = 440.0  # of a chart, in CSS pixels: a phone shows it almost at full size
-GLYPH = 6.1  # mean width of a character of an axis label, in pixels
+GLYPH, WIDE_GLYPH, THIN_GLYPH = 6.8, 10.0, 3.8  # widths of a character of an axis label, in pixels
 RIGHT, TOP, BOTTOM = 24.0, 10.0, 38.0  # margins in pixels
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # a tick step is one of these times a power of ten
 DAY_US = 86_400e6  # microseconds
@@ -48,11 +48,20 @@ class Axis:
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
-def number_axis(low: float, high: float, label: str, *, count: int = 5, is_exact: bool = False) -> Axis:
-    """Return an axis over a range; with ``is_exact`` it ends at the range, otherwise at ticks."""
+def number_axis(
+    low: float, high: float, label: str, *, count: int = 5, is_exact: bool = False, is_whole: bool = False
+) -> Axis:
+    """Return an axis over a range; with ``is_exact`` it ends at the range, otherwise at ticks.
+
+    With ``is_whole`` the ticks are whole numbers.
+
+    >>> [words for _, words in number_axis(0, 3, "trial", count=6, is_whole=True).ticks]
+    ['0', '1', '2', '3']
+    """
     if not high > low:
         low, high = low - (abs(low) or 1.0) * 0.1, high + (abs(high) or 1.0) * 0.1
     step = tick_step(high - low, count)
+    step = float(math.ceil(step)) if is_whole else step
     if not is_exact:
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -82,6 +91,18 @@ def tick_step(span: float, count: int) -> float:
     """
     power = 10.0 ** math.floor(math.log10(span / count))
     return next(step * power for step in STEPS if step * power * (count + 0.5) >= span)
+
+
+def text_width(text: str) -> float:
+    """Return about how wide the label of an axis is, in pixels.
+
+    >>> round(text_width("mm"), 1), round(text_width("il"), 1), round(text_width("ab"), 1)
+    (20.0, 7.6, 13.6)
+    """
+    return sum(
+        WIDE_GLYPH if glyph in "mwMW@%" else THIN_GLYPH if glyph in "fijlrtI.,:;|'() " else GLYPH
+        for glyph in text
+    )
 
 
 def tick_text(value: float, step: float) -> str:
@@ -114,7 +135,7 @@ class Chart:
         """Return the width of the left margin, for the longest label."""
         texts = [text for _, text in self.y.ticks] if self.y is not None else list(self.names)
         named = 14.0 if self.y is not None and self.y.label else 0.0
-        return min(14.0 + GLYPH * max((len(text) for text in texts), default=0) + named, 0.48 * self.width)
+        return min(14.0 + max(map(text_width, texts), default=0.0) + named, 0.48 * self.width)
 
     def place_x(self, value: float) -> float:
         """Return the horizontal position of a value, in pixels."""

@@ -10,7 +10,7 @@ import numpy as np
 from xrfm_cli.reports.fit.charts import Chart, Figure, number_axis
 from xrfm_cli.reports.formats import number, percent, seconds
 from xrfm_cli.reports.search import improvements, is_timed
-from xrfm_cli.reports.svg import short_label
+from xrfm_cli.reports.svg import short_label, short_labels
 
 BARS = 15  # columns in the figure of importances
 GOOD_SHARE = 0.9  # the y axis of the history shows this share of the scores, the best ones
@@ -62,7 +62,9 @@ def history_figure(
     ends = [best, bad, *([score] if score is not None and np.isfinite(score) else [])]
     last = float(max(t[place] for t in scored))
     chart = Chart(
-        x=number_axis(0, last, "seconds since the search began" if place == "ended_s" else "trial", count=6),
+        x=number_axis(0, last, "trial", count=6, is_whole=True)
+        if place == "number"
+        else number_axis(0, last, "seconds since the search began", count=6),
         y=number_axis(min(ends), max(ends), metric),
         height=260,
     )
@@ -103,7 +105,7 @@ def importance_figure(importances: Sequence[Mapping[str, Any]]) -> Figure | None
     shown = [item for item in importances[:BARS] if item["share"]]
     if not shown:
         return None
-    names = [short_label(item["column"], 22) for item in shown]
+    names = short_labels([item["column"] for item in shown], 22)
     reach = max(100 * max(item["share"], item.get("high") or 0.0) for item in shown)
     chart = Chart(
         x=number_axis(0, min(reach, 100.0), "share, %"), y=None, names=names, height=48 + 21 * len(shown)
