@@ -21,7 +21,7 @@ from xrfm_cli.leaf_models.agop import (
     normalise_feature_matrix,
 )
 from xrfm_cli.leaf_models.config import LeafConfig
-from xrfm_cli.leaf_models.kernels.families import quantile
+from xrfm_cli.leaf_models.kernels.quantiles import quantile
 from xrfm_cli.leaf_models.leaf import LinearLeaf
 from xrfm_cli.leaf_models.precision import has_float64
 from xrfm_cli.leaf_models.solvers.ridge import Solution, solve_ridge

@@ -13,7 +13,7 @@ from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafModel, LeafRows, fit_leaf, iterate_leaves, leaf_from_state
 from xrfm_cli.leaf_models.config import ORDER_LOSSES
-from xrfm_cli.leaf_models.kernels.families import median
+from xrfm_cli.leaf_models.kernels.quantiles import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig

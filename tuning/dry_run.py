@@ -18,12 +18,12 @@ from xrfm_cli.tuning.model.trained_rows import MOST_KEPT
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldMatrices
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, leaf_count, product_rate
 from xrfm_cli.tuning.search.portfolio import first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.run_step import estimate_refit, run_and_collect, rung_size, size_of
 from xrfm_cli.tuning.search.sampler import open_study
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import Trial, next_step, rung_sizes, usual_solves
 from xrfm_cli.tuning.search.trial_records import quiet_optuna
 from xrfm_cli.tuning.transfer.base import Base

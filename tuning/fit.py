@@ -34,11 +34,11 @@ from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
+from xrfm_cli.tuning.search.pools.step_pool import worker_count
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
-from xrfm_cli.tuning.search.step_pool import worker_count
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 from xrfm_cli.tuning.transfer.base import Base

@@ -38,7 +38,7 @@ from xrfm_cli.tuning.scoring.target_transforms import (
     LogMeanTransform,
     LogTransform,
 )
-from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.candidate import Candidate
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
 

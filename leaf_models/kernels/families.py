@@ -24,6 +24,7 @@ from xrfm_cli.leaf_models.kernels.coordinates import (
     kernel_values_,
     prepare_centers,
 )
+from xrfm_cli.leaf_models.kernels.quantiles import median_of_pairs
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.terms import Link, Term, cache_blocks, power_
 
@@ -32,7 +33,6 @@ MOST_LOG_ROOT = 300.0  # of a distance: its products with bandwidths and scales 
 SMALLEST_PLAIN_P = 1 / 32  # for smaller p the integer power 1 / p would need too many products
 # Products with fewer columns round a row differently depending on its position in the block.
 FEW_CENTERS = 16
-RANK_ROUNDING = 1e-9  # of a level times a number of rows
 WEIGHTED_CENTERS = 1 << 22  # block size in numbers: 32 MiB
 
 
@@ -122,7 +122,7 @@ class NormKernel:
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
         """Return the median p-norm distance between different rows of ``a``."""
-        return root_of_sum(_median_of_pairs(power_sums(a, a, self.p), weights), self.p, a.dtype)
+        return root_of_sum(median_of_pairs(power_sums(a, a, self.p), weights), self.p, a.dtype)
 
     @property
     def rate(self) -> float:
@@ -174,7 +174,7 @@ class SumPowerKernel:
 
     def typical_distance(self, a: Tensor, weights: Tensor | None = None) -> float:
         """Return the median over pairs of the mean distance along a coordinate."""
-        return _median_of_pairs(power_sums(a, a, 1.0) / a.shape[1], weights)
+        return median_of_pairs(power_sums(a, a, 1.0) / a.shape[1], weights)
 
     @property
     def _term(self) -> Term:
@@ -259,43 +259,3 @@ def euclidean_sums(
         weighted = (wide[..., some, None] * wide_a[..., None, :]).flatten(-2)
         sums[..., some, :] -= (wide_pair @ weighted).unflatten(-1, (-1, wide_a.shape[-1]))
     return sums.to(u.dtype)
-
-
-def _median_of_pairs(distances: Tensor, weights: Tensor | None) -> float:
-    """Return the median over pairs of different rows, a pair weighing the product of its rows' weights.
-
-    Pairs of equal rows are left out, so that a row of weight 2 counts like two copies of it.
-    """
-    n = len(distances)
-    first, second = torch.triu_indices(n, n, offset=1, device=distances.device)
-    upper = distances[first, second]
-    different = upper > 0
-    if not bool(different.any()):
-        return 1.0
-    return median(
-        upper[different], None if weights is None else (weights[first] * weights[second])[different]
-    )
-
-
-def median(values: Tensor, weights: Tensor | None) -> float:  # (n,), (n,)
-    """Return the lower (weighted) median.
-
-    >>> median(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([3.0, 1.0, 1.0]))
-    1.0
-    """
-    return float(values.median()) if weights is None else quantile(values, 0.5, weights)
-
-
-def quantile(values: Tensor, level: float, weights: Tensor | None) -> float:  # (n,), (n,)
-    """Return the smallest value up to which at least ``level`` of the (weighted) values lie.
-
-    >>> quantile(torch.tensor([4.0, 1.0, 2.0, 3.0]), 0.75, None)
-    3.0
-    """
-    if weights is None:
-        rank = math.ceil(level * len(values) - RANK_ROUNDING)
-        return float(values.kthvalue(max(1, rank)).values)
-    ordered, order = values.sort()
-    mass = widened(weights[order]).cumsum(0)
-    place = int(torch.searchsorted(mass, mass[-1] * level))
-    return float(ordered[min(place, len(ordered) - 1)])

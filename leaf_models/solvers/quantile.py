@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xrfm_cli.leaf_models.kernels.families import quantile
+from xrfm_cli.leaf_models.kernels.quantiles import quantile
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.solvers.reweighted import LossSolution, Ridged, Solve, penalty
 

@@ -13,9 +13,9 @@ from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.rounding import rounded
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.run_step import estimate_refit
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,14 +21,17 @@ from xrfm_cli.tuning.model.checks import check_model
 from xrfm_cli.tuning.model.compression import Compression
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.intervals import ErrorScale, Intervals
+from xrfm_cli.tuning.model.json_parts import (
+    decision_from_json,
+    profile_from_json,
+    trained_from_json,
+    trained_to_json,
+)
 from xrfm_cli.tuning.model.manifest import check_manifest
 from xrfm_cli.tuning.model.model_facts import date_of, misfit
-from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.model.report import FitReport
-from xrfm_cli.tuning.model.trained_rows import TrainedRows
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator
 from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
-from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 from xrfm_cli.tuning.transfer.translation import Translation
 
@@ -94,7 +95,7 @@ def _to_document(model: FittedModel) -> tuple[dict[str, Any], dict[str, Tensor]]
         "class_weights": list(model.decision.class_weights),
         "intervals": _intervals_to_json(model.intervals, numbers, tensors),
         "profile": None if model.profile is None else [profile.to_json() for profile in model.profile],
-        "trained": _trained_to_json(model.trained, tensors),
+        "trained": trained_to_json(model.trained, tensors),
         "report": model.report.timeless().to_json(),
         "versions": model.versions,
     }
@@ -224,13 +225,13 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Any], created: str, sour
         target=TargetSchema.from_json(manifest["target"]),
         members=members,
         calibration=None if calibration is None else MemberCalibrator.from_json(calibration),
-        decision=_decision_from_json(manifest),
+        decision=decision_from_json(manifest),
         intervals=_intervals_from_json(manifest["intervals"], encoders, parts.get("spread", {})),
         report=FitReport.from_json(manifest["report"]),
         versions=dict(manifest["versions"]),
         created=created,
-        profile=_profile_from_json(manifest.get("profile"), schema),
-        trained=_trained_from_json(manifest.get("trained"), parts.get("trained", {})),
+        profile=profile_from_json(manifest.get("profile"), schema),
+        trained=trained_from_json(manifest.get("trained"), parts.get("trained", {})),
         base=base,
         compression=Compression.from_json(manifest.get("compression")),
     )
@@ -255,43 +256,6 @@ def _translation_from_json(facts: Any, base: Base | None) -> Translation | None:
     if facts is not None and base is None:
         raise ValueError("a translation without a base")
     return None if facts is None else Translation.from_json(facts)
-
-
-def _decision_from_json(manifest: Mapping[str, Any]) -> DecisionThreshold:
-    """Return how classes are decided; older files have no class weights."""
-    threshold, weights = manifest["threshold"], manifest.get("class_weights", [])
-    return DecisionThreshold(
-        threshold=None if threshold is None else float(threshold),
-        class_weights=tuple(float(weight) for weight in weights),
-    )
-
-
-def _profile_from_json(facts: Any, schema: TableSchema) -> tuple[ColumnProfile, ...] | None:
-    """Return the profile of the training rows; None for older files without one."""
-    columns = {column.name: column for column in schema.columns}
-    return None if facts is None else tuple(ColumnProfile.from_json(column, columns) for column in facts)
-
-
-def _trained_to_json(trained: TrainedRows | None, tensors: dict[str, Tensor]) -> Any:
-    """Return the facts of the training rows' hashes, which go to ``tensors`` as whole floats."""
-    if trained is None:
-        return None
-    tensors["trained.hashes"] = torch.from_numpy(trained.hashes.astype(np.float64))
-    return {"is_whole": trained.is_whole, "repeated": trained.repeated}
-
-
-def _trained_from_json(facts: Any, tensors: Mapping[str, Tensor]) -> TrainedRows | None:
-    """Return the hashes of the training rows; None for older files without them."""
-    if set(tensors) != (set() if facts is None else {"hashes"}):
-        raise ValueError("hashes of training rows without their facts, or the reverse")
-    if facts is None:
-        return None
-    hashes = tensors["hashes"]
-    if hashes.dtype != torch.float64 or hashes.dim() != 1 or ((hashes < 0) | (hashes >= 2**52)).any():
-        raise ValueError("hashes of training rows of another type")
-    return TrainedRows(
-        hashes=hashes.numpy().astype(np.uint64), is_whole=facts["is_whole"], repeated=float(facts["repeated"])
-    )
 
 
 def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str, Tensor]) -> Intervals | None:

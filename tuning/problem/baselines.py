@@ -14,7 +14,7 @@ from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from xrfm_cli.datasets import EncodingConfig
-from xrfm_cli.leaf_models.kernels.families import quantile
+from xrfm_cli.leaf_models.kernels.quantiles import quantile
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.rows import BaselineRow
 from xrfm_cli.tuning.scoring.metric_names import constant_name

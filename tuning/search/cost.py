@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.candidate import Candidate
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
 RATE_S = 0.15  # minimum duration of the measurement: an idle core starts slowly

@@ -12,7 +12,7 @@ import numpy as np
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.rows import ImportanceRow
 from xrfm_cli.tuning.scoring.rounding import rounded
-from xrfm_cli.tuning.search.space import kernel_family
+from xrfm_cli.tuning.search.candidate import kernel_family
 
 if TYPE_CHECKING:  # reports need only LEAST_COMPLETE, without importing Optuna
     import optuna

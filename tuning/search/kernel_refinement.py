@@ -14,7 +14,7 @@ from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.leaf_models.fixed_feature_matrix import FixedFeatureMatrix
 from xrfm_cli.tuning.problem.scorer import ValidationScore
-from xrfm_cli.tuning.search.space import Candidate
+from xrfm_cli.tuning.search.candidate import Candidate
 
 ROUNDS = 2  # each with half the steps of the one before, on a logarithmic scale
 BANDWIDTH_STEP, RIDGE_STEP, EXPONENT_STEP = 2.0, 10.0, 0.2

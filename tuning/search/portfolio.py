@@ -13,7 +13,8 @@ from typing import Any
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.tuning.search.space import LINKS, TRANSLATED, SearchSpace
+from xrfm_cli.tuning.search.candidate import LINKS, TRANSLATED
+from xrfm_cli.tuning.search.space import SearchSpace
 
 _NAMES = (
     "family",

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from xrfm_cli.tuning.search.candidate import Candidate
+
 REDUCTION = 2  # one in this many trials at a rung is promoted to the next
 
 
@@ -15,6 +17,11 @@ class Similarity:
 
     family: str  # of kernels
     transform: str  # of numeric columns
+
+
+def similarity_of(candidate: Candidate) -> Similarity:
+    """Return the group of a candidate."""
+    return Similarity(candidate.family, candidate.encoding.numeric)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

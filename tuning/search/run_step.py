@@ -20,9 +20,9 @@ from xrfm_cli.tuning.problem.fold_cache import FoldMatrices
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.problem.validation_plan import Fold, Rows
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, FitSize, fit_size
 from xrfm_cli.tuning.search.kernel_refinement import Refined, refine
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.step import REFINEMENT, Fitted, Iterate, Step, StepResult
 
 Array = NDArray[np.float64]

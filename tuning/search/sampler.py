@@ -17,7 +17,8 @@ from xrfm_cli.datasets.seeds import small_seed
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.mentions import option
-from xrfm_cli.tuning.search.space import Candidate, SearchSpace
+from xrfm_cli.tuning.search.candidate import Candidate
+from xrfm_cli.tuning.search.space import SearchSpace
 from xrfm_cli.tuning.search.storage.shared_storage import (
     FAULTS,
     BusyStorageError,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +10,15 @@ from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.limits import FIRST_MODEL_GRACE_S, FIRST_RUNG_SHARE, REFINEMENT_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
+from xrfm_cli.tuning.search.pools.opening import open_pool
+from xrfm_cli.tuning.search.pools.step_pool import MOST_ROWS, Pool
 from xrfm_cli.tuning.search.progress import tell_progress
-from xrfm_cli.tuning.search.pruning import Halving, Similarity
+from xrfm_cli.tuning.search.pruning import Halving, similarity_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
 from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
-from xrfm_cli.tuning.search.space import Candidate, SearchSpace
-from xrfm_cli.tuning.search.step_pool import MOST_ROWS, Pool, step_pool
+from xrfm_cli.tuning.search.space import SearchSpace
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
@@ -55,7 +56,7 @@ def search(
     side by side. It takes their results in the same order as one process would, so the models are the same
     for any number of workers.
     """
-    with quiet_optuna(), _open_pool(problem, workers, scheduler, on_event) as pool:
+    with quiet_optuna(), open_pool(problem, workers, scheduler, on_event) as pool:
         result = SearchResult(costs=CostModel(product_rate=_product_rate(problem, budget, pool)))
         study = open_study(
             space,
@@ -100,17 +101,6 @@ def search(
             search.validate_one()
         search.close()
     return search.result
-
-
-def _open_pool(
-    problem: Problem, workers: int, scheduler: str | None, on_event: OnEvent
-) -> AbstractContextManager[Pool | None]:
-    """Return the workers of this machine, or those of a dask cluster."""
-    if scheduler is None:
-        return step_pool(problem, workers, on_event)
-    from xrfm_cli.tuning.search.dask_pool import dask_pool
-
-    return dask_pool(problem, scheduler, on_event)
 
 
 def _product_rate(problem: Problem, budget: Budget, pool: Pool | None) -> float:
@@ -240,7 +230,7 @@ class _Search:
                 self.halving.validated_families.add(trial.candidate.family)
             elif trial.loss is not None:
                 self.study.report(trial.number, trial.loss, stages=trial.rungs_done)
-                self.halving.add(trial.rungs_done, trial.loss, _similarity_of(trial.candidate))
+                self.halving.add(trial.rungs_done, trial.loss, similarity_of(trial.candidate))
         trial.seconds += self.steps.seconds - steps_s
         self.spent_s = self.budget.clock() - self.steps.began
         trial.ended_s = self.spent_s + self.steps.recalled_s
@@ -293,7 +283,7 @@ class _Search:
         return self.halving.goes_on(
             trial.rungs_done,
             trial.loss,
-            _similarity_of(trial.candidate),
+            similarity_of(trial.candidate),
             elsewhere=self.study.losses_elsewhere(trial.rungs_done),
         )
 
@@ -306,7 +296,3 @@ class _Search:
         self.study.tell(trial.number, validated, is_pruned=trial.loss is not None)
         self.result.records.append(TrialRecord.of(trial))
         self._tell_progress()
-
-
-def _similarity_of(candidate: Candidate) -> Similarity:
-    return Similarity(candidate.family, candidate.encoding.numeric)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import MOST_TRIES, Refined
-from xrfm_cli.tuning.search.space import Candidate
 
 Array = NDArray[np.float64]
 USUAL_UPDATES, WARM_START_USUAL_UPDATES = 5, 1  # few fits with early stopping make more

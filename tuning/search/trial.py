@@ -22,9 +22,9 @@ from torch import Tensor
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.rows import TrialStatus
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import can_refine
 from xrfm_cli.tuning.search.run_step import path_score
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.step import REFINEMENT, WARM_START_USUAL_UPDATES, Fitted, Iterate, Step
 
 Array = NDArray[np.float64]

@@ -7,10 +7,10 @@ from functools import partial
 
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, shrink_leaves
 from xrfm_cli.tuning.search.pruning import REDUCTION
 from xrfm_cli.tuning.search.run_step import estimate_refit, rung_size
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import Trial, rung_sizes, usual_solves
 
 

@@ -14,13 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xrfm_cli.datasets import (
-    SchemaOverrides,
-    Table,
-    TargetSchema,
-    UnreadColumns,
-    infer_schema,
-)
+from xrfm_cli.datasets import SchemaOverrides, Table, TargetSchema, UnreadColumns, infer_schema
 from xrfm_cli.errors import InputError
 from xrfm_cli.estimators.arguments import check_arguments, fit_config
 from xrfm_cli.estimators.explaining import ExplainingMixin
@@ -147,8 +141,8 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             raise InputError(f"n_samples={features.n_rows}: at least two rows are needed to fit")
         target_values = self._checked_target(y, features.n_rows)
         with errors_in_python(), compute_threads(self.threads, most=usable_cores()):
-            named = target_name(y)
-            table, name, weight = training_table(features, target_values, sample_weight, name=named)
+            y_name = target_name(y)
+            table, name, weight = training_table(features, target_values, sample_weight, name=y_name)
             is_counted = slice(None) if weight is None else np.asarray(table.column(weight)) != 0
             target = self._target_schema(name, target_values, target_values[is_counted])
             overrides = SchemaOverrides(
@@ -168,7 +162,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             judging = None
             if valid is not None:
                 judging = self._validation_table(
-                    *valid, unread=unread, name=named, is_weighted=weight is not None
+                    *valid, unread=unread, name=y_name, is_weighted=weight is not None
                 )
             config, base = fit_config(self), None
             if self.transfer_from is not None:
@@ -278,8 +272,8 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         """Return the columns of a numeric array: these are never categories or identifiers."""
         if self.schema is not None or is_named(frame) or frame.dtype.kind not in "iuf":
             return ()
-        told = (*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id)
-        named = {*told, self.offset, self.group, self.time}
+        named = {*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id}
+        named |= {self.offset, self.group, self.time}
         return tuple(name for name in features.column_names if name not in named)
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xrfm_cli.tuning.search.space import kernel_family
+from xrfm_cli.tuning.search.candidate import kernel_family
 
 Trial = Mapping[str, Any]
 

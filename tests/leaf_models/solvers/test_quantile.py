@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.leaf_variants import generator
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.leaf_models import LeafConfig, LinearLeaf, RFMLeaf, fit_leaf
-from xrfm_cli.leaf_models.kernels.families import quantile
+from xrfm_cli.leaf_models.kernels.quantiles import quantile
 from xrfm_cli.leaf_models.solvers.quantile import FLAT, solve_quantile
 from xrfm_cli.leaf_models.solvers.reweighted import Ridged
 from xrfm_cli.trees import TreeConfig, fit_tree

@@ -18,10 +18,10 @@ from xrfm_cli.tuning.ensemble.plateau import PATIENCE_TRIALS, Plateau
 from xrfm_cli.tuning.problem.dependent_rows import split_dependent
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.portfolio import first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import Trial, ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult, TrialRecord
 

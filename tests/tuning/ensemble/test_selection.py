@@ -19,8 +19,8 @@ from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
 from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights, rounded
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 

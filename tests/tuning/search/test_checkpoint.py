@@ -21,9 +21,9 @@ from xrfm_cli.tuning import FittedModel, limits, save_model
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Fold
 from xrfm_cli.tuning.search import run_step as steps
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import Refined
 from xrfm_cli.tuning.search.run_step import run_step
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.step import REFINEMENT, Fitted, Iterate, Step, StepResult
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, step_name, to_bytes

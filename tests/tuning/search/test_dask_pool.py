@@ -12,7 +12,7 @@ import pytest
 
 from tests.processes import run_python
 from xrfm_cli.errors import OptionError
-from xrfm_cli.tuning.search.dask_pool import check_versions, connect
+from xrfm_cli.tuning.search.pools.dask_pool import check_versions, connect
 
 ROOT = Path(__file__).parents[3]
 # Real processes: a scheduler with workers, and fits whose events disturb them. Prints hashes and messages.
@@ -32,7 +32,7 @@ def told(disturb=None, **more):
     return [hashlib.sha256(model_to_bytes(model)).hexdigest(), heard]
 
 def problems_sent():
-    from xrfm_cli.tuning.search import dask_pool
+    from xrfm_cli.tuning.search.pools import dask_pool
     return len(dask_pool._problems)
 
 def main():
@@ -79,7 +79,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_worker
 
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xrfm_cli.tuning.search.dask_pool.CONNECT_S", 0.5)
+    monkeypatch.setattr("xrfm_cli.tuning.search.pools.dask_pool.CONNECT_S", 0.5)
     with pytest.raises(
         OptionError, match=r"^--scheduler tcp://127\.0\.0\.1:9: no dask scheduler answers"
     ) as fault:

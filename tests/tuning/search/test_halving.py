@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.tuning.tables import fit, law
+from xrfm_cli.tuning.search.candidate import kernel_family
 from xrfm_cli.tuning.search.pruning import Halving, Similarity
-from xrfm_cli.tuning.search.space import kernel_family
 
 L2 = Similarity("l2", "standard")
 

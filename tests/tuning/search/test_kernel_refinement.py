@@ -17,8 +17,8 @@ from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.problem.scorer import ValidationScore
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import LIMITS, MOST_TRIES, can_refine, refine
-from xrfm_cli.tuning.search.space import Candidate
 
 
 def candidate(**leaf: Any) -> Candidate:

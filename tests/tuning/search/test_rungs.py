@@ -13,8 +13,8 @@ from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search import trial as evaluation
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.run_step import path_score, run_step
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.step import Fitted, Step
 from xrfm_cli.tuning.search.trial import MORE_UPDATES, evaluate, starts_afresh, usual_solves
 

@@ -13,8 +13,9 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.tuning import FitConfig, hyperparameter_names
 from xrfm_cli.tuning.pins import check_names
+from xrfm_cli.tuning.search.candidate import LEAST_SPLIT_ROWS, Candidate
 from xrfm_cli.tuning.search.portfolio import first_candidates
-from xrfm_cli.tuning.search.space import LEAST_SPLIT_ROWS, Candidate, SearchSpace
+from xrfm_cli.tuning.search.space import SearchSpace
 
 SAMPLER = optuna.samplers.RandomSampler
 

@@ -14,8 +14,8 @@ import pytest
 from tests.processes import KILLED, started
 from tests.tuning.tables import answers, fit, law, same_bits, table_of
 from xrfm_cli.events import Event
-from xrfm_cli.tuning.search import step_pool
-from xrfm_cli.tuning.search.step_pool import worker_count
+from xrfm_cli.tuning.search.pools import step_pool
+from xrfm_cli.tuning.search.pools.step_pool import worker_count
 
 pytestmark = [
     pytest.mark.slow,

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from xrfm_cli.events import Event
 from xrfm_cli.tuning.problem.validation_plan import Fold
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import Refined
-from xrfm_cli.tuning.search.space import Candidate
 from xrfm_cli.tuning.search.step import Fitted, Iterate, Step, StepResult
 
 ENDING = ".step"

@@ -17,7 +17,7 @@ from xrfm_cli.reports.story import FAMILIES
 from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile
-from xrfm_cli.tuning.search.space import kernel_family
+from xrfm_cli.tuning.search.candidate import kernel_family
 
 LISTED_COLUMNS = 1_000  # columns on the page: each takes about a kilobyte
 NAMED_LEVELS = 3

@@ -29,9 +29,9 @@ from xrfm_cli.mentions import option
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.problem.fold_cache import FoldCache
 from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
+from xrfm_cli.tuning.search.pools.step_pool import MOST_ROWS, POLL_S, StepKey, key_of
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
 from xrfm_cli.tuning.search.step import Step, StepResult
-from xrfm_cli.tuning.search.step_pool import MOST_ROWS, POLL_S, StepKey, key_of
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, step_name, to_bytes
 
 SAME = ("xrfm-cli", "torch", "numpy")  # of other versions, a step might have another result

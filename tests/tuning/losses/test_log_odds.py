@@ -15,8 +15,8 @@ from xrfm_cli.reports import attribute_rows
 from xrfm_cli.tuning import FittedModel, load_model, refit_model, save_model
 from xrfm_cli.tuning.scoring.calibration import ODDS_FLOOR, SCORE_FLOOR
 from xrfm_cli.tuning.scoring.class_transforms import ClassTransform, LogitTransform
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import fit_size
-from xrfm_cli.tuning.search.space import Candidate
 
 PINNED = {"loss": "logistic", "iterations": 1}
 
