@@ -146,7 +146,10 @@ def test_types_that_hold_all_values_are_joined(name: str, swapped: bool, form: s
     if swapped:
         one, other = other, one
         expected = [*expected[len(other) :], *expected[: len(other)]]
-    pattern = write_parts(tmp_path / "data", one, other, form=form)
+    try:
+        pattern = write_parts(tmp_path / "data", one, other, form=form)
+    except pa.ArrowNotImplementedError as fault:
+        pytest.skip(f"this version of pyarrow writes no such file: {fault}")
     table = read_table(pattern)
     assert table.column("q").to_pylist() == expected
     chunks = list(read_chunks(pattern, chunk_rows=1))

@@ -272,7 +272,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
         """Return the columns of a numeric array: these are never categories or identifiers."""
         if self.schema is not None or is_named(frame) or frame.dtype.kind not in "iuf":
             return ()
-        named = {*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id}
+        named: set[str | None] = {*self.drop, *self.categorical, *self.numeric, *self.datetime, *self.id}
         named |= {self.offset, self.group, self.time}
         return tuple(name for name in features.column_names if name not in named)
 

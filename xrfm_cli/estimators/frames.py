@@ -49,11 +49,22 @@ def as_frame(data: TableLike) -> Any:
     if isinstance(data, np.ndarray) and data.dtype.names is not None and data.ndim == 1:
         return pd.DataFrame({name: pd.Series(data[name]) for name in data.dtype.names})
     if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series | pa.ChunkedArray):
-        return plain_columns(pa.table(data))
+        return plain_columns(_arrow_table(data))
     found = check_array(data, dtype=None, ensure_all_finite=False)
     if isinstance(data, np.ma.MaskedArray):  # scikit-learn would use the values under the mask
         return np.ma.MaskedArray(found, mask=np.ma.getmaskarray(data))
     return found
+
+
+def _arrow_table(data: Any) -> pa.Table:
+    """Return a table of any library as one of pyarrow.
+
+    Libraries that convert by themselves, such as polars, do so: before version 25, pyarrow crashes when it
+    imports a dictionary of string views from an Arrow stream.
+    """
+    if not isinstance(data, pa.Table) and callable(convert := getattr(data, "to_arrow", None)):
+        data = convert()
+    return data if isinstance(data, pa.Table) else pa.table(data)
 
 
 def table_of(data: TableLike, *, names: Sequence[str] | None = None, unread: Container[str] = ()) -> Table:

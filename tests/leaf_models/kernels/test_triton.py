@@ -24,6 +24,8 @@ def errors() -> dict[str, Errors]:
     """The errors of every case, by the interpreter in a process of its own."""
     command = [sys.executable, "-m", "tests.leaf_models.kernels.triton_cases"]
     done = run_process(command, folder=ROOT, environment={"TRITON_INTERPRET": "1"}, limit_s=900)
+    if "0 active drivers" in done.stderr:
+        pytest.skip("this version of Triton interprets only beside a GPU")
     assert done.returncode == 0, done.stderr
     found: dict[str, Errors] = json.loads(done.stdout)
     return found
