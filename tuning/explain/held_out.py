@@ -89,9 +89,10 @@ def held_out_folds(
     )
     least_ns = max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
     for fold in range(folds):
-        left_ns = (seconds_left() / (folds - fold) - fold_seconds) / SECONDS_PER_NS
+        left_s = seconds_left()
+        left_ns = (left_s / (folds - fold) - fold_seconds) / SECONDS_PER_NS
         budget_ns = max(BUDGET_NS / folds, min(MOST_BUDGET_NS / folds, left_ns))
-        if fold_seconds + least_ns * SECONDS_PER_NS > seconds_left():
+        if fold_seconds + least_ns * SECONDS_PER_NS > left_s:
             break
         try:
             rows = fold_matrices(problem, fold, found.candidate)

@@ -186,13 +186,15 @@ def _boosting(problem: Problem, fold: int) -> Array:
     model = kind(max_iter=TREES, early_stopping=False, random_state=0, **own)
     weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
     y_train = matrices.y_train[:, 0].cpu().double().numpy() if labels is None else labels
-    if amounts is not None:
-        y_train = amounts
+    scale = 1.0
+    if amounts is not None:  # a deviance compares ratios; the trees' gradients overflow for huge amounts
+        scale = float(amounts.max())
+        y_train = amounts / scale
     x_valid = matrices.x_valid.cpu().numpy()
     with threadpool_limits(1):  # its threads poll for work, which costs more than they save on small tables
         model.fit(matrices.x_train.cpu().numpy(), y_train, sample_weight=weights)
         if amounts is not None:
-            return model.predict(x_valid)[:, None]
+            return scale * model.predict(x_valid)[:, None]
         if labels is None:
             return problem.folds.target_transform(fold).decode(model.predict(x_valid)[:, None])
         scores = np.zeros((len(x_valid), problem.data.n_classes))
