@@ -145,16 +145,11 @@ def _ridge(problem: Problem, fold: int) -> Array:
         return target_transform.decode(outputs)
     model = RidgeCV(alphas=RIDGES)
     weights = None if matrices.weights is None else matrices.weights.cpu().double().numpy()
-    model.fit(
-        matrices.x_train.cpu().double().numpy(),
-        matrices.y_train.cpu().double().numpy(),
-        sample_weight=weights,
-    )
+    x_train, y_train = (part.cpu().double().numpy() for part in (matrices.x_train, matrices.y_train))
+    model.fit(x_train, y_train, sample_weight=weights)
     predicted = model.predict(matrices.x_valid.cpu().double().numpy())
     if problem.scorer.metric.level is not None:
-        residuals = matrices.y_train.cpu().double().numpy() - model.predict(
-            matrices.x_train.cpu().double().numpy()
-        ).reshape(len(matrices.x_train), -1)
+        residuals = y_train - model.predict(x_train).reshape(len(x_train), -1)
         predicted = predicted + _quantile(residuals[:, 0], problem.scorer.metric.level, weights)
     return target_transform.decode(predicted.reshape(len(predicted), -1))
 

@@ -23,16 +23,15 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from xrfm_cli.errors import OptionError
-from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.mentions import option
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.problem.fold_cache import FoldCache
 from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
-from xrfm_cli.tuning.search.pools.step_pool import MOST_ROWS, POLL_S, StepKey, key_of
-from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
+from xrfm_cli.tuning.search.pools.step_pool import POLL_S, StepKey, is_short, key_of, run_in_worker
 from xrfm_cli.tuning.search.step import Step, StepResult
-from xrfm_cli.tuning.search.storage.step_file import from_bytes, step_name, to_bytes
+from xrfm_cli.tuning.search.storage.step_file import from_bytes, step_name
 
 SAME = ("xrfm-cli", "torch", "numpy")  # of other versions, a step might have another result
 CONNECT_S = 10.0  # until the scheduler answers
@@ -80,8 +79,7 @@ class DaskPool:
 
     def takes(self, step: Step) -> bool:
         """Return whether a step is run by workers."""
-        rows = self.problem.plan.rung_sizes[-1] if step.rows is None else step.rows
-        return rows <= MOST_ROWS and bool(self.workers)
+        return is_short(self.problem, step) and bool(self.workers)
 
     def has_room(self) -> bool:
         """Return whether a worker is idle."""
@@ -181,10 +179,8 @@ def dask_pool(problem: Problem, scheduler: str, on_event: OnEvent) -> Iterator[D
             # A task, unlike scattered data, outlives the workers that hold its result.
             sent = client.submit(bytes, content, key=f"xrfm-{digest}")
         pool = DaskPool(problem=problem, on_event=on_event, client=client, content=sent, digest=digest)
-        size = f"{len(content) / 2**20:.1f} MiB of rows"
-        told = (
-            f"searching with {counted(len(pool.workers), 'worker')} of {scheduler}, each of which gets {size}"
-        )
+        found, size = counted(len(pool.workers), "worker"), f"{len(content) / 2**20:.1f} MiB of rows"
+        told = f"searching with {found} of {scheduler}; each worker receives {size}"
         on_event(Event(kind="stage", message=told))
         yield pool
     finally:
@@ -235,9 +231,7 @@ def run_task(content: bytes, digest: str, sent: bytes) -> bytes:
         if digest not in _problems:
             _problems.clear()  # of an earlier search
             _problems[digest] = pickle.loads(content)
-        problem, step = _problems[digest], pickle.loads(sent)
-        fold_matrices(problem, step.fold, step.candidate)
-        return to_bytes(run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic))
+        return run_in_worker(_problems[digest], pickle.loads(sent))
 
 
 def _as_sent(problem: Problem) -> Problem:

@@ -125,8 +125,7 @@ class StepPool:
 
     def takes(self, step: Step) -> bool:
         """Return whether a step is run by workers."""
-        rows = self.problem.plan.rung_sizes[-1] if step.rows is None else step.rows
-        return bool(self.workers) and rows <= MOST_ROWS
+        return bool(self.workers) and is_short(self.problem, step)
 
     def has_room(self) -> bool:
         """Return whether a worker is idle."""
@@ -206,6 +205,18 @@ class StepPool:
         self.on_event(Event(kind="fallback", message=LOST, count=1))
 
 
+def is_short(problem: Problem, step: Step) -> bool:
+    """Return whether a step has few enough rows for one thread."""
+    rows = problem.plan.rung_sizes[-1] if step.rows is None else step.rows
+    return rows <= MOST_ROWS
+
+
+def run_in_worker(problem: Problem, step: Step) -> bytes:
+    """Run a step and return its serialised result; encoding is not part of the step's seconds."""
+    fold_matrices(problem, step.fold, step.candidate)
+    return to_bytes(run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic))
+
+
 def key_of(step: Step) -> StepKey:
     """Return what identifies a step, first its trial."""
     start = None if step.start is None else step.start.cpu().contiguous().numpy().tobytes()
@@ -280,10 +291,7 @@ def _work(problem: Problem, connection: Connection, late: Any) -> None:
             step, may_be_late = pickle.loads(connection.recv_bytes())
             if may_be_late:
                 step = replace(step, is_late=lambda: bool(late.value))
-            # Encoding is not part of the step's seconds.
-            fold_matrices(problem, step.fold, step.candidate)
-            result = run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic)
-            connection.send_bytes(to_bytes(result))
+            connection.send_bytes(run_in_worker(problem, step))
 
 
 def _leave_files(kept: int) -> None:
