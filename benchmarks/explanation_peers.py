@@ -35,7 +35,7 @@ EXPLAINED_ROWS, BACKGROUND_ROWS = 50, 20  # of KernelSHAP
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a method says of a table."""
+    """The explanation that one method gives of a table."""
 
     importances: dict[str, float]  # shares that add to one
     pairs: list[frozenset[str]] = field(default_factory=list)  # the strongest first; empty if it has none

@@ -28,7 +28,7 @@ from xrfm_cli.main import run
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
 
-DISTINCT = 64  # leaves with numbers of their own; the file holds as many as it says
+DISTINCT = 64  # leaves that are generated; the other leaves of the file repeat their numbers
 KERNEL = "norm"
 MEMORIES = ("128MiB", "512MiB", "16GiB")
 FIT_ROWS = 300
@@ -41,7 +41,7 @@ def make_table(rows: int, seed: int) -> pa.Table:
 
 
 def make_model(folder: Path, leaves: int) -> Path:
-    """Write a model of so many leaves: that of a small fit, with another tree."""
+    """Fit a small model, replace its tree by one of this many leaves, and write it."""
     pyarrow.csv.write_csv(make_table(FIT_ROWS, 0), folder / "train.csv")
     small = folder / "small.xrfm"
     words = ("--target", "y", "--trials", "0", "--format", "json", "--quiet")

@@ -28,7 +28,7 @@ TRIED = (("centers", "coefficients"), ("centers",))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
-    """What is stored in 16 bits, and by how many deviations predictions of some rows differ."""
+    """The tensors stored in 16 bits, and how far predictions of some rows differ, in deviations."""
 
     parts: tuple[str, ...]
     difference: float  # root mean square
@@ -60,8 +60,8 @@ class Compression:
 def compress(model: FittedModel, table: Table, *, seed: int) -> tuple[FittedModel, list[Compression]]:
     """Return a model of 16-bit numbers, or the same one if its predictions would differ too much.
 
-    Also returns what was tried, the last of which is used if it is good enough. Without kernel machines there
-    is nothing to try.
+    Also returns the attempts; the last one is used if it is close enough. A model without kernel machines has
+    nothing to compress, so there are no attempts.
     """
     leaves = [leaf for member in model.members for leaf in outlines(member.tree.leaves)]
     if not any(isinstance(leaf, RFMLeaf) for leaf in leaves):
