@@ -70,12 +70,15 @@ class CandidatePool:
         size, loss = self.problem.size, self.problem.scorer.loss_of_predictions
         if size is None:
             return greedy_weights(outputs, loss, max_members=max_members)
-        candidates = [entry.validation_result.candidate for entry in self.entries]
-        sizes = [
-            size.leaves_bytes(item.tree.leaf, item.encoding, leaf_size=item.tree.leaf_size)
-            for item in candidates
+        trees = [
+            (candidate.tree.leaf, candidate.encoding, candidate.tree.leaf_size)
+            for candidate in (entry.validation_result.candidate for entry in self.entries)
         ]
-        return greedy_weights(outputs, loss, max_members=max_members, sizes=sizes, room=size.room_bytes)
+
+        def fits(members: list[int]) -> bool:
+            return size.has_room([trees[k] for k in members])
+
+        return greedy_weights(outputs, loss, max_members=max_members, fits=fits)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
         """Greedy weights of a large ensemble whose final fits end in time, and how many members it may have.

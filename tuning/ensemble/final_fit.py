@@ -110,12 +110,12 @@ def fit_final_ensemble(
 
 def _tell_centers(members: list[Member], on_event: OnEvent) -> None:
     """Report how the limit on the size of the file is kept."""
-    rows = [
-        f"{sum(len(leaf.centers) for leaf in member.tree.leaves):,} "
-        f"({member.params.get('center_choice', 'drawn')})"
-        for member in members
-    ]
-    message = f"for the size of the file, the models keep these numbers of centers: {', '.join(rows)}"
+    kept = []
+    for member in members:
+        count = sum(len(leaf.centers) for leaf in member.tree.leaves)
+        chosen = member.params.get("center_choice", "drawn")
+        kept.append(f"{count:,} centers ({chosen})" if count else f"none ({member.params['kernel']})")
+    message = f"to keep the file small, the models have {', '.join(kept)}"
     on_event(Event(kind="note", message=message))
 
 

@@ -19,14 +19,13 @@ def greedy_weights(
     *,
     rounds: int = 25,
     max_members: int = 8,
-    sizes: Sequence[int] | None = None,
-    room: float = np.inf,
+    fits: Callable[[list[int]], bool] = lambda members: True,
 ) -> list[float]:
     """Return weights, adding to one, of the average with the least loss found by greedy selection.
 
     Starting from the best single prediction, each round adds (possibly again) the one that lowers the loss of
-    the average most. The best average of all rounds wins, the smallest of equals. With ``sizes``, those of
-    the chosen add up to at most ``room``; if not even one has room, the smallest is chosen.
+    the average most. The best average of all rounds wins, the smallest of equals. Only members that ``fits``
+    accepts together are chosen; if it accepts none alone, any one is.
 
     >>> y_true = np.array([0.0, 1.0])
     >>> close, far = np.array([0.5, 1.0]), np.array([-0.5, 1.0])
@@ -36,14 +35,15 @@ def greedy_weights(
     Caruana et al., Ensemble selection from libraries of models, ICML 2004.
     """
     counts = np.zeros(len(predictions), dtype=int)
-    each = np.zeros(len(predictions)) if sizes is None else np.array(sizes, dtype=float)
-    room = max(room, each.min())
+    alone = [k for k in range(len(predictions)) if fits([k])] or list(range(len(predictions)))
     total = np.zeros_like(predictions[0])
     best_loss, best_counts = np.inf, counts
     for size in range(1, rounds + 1):
         full = (counts > 0).sum() >= max_members
-        left = room - each[counts > 0].sum()
-        allowed = [k for k in range(len(predictions)) if counts[k] or not (full or each[k] > left)]
+        chosen_so_far = np.flatnonzero(counts).tolist()
+        allowed = [
+            k for k in alone if counts[k] or not (full or (chosen_so_far and not fits([*chosen_so_far, k])))
+        ]
         losses = [rounded(loss((total + predictions[k]) / size)) for k in allowed]
         chosen = allowed[int(np.argmin(losses))]
         counts = counts.copy()

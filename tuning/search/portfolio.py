@@ -70,6 +70,8 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
         family = params["family"]
         if family not in space.families or (params["numeric_transform"] == "piecewise" and not space.pieces):
             continue
+        if params["numeric_transform"] not in space.numeric_transforms:  # its knots have no room in the file
+            params["numeric_transform"] = space.numeric_transforms[0]
         for name in ("ridge",) if family == "linear" else ("q", "bandwidth"):
             params[f"{family}_{name}"] = params.pop(name)
         if not space.full_feature_matrix:

@@ -13,6 +13,7 @@ from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, CenterChoice, Loss
 from xrfm_cli.mentions import option
 from xrfm_cli.tuning.pins import (
     TRANSFER_CHOICES,
+    NumericTransform,
 )
 from xrfm_cli.tuning.problem.size_limit import SHARES, SizeLimit
 from xrfm_cli.tuning.search.candidate import LINKS, TRANSLATED, Candidate, choose_split_rows
@@ -67,6 +68,16 @@ class SearchSpace:
         return families + (["linear"] if is_wanted else [])
 
     @property
+    def numeric_transforms(self) -> list[NumericTransform]:
+        """Return the transforms of numbers to draw from; those without room in the file are left out."""
+        known = get_args(NumericTransform)
+        found: list[NumericTransform] = [name for name in known if self.pieces or name != "piecewise"]
+        if self.size is None:
+            return found
+        roomy = [e.numeric for e in self.size.columns if self.size.suits(e) and e.numeric in found]
+        return list(dict.fromkeys(roomy)) or found
+
+    @property
     def tries_constant(self) -> bool:
         """Return whether a constant leaf may be tried; once is enough, so it is never drawn."""
         return self._suits("constant")
@@ -106,8 +117,7 @@ class SearchSpace:
         if "ridge" not in values:
             values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
         if self.has_numbers:
-            transforms = ["standard", "quantile", *(["piecewise"] if self.pieces else [])]
-            values["numeric_transform"] = self._choice(trial, "numeric_transform", transforms)
+            values["numeric_transform"] = self._choice(trial, "numeric_transform", self.numeric_transforms)
         if self.has_categories:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
         if self.log_target and values.get("loss") not in LINKS:
