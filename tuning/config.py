@@ -105,7 +105,7 @@ class FitConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options by name, ready for JSON, without the workers, which change no result."""
-        left_out = ("pinned", "workers", "scheduler")
+        left_out: tuple[str, ...] = ("pinned", "workers", "scheduler")
         left_out += () if self.max_model_bytes is not None else ("max_model_bytes",)  # as in older files
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out} | {
             "pinned": dict(self.pinned)

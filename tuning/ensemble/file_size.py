@@ -24,7 +24,7 @@ SPARE_SHARE = 0.05  # of a limit: the records of many trials, and levels of cate
 
 
 def facts_bytes(problem: Problem, rows: int, features: int = 0) -> int:
-    """Estimate the bytes of a model file besides the leaves; without features, besides the error scale too."""
+    """Estimate the bytes of a model file besides leaves; without features, also besides the error scale."""
     classes = problem.data.n_classes
     each = PLOTTED_BYTES + (PLOTTED_CLASS_BYTES * classes if classes > 2 else 0)
     plotted, hashed = each * min(rows, MAX_PLOTTED_ROWS), HASH_BYTES * min(rows, MOST_KEPT)

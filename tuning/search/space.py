@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -228,7 +228,7 @@ class SearchSpace:
         pinned = self.pinned.get(pin or name)
         return float(pinned) if pinned is not None else trial.suggest_float(name, low, high, log=log)
 
-    def _choice(self, trial: optuna.trial.BaseTrial, name: str, options: list[str]) -> str:
+    def _choice(self, trial: optuna.trial.BaseTrial, name: str, options: Sequence[str]) -> str:
         if name in self.pinned:
             return str(self.pinned[name])
-        return options[0] if len(options) == 1 else str(trial.suggest_categorical(name, options))
+        return options[0] if len(options) == 1 else str(trial.suggest_categorical(name, list(options)))
