@@ -1,0 +1,225 @@
+"""Fit tables of growing numbers of rows whole: seconds, memory, disk, error and model size.
+
+    python -m benchmarks.any_size [--rows 10000 100000 1000000] [--memory 8GiB] [--peer PYTHON]
+
+The target depends on three directions of 19 numbers (a multi-index model), on a category of 50 levels, and on
+noise. The installed command fits all rows, with one configuration and leaves of ``--leaf-size`` rows, and
+predicts 100,000 others. ``--sample N`` also fits N rows of the largest table. With ``--peer``, LightGBM of
+that Python fits 500 trees to the same rows. CPU seconds and peaks are those of whole processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.measurements import Measurement, Recorder, benchmark_parser, read, select
+
+COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
+GROUP_ROWS, TEST_ROWS = 100_000, 100_000
+NOISE = 0.3
+POLL_S = 0.2
+FIT = ("--target", "y", "--trials", "0", "--search-rows", "10000", "--fit-rows", "all", "--format", "json")
+LIGHTGBM = """
+import json, sys
+import lightgbm, numpy, pandas
+train, test, out, LEVELS = *sys.argv[1:4], int(sys.argv[4])
+def read(path):
+    table = pandas.read_parquet(path)
+    table["kind"] = table["kind"].astype(pandas.CategoricalDtype([f"k{k}" for k in range(LEVELS)]))
+    return table.drop(columns="y"), table["y"].to_numpy()
+x, y = read(train)
+model = lightgbm.LGBMRegressor(n_estimators=500, verbose=-1, random_state=0, n_jobs=-1).fit(x, y)
+x, y = read(test)
+error = float(numpy.sqrt(numpy.mean((model.predict(x) - y) ** 2)))
+json.dump({"rmse": error}, open(out, "w"))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a process took."""
+
+    cpu_s: float
+    peak_mib: float
+    files_mib: float  # largest size of the files without a name that it had open
+
+
+def write_table(path: Path, rows: int, seed: int) -> None:
+    """Write a Parquet file group by group; the law is the same for every seed."""
+    law = np.random.default_rng(0)
+    directions = law.normal(size=(COLUMNS, DIRECTIONS)) / math.sqrt(COLUMNS)
+    effects = law.normal(size=LEVELS)
+    writer: pq.ParquetWriter | None = None
+    for start in range(0, rows, GROUP_ROWS):
+        generator = np.random.default_rng([seed, start])
+        n = min(GROUP_ROWS, rows - start)
+        x = generator.normal(size=(n, COLUMNS)).astype(np.float32)
+        kind = generator.integers(0, LEVELS, n)
+        a, b, c = (x @ directions).T
+        y = np.sin(2 * a) + b * c + 0.5 * effects[kind] * (a > 0) + generator.normal(0, NOISE, n)
+        columns = {f"x{k}": x[:, k] for k in range(COLUMNS)}
+        table = pa.table(columns | {"kind": [f"k{k}" for k in kind], "y": y.astype(np.float32)})
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def nameless_bytes(process: int) -> int:
+    """Return the bytes on disk of the files without a name that a process has open; 0 off Linux."""
+    total, seen = 0, set()
+    for link in Path(f"/proc/{process}/fd").glob("*"):
+        try:
+            facts = link.stat()
+            if "(deleted)" in str(link.readlink()) and facts.st_ino not in seen:
+                seen.add(facts.st_ino)
+                total += 512 * facts.st_blocks
+        except OSError:  # closed meanwhile
+            continue
+    return total
+
+
+def run(command: Sequence[object]) -> Usage:
+    """Run a command to its end; raise an error if it fails."""
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    ended, most = threading.Event(), [0]
+
+    def watch() -> None:
+        while not ended.wait(POLL_S):
+            most[0] = max(most[0], nameless_bytes(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    _, status, usage = os.wait4(process.pid, 0)
+    ended.set()
+    watcher.join()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}")
+    return Usage(
+        cpu_s=usage.ru_utime + usage.ru_stime, peak_mib=usage.ru_maxrss / 1024, files_mib=most[0] / 2**20
+    )
+
+
+def error_of(predicted: Path, test: Path) -> float:
+    """Return the root mean square error over the deviation of the target."""
+    y = pq.read_table(test, columns=["y"])["y"].to_numpy().astype(float)
+    found = pq.read_table(predicted)["prediction"].to_numpy()
+    return float(np.sqrt(np.mean((found - y) ** 2)) / y.std())
+
+
+def measure_ours(train: Path, test: Path, folder: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Fit and predict by the command."""
+    model, out = folder / "model.xrfm", folder / "out.parquet"
+    xrfm = [sys.executable, "-m", "xrfm_cli"]
+    machine = ("--memory", args.memory, "--threads", args.threads, "--quiet")
+    own = ("--set", f"leaf_size={args.leaf_size}", "--model", model)
+    fitted = run([*xrfm, "fit", train, *FIT, *own, *machine])
+    predicted = run([*xrfm, "predict", test, "--model", model, "--output", out, *machine])
+    return {
+        "error": error_of(out, test),
+        "cpu_s": fitted.cpu_s,
+        "peak_mib": fitted.peak_mib,
+        "files_mib": fitted.files_mib,
+        "model_mib": model.stat().st_size / 2**20,
+        "predict_cpu_s": predicted.cpu_s,
+        "predict_peak_mib": predicted.peak_mib,
+    }
+
+
+def measure_lightgbm(python: str, train: Path, test: Path, folder: Path) -> dict[str, float]:
+    """Fit LightGBM, which reads the table whole."""
+    out = folder / "peer.json"
+    usage = run([python, "-c", LIGHTGBM, train, test, out, LEVELS])
+    deviation = pq.read_table(test, columns=["y"])["y"].to_numpy().astype(float).std()
+    error = float(json.loads(out.read_text(encoding="utf-8"))["rmse"] / deviation)
+    return {"error": error, "cpu_s": usage.cpu_s, "peak_mib": usage.peak_mib}
+
+
+def any_size_table() -> str:
+    """Return the table of the page."""
+    rows = read("any_size")
+    lines = [
+        "| rows | method | rmse over deviation | CPU s | peak MiB | files MiB | model MiB | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    metrics = ("error", "cpu_s", "peak_mib", "files_mib", "model_mib")
+    for table, method, setting in dict.fromkeys((row.table, row.method, row.setting) for row in rows):
+        own = select(rows, table=table, method=method, setting=setting)
+        last = {row.metric: row for row in own}
+        values = [_number(last.get(metric)) for metric in metrics]
+        name = method if setting is None else f"{method}, {setting}"
+        lines.append(f"| {table} | {name} | {' | '.join(values)} | {last['error'].commit or ''} |")
+    growth = growth_exponent(rows)
+    return "\n".join(lines) + ("" if growth is None else f"\n\nCPU seconds of {growth}.")
+
+
+def growth_exponent(rows: list[Measurement]) -> str | None:
+    """Return the exponent by which CPU seconds grow with rows, from the smallest to the largest table."""
+    found = {int(row.table.split()[0].replace(",", "")): row.value for row in rows
+             if row.method == "xrfm" and row.metric == "cpu_s" and row.setting is None}  # fmt: skip
+    sizes = [size for size in sorted(found) if size >= GROUP_ROWS]  # smaller fits are mostly their start
+    if len(sizes) < 2:
+        return None
+    few, many = sizes[0], sizes[-1]
+    exponent = math.log((found[many] or 1) / (found[few] or 1)) / math.log(many / few)
+    return f"fits grow with the power {exponent:.2f} of the rows, from {few:,} to {many:,}"
+
+
+def _number(row: Measurement | None) -> str:
+    if row is None or row.value is None:
+        return ""
+    return f"{row.value:.4f}" if row.metric == "error" else f"{row.value:,.0f}"
+
+
+def main() -> None:
+    """Measure each table, and print a line for each."""
+    parser = benchmark_parser(__doc__, "any_size")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--sample", type=int, help="also fit this many rows of the largest table")
+    parser.add_argument("--leaf-size", type=int, default=2_000)
+    parser.add_argument("--memory", default="8GiB")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--peer", metavar="PYTHON", help="a Python with lightgbm, pandas and pyarrow")
+    args = parser.parse_args()
+    recorder = Recorder("any_size", args.results)
+    for rows in args.rows:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            train, test = folder / "train.parquet", folder / "test.parquet"
+            with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
+                pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
+            found = [("xrfm", None, measure_ours(train, test, folder, args))]
+            if args.peer:
+                found.append(("LightGBM", None, measure_lightgbm(args.peer, train, test, folder)))
+            if args.sample and rows == max(args.rows):
+                few = folder / "few.parquet"
+                with get_context("spawn").Pool(1) as pool:
+                    pool.apply(write_table, (few, args.sample, 1))
+                found.append(("xrfm", f"{args.sample:,} rows", measure_ours(few, test, folder, args)))
+        for method, setting, figures in found:
+            extra = {"leaf_size": args.leaf_size, "memory": args.memory, "threads": args.threads}
+            for metric, value in figures.items():
+                recorder.add(
+                    f"{rows:,} rows", metric, round(value, 4), method=method, setting=setting, extra=extra
+                )
+            print(f"{rows:>12,} {method} {setting or ''} {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
