@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.ablations import ablations_table, minimisers_table
+from benchmarks.any_size import any_size_table
 from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT
 from benchmarks.startup import startup_table
@@ -40,6 +41,7 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "raw csv": more_tables.raw_csv_table,
         "limits": more_tables.limit_table,
         "startup": startup_table,
+        "any size": any_size_table,
         "many leaves": more_tables.leaves_table,
         "attributions": explanation_tables.attributions_table,
         "deletion curves": explanation_tables.deletion_table,
