@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.cli.conftest import run_here
-from tests.processes import run_process
+from tests.cli.documents.blocks import run_block
 
 DOCS = Path(__file__).parents[3] / "docs"
 OWN_TEST = {"tutorial.md", "transfer.md"}  # their blocks build on each other
@@ -26,7 +25,6 @@ COMMANDS = [
     if not ELSEWHERE.match(line)
 ]
 TABLES = ("data", "new", "test", "big")
-SHELL = re.compile(r"^(?!xrfm )|[|<>&;$`*?~#]")  # another program, or what a shell interprets
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +54,4 @@ def test_the_command_runs(command: str, folder: Path, shell_environment: dict[st
     script = re.sub(r"cuda(:\d)?", "cpu", command)  # the tests have no GPU
     if script.startswith("xrfm fit") and "--from" not in script:
         script += " --trials 0"  # the last one holds: one fit without a search
-    if not SHELL.search(script):  # without a shell's own signs it is quicker in this process
-        outcome = run_here(*shlex.split(script.removeprefix("xrfm ")), folder=folder)
-        assert outcome.status == 0, outcome.err
-        return
-    done = run_process(
-        ["bash", "-eo", "pipefail", "-c", script],
-        folder=folder,
-        environment=shell_environment,
-        limit_s=300,
-    )
-    assert done.returncode == 0, done.stderr
+    run_block(script, folder, shell_environment)
