@@ -6,6 +6,9 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import settings
 
+# Two workers with two threads each are more than two cores: a thread that waits must not poll meanwhile.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
