@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
+from xrfm_cli.leaf_models.solvers.iterative import FROM_ROWS
 from xrfm_cli.tuning.search.candidate import Candidate
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
@@ -18,6 +19,9 @@ SAFETY = 1.15
 FACTORISATION_SHARE = 0.6  # rate of a blocked factorisation, as a share of the rate of matrix products
 LEAST_SHARE = 0.2  # minimum share of a fit's seconds that is attributed to its pairs of rows
 GRADIENT_PAIRS = 2  # cost of a pair in a AGOP update, in kernel pairs
+# An iterative solve: its steps are usually 30 to 60, each reads the matrix from memory, which takes as long
+# as so many multiply-adds for each number. The columns of its preconditioner are a share of the rows.
+ITERATIVE_STEPS, STEP_PRODUCTS, PRECONDITIONER_SHARE = 45, 14, 160
 VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 # Usual number of factorisations in a solve of a loss.
 SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
@@ -54,8 +58,8 @@ class FitSize:
         gradients = GRADIENT_PAIRS * leaves * own * min(own, self.agop_rows)
         return solves * kernels + (solves - 1) * gradients + splits
 
-    def products(self, solves: int) -> float:
-        """Return the number of multiply-adds of the factorisations.
+    def products(self, solves: int, *, directly: bool = False) -> float:
+        """Return the multiply-adds of the factorisations, or as many as iterative solves take the time of.
 
         >>> FitSize(family="l2", rows=6000, leaf_size=4000, validated=0, agop_rows=0).products(1)
         9000000000.0
@@ -65,7 +69,7 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return splits
         leaves, own = self._leaves
-        return solves * self.steps * leaves * own**3 / 6 + splits
+        return solves * self.steps * leaves * solve_products(own, directly=directly) + splits
 
     @property
     def _leaves(self) -> tuple[int, float]:
@@ -91,14 +95,15 @@ class CostModel:
     (1.15, 8.1)
     """
 
-    def __init__(self, *, product_rate: float) -> None:
+    def __init__(self, *, product_rate: float, directly: bool = False) -> None:
+        self._directly = directly  # whether leaves of any size are factorised, as on a GPU
         self._factor_rate = FACTORISATION_SHARE * product_rate  # multiply-adds per second
         self._pair_seconds: dict[str, float] = {}
 
     def record(self, size: FitSize, *, seconds: float, solves: int) -> None:
         """Record a finished fit; the latest of a family weighs as much as all before it."""
         solves = max(solves, 1)
-        products = size.products(solves)
+        products = size.products(solves, directly=self._directly)
         # An observed rate is achievable: the machine may have been slower, or busy, when it was measured.
         self._factor_rate = max(self._factor_rate, products / max((1 - LEAST_SHARE) * seconds, SHORTEST_S))
         rest = max(seconds - products / self._factor_rate, LEAST_SHARE * seconds)
@@ -117,7 +122,19 @@ class CostModel:
             linear = size.family in LINEAR_FAMILIES
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
             each = max(alike, default=0.0)
-        return SAFETY * (each * size.pairs(solves) + size.products(solves) / self._factor_rate)
+        products = size.products(solves, directly=self._directly)
+        return SAFETY * (each * size.pairs(solves) + products / self._factor_rate)
+
+
+def solve_products(rows: float, *, directly: bool) -> float:
+    """Return the multiply-adds of a factorisation, or as many as an iterative solve takes the time of.
+
+    >>> solve_products(3_000, directly=False), solve_products(12_000, directly=False)
+    (4500000000.0, 101520000000.0)
+    """
+    if directly or rows < FROM_ROWS:
+        return rows**3 / 6
+    return rows**3 / PRECONDITIONER_SHARE + ITERATIVE_STEPS * STEP_PRODUCTS * rows**2
 
 
 def leaf_count(rows: int, leaf_size: int) -> int:

@@ -56,6 +56,7 @@ def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Co
     assert "line 7: not a line of CSV" in messages
     assert "line 8: not text in this encoding; give --encoding" in messages
     assert "missing cells in 1 column: x (1)" in messages
+    assert "x: 1 below the training range" in messages
     assert "5 lines answered, 3 refused" in messages
 
 
