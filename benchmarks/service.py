@@ -37,7 +37,7 @@ def main() -> None:
     recorder = Recorder("service", args.results)
     for name in args.samples:
         with tempfile.TemporaryDirectory() as folder:
-            table, model = sample_path(name), Path(folder, "m.xrfm")
+            table, model = sample_path(f"{name}.csv"), Path(folder, "m.xrfm")
             fit = ["fit", str(table), "--target", TARGETS[name], "--trials", str(args.trials), "--quiet"]
             subprocess.run([*COMMAND, *fit, "--model", str(model)], check=True, stdout=subprocess.DEVNULL)
             members = len(load_model(model).members)

@@ -71,7 +71,8 @@ def answer_lines(
             try:
                 answer = service.answer(_decoded(line))
             except XRFMError as fault:
-                message = f"line {number:,}: {str(fault).removeprefix(f'{SOURCE}: ')}"
+                fault_text = str(fault).removeprefix(f"{SOURCE}: ").removeprefix("row 1, ")
+                message = f"line {number:,}: {fault_text}"
                 session.renderer.note(f"{SOURCE}: {message}", kind="warning")
                 answer = service.refusal(message)
                 served.refused += 1

@@ -96,6 +96,18 @@ def test_neither_threads_nor_a_missing_extension_change_the_product(monkeypatch:
     torch.testing.assert_close(products.multiply(matrix, columns), found[0], rtol=1e-12, atol=1e-11)
 
 
+def test_threads_do_not_change_the_solution() -> None:
+    x, y = table(1_500, outputs=2)
+    kernel, before, found = gram(x), torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(IterativeSolver(kernel).solve(y, 0.1))
+    torch.set_num_threads(before)
+    assert found[0] is not None
+    assert found[1] is not None
+    assert torch.equal(found[0], found[1])
+
+
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 def test_large_leaves_are_solved_in_this_way(monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
     x, y = table(ROWS)
