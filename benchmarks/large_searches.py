@@ -50,11 +50,10 @@ def main() -> None:
             fitted = run("fit", "train.parquet", "--target", split.target, *limit, "--workers", "1")
             metrics = run("evaluate", "test.parquet")["metrics"]
         complete = sum(trial["state"] == "complete" for trial in fitted["trials"])
-        auc = next(item["value"] for item in metrics if item["name"] == "auc")
         extra = {
             "trials": len(fitted["trials"]),
             "members": len(fitted["ensemble"]),
-            "error": round(1 - auc, 5),
+            "error": round(1 - metrics["auc"], 5),
             "total_s": round(fitted["seconds"]["total"], 1),
             "rows": split.train.n_rows,
         }

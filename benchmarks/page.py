@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.ablations import ablations_table, minimisers_table
+from benchmarks.busy_cores import busy_table
 from benchmarks.iterative_solves import solves_table
 from benchmarks.large_searches import large_searches_table
 from benchmarks.losses_page import losses_table
@@ -22,6 +23,7 @@ from benchmarks.measurements import ROOT
 from benchmarks.service import service_table
 from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
+from benchmarks.workers import workers_table
 
 CHART_FOLDER = Path("benchmarks/charts")
 PAGE = Path("benchmarks/README.md")
@@ -44,6 +46,8 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "limits": more_tables.limit_table,
         "startup": startup_table,
         "service": service_table,
+        "workers": workers_table,
+        "busy cores": busy_table,
         "iterative solves": solves_table,
         "large searches": large_searches_table,
         "many leaves": more_tables.leaves_table,
