@@ -19,9 +19,9 @@ SAFETY = 1.15
 FACTORISATION_SHARE = 0.6  # rate of a blocked factorisation, as a share of the rate of matrix products
 LEAST_SHARE = 0.2  # minimum share of a fit's seconds that is attributed to its pairs of rows
 GRADIENT_PAIRS = 2  # cost of a pair in a AGOP update, in kernel pairs
-# An iterative solve: its steps are usually 30 to 60, each reads the matrix from memory, which takes as long
-# as so many multiply-adds for each number. The columns of its preconditioner are a share of the rows.
-ITERATIVE_STEPS, STEP_PRODUCTS, PRECONDITIONER_SHARE = 45, 14, 160
+# Cost of an iterative solve in kernel pairs for each pair: 5 to 60 steps, each reads the matrix from memory.
+ITERATIVE_PAIRS = 1.5
+PRECONDITIONER_SHARE = 200  # and of its preconditioner: rows ** 3 over this, in multiply-adds
 VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 # Usual number of factorisations in a solve of a loss.
 SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
@@ -42,7 +42,7 @@ class FitSize:
     split_rows: int = 0  # maximum number of a node's rows used to find its direction
     steps: int = 1  # factorisations per solve
 
-    def pairs(self, solves: int) -> float:
+    def pairs(self, solves: int, *, directly: bool = False) -> float:
         """Return the number of row-center pairs with a kernel value, plus other work counted in such pairs.
 
         >>> size = FitSize(family="l2", rows=1000, leaf_size=4000, validated=500, agop_rows=2000)
@@ -54,12 +54,13 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return float(LINEAR_PAIRS * self.rows * solves) + splits
         leaves, own = self._leaves
-        kernels = leaves * own**2 + self.validated * own * min(leaves, VOTING_LEAVES)
+        iterative = 0.0 if is_factorised(own, directly=directly) else ITERATIVE_PAIRS * self.steps
+        kernels = (1 + iterative) * leaves * own**2 + self.validated * own * min(leaves, VOTING_LEAVES)
         gradients = GRADIENT_PAIRS * leaves * own * min(own, self.agop_rows)
         return solves * kernels + (solves - 1) * gradients + splits
 
     def products(self, solves: int, *, directly: bool = False) -> float:
-        """Return the multiply-adds of the factorisations, or as many as iterative solves take the time of.
+        """Return the number of multiply-adds of the factorisations, and of iterative solves' preconditioners.
 
         >>> FitSize(family="l2", rows=6000, leaf_size=4000, validated=0, agop_rows=0).products(1)
         9000000000.0
@@ -69,7 +70,8 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return splits
         leaves, own = self._leaves
-        return solves * self.steps * leaves * solve_products(own, directly=directly) + splits
+        share = 6 if is_factorised(own, directly=directly) else PRECONDITIONER_SHARE
+        return solves * self.steps * leaves * own**3 / share + splits
 
     @property
     def _leaves(self) -> tuple[int, float]:
@@ -107,7 +109,7 @@ class CostModel:
         # An observed rate is achievable: the machine may have been slower, or busy, when it was measured.
         self._factor_rate = max(self._factor_rate, products / max((1 - LEAST_SHARE) * seconds, SHORTEST_S))
         rest = max(seconds - products / self._factor_rate, LEAST_SHARE * seconds)
-        found = rest / size.pairs(solves)
+        found = rest / size.pairs(solves, directly=self._directly)
         before = self._pair_seconds.get(size.family, found)
         self._pair_seconds[size.family] = (before + found) / 2
 
@@ -123,18 +125,13 @@ class CostModel:
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
             each = max(alike, default=0.0)
         products = size.products(solves, directly=self._directly)
-        return SAFETY * (each * size.pairs(solves) + products / self._factor_rate)
+        pairs = size.pairs(solves, directly=self._directly)
+        return SAFETY * (each * pairs + products / self._factor_rate)
 
 
-def solve_products(rows: float, *, directly: bool) -> float:
-    """Return the multiply-adds of a factorisation, or as many as an iterative solve takes the time of.
-
-    >>> solve_products(3_000, directly=False), solve_products(12_000, directly=False)
-    (4500000000.0, 101520000000.0)
-    """
-    if directly or rows < FROM_ROWS:
-        return rows**3 / 6
-    return rows**3 / PRECONDITIONER_SHARE + ITERATIVE_STEPS * STEP_PRODUCTS * rows**2
+def is_factorised(rows: float, *, directly: bool) -> bool:
+    """Return whether a leaf is factorised rather than solved iteratively."""
+    return directly or rows < FROM_ROWS
 
 
 def leaf_count(rows: int, leaf_size: int) -> int:

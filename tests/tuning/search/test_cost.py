@@ -9,6 +9,8 @@ import pytest
 from xrfm_cli.tuning.search.cost import (
     FACTORISATION_SHARE,
     GRADIENT_PAIRS,
+    ITERATIVE_PAIRS,
+    PRECONDITIONER_SHARE,
     SAFETY,
     VOTING_LEAVES,
     CostModel,
@@ -111,3 +113,16 @@ def test_a_fit_without_a_solve_is_no_division_by_zero() -> None:
 
 def test_the_machine_multiplies() -> None:
     assert product_rate("cpu") > 1e7
+
+
+def test_leaves_of_many_rows_cost_pairs_in_place_of_factorisations() -> None:
+    large = replace(SMALL, rows=8_000, validated=0)
+    assert large.products(1) == 8_000**3 / PRECONDITIONER_SHARE
+    assert large.pairs(1) == (1 + ITERATIVE_PAIRS) * 8_000**2
+    assert replace(large, steps=2).pairs(1) == (1 + 2 * ITERATIVE_PAIRS) * 8_000**2
+    assert large.products(1, directly=True) == pytest.approx(8_000**3 / 6)
+    assert large.pairs(1, directly=True) == 8_000**2
+    quick = CostModel(product_rate=RATE)
+    quick.record(large, seconds=0.1, solves=1)  # says nothing about factorisations
+    direct = replace(SMALL, rows=5_000)
+    assert quick.estimate(direct, solves=1) > SAFETY * seconds_of_products(direct, 1)
