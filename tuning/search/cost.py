@@ -10,6 +10,7 @@ import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
 from xrfm_cli.leaf_models.solvers.iterative import FROM_ROWS
+from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.search.candidate import Candidate
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
@@ -132,18 +133,6 @@ class CostModel:
 def is_factorised(rows: float, *, directly: bool) -> bool:
     """Return whether a leaf is factorised rather than solved iteratively."""
     return directly or rows < FROM_ROWS
-
-
-def leaf_count(rows: int, leaf_size: int) -> int:
-    """Return the number of leaves of a tree that is halved until none has more than ``leaf_size`` rows.
-
-    >>> leaf_count(6000, 4000), leaf_count(4000, 4000)
-    (2, 1)
-    """
-    leaves = 1
-    while rows / leaves > leaf_size:
-        leaves *= 2
-    return leaves
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
