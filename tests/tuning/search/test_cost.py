@@ -9,7 +9,6 @@ import pytest
 from xrfm_cli.tuning.search.cost import (
     FACTORISATION_SHARE,
     GRADIENT_PAIRS,
-    ITERATIVE_PAIRS,
     PRECONDITIONER_SHARE,
     SAFETY,
     VOTING_LEAVES,
@@ -115,14 +114,16 @@ def test_the_machine_multiplies() -> None:
     assert product_rate("cpu") > 1e7
 
 
-def test_leaves_of_many_rows_cost_pairs_in_place_of_factorisations() -> None:
-    large = replace(SMALL, rows=8_000, validated=0)
+def test_leaves_of_many_rows_are_no_factorisations() -> None:
+    large, direct = replace(SMALL, rows=8_000, validated=0), replace(SMALL, rows=5_000)
     assert large.products(1) == 8_000**3 / PRECONDITIONER_SHARE
-    assert large.pairs(1) == (1 + ITERATIVE_PAIRS) * 8_000**2
-    assert replace(large, steps=2).pairs(1) == (1 + 2 * ITERATIVE_PAIRS) * 8_000**2
+    assert replace(large, steps=2).numbers(3) == 6 * 8_000**2
     assert large.products(1, directly=True) == pytest.approx(8_000**3 / 6)
-    assert large.pairs(1, directly=True) == 8_000**2
-    quick = CostModel(product_rate=RATE)
-    quick.record(large, seconds=1.0, solves=1)  # says nothing about factorisations
-    direct = replace(SMALL, rows=5_000)
-    assert quick.estimate(direct, solves=1) > SAFETY * seconds_of_products(direct, 1)
+    assert large.numbers(1, directly=True) == direct.numbers(1) == 0.0
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=2.0, solves=1)
+    before = model.estimate(large, solves=1), model.estimate(direct, solves=1)
+    model.record(large, seconds=1.0, solves=1)  # fewer steps than usual
+    after = model.estimate(large, solves=1), model.estimate(direct, solves=1)
+    assert after[0] < before[0]
+    assert after[1] > SAFETY * seconds_of_products(direct, 1)  # nothing was learned about factorisations
