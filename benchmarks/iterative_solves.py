@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Setting:
     """A kernel of the first configurations of a search, and the encoding of its numbers."""
 
     name: str
-    numeric: str
+    numeric: Literal["standard", "quantile"]
     config: LeafConfig
 
 
@@ -101,7 +102,7 @@ class Stop:
     coefficients: Tensor
 
 
-def read_rows(suite: Path, name: str, numeric: str, *, n: int, seed: int) -> Rows:
+def read_rows(suite: Path, name: str, numeric: Literal["standard", "quantile"], *, n: int, seed: int) -> Rows:
     """Encode a table; numbers and classes -1 and 1 as targets, standardised numbers."""
     split = read_split(suite, name, seed=seed, most_train=n)
     schema = infer_schema(split.train, SchemaOverrides(target=split.target))
