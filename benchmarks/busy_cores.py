@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.measurements import Recorder, benchmark_parser, read
+from benchmarks.measurements import Recorder, benchmark_parser
 
 FIT = """
 import resource, sys
@@ -54,14 +54,6 @@ def measure(trials: int, count: int) -> float:
             loop.kill()
             loop.wait()
     return float(done.stdout.splitlines()[-1])
-
-
-def busy_table() -> str:
-    """Return the table of the page."""
-    latest = {row.setting: row for row in read("busy_cores")}
-    lines = ["| 60 trials on autos beside | processor s | commit |", "| --- | --- | --- |"]
-    lines += [f"| {setting} | {row.value} | {row.commit} |" for setting, row in latest.items()]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

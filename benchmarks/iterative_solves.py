@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.measurements import Measurement, Recorder, read
+from benchmarks.measurements import Recorder
 from benchmarks.suite import read_split, suite_parser
 from xrfm_cli.datasets import (
     EncodingConfig,
@@ -330,32 +330,6 @@ class Comparison:
         table, setting = f"{self.table}, {self.n:,} rows", f"{self.setting.name} | {name}"
         self.recorder.add(table, "solve_s", round(seconds, 3), setting=setting, extra=extra)
         print(f"{table:32s} {setting:56s} {seconds:8.2f} s  {extra}", flush=True)
-
-
-def solves_table() -> str:
-    """Return the table of the page: the direct solve beside that of large leaves."""
-    latest: dict[tuple[str, str], dict[str, Measurement]] = {}
-    for row in read("iterative_solves"):
-        setting, name = (row.setting or "").rsplit(" | ", 1)
-        latest.setdefault((row.table, setting), {})[name] = row
-    lines = [
-        "| leaf | kernel | direct s | iterative s | times faster | again with weights, s | distance | error "
-        "of direct | of iterative | commit |",
-        "|" + " --- |" * 10,
-    ]
-    for (table, setting), found in latest.items():
-        if "iterative" not in found:
-            continue
-        direct, own = found["direct"], found["iterative"]
-        again = found["iterative, again with weights"]
-        assert direct.value is not None
-        assert own.value is not None
-        extra = own.extra
-        cells = [table, setting, f"{direct.value:.1f}", f"{own.value:.1f}", f"{direct.value / own.value:.1f}"]
-        cells += [f"{again.value:.1f}", f"{extra.get('distance', '-')}", f"{direct.extra['error']}"]
-        cells += [f"{extra.get('error', extra.get('failed'))}", own.commit or ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main() -> None:

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.ablations import ablations_table, minimisers_table
-from benchmarks.busy_cores import busy_table
-from benchmarks.iterative_solves import solves_table
 from benchmarks.large_searches import large_searches_table
 from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT
@@ -47,8 +45,6 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "startup": startup_table,
         "service": service_table,
         "workers": workers_table,
-        "busy cores": busy_table,
-        "iterative solves": solves_table,
         "large searches": large_searches_table,
         "many leaves": more_tables.leaves_table,
         "attributions": explanation_tables.attributions_table,
