@@ -295,6 +295,7 @@ def test_first_candidates_fit_the_space(log_target: bool) -> None:
             assert {k: v for k, v in trial.params.items() if k in params} == params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pinned",
     [
