@@ -58,6 +58,7 @@ def write(columns: dict[str, Any], path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".arrow"])
 def test_a_table_in_files_gives_the_same_model(ending: str, tmp_path: Path) -> None:
     path = write(large(), tmp_path / f"large{ending}")
@@ -68,6 +69,7 @@ def test_a_table_in_files_gives_the_same_model(ending: str, tmp_path: Path) -> N
     assert scratch.most_bytes > SMALL_BYTES
 
 
+@pytest.mark.slow
 def test_classes_weights_and_missing_targets(tmp_path: Path) -> None:
     columns = large()
     columns["y"] = [None if k % 40 == 0 else "yes" if y > 1.7 else "no" for k, y in enumerate(columns["y"])]
@@ -86,6 +88,7 @@ def test_many_equal_rows_are_merged_in_files_too(tmp_path: Path) -> None:
     check_same(held, kept, tmp_path, read_table(path).slice(0, 400))
 
 
+@pytest.mark.slow
 def test_nodes_overlap_in_files_too(tmp_path: Path) -> None:
     path = write(large(2_000), tmp_path / "large.csv")
     held, kept, _ = both_ways(path, pinned=LEAVES | {"overlap": 0.1})
@@ -93,6 +96,7 @@ def test_nodes_overlap_in_files_too(tmp_path: Path) -> None:
     check_same(held, kept, tmp_path, read_table(path).slice(0, 200))
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_all_are_drawn_from_files(tmp_path: Path) -> None:
     path = write(large(), tmp_path / "large.parquet")
     held, kept, _ = both_ways(path, fit_rows=1_200)
@@ -100,6 +104,7 @@ def test_fewer_rows_than_all_are_drawn_from_files(tmp_path: Path) -> None:
     check_same(held, kept, tmp_path, read_table(path).slice(0, 200))
 
 
+@pytest.mark.slow
 def test_files_are_gone_as_soon_as_the_model_is(tmp_path: Path) -> None:
     path = write(large(1_500), tmp_path / "large.csv")
     before = {file.name for file in tmp_path.iterdir()}

@@ -22,6 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Command) -> None:
     assert xrfm("fit", "t.csv", "--target", "y", "--trials", "0", folder=folder).status == 0
     whole = xrfm("predict", "new.csv", "--id", "x", folder=folder).out.splitlines()
