@@ -23,9 +23,11 @@ import filelock  # noqa: F401
 import psutil  # noqa: F401
 
 MODULES = ("fcntl", "grp", "pwd", "resource", "syslog", "termios", "tty")
-NAMES: dict[Any, str] = {  # statvfs stays, as shutil.disk_usage has chosen it when it was imported
-    os: "chown fchmod fchown fork forkpty geteuid getgid getloadavg getuid killpg lchown mkfifo mknod nice "
-    "posix_spawn sched_getaffinity sched_setaffinity setsid sysconf wait WNOHANG",
+# What libraries have chosen when they were imported stays: statvfs (shutil), posix_spawn (subprocess, from
+# Python 3.13) and fchmod (old versions of filelock).
+NAMES: dict[Any, str] = {
+    os: "chown fchown fork forkpty geteuid getgid getloadavg getuid killpg lchown mkfifo mknod nice "
+    "sched_getaffinity sched_setaffinity setsid sysconf wait WNOHANG",
     mmap: "MADV_DONTNEED",
     signal: "SIGALRM SIGHUP SIGKILL SIGQUIT SIGUSR1 alarm pthread_sigmask setitimer",
     time: "tzset",
