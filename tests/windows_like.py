@@ -6,10 +6,11 @@ writes paths, names errors and reads the console it cannot tell: Python still kn
 
 from __future__ import annotations
 
+# What is not used here has other parts on Windows; those for Linux need what is hidden below.
+# psutil brings subprocess.
+import asyncio  # noqa: F401
 import errno
 import mmap
-
-# These have other parts on Windows; those for Linux need what is hidden below. psutil brings subprocess.
 import multiprocessing.connection  # noqa: F401
 import os
 import signal
