@@ -43,6 +43,7 @@ def ask(process: subprocess.Popen[bytes], lines: Sequence[str | bytes]) -> list[
     return answers
 
 
+@pytest.mark.slow
 def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Command) -> None:
     whole = xrfm("predict", "new.csv", "--id", "x", folder=folder).out.splitlines()
     with started([*SERVICE, "--id", "x"], folder=folder, text=False, stdin=PIPE) as process:
@@ -89,6 +90,7 @@ def test_json_objects_are_answered_by_json_objects(folder: Path, xrfm: Command) 
         assert message in errors.decode()
 
 
+@pytest.mark.slow
 def test_columns_are_copied_and_may_be_absent(folder: Path) -> None:
     words = [*SERVICE, "--keep-columns", "--allow-missing-columns"]
     with started(words, folder=folder, text=False, stdin=PIPE) as process:
@@ -120,6 +122,7 @@ def test_input_without_columns_is_refused(folder: Path, text: str) -> None:
     assert "is empty; the first line must name the columns or be a JSON object" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.posix("a script on the path")
 def test_the_python_of_the_page_runs(folder: Path, shell_environment: dict[str, str]) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)

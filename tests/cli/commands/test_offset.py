@@ -73,6 +73,7 @@ def test_a_prediction_without_exposure_is_refused(claims: Path, xrfm: Command) -
     assert (refused.status, "zero.csv: row 2, offset 'years': '0'" in refused.error) == (2, True)
 
 
+@pytest.mark.slow
 def test_each_line_has_its_exposure(claims: Path, xrfm_process: Command) -> None:
     rows = (claims / "new.csv").read_text().splitlines()[:3]
     whole = predicted(xrfm_process("predict", "new.csv", "--model", "m.xrfm", folder=claims))
