@@ -120,13 +120,13 @@ def solve_by_loss(
     polish: bool = True,
 ) -> LossSolution:
     """Solve for any loss; least squares have no intercept. The kernel matrix is overwritten."""
-    solver = _Solver(kernel, polish=polish)
+    solver = _Solver(kernel, ridge, polish=polish)
     if config.loss == "squared":
-        found = solver.solve(y, ridge, weights)
+        found = solver.solve(y, weights)
         return of_least_squares(found.coefficients, found.jitter)
 
     def solve(z: Tensor, w: Tensor) -> Ridged:
-        found = solver.solve(z, ridge, w)
+        found = solver.solve(z, w)
         alpha = widened(found.coefficients)
         # The values follow from the equations; a product with the matrix would take as long as a step.
         values = widened(z) - (ridge / widened(w)[:, None] + found.jitter) * alpha
@@ -143,15 +143,15 @@ def solve_by_loss(
 class _Solver:
     """Solves for one kernel matrix, which it may overwrite: iteratively if it is large, or directly."""
 
-    def __init__(self, kernel: Tensor, *, polish: bool) -> None:
-        self._kernel, self._polish = kernel, polish
+    def __init__(self, kernel: Tensor, ridge: float, *, polish: bool) -> None:
+        self._kernel, self._ridge, self._polish = kernel, ridge, polish
         self._diagonal = kernel.diagonal().clone()
-        self._iterative = IterativeSolver(kernel) if IterativeSolver.suits(kernel) else None
+        self._iterative = IterativeSolver(kernel) if IterativeSolver.suits(kernel, ridge) else None
         self._is_factorised = False
 
-    def solve(self, y: Tensor, ridge: float, weights: Tensor | None) -> Solution:
+    def solve(self, y: Tensor, weights: Tensor | None) -> Solution:
         if self._iterative is not None:
-            coefficients = self._iterative.solve(y, ridge, weights)
+            coefficients = self._iterative.solve(y, self._ridge, weights)
             if coefficients is not None:
                 return Solution(coefficients=coefficients, jitter=0.0)
             self._iterative = None  # other weights would converge as slowly
@@ -159,7 +159,7 @@ class _Solver:
             restore_lower_(self._kernel)
             self._kernel.diagonal().copy_(self._diagonal)
         self._is_factorised = True
-        return solve_ridge(self._kernel, y, ridge, weights, polish=self._polish)
+        return solve_ridge(self._kernel, y, self._ridge, weights, polish=self._polish)
 
 
 def _solve_reweighted(

@@ -13,6 +13,9 @@ from xrfm_cli.leaf_models.compiled.products import multiply
 
 # With fewer rows a factorisation is as fast: both took 0.7 s at 5,000 rows, 5 and 2.5 s at 10,000.
 FROM_ROWS = 6_000
+# Below it the smallest eigenvalues are so small beside the largest that steps may be too many. It is known
+# before a fit, which has to be estimated.
+LEAST_RIDGE = 1e-2
 ROWS_PER_PIVOT = 20  # a preconditioner of more columns saves fewer steps than it costs
 PIVOTS = 128  # columns chosen at a time
 ROWS_PER_STEP = 100  # so many steps cost less than a factorisation
@@ -34,10 +37,10 @@ class IterativeSolver:
         self._columns = low_rank(kernel, max(1, len(kernel) // ROWS_PER_PIVOT))
 
     @staticmethod
-    def suits(kernel: Tensor) -> bool:
+    def suits(kernel: Tensor, ridge: float) -> bool:
         """Return whether this is the faster way to solve for a kernel matrix."""
         is_plain = kernel.device.type == "cpu" and kernel.dtype == torch.float32 and kernel.is_contiguous()
-        return is_plain and len(kernel) >= FROM_ROWS
+        return is_plain and is_iterative(len(kernel), ridge)
 
     def solve(self, y: Tensor, ridge: float, weights: Tensor | None = None) -> Tensor | None:
         """Return coefficients ``(n, c)`` for targets ``y (n, c)``, or None if a factorisation is faster.
@@ -72,6 +75,15 @@ class IterativeSolver:
             step = better + torch.where(power > 0, change / power, 0.0).clamp_(min=0) * step
             power = (residual * better).sum(0)
         return None
+
+
+def is_iterative(rows: float, ridge: float) -> bool:
+    """Return whether a leaf on a CPU is solved iteratively rather than factorised.
+
+    >>> is_iterative(10_000, 0.1), is_iterative(5_000, 0.1), is_iterative(10_000, 1e-4)
+    (True, False, False)
+    """
+    return rows >= FROM_ROWS and ridge >= LEAST_RIDGE
 
 
 class _Preconditioner:

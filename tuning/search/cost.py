@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
-from xrfm_cli.leaf_models.solvers.iterative import FROM_ROWS
+from xrfm_cli.leaf_models.solvers.iterative import is_iterative
 from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.search.candidate import Candidate
 
@@ -42,6 +42,7 @@ class FitSize:
     agop_rows: int  # maximum number of a leaf's rows drawn for a AGOP update
     split_rows: int = 0  # maximum number of a node's rows used to find its direction
     steps: int = 1  # factorisations per solve
+    ridge: float = 1.0
 
     def pairs(self, solves: int) -> float:
         """Return the number of row-center pairs with a kernel value, plus other work counted in such pairs.
@@ -70,7 +71,7 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return splits
         leaves, own = self._leaves
-        share = 6 if is_factorised(own, directly=directly) else PRECONDITIONER_SHARE
+        share = 6 if self._is_factorised(own, directly=directly) else PRECONDITIONER_SHARE
         return solves * self.steps * leaves * own**3 / share + splits
 
     def numbers(self, solves: int, *, directly: bool = False) -> float:
@@ -80,9 +81,12 @@ class FitSize:
         128000000.0
         """
         leaves, own = self._leaves
-        if self.family in LINEAR_FAMILIES or is_factorised(own, directly=directly):
+        if self.family in LINEAR_FAMILIES or self._is_factorised(own, directly=directly):
             return 0.0
         return solves * self.steps * leaves * own**2
+
+    def _is_factorised(self, rows: float, *, directly: bool) -> bool:
+        return directly or not is_iterative(rows, self.ridge)
 
     @property
     def _leaves(self) -> tuple[int, float]:
@@ -146,11 +150,6 @@ class CostModel:
         return SAFETY * (each * size.pairs(solves) + solving)
 
 
-def is_factorised(rows: float, *, directly: bool) -> bool:
-    """Return whether a leaf is factorised rather than solved iteratively."""
-    return directly or rows < FROM_ROWS
-
-
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
     """Halve a candidate's leaves until it finishes in the seconds left, or as near as that comes.
 
@@ -198,4 +197,5 @@ def fit_size(candidate: Candidate, rows: int, *, validated: int) -> FitSize:
         agop_rows=candidate.tree.leaf.agop_rows,
         split_rows=candidate.tree.split_rows,
         steps=SOLVES.get(candidate.tree.leaf.loss, 1),
+        ridge=candidate.tree.leaf.ridge,
     )

@@ -120,6 +120,7 @@ def test_leaves_of_many_rows_are_no_factorisations() -> None:
     assert replace(large, steps=2).numbers(3) == 6 * 8_000**2
     assert large.products(1, directly=True) == pytest.approx(8_000**3 / 6)
     assert large.numbers(1, directly=True) == direct.numbers(1) == 0.0
+    assert replace(large, ridge=1e-4).numbers(1) == 0.0
     model = CostModel(product_rate=RATE)
     model.record(SMALL, seconds=2.0, solves=1)
     before = model.estimate(large, solves=1), model.estimate(direct, solves=1)
