@@ -46,6 +46,7 @@ def expected_failures(estimator: object) -> dict[str, str]:
     return EXPECTED_FAILURES
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [XRFMRegressor(trials=0, folds=2), XRFMClassifier(trials=0, folds=2)],
     expected_failed_checks=expected_failures,
@@ -189,6 +190,7 @@ def imported_names(content: bytes) -> set[str]:
     return {text.split(" ")[0] for text in texts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["rent", "zone"])
 def test_the_command_fits_the_same_model(target: str, tmp_path: Path) -> None:
     frame, rent = flats()
@@ -232,6 +234,7 @@ def run_command(folder: Path, *arguments: str) -> str:
     return outcome.out
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:size. none of the values occurred in training"
 )  # the schema takes numbers for categories

@@ -46,6 +46,7 @@ def test_a_staircase_needs_a_tenth_of_the_rows(seed: int) -> None:
     assert r_squared(leaf, NEW, staircase(NEW)) > 0.99
 
 
+@pytest.mark.slow
 def test_a_plain_kernel_does_not_climb_with_ten_times_the_rows() -> None:
     plain = fit(6_000, staircase, PLAIN, seed=0)
     assert r_squared(plain, NEW, staircase(NEW)) < 0.5
@@ -71,6 +72,7 @@ def test_columns_are_found_one_step_of_the_staircase_at_a_time(seed: int) -> Non
     assert scores[-1] > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_leap_of_two_needs_more_rows_and_a_leap_of_four_more_still(seed: int) -> None:
     assert r_squared(fit(200, pairs, CONFIG, seed=seed), NEW, pairs(NEW)) < 0.6

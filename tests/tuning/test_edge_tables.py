@@ -41,6 +41,7 @@ def small(task: str, n: int) -> dict[str, Any]:
     return columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [5, 10, 30])
 def test_tiny_tables(task: str, n: int) -> None:
     model = fit_and_check(small(task, n), trials=2, folds=None)
@@ -57,6 +58,7 @@ def test_a_handful_of_rows_is_fitted_or_refused_in_one_line(task: str, n: int) -
         one_line(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric", [None, "accuracy", "f1", "log_loss", "average_precision", "balanced_accuracy"]
 )
@@ -68,6 +70,7 @@ def test_two_rows_of_a_class(metric: str | None) -> None:
     fit_and_check(columns, trials=2, folds=None, metric=metric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [None, "auc", "f1"])
 def test_one_row_of_a_class(metric: str | None) -> None:
     columns = law(30)
@@ -109,6 +112,7 @@ def test_a_feature_that_is_present_in_one_fold_alone() -> None:
     fit_and_check({"rare": values, "a": law(40)["a"], "y": law(40)["y"]}, folds=5)
 
 
+@pytest.mark.slow
 def test_more_columns_than_rows() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(30, 80))
@@ -132,6 +136,7 @@ def test_scales_of_the_features_do_not_matter(scale: float) -> None:
     assert model.report.score == pytest.approx(plain.report.score, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-12, 1e30, 1e170, 1e298])
 @pytest.mark.parametrize("metric", ["rmse", "r2"])
 def test_the_scale_of_the_target_comes_back(scale: float, metric: str) -> None:
@@ -290,6 +295,7 @@ LABELS: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LABELS)
 def test_classes_keep_the_type_they_came_in(kind: str) -> None:
     low, high = LABELS[kind]
@@ -348,6 +354,7 @@ def crowded(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
     return {name: list(values[order]) for name, values in columns.items()}
 
 
+@pytest.mark.slow
 def test_a_crowd_of_equal_rows_is_one_row_of_the_leaf_that_predicts_it() -> None:
     """The folds of a mean target must not tell copies apart, neither in splits nor in a leaf's bandwidth."""
     table = table_of(crowded(1000, seed=1))

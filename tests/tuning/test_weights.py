@@ -82,6 +82,7 @@ def test_weights_below_one_row_are_relative(factor: float) -> None:
     assert scaled.report.score == pytest.approx(relative.report.score, rel=0.01)
 
 
+@pytest.mark.slow
 def test_equal_weights_change_nothing(task: str) -> None:
     columns = columns_of(task)
     plain, weighted = fit(columns, trials=2), fit(columns | {"w": [1.0] * 60}, WEIGHTED, trials=2)
@@ -100,6 +101,7 @@ def spoilt(columns: dict[str, Any], rows: np.ndarray, task: str) -> dict[str, An
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [None, "f1"])
 def test_rows_of_weight_zero_do_not_matter(task: str, metric: str | None) -> None:
     if metric == "f1" and task == "regression":

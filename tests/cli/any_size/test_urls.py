@@ -190,6 +190,7 @@ def server(folder: Path, regression: Path, tmp_path: Path, monkeypatch: pytest.M
         thread.join()
 
 
+@pytest.mark.slow
 def test_tables_and_models_are_read_from_a_web_server(server: str, tmp_path: Path, xrfm: Command) -> None:
     here = tmp_path / "here"
     here.mkdir()
@@ -202,6 +203,7 @@ def test_tables_and_models_are_read_from_a_web_server(server: str, tmp_path: Pat
     assert (here / "price.explain.html").exists()
 
 
+@pytest.mark.slow
 def test_passwords_and_queries_are_never_printed(
     server: str, tmp_path: Path, xrfm: Command, xrfm_process: Command
 ) -> None:

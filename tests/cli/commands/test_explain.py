@@ -58,6 +58,7 @@ def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: C
     assert "--method gradient: was dropped" in outcome.err
 
 
+@pytest.mark.slow
 def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
     regression: Path, tmp_path: Path, xrfm_process: Callable[..., Any]
 ) -> None:

@@ -36,6 +36,7 @@ def printed(shell_environment: dict[str, str], tmp_path_factory: pytest.TempPath
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "last", "expected"),
     [
@@ -80,6 +81,7 @@ HOSTILE = [f"$({RUN})", f"`{RUN}`", f"';{RUN};'", f'");{RUN};("', "\\", f" <({RU
 ODD = ["price", "sale price", f"a;{RUN}", "tax (EUR)", "[b]", "größe"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shell", "offered"),
     [

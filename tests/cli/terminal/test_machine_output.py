@@ -47,6 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

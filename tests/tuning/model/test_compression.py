@@ -92,6 +92,7 @@ def test_programs_that_know_no_16_bits_refuse_the_file(
         load_model(tmp_path / "small")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_came_of_it(tmp_path: Path, table: Table) -> None:
     from tests.cli.conftest import run_here
 

@@ -74,6 +74,7 @@ def kill(fitting: Callable[..., FittedModel], folder: Path, *, after: int) -> No
             fitting(checkpoint=held)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
