@@ -80,7 +80,7 @@ def test_each_line_has_its_exposure(claims: Path, xrfm_process: Command) -> None
     given = "\n".join([*rows, "30,,1"]) + "\n"
     done = run_process([*XRFM, "predict", "-", "--each-line", "--model", "m.xrfm"], folder=claims, data=given)
     assert [float(line) for line in done.stdout.splitlines()[1:3]] == pytest.approx(whole[:2], rel=1e-6)
-    assert "line 4 row 1, offset 'years': no value" in done.stderr
+    assert "line 4: offset 'years': no value" in done.stderr
 
 
 def test_a_fit_refuses_what_has_no_exposure(claims: Path, xrfm: Command) -> None:
