@@ -105,6 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
 CARRIERS = ("t.parquet", "file.arrow", "stream.arrow", *(f"{program}.csv" for program in SPELLINGS))
 
 
+@pytest.mark.slow
 def test_kinds_are_the_same(place: Path, xrfm: Command) -> None:
     plans = [
         xrfm("fit", data, *FIT, "--dry-run", "--json", folder=place).document["columns"] for data in CARRIERS

@@ -54,6 +54,7 @@ def test_standard_input_fits_and_evaluates(folder: Path, tmp_path: Path, xrfm: C
     assert json.loads(out)["rows"] == 120
 
 
+@pytest.mark.slow
 def test_an_empty_standard_input_is_refused(tmp_path: Path, regression: Path) -> None:
     status, out, err = piped(b"", "predict", "-", "--model", regression, folder=tmp_path)
     assert (status, out) == (2, b"")

@@ -92,6 +92,7 @@ def test_doctor_needs_torch_only_where_there_may_be_a_gpu(place: Path) -> None:
     assert found <= ({"torch"} if may_have_gpu() else set())
 
 
+@pytest.mark.slow
 def test_predictions_need_no_data_frames_and_no_scikit_learn(place: Path) -> None:
     words = f"predict rows.csv --model {MODEL} --output predicted.csv"
     assert imported({words: 0}, place)[words] & HEAVY == {"torch"}

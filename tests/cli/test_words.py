@@ -45,6 +45,7 @@ def test_one_model_reads_both_files_alike(learned: str, continents: Path, xrfm: 
     np.testing.assert_allclose(predictions, truth, atol=0.5)
 
 
+@pytest.mark.slow
 def test_a_class_of_parquet_is_predicted_and_found_again(continents: Path, xrfm: Callable[..., Any]) -> None:
     fit = ("fit", "t.parquet", "--target", "zone", *TINY)
     assert xrfm(*fit, folder=continents).status == 0

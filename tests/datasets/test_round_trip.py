@@ -146,6 +146,7 @@ def test_decimal_and_date_spellings_do_not_carry_over(tmp_path: Path) -> None:
     assert encoder.encode(english)[0].tobytes() == x.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target", "task", "rows", "columns"),
     [
