@@ -116,6 +116,7 @@ def test_kinds_are_the_same(place: Path, xrfm: Command) -> None:
     assert all(plan == plans[0] for plan in plans)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["parquet.xrfm", "csv.xrfm"])
 @pytest.mark.parametrize("data", CARRIERS)
 def test_predictions_and_scores_are_the_same(
@@ -146,6 +147,7 @@ def assert_refused(outcome: Outcome, column: str) -> None:
     assert outcome.out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "name"), list(enumerate(unreadable_arrays())))
 def test_what_cannot_be_read_is_refused_by_name(
     place: Path, tmp_path: Path, xrfm: Command, name: str, number: int

@@ -43,6 +43,7 @@ def arguments(reader: str, data: Path | str, folder: Path, model: Path) -> list[
     return [stands_for.get(item, item) for item in READERS[reader]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_every_command_reads_the_rows_once(
     reader: str, folder: Path, regression: Path, tmp_path: Path, xrfm: Callable[..., Any]

@@ -97,6 +97,7 @@ def test_predictions_need_no_data_frames_and_no_scikit_learn(place: Path) -> Non
     assert imported({words: 0}, place)[words] & HEAVY == {"torch"}
 
 
+@pytest.mark.slow
 def test_a_fit_makes_no_data_frame(place: Path) -> None:
     target = (place / "rows.csv").read_text(encoding="utf-8").splitlines()[0].split(",")[0]
     words = f"fit rows.csv --target {target} --dry-run"

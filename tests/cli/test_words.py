@@ -33,6 +33,7 @@ def continents(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learned", ["csv", "parquet"])
 def test_one_model_reads_both_files_alike(learned: str, continents: Path, xrfm: Callable[..., Any]) -> None:
     fit = ("fit", f"t.{learned}", "--target", "sales", "--categorical", "version", *TINY)

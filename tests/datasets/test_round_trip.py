@@ -75,6 +75,7 @@ def matrices(table: Table, config: EncodingConfig) -> tuple[Any, ...]:
     return schema, encoder.feature_names, x.tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=80, derandomize=True)
 @given(tables(), st.sampled_from(["standard", "quantile", "piecewise"]))
 def test_a_table_survives_csv_and_parquet(data: pa.Table, numeric: Any) -> None:
