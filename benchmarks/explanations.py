@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from benchmarks.measurements import Recorder, benchmark_parser
-from benchmarks.planted import TABLES, Planted
+from benchmarks.planted import TABLES, Array, Planted
 from xrfm_cli.datasets import SchemaOverrides, Table, infer_schema, infer_target
 from xrfm_cli.reports import Explanation, explain_model
 from xrfm_cli.tuning.config import FitConfig
@@ -55,8 +56,9 @@ def main() -> None:
                 if not model.target.classes:
                     figure["r2"] = r2(model, make(FRESH_ROWS, FRESH_SEED + seed))
                 found.append(figure)
-            if name != "noise":
-                found.append({"range_covers_another_draw": coverage(explained)})
+            hits = [] if name == "noise" else covered(explained)
+            if hits:  # there are two draws, and columns that matter
+                found.append({"range_covers_another_draw": float(np.mean(hits))})
             table = f"{name}, {n:,} rows"
             for metric in sorted({metric for item in found for metric in item}):
                 values = [item[metric] for item in found if metric in item]
@@ -99,7 +101,7 @@ def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, f
     for name, measured in (("", shares), ("agop_", agop)):
         own = np.array([measured[column] for column in planted.shares])
         if len(set(planted.shares.values())) == len(truth) > 2:
-            yield f"{name}rank_correlation", float(spearmanr(own, truth).statistic)
+            yield f"{name}rank_correlation", correlation(rankdata(own), rankdata(truth))
         outside = sum(share for column, share in measured.items() if column not in planted.shares)
         yield f"{name}half_l1", float((np.abs(own - truth).sum() + outside) / 2)
         yield f"{name}null_share", sum(measured[column] for column in null)
@@ -116,7 +118,7 @@ def figures(planted: Planted, explanation: Explanation) -> Iterator[tuple[str, f
         shape = planted.effects.get(effect.column)
         if shape is not None:
             x = np.array(effect.x, dtype=np.float64)
-            yield f"effect_correlation_{effect.column}", float(np.corrcoef(shape(x), effect.effect)[0, 1])
+            yield f"effect_correlation_{effect.column}", correlation(shape(x), np.array(effect.effect))
         known = planted.levels.get(effect.column)
         if known is not None:
             true = np.array([known[str(level)] for level in effect.x])
@@ -141,18 +143,20 @@ def _gate_figures(gate: tuple[str, str, str], regions: Sequence[Region]) -> Iter
         )
 
 
-def coverage(explained: list[Explanation]) -> float:
-    """Return how often a share above 1 % of one draw's model has that of another draw in its range."""
+def correlation(one: Array, two: Array) -> float:
+    """Return the correlation of two lists of numbers; 0 if one of them is constant, as of a mean model."""
+    return float(np.corrcoef(one, two)[0, 1]) if np.ptp(one) > 0 and np.ptp(two) > 0 else 0.0
+
+
+def covered(explained: Sequence[Explanation]) -> list[bool]:
+    """Return, for each share above 1 % and each other draw, whether the range holds that draw's share."""
     hits = []
-    for one in explained:
-        for two in explained:
-            if one is two:
-                continue
-            others = {item.column: item.share for item in two.importances}
-            hits += [
-                item.low <= others[item.column] <= item.high for item in one.importances if item.share > 0.01
-            ]
-    return float(np.mean(hits)) if hits else float("nan")
+    for one, two in permutations(explained, 2):
+        others = {item.column: item.share for item in two.importances}
+        hits += [
+            item.low <= others[item.column] <= item.high for item in one.importances if item.share > 0.01
+        ]
+    return hits
 
 
 if __name__ == "__main__":

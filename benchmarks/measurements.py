@@ -94,11 +94,11 @@ def benchmark_parser(description: str | None, suite: str) -> argparse.ArgumentPa
     return parser
 
 
-def describe_commit() -> str | None:
-    """Name the commit of this checkout, with a plus where files differ from it."""
+def describe_commit(checkout: Path = ROOT) -> str | None:
+    """Name the commit of a checkout, with a plus where files differ from it."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     except FileNotFoundError:  # no git here
         return None
     return done.stdout.strip() or None

@@ -16,10 +16,13 @@ from pathlib import Path
 from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.ablations import ablations_table, minimisers_table
 from benchmarks.any_size import any_size_table
+from benchmarks.large_searches import large_searches_table
 from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT
+from benchmarks.service import service_table
 from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
+from benchmarks.workers import workers_table
 
 CHART_FOLDER = Path("benchmarks/charts")
 PAGE = Path("benchmarks/README.md")
@@ -42,6 +45,9 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "limits": more_tables.limit_table,
         "startup": startup_table,
         "any size": any_size_table,
+        "service": service_table,
+        "workers": workers_table,
+        "large searches": large_searches_table,
         "many leaves": more_tables.leaves_table,
         "attributions": explanation_tables.attributions_table,
         "deletion curves": explanation_tables.deletion_table,

@@ -48,7 +48,7 @@ class Split(NamedTuple):
     task: Literal["regression", "binary", "multiclass"]
 
 
-def read_split(suite: Path, name: str, *, seed: int) -> Split:
+def read_split(suite: Path, name: str, *, seed: int, most_train: int = MOST_TRAIN) -> Split:
     """Split a table as ``run.py`` does."""
     entry = read_entries(suite)[name]
     target, task = entry["target"], entry["task"]
@@ -60,7 +60,7 @@ def read_split(suite: Path, name: str, *, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(data.num_rows)
     cut = min(round(0.2 * data.num_rows), MOST_TEST)
     train, test = (
-        Table(data.take(pa.array(rows)), source="rows") for rows in (order[cut:][:MOST_TRAIN], order[:cut])
+        Table(data.take(pa.array(rows)), source="rows") for rows in (order[cut:][:most_train], order[:cut])
     )
     return Split(train, test, target, task)
 

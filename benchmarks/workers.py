@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.measurements import Recorder, benchmark_parser
+from benchmarks.measurements import Recorder, benchmark_parser, read
 from benchmarks.search_speed import rows
 
 TRIALS = {200: 20, 2_000: 12, 5_000: 6}  # some ten to thirty seconds each
@@ -60,6 +60,19 @@ def measure(recorder: Recorder, folder: Path, n: int, workers: int) -> float:
     )
     print(found.table, found.setting, found.value, flush=True)
     return float(document["score"])
+
+
+def workers_table() -> str:
+    """Return the table of the page."""
+    latest = {(row.table, row.setting): row for row in read("workers")}
+    lines = ["| table | trials | one worker, s | two, s | times faster | commit |", "|" + " --- |" * 6]
+    for (table, setting), one in latest.items():
+        two = latest.get((table, "workers=2"))
+        if setting != "workers=1" or two is None or not one.value or not two.value:
+            continue
+        seconds = f"| {one.value:.1f} | {two.value:.1f} | {one.value / two.value:.2f} |"
+        lines.append(f"| {table} | {one.extra['trials']} {seconds} {two.commit} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ from xrfm_cli.leaf_models.kernels.families import Kernel, make_kernel
 from xrfm_cli.leaf_models.leaf import RFMLeaf
 from xrfm_cli.leaf_models.precision import widened
 from xrfm_cli.leaf_models.row_blocks import expand
+from xrfm_cli.leaf_models.solvers.iterative import IterativeSolver
 from xrfm_cli.leaf_models.solvers.log_link import solve_log_link
 from xrfm_cli.leaf_models.solvers.logistic import solve_logistic
 from xrfm_cli.leaf_models.solvers.nystrom import NystromSolution, solve_nystrom
 from xrfm_cli.leaf_models.solvers.quantile import solve_quantile
 from xrfm_cli.leaf_models.solvers.reweighted import LossSolution, Ridged, Solve, of_least_squares
-from xrfm_cli.leaf_models.solvers.ridge import restore_lower_, solve_ridge
+from xrfm_cli.leaf_models.solvers.ridge import Solution, restore_lower_, solve_ridge
 from xrfm_cli.leaf_models.transform import Transform
 from xrfm_cli.mentions import option
 
@@ -119,15 +120,13 @@ def solve_by_loss(
     polish: bool = True,
 ) -> LossSolution:
     """Solve for any loss; least squares have no intercept. The kernel matrix is overwritten."""
+    solver = _Solver(kernel, ridge, polish=polish)
     if config.loss == "squared":
-        found = solve_ridge(kernel, y, ridge, weights, polish=polish)
+        found = solver.solve(y, weights)
         return of_least_squares(found.coefficients, found.jitter)
-    diagonal = kernel.diagonal().clone()
 
     def solve(z: Tensor, w: Tensor) -> Ridged:
-        restore_lower_(kernel)
-        kernel.diagonal().copy_(diagonal)
-        found = solve_ridge(kernel, z, ridge, w, polish=polish)
+        found = solver.solve(z, w)
         alpha = widened(found.coefficients)
         # The values follow from the equations; a product with the matrix would take as long as a step.
         values = widened(z) - (ridge / widened(w)[:, None] + found.jitter) * alpha
@@ -139,6 +138,28 @@ def solve_by_loss(
         coefficients=solution.coefficients.to(y.dtype),
         least_squares=solution.least_squares.to(y.dtype),
     )
+
+
+class _Solver:
+    """Solves for one kernel matrix, which it may overwrite: iteratively if it is large, or directly."""
+
+    def __init__(self, kernel: Tensor, ridge: float, *, polish: bool) -> None:
+        self._kernel, self._ridge, self._polish = kernel, ridge, polish
+        self._diagonal = kernel.diagonal().clone()
+        self._iterative = IterativeSolver(kernel) if IterativeSolver.suits(kernel, ridge) else None
+        self._is_factorised = False
+
+    def solve(self, y: Tensor, weights: Tensor | None) -> Solution:
+        if self._iterative is not None:
+            coefficients = self._iterative.solve(y, self._ridge, weights)
+            if coefficients is not None:
+                return Solution(coefficients=coefficients, jitter=0.0)
+            self._iterative = None  # other weights would converge as slowly
+        if self._is_factorised:
+            restore_lower_(self._kernel)
+            self._kernel.diagonal().copy_(self._diagonal)
+        self._is_factorised = True
+        return solve_ridge(self._kernel, y, self._ridge, weights, polish=self._polish)
 
 
 def _solve_reweighted(

@@ -200,6 +200,7 @@ def quick(**options: Any) -> XRFMRegressor:
     return XRFMRegressor(trials=0, folds=2, threads=1, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_means_the_same_as_the_plain_array(name: str, expected: NDArray[np.float64]) -> None:
     table = TABLES[name]()
@@ -286,6 +287,7 @@ CLASSES: dict[str, tuple[Any, NDArray[Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_labels_come_back_as_they_are(name: str) -> None:
     y, classes = CLASSES[name]

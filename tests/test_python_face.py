@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
+from sklearn.utils.fixes import parse_version
 
 import xrfm_cli
 from xrfm_cli import XRFMClassifier, XRFMRegressor, errors
+from xrfm_cli.lazy import on_first_use
 from xrfm_cli.options.devices import find_device
 
 X = np.linspace(0, 1, 24).reshape(12, 2)
@@ -48,11 +51,24 @@ def test_help_documents_every_attribute_of_a_fitted_estimator(kind: Any) -> None
     assert public <= found
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"), reason="its diagrams show no parameters"
+)
 def test_the_diagram_shows_the_parameters_that_were_set_and_their_meaning() -> None:
     drawn = XRFMRegressor(trials=3)._repr_html_()
     assert "Number of configurations to try" in drawn
     assert 'class="user-set"' in drawn
     assert repr(XRFMRegressor(trials=3)) == "XRFMRegressor(trials=3)"
+
+
+def test_what_a_module_lacks_is_said_where_its_names_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lazy_package").mkdir()
+    (tmp_path / "lazy_package" / "part.py").write_text("import os\n\nos.spawn_posix\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=r"import lazy_package\.part: module 'os' has no .* 'spawn_posix'"):
+        on_first_use("lazy_package", {"Part": "part"})("Part")
 
 
 def test_every_error_is_exported() -> None:

@@ -6,10 +6,11 @@ writes paths, names errors and reads the console it cannot tell: Python still kn
 
 from __future__ import annotations
 
+# What is not used here has other parts on Windows; those for Linux need what is hidden below.
+# psutil brings subprocess.
+import asyncio  # noqa: F401
 import errno
 import mmap
-
-# These have other parts on Windows; those for Linux need what is hidden below. psutil brings subprocess.
 import multiprocessing.connection  # noqa: F401
 import os
 import signal
@@ -23,9 +24,11 @@ import filelock  # noqa: F401
 import psutil  # noqa: F401
 
 MODULES = ("fcntl", "grp", "pwd", "resource", "syslog", "termios", "tty")
-NAMES: dict[Any, str] = {  # statvfs stays, as shutil.disk_usage has chosen it when it was imported
-    os: "chown fchmod fchown fork forkpty geteuid getgid getloadavg getuid killpg lchown mkfifo mknod nice "
-    "posix_spawn sched_getaffinity sched_setaffinity setsid sysconf wait WNOHANG",
+# What libraries have chosen when they were imported stays: statvfs (shutil), posix_spawn (subprocess, from
+# Python 3.13) and fchmod (old versions of filelock).
+NAMES: dict[Any, str] = {
+    os: "chown fchown fork forkpty geteuid getgid getloadavg getuid killpg lchown mkfifo mknod nice "
+    "sched_getaffinity sched_setaffinity setsid sysconf wait WNOHANG",
     mmap: "MADV_DONTNEED",
     signal: "SIGALRM SIGHUP SIGKILL SIGQUIT SIGUSR1 alarm pthread_sigmask setitimer",
     time: "tzset",

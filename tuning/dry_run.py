@@ -115,7 +115,8 @@ def dry_run_fit(
 
 def _seconds(problem: Problem, candidate: Candidate, trials: int, models: int) -> float:
     """Estimate the seconds of a number of trials and of the final fits, from a step that is run."""
-    costs = CostModel(product_rate=product_rate(problem.data.device))
+    device = problem.data.device
+    costs = CostModel(product_rate=product_rate(device), directly=device != "cpu")
     step = next_step(problem, Trial.start(0, candidate))
     assert step is not None  # only refinements may have none
     taken = run_and_collect(problem, step, on_event=ignore_event, clock=time.monotonic)

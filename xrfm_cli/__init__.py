@@ -26,6 +26,7 @@ from xrfm_cli.errors import (
     TargetError,
     XRFMError,
 )
+from xrfm_cli.lazy import on_first_use
 
 if TYPE_CHECKING:
     from xrfm_cli.estimators import XRFMClassifier, XRFMRegressor
@@ -48,9 +49,10 @@ __all__ = [
 ]
 
 
+_find = on_first_use(__name__, {"XRFMClassifier": "estimators", "XRFMRegressor": "estimators"})
+
+
 def __getattr__(name: str) -> object:
-    if name in ("XRFMClassifier", "XRFMRegressor"):
-        return getattr(import_module("xrfm_cli.estimators"), name)
     if name == "__version__":
         return import_module("importlib.metadata").version("xrfm-cli")
-    raise AttributeError(f"module 'xrfm_cli' has no attribute '{name}'")
+    return _find(name)

@@ -9,6 +9,8 @@ from importlib import import_module
 def on_first_use(package: str, places: Mapping[str, str]) -> Callable[[str], object]:
     """Return the ``__getattr__`` of a package whose names stand in other modules, given relative to it.
 
+    It raises ImportError, with the reason, if such a module needs something that a library does not have.
+
     >>> on_first_use("xrfm_cli.datasets", {"Table": "table"})("Table").__name__
     'Table'
     """
@@ -16,6 +18,9 @@ def on_first_use(package: str, places: Mapping[str, str]) -> Callable[[str], obj
     def find(name: str) -> object:
         if name not in places:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(import_module(f".{places[name]}", package), name)
+        try:
+            return getattr(import_module(f".{places[name]}", package), name)
+        except AttributeError as fault:  # Python would say that this package lacks the name
+            raise ImportError(f"cannot import {package}.{places[name]}: {fault}") from fault
 
     return find

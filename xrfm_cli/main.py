@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -29,12 +29,10 @@ from xrfm_cli.options.completion import SHELL_VARIABLE
 from xrfm_cli.options.config import source_of
 from xrfm_cli.options.parsing import YES
 from xrfm_cli.terminal import streams
+from xrfm_cli.terminal.endings import ENDINGS, SignalHandler
 
 DONE, MISSED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever typer keeps it
-SignalHandler = Callable[[int, FrameType | None], Any] | int | None
-# A closed terminal is SIGHUP, and SIGBREAK on Windows.
-ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

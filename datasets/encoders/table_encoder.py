@@ -6,7 +6,7 @@ The encoding of a row depends on that row only, bit for bit, so neither chunks n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -84,6 +84,9 @@ class ColumnEncoder(Protocol):
         """Return plain values and arrays that describe the encoder."""
 
 
+# The matrix columns and repairs of one table, by the identity of the column encoder.
+EncodedColumns = dict[int, tuple[np.ndarray, tuple[Repair, ...]]]
+
 _ENCODERS: dict[str, Any] = {
     "numeric": NumericEncoder,
     "piecewise": PiecewiseEncoder,
@@ -130,12 +133,18 @@ class Encoder:
         """Return the number of matrix columns, d."""
         return len(self.feature_names)
 
-    def encode(self, table: Table) -> tuple[np.ndarray, tuple[Repair, ...]]:
-        """Return the rows as a matrix, float32 (n, d) in C order, and the repairs."""
+    def encode(
+        self, table: Table, *, encoded: EncodedColumns | None = None
+    ) -> tuple[np.ndarray, tuple[Repair, ...]]:
+        """Return the rows as a matrix, float32 (n, d) in C order, and the repairs.
+
+        ``encoded`` collects the columns of this table for other encoders that share column encoders with this
+        one, and has those that they have encoded.
+        """
         if table.scratch is not None:
             return self._encode_in_blocks(table, table.scratch)
         x = np.empty((table.n_rows, self.n_features), dtype=np.float32)
-        return x, self._encode_into(table, x)
+        return x, self._encode_into(table, x, encoded)
 
     def _encode_in_blocks(self, table: Table, scratch: Scratch) -> tuple[np.ndarray, tuple[Repair, ...]]:
         """Encode a table that does not fit into memory to a matrix that does not either."""
@@ -147,13 +156,37 @@ class Encoder:
         forget_mapped()
         return x, repairs
 
-    def _encode_into(self, table: Table, x: np.ndarray) -> tuple[Repair, ...]:
+    def _encode_into(
+        self, table: Table, x: np.ndarray, encoded: EncodedColumns | None = None
+    ) -> tuple[Repair, ...]:
         """Encode a table into a matrix and return the repairs."""
         repairs: list[Repair] = []
         for encoder, group in zip(self.columns, self.groups, strict=True):
-            cells = needed_column(table, encoder.column)
-            repairs += encoder.encode(cells, table.decimal, x[:, group.start : group.stop])
+            out = x[:, group.start : group.stop]
+            known = None if encoded is None else encoded.get(id(encoder))
+            if known is None:
+                cells = needed_column(table, encoder.column)
+                own = encoder.encode(cells, table.decimal, out)
+                if encoded is not None:
+                    encoded[id(encoder)] = out, own
+            else:
+                out[:], own = known
+            repairs += own
         return merge_repairs(repairs)
+
+    def sharing(self, known: dict[ColumnEncoder, ColumnEncoder]) -> Encoder:
+        """Return this encoder with those column encoders of ``known`` that are equal to its own.
+
+        Column encoders with arrays cannot be compared, and stay its own.
+        """
+
+        def shared(column: ColumnEncoder) -> ColumnEncoder:
+            try:
+                return known.setdefault(column, column)
+            except TypeError:
+                return column
+
+        return replace(self, columns=tuple(shared(column) for column in self.columns))
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return a JSON document and arrays from which `from_state` restores the encoder, bit for bit."""

@@ -56,6 +56,7 @@ static Function function(int kind, double exponent, double scale) {
 #include "_routing.h"
 #include "_leaves.h"
 #include "_paths.h"
+#include "_products.h"
 
 static PyObject *py_add_sums(PyObject *self, PyObject *args) {
     (void)self;
@@ -127,6 +128,17 @@ static PyObject *py_kernel_values(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *py_multiply(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long matrix, columns, out;
+    Py_ssize_t b, m, outputs;
+    if (!PyArg_ParseTuple(args, "KnnKnK", &matrix, &b, &m, &columns, &outputs, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    multiply(AT(matrix), b, m, AT(columns), outputs, AT(out));
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"add_sums", py_add_sums, METH_VARARGS,
      "add_sums(u, b, columns, stride, m, d, kind, exponent, scale, out): add sums over columns to out (b, m), float32."},
@@ -139,6 +151,9 @@ static PyMethodDef methods[] = {
     {"kernel_values", py_kernel_values, METH_VARARGS,
      "kernel_values(values, count, exponent, rate, derived): exp(-rate s^exponent) in place, float32; if derived, "
      "that times s^(exponent - 1)."},
+    {"multiply", py_multiply, METH_VARARGS,
+     "multiply(matrix, b, m, columns, outputs, out): a float32 matrix (b, m) times float64 columns (outputs, m) into out "
+     "(b, outputs), float64."},
     {"vote", py_vote, METH_VARARGS,
      "vote(x, b, d, directions, thresholds, widths, slacks, children, splits, enough, most, leaves, masses): the leaves "
      "that hold the share enough of each row's weight, at most `most`; if masses is 0, the leaf of hard routing."},

@@ -107,6 +107,8 @@ def follow(
     rate: float,
     constant: float,
     parts: int,
+    coarse: int,
     values: int,
     /,
 ) -> None: ...
+def multiply(matrix: int, b: int, m: int, columns: int, outputs: int, out: int, /) -> None: ...

@@ -161,6 +161,7 @@ def test_the_tolerance_tells_another_ridge_and_other_weights(name: str) -> None:
     assert error(solve(gram, y, 0.1, 1 / weights), found) > 10 * tolerance(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True], ids=["equal", "weighted"])
 def test_solvers_agree_on_a_matrix_of_several_panels(weighted: bool) -> None:
     gram, y, weights = problem(KERNELS["norm p=2"], 1_200, 2, weighted=weighted)

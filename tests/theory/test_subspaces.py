@@ -35,6 +35,7 @@ QUADRATIC = LeafConfig(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_directions_are_found_while_predictions_are_poor(seed: int) -> None:
     basis = subspace(20, 2, seed=seed)
@@ -51,6 +52,7 @@ def test_directions_are_found_while_predictions_are_poor(seed: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_directions_are_not_found_from_too_few_rows_or_from_noise(seed: int) -> None:
     basis = subspace(20, 2, seed=seed)

@@ -98,6 +98,7 @@ class TestSegmentChange:
 
 
 class TestPathAttributions:
+    @pytest.mark.slow
     @pytest.mark.parametrize("config", (FEW | LINEAR).values(), ids=list(FEW | LINEAR))
     @pytest.mark.parametrize("temperature", [0.0, 0.05, 0.5])
     @pytest.mark.parametrize("steps", [(1,), STEPS], ids=["one step", "refined"])

@@ -96,6 +96,7 @@ def container_bytes(content: bytes) -> Iterator[int]:
         yield from range(container.start_dir, len(content))
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_the_container_is_refused_or_without_effect(path: Path) -> None:
     intact = path.read_bytes()
     places = list(container_bytes(intact))
@@ -197,6 +198,7 @@ def test_pickles_are_refused_wherever_they_are_and_never_run(path: Path) -> None
     assert not (path.parent / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 @pytest.mark.parametrize("name", [MANIFEST, TENSORS])
 def test_a_bomb_is_refused_before_it_goes_off(path: Path, compression: int, name: str) -> None:

@@ -111,6 +111,7 @@ print(-peak(sys.argv[1]) + peak(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the unit of the peak is that of Linux")
 def test_memory_is_bounded_by_the_cache_and_not_by_the_model(tmp_path: Path) -> None:
     x = torch.randn(400, 50, generator=generator(0))

@@ -16,6 +16,7 @@ from xrfm_cli.tuning import save_model
 PROBE = table_of(law(30, seed=8))
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes(task: str) -> None:
     table = task_table(task, 60)
     models = [fit(table, trials=3, seed=5, folds=2) for _ in range(2)]

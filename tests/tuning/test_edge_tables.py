@@ -41,12 +41,14 @@ def small(task: str, n: int) -> dict[str, Any]:
     return columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [5, 10, 30])
 def test_tiny_tables(task: str, n: int) -> None:
     model = fit_and_check(small(task, n), trials=2, folds=None)
     assert model.report.rows == n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_a_handful_of_rows_is_fitted_or_refused_in_one_line(task: str, n: int) -> None:
     if task == "multiclass" and n < 3:
@@ -57,6 +59,7 @@ def test_a_handful_of_rows_is_fitted_or_refused_in_one_line(task: str, n: int) -
         one_line(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric", [None, "accuracy", "f1", "log_loss", "average_precision", "balanced_accuracy"]
 )
@@ -68,6 +71,7 @@ def test_two_rows_of_a_class(metric: str | None) -> None:
     fit_and_check(columns, trials=2, folds=None, metric=metric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [None, "auc", "f1"])
 def test_one_row_of_a_class(metric: str | None) -> None:
     columns = law(30)
@@ -109,6 +113,7 @@ def test_a_feature_that_is_present_in_one_fold_alone() -> None:
     fit_and_check({"rare": values, "a": law(40)["a"], "y": law(40)["y"]}, folds=5)
 
 
+@pytest.mark.slow
 def test_more_columns_than_rows() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(30, 80))
@@ -123,6 +128,7 @@ def test_many_categories_more_than_rows_can_tell() -> None:
     fit_and_check(columns, trials=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e12, 1e100, 1e300])
 def test_scales_of_the_features_do_not_matter(scale: float) -> None:
     columns = law(60)
@@ -132,6 +138,7 @@ def test_scales_of_the_features_do_not_matter(scale: float) -> None:
     assert model.report.score == pytest.approx(plain.report.score, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-12, 1e30, 1e170, 1e298])
 @pytest.mark.parametrize("metric", ["rmse", "r2"])
 def test_the_scale_of_the_target_comes_back(scale: float, metric: str) -> None:
@@ -188,6 +195,7 @@ def test_outliers_stop_nothing() -> None:
     fit_and_check(columns, trials=3)
 
 
+@pytest.mark.slow
 def test_copied_rows_are_no_obstacle(task: str) -> None:
     columns = small(task, 20)
     copied = {name: np.repeat(np.array(values), 4).tolist() for name, values in columns.items()}
@@ -203,6 +211,7 @@ def test_equal_rows_with_different_targets_are_averaged() -> None:
     np.testing.assert_allclose(found, [columns["y"][side == k].mean() for k in (0, 1)], atol=0.3)
 
 
+@pytest.mark.slow
 def test_gaps_in_every_column_and_in_every_row(task: str) -> None:
     columns = small(task, 60)
     names = ["a", "b", "useless", "town"]
@@ -259,6 +268,7 @@ def test_no_rows_give_no_predictions(task: str, model: FittedModel) -> None:
     assert found.shape == ((0,) if task == "regression" else (0, len(model.target.classes)))
 
 
+@pytest.mark.slow
 def test_text_and_typed_cells_give_the_same_model(task: str) -> None:
     columns = small(task, 40)
     table = table_of(columns)
@@ -290,6 +300,7 @@ LABELS: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LABELS)
 def test_classes_keep_the_type_they_came_in(kind: str) -> None:
     low, high = LABELS[kind]
@@ -323,6 +334,7 @@ def test_classes_that_come_one_after_the_other_in_time(metric: str) -> None:
     check(model, table_of(columns))
 
 
+@pytest.mark.slow
 def test_many_classes_of_few_rows() -> None:
     columns = law(90)
     fit_and_check(columns | {"y": [f"k{k % 30:02d}" for k in range(90)]}, trials=2)
@@ -348,10 +360,11 @@ def crowded(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
     return {name: list(values[order]) for name, values in columns.items()}
 
 
+@pytest.mark.slow
 def test_a_crowd_of_equal_rows_is_one_row_of_the_leaf_that_predicts_it() -> None:
     """The folds of a mean target must not tell copies apart, neither in splits nor in a leaf's bandwidth."""
-    table = table_of(crowded(3000, seed=1))
-    model = fit(table, trials=3, pinned={"leaf_size": 300})
+    table = table_of(crowded(1000, seed=1))
+    model = fit(table, trials=3, pinned={"leaf_size": 100})
     seen = table_of({name: values[:1] for name, values in crowded(1000, seed=2, shuffled=False).items()})
     encoded, _ = model.encode(seen)
     for member in model.members:

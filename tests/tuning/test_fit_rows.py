@@ -44,6 +44,7 @@ def test_a_time_limit_leaves_rows_out_unless_all_are_asked_for() -> None:
     assert same, "the rows of the search do not depend on those of the final fits"
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_whatever_the_final_fits_use(task: str) -> None:
     table = task_table(task, 260)
     few, many = (fit(table, trials=2, search_rows=120, fit_rows=rows) for rows in (120, "all"))

@@ -116,6 +116,7 @@ def test_regression_baseline_equals_the_dummy(metric: str) -> None:
     assert model.report.baselines[0]["score"] == pytest.approx(score(y, guesses), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1", "log_loss", "brier"])
 @pytest.mark.parametrize("classes", ["binary", "multiclass"])
 def test_class_baseline_equals_the_dummy(classes: str, metric: str) -> None:
@@ -160,6 +161,7 @@ def test_labels_use_the_threshold_that_was_tuned_for_f1() -> None:
     assert model.report.score_low <= model.report.score <= model.report.score_high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_every_metric_can_be_asked_for(metric: str) -> None:
     for task in METRICS[metric].tasks:
@@ -210,6 +212,7 @@ def test_the_credit_sample_is_ranked() -> None:
     assert model.report.score > 0.65
 
 
+@pytest.mark.slow
 def test_nineteen_classes_with_gaps_are_told_apart() -> None:
     table = sample("soybean.csv", 300)
     model = fit(table, SchemaOverrides(target="class"), target="class", metric="accuracy", trials=2, folds=2)

@@ -70,6 +70,7 @@ def test_validation_rows_are_weighted_too() -> None:
     assert weighted.report.metrics == pytest.approx(copied.report.metrics, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.5, 1 / 90, 1e-5, 1e-30])
 def test_weights_below_one_row_are_relative(factor: float) -> None:
     """Weights that add to one say which rows count more, not that all rows together count as one."""
@@ -82,6 +83,7 @@ def test_weights_below_one_row_are_relative(factor: float) -> None:
     assert scaled.report.score == pytest.approx(relative.report.score, rel=0.01)
 
 
+@pytest.mark.slow
 def test_equal_weights_change_nothing(task: str) -> None:
     columns = columns_of(task)
     plain, weighted = fit(columns, trials=2), fit(columns | {"w": [1.0] * 60}, WEIGHTED, trials=2)
@@ -100,6 +102,7 @@ def spoilt(columns: dict[str, Any], rows: np.ndarray, task: str) -> dict[str, An
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [None, "f1"])
 def test_rows_of_weight_zero_do_not_matter(task: str, metric: str | None) -> None:
     if metric == "f1" and task == "regression":
@@ -159,6 +162,7 @@ def test_heavier_rows_are_fitted_more_closely() -> None:
     assert error[:30].mean() < 0.3 * error[30:].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [5e-324, 1e-300, 2.0**-40, 2.0**40, 1e300])
 def test_the_scale_of_weights_that_are_far_from_one_does_not_matter(scale: float) -> None:
     columns = columns_of("regression")

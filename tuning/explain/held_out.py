@@ -19,7 +19,7 @@ from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.explain.held_out_records import HeldOut, HeldOutColumn, HeldOutPair, HeldOutTriple
 from xrfm_cli.tuning.explain.sample import Sample, sample_of
-from xrfm_cli.tuning.explain.shares import share_deviations
+from xrfm_cli.tuning.explain.spread import Spread, common_rows
 from xrfm_cli.tuning.explain.swap_study import (
     FEWEST_COLUMNS,
     FEWEST_ROWS,
@@ -48,6 +48,8 @@ BUDGET_NS, MOST_BUDGET_NS = 1.0e9, 8.0e9
 MOST_ROWS = 400  # validation rows of a fold
 SECONDS_PER_NS = 1e-9
 GROUPS = 4  # of the rows of a single fold, between which a drop varies
+SPREAD_SHARE = 0.25  # additional, of the least budget, for comparing models on the same rows
+COMMON_DRAW = 4_000_000  # in the seed of these rows
 HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn: keeps these draws apart from all others
 FALSE_PAIRS = 0.0025  # share of the models of sums of columns for which a pair is asserted
 ERRORS = 2.0  # standard errors above zero that chance rarely reaches: one null column in forty
@@ -80,6 +82,11 @@ def held_out_folds(
     if len(problem.plan.refit_rows) > FOLD_ROWS:
         folds = 1
     parts: list[Part] = []
+    generator = np.random.default_rng([problem.data.seed, COMMON_DRAW])
+    spread = Spread(
+        rows=common_rows(problem.data.table, problem.plan.refit_rows, generator),
+        folds=len(problem.plan.folds),
+    )
     fold_seconds = estimate_refit(
         problem,
         result.costs,
@@ -87,10 +94,11 @@ def held_out_folds(
         last_iterations=found.last_iterations,
         rows=len(problem.plan.refit_rows),
     )
-    least_ns = max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
+    spread_ns = max(SPREAD_SHARE * BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
+    least_ns = spread_ns + max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
     for fold in range(folds):
         left_s = seconds_left()
-        left_ns = (left_s / (folds - fold) - fold_seconds) / SECONDS_PER_NS
+        left_ns = (left_s / (folds - fold) - fold_seconds) / SECONDS_PER_NS - spread_ns
         budget_ns = max(BUDGET_NS / folds, min(MOST_BUDGET_NS / folds, left_ns))
         if fold_seconds + least_ns * SECONDS_PER_NS > left_s:
             break
@@ -99,9 +107,18 @@ def held_out_folds(
             own = _fold_member(member, problem, found, rows, fold, on_event)
             fold_model = replace(model, members=(own,), intervals=None)
             parts.append(_fold_part(fold_model, problem, rows, fold, budget_ns))
+            spread.add_fold(fold_model, budget_ns=spread_ns)
         except XRFMError:
             break  # an explanation is no reason to lose a model
-    return summarise(parts, metric=problem.scorer.metric.name, decision=model.decision) if parts else None
+    if not parts:
+        return None
+    spread.add_members(model, budget_ns=spread_ns, has_time=lambda ns: ns * SECONDS_PER_NS < seconds_left())
+    return summarise(
+        parts,
+        metric=problem.scorer.metric.name,
+        decision=model.decision,
+        deviations=spread.deviations(),
+    )
 
 
 def _fold_member(
@@ -163,13 +180,14 @@ def measure_part(
     return Part(study=study, y_true=y_true, weights=weights)
 
 
-def summarise(parts: list[Part], *, metric: str, decision: DecisionThreshold) -> HeldOut:
+def summarise(
+    parts: list[Part], *, metric: str, decision: DecisionThreshold, deviations: Array | None = None
+) -> HeldOut:
     """Summarise the parts, each of the rows of one fold, or a single one of any held-out rows."""
     names = parts[0].study.columns
     mass = np.array([part.weights.sum() for part in parts])
     variance = float(np.average([part.study.variance for part in parts], weights=mass)) or 1.0
     k = len(parts)
-    deviations = _between_fits([part.study for part in parts]) if k > 1 else None
     groups = GROUPS if k == 1 else 1
     found = []
     for j, column in enumerate(names):
@@ -209,19 +227,6 @@ def summarise(parts: list[Part], *, metric: str, decision: DecisionThreshold) ->
 def _standard_error(values: list[float]) -> float:
     scaled, exponent = to_order_one(np.array(values))  # squares of large values overflow
     return scaled_back(float(scaled.std(ddof=1)) / len(values) ** 0.5, exponent)
-
-
-def _between_fits(studies: list[SwapStudy]) -> Array:  # -> (columns,)
-    """Return the standard deviation of each share between models of independent samples.
-
-    The fold models' training rows overlap, which the jackknife's factor corrects. The part of their variance
-    that comes from the swapped rows is taken off.
-    """
-    between = np.array([study.shares() for study in studies]).var(0, ddof=1)
-    of_rows = np.mean([np.square(share_deviations(study, seed=0)) for study in studies], axis=0)
-    k = len(studies)
-    deviations: Array = np.sqrt(np.clip(between - of_rows, 0.0, None) * (k - 1) ** 2 / k)
-    return deviations
 
 
 def _confirmed(

@@ -22,7 +22,7 @@ class HeldOutColumn:
     column: str
     confirmed: float
     by_chance: float
-    deviation: float | None  # None with a single fold
+    deviation: float | None  # None with a single fold and a single member
     drop: float | None  # None if the metric is not defined on these rows
     low: float | None
     high: float | None

@@ -33,8 +33,9 @@ class ColumnShare:
 def column_shares(study: SwapStudy, held_out: HeldOut | None, *, seed: int) -> tuple[ColumnShare, ...]:
     """Return the shares of all columns, largest first; they add to one, or are all zero for a constant.
 
-    The range adds the variances of the swapped rows, by bootstrap, and of the fold models, by jackknife, each
-    twice: once for this model and once for the other. Few folds know their variance badly, so it counts more.
+    The range adds the variances of the swapped rows, by bootstrap, and of the models, by jackknife over folds
+    and between hyperparameters (:class:`Spread`), each twice: once for this model and once for the other. Few
+    folds know their variance badly, so it counts more.
     """
     shares = study.shares()
     variance = np.square(share_deviations(study, seed=seed))

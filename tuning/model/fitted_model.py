@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema, read_offset
 from xrfm_cli.datasets.encoders.numeric import NumericEncoder
+from xrfm_cli.datasets.encoders.table_encoder import EncodedColumns
 from xrfm_cli.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.mentions import option
@@ -167,9 +168,10 @@ class FittedModel:
         if self.base is not None:
             of_base, _ = self.base.encode(table)
             table = self.base.extended(table, self.base.outputs(of_base))
+        columns: EncodedColumns = {}
         for member in self.members:
             if id(member.encoder) not in encoded:
-                encoded[id(member.encoder)], mended = member.encoder.encode(table)
+                encoded[id(member.encoder)], mended = member.encoder.encode(table, encoded=columns)
                 repairs = repairs or mended  # every encoder reads the same columns
         return encoded | of_base, repairs
 

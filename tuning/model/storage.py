@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xrfm_cli.datasets import Encoder, TableSchema, TargetSchema
 from xrfm_cli.datasets.dotted_names import by_first_part, numbered
+from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
 from xrfm_cli.errors import InputError, ModelFileError
 from xrfm_cli.leaf_models.packing import packed
 from xrfm_cli.printable import printable
@@ -197,8 +198,9 @@ def _build(manifest: dict[str, Any], tensors: dict[str, Any], created: str, sour
     of_encoders, of_members = (
         numbered(parts.get(part, {}), len(manifest[f"{part}s"])) for part in ("encoder", "member")
     )
+    columns: dict[ColumnEncoder, ColumnEncoder] = {}
     encoders = [
-        Encoder.from_state(facts, {name: tensor.numpy() for name, tensor in own.items()})
+        Encoder.from_state(facts, {name: tensor.numpy() for name, tensor in own.items()}).sharing(columns)
         for own, facts in zip(of_encoders, manifest["encoders"], strict=True)
     ]
     members = tuple(

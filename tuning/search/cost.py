@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
+from xrfm_cli.leaf_models.solvers.iterative import is_iterative
 from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.search.candidate import Candidate
 
@@ -19,6 +20,9 @@ SAFETY = 1.15
 FACTORISATION_SHARE = 0.6  # rate of a blocked factorisation, as a share of the rate of matrix products
 LEAST_SHARE = 0.2  # minimum share of a fit's seconds that is attributed to its pairs of rows
 GRADIENT_PAIRS = 2  # cost of a pair in a AGOP update, in kernel pairs
+# An iterative solve takes 5 to 60 steps. Each reads the matrix from memory, which takes as long as so many
+# multiply-adds for each number; its preconditioner takes rows ** 3 over the last of these.
+ITERATIVE_STEPS, STEP_PRODUCTS, PRECONDITIONER_SHARE = 30, 15, 200
 VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 # Usual number of factorisations in a solve of a loss.
 SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
@@ -38,6 +42,7 @@ class FitSize:
     agop_rows: int  # maximum number of a leaf's rows drawn for a AGOP update
     split_rows: int = 0  # maximum number of a node's rows used to find its direction
     steps: int = 1  # factorisations per solve
+    ridge: float = 1.0
 
     def pairs(self, solves: int) -> float:
         """Return the number of row-center pairs with a kernel value, plus other work counted in such pairs.
@@ -55,8 +60,8 @@ class FitSize:
         gradients = GRADIENT_PAIRS * leaves * own * min(own, self.agop_rows)
         return solves * kernels + (solves - 1) * gradients + splits
 
-    def products(self, solves: int) -> float:
-        """Return the number of multiply-adds of the factorisations.
+    def products(self, solves: int, *, directly: bool = False) -> float:
+        """Return the number of multiply-adds of the factorisations, and of iterative solves' preconditioners.
 
         >>> FitSize(family="l2", rows=6000, leaf_size=4000, validated=0, agop_rows=0).products(1)
         9000000000.0
@@ -66,7 +71,22 @@ class FitSize:
         if self.family in LINEAR_FAMILIES:
             return splits
         leaves, own = self._leaves
-        return solves * self.steps * leaves * own**3 / 6 + splits
+        share = 6 if self._is_factorised(own, directly=directly) else PRECONDITIONER_SHARE
+        return solves * self.steps * leaves * own**3 / share + splits
+
+    def numbers(self, solves: int, *, directly: bool = False) -> float:
+        """Return the numbers of the kernel matrices that are solved iteratively.
+
+        >>> FitSize(family="l2", rows=8000, leaf_size=10_000, validated=0, agop_rows=0).numbers(2)
+        128000000.0
+        """
+        leaves, own = self._leaves
+        if self.family in LINEAR_FAMILIES or self._is_factorised(own, directly=directly):
+            return 0.0
+        return solves * self.steps * leaves * own**2
+
+    def _is_factorised(self, rows: float, *, directly: bool) -> bool:
+        return directly or not is_iterative(rows, self.ridge)
 
     @property
     def _leaves(self) -> tuple[int, float]:
@@ -92,18 +112,24 @@ class CostModel:
     (1.15, 8.1)
     """
 
-    def __init__(self, *, product_rate: float) -> None:
+    def __init__(self, *, product_rate: float, directly: bool = False) -> None:
+        self._directly = directly  # whether leaves of any size are factorised, as on a GPU
         self._factor_rate = FACTORISATION_SHARE * product_rate  # multiply-adds per second
+        self._number_seconds = ITERATIVE_STEPS * STEP_PRODUCTS / product_rate  # of an iterative solve
         self._pair_seconds: dict[str, float] = {}
 
     def record(self, size: FitSize, *, seconds: float, solves: int) -> None:
         """Record a finished fit; the latest of a family weighs as much as all before it."""
         solves = max(solves, 1)
-        products = size.products(solves)
+        products = size.products(solves, directly=self._directly)
+        numbers = size.numbers(solves, directly=self._directly)
         # An observed rate is achievable: the machine may have been slower, or busy, when it was measured.
-        self._factor_rate = max(self._factor_rate, products / max((1 - LEAST_SHARE) * seconds, SHORTEST_S))
-        rest = max(seconds - products / self._factor_rate, LEAST_SHARE * seconds)
-        found = rest / size.pairs(solves)
+        most = max((1 - LEAST_SHARE) * seconds, SHORTEST_S)
+        if numbers:
+            self._number_seconds = min(self._number_seconds, most / numbers)
+        self._factor_rate = max(self._factor_rate, products / most)
+        solving = products / self._factor_rate + numbers * self._number_seconds
+        found = max(seconds - solving, LEAST_SHARE * seconds) / size.pairs(solves)
         before = self._pair_seconds.get(size.family, found)
         self._pair_seconds[size.family] = (before + found) / 2
 
@@ -118,7 +144,10 @@ class CostModel:
             linear = size.family in LINEAR_FAMILIES
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
             each = max(alike, default=0.0)
-        return SAFETY * (each * size.pairs(solves) + size.products(solves) / self._factor_rate)
+        products = size.products(solves, directly=self._directly)
+        solving = products / self._factor_rate
+        solving += size.numbers(solves, directly=self._directly) * self._number_seconds
+        return SAFETY * (each * size.pairs(solves) + solving)
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
@@ -168,4 +197,5 @@ def fit_size(candidate: Candidate, rows: int, *, validated: int) -> FitSize:
         agop_rows=candidate.tree.leaf.agop_rows,
         split_rows=candidate.tree.split_rows,
         steps=SOLVES.get(candidate.tree.leaf.loss, 1),
+        ridge=candidate.tree.leaf.ridge,
     )

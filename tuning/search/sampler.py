@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -186,9 +187,11 @@ class _FirstSampler(optuna.samplers.BaseSampler):
 
 def make_sampler(seed: int) -> optuna.samplers.BaseSampler:
     """Return the sampler, which avoids configurations that are running."""
-    return optuna.samplers.TPESampler(
-        seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=True
-    )
+    with warnings.catch_warnings():  # Optuna 4 calls constant_liar experimental
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=small_seed(seed), n_startup_trials=STARTUP_TRIALS, constant_liar=True
+        )
 
 
 def open_study(

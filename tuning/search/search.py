@@ -57,7 +57,9 @@ def search(
     for any number of workers.
     """
     with quiet_optuna(), open_pool(problem, workers, scheduler, on_event) as pool:
-        result = SearchResult(costs=CostModel(product_rate=_product_rate(problem, budget, pool)))
+        rate = _product_rate(problem, budget, pool)
+        directly = problem.data.device != "cpu"
+        result = SearchResult(costs=CostModel(product_rate=rate, directly=directly))
         study = open_study(
             space,
             first,

@@ -44,7 +44,7 @@ def run(options: PredictOptions, session: Session) -> int:
         threshold=options.check_drift,
         allows_absent=options.allow_missing_columns,
     )
-    total = known_rows(options.data)
+    total, deviation = known_rows(options.data), _deviation(model)
     with open_output(options.output) as writer:
         for block in read_blocks(
             options.data,
@@ -59,7 +59,9 @@ def run(options: PredictOptions, session: Session) -> int:
             names = block.column_names if options.keep_columns else options.ids
             copied = {name: block.stored(name) for name in names}
             prediction = model.predict(monitor.look(block), interval=options.interval, before=rows)
-            columns = prediction_columns(model, prediction, proba=options.proba, is_text=is_text)
+            columns = prediction_columns(
+                model, prediction, proba=options.proba, is_text=is_text, deviation=deviation
+            )
             writer.write(pa.table(copied | columns))
             rows += block.n_rows
             repairs = merge_repairs((*repairs, *prediction.repairs))
@@ -79,24 +81,27 @@ def run(options: PredictOptions, session: Session) -> int:
 def _answer_lines(model: FittedModel, options: PredictOptions, session: Session) -> int:
     """Answer each line of standard input at once."""
     session.renderer.close()
-    pass_through(options.ids, _written_columns(model.target, options))
-    session.renderer.note(f"{options.model} is loaded: each line of standard input gets one line")
-    columns = partial(prediction_columns, model, proba=options.proba, is_text=True)
-    rows, refused = answer_lines(model, options, session, columns=columns)
-    session.renderer.note(f"{rows:,} lines answered" + (f", {refused:,} refused" if refused else ""))
+    columns = partial(
+        prediction_columns, model, proba=options.proba, is_text=True, deviation=_deviation(model)
+    )
+    written = _written_columns(model.target, options)
+    served = answer_lines(model, options, session, columns=columns, written=written)
+    stopped = "stopped: " if served.was_stopped else ""
+    refused = f", {served.refused:,} refused" if served.refused else ""
+    session.renderer.note(f"{stopped}{counted(served.rows, 'line')} answered{refused}")
     return 0
 
 
 def prediction_columns(
-    model: FittedModel, prediction: Prediction, *, proba: bool, is_text: bool
+    model: FittedModel, prediction: Prediction, *, proba: bool, is_text: bool, deviation: float
 ) -> dict[str, pa.Array]:
     """Return the output columns: the prediction, and probabilities or interval if requested.
 
-    Text has nine significant digits; other formats hold the numbers as they are.
+    Text has nine significant digits, of numbers near 0 fewer, by the ``deviation`` of the target; other
+    formats hold the numbers as they are.
     """
     if prediction.probabilities is None:
         found = {"prediction": prediction.values, "lower": prediction.lower, "upper": prediction.upper}
-        deviation = float(np.std(np.asarray(model.report.oof["target"], dtype=np.float64)))
         values = {name: np.asarray(own, dtype=np.float64) for name, own in found.items() if own is not None}
         return {name: pa.array(rounded(own, deviation) if is_text else own) for name, own in values.items()}
     codes = pa.array(np.asarray(model.labels(prediction.probabilities), dtype=np.int64))
@@ -109,6 +114,11 @@ def prediction_columns(
             for number, name in enumerate(_probability_names(model.target))
         }
     return columns
+
+
+def _deviation(model: FittedModel) -> float:
+    """Return the standard deviation of the target, by the validation rows."""
+    return float(np.std(np.asarray(model.report.oof["target"], dtype=np.float64)))
 
 
 def _probability_names(target: TargetSchema) -> list[str]:

@@ -2,133 +2,165 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from xrfm_cli.commands.common.drift_monitor import DriftMonitor
-from xrfm_cli.commands.common.outputs import CsvWriter
+from xrfm_cli.commands.common.line_formats import SOURCE, CsvLines, JsonLines, LineFormat, is_json
+from xrfm_cli.commands.common.reading import pass_through
 from xrfm_cli.commands.common.session import Session
-from xrfm_cli.datasets import Table
-from xrfm_cli.errors import InputError
+from xrfm_cli.datasets import Repair, Table, merge_repairs
+from xrfm_cli.errors import InputError, XRFMError
+from xrfm_cli.events import repair_events
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.declarations import PredictOptions
 from xrfm_cli.terminal import streams
+from xrfm_cli.terminal.endings import Ending
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
-
-SOURCE = "standard input"
-DELIMITERS = ",;\t|"  # the most frequent one in the header is used
 
 Columns = Callable[[Prediction], dict[str, pa.Array]]
 
 
-def answer_lines(
-    model: FittedModel, options: PredictOptions, session: Session, *, columns: Columns
-) -> tuple[int, int]:
-    """Answer every line; return the numbers of answered and of refused lines.
+@dataclass(slots=True, kw_only=True)
+class Served:
+    """What a service has done."""
 
-    A line that cannot be read is refused with a message and answered with an empty line, so that answers stay
-    aligned with lines. Absent columns end the command.
+    rows: int = 0
+    refused: int = 0
+    was_stopped: bool = False  # by a signal, not by the end of its input
+
+
+def answer_lines(
+    model: FittedModel, options: PredictOptions, session: Session, *, columns: Columns, written: list[str]
+) -> Served:
+    """Answer every line until standard input ends or a signal comes.
+
+    A line that cannot be read is refused with a message, and its answer says so or is empty: answers stay
+    aligned with lines. A header without a needed column ends the command.
 
     Args:
         model: the model.
         options: of the command.
         session: prints the messages.
         columns: returns the columns to write for a prediction.
+        written: the names of these columns.
     """
-    monitor = DriftMonitor(
-        model, path=options.model, threshold=None, allows_absent=options.allow_missing_columns
-    )
-    lines = _lines_of_input(options.encoding)
-    header = next(lines, "")
-    delimiter = options.delimiter or max(DELIMITERS, key=header.count)
-    names = _cells(header, delimiter)
-    if not any(names):
-        raise InputError(f"{SOURCE}: is empty; the first line must name the columns")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{SOURCE}: two columns have the name '{twice}'; rename one")
-    reader = _RowReader(names=names, delimiter=delimiter, options=options)
-    copied = names if options.keep_columns else options.ids
-
-    def answer(row: Table) -> pa.Table:
-        prediction = model.predict(monitor.look(row), interval=options.interval)
-        return pa.table({name: row.stored(name) for name in copied} | columns(prediction))
-
-    out, buffer = streams.rows(), io.BytesIO()
-    writer, rows, refused = CsvWriter(buffer), 0, 0
+    service = _Service(model, options, columns, written)
+    ending, served = Ending(), Served()
     # One thread: a row is too little work for several, which would wait for each other.
-    with compute_threads(1):
-        # A row of empty cells gives the header, and the first real row finds everything loaded.
-        exposures = [column.name for column in model.schema.with_role("offset")]
-        writer.write(answer(reader.table(["1" if name in exposures else "" for name in names])))
-        out.write(buffer.getvalue().splitlines(keepends=True)[0])
-        out.flush()
-        for number, line in enumerate(lines, start=2):
+    with compute_threads(1), _input(options.encoding) as text, ending.heard():
+        service.warm_up()
+        session.renderer.note(
+            f"{options.model} is loaded: each line of standard input gets one line; "
+            "the first is a header of CSV, or a JSON object like all others"
+        )
+        out = streams.rows()
+        for number, line in enumerate(iter(lambda: ending.wait(text.readline), ""), start=1):
             if not line.strip("\r\n"):
                 continue
-            buffer.seek(0)
-            buffer.truncate()
+            if service.format is None:
+                out.write(service.begin(line))
+                out.flush()
+                if not is_json(line):
+                    continue
             try:
-                writer.write(answer(reader.read(line)))
-            except InputError as fault:
-                message = str(fault).removeprefix(f"{SOURCE}: ")
-                session.renderer.note(f"{SOURCE}: line {number:,} {message}", kind="warning")
-                buffer.write(b"\n")
-                refused += 1
+                answer = service.answer(_decoded(line))
+            except XRFMError as fault:
+                fault_text = str(fault).removeprefix(f"{SOURCE}: ").removeprefix("row 1, ")
+                message = f"line {number:,}: {fault_text}"
+                session.renderer.note(f"{SOURCE}: {message}", kind="warning")
+                answer = service.refusal(message)
+                served.refused += 1
             else:
-                rows += 1
-            out.write(buffer.getvalue())
+                served.rows += 1
+            out.write(answer)
             out.flush()
-    monitor.tell(session)
-    return rows, refused
+    if service.format is None and not ending.is_asked:
+        raise InputError(f"{SOURCE}: is empty; the first line must name the columns or be a JSON object")
+    service.tell(session)
+    served.was_stopped = ending.is_asked
+    return served
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RowReader:
-    """Read lines as tables of one row."""
+class _Service:
+    """Answers rows in the format of the first line."""
 
-    names: Sequence[str]
-    delimiter: str
-    options: PredictOptions
+    def __init__(
+        self, model: FittedModel, options: PredictOptions, columns: Columns, written: list[str]
+    ) -> None:
+        self.format: LineFormat | None = None
+        self._model, self._options, self._columns, self._written = model, options, columns, written
+        self._monitor = DriftMonitor(
+            model, path=options.model, threshold=None, allows_absent=options.allow_missing_columns
+        )
+        self._repairs: tuple[Repair, ...] = ()
 
-    def read(self, line: str) -> Table:
-        """Return a line as a table; InputError says what is wrong with it."""
-        cells = _cells(line, self.delimiter)
-        if len(cells) != len(self.names):
-            raise InputError(f"has {len(cells):,} cells, but the header has {len(self.names):,}")
-        return self.table(cells)
+    def warm_up(self) -> None:
+        """Predict a row without values, so that the first real one finds everything loaded."""
+        exposures = [column.name for column in self._model.schema.with_role("offset")]
+        cells = {name: pa.array(["1" if name in exposures else ""]) for name in self._model.columns_read}
+        row = Table(pa.table(cells or {"": pa.array([""])}), SOURCE)
+        self._columns(self._model.predict(row, interval=self._options.interval))
 
-    def table(self, cells: Sequence[str]) -> Table:
-        """Return cells as a table of text, as a CSV file gives it."""
-        data = pa.table({name: pa.array([cell]) for name, cell in zip(self.names, cells, strict=True)})
-        options = self.options
-        return Table(data, SOURCE, decimal=options.decimal or ".", date_order=options.date_order)
+    def begin(self, line: str) -> bytes:
+        """Choose the format by the first line; return the header of the answers, if it has one."""
+        if is_json(line):
+            self.format = JsonLines(options=self._options)
+            return b""
+        self.format = rows = CsvLines.after(line, self._options)
+        exposures = [column.name for column in self._model.schema.with_role("offset")]
+        empty = rows.table(["1" if name in exposures else "" for name in rows.names])
+        return self._answered(empty)[0]
+
+    def answer(self, line: str) -> bytes:
+        """Return the answer to a row; XRFMError says why there is none."""
+        assert self.format is not None
+        answer, repairs = self._answered(self.format.read(line))
+        self._repairs = merge_repairs((*self._repairs, *repairs))
+        return answer
+
+    def refusal(self, message: str) -> bytes:
+        """Return what stands in place of an answer."""
+        assert self.format is not None
+        return self.format.refusal(message)
+
+    def tell(self, session: Session) -> None:
+        """Report repaired values and values out of range."""
+        if isinstance(self.format, JsonLines):
+            self._monitor.absent = ()  # of the last row alone; the repairs count them
+        for event in repair_events(self._repairs):
+            session.renderer.on_event(event)
+        self._monitor.tell(session)
+
+    def _answered(self, row: Table) -> tuple[bytes, tuple[Repair, ...]]:
+        assert self.format is not None
+        copied = row.column_names if self._options.keep_columns else self._options.ids
+        if self._options.keep_columns:
+            pass_through(copied, self._written, "--keep-columns")
+        prediction = self._model.predict(self._monitor.look_later(row), interval=self._options.interval)
+        cells = {name: row.stored(name) for name in copied}
+        return self.format.answer(pa.table(cells | self._columns(prediction)), copied), prediction.repairs
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
-    """Return the cells of one line of CSV; InputError for a quote that is not closed.
-
-    >>> _cells('1;"a;b"', ";")
-    ['1', 'a;b']
-    """
+@contextmanager
+def _input(encoding: str | None) -> Iterator[io.TextIOWrapper]:
+    """Open standard input as text; bytes of another encoding become lone surrogates."""
+    text = io.TextIOWrapper(
+        sys.stdin.buffer, encoding=encoding or "utf-8-sig", errors="surrogateescape", newline="\n"
+    )
     try:
-        rows = list(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, strict=True))
-    except csv.Error as fault:
-        raise InputError(f"is not a line of CSV ({fault})") from fault
-    return rows[0] if rows else []
-
-
-def _lines_of_input(encoding: str | None) -> Iterator[str]:
-    """Yield lines of standard input as soon as they arrive."""
-    text = io.TextIOWrapper(sys.stdin.buffer, encoding=encoding or "utf-8-sig", newline="\n")
-    try:
-        yield from iter(text.readline, "")
-    except UnicodeDecodeError as fault:
-        raise InputError(f"{SOURCE}: is not {fault.encoding} text; give --encoding") from fault
+        yield text
     finally:
         text.detach()
+
+
+def _decoded(line: str) -> str:
+    """Return a line; InputError if it has bytes of another encoding."""
+    if any("\udc80" <= character <= "\udcff" for character in line):
+        raise InputError("not text in this encoding; give --encoding")
+    return line

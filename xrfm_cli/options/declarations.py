@@ -68,8 +68,8 @@ class PredictOptions(ReadingOptions):
         in_output(
             "--each-line",
             help=(
-                "Answer each line of standard input at once, for services: the first line names the columns, "
-                "and every further line of CSV gets one line of CSV."
+                "Answer each line of standard input at once, for services: lines of CSV under a header with "
+                "lines of CSV, or JSON objects with JSON objects. SIGTERM ends it with status 0."
             ),
         ),
     ] = False

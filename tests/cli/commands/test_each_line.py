@@ -2,46 +2,132 @@
 
 from __future__ import annotations
 
-import sys
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
-from tests.processes import PIPE, started
+from tests.processes import PIPE, XRFM, run_process, run_python, started
 
 ROWS = ["1.0,a", "2.5,b", "-1,a", ",b"]
+SERVICE = (*XRFM, "predict", "-", "--each-line")
+PAGE = Path(__file__).parents[3] / "docs" / "service.md"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model and a table."""
     place = tmp_path_factory.mktemp("lines")
     lines = [f"{k / 10},{'ab'[k % 2]},{k / 10 + k % 2}" for k in range(60)]
     (place / "t.csv").write_text("\n".join(["x,kind,y", *lines]) + "\n", encoding="utf-8")
     (place / "new.csv").write_text("\n".join(["x,kind", *ROWS]) + "\n", encoding="utf-8")
+    done = run_process([*XRFM, "fit", "t.csv", "--target", "y", "--trials", "0"], folder=place)
+    assert done.returncode == 0, done.stderr
     return place
 
 
+def ask(process: subprocess.Popen[bytes], lines: Sequence[str | bytes]) -> list[str]:
+    """Write each line once the one before is answered; return the answers."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    answers = []
+    for line in lines:
+        process.stdin.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
+        process.stdin.flush()
+        answers.append(process.stdout.readline().decode().rstrip("\n"))
+    return answers
+
+
+@pytest.mark.slow
 def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Command) -> None:
-    assert xrfm("fit", "t.csv", "--target", "y", "--trials", "0", folder=folder).status == 0
     whole = xrfm("predict", "new.csv", "--id", "x", folder=folder).out.splitlines()
-    command = [sys.executable, "-m", "xrfm_cli", "predict", "-", "--each-line", "--id", "x"]
-    with started(command, folder=folder, stdin=PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        found = []
-        for line in ["x,kind", *ROWS, "1,2,3", '"1', "2.5,b"]:
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-            found.append(process.stdout.readline().rstrip("\n"))
+    with started([*SERVICE, "--id", "x"], folder=folder, text=False, stdin=PIPE) as process:
+        found = ask(process, ["x,kind", *ROWS, "1,2,3", '"1', b"1,\xff", "2.5,b"])
         rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert rest == ""
-    assert found[:-3] == whole
-    assert found[-3:] == ["", "", whole[2]]
-    assert "line 6 has 3 cells, but the header has 2" in errors
-    assert "line 7 is not a line of CSV" in errors
-    assert "5 lines answered, 2 refused" in errors
+    assert rest == b""
+    assert found == [*whole, "", "", "", whole[2]]
+    messages = errors.decode()
+    assert "line 6: 3 cells, but the header has 2" in messages
+    assert "line 7: not a line of CSV" in messages
+    assert "line 8: not text in this encoding; give --encoding" in messages
+    assert "missing cells in 1 column: x (1)" in messages
+    assert "x: 1 below the training range" in messages
+    assert "5 lines answered, 3 refused" in messages
+
+
+def test_json_objects_are_answered_by_json_objects(folder: Path, xrfm: Command) -> None:
+    _, *whole = xrfm("predict", "new.csv", folder=folder).out.splitlines()
+    rows = [
+        '{"x": 1.0, "kind": "a", "more": true}',
+        '{"kind": "b", "x": 2.5}',
+        '{"x": -1, "kind": "a"}',
+        '{"x": null, "kind": "b"}',
+    ]
+    faults = {
+        '{"x": 1.0}': "line 5: no column 'kind', which the model needs",
+        '{"x": 1.0': "line 6: not JSON",
+        "[1.0]": "line 7: not a JSON object of columns",
+        '{"x": [1.0], "kind": "a"}': "line 8: column 'x' holds a JSON list",
+        '{"x": 1.0, "kind": "\\ud800"}': "line 9: not text",
+    }
+    with started(SERVICE, folder=folder, text=False, stdin=PIPE) as process:
+        found = [json.loads(line) for line in ask(process, [*rows, *faults, rows[0]])]
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert rest == b""
+    predicted = [{"prediction": float(line)} for line in whole]
+    assert found[: len(rows)] == predicted
+    assert found[-1] == predicted[0]
+    refused = found[len(rows) : -1]
+    for answer, message in zip(refused, faults.values(), strict=True):
+        assert answer["error"].startswith(message)
+        assert message in errors.decode()
+
+
+@pytest.mark.slow
+def test_columns_are_copied_and_may_be_absent(folder: Path) -> None:
+    words = [*SERVICE, "--keep-columns", "--allow-missing-columns"]
+    with started(words, folder=folder, text=False, stdin=PIPE) as process:
+        found = ask(process, ['{"x": 2.5, "name": "größe"}', '{"prediction": 1, "x": 2.5}'])
+        _, errors = process.communicate(timeout=60)
+    assert json.loads(found[0]).keys() == {"x", "name", "prediction"}
+    assert json.loads(found[0])["name"] == "größe"
+    assert "already has a column 'prediction'" in json.loads(found[1])["error"]
+    assert "missing cells in 1 column: kind (1)" in errors.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.posix("signals")
+def test_a_signal_ends_the_service_with_status_0(folder: Path, number: signal.Signals) -> None:
+    with started(SERVICE, folder=folder, text=False, stdin=PIPE) as process:
+        ask(process, ["x,kind", ROWS[0]])
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert rest == b""
+    assert "stopped: 1 line answered" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", ",,\n"])
+def test_input_without_columns_is_refused(folder: Path, text: str) -> None:
+    done = run_process(SERVICE, folder=folder, data=text)
+    assert done.returncode == 2
+    assert "is empty; the first line must name the columns or be a JSON object" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.posix("a script on the path")
+def test_the_python_of_the_page_runs(folder: Path, shell_environment: dict[str, str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    out = run_python(block, folder=folder, environment=shell_environment)
+    assert float(out) == pytest.approx(3.5, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +136,7 @@ def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Co
         ("new.csv --each-line", "--each-line: reads standard input; write - in place of new.csv"),
         ("- --each-line --output p.csv", "--each-line: --output is for whole tables; leave it out"),
         ("- --each-line --check-drift 0.2", "--each-line: --check-drift is for whole tables"),
+        ("- --each-line --json", "--each-line: a line that is a JSON object gets one; leave out --json"),
     ],
 )
 def test_options_of_whole_tables_are_refused(folder: Path, xrfm: Command, words: str, message: str) -> None:

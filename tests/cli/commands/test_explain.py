@@ -37,6 +37,7 @@ def test_what_the_terminal_shows(folder: Path, regression: Path, xrfm: Callable[
     assert (folder / "price.report.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_attributions_go_to_standard_output_or_to_a_file(
     folder: Path, regression: Path, xrfm: Callable[..., Any]
 ) -> None:
@@ -58,6 +59,7 @@ def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: C
     assert "--method gradient: was dropped" in outcome.err
 
 
+@pytest.mark.slow
 def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
     regression: Path, tmp_path: Path, xrfm_process: Callable[..., Any]
 ) -> None:
@@ -128,6 +130,7 @@ def test_contradictions_are_refused(
     assert message in " ".join(outcome.err.split())
 
 
+@pytest.mark.slow
 def test_the_baseline_may_be_the_rows_of_a_file(
     folder: Path, regression: Path, xrfm: Callable[..., Any]
 ) -> None:

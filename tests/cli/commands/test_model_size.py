@@ -35,6 +35,7 @@ def fit(xrfm: Command, place: Path, model: str, *words: str) -> Any:
     return xrfm("fit", "train.csv", "--target", "y", "--model", model, *trials, *words, folder=place)
 
 
+@pytest.mark.slow
 def test_the_file_stays_below_the_limit_and_scores_are_those_of_the_small_model(
     xrfm: Command, place: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_the_file_stays_below_the_limit_and_scores_are_those_of_the_small_model(
     assert abs(tested["metrics"]["auc"] - model.report.metrics["auc"]) < 0.12
 
 
+@pytest.mark.slow
 def test_the_same_options_give_the_same_file(xrfm: Command, place: Path) -> None:
     contents = []
     for model, workers in (("one.xrfm", "1"), ("two.xrfm", "2")):
@@ -63,6 +65,7 @@ def test_the_same_options_give_the_same_file(xrfm: Command, place: Path) -> None
             assert leaf.coefficients.equal(twin.coefficients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -83,6 +86,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
     assert not (place / "none.xrfm").exists()
 
 
+@pytest.mark.slow
 def test_a_refit_keeps_its_centers_and_takes_no_limit(xrfm: Command, place: Path) -> None:
     assert fit(xrfm, place, "first.xrfm", "--max-model-size", "180kB").status == 0
     again = ("fit", "train.csv", "--from", "first.xrfm", "--model", "again.xrfm")
@@ -93,6 +97,7 @@ def test_a_refit_keeps_its_centers_and_takes_no_limit(xrfm: Command, place: Path
     assert "--max-model-size" in outcome.error
 
 
+@pytest.mark.slow
 def test_landmarks_can_be_pinned(xrfm: Command, place: Path) -> None:
     pins = ("--set", "max_centers=40", "--set", "center_choice=landmarks", "--set", "kernel=norm")
     outcome = fit(xrfm, place, "pinned.xrfm", *pins)

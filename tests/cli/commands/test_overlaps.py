@@ -112,6 +112,7 @@ def refused(xrfm: Command, words: str, folder: Path) -> str:
     return str(outcome.error.removeprefix("error: "))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way", [same, spelled_otherwise, absolute, through_a_folder, symbolic_link, hard_link]
 )
@@ -233,6 +234,7 @@ def test_a_refit_may_take_the_place_of_its_model(regression: Path, folder: Path,
     assert model.read_bytes() != regression.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_linked", [False, True])
 @pytest.mark.posix("permissions and links")
 def test_files_keep_their_permissions_and_links_stay(

@@ -100,6 +100,7 @@ def test_parquet_out(folder: Path, regression: Path, xrfm: Callable[..., Any]) -
     assert {"column": "area", "what": "missing", "count": 294} in document["repairs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [[0, 1], [True, False], [3, 1, 2], ["a,b", 'say "c"']])
 def test_labels_keep_their_type(tmp_path: Path, labels: list[object], xrfm: Callable[..., Any]) -> None:
     n = 40 * len(labels)
@@ -192,6 +193,7 @@ def test_a_failed_prediction_leaves_no_file(
     assert [path.name for path in tmp_path.iterdir()] == ["ragged.csv"]
 
 
+@pytest.mark.slow
 @pytest.mark.posix("bash")
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, regression: Path) -> None:
     command = f"{sys.executable} -m xrfm_cli predict new.csv --model {regression} --quiet"

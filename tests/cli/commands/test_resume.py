@@ -56,6 +56,7 @@ def stop(
     return process.returncode, messages
 
 
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm: Command) -> None:
     assert stop(place, KILLED, 5, *FIT)[0] != 0
     assert not (place / "stopped.xrfm").exists()
@@ -66,6 +67,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm:
     assert not (place / "stopped.run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.posix("signals")
 def test_an_interrupted_fit_goes_on_to_the_same_model(place: Path, whole: bytes, xrfm: Command) -> None:
     status, messages = stop(place, signal.SIGINT, 40, *FIT, *ENDLESS)
@@ -78,6 +80,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_model(place: Path, whole: bytes,
     assert not (place / "stopped.run").exists()
 
 
+@pytest.mark.slow
 def test_a_fit_in_rungs_goes_on_to_the_same_model(tmp_path: Path, xrfm: Command) -> None:
     for name, n in (("train", 2_500), ("valid", 150)):
         x = np.random.default_rng(n).normal(size=(n, 2)).round(3)

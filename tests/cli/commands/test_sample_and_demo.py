@@ -71,6 +71,7 @@ def test_what_cannot_be_written_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_demo_fits_a_model_and_says_where_its_report_is(
     tmp_path: Path, xrfm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +90,7 @@ def test_the_demo_fits_a_model_and_says_where_its_report_is(
     assert opened == []  # no terminal
     assert str(folder / "demo.report.html") in outcome.out
     monkeypatch.setattr("xrfm_cli.commands.demo.can_open_browser", lambda *_: True)
+    monkeypatch.setattr("xrfm_cli.commands.demo.TRIALS", 0)  # only what is opened differs from here on
     again = xrfm("demo", "--output", "new/demo", folder=tmp_path)
     assert again.status == 0, again.err
     assert opened == [(folder / "demo.report.html").as_uri()]

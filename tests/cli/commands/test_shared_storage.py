@@ -17,6 +17,7 @@ Command = Callable[..., Any]
 FIT = ("fit", "train.csv", "--target", "price", "--trials", "6", "--folds", "2", "--device", "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite:///tuning.db", "tuning.journal"])
 def test_two_processes_tune_together(folder: Path, tmp_path: Path, storage: str) -> None:
     shutil.copy(folder / "train.csv", tmp_path)

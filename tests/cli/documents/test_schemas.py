@@ -18,13 +18,14 @@ from xrfm_cli.commands.registry import COMMANDS
 FOLDER = Path(__file__).parents[3] / "xrfm_cli" / "schemas"
 SCHEMAS = {name: json.loads((FOLDER / f"{name}.schema.json").read_text()) for name in COMMANDS}
 QUICK = ("--trials", "2", "--folds", "3", "--device", "cpu")
+ONCE = ("--trials", "0", "--folds", "2")
 FITS: dict[str, tuple[str, ...]] = {
     "price": ("--target", "price", "--drop", "sold", *QUICK),
     "sold": ("--target", "sold", "--metric", "f1", *QUICK),
     "town": ("--target", "town", *QUICK),
-    "splits": ("--target", "price", "--trials", "0", "--set", "leaf_size=40", "--set", "min_leaf_size=8"),
-    "linear": ("--target", "price", "--trials", "0", "--set", "kernel=linear"),
-    "constant": ("--target", "price", "--trials", "0", "--set", "kernel=constant"),
+    "splits": ("--target", "price", *ONCE, "--set", "leaf_size=40", "--set", "min_leaf_size=8"),
+    "linear": ("--target", "price", *ONCE, "--set", "kernel=linear"),
+    "constant": ("--target", "price", *ONCE, "--set", "kernel=constant"),
     "again": ("--from", "price.xrfm"),
     "plan": ("--target", "price", "--dry-run"),
 }
@@ -74,6 +75,7 @@ def test_schemas_are_schemas(command: str) -> None:
     assert {path.name for path in FOLDER.iterdir()} == {f"{name}.schema.json" for name in COMMANDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_documents_are_as_their_schema_says(command: str, documents: dict[str, list[Any]]) -> None:
     validator = Draft202012Validator(SCHEMAS[command])
@@ -82,6 +84,7 @@ def test_documents_are_as_their_schema_says(command: str, documents: dict[str, l
         validator.validate(document)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_name_that_is_printed_is_in_the_schema(command: str, documents: dict[str, list[Any]]) -> None:
     for document in documents[command]:
@@ -89,6 +92,7 @@ def test_every_name_that_is_printed_is_in_the_schema(command: str, documents: di
             assert names <= known, place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_document_that_lacks_a_name_is_refused(command: str, documents: dict[str, list[Any]]) -> None:
     validator = Draft202012Validator(SCHEMAS[command])

@@ -90,6 +90,7 @@ def test_options_win_over_the_file(place: Path, xrfm: Command) -> None:
     assert columns_of(place)["day"][1] == "dropped"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -109,6 +109,7 @@ def test_a_number_beyond_64_bits_is_refused(option: str, xrfm: Callable[..., Any
     assert xrfm("predict", "t.csv", "--chunk-rows", 2**63, folder=fitted).status == 2
 
 
+@pytest.mark.slow
 def test_the_largest_whole_numbers_make_models_that_can_be_read(
     xrfm: Callable[..., Any], fitted: Path
 ) -> None:

@@ -70,6 +70,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("mode", ["text", "json"])
 def test_no_command_lets_names_steer_the_terminal(

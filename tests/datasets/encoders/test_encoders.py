@@ -25,6 +25,7 @@ from xrfm_cli.datasets import (
     read_table,
     sample_path,
 )
+from xrfm_cli.datasets.encoders.categorical import OneHotEncoder
 from xrfm_cli.datasets.encoders.numeric import share_between
 from xrfm_cli.errors import OptionError, SchemaError
 
@@ -282,6 +283,7 @@ CELLS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, derandomize=True)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=2, max_size=30), st.sampled_from([".", ","]))
 def test_any_cells_are_encoded_row_by_row(rows: list[tuple[str, str]], decimal: str) -> None:
@@ -321,3 +323,22 @@ def test_shares_between_numbers_of_any_size(unit: float) -> None:
     values = np.array([-9.0, 0.0, 1.0, 2.0, 3.0, 4.0, 9.0]) * unit
     assert share_between(values, 0.0, 4 * unit).tolist() == [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     assert share_between(values, -4 * unit, 4 * unit).tolist() == [0.0, 0.5, 0.625, 0.75, 0.875, 1.0, 1.0]
+
+
+def test_equal_columns_of_two_encoders_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = read_table(str(sample_path("autos.csv")))
+    schema = infer_schema(table, SchemaOverrides(target="price"))
+    target = np.linspace(-1, 1, table.n_rows)[:, None]
+    configs = [EncodingConfig(numeric="quantile"), EncodingConfig()]
+    first, second = (fit_encoder(table, schema, config, target=target)[0] for config in configs)
+    alone, repairs = second.encode(table)
+    known: dict[Any, Any] = {}
+    first, second = (Encoder.from_state(*encoder.state()).sharing(known) for encoder in (first, second))
+    encoded: Any = {}
+    first.encode(table, encoded=encoded)
+    categories = [kind in ("categorical", "boolean") for kind in second.kinds]
+    assert [id(column) in encoded for column in second.columns] == categories
+    monkeypatch.setattr(OneHotEncoder, "encode", None)  # no longer needed
+    found, again = second.encode(table, encoded=encoded)
+    assert np.array_equal(found, alone)
+    assert again == repairs

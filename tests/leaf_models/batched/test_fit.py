@@ -85,6 +85,7 @@ def assert_near(found: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @each_variant
 def test_leaves_equal_those_fitted_one_by_one(config: LeafConfig, weighted: bool) -> None:
@@ -93,6 +94,7 @@ def test_leaves_equal_those_fitted_one_by_one(config: LeafConfig, weighted: bool
     check_equal(found, one_by_one(parts(weighted=weighted), config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @each_variant
 def test_adaptive_bandwidths_equal_those_fitted_one_by_one(

@@ -81,6 +81,7 @@ def test_limits_that_cannot_be_are_refused(
         load_model(tmp_path / "bad.xrfm")
 
 
+@pytest.mark.slow
 @each_loss
 def test_the_search_tries_them_for_their_deviance(loss: str) -> None:
     def tried(**options: Any) -> set[tuple[str, str]]:

@@ -45,6 +45,7 @@ def values(model: FittedModel, table: Table) -> NDArray[np.float64]:
     return found
 
 
+@pytest.mark.slow
 def test_the_file_is_smaller_and_predicts_what_was_checked(
     table: Table, model: FittedModel, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def test_programs_that_know_no_16_bits_refuse_the_file(
         load_model(tmp_path / "small")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_came_of_it(tmp_path: Path, table: Table) -> None:
     from tests.cli.conftest import run_here
 

@@ -71,12 +71,14 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pinned", KINDS, ids=str)
 @pytest.mark.parametrize("classes", ["regression", "multiclass"])
 def test_nor_on_the_kind_of_model(pinned: dict[str, object], classes: str) -> None:
     check_rows_stand_alone(fit(task_table(classes), folds=2, pinned=pinned), 400)
 
 
+@pytest.mark.slow
 def test_nor_with_nineteen_classes() -> None:
     table = sample("soybean.csv", 250)
     model = fit(table, SchemaOverrides(target="class"), target="class", folds=2, pinned={"iterations": 1})
@@ -98,6 +100,7 @@ def test_repairs_count_and_move_nothing(models: dict[str, FittedModel]) -> None:
     assert same_bits(prediction.values[others], whole[others])
 
 
+@pytest.mark.slow
 def test_intervals_cover_about_as_often_as_they_say() -> None:
     levels, covered = (0.5, 0.8, 0.9), []
     for seed in range(3):

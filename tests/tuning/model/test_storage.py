@@ -87,6 +87,7 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pinned", KINDS, ids=str)
 def test_every_kind_of_model_comes_back(pinned: dict[str, Any], task: str, tmp_path: Path) -> None:
     model = fit(task_table(task, 90), folds=2, pinned=pinned)
@@ -109,6 +110,7 @@ def test_a_coding_that_cannot_be_is_refused(fact: dict[str, Any], plain_logs: Pa
     refused(write(tmp_path / "bad.xrfm", (manifest, tensors)))
 
 
+@pytest.mark.slow
 def test_equal_fits_are_equal_files(task: str, tmp_path: Path) -> None:
     for name in ("left", "right"):
         save_model(fit(task_table(task, 40), trials=2, folds=2), tmp_path / name)
@@ -275,6 +277,7 @@ def test_every_wrong_fact_of_logarithms_is_refused_or_harmless(
     check_changes(plain_logs, tmp_path, lambda inner, key: inner.__setitem__(key, copy.copy(wrong)), "coding")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [None, "text", -7, 1e300, 1 << 62, [], {"a": 1}], ids=str)
 def test_every_wrong_value_is_refused_or_harmless(wrong: Any, plain: Path, tmp_path: Path) -> None:
     check_changes(plain, tmp_path, lambda inner, key: inner.__setitem__(key, copy.copy(wrong)))

@@ -80,6 +80,7 @@ def test_weights_of_rows_count_in_both_parts() -> None:
     assert problem.scorer.loss_of_predictions(p) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [*HITS, "auc", "log_loss"])
 def test_the_user_is_shown_the_metric_itself(metric: str) -> None:
     model = fit(task_table("binary", 240), trials=4, metric=metric)

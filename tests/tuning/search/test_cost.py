@@ -9,6 +9,7 @@ import pytest
 from xrfm_cli.tuning.search.cost import (
     FACTORISATION_SHARE,
     GRADIENT_PAIRS,
+    PRECONDITIONER_SHARE,
     SAFETY,
     VOTING_LEAVES,
     CostModel,
@@ -111,3 +112,19 @@ def test_a_fit_without_a_solve_is_no_division_by_zero() -> None:
 
 def test_the_machine_multiplies() -> None:
     assert product_rate("cpu") > 1e7
+
+
+def test_leaves_of_many_rows_are_no_factorisations() -> None:
+    large, direct = replace(SMALL, rows=8_000, validated=0), replace(SMALL, rows=5_000)
+    assert large.products(1) == 8_000**3 / PRECONDITIONER_SHARE
+    assert replace(large, steps=2).numbers(3) == 6 * 8_000**2
+    assert large.products(1, directly=True) == pytest.approx(8_000**3 / 6)
+    assert large.numbers(1, directly=True) == direct.numbers(1) == 0.0
+    assert replace(large, ridge=1e-4).numbers(1) == 0.0
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=2.0, solves=1)
+    before = model.estimate(large, solves=1), model.estimate(direct, solves=1)
+    model.record(large, seconds=1.0, solves=1)  # fewer steps than usual
+    after = model.estimate(large, solves=1), model.estimate(direct, solves=1)
+    assert after[0] < before[0]
+    assert after[1] > SAFETY * seconds_of_products(direct, 1)  # nothing was learned about factorisations

@@ -134,6 +134,7 @@ def test_a_fault_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_search_is_told_the_same_every_time() -> None:
     verbosity = optuna.logging.get_verbosity()
     state = repr(np.random.get_state())

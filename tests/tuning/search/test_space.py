@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import optuna
@@ -15,6 +16,7 @@ from xrfm_cli.tuning import FitConfig, hyperparameter_names
 from xrfm_cli.tuning.pins import check_names
 from xrfm_cli.tuning.search.candidate import LEAST_SPLIT_ROWS, Candidate
 from xrfm_cli.tuning.search.portfolio import first_candidates
+from xrfm_cli.tuning.search.sampler import make_sampler
 from xrfm_cli.tuning.search.space import SearchSpace
 
 SAMPLER = optuna.samplers.RandomSampler
@@ -41,6 +43,12 @@ def drawn(chosen: SearchSpace, n: int = 80) -> list[Candidate]:
 def kernel_of(candidate: Candidate) -> str:
     leaf = candidate.tree.leaf
     return leaf.kernel if leaf.kernel != "norm" else {2.0: "l2", 1.0: "l1"}.get(leaf.kernel_p, "lp")
+
+
+def test_no_version_of_optuna_warns_of_the_sampler() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # also where the oldest versions are tested, with warnings allowed
+        make_sampler(0)
 
 
 def test_every_kernel_family_shape_and_encoding_is_reached() -> None:
@@ -295,6 +303,7 @@ def test_first_candidates_fit_the_space(log_target: bool) -> None:
             assert {k: v for k, v in trial.params.items() if k in params} == params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pinned",
     [

@@ -22,6 +22,7 @@ from xrfm_cli.tuning.model.drift import (
 )
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
+TOGETHER_ROWS = 128  # single rows observed together, in the time of two predictions
 MOST_NAMED = 5  # columns in the warning about drift; the document has all
 
 
@@ -55,22 +56,44 @@ class DriftMonitor:
         self._threshold = threshold
         self._allows_absent = allows_absent
         self._observed = nothing_observed(self._profiles)
+        self._waiting: list[Table] = []
         self.absent: tuple[str, ...] = ()
 
     def look(self, block: Table) -> Table:
         """Observe a block and return it, with empty columns in place of allowed missing ones."""
+        block = self._completed(block)
+        self._observe(block)
+        return block
+
+    def look_later(self, row: Table) -> Table:
+        """Do the same for one row of text; rows are observed together, which takes the time of one."""
+        row = self._completed(row)
+        self._waiting.append(row.select([profile.column for profile in self._profiles]))
+        if len(self._waiting) >= TOGETHER_ROWS:
+            self._observe_waiting()
+        return row
+
+    def _completed(self, block: Table) -> Table:
         self.absent = absent_columns(block, self._needed, allowed=self._allows_absent)
         if not set(self.absent).isdisjoint(self._offset):
             read_offset(block, self._schema)  # raises: no exposure can take its place
         data = block.data
         for name in self.absent:
             data = data.append_column(name, pa.nulls(block.n_rows, pa.string()))
-        block = replace(block, data=data)
+        return replace(block, data=data)
+
+    def _observe(self, block: Table) -> None:
         self._observed = add_observed(self._observed, observe(self._profiles, block))
-        return block
+
+    def _observe_waiting(self) -> None:
+        if self._waiting and self._profiles:
+            data = pa.concat_tables([row.data for row in self._waiting])
+            self._observe(replace(self._waiting[0], data=data))
+        self._waiting.clear()
 
     def tell(self, session: Session) -> None:
         """Print the findings on standard error, and the drift table if drift is checked."""
+        self._observe_waiting()
         for name in self.absent:
             session.renderer.note(f"{name}: no such column, treated as missing in every row", kind="warning")
         for item in values_out_of_range(self._profiles, self._observed):

@@ -39,7 +39,7 @@ def _check_predict(options: PredictOptions) -> None:
         raise OptionError("--id: --keep-columns copies every column; leave out one of them")
     if options.each_line:
         _check_each_line(options)
-    if options.as_json and options.output is None:
+    elif options.as_json and options.output is None:
         raise OptionError("--json needs --output: both would write to standard output")
     _check_ending(options.output)
 
@@ -48,18 +48,11 @@ def _check_each_line(options: PredictOptions) -> None:
     """Refuse options of whole tables, for lines that are answered one by one."""
     if options.data != "-":
         raise OptionError(f"--each-line: reads standard input; write - in place of {options.data}")
-    for name in (
-        "output",
-        "check_drift",
-        "skip_rows",
-        "header_rows",
-        "skip_footer",
-        "comment",
-        "quote",
-        "escape",
-    ):
+    for name in OF_TABLES:
         if getattr(options, name) is not None:
             raise OptionError(f"--each-line: --{name.replace('_', '-')} is for whole tables; leave it out")
+    if options.as_json:
+        raise OptionError("--each-line: a line that is a JSON object gets one; leave out --json")
 
 
 def _check_explain(options: ExplainOptions) -> None:
