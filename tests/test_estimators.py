@@ -363,6 +363,7 @@ def test_intervals_hold_most_of_the_truth(regressor: XRFMRegressor) -> None:
     assert ((bounds[:, 0] <= rent) & (rent <= bounds[:, 1])).mean() >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [["no", "yes"], ["9", "10", "11"], [False, True], [3, 1, 2]])
 def test_labels_keep_their_type_and_order(labels: list[Any], tmp_path: Path) -> None:
     x = np.arange(60.0)[:, None] % len(labels)
@@ -420,6 +421,7 @@ def test_weights_and_threads() -> None:
         plain.fit(x, y, sample_weight=np.full(80, -1.0))
 
 
+@pytest.mark.slow
 def test_text_labels_are_searched_in_a_pipeline() -> None:
     x, y = make_classification(60, 4, random_state=0)
     labels = np.array(["no", "yes"], dtype=object)[y]

@@ -32,6 +32,7 @@ def classifier() -> XRFMClassifier:
     return XRFMClassifier(trials=1, folds=2, device="cpu").fit(x, np.where(y > 0, "up", "down"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_rows", [False, True])
 def test_importances_are_shares_of_the_variance(regressor: XRFMRegressor, has_rows: bool) -> None:
     found = regressor.explain(rows()[0] if has_rows else None)

@@ -105,6 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
 CARRIERS = ("t.parquet", "file.arrow", "stream.arrow", *(f"{program}.csv" for program in SPELLINGS))
 
 
+@pytest.mark.slow
 def test_kinds_are_the_same(place: Path, xrfm: Command) -> None:
     plans = [
         xrfm("fit", data, *FIT, "--dry-run", "--json", folder=place).document["columns"] for data in CARRIERS
@@ -116,6 +117,7 @@ def test_kinds_are_the_same(place: Path, xrfm: Command) -> None:
     assert all(plan == plans[0] for plan in plans)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["parquet.xrfm", "csv.xrfm"])
 @pytest.mark.parametrize("data", CARRIERS)
 def test_predictions_and_scores_are_the_same(
@@ -146,6 +148,7 @@ def assert_refused(outcome: Outcome, column: str) -> None:
     assert outcome.out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "name"), list(enumerate(unreadable_arrays())))
 def test_what_cannot_be_read_is_refused_by_name(
     place: Path, tmp_path: Path, xrfm: Command, name: str, number: int

@@ -47,6 +47,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learned", ["dirty.csv", "clean.parquet"])
 def test_dirty_and_clean_rows_are_predicted_alike(
     learned: str, tables: Path, tmp_path: Path, xrfm: Callable[..., Any]

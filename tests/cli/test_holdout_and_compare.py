@@ -105,6 +105,7 @@ def test_a_paired_test_finds_what_single_scores_hide() -> None:
     assert other.p_value > 0.05
 
 
+@pytest.mark.slow
 def test_models_of_other_targets_are_not_compared(place: Path, xrfm: Command) -> None:
     sold = ("--target", "sold", "--drop", "price", "--model", "sold.xrfm")
     assert xrfm("fit", "train.parquet", *sold, *TINY, folder=place).status == 0
@@ -114,6 +115,7 @@ def test_models_of_other_targets_are_not_compared(place: Path, xrfm: Command) ->
         assert "--compare sold.xrfm: predicts 'sold' (binary), not 'price'" in outcome.error
 
 
+@pytest.mark.slow
 def test_explanations_are_compared(place: Path, xrfm: Command) -> None:
     options = ("--model", "good.xrfm", "--compare", "mean.xrfm")
     document = xrfm("explain", *options, "--json", folder=place).document
@@ -142,6 +144,7 @@ def test_formats_are_checked(place: Path, xrfm: Command) -> None:
     assert (closed.status, "has no html" in closed.error) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_new_model_removes_the_explanation_of_the_old_one(
     place: Path, tmp_path: Path, xrfm: Command
 ) -> None:

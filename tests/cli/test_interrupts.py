@@ -33,6 +33,7 @@ def wait_for(process: Popen[str], text: str) -> str:
     raise AssertionError(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.posix("signals")
 def test_an_interrupt_saves_the_best_so_far(folder: Path, number: signal.Signals) -> None:
@@ -51,6 +52,7 @@ def test_an_interrupt_saves_the_best_so_far(folder: Path, number: signal.Signals
     assert report["stopped_by"] == "interrupt"
 
 
+@pytest.mark.slow
 @pytest.mark.posix("signals")
 def test_an_interrupt_before_any_model_saves_nothing(tmp_path: Path, folder: Path) -> None:
     with start(tmp_path, "fit", str(folder / "train.csv"), "--target", "price") as process:

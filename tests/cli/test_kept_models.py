@@ -51,6 +51,7 @@ def test_a_kept_model_predicts_what_it_did(kept: Path, tmp_path: Path, xrfm: Cal
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5 * spread)
 
 
+@pytest.mark.slow
 def test_a_kept_model_is_shown_and_explained(kept: Path, tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     model = tmp_path / kept.name
     model.write_bytes(kept.read_bytes())

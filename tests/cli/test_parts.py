@@ -43,6 +43,7 @@ def arguments(reader: str, data: Path | str, folder: Path, model: Path) -> list[
     return [stands_for.get(item, item) for item in READERS[reader]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_every_command_reads_the_rows_once(
     reader: str, folder: Path, regression: Path, tmp_path: Path, xrfm: Callable[..., Any]
@@ -70,6 +71,7 @@ def test_every_command_names_the_file_that_lacks_a_column(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_column_that_cannot_be_joined_stops_who_asks_for_it(
     folder: Path, regression: Path, tmp_path: Path, xrfm: Callable[..., Any]
 ) -> None:

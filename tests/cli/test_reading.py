@@ -26,6 +26,7 @@ def piped(data: bytes, *arguments: object, folder: Path) -> tuple[int, bytes, st
     return done.returncode, done.stdout, done.stderr.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "parquet"])
 def test_standard_input_predicts_as_the_file(
     form: str, folder: Path, regression: Path, xrfm: Callable[..., Any]
@@ -41,6 +42,7 @@ def test_standard_input_predicts_as_the_file(
     assert out.decode() == expected.out
 
 
+@pytest.mark.slow
 def test_standard_input_fits_and_evaluates(folder: Path, tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     data = (folder / "train.csv").read_bytes()
     arguments = ("--target", "price", "--drop", "sold", "--trials", "0", "--json")
@@ -52,6 +54,7 @@ def test_standard_input_fits_and_evaluates(folder: Path, tmp_path: Path, xrfm: C
     assert json.loads(out)["rows"] == 120
 
 
+@pytest.mark.slow
 def test_an_empty_standard_input_is_refused(tmp_path: Path, regression: Path) -> None:
     status, out, err = piped(b"", "predict", "-", "--model", regression, folder=tmp_path)
     assert (status, out) == (2, b"")

@@ -92,11 +92,13 @@ def test_doctor_needs_torch_only_where_there_may_be_a_gpu(place: Path) -> None:
     assert found <= ({"torch"} if may_have_gpu() else set())
 
 
+@pytest.mark.slow
 def test_predictions_need_no_data_frames_and_no_scikit_learn(place: Path) -> None:
     words = f"predict rows.csv --model {MODEL} --output predicted.csv"
     assert imported({words: 0}, place)[words] & HEAVY == {"torch"}
 
 
+@pytest.mark.slow
 def test_a_fit_makes_no_data_frame(place: Path) -> None:
     target = (place / "rows.csv").read_text(encoding="utf-8").splitlines()[0].split(",")[0]
     words = f"fit rows.csv --target {target} --dry-run"

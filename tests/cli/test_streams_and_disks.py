@@ -185,6 +185,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_predicting(
     assert "predicting" not in outcome.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "number"),
     [
@@ -220,6 +221,7 @@ def test_a_process_that_is_ended_leaves_nothing_partial(
     assert left - {"m.explain.html", "m.explain.json"} == {"m.xrfm", "many.csv", "out.csv"}
 
 
+@pytest.mark.slow
 @pytest.mark.posix("bash")
 def test_streams_that_are_closed_get_no_ones_words(folder: Path, regression: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m xrfm_cli predict {folder / 'test.csv'} --model {regression}"

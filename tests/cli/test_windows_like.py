@@ -80,6 +80,7 @@ def test_the_model_is_the_same_as_elsewhere(place: Path, tmp_path: Path, xrfm: A
     assert (tmp_path / "model.xrfm").read_bytes() == (place / "model.xrfm").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_there_is_replaced(place: Path, tmp_path: Path) -> None:
     for name in ("train.csv", "test.csv", "model.xrfm"):
         shutil.copy(place / name, tmp_path)
@@ -94,6 +95,7 @@ def test_what_is_there_is_replaced(place: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_copies_of_compressed_tables_are_deleted(place: Path, tmp_path: Path) -> None:
     table = pyarrow.csv.read_csv(place / "test.csv")
     with pa.ipc.new_file(tmp_path / "test.arrow", table.schema) as writer:
@@ -109,6 +111,7 @@ def test_copies_of_compressed_tables_are_deleted(place: Path, tmp_path: Path) ->
     assert not list((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.slow
 def test_explanations_and_facts_are_told(place: Path) -> None:
     explain = ("explain", "test.csv", "--output", "attributions.csv", "--quiet")
     outcome = xrfm_there(

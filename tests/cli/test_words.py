@@ -33,6 +33,7 @@ def continents(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learned", ["csv", "parquet"])
 def test_one_model_reads_both_files_alike(learned: str, continents: Path, xrfm: Callable[..., Any]) -> None:
     fit = ("fit", f"t.{learned}", "--target", "sales", "--categorical", "version", *TINY)
@@ -44,6 +45,7 @@ def test_one_model_reads_both_files_alike(learned: str, continents: Path, xrfm: 
     np.testing.assert_allclose(predictions, truth, atol=0.5)
 
 
+@pytest.mark.slow
 def test_a_class_of_parquet_is_predicted_and_found_again(continents: Path, xrfm: Callable[..., Any]) -> None:
     fit = ("fit", "t.parquet", "--target", "zone", *TINY)
     assert xrfm(*fit, folder=continents).status == 0

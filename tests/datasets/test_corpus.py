@@ -15,6 +15,7 @@ SETTLED = [fault for fault in faults.FAULTS if fault.settle is not None]
 EVERY = 41  # pairs between two that are tested here; benchmarks/polluted_files.py reads them all
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.name)
 def test_each_fault_alone(fault: Fault, tmp_path: Path) -> None:
     verdict, found = verdict_on(polluted(fault), tmp_path / "data")
@@ -33,6 +34,7 @@ def test_faults_of_single_rows_are_never_read_wrong(tmp_path: Path) -> None:
     assert all("line " in found for verdict, found in verdicts.values() if verdict == "refused")
 
 
+@pytest.mark.slow
 def test_pairs_of_faults_are_never_read_wrong(tmp_path: Path) -> None:
     wrong, count = {}, 0
     for one, other in list(pairs(faults.FAULTS))[::EVERY]:

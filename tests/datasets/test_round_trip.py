@@ -75,6 +75,7 @@ def matrices(table: Table, config: EncodingConfig) -> tuple[Any, ...]:
     return schema, encoder.feature_names, x.tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=80, derandomize=True)
 @given(tables(), st.sampled_from(["standard", "quantile", "piecewise"]))
 def test_a_table_survives_csv_and_parquet(data: pa.Table, numeric: Any) -> None:
@@ -145,6 +146,7 @@ def test_decimal_and_date_spellings_do_not_carry_over(tmp_path: Path) -> None:
     assert encoder.encode(english)[0].tobytes() == x.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target", "task", "rows", "columns"),
     [

@@ -35,6 +35,7 @@ def other_kernels(config: LeafConfig) -> list[LeafConfig]:
     return [dataclasses.replace(config, **change) for change in changes]
 
 
+@pytest.mark.slow
 @each_kernel
 @pytest.mark.parametrize("mode", ["constant", "adaptive"])
 @pytest.mark.parametrize("weighted", [False, True])

@@ -139,6 +139,7 @@ def test_batch_size_of_awkward_shapes(config: LeafConfig, n: int, d: int) -> Non
     assert_same_bits(whole, torch.cat([leaf.predict(rows) for rows in probe.split(7)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 11, 12, 40])
 def test_batch_size_of_categories(config: LeafConfig, n: int) -> None:
     x, y = categories(n, dtype=torch.float32)

@@ -40,6 +40,7 @@ def test_wide_numbers_stay_and_decompositions_go_to_the_processor() -> None:
     assert in_float64(x).dtype == torch.float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=list(VARIANTS))
 def test_a_leaf_agrees_with_the_one_on_the_cpu(config: LeafConfig, request: pytest.FixtureRequest) -> None:
     x, y = sample(60, dtype=torch.float32)
@@ -63,6 +64,7 @@ def test_columns_with_two_values_agree_with_the_cpu(request: pytest.FixtureReque
     torch.testing.assert_close(near(leaf.predict(far(x))), predictions, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 0.3])
 def test_a_tree_agrees_with_the_one_on_the_cpu(temperature: float, request: pytest.FixtureRequest) -> None:
     x, y = sample(300, dtype=torch.float32)

@@ -167,6 +167,7 @@ def test_votes_are_those_of_the_heaviest_leaves(
     assert found.starts.diff().tolist() == found.leaves.bincount(minlength=leaves).tolist()
 
 
+@pytest.mark.slow
 def test_rows_that_spread_over_hundreds_of_leaves_are_followed_to_all_of_them(way: str) -> None:
     """None of the leaves has a weight that a search by weight would keep at first."""
     splits, x = make_splits(3000, 3, seed=5), torch.randn(6, 3, generator=generator(6))

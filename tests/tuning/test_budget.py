@@ -31,6 +31,7 @@ def slow_fit(step_s: float, limit_s: float, **options: Any) -> tuple[FittedModel
     return model, clock, clock.now - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step_s", "limit_s"), [(0.2, 20.0), (0.5, 60.0), (1.0, 120.0), (20.0, 3_600.0)])
 def test_the_limit_ends_the_search_and_is_kept(step_s: float, limit_s: float) -> None:
     model, _, spent = slow_fit(step_s, limit_s)
@@ -53,6 +54,7 @@ def test_seconds_are_kept_for_what_follows_the_search() -> None:
     assert np.isfinite(answers(model, table_of(law(10)))).all()
 
 
+@pytest.mark.slow
 def test_each_trial_takes_seconds_of_the_report() -> None:
     usual, *_ = slow_fit(0.1, 60.0)
     model, *_ = slow_fit(0.1, 60.0, reserve=replace(REPORT_RESERVE, trial_s=1.0))

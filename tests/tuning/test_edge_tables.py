@@ -48,6 +48,7 @@ def test_tiny_tables(task: str, n: int) -> None:
     assert model.report.rows == n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_a_handful_of_rows_is_fitted_or_refused_in_one_line(task: str, n: int) -> None:
     if task == "multiclass" and n < 3:
@@ -127,6 +128,7 @@ def test_many_categories_more_than_rows_can_tell() -> None:
     fit_and_check(columns, trials=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e12, 1e100, 1e300])
 def test_scales_of_the_features_do_not_matter(scale: float) -> None:
     columns = law(60)
@@ -193,6 +195,7 @@ def test_outliers_stop_nothing() -> None:
     fit_and_check(columns, trials=3)
 
 
+@pytest.mark.slow
 def test_copied_rows_are_no_obstacle(task: str) -> None:
     columns = small(task, 20)
     copied = {name: np.repeat(np.array(values), 4).tolist() for name, values in columns.items()}
@@ -208,6 +211,7 @@ def test_equal_rows_with_different_targets_are_averaged() -> None:
     np.testing.assert_allclose(found, [columns["y"][side == k].mean() for k in (0, 1)], atol=0.3)
 
 
+@pytest.mark.slow
 def test_gaps_in_every_column_and_in_every_row(task: str) -> None:
     columns = small(task, 60)
     names = ["a", "b", "useless", "town"]
@@ -264,6 +268,7 @@ def test_no_rows_give_no_predictions(task: str, model: FittedModel) -> None:
     assert found.shape == ((0,) if task == "regression" else (0, len(model.target.classes)))
 
 
+@pytest.mark.slow
 def test_text_and_typed_cells_give_the_same_model(task: str) -> None:
     columns = small(task, 40)
     table = table_of(columns)
@@ -329,6 +334,7 @@ def test_classes_that_come_one_after_the_other_in_time(metric: str) -> None:
     check(model, table_of(columns))
 
 
+@pytest.mark.slow
 def test_many_classes_of_few_rows() -> None:
     columns = law(90)
     fit_and_check(columns | {"y": [f"k{k % 30:02d}" for k in range(90)]}, trials=2)

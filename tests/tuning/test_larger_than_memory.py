@@ -80,6 +80,7 @@ def test_classes_weights_and_missing_targets(tmp_path: Path) -> None:
     check_same(held, kept, tmp_path, read_table(path).slice(0, 300))
 
 
+@pytest.mark.slow
 def test_many_equal_rows_are_merged_in_files_too(tmp_path: Path) -> None:
     columns = skewed(400)
     path = write({name: [*list(own)] * 12 for name, own in columns.items()}, tmp_path / "equal.csv")

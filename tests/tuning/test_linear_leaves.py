@@ -49,6 +49,7 @@ def test_a_sparse_line_in_many_columns_is_found_by_the_linear_leaf() -> None:
     assert model.report.score < 0.1 * baseline(model, "ridge")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_nothing_can_be_learned_the_model_is_no_worse_than_the_mean(seed: int) -> None:
     columns, _ = numbers(120, 4, seed)
@@ -60,6 +61,7 @@ def test_where_nothing_can_be_learned_the_model_is_no_worse_than_the_mean(seed: 
     assert model.report.score <= baseline(model, "mean") * (1 + 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["linear", "constant"])
 @pytest.mark.parametrize("target", ["value", "two", "three"])
 def test_both_families_do_every_task_and_are_stored(kernel: str, target: str, tmp_path: Path) -> None:

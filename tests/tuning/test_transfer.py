@@ -77,6 +77,7 @@ def error(model: FittedModel, table: Table) -> float:
     return float(np.sqrt(np.mean((answers(model, table) - y) ** 2)) / y.std())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOWS)
 def test_a_base_of_many_rows_helps_few(models: dict[str, FittedModel], how: str) -> None:
     few, test = drifted(FEW, seed=5), drifted(300, seed=6)
@@ -95,6 +96,7 @@ def test_the_search_finds_out_what_helps(models: dict[str, FittedModel]) -> None
     assert any("of the ensemble's weight learned from" in note for note in found.report.notes)
 
 
+@pytest.mark.slow
 def test_a_base_that_knows_nothing_does_no_harm() -> None:
     columns = law(200, seed=1)
     shuffled = np.random.default_rng(0).permutation(columns["y"])

@@ -70,6 +70,7 @@ def test_validation_rows_are_weighted_too() -> None:
     assert weighted.report.metrics == pytest.approx(copied.report.metrics, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.5, 1 / 90, 1e-5, 1e-30])
 def test_weights_below_one_row_are_relative(factor: float) -> None:
     """Weights that add to one say which rows count more, not that all rows together count as one."""
@@ -161,6 +162,7 @@ def test_heavier_rows_are_fitted_more_closely() -> None:
     assert error[:30].mean() < 0.3 * error[30:].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [5e-324, 1e-300, 2.0**-40, 2.0**40, 1e300])
 def test_the_scale_of_weights_that_are_far_from_one_does_not_matter(scale: float) -> None:
     columns = columns_of("regression")

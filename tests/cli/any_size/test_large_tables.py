@@ -53,6 +53,7 @@ def test_fifty_thousand_rows_do_not_fit_and_are_fitted(tmp_path: Path) -> None:
     assert {file.suffix for file in tmp_path.iterdir()} == {".arrow", ".json", ".xrfm"}
 
 
+@pytest.mark.slow
 def test_rows_left_out_are_the_first_line_of_the_summary(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     pq.write_table(numbers(60, 2), tmp_path / "t.parquet")
     words = ("--trials", "0", "--fit-rows", "40", "--format", "json")

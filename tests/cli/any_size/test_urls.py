@@ -26,6 +26,7 @@ def memory() -> Iterator[Any]:
     system.rm("/", recursive=True)
 
 
+@pytest.mark.slow
 def test_a_fit_and_all_that_follows_at_urls(memory: Any, folder: Path, xrfm: Command) -> None:
     memory.pipe("/b/train.csv", (folder / "train.csv").read_bytes())
     memory.pipe("/b/test.csv", (folder / "test.csv").read_bytes())

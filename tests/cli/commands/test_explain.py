@@ -37,6 +37,7 @@ def test_what_the_terminal_shows(folder: Path, regression: Path, xrfm: Callable[
     assert (folder / "price.report.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_attributions_go_to_standard_output_or_to_a_file(
     folder: Path, regression: Path, xrfm: Callable[..., Any]
 ) -> None:
@@ -129,6 +130,7 @@ def test_contradictions_are_refused(
     assert message in " ".join(outcome.err.split())
 
 
+@pytest.mark.slow
 def test_the_baseline_may_be_the_rows_of_a_file(
     folder: Path, regression: Path, xrfm: Callable[..., Any]
 ) -> None:

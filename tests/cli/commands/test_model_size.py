@@ -65,6 +65,7 @@ def test_the_same_options_give_the_same_file(xrfm: Command, place: Path) -> None
             assert leaf.coefficients.equal(twin.coefficients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -96,6 +97,7 @@ def test_a_refit_keeps_its_centers_and_takes_no_limit(xrfm: Command, place: Path
     assert "--max-model-size" in outcome.error
 
 
+@pytest.mark.slow
 def test_landmarks_can_be_pinned(xrfm: Command, place: Path) -> None:
     pins = ("--set", "max_centers=40", "--set", "center_choice=landmarks", "--set", "kernel=norm")
     outcome = fit(xrfm, place, "pinned.xrfm", *pins)

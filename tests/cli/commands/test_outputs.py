@@ -26,6 +26,7 @@ from xrfm_cli.streaming import ahead, in_blocks
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=8))
 def test_csv_reads_back_equal(rows: list[tuple[str, str]]) -> None:
     stream = io.BytesIO()

@@ -193,6 +193,7 @@ def test_a_failed_prediction_leaves_no_file(
     assert [path.name for path in tmp_path.iterdir()] == ["ragged.csv"]
 
 
+@pytest.mark.slow
 @pytest.mark.posix("bash")
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, regression: Path) -> None:
     command = f"{sys.executable} -m xrfm_cli predict new.csv --model {regression} --quiet"

@@ -95,6 +95,7 @@ def test_names_that_are_no_text_are_no_fault(place: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_command_names_the_positive_class(place: Path, xrfm: Command) -> None:
     fit = ("fit", "東京.csv", "--target", "y", "--metric", "f1", "--trials", "0", "--model", "p")
     outcome = xrfm(*fit, folder=place)

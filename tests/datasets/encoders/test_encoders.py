@@ -283,6 +283,7 @@ CELLS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, derandomize=True)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=2, max_size=30), st.sampled_from([".", ","]))
 def test_any_cells_are_encoded_row_by_row(rows: list[tuple[str, str]], decimal: str) -> None:

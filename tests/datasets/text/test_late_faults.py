@@ -19,6 +19,7 @@ BODY = f"1.5,{'Graz' * 25},7\n" * N  # 1.3 MB, more than is sniffed
 PLAIN = "a,t,b\n" + BODY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

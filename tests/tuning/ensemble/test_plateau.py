@@ -110,12 +110,14 @@ def test_a_converged_search_says_so_and_does_not_hang_on_the_clock() -> None:
     assert slower.report.timeless() == replace(model.report.timeless(), seconds={})
 
 
+@pytest.mark.slow
 def test_trials_that_were_asked_for_are_all_run() -> None:
     count = len(searched().report.trials) + 5
     model = searched(trials=count)
     assert (model.report.stopped_by, len(model.report.trials)) == ("trials", count)
 
 
+@pytest.mark.slow
 def test_without_early_stop_the_limit_ends_the_search() -> None:
     model = searched(early_stop=False, step_s=0.1, time_limit_s=60.0)
     assert model.report.stopped_by == "time"

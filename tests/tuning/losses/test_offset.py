@@ -98,6 +98,7 @@ def test_the_unit_of_the_exposure_does_not_matter(model: FittedModel) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

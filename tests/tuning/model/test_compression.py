@@ -45,6 +45,7 @@ def values(model: FittedModel, table: Table) -> NDArray[np.float64]:
     return found
 
 
+@pytest.mark.slow
 def test_the_file_is_smaller_and_predicts_what_was_checked(
     table: Table, model: FittedModel, tmp_path: Path
 ) -> None:

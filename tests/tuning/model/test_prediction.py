@@ -100,6 +100,7 @@ def test_repairs_count_and_move_nothing(models: dict[str, FittedModel]) -> None:
     assert same_bits(prediction.values[others], whole[others])
 
 
+@pytest.mark.slow
 def test_intervals_cover_about_as_often_as_they_say() -> None:
     levels, covered = (0.5, 0.8, 0.9), []
     for seed in range(3):

@@ -110,6 +110,7 @@ def test_a_coding_that_cannot_be_is_refused(fact: dict[str, Any], plain_logs: Pa
     refused(write(tmp_path / "bad.xrfm", (manifest, tensors)))
 
 
+@pytest.mark.slow
 def test_equal_fits_are_equal_files(task: str, tmp_path: Path) -> None:
     for name in ("left", "right"):
         save_model(fit(task_table(task, 40), trials=2, folds=2), tmp_path / name)

@@ -208,6 +208,7 @@ def test_categories_of_many_levels_leak_nothing_into_a_regression(encoding: str)
     assert model.report.score <= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["one_hot", "target"])
 def test_categories_of_many_levels_leak_nothing_into_classes(encoding: str) -> None:
     columns = categories_of_noise(400, True)

@@ -64,6 +64,7 @@ def losses(metric: str, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     return float((w * (y - p) ** 2).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("metric", ["rmse", "r2", "poisson_deviance"])
 @pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
@@ -148,6 +149,7 @@ def test_logarithms_are_offered_where_they_suit(columns: dict[str, Any], expecte
     assert make_space(problem).log_target == expected
 
 
+@pytest.mark.slow
 def test_a_search_learns_logarithms_where_they_predict_better() -> None:
     columns = skewed(200)
     model, plain = (fit(columns, trials=8, pinned=p) for p in ({}, {"target_transform": "none"}))
@@ -175,6 +177,7 @@ def test_the_final_model_predicts_as_it_was_validated() -> None:
     np.testing.assert_allclose(answers(median, table_of(columns)).mean(), np.median(columns["y"]), rtol=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["rmse", "mae", "r2", "mape", "poisson_deviance"])
 def test_every_metric_validates_counts_with_zeros(metric: str) -> None:
     columns = skewed(90)

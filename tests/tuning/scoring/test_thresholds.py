@@ -35,6 +35,7 @@ def test_the_decided_metrics_are_those_of_unequal_classes() -> None:
     assert sorted(DECIDED) == ["balanced_accuracy", "f1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECIDED)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_threshold_is_as_good_as_any_that_was_tried(name: str, weighted: bool) -> None:

@@ -73,6 +73,7 @@ def test_rungs_are_compared_with_their_own() -> None:
     assert not halving.goes_on(1, 0.2, L2)
 
 
+@pytest.mark.slow
 def test_one_of_each_kernel_family_is_validated_to_the_end_where_a_hold_out_validates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

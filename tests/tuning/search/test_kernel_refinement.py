@@ -125,6 +125,7 @@ def test_only_one_kernel_matrix_is_refined() -> None:
     assert not can_refine(small, 1_000)
 
 
+@pytest.mark.slow
 def test_a_search_refines_and_tells_how_many_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RUNG_ROWS", (300, 900))  # as tables of thousands of rows have
     columns = noise_table(520, d=2)

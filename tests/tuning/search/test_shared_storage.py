@@ -308,6 +308,7 @@ def damage(path: Path, how: str) -> sqlite3.Connection | None:
     return connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["bytes", "half", "version", "locked"])
 def test_a_database_that_cannot_be_used_is_refused(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return text.format(folder=tmp_path) if "://" in text else str(tmp_path / text)
 
 
+@pytest.mark.slow
 def test_a_second_fit_goes_on_where_the_first_ended(storage: str) -> None:
     first, events = shared_fit(storage, trials=6)
     assert told(events, "began it")
