@@ -112,9 +112,7 @@ def held_out_folds(
             break  # an explanation is no reason to lose a model
     if not parts:
         return None
-    spread.add_members(
-        model, budget_ns=spread_ns, has_time=lambda ns: ns * SECONDS_PER_NS < seconds_left()
-    )
+    spread.add_members(model, budget_ns=spread_ns, has_time=lambda ns: ns * SECONDS_PER_NS < seconds_left())
     return summarise(
         parts,
         metric=problem.scorer.metric.name,

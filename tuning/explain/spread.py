@@ -5,7 +5,7 @@ All models are measured on the same rows, so that their differences are those of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np

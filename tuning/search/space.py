@@ -27,7 +27,8 @@ class SearchSpace:
     ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
     for tables that a piecewise-linear encoding does not make too wide, ``losses`` what kernel machines may
-    minimise, ``level`` that of the quantile for a metric of one, ``transfers`` for fits with a base model.
+    minimise, ``level`` that of the quantile for a metric of one, ``transfers`` for fits with a base model,
+    ``squares`` for numbers of so many columns that products of several may hide.
     """
 
     leaf_size: int
@@ -42,6 +43,7 @@ class SearchSpace:
     losses: tuple[Loss, ...] = ("squared",)
     level: float | None = None
     transfers: bool = False
+    squares: bool = False
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -112,6 +114,8 @@ class SearchSpace:
         if self.transfers:
             for name, options in TRANSFER_CHOICES.items():
                 values[name] = self._choice(trial, name, list(options))
+        elif self.squares and values["kernel"] in ("norm", "sum_power"):
+            values["start_matrix"] = self._choice(trial, "start_matrix", ["identity", "squares"])
         return self.complete(values)
 
     def complete(self, values: Mapping[str, Any]) -> Candidate:
