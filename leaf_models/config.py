@@ -12,6 +12,7 @@ KernelFamily = Literal["norm", "sum_power", "linear", "constant"]
 BandwidthMode = Literal["constant", "adaptive"]
 MetricShape = Literal["diagonal", "full"]
 FeatureMatrix = Literal["agop", "fact"]
+CenterChoice = Literal["drawn", "landmarks"]
 Loss = Literal["squared", "logistic", "absolute", "quantile", "poisson", "gamma"]
 ORDER_LOSSES: tuple[Loss, ...] = ("absolute", "quantile")  # a mean of targets does not stand for its rows
 
@@ -51,6 +52,8 @@ class LeafConfig:
     loss: Loss = "squared"
     quantile: float = 0.5  # level of the quantile loss
     max_centers: int | None = None  # most centers, drawn at random from more rows; None: all rows are centers
+    # "drawn": fitted to the targets; "landmarks": to the predictions of a leaf whose rows are all centers
+    center_choice: CenterChoice = "drawn"
 
     def __post_init__(self) -> None:
         for name, options in _CHOICES.items():
@@ -67,6 +70,8 @@ class LeafConfig:
         for name in ("power", "iterations", "agop_rows", "max_centers"):
             if not isinstance(getattr(self, name), int | None):
                 raise OptionError(f"{name}={getattr(self, name)!r}: must be a whole number.")
+        if self.center_choice == "landmarks" and self.max_centers is None:
+            raise OptionError("center_choice='landmarks': needs max_centers, the number of landmarks.")
         if not isinstance(self.agop_centred, bool):
             raise OptionError(f"agop_centred={self.agop_centred!r}: must be true or false.")
         if not (is_number(self.quantile) and 0 < self.quantile < 1):
@@ -96,6 +101,8 @@ class LeafConfig:
             del values["feature_matrix"]
         if self.loss != "quantile":
             del values["quantile"]
+        if self.center_choice == "drawn":
+            del values["center_choice"]
         return values
 
 
@@ -117,6 +124,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "metric_shape": get_args(MetricShape),
     "loss": get_args(Loss),
     "feature_matrix": get_args(FeatureMatrix),
+    "center_choice": get_args(CenterChoice),
 }
 LARGEST = 1e15  # far beyond any use, and within 64 bits as an integer
 MOST_ROWS = 10**9

@@ -17,12 +17,14 @@ from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.agop import agop, agop_diagonal, normalise_feature_matrix
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, ORDER_LOSSES, LeafConfig
 from xrfm_cli.leaf_models.fact import fact, fact_diagonal, symmetrised
+from xrfm_cli.leaf_models.landmarks import with_landmarks
 from xrfm_cli.leaf_models.leaf import LeafModel, RFMLeaf
 from xrfm_cli.leaf_models.linear import iterate_linear
 from xrfm_cli.leaf_models.mixing import output_mixture
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.steps import (
     DISTANCE_ROWS,
+    direct_bytes,
     draw_rows,
     fewer_centers,
     place_rows,
@@ -103,7 +105,10 @@ def iterate_leaf(
         raise InputError("a leaf of quantiles needs one column of targets.")
     scale_rows = draw_rows(len(x), DISTANCE_ROWS, generator)
     fewer = fewer_centers(len(x), config, memory_bytes, on_event)
-    centers = None if fewer is None else draw_rows(len(x), fewer, generator)
+    chosen = None if fewer is None else draw_rows(len(x), fewer, generator)
+    # Landmarks need the predictions of a leaf whose rows are all centers.
+    distils = config.center_choice == "landmarks" and direct_bytes(len(x)) <= memory_bytes
+    centers, landmarks = (None, chosen) if distils else (chosen, None)
     for step in range(config.iterations + 1):
         placed = place_rows(x, weights, config, feature_matrix, scale_rows, centers)
         if centers is None:
@@ -112,7 +117,10 @@ def iterate_leaf(
             leaf, least_squares = solve_with_centers(
                 x, y, weights, config, placed, centers, memory_bytes, on_event
             )
-        yield leaf
+        if landmarks is None:
+            yield leaf
+        else:
+            yield with_landmarks(leaf, landmarks, weights, memory_bytes=memory_bytes)
         if step < config.iterations:
             # For nearly separable classes, log odds have steep gradients that tell less than those of least
             # squares.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,8 +43,21 @@ def follow_leaf(leaf: LeafModel, paths: Paths) -> tuple[Tensor, Tensor]:  # -> (
     return _follow_segments(leaf, paths)
 
 
-def _follow_kernels(leaf: RFMLeaf, paths: Paths) -> tuple[Tensor, Tensor]:
-    """Follow a kernel machine by compiled loops, in the coordinates of its kernel."""
+def follow_twice(leaf: LeafModel, paths: Paths) -> tuple[Tensor, Tensor]:  # -> (b, d), (b, d)
+    """Return the parts over segments twice as long, and those over the segments, all of which weigh 1."""
+    if isinstance(leaf, RFMLeaf) and has_loops(leaf.centers, leaf.coefficients):
+        coarse = torch.empty_like(paths.start)
+        fine, _ = _follow_kernels(leaf, paths, coarse)
+        return coarse, fine
+    every_second = replace(paths, positions=paths.positions[:, ::2], held=paths.held[:, 1::2])
+    return _follow_segments(leaf, every_second)[0], _follow_segments(leaf, paths)[0]
+
+
+def _follow_kernels(leaf: RFMLeaf, paths: Paths, coarse: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Follow a kernel machine by compiled loops, in the coordinates of its kernel.
+
+    ``coarse`` receives the parts over segments twice as long.
+    """
     transform, kernel, a = leaf.prepare()
     root = transform.root.double() * transform.scale
     start, way = paths.start - transform.shift.double(), paths.way
@@ -52,12 +65,18 @@ def _follow_kernels(leaf: RFMLeaf, paths: Paths) -> tuple[Tensor, Tensor]:
     term, link = kernel.parts(len(transform.shift))
     facts = (start, moved, paths.positions, paths.held, paths.rates)
     weights = leaf.coefficients.T.double().contiguous()
-    parts, values = follow(term, link, a.rows.T.contiguous(), weights, facts)
+    parts, values = follow(term, link, a.rows.T.contiguous(), weights, facts, coarse)
     if root.ndim == 2:
         steps = way.abs() @ root.abs()
         along = moved.abs() > PARALLEL * steps
-        slopes = torch.where(along, parts / torch.where(along, moved, 1.0), 0.0)
-        parts = way * (slopes @ root.T)
+
+        def unrotated(parts: Tensor) -> Tensor:
+            slopes = torch.where(along, parts / torch.where(along, moved, 1.0), 0.0)
+            return way * (slopes @ root.T)
+
+        parts = unrotated(parts)
+        if coarse is not None:
+            coarse.copy_(unrotated(coarse))
     return parts, values + leaf.intercept * paths.rates.sum(1, keepdim=True)
 
 

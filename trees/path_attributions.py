@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xrfm_cli.trees.explanation import DEFAULT_MEMORY_BYTES
-from xrfm_cli.trees.leaf_paths import Paths, follow_leaf
+from xrfm_cli.trees.leaf_paths import Paths, follow_leaf, follow_twice
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.votes import SplitTable
 
@@ -69,37 +69,56 @@ def path_attributions(
 
 def _refined(tree: TreeModel, x: Tensor, references: Tensor, rates: Tensor, steps: tuple[int, ...]) -> Tensor:
     """Return the contributions of a block of rows, with as many segments as each row needs."""
-    coarse = _averaged(tree, x, references, rates, steps[0])
-    out = coarse.clone()
+    if len(steps) == 1:
+        return _averaged(tree, x, references, rates, steps[0])
+    coarse, fine = _averaged_twice(tree, x, references, rates, steps[:2])
+    out = torch.empty_like(fine)
     rows = torch.arange(len(x), device=x.device)
-    for number in steps[1:]:
-        fine = _averaged(tree, x[rows], references, rates[rows], number)
+    for following in (*steps[2:], 0):
         correction = (fine - coarse) / 3  # of an error that falls with the square of the segments' length
         out[rows] = fine + correction
         open_ones = correction.abs().amax(1) > ACCURACY * fine.abs().sum(1)
         rows, coarse = rows[open_ones], fine[open_ones]
-        if not len(rows):
+        if not len(rows) or not following:
             break
+        fine = _averaged(tree, x[rows], references, rates[rows], following)
     return out
 
 
+def _averaged_twice(
+    tree: TreeModel, x: Tensor, references: Tensor, rates: Tensor, steps: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Return the contributions with two numbers of segments, the second twice the first."""
+    if len(tree.leaves) > 1:  # points on paths move to jumps, and these depend on the number of segments
+        first, second = (_averaged(tree, x, references, rates, number) for number in steps)
+        return first, second
+    coarse, fine = follow_twice(tree.leaves[0], _straight_paths(x, references, rates, steps[1]))
+    shape = (len(x), *references.shape)
+    return coarse.reshape(shape).mean(1), fine.reshape(shape).mean(1)
+
+
 def _averaged(tree: TreeModel, x: Tensor, references: Tensor, rates: Tensor, steps: int) -> Tensor:
-    n, (r, d) = len(x), references.shape
+    paths = _straight_paths(x, references, rates, steps)
+    if len(tree.leaves) == 1:
+        parts, _ = follow_leaf(tree.leaves[0], paths)
+    else:
+        parts = _followed(tree, paths, x.dtype)
+    return parts.reshape(len(x), *references.shape).mean(1)
+
+
+def _straight_paths(x: Tensor, references: Tensor, rates: Tensor, steps: int) -> Paths:
+    """Return the paths from each reference to each row, with equal segments."""
+    n, r = len(x), len(references)
     starts = references.double().repeat(n, 1)
     way = x.double().repeat_interleave(r, 0) - starts
     positions = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=x.device).repeat(n * r, 1)
-    paths = Paths(
+    return Paths(
         start=starts,
         way=way,
         positions=positions,
         held=torch.ones_like(positions[:, 1:]),
         rates=rates.reshape(n * r, -1),
     )
-    if len(tree.leaves) == 1:
-        parts, _ = follow_leaf(tree.leaves[0], paths)
-    else:
-        parts = _followed(tree, paths, x.dtype)
-    return parts.reshape(n, r, d).mean(1)
 
 
 def _followed(tree: TreeModel, paths: Paths, dtype: torch.dtype) -> Tensor:  # -> (b, d)

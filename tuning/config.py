@@ -57,6 +57,7 @@ class FitConfig:
     memory_bytes: int | None = None
     fit_rows: int | Literal["all"] | None = None  # rows of the final fits; None: as many as the limits allow
     search_rows: int | None = None  # rows of the search; None: as many as the limits allow
+    max_model_bytes: int | None = None  # of the model file
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -104,7 +105,8 @@ class FitConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options by name, ready for JSON, without the workers, which change no result."""
-        left_out = ("pinned", "workers", "scheduler")
+        left_out: tuple[str, ...] = ("pinned", "workers", "scheduler")
+        left_out += () if self.max_model_bytes is not None else ("max_model_bytes",)  # as in older files
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out} | {
             "pinned": dict(self.pinned)
         }

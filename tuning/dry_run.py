@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,15 +12,14 @@ from xrfm_cli.events import ignore_event
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.ensemble.error_scale import MAX_ROWS
+from xrfm_cli.tuning.ensemble.file_size import facts_bytes, limit_size
 from xrfm_cli.tuning.environment import resident_bytes
-from xrfm_cli.tuning.model.report import MAX_PLOTTED_ROWS
-from xrfm_cli.tuning.model.trained_rows import MOST_KEPT
+from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldMatrices
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.candidate import Candidate
-from xrfm_cli.tuning.search.cost import CostModel, leaf_count, product_rate
+from xrfm_cli.tuning.search.cost import CostModel, product_rate
 from xrfm_cli.tuning.search.portfolio import first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.run_step import estimate_refit, run_and_collect, rung_size, size_of
@@ -32,9 +32,6 @@ PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of
 FEWEST_PRUNED = 5  # fewer trials are all completed
 # Of a fit beside trials and final fits: reading its libraries, baselines, explanations and the report.
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
-# Of a model file besides the members' rows: the report, predictions and interval scores of some rows,
-# hashes of more, and the schema, encoder and profile of a column.
-FIXED_BYTES, PLOTTED_BYTES, HASH_BYTES, COLUMN_BYTES = 60_000, 100, 8, 700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +72,7 @@ def dry_run_fit(
 ) -> DryRun:
     """Describe a fit without doing it, except for the first step of its first trial, which is timed."""
     problem, dropped, left_out, _ = set_up_problem(table, schema, target, config, valid, base)
+    problem = limit_size(problem, config)
     space = make_space(problem)
     with quiet_optuna():
         first = first_candidates(space)
@@ -105,19 +103,14 @@ def dry_run_fit(
         memory_bytes=_memory(problem, fold, rows, largest=-(-rows // leaves), of_models=models * of_model),
         disk_bytes=_disk(problem, fold, rows, of_models=models * of_model),
         models=models,
-        model_bytes=models * of_model + _facts_bytes(problem, rows, features),
+        model_bytes=min(
+            models * of_model + facts_bytes(problem, rows, features), config.max_model_bytes or sys.maxsize
+        ),
         copies=find_copies(
             problem.data.typed.table, problem.data.schema, problem.data.y_true, classes=problem.data.n_classes
         ),
         transfer=None if base is None else f"{base.name} {base.found.words}",
     )
-
-
-def _facts_bytes(problem: Problem, rows: int, features: int) -> int:
-    """Estimate the bytes of a model file besides the members' leaves."""
-    plotted, hashed = PLOTTED_BYTES * min(rows, MAX_PLOTTED_ROWS), HASH_BYTES * min(rows, MOST_KEPT)
-    spread = 0 if problem.data.n_classes else 4 * min(len(problem.plan.validation_rows), MAX_ROWS) * features
-    return FIXED_BYTES + plotted + hashed + spread + COLUMN_BYTES * len(problem.data.schema.columns)
 
 
 def _seconds(problem: Problem, candidate: Candidate, trials: int, models: int) -> float:

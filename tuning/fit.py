@@ -20,6 +20,7 @@ from xrfm_cli.printable import counted
 from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
+from xrfm_cli.tuning.ensemble.file_size import limit_size
 from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
 from xrfm_cli.tuning.ensemble.plateau import Plateau
 from xrfm_cli.tuning.explain.held_out import held_out_folds
@@ -160,6 +161,7 @@ def _fit_model(
         if config.device.startswith("cuda") and triton_module() is None:
             message = "Triton is not installed or does not run on this GPU, so kernels are slower"
             listener(Event(kind="fallback", message=message, count=1))
+        problem = limit_size(problem, config)
         space = make_space(problem)
         if valid is not None:
             unread = UnreadColumns(schema)

@@ -265,3 +265,15 @@ class Deadline:
         reserve = self.reserve
         sizes = reserve.trial_s * trials + reserve.column_s * self.columns + reserve.class_s * self.classes
         return self.end - now - reserve.fixed_s - sizes
+
+
+def leaf_count(rows: int, leaf_size: int) -> int:
+    """Return the number of leaves of a tree that is halved until none has more than ``leaf_size`` rows.
+
+    >>> leaf_count(6000, 4000), leaf_count(4000, 4000)
+    (2, 1)
+    """
+    leaves = 1
+    while rows / leaves > leaf_size:
+        leaves *= 2
+    return leaves

@@ -107,6 +107,7 @@ def follow(
     rate: float,
     constant: float,
     parts: int,
+    coarse: int,
     values: int,
     /,
 ) -> None: ...

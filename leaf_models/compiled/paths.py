@@ -22,19 +22,23 @@ def follow(
     columns: Tensor,
     weights: Tensor,
     paths: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    coarse: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:  # (d, m), (c, m) -> (b, d), (b, points)
     """Return what each coordinate explains of a leaf's change along paths, and the leaf's values, in float64.
 
     ``paths`` are the first points ``(b, d)``, the directions ``(b, d)``, the positions of the points ``(b,
     points)``, the weights of the segments between them ``(b, points - 1)`` and those of the outputs ``(b,
     c)``, all in float64. Segments of weight 0 are not visited, and values only known at the ends of others.
+    ``coarse (b, d)`` receives the first result for segments twice as long, of which there is an even number.
     """
     paths = tuple(part.contiguous() for part in paths)  # type: ignore[assignment]
     start, way, positions, held, rates = paths
     (b, d), points, (outputs, m) = start.shape, positions.shape[1], weights.shape
+    if coarse is not None and (points % 2 == 0 or coarse.shape != start.shape):
+        raise ValueError("coarse segments need an even number of segments, and one row for each path")
     fits = way.shape == (b, d) and held.shape == (b, points - 1) and rates.shape == (b, outputs)
     check_shapes(fits and columns.shape == (d, m) and weights.is_contiguous(), columns)
-    if any(part.dtype != torch.float64 for part in (*paths, weights)):
+    if any(part.dtype != torch.float64 for part in (*paths, weights, *([] if coarse is None else [coarse]))):
         raise ValueError("paths must be in float64")
     parts = torch.empty(b, d, dtype=torch.float64)
     values = torch.empty(b, points, dtype=torch.float64)
@@ -60,6 +64,7 @@ def follow(
             link.rate,
             link.constant,
             parts[rows].data_ptr(),
+            0 if coarse is None else coarse[rows].data_ptr(),
             values[rows].data_ptr(),
         )
 

@@ -67,7 +67,18 @@ class CandidatePool:
     def weights(self, max_members: int) -> list[float]:
         """Return greedy weights of at most ``max_members`` members, one for each entry."""
         outputs = [entry.output for entry in self.entries]
-        return greedy_weights(outputs, self.problem.scorer.loss_of_predictions, max_members=max_members)
+        size, loss = self.problem.size, self.problem.scorer.loss_of_predictions
+        if size is None:
+            return greedy_weights(outputs, loss, max_members=max_members)
+        trees = [
+            (candidate.tree.leaf, candidate.encoding, candidate.tree.leaf_size)
+            for candidate in (entry.validation_result.candidate for entry in self.entries)
+        ]
+
+        def fits(members: list[int]) -> bool:
+            return size.has_room([trees[k] for k in members])
+
+        return greedy_weights(outputs, loss, max_members=max_members, fits=fits)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
         """Greedy weights of a large ensemble whose final fits end in time, and how many members it may have.

@@ -24,6 +24,7 @@ from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
+from xrfm_cli.tuning.search.candidate import within_size
 from xrfm_cli.tuning.search.cost import shrink_leaves
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
@@ -94,6 +95,8 @@ def fit_final_ensemble(
     if problem.data.n_classes:
         calibration = fit_temperature(predictions, problem.scorer.y_valid, problem.scorer.valid_weights)
         predictions = calibration.probabilities(predictions)
+    if problem.size is not None:
+        _tell_centers(members, on_event)
     return FinalEnsemble(
         members=tuple(members),
         predictions=predictions,
@@ -103,6 +106,17 @@ def fit_final_ensemble(
         repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
     )
+
+
+def _tell_centers(members: list[Member], on_event: OnEvent) -> None:
+    """Report how the limit on the size of the file is kept."""
+    kept = []
+    for member in members:
+        count = sum(len(leaf.centers) for leaf in member.tree.leaves)
+        chosen = member.params.get("center_choice", "drawn")
+        kept.append(f"{count:,} centers ({chosen})" if count else f"none ({member.params['kernel']})")
+    message = f"to keep the file small, the models have {', '.join(kept)}"
+    on_event(Event(kind="note", message=message))
 
 
 def estimate_final_fits(problem: Problem, result: SearchResult, *, max_members: int) -> float:
@@ -142,6 +156,9 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
     if candidate is validation_result.candidate:
         return entry
     size = candidate.tree.leaf_size
+    if pool.problem.size is not None:
+        validated = validation_result.candidate.tree.leaf_size
+        candidate = within_size(pool.problem.size, candidate, validated_size=validated)
     message = f"the time limit left room for leaves of at most {size:,} rows in the final fit"
     on_event(Event(kind="fallback", message=message, count=1))
     return replace(entry, validation_result=replace(validation_result, candidate=candidate))
@@ -163,6 +180,8 @@ def _refit(
             refitter.encoded[encoding, transform] = found
     found = found or refitter.encode(encoding, transform, target_transform)
     encoder = found.encoder
+    if problem.size is not None:
+        candidate = within_size(problem.size, candidate, columns=found.x.shape[1])
     learned = [
         align_feature_matrix(
             feature_matrix,

@@ -14,12 +14,18 @@ Array = NDArray[np.float64]
 
 
 def greedy_weights(
-    predictions: Sequence[Array], loss: Callable[[Array], float], *, rounds: int = 25, max_members: int = 8
+    predictions: Sequence[Array],
+    loss: Callable[[Array], float],
+    *,
+    rounds: int = 25,
+    max_members: int = 8,
+    fits: Callable[[list[int]], bool] = lambda members: True,
 ) -> list[float]:
     """Return weights, adding to one, of the average with the least loss found by greedy selection.
 
     Starting from the best single prediction, each round adds (possibly again) the one that lowers the loss of
-    the average most. The best average of all rounds wins, the smallest of equals.
+    the average most. The best average of all rounds wins, the smallest of equals. Only members that ``fits``
+    accepts together are chosen; if it accepts none alone, any one is.
 
     >>> y_true = np.array([0.0, 1.0])
     >>> close, far = np.array([0.5, 1.0]), np.array([-0.5, 1.0])
@@ -29,11 +35,15 @@ def greedy_weights(
     Caruana et al., Ensemble selection from libraries of models, ICML 2004.
     """
     counts = np.zeros(len(predictions), dtype=int)
+    alone = [k for k in range(len(predictions)) if fits([k])] or list(range(len(predictions)))
     total = np.zeros_like(predictions[0])
     best_loss, best_counts = np.inf, counts
     for size in range(1, rounds + 1):
         full = (counts > 0).sum() >= max_members
-        allowed = [k for k in range(len(predictions)) if not full or counts[k]]
+        chosen_so_far = np.flatnonzero(counts).tolist()
+        allowed = [
+            k for k in alone if counts[k] or not (full or (chosen_so_far and not fits([*chosen_so_far, k])))
+        ]
         losses = [rounded(loss((total + predictions[k]) / size)) for k in allowed]
         chosen = allowed[int(np.argmin(losses))]
         counts = counts.copy()

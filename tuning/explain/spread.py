@@ -34,9 +34,7 @@ class Spread:
         """Measure a model that was fitted on the training rows of a fold."""
         self.of_folds.append(self._shares(model, budget_ns))
 
-    def add_members(
-        self, model: FittedModel, *, budget_ns: float, has_time: Callable[[float], bool]
-    ) -> None:
+    def add_members(self, model: FittedModel, *, budget_ns: float, has_time: Callable[[float], bool]) -> None:
         """Measure each member of an ensemble by itself, the heaviest first, while there is time."""
         if len(model.members) < 2:
             return

@@ -11,6 +11,7 @@ from xrfm_cli.tuning.pins import Pins
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldCache
 from xrfm_cli.tuning.problem.learning_data import LearningData
 from xrfm_cli.tuning.problem.scorer import Scorer
+from xrfm_cli.tuning.problem.size_limit import SizeLimit
 from xrfm_cli.tuning.problem.validation_plan import Rows, ValidationPlan
 from xrfm_cli.tuning.scoring.metrics import Metric
 
@@ -46,6 +47,7 @@ class Problem:
     pins: Pins
     limits: Limits
     memory_bytes: int
+    size: SizeLimit | None = None  # of the model file
 
     @classmethod
     def of(
@@ -77,7 +79,7 @@ class Problem:
 
     def with_plan(self, plan: ValidationPlan) -> Self:
         """Return the same problem under another validation plan, with no fold encoded."""
-        return self.of(
+        found = self.of(
             self.data,
             plan,
             metric=self.scorer.metric,
@@ -86,6 +88,7 @@ class Problem:
             memory_bytes=self.memory_bytes,
             final=None if self.final.places is None else self.final,
         )
+        return replace(found, size=self.size)
 
     def with_first_folds(self, count: int) -> Self:
         """Return the same problem validated on its first folds alone, as encoded so far."""

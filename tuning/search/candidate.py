@@ -16,6 +16,7 @@ from xrfm_cli.tuning.pins import (
     Transfer,
     check_names,
 )
+from xrfm_cli.tuning.problem.size_limit import SizeLimit
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
@@ -96,6 +97,24 @@ class Candidate:
             transfer=transfer,
             start_matrix=values.get("start_matrix") or "identity",
         )
+
+
+def within_size(
+    size: SizeLimit, candidate: Candidate, *, columns: int | None = None, validated_size: int | None = None
+) -> Candidate:
+    """Return a candidate whose centers take no more room in the final fit than they would have in validation.
+
+    ``columns`` are those of the encoder of all rows, ``validated_size`` is the leaf size in validation.
+    """
+    tree = candidate.tree
+    leaf = size.for_final_fit(
+        tree.leaf,
+        candidate.encoding,
+        leaf_size=tree.leaf_size,
+        columns=columns,
+        validated_size=validated_size,
+    )
+    return replace(candidate, tree=replace(tree, leaf=leaf))
 
 
 def kernel_family(kernel: str, kernel_p: float) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from xrfm_cli.leaf_models import LINEAR_FAMILIES
+from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.search.candidate import Candidate
 
 RATE_ROWS = 1_000  # size of the matrix products that measure the machine
@@ -118,18 +119,6 @@ class CostModel:
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
             each = max(alike, default=0.0)
         return SAFETY * (each * size.pairs(solves) + size.products(solves) / self._factor_rate)
-
-
-def leaf_count(rows: int, leaf_size: int) -> int:
-    """Return the number of leaves of a tree that is halved until none has more than ``leaf_size`` rows.
-
-    >>> leaf_count(6000, 4000), leaf_count(4000, 4000)
-    (2, 1)
-    """
-    leaves = 1
-    while rows / leaves > leaf_size:
-        leaves *= 2
-    return leaves
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:

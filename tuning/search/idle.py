@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _WITHOUT_DISTANCES = {"kernel_p", "kernel_q", "power", "constant", "bandwidth", "bandwidth_mode", "agop_rows"}
-_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "loss", "quantile", "feature_matrix"}
+_WITHOUT_DISTANCES |= {"agop_centred", "max_centers", "center_choice", "loss", "quantile", "feature_matrix"}
 IDLE: dict[str, set[str]] = {
     "norm": {"power", "constant"},
     "sum_power": {"kernel_p"},

@@ -53,6 +53,8 @@ _TRANSFERS: tuple[dict[str, str], ...] = (
     {"transfer": "none", "start_matrix": "base"},
     {"transfer": "both", "start_matrix": "identity"},
 )
+# Shares of the size of a model and how its centers are chosen, in turn, if the size is limited.
+_SIZES = ((1.0, "landmarks"), (0.5, "landmarks"), (1.0, "drawn"), (0.5, "drawn"), (0.25, "landmarks"))
 
 
 def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
@@ -68,6 +70,8 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
         family = params["family"]
         if family not in space.families or (params["numeric_transform"] == "piecewise" and not space.pieces):
             continue
+        if params["numeric_transform"] not in space.numeric_transforms:  # its knots have no room in the file
+            params["numeric_transform"] = space.numeric_transforms[0]
         for name in ("ridge",) if family == "linear" else ("q", "bandwidth"):
             params[f"{family}_{name}"] = params.pop(name)
         if not space.full_feature_matrix:
@@ -83,6 +87,9 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             params |= _TRANSFERS[len(candidates) % len(_TRANSFERS)]
             if params["transfer"] in TRANSLATED and params.get("loss") in LINKS:
                 params["loss"] = "squared"
+        if space.size is not None and family not in LINEAR_FAMILIES:
+            share, choice = _SIZES[len(candidates) % len(_SIZES)]
+            params |= {"size_share": share, "center_choice": choice}
         candidates.append({name: value for name, value in params.items() if value is not None})
     if space.squares:
         candidates = _also_from_squares(candidates)

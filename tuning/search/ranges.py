@@ -46,6 +46,7 @@ def make_space(problem: Problem) -> SearchSpace:
         losses=_losses(problem),
         level=problem.scorer.metric.level,
         transfers=data.base is not None,
+        size=problem.size,
         log_target=not data.n_classes and suits_log(problem.final.data.rates_of(problem.final.rows)),
         squares=not data.n_classes and data.base is None and d**SQUARES_DEGREE > n,
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),

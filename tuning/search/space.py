@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import optuna
 
 from xrfm_cli.errors import OptionError
-from xrfm_cli.leaf_models.config import Loss
+from xrfm_cli.leaf_models.config import LINEAR_FAMILIES, CenterChoice, Loss
 from xrfm_cli.mentions import option
 from xrfm_cli.tuning.pins import (
     TRANSFER_CHOICES,
+    NumericTransform,
 )
+from xrfm_cli.tuning.problem.size_limit import SHARES, SizeLimit
 from xrfm_cli.tuning.search.candidate import LINKS, TRANSLATED, Candidate, choose_split_rows
 from xrfm_cli.tuning.search.idle import IDLE, idle_on
 
@@ -28,7 +30,8 @@ class SearchSpace:
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
     for tables that a piecewise-linear encoding does not make too wide, ``losses`` what kernel machines may
     minimise, ``level`` that of the quantile for a metric of one, ``transfers`` for fits with a base model,
-    ``squares`` for numbers of so many columns that products of several may hide.
+    ``squares`` for numbers of so many columns that products of several may hide, ``size`` for model files of
+    a limited size.
     """
 
     leaf_size: int
@@ -44,6 +47,7 @@ class SearchSpace:
     level: float | None = None
     transfers: bool = False
     squares: bool = False
+    size: SizeLimit | None = None
     max_iterations: int = 25
     agop_rows: int = 2_000
 
@@ -64,6 +68,16 @@ class SearchSpace:
         # Linear leaves predict means.
         is_wanted = self._suits("linear") and ("squared" in self.losses or "kernel" in self.pinned)
         return families + (["linear"] if is_wanted else [])
+
+    @property
+    def numeric_transforms(self) -> list[NumericTransform]:
+        """Return the transforms of numbers to draw from; those without room in the file are left out."""
+        known = get_args(NumericTransform)
+        found: list[NumericTransform] = [name for name in known if self.pieces or name != "piecewise"]
+        if self.size is None:
+            return found
+        roomy = [e.numeric for e in self.size.columns if self.size.suits(e) and e.numeric in found]
+        return list(dict.fromkeys(roomy)) or found
 
     @property
     def tries_constant(self) -> bool:
@@ -105,8 +119,7 @@ class SearchSpace:
         if "ridge" not in values:
             values["ridge"] = self._real(trial, "ridge", 1e-5, 30.0, log=True)
         if self.has_numbers:
-            transforms = ["standard", "quantile", *(["piecewise"] if self.pieces else [])]
-            values["numeric_transform"] = self._choice(trial, "numeric_transform", transforms)
+            values["numeric_transform"] = self._choice(trial, "numeric_transform", self.numeric_transforms)
         if self.has_categories:
             values["category_encoding"] = self._choice(trial, "category_encoding", ["one_hot", "target"])
         if self.log_target and values.get("loss") not in LINKS:
@@ -116,7 +129,19 @@ class SearchSpace:
                 values[name] = self._choice(trial, name, list(options))
         elif self.squares and values["kernel"] in ("norm", "sum_power"):
             values["start_matrix"] = self._choice(trial, "start_matrix", ["identity", "squares"])
-        return self.complete(values)
+        candidate = self.complete(values)
+        return candidate if self.size is None else self._within_size(trial, candidate, self.size)
+
+    def _within_size(self, trial: optuna.trial.BaseTrial, candidate: Candidate, size: SizeLimit) -> Candidate:
+        """Return a candidate with at most as many centers as a share of the file has room for."""
+        tree = candidate.tree
+        if tree.leaf.kernel in LINEAR_FAMILIES or "max_centers" in self.pinned:
+            return candidate
+        share = float(trial.suggest_categorical("size_share", SHARES))
+        choice: Any = self._choice(trial, "center_choice", list(get_args(CenterChoice)))
+        most = size.most_centers(tree.leaf, candidate.encoding, leaf_size=tree.leaf_size, share=share)
+        leaf = replace(tree.leaf, max_centers=most, center_choice=choice)
+        return replace(candidate, tree=replace(tree, leaf=leaf))
 
     def complete(self, values: Mapping[str, Any]) -> Candidate:
         """Build a candidate from some values; pins win."""
@@ -207,7 +232,7 @@ class SearchSpace:
         pinned = self.pinned.get(pin or name)
         return float(pinned) if pinned is not None else trial.suggest_float(name, low, high, log=log)
 
-    def _choice(self, trial: optuna.trial.BaseTrial, name: str, options: list[str]) -> str:
+    def _choice(self, trial: optuna.trial.BaseTrial, name: str, options: Sequence[str]) -> str:
         if name in self.pinned:
             return str(self.pinned[name])
-        return options[0] if len(options) == 1 else str(trial.suggest_categorical(name, options))
+        return options[0] if len(options) == 1 else str(trial.suggest_categorical(name, list(options)))

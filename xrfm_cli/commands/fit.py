@@ -41,6 +41,7 @@ from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
+from xrfm_cli.tuning.problem.size_limit import megabytes
 from xrfm_cli.tuning.refit import refit_model
 from xrfm_cli.tuning.transfer.base import Base
 from xrfm_cli.tuning.transfer.matching import match_base
@@ -204,6 +205,7 @@ def config_of(options: FitOptions, *, device: str) -> FitConfig:
         memory_bytes=options.memory,
         fit_rows=ALL_ROWS if isinstance(options.fit_rows, str) else options.fit_rows,
         search_rows=options.search_rows,
+        max_model_bytes=options.max_model_size,
     )
 
 
@@ -236,6 +238,17 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
     )
 
 
+def _check_size(options: FitOptions, session: Session) -> None:
+    """Say if a model file is larger than ``--max-model-size``: the report's size is only estimated."""
+    limit, size = options.max_model_size, Path(options.model).stat().st_size
+    if limit is not None and size > limit:
+        session.renderer.note(
+            f"{options.model}: is {megabytes(size)}, more than --max-model-size {megabytes(limit)}, as its "
+            "report and encoders are larger than was estimated",
+            kind="fallback",
+        )
+
+
 def _finish(
     model: FittedModel,
     options: FitOptions,
@@ -246,6 +259,7 @@ def _finish(
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
+    _check_size(options, session)
     paths = report_paths(options.model, options.formats)
     try:
         session.renderer.stage("explaining")

@@ -26,6 +26,7 @@ HYPERPARAMETERS = (
     "bandwidth",
     "bandwidth_mode",
     "category_encoding",
+    "center_choice",
     "constant",
     "feature_matrix",
     "iterations",

@@ -129,6 +129,19 @@ class FitOptions(SearchOptions):
             ),
         ),
     ] = None
+    max_model_size: Annotated[
+        int | None,
+        in_model(
+            "--max-model-size",
+            metavar="SIZE",
+            parser=parse_size,
+            show_default="no limit",
+            help=(
+                "Size of the model file, such as 20MB: the search then tries fewer centers in each leaf, and "
+                "fewer models."
+            ),
+        ),
+    ] = None
     formats: Annotated[
         str,
         in_output(

@@ -28,6 +28,14 @@ def printed(encoding: str, folder: Path, *words: str) -> bytes:
     return out.buffer.getvalue()
 
 
+def measured_apart(text: str) -> Any:
+    """A document without the planned memory, which starts from the size of this process when it is asked."""
+    document = json.loads(text)
+    if "plan" in document:
+        assert document["plan"].pop("memory_bytes") > 0
+    return document
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
     """A table and a model whose names, levels and classes are beyond Latin-1 and beyond two bytes."""
@@ -53,7 +61,7 @@ def test_documents_are_equal_in_every_encoding(words: tuple[str, ...], place: Pa
     assert not wanted.isascii()  # where it can be read, it is written so
     for encoding in ENCODINGS:
         found = printed(encoding, place, *words, "--json").decode(encoding)
-        assert json.loads(found) == json.loads(wanted), encoding
+        assert measured_apart(found) == measured_apart(wanted), encoding
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

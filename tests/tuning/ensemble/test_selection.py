@@ -25,7 +25,7 @@ from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 
-def weights_of(predictions: list[list[float]], y_true: list[float], **options: int) -> list[float]:
+def weights_of(predictions: list[list[float]], y_true: list[float], **options: Any) -> list[float]:
     target = np.array(y_true)
     return greedy_weights(
         [np.array(p) for p in predictions], lambda p: float(((p - target) ** 2).mean()), **options

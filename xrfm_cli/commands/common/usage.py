@@ -119,6 +119,10 @@ def _check_fit(options: FitOptions) -> None:
         raise OptionError("--workers: --engine dask has the workers of its cluster; leave out one of them")
     if options.data == options.valid == "-":
         raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
+    if options.max_model_size is not None and options.transfer_from is not None:
+        raise OptionError(
+            "--max-model-size: --transfer-from puts the whole base model in; leave out one of them"
+        )
     if options.from_model is None:
         if options.target is None and options.schema is None:
             raise OptionError("--target is missing: name the column to predict, such as --target price")
@@ -132,6 +136,7 @@ def _check_fit(options: FitOptions) -> None:
             "positive",
             "dry_run",
             "transfer_from",
+            "max_model_size",
         )
         if is_fixed and getattr(options, name) != getattr(plain, name):
             flag = first_flag(declaration)
