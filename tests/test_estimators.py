@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tests.cli.conftest import run_here
 from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import read_table
@@ -199,7 +200,7 @@ def test_the_command_fits_the_same_model(target: str, tmp_path: Path) -> None:
     options += ["--set", "kernel=norm", "--drop", "lift"]
     fit = ["fit", "flats.parquet", "--target", target, *options]
     for arguments in (fit, ["predict", "flats.parquet", "--output", "p.parquet", *PROBA[target]]):
-        run_command(tmp_path, *arguments)
+        run_process([*XRFM, *arguments, "--quiet"], folder=tmp_path).check_returncode()
     written = pd.read_parquet(tmp_path / "p.parquet")
     features = frame.drop(columns=target)
     same: dict[str, Any] = {"trials": 2, "folds": 2, "random_state": 3, "preset": "quick"}
@@ -224,8 +225,11 @@ def zones() -> tuple[pd.DataFrame, pd.Series]:
     return frame, pd.Series(np.where(noisy > 900, "a", "b"), name="zone")
 
 
-def run_command(folder: Path, *arguments: str) -> None:
-    run_process([*XRFM, *arguments, "--quiet"], folder=folder).check_returncode()
+def run_command(folder: Path, *arguments: str) -> str:
+    """What the command writes to standard output, in this process."""
+    outcome = run_here(*arguments, "--quiet", folder=folder)
+    assert outcome.status == 0, outcome.err
+    return outcome.out
 
 
 @pytest.mark.filterwarnings(
@@ -326,10 +330,8 @@ def test_a_file_brings_the_same_numbers_back_and_the_command_writes_them(
     np.testing.assert_array_equal(loaded.feature_names_in_, regressor.feature_names_in_)
     np.testing.assert_array_equal(loaded.predict(frame[frame.columns[::-1]].assign(more=1)), expected)
     frame.to_parquet(tmp_path / "new.parquet")
-    command = [*XRFM, "predict", "new.parquet", "--model", "rent.xrfm", "--quiet"]
-    done = run_process(command, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose([float(line) for line in done.stdout.split()[1:]], expected, rtol=1e-8)
+    written = run_command(tmp_path, "predict", "new.parquet", "--model", "rent.xrfm")
+    np.testing.assert_allclose([float(line) for line in written.split()[1:]], expected, rtol=1e-8)
     with pytest.raises(ValueError, match="load it with XRFMRegressor"):
         XRFMClassifier.load(tmp_path / "rent.xrfm")
 
@@ -340,10 +342,9 @@ def test_the_command_evaluates_a_saved_model_on_the_table_that_named_the_target(
     assert model.model_.target.name == "price"
     model.save(tmp_path / "m.xrfm")
     frame.assign(price=y).to_parquet(tmp_path / "flats.parquet")
-    done = run_process([*XRFM, "evaluate", "flats.parquet", "--model", "m.xrfm", "--json"], folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    written = run_command(tmp_path, "evaluate", "flats.parquet", "--model", "m.xrfm", "--json")
     error = np.sqrt(np.mean((model.predict(frame) - y) ** 2))
-    assert json.loads(done.stdout)["metrics"]["rmse"] == pytest.approx(error, rel=1e-6)
+    assert json.loads(written)["metrics"]["rmse"] == pytest.approx(error, rel=1e-6)
 
 
 def test_a_target_of_the_name_of_a_column_gets_a_free_one() -> None:

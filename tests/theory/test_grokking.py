@@ -58,7 +58,7 @@ def grok(operation: Operation, p: int, *, seed: int) -> tuple[LeafModel, list[fl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("operation", "p"), [("addition", 47), ("multiplication", 53)])
+@pytest.mark.parametrize(("operation", "p"), [("addition", 41), ("multiplication", 43)])
 def test_half_of_the_table_teaches_the_other_half(operation: Operation, p: int) -> None:
     leaf, history = grok(operation, p, seed=0)
     assert max(history[:5]) <= 2 / p  # no better than chance, and not for want of a few steps
@@ -68,11 +68,11 @@ def test_half_of_the_table_teaches_the_other_half(operation: Operation, p: int) 
     size = p if operation == "addition" else p - 1
     natural = leaf.feature_matrix[:size, :size]
     if operation == "addition":
-        assert circulance(natural) > 0.5
+        assert circulance(natural) > 0.3
     else:
         order = torch.tensor(powers_of_primitive_root(p)) - 1
-        assert circulance(natural[order][:, order]) > 0.5
-        assert circulance(natural) < 0.2
+        assert circulance(natural[order][:, order]) > 0.3
+        assert circulance(natural) < 0.1
 
 
 @pytest.mark.slow

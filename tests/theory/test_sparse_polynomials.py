@@ -74,10 +74,10 @@ def test_columns_are_found_one_step_of_the_staircase_at_a_time(seed: int) -> Non
 @pytest.mark.parametrize("seed", range(3))
 def test_a_leap_of_two_needs_more_rows_and_a_leap_of_four_more_still(seed: int) -> None:
     assert r_squared(fit(200, pairs, CONFIG, seed=seed), NEW, pairs(NEW)) < 0.6
-    learned = fit(2_000, pairs, CONFIG, seed=seed)
+    learned = fit(1_400, pairs, CONFIG, seed=seed)
     assert r_squared(learned, NEW, pairs(NEW)) > 0.99
     assert strongest(learned, 4) == {0, 1, 2, 3}
-    lost = fit(2_000, parity, CONFIG, seed=seed)
+    lost = fit(1_400, parity, CONFIG, seed=seed)
     assert r_squared(lost, NEW, parity(NEW)) < 0.1
 
 

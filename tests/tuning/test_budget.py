@@ -12,7 +12,7 @@ import pytest
 
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
+from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, limits
 from xrfm_cli.tuning.limits import REPORT_RESERVE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search import run_step as steps
@@ -154,7 +154,7 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
     clock = Ticks(5.0)
     late = delay(clock, "fitting the chosen models", 200.0)
     options: dict[str, Any] = {"folds": 2, "pinned": PINNED | {"kernel": "norm"} | pinned}
-    model = fit(law(2_400), time_limit_s=200.0, clock=clock, on_event=late, **options)
+    model = fit(law(1_300), time_limit_s=200.0, clock=clock, on_event=late, **options)
     (member,) = model.members
     validated = {trial["number"]: trial["params"]["leaf_size"] for trial in model.report.trials}
     told = [f["message"] for f in model.report.fallbacks if "in the final fit" in f["message"]]
@@ -162,7 +162,7 @@ def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any
         assert (told, len(member.tree.leaves)) == ([], 1)
         return
     assert validated[member.trial] == 12_500
-    assert member.params["leaf_size"] < 2_400
+    assert member.params["leaf_size"] < 1_300
     assert told == [
         f"the time limit left room for leaves of at most {member.params['leaf_size']:,} rows in the final fit"
     ]
@@ -286,13 +286,14 @@ def test_presets_bound_the_ensemble() -> None:
     assert len(fit(columns, trials=6, folds=2, preset="best").members) <= 12
 
 
-def test_larger_tables_prove_themselves_on_a_part_first() -> None:
+def test_larger_tables_prove_themselves_on_a_part_first(monkeypatch: pytest.MonkeyPatch) -> None:
     def waves(n: int, seed: int) -> dict[str, Any]:
         columns = noise_table(n, d=2, seed=seed)
         return columns | {"y": np.sin(2 * columns["x0"]) + 0.1 * columns["y"]}
 
     pinned = {"kernel_p": 2.0, "kernel_q": 1.0, "metric_shape": "diagonal", "ridge": 0.01}
-    model = fit(waves(2_410, 0), valid=waves(200, 1), trials=1, pinned=pinned)
+    monkeypatch.setattr(limits, "RUNG_ROWS", (300, 900))  # as tables of thousands of rows have
+    model = fit(waves(482, 0), valid=waves(200, 1), trials=1, pinned=pinned)
     assert model.report.trials[0]["stages"] == 3  # a subsample, its kernel refined, then all rows
-    assert model.report.rows == 2_410
+    assert model.report.rows == 482
     assert model.report.metrics["r2"] > 0.9

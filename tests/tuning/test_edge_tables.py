@@ -350,8 +350,8 @@ def crowded(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
 
 def test_a_crowd_of_equal_rows_is_one_row_of_the_leaf_that_predicts_it() -> None:
     """The folds of a mean target must not tell copies apart, neither in splits nor in a leaf's bandwidth."""
-    table = table_of(crowded(3000, seed=1))
-    model = fit(table, trials=3, pinned={"leaf_size": 300})
+    table = table_of(crowded(1000, seed=1))
+    model = fit(table, trials=3, pinned={"leaf_size": 100})
     seen = table_of({name: values[:1] for name, values in crowded(1000, seed=2, shuffled=False).items()})
     encoded, _ = model.encode(seen)
     for member in model.members:

@@ -170,9 +170,14 @@ class Server(SimpleHTTPRequestHandler):
         pass
 
 
+DIRECT = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
 @pytest.fixture
-def server(folder: Path, regression: Path, tmp_path: Path) -> Iterator[str]:
+def server(folder: Path, regression: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     pytest.importorskip("aiohttp", reason="aiohttp, which fsspec needs for https://, is not installed")
+    for variable, value in DIRECT.items():
+        monkeypatch.setenv(variable, value)
     for name in ("test.csv", "test.parquet", regression.name):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "private.csv").write_bytes((folder / "test.csv").read_bytes())
@@ -185,32 +190,29 @@ def server(folder: Path, regression: Path, tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-DIRECT = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-
-
-def test_tables_and_models_are_read_from_a_web_server(
-    server: str, tmp_path: Path, xrfm_process: Command
-) -> None:
+def test_tables_and_models_are_read_from_a_web_server(server: str, tmp_path: Path, xrfm: Command) -> None:
     here = tmp_path / "here"
     here.mkdir()
     model, words = f"{server}/price.xrfm", ("--output", "p.csv")
-    done = xrfm_process("predict", f"{server}/test.parquet", "--model", model, *words, folder=here, **DIRECT)
+    done = xrfm("predict", f"{server}/test.parquet", "--model", model, *words, folder=here)
     assert done.status == 0, done.err
     assert (here / "p.csv").read_text().count("\n") == 91
-    done = xrfm_process("explain", "--model", model, folder=here, **DIRECT)
+    done = xrfm("explain", "--model", model, folder=here)
     assert done.status == 0, done.err
     assert (here / "price.explain.html").exists()
 
 
-def test_passwords_and_queries_are_never_printed(server: str, tmp_path: Path, xrfm_process: Command) -> None:
+def test_passwords_and_queries_are_never_printed(
+    server: str, tmp_path: Path, xrfm: Command, xrfm_process: Command
+) -> None:
     address = server.replace("http://", "http://me:secret@") + "/private.csv?key=word"
     words = ("--target", "price", "--drop", "sold", "--model", tmp_path / "m.xrfm", "--log-file", "log.txt")
-    done = xrfm_process("fit", address, *words, *TINY, folder=tmp_path, **DIRECT)
+    done = xrfm_process("fit", address, *words, *TINY, folder=tmp_path)  # libraries print at their end too
     assert done.status == 0, done.err
-    denied = xrfm_process("fit", address.replace("word", "w0rd"), *words, folder=tmp_path, **DIRECT)
+    denied = xrfm("fit", address.replace("word", "w0rd"), *words, folder=tmp_path)
     assert denied.status == 2
     assert denied.error.endswith("/private.csv: cannot be read: access is denied; check your credentials")
-    shown = xrfm_process("fit", address, *words, "--print-config", folder=tmp_path)
+    shown = xrfm("fit", address, *words, "--print-config", folder=tmp_path)
     texts = [file.read_text() for file in tmp_path.glob("m.report.*")] + [(tmp_path / "log.txt").read_text()]
     for text in (done.out, done.err, denied.out, denied.err, shown.out, *texts):
         assert "secret" not in text
@@ -227,11 +229,7 @@ def test_passwords_and_queries_are_never_printed(server: str, tmp_path: Path, xr
         ("cut.csv", "cannot be read ("),
     ],
 )
-def test_faults_of_a_web_server_are_one_line(
-    name: str, message: str, server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in DIRECT.items():
-        monkeypatch.setenv(variable, value)
+def test_faults_of_a_web_server_are_one_line(name: str, message: str, server: str) -> None:
     with pytest.raises(FileReadError) as fault:
         read_table(f"{server}/{name}")
     assert str(fault.value).startswith(f"{server}/{name}: {message}")

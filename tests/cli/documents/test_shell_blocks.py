@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.processes import XRFM, run_process
+from tests.cli.conftest import run_here
+from tests.cli.documents.blocks import run_block
 
 DOCS = Path(__file__).parents[3] / "docs"
 OWN_TEST = {"tutorial.md", "transfer.md"}  # their blocks build on each other
@@ -37,9 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.to_csv(place / f"{name}.csv", index=False)
         table.to_parquet(place / f"{name}.parquet", index=False)
     for target, model in (("price", "prices"), ("churned", "classes")):
-        once = ["--trials", "0", "--folds", "2", "--id", "customer", "--model", f"{model}.xrfm"]
-        done = run_process([*XRFM, "fit", "data.csv", "--target", target, *once], folder=place)
-        assert done.returncode == 0, done.stderr
+        once = ("--trials", "0", "--folds", "2", "--id", "customer", "--model", f"{model}.xrfm")
+        outcome = run_here("fit", "data.csv", "--target", target, *once, folder=place)
+        assert outcome.status == 0, outcome.err
     return place
 
 
@@ -53,10 +54,4 @@ def test_the_command_runs(command: str, folder: Path, shell_environment: dict[st
     script = re.sub(r"cuda(:\d)?", "cpu", command)  # the tests have no GPU
     if script.startswith("xrfm fit") and "--from" not in script:
         script += " --trials 0"  # the last one holds: one fit without a search
-    done = run_process(
-        ["bash", "-eo", "pipefail", "-c", script],
-        folder=folder,
-        environment=shell_environment,
-        limit_s=300,
-    )
-    assert done.returncode == 0, done.stderr
+    run_block(script, folder, shell_environment)

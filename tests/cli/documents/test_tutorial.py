@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run_process
+from tests.cli.documents.blocks import run_block, run_shell
 
 ROOT = Path(__file__).parents[3]
 BARS = re.compile(r"[▏▎▍▌▋▊▉█]+")
 SECONDS = re.compile(r"\d+\.\d s\b")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 TOLERANCE = 0.2  # another kind of processor rounds otherwise, and a trial may take another turn
-
-
-def run_shell(script: str, folder: Path, environment: dict[str, str]) -> str:
-    done = run_process(
-        ["bash", "-eo", "pipefail", "-c", script], folder=folder, environment=environment, limit_s=300
-    )
-    assert done.returncode == 0, f"{script}: {done.stderr}"
-    return str(done.stdout)
 
 
 @pytest.mark.posix("bash")
@@ -31,7 +23,7 @@ def test_the_tutorial_runs(tmp_path: Path, shell_environment: dict[str, str]) ->
     blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
     assert len(blocks) == page.count("```") // 2
     for block in blocks:
-        run_shell(block, tmp_path, shell_environment)
+        run_block(block, tmp_path, shell_environment)
     made = {path.name for path in tmp_path.iterdir()}
     assert {"model.report.html", "evaluation.json", "predictions.csv", "attributions.csv"} <= made
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + 201 // 5

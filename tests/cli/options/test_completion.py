@@ -18,12 +18,22 @@ from xrfm_cli.tuning.scoring.metrics import METRICS
 
 ROOT = Path(__file__).parents[3]
 COMPLETE = """
-source <(xrfm --show-completion)
+source {script}
 COMP_WORDS=({words} "{last}")
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _xrfm_completion xrfm
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
+
+
+@pytest.fixture(scope="module")
+def printed(shell_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script that the command prints for bash."""
+    path = tmp_path_factory.mktemp("completion") / "printed.sh"
+    done = run_process(["bash", "-c", "xrfm --show-completion"], environment=shell_environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    path.write_text(done.stdout)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -48,13 +58,18 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 )
 @pytest.mark.posix("bash")
 def test_bash_completes(
-    words: str, last: str, expected: list[str], shell_environment: dict[str, str], tmp_path: Path
+    words: str,
+    last: str,
+    expected: list[str],
+    printed: Path,
+    shell_environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     table = pa.table({"area": [1.5, 2.5], "town": ["a", "b"], "price": [1, 2]})
     pyarrow.csv.write_csv(table, tmp_path / "t.csv")
     pq.write_table(table, tmp_path / "t.parquet")
     script = tmp_path / "complete.sh"
-    script.write_text(COMPLETE.format(words=words, last=last))
+    script.write_text(COMPLETE.format(script=printed, words=words, last=last))
     done = run_process(["bash", script], folder=tmp_path, environment=shell_environment)
     assert done.stderr == ""
     assert sorted(done.stdout.splitlines()) == sorted(expected)

@@ -86,11 +86,16 @@ def test_the_index_is_the_formula() -> None:
     assert stability_parts(training, now).sum() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.fixture(scope="module")
+def crowds() -> list[tuple[ColumnProfile, ...]]:
+    """Profiles of forty draws of the same people."""
+    return [profiled(people(1000, seed=1000 + seed)) for seed in range(1, 41)]
+
+
 @pytest.mark.parametrize("rows", [30, 300, 3000])
-def test_rows_of_the_same_kind_do_not_drift(rows: int) -> None:
+def test_rows_of_the_same_kind_do_not_drift(rows: int, crowds: list[tuple[ColumnProfile, ...]]) -> None:
     ratios = []
-    for seed in range(1, 41):
-        profiles = profiled(people(1000, seed=1000 + seed))
+    for seed, profiles in enumerate(crowds, start=1):
         drifts = column_drifts(profiles, observe(profiles, people(rows, seed=seed)))
         assert not any(item.exceeds(0.1) for item in drifts)
         ratios += [item.index / item.by_chance for item in drifts]

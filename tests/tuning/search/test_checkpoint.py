@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,12 +95,19 @@ def test_a_killed_fit_goes_on_and_ends_as_an_uninterrupted_one(
     assert not folder.exists()
 
 
-@pytest.fixture
-def full(tmp_path: Path) -> tuple[Path, bytes]:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     """The record of a fit with all its steps, and the bytes of its model."""
-    folder = tmp_path / "full.run"
-    with open_checkpoint(folder, FACTS) as held:
-        return folder, bytes_of(CASES["folds"](checkpoint=held), tmp_path)
+    place = tmp_path_factory.mktemp("recorded")
+    with open_checkpoint(place / "full.run", FACTS) as held:
+        return place / "full.run", bytes_of(CASES["folds"](checkpoint=held), place)
+
+
+@pytest.fixture
+def full(recorded: tuple[Path, bytes], tmp_path: Path) -> tuple[Path, bytes]:
+    """A copy of that record, which a test may change."""
+    folder, whole = recorded
+    return Path(shutil.copytree(folder, tmp_path / "full.run")), whole
 
 
 def nothing_is_taken(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:

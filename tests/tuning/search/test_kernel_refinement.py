@@ -16,6 +16,7 @@ from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.trees import TreeConfig
+from xrfm_cli.tuning import limits
 from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import LIMITS, MOST_TRIES, can_refine, refine
@@ -124,12 +125,13 @@ def test_only_one_kernel_matrix_is_refined() -> None:
     assert not can_refine(small, 1_000)
 
 
-def test_a_search_refines_and_tells_how_many_it_tried() -> None:
-    columns = noise_table(2_600, d=2)
+def test_a_search_refines_and_tells_how_many_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RUNG_ROWS", (300, 900))  # as tables of thousands of rows have
+    columns = noise_table(520, d=2)
     columns["y"] = np.sin(2 * columns["x0"]) + 0.05 * columns["y"]
     pinned = {"kernel_p": 2.0, "metric_shape": "diagonal", "kernel_q": 1.0, "bandwidth": 20.0, "ridge": 0.1}
     model = fit(columns, trials=1, folds=2, pinned=pinned, time_limit_s=None)
-    assert model.report.trials[0]["tries"] == 0  # with 1,300 rows the first rung is the last
+    assert model.report.trials[0]["tries"] == 0  # with 260 rows the first rung is the last
     freed = {name: value for name, value in pinned.items() if name in ("kernel_p", "metric_shape")}
     model = fit(noise_like(columns), trials=2, folds=5, pinned=freed, seed=1)
     tried = [trial for trial in model.report.trials if trial["tries"]]
@@ -139,4 +141,4 @@ def test_a_search_refines_and_tells_how_many_it_tried() -> None:
 
 
 def noise_like(columns: dict[str, Any]) -> dict[str, Any]:
-    return {name: np.concatenate([value, value[:700]]) for name, value in columns.items()}
+    return {name: np.concatenate([value, value[:140]]) for name, value in columns.items()}

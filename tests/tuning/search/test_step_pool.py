@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -46,7 +47,13 @@ def test_any_number_of_workers_gives_the_same_model() -> None:
         assert first.report.timeless() == other.report.timeless()
 
 
-def test_a_worker_that_is_killed_is_replaced_by_the_search_itself() -> None:
+@pytest.fixture(scope="module")
+def alone() -> np.ndarray:
+    """What a search without workers predicts."""
+    return answers(fit(law(60), trials=16, folds=3, workers=1), PROBE)
+
+
+def test_a_worker_that_is_killed_is_replaced_by_the_search_itself(alone: np.ndarray) -> None:
     killed: list[int] = []
 
     def kill_one(event: Event) -> None:
@@ -55,22 +62,20 @@ def test_a_worker_that_is_killed_is_replaced_by_the_search_itself() -> None:
             killed.append(worker.pid)
             worker.kill()
 
-    expected = fit(law(60), trials=16, folds=3, workers=1)
     found = fit(law(60), trials=16, folds=3, workers=2, on_event=kill_one)
     assert killed
-    assert same_bits(answers(found, PROBE), answers(expected, PROBE))
+    assert same_bits(answers(found, PROBE), alone)
     assert [item["message"] for item in found.report.fallbacks].count(step_pool.LOST) == 1
 
 
-def test_a_search_without_any_worker_left_goes_on_alone() -> None:
+def test_a_search_without_any_worker_left_goes_on_alone(alone: np.ndarray) -> None:
     def kill_all(event: Event) -> None:
         if event.kind == "progress":
             for worker in workers_of(os.getpid()):
                 worker.kill()
 
-    expected = fit(law(60), trials=16, folds=3, workers=1)
     found = fit(law(60), trials=16, folds=3, workers=3, on_event=kill_all)
-    assert same_bits(answers(found, PROBE), answers(expected, PROBE))
+    assert same_bits(answers(found, PROBE), alone)
 
 
 @pytest.mark.parametrize("number", [KILLED, signal.SIGTERM], ids=["killed", "ended"])
