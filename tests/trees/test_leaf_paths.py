@@ -47,13 +47,13 @@ def test_both_lengths_of_segments_come_from_one_walk(config: LeafConfig) -> None
 
 
 def test_an_odd_number_of_segments_has_no_halves() -> None:
-    facts = [torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, 3), torch.zeros(2, 1)]
+    rows, odd = torch.zeros(2, 3).double(), torch.zeros(2, 4).double()
     with pytest.raises(ValueError, match="even number"):
         follow(
             Term(kind="power", exponent=1.0),
             Link(kind="raised", exponent=1, rate=1.0, constant=0.0),
             torch.zeros(3, 8),
             torch.zeros(1, 8).double(),
-            tuple(own.double() for own in facts),
-            coarse=torch.zeros(2, 3).double(),
+            (rows, rows, odd, rows, rows[:, :1].contiguous()),
+            coarse=rows.clone(),
         )
