@@ -16,16 +16,18 @@ NumericTransform = Literal["standard", "quantile", "piecewise"]
 CategoryEncoding = Literal["one_hot", "target"]
 # What a base model helps with: its predictions as columns, the target without what they explain, or both.
 Transfer = Literal["none", "projection", "translation", "both"]
-StartMatrix = Literal["identity", "base"]  # the feature matrix of the first solve
+# The feature matrix of the first solve: all columns alike, a base model's, or that of the target's squares.
+StartMatrix = Literal["identity", "base", "squares"]
 TRANSFER_CHOICES: dict[str, tuple[str, ...]] = {
     "transfer": get_args(Transfer),
-    "start_matrix": get_args(StartMatrix),
+    "start_matrix": ("identity", "base"),
 }
 TRANSFORM_CHOICES: dict[str, tuple[str, ...]] = {
     "numeric_transform": get_args(NumericTransform),
     "category_encoding": get_args(CategoryEncoding),
     "target_transform": get_args(TransformChoice),
     **TRANSFER_CHOICES,
+    "start_matrix": get_args(StartMatrix),
 }
 
 

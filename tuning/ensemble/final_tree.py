@@ -15,6 +15,7 @@ from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.run_step import trial_generator
+from xrfm_cli.tuning.search.squares import SQUARES, squares_matrix
 from xrfm_cli.tuning.transfer.translation import Translation
 
 REFIT_FOLD = 1_000_000  # the "fold" of the random generators of the final fits
@@ -65,7 +66,11 @@ class Refitter:
         if translation is not None:
             targets = targets - self.data.part_of_base(self.rows, translation, target_transform)
         start = feature_matrix
-        if start is None:
+        weights = self.data.weight_tensor(self.rows)
+        if start is None and candidate.starts_from_squares:
+            generator = trial_generator(self.data.seed, trial, REFIT_FOLD, SQUARES)
+            start = squares_matrix(found.x, targets, weights, candidate.tree.leaf, generator=generator)
+        elif start is None:
             start = starting_matrix(
                 found.encoder,
                 self.data.base,
@@ -79,7 +84,7 @@ class Refitter:
             targets,
             candidate.with_iterations(0 if alone else iterations).tree,
             generator=trial_generator(self.data.seed, trial, REFIT_FOLD, 0),
-            weights=self.data.weight_tensor(self.rows),
+            weights=weights,
             routed=found.routed,
             initial_feature_matrix=start,
             scratch=self.data.scratch,

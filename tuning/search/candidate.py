@@ -8,6 +8,7 @@ from typing import Any
 
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError
+from xrfm_cli.leaf_models import LINEAR_FAMILIES
 from xrfm_cli.trees import TreeConfig
 from xrfm_cli.tuning.pins import (
     TRANSFORM_CHOICES,
@@ -38,6 +39,11 @@ class Candidate:
     def is_translated(self) -> bool:
         """Return whether it learns what a base model's predictions leave of the target."""
         return self.transfer in TRANSLATED
+
+    @property
+    def starts_from_squares(self) -> bool:
+        """Return whether its first feature matrix is that of the target's squares."""
+        return self.start_matrix == "squares" and self.tree.leaf.kernel not in LINEAR_FAMILIES
 
     @property
     def family(self) -> str:

@@ -184,6 +184,7 @@ def cost_family(candidate: Candidate) -> str:
         return candidate.family
     pieces = ", pieces" if candidate.encoding.numeric == "piecewise" else ""
     loss = candidate.tree.leaf.loss
+    pieces += ", squares" if candidate.starts_from_squares else ""
     return candidate.family + pieces + (f", {loss}" if loss in SOLVES else "")
 
 

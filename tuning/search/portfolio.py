@@ -91,10 +91,25 @@ def first_candidates(space: SearchSpace) -> list[dict[str, Any]]:
             share, choice = _SIZES[len(candidates) % len(_SIZES)]
             params |= {"size_share": share, "center_choice": choice}
         candidates.append({name: value for name, value in params.items() if value is not None})
+    if space.squares:
+        candidates = _also_from_squares(candidates)
     constant = [{"family": "constant"}] if space.tries_constant else []
     # With a base model the constant is its own prediction, which may be the best model of few rows.
     place = 1 if space.transfers else len(candidates)
     return candidates[:place] + constant + candidates[place:]
+
+
+def _also_from_squares(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let kernel machines start from the identity, and the second of them also from squares of the target."""
+    found = []
+    for params in candidates:
+        if params["family"] in LINEAR_FAMILIES:
+            found.append(params)
+            continue
+        found.append(params | {"start_matrix": "identity"})
+        if sum(before["family"] not in LINEAR_FAMILIES for before in found) == 2:
+            found.append(params | {"start_matrix": "squares"})
+    return found
 
 
 def encoded_first(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,6 +20,10 @@ FULL_MATRIX_FEATURES = 300
 WIDEST = 300  # most columns with a piecewise-linear encoding of every number
 ABSOLUTE_METRICS = ("mae", "mape")  # which a median minimises, and not a mean
 DEVIANCES: dict[str, Loss] = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}
+# A kernel machine of n rows in d columns without a learned feature matrix learns terms of a degree below
+# log(n) / log(d): Ghorbani, Mei, Misiakiewicz and Montanari, Annals of Statistics 49 (2021). Where it misses
+# products of three columns, squares of the target may tell them.
+SQUARES_DEGREE = 3
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
 
@@ -44,14 +48,17 @@ def make_space(problem: Problem) -> SearchSpace:
         transfers=data.base is not None,
         size=problem.size,
         log_target=not data.n_classes and suits_log(problem.final.data.rates_of(problem.final.rows)),
+        squares=not data.n_classes and data.base is None and d**SQUARES_DEGREE > n,
         agop_rows=int(min(2_000, max(500, AGOP_WORK // (min(n, LARGEST_LEAF_ROWS) * d)))),
     )
     for name in TRANSFER_CHOICES:
-        if name in problem.pins and data.base is None:
+        if name in problem.pins and data.base is None and problem.pins[name] not in ("identity", "squares"):
             raise OptionError(
                 f"{option('set')} {name}: is for a fit with a base model. Give {option('transfer_from')}, or "
                 "leave it out."
             )
+    if problem.pins.get("start_matrix") == "squares":
+        _require_squares(problem)
     space.complete({})  # refuses contradictory pins before any work
     pinned_loss = problem.pins.get("loss")
     if pinned_loss == "logistic" and problem.data.n_classes != 2:
@@ -104,6 +111,18 @@ def _require_amounts(problem: Problem, loss: str) -> None:
             f"{pin}: '{data.target.name}' of {data.table.source} is {y_true[wrong[0]]:g} in the "
             f"{wrong[0] + 1:,}. row with a target, but must be "
             f"{'0 or more' if loss == 'poisson' else 'above 0'}. Leave it out."
+        )
+
+
+def _require_squares(problem: Problem) -> None:
+    """Refuse to start from squares of a class, or beside a base model."""
+    data, pin = problem.data, option("set", {"start_matrix": "squares"})
+    if data.base is not None:
+        raise OptionError(f"{pin}: does not go together with {option('transfer_from')}. Leave one out.")
+    if data.n_classes:
+        raise OptionError(
+            f"{pin}: '{data.target.name}' of {data.table.source} is a class, and a class has no squares. "
+            f"Leave it out, or give {option('task', 'regression')} if it is a number."
         )
 
 

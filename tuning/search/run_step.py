@@ -23,6 +23,7 @@ from xrfm_cli.tuning.problem.validation_plan import Fold, Rows
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, FitSize, fit_size
 from xrfm_cli.tuning.search.kernel_refinement import Refined, refine
+from xrfm_cli.tuning.search.squares import SQUARES, squares_matrix
 from xrfm_cli.tuning.search.step import REFINEMENT, Fitted, Iterate, Step, StepResult
 
 Array = NDArray[np.float64]
@@ -143,16 +144,22 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     matrices = fold_matrices(problem, step.fold, candidate)
     path: list[Iterate] = []
     losses: list[float] = []
+    x, y = matrices.x_train[:rows], matrices.y_train[:rows]
+    weights = None if matrices.weights is None else matrices.weights[:rows]
+    start = step.start
+    if start is None and candidate.starts_from_squares:
+        generator = trial_generator(problem.data.seed, step.trial, step.fold, SQUARES)
+        start = squares_matrix(x, y, weights, candidate.tree.leaf, generator=generator)
+    elif start is None:
+        start = candidate_start(problem, candidate, matrices.encoder)
     models = iterate_tree(
-        matrices.x_train[:rows],
-        matrices.y_train[:rows],
+        x,
+        y,
         candidate.with_iterations(step.iterations + step.more_iterations).tree,
         generator=trial_generator(problem.data.seed, step.trial, step.fold, step.rung),
-        weights=None if matrices.weights is None else matrices.weights[:rows],
+        weights=weights,
         routed=None if matrices.routed_train is None else matrices.routed_train[:rows],
-        initial_feature_matrix=step.start
-        if step.start is not None
-        else candidate_start(problem, candidate, matrices.encoder),
+        initial_feature_matrix=start,
         memory_bytes=problem.memory_bytes,
         on_event=on_event,
     )

@@ -30,7 +30,8 @@ class SearchSpace:
     of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
     for tables that a piecewise-linear encoding does not make too wide, ``losses`` what kernel machines may
     minimise, ``level`` that of the quantile for a metric of one, ``transfers`` for fits with a base model,
-    ``size`` for model files of a limited size.
+    ``squares`` for numbers of so many columns that products of several may hide, ``size`` for model files of
+    a limited size.
     """
 
     leaf_size: int
@@ -45,6 +46,7 @@ class SearchSpace:
     losses: tuple[Loss, ...] = ("squared",)
     level: float | None = None
     transfers: bool = False
+    squares: bool = False
     size: SizeLimit | None = None
     max_iterations: int = 25
     agop_rows: int = 2_000
@@ -125,6 +127,8 @@ class SearchSpace:
         if self.transfers:
             for name, options in TRANSFER_CHOICES.items():
                 values[name] = self._choice(trial, name, list(options))
+        elif self.squares and values["kernel"] in ("norm", "sum_power"):
+            values["start_matrix"] = self._choice(trial, "start_matrix", ["identity", "squares"])
         candidate = self.complete(values)
         return candidate if self.size is None else self._within_size(trial, candidate, self.size)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
 
-from tests.tuning.tables import fit, law, one_line
+from tests.tuning.tables import described, fit, law, one_line, table_of
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import RFMLeaf
 from xrfm_cli.tuning import FitConfig, hyperparameter_names
 from xrfm_cli.tuning.pins import check_names
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.candidate import LEAST_SPLIT_ROWS, Candidate
 from xrfm_cli.tuning.search.portfolio import first_candidates
+from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import make_sampler
 from xrfm_cli.tuning.search.space import SearchSpace
 
@@ -38,6 +41,12 @@ def drawn(chosen: SearchSpace, n: int = 80) -> list[Candidate]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=SAMPLER(seed=0))
     return [chosen.suggest(study.ask()) for _ in range(n)]
+
+
+def space_of(columns: dict[str, Any]) -> SearchSpace:
+    """Return the search space of a table whose target is `y`."""
+    config = FitConfig(trials=1, folds=2)
+    return make_space(set_up_problem(*described(table_of(columns)), config).problem)
 
 
 def kernel_of(candidate: Candidate) -> str:
@@ -283,6 +292,31 @@ def test_some_of_the_first_kernels_of_each_family_learn_log_odds_where_they_may(
     assert {family for family, loss in losses if loss == "squared"} == {"l2", "l1", "sum_power"}
     assert all("loss" not in p for p in first if p["family"] in ("linear", "constant"))
     assert all("loss" not in p for p in first_candidates(space()))
+
+
+def test_kernel_machines_may_start_from_squares_of_the_target() -> None:
+    found = drawn(space(squares=True))
+    assert {c.start_matrix for c in found} == {"identity", "squares"}
+    assert {c.start_matrix for c in found if kernel_of(c) == "linear"} == {"identity"}
+    assert {c.start_matrix for c in drawn(space())} == {"identity"}
+    first = first_candidates(space(squares=True))
+    (own,) = [p for p in first if p.get("start_matrix") == "squares"]
+    assert own | {"start_matrix": "identity"} == first[first.index(own) - 1]
+    others = [{k: v for k, v in p.items() if k != "start_matrix"} for p in first if p is not own]
+    assert others == first_candidates(space())
+
+
+def test_squares_are_of_numbers_in_many_columns() -> None:
+    """Of 40 rows, three columns are too few to hide a product of three, and ten are enough."""
+    draws = np.random.default_rng(0)
+    for columns, wanted in ((3, False), (10, True)):
+        x = {f"v{j}": draws.normal(size=40) for j in range(columns)}
+        assert space_of(x | {"y": draws.normal(size=40)}).squares == wanted
+    wide = {f"v{j}": draws.normal(size=40) for j in range(10)}
+    classes = wide | {"y": np.repeat(["a", "b"], 20)}
+    assert not space_of(classes).squares
+    with pytest.raises(OptionError, match="a class has no squares"):
+        fit(table_of(classes), pinned={"start_matrix": "squares"})
 
 
 @pytest.mark.parametrize("log_target", [False, True])
