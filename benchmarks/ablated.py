@@ -30,12 +30,6 @@ def _without_families() -> None:
     search.Halving = halving  # type: ignore[assignment, misc]
 
 
-def _without_going_on() -> None:
-    from xrfm_cli.tuning.search import run_step
-
-    run_step.MUCH = 0.0
-
-
 def _without_own_minimiser() -> None:
     from xrfm_cli.tuning.scoring import calibration
 
@@ -72,7 +66,6 @@ ABLATIONS: dict[str, Callable[[], None]] = {
     "nothing": lambda: None,
     "refinement": _without_refinement,  # of the kernel, after the first rung
     "families": _without_families,  # the best trial of each kernel family continues, with a hold-out
-    "going-on": _without_going_on,  # updates beyond those of the smaller rung while they gain much
     "own-minimiser": _without_own_minimiser,  # of calibrators; SciPy's L-BFGS-B in its place
 }
 

@@ -30,9 +30,6 @@ Array = NDArray[np.float64]
 WORSE_BY = 1.1  # an AGOP update with a loss this many times the best ends the iterations
 GAIN = 0.998  # so does a run of updates whose losses are not below this factor times the best before;
 PATIENCE, WARM_START_PATIENCE = 3, 1  # its length, the second when the fit starts from a given feature matrix
-# Beyond its maximum a rung goes on while each update brings the loss below this factor times the best before.
-# Products of several columns hide behind larger terms for some updates, and then appear within a few.
-MUCH = 0.995
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -155,7 +152,7 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
     models = iterate_tree(
         x,
         y,
-        candidate.with_iterations(step.iterations + step.more_iterations).tree,
+        candidate.with_iterations(step.iterations).tree,
         generator=trial_generator(problem.data.seed, step.trial, step.fold, step.rung),
         weights=weights,
         routed=None if matrices.routed_train is None else matrices.routed_train[:rows],
@@ -169,17 +166,9 @@ def _path(problem: Problem, step: Step, on_event: OnEvent) -> list[Iterate]:
             losses.append(path_score(problem, step, path[-1]).loss)
             if _is_settled(losses, WARM_START_PATIENCE if step.start is not None else PATIENCE):
                 break
-        is_last = len(path) > step.iterations + step.more_iterations
-        if step.is_late is not None and not is_last and step.is_late():
-            break
-        if len(path) > step.iterations and not _is_falling(losses):
+        if step.is_late is not None and len(path) <= step.iterations and step.is_late():
             break
     return path
-
-
-def _is_falling(losses: list[float]) -> bool:
-    """Return whether the last update gained much."""
-    return len(losses) > 1 and losses[-1] < MUCH * min(losses[:-1])
 
 
 def _is_settled(losses: list[float], patience: int) -> bool:

@@ -29,8 +29,7 @@ class Step:
     candidate: Candidate
     rows: int | None  # the first rows of the fold's training rows; None: all of them
     start: Tensor | None  # the initial feature matrix
-    iterations: int = 0  # maximum number of AGOP updates, unless the last one gained much
-    more_iterations: int = 0  # beyond these, as long as each update gains much
+    iterations: int = 0  # maximum number of AGOP updates
     is_rung: bool = False  # validated on the rung validation rows, a part of the validation rows
     stop_early: bool = False  # stop AGOP updates that gain too little
     remaining: int = 1  # number of such steps, this one included, until the trial is complete

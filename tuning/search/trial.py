@@ -128,7 +128,7 @@ def evaluate(
 def _first_fold_step(problem: Problem, trial: Trial) -> Step:
     """Return the step of a rung of the first fold."""
     sizes, rung, candidate = rung_sizes(problem), trial.rung, trial.candidate
-    most = iterations = candidate.tree.leaf.iterations
+    iterations = candidate.tree.leaf.iterations
     is_fresh = starts_afresh(candidate, sizes[rung])
     if rung and is_fresh:
         iterations = min(iterations, trial.chosen_updates[0] + MORE_UPDATES)
@@ -142,7 +142,6 @@ def _first_fold_step(problem: Problem, trial: Trial) -> Step:
         rows=sizes[rung],
         start=None if is_fresh else trial.feature_matrix,
         iterations=iterations,
-        more_iterations=most - iterations if is_fresh and not problem.pins.fix_iterations else 0,
         is_rung=rung < len(sizes) - 1,
         stop_early=not problem.pins.fix_iterations,
     )

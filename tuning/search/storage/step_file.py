@@ -26,7 +26,6 @@ def step_name(step: Step, fold: Fold) -> str:
         "candidate": step.candidate.to_dict(),
         "rows": step.rows,
         "iterations": step.iterations,
-        "more_iterations": step.more_iterations,
         "early": step.is_rung,
         "stop_early": step.stop_early,
         "start": None if step.start is None else list(step.start.shape),
