@@ -204,7 +204,9 @@ def main() -> None:
             train, test = folder / "train.parquet", folder / "test.parquet"
             with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
                 pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
-            found = [("xrfm", None, measure_ours(train, test, folder, args))]
+            found: list[tuple[str, str | None, dict[str, float]]] = [
+                ("xrfm", None, measure_ours(train, test, folder, args))
+            ]
             if args.peer:
                 found.append(("LightGBM", None, measure_lightgbm(args.peer, train, test, folder)))
             if args.sample and rows == max(args.rows):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from xrfm_cli.datasets import Table
 from xrfm_cli.datasets.cells.scale import scaled_back, to_order_one
 from xrfm_cli.errors import XRFMError
 from xrfm_cli.events import OnEvent
@@ -84,7 +85,7 @@ def held_out_folds(
     parts: list[Part] = []
     generator = np.random.default_rng([problem.data.seed, COMMON_DRAW])
     spread = Spread(
-        rows=common_rows(problem.data.table, problem.plan.refit_rows, generator),
+        rows=common_rows(_without_base(problem), problem.plan.refit_rows, generator),
         folds=len(problem.plan.folds),
     )
     fold_seconds = estimate_refit(
@@ -119,6 +120,14 @@ def held_out_folds(
         decision=model.decision,
         deviations=spread.deviations(),
     )
+
+
+def _without_base(problem: Problem) -> Table:
+    """Return the rows without the predictions of a base model, which the model itself adds."""
+    table, base = problem.data.table, problem.data.base
+    if base is None:
+        return table
+    return table.select(name for name in table.column_names if name not in base.columns)
 
 
 def _fold_member(

@@ -307,9 +307,9 @@ def test_kernel_machines_may_start_from_squares_of_the_target() -> None:
 
 
 def test_squares_are_of_numbers_in_many_columns() -> None:
-    """Of 40 rows, three columns are too few to hide a product of three, and ten are enough."""
+    """Of 40 rows, six columns are too few to hide a product of three, and seven are enough."""
     draws = np.random.default_rng(0)
-    for columns, wanted in ((3, False), (10, True)):
+    for columns, wanted in ((6, False), (7, True)):
         x = {f"v{j}": draws.normal(size=40) for j in range(columns)}
         assert space_of(x | {"y": draws.normal(size=40)}).squares == wanted
     wide = {f"v{j}": draws.normal(size=40) for j in range(10)}
