@@ -73,7 +73,8 @@ def summary_lines(rows: list[Measurement]) -> list[str]:
     found = {(row.table, row.seed, row.setting): row.value for row in rows if row.value is not None}
     lines = ["| without | runs | error over that of the whole search | better with it | worse with it |"]
     lines.append("| --- | --- | --- | --- | --- |")
-    for without in ABLATIONS:
+    names = dict.fromkeys((row.setting or "").removeprefix("without ") for row in rows)
+    for without in sorted(names, reverse=True):  # also those that are gone since
         ratios = {
             (table, seed): math.log(max(value, 1e-6) / max(whole, 1e-6))
             for (table, seed, setting), value in found.items()

@@ -1,4 +1,4 @@
-"""Fit tables of growing numbers of rows whole: seconds, memory, disk, error and model size.
+"""Fit tables of growing numbers of rows whole: seconds, memory, error and model size.
 
     python -m benchmarks.any_size [--rows 10000 100000 1000000] [--memory 8GiB] [--peer PYTHON]
 
@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -32,7 +31,6 @@ from benchmarks.measurements import Measurement, Recorder, benchmark_parser, rea
 COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
 GROUP_ROWS, TEST_ROWS = 100_000, 100_000
 NOISE = 0.3
-POLL_S = 0.2
 FIT = ("--target", "y", "--trials", "0", "--search-rows", "10000", "--fit-rows", "all", "--format", "json")
 LIGHTGBM = """
 import json, sys
@@ -56,7 +54,6 @@ class Usage:
 
     cpu_s: float
     peak_mib: float
-    files_mib: float  # largest size of the files without a name that it had open
 
 
 def write_table(path: Path, rows: int, seed: int) -> None:
@@ -80,40 +77,14 @@ def write_table(path: Path, rows: int, seed: int) -> None:
         writer.close()
 
 
-def nameless_bytes(process: int) -> int:
-    """Return the bytes on disk of the files without a name that a process has open; 0 off Linux."""
-    total, seen = 0, set()
-    for link in Path(f"/proc/{process}/fd").glob("*"):
-        try:
-            facts = link.stat()
-            if "(deleted)" in str(link.readlink()) and facts.st_ino not in seen:
-                seen.add(facts.st_ino)
-                total += 512 * facts.st_blocks
-        except OSError:  # closed meanwhile
-            continue
-    return total
-
-
 def run(command: Sequence[object]) -> Usage:
     """Run a command to its end; raise an error if it fails."""
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
-    ended, most = threading.Event(), [0]
-
-    def watch() -> None:
-        while not ended.wait(POLL_S):
-            most[0] = max(most[0], nameless_bytes(process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     _, status, usage = os.wait4(process.pid, 0)
-    ended.set()
-    watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}")
-    return Usage(
-        cpu_s=usage.ru_utime + usage.ru_stime, peak_mib=usage.ru_maxrss / 1024, files_mib=most[0] / 2**20
-    )
+    return Usage(cpu_s=usage.ru_utime + usage.ru_stime, peak_mib=usage.ru_maxrss / 1024)
 
 
 def error_of(predicted: Path, test: Path) -> float:
@@ -135,7 +106,6 @@ def measure_ours(train: Path, test: Path, folder: Path, args: argparse.Namespace
         "error": error_of(out, test),
         "cpu_s": fitted.cpu_s,
         "peak_mib": fitted.peak_mib,
-        "files_mib": fitted.files_mib,
         "model_mib": model.stat().st_size / 2**20,
         "predict_cpu_s": predicted.cpu_s,
         "predict_peak_mib": predicted.peak_mib,
@@ -155,10 +125,10 @@ def any_size_table() -> str:
     """Return the table of the page."""
     rows = read("any_size")
     lines = [
-        "| rows | method | rmse over deviation | CPU s | peak MiB | files MiB | model MiB | commit |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| rows | method | rmse over deviation | CPU s | peak MiB | model MiB | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    metrics = ("error", "cpu_s", "peak_mib", "files_mib", "model_mib")
+    metrics = ("error", "cpu_s", "peak_mib", "model_mib")
     for table, method, setting in dict.fromkeys((row.table, row.method, row.setting) for row in rows):
         own = select(rows, table=table, method=method, setting=setting)
         last = {row.metric: row for row in own}
