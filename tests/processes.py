@@ -15,6 +15,7 @@ import psutil
 
 LIMIT_S = 120.0
 PIPE = subprocess.PIPE
+ByteProcess = subprocess.Popen[bytes]
 XRFM = (sys.executable, "-m", "xrfm_cli")
 HEARD = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)

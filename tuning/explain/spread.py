@@ -35,12 +35,10 @@ class Spread:
         self.of_folds.append(self._shares(model, budget_ns))
 
     def add_members(self, model: FittedModel, *, budget_ns: float, has_time: Callable[[float], bool]) -> None:
-        """Measure each member of an ensemble by itself, the heaviest first, while there is time."""
-        if len(model.members) < 2:
+        """Measure each member of an ensemble by itself, if there is time for all."""
+        if len(model.members) < 2 or not has_time(len(model.members) * budget_ns):
             return
         for member in sorted(model.members, key=lambda own: -own.weight):
-            if not has_time(budget_ns):
-                return
             alone = replace(model, members=(replace(member, weight=1.0),), intervals=None)
             self.of_members.append(self._shares(alone, budget_ns))
             self.weights.append(member.weight)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
-from tests.processes import PIPE, XRFM, run_process, run_python, started
+from tests.processes import PIPE, XRFM, ByteProcess, run_process, run_python, started
 
 ROWS = ["1.0,a", "2.5,b", "-1,a", ",b"]
 SERVICE = (*XRFM, "predict", "-", "--each-line")
@@ -31,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def ask(process: subprocess.Popen[bytes], lines: Sequence[str | bytes]) -> list[str]:
+def ask(process: ByteProcess, lines: Sequence[str | bytes]) -> list[str]:
     """Write each line once the one before is answered; return the answers."""
     assert process.stdin is not None
     assert process.stdout is not None
