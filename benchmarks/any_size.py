@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.measurements import Measurement, Recorder, benchmark_parser, read, select
+from benchmarks.measurements import Recorder, benchmark_parser
 
 COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
 GROUP_ROWS, TEST_ROWS = 100_000, 100_000
@@ -119,42 +119,6 @@ def measure_lightgbm(python: str, train: Path, test: Path, folder: Path) -> dict
     deviation = pq.read_table(test, columns=["y"])["y"].to_numpy().astype(float).std()
     error = float(json.loads(out.read_text(encoding="utf-8"))["rmse"] / deviation)
     return {"error": error, "cpu_s": usage.cpu_s, "peak_mib": usage.peak_mib}
-
-
-def any_size_table() -> str:
-    """Return the table of the page."""
-    rows = read("any_size")
-    lines = [
-        "| rows | method | rmse over deviation | CPU s | peak MiB | model MiB | commit |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    metrics = ("error", "cpu_s", "peak_mib", "model_mib")
-    for table, method, setting in dict.fromkeys((row.table, row.method, row.setting) for row in rows):
-        own = select(rows, table=table, method=method, setting=setting)
-        last = {row.metric: row for row in own}
-        values = [_number(last.get(metric)) for metric in metrics]
-        name = method if setting is None else f"{method}, {setting}"
-        lines.append(f"| {table} | {name} | {' | '.join(values)} | {last['error'].commit or ''} |")
-    growth = growth_exponent(rows)
-    return "\n".join(lines) + ("" if growth is None else f"\n\nCPU seconds of {growth}.")
-
-
-def growth_exponent(rows: list[Measurement]) -> str | None:
-    """Return the exponent by which CPU seconds grow with rows, from the smallest to the largest table."""
-    found = {int(row.table.split()[0].replace(",", "")): row.value for row in rows
-             if row.method == "xrfm" and row.metric == "cpu_s" and row.setting is None}  # fmt: skip
-    sizes = [size for size in sorted(found) if size >= GROUP_ROWS]  # smaller fits are mostly their start
-    if len(sizes) < 2:
-        return None
-    few, many = sizes[0], sizes[-1]
-    exponent = math.log((found[many] or 1) / (found[few] or 1)) / math.log(many / few)
-    return f"fits grow with the power {exponent:.2f} of the rows, from {few:,} to {many:,}"
-
-
-def _number(row: Measurement | None) -> str:
-    if row is None or row.value is None:
-        return ""
-    return f"{row.value:.4f}" if row.metric == "error" else f"{row.value:,.0f}"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.ablations import ablations_table, minimisers_table
-from benchmarks.any_size import any_size_table
+from benchmarks.any_size_page import any_size_table
 from benchmarks.large_searches import large_searches_table
 from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT

@@ -38,8 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.to_csv(place / f"{name}.csv", index=False)
         table.to_parquet(place / f"{name}.parquet", index=False)
     for target, model in (("price", "prices"), ("churned", "classes")):
-        once = ("--trials", "0", "--folds", "2", "--id", "customer", "--model", f"{model}.xrfm")
-        once += ("--drop", "y", "--drop", "churned") if target == "price" else ()
+        once = ["--trials", "0", "--folds", "2", "--id", "customer", "--model", f"{model}.xrfm"]
+        once += ["--drop", "y", "--drop", "churned"] if target == "price" else []
         outcome = run_here("fit", "data.csv", "--target", target, *once, folder=place)
         assert outcome.status == 0, outcome.err
     return place
