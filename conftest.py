@@ -1,4 +1,4 @@
-"""What pytest looks for doctests in and skips, and that properties meet the same examples in every run."""
+"""Where pytest looks for doctests, and the same examples of properties in every run."""
 
 import os
 from importlib.util import find_spec

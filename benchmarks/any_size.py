@@ -50,7 +50,7 @@ json.dump({"rmse": error}, open(out, "w"))
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a process took."""
+    """Seconds and memory of a process."""
 
     cpu_s: float
     peak_mib: float

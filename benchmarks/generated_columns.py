@@ -21,10 +21,10 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 TARGET_ENCODED = "levels of "  # columns whose names start so are target encoded, whatever the candidate says
-QUANTILES = 8  # a number with more distinct values is cut to so many
+QUANTILES = 8  # a number with more distinct values is cut into this many classes
 MOST_PLAIN = 12  # distinct values of a number that is not cut
 FEWEST = 3  # rows of a level; rarer ones are one level
-PRIOR_ROWS = 20.0  # means of levels are shrunk as by so many rows of the overall mean
+PRIOR_ROWS = 20.0  # the mean of a level is shrunk as if this many rows had the overall mean
 COMBINATIONS = 5  # of columns, in a family of combinations
 SURE = 3.0  # standard errors of a gain, for pairs that are hardly there by chance
 EXPANDED = 6  # numbers, in a family of expansions

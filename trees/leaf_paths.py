@@ -44,7 +44,7 @@ def follow_leaf(leaf: LeafModel, paths: Paths) -> tuple[Tensor, Tensor]:  # -> (
 
 
 def follow_twice(leaf: LeafModel, paths: Paths) -> tuple[Tensor, Tensor]:  # -> (b, d), (b, d)
-    """Return the parts over segments twice as long, and those over the segments, all of which weigh 1."""
+    """Return the parts over pairs of segments, and over single segments. All segments weigh 1."""
     if isinstance(leaf, RFMLeaf) and has_loops(leaf.centers, leaf.coefficients):
         coarse = torch.empty_like(paths.start)
         fine, _ = _follow_kernels(leaf, paths, coarse)

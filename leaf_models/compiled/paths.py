@@ -29,7 +29,8 @@ def follow(
     ``paths`` are the first points ``(b, d)``, the directions ``(b, d)``, the positions of the points ``(b,
     points)``, the weights of the segments between them ``(b, points - 1)`` and those of the outputs ``(b,
     c)``, all in float64. Segments of weight 0 are not visited, and values only known at the ends of others.
-    ``coarse (b, d)`` receives the first result for segments twice as long, of which there is an even number.
+    ``coarse (b, d)`` receives the first result again, for segments twice as long. It needs an even number of
+    segments.
     """
     paths = tuple(part.contiguous() for part in paths)  # type: ignore[assignment]
     start, way, positions, held, rates = paths

@@ -18,7 +18,7 @@ FROM_ROWS = 6_000
 LEAST_RIDGE = 1e-2
 ROWS_PER_PIVOT = 20  # a preconditioner of more columns saves fewer steps than it costs
 PIVOTS = 128  # columns chosen at a time
-ROWS_PER_STEP = 100  # so many steps cost less than a factorisation
+ROWS_PER_STEP = 100  # one step for this many rows: all of them together cost less than a factorisation
 # Of a residual, relative to its target. It moves predictions by less than that share of their deviation.
 TOLERANCE = 1e-5
 PANEL = 512  # rows of a product, fixed so that it rounds in the same way for any number of threads

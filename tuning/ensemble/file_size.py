@@ -13,7 +13,7 @@ from xrfm_cli.tuning.model.report import MAX_PLOTTED_ROWS
 from xrfm_cli.tuning.model.trained_rows import MOST_KEPT
 from xrfm_cli.tuning.pins import TRANSFORM_CHOICES
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.problem.size_limit import SizeLimit
+from xrfm_cli.tuning.problem.size_limit import NUMBER_BYTES, SizeLimit
 
 # Besides the members' leaves: the report, predictions and interval scores of some rows, hashes of more,
 # and the schema, encoder and profile of a column.
@@ -28,7 +28,7 @@ def facts_bytes(problem: Problem, rows: int, features: int = 0) -> int:
     classes = problem.data.n_classes
     each = PLOTTED_BYTES + (PLOTTED_CLASS_BYTES * classes if classes > 2 else 0)
     plotted, hashed = each * min(rows, MAX_PLOTTED_ROWS), HASH_BYTES * min(rows, MOST_KEPT)
-    error_scale = 4 * _error_scale_rows(problem) * features
+    error_scale = NUMBER_BYTES * _error_scale_rows(problem) * features
     plotted += 0 if problem.data.n_classes else SCORE_BYTES * len(problem.plan.validation_rows)
     return FIXED_BYTES + plotted + hashed + error_scale + COLUMN_BYTES * len(problem.data.schema.columns)
 
@@ -43,16 +43,19 @@ def limit_size(problem: Problem, config: FitConfig) -> Problem:
     names = ("numeric_transform", "category_encoding")
     choices = [[problem.pins[name]] if name in problem.pins else TRANSFORM_CHOICES[name] for name in names]
     encodings = [EncodingConfig(numeric=n, category=c) for n, c in product(*choices)]
-    folds = {encoding: problem.folds.matrices(0, encoding) for encoding in encodings}
-    columns = {encoding: fold.x_train.shape[1] for encoding, fold in folds.items()}
+    columns, encoder_bytes, outputs = {}, {}, 0
+    for encoding in encodings:  # the cache of folds decides how many of them stay in memory
+        fold = problem.folds.matrices(0, encoding)
+        columns[encoding], outputs = fold.x_train.shape[1], fold.y_train.shape[1]
+        encoder_bytes[encoding] = _encoder_bytes(fold.encoder)
     rows, limit = len(problem.final.rows), config.max_model_bytes
     size = SizeLimit.of(
         limit,
         facts_bytes(problem, rows) + int(SPARE_SHARE * limit),
         rows=rows,
-        outputs=problem.folds.matrices(0, encodings[0]).y_train.shape[1],
+        outputs=outputs,
         columns=columns,
-        encoder_bytes={encoding: _encoder_bytes(fold.encoder) for encoding, fold in folds.items()},
+        encoder_bytes=encoder_bytes,
         error_scale_rows=_error_scale_rows(problem),
     )
     return replace(problem, size=size)

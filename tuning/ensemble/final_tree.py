@@ -15,7 +15,7 @@ from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.run_step import trial_generator
-from xrfm_cli.tuning.search.squares import SQUARES, squares_matrix
+from xrfm_cli.tuning.squares import SQUARES, squares_matrix
 from xrfm_cli.tuning.transfer.translation import Translation
 
 REFIT_FOLD = 1_000_000  # the "fold" of the random generators of the final fits

@@ -23,8 +23,8 @@ from xrfm_cli.tuning.problem.validation_plan import Fold, Rows
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, FitSize, fit_size
 from xrfm_cli.tuning.search.kernel_refinement import Refined, refine
-from xrfm_cli.tuning.search.squares import SQUARES, squares_matrix
 from xrfm_cli.tuning.search.step import REFINEMENT, Fitted, Iterate, Step, StepResult
+from xrfm_cli.tuning.squares import SQUARES, squares_matrix
 
 Array = NDArray[np.float64]
 WORSE_BY = 1.1  # an AGOP update with a loss this many times the best ends the iterations

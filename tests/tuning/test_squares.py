@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from xrfm_cli.leaf_models import LeafConfig, fit_leaf
-from xrfm_cli.tuning.search.squares import squares_matrix
+from xrfm_cli.tuning.squares import squares_matrix
 
 CONFIG = LeafConfig(kernel_q=1.55, bandwidth=15.0, bandwidth_mode="adaptive", ridge=1e-3, iterations=2)
 
