@@ -7,6 +7,7 @@ import pytest
 from tests.processes import run_python
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
 def test_the_start_of_a_process_is_before_its_first_line(system: str) -> None:
     program = (
