@@ -124,6 +124,7 @@ PATHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "  "])
 def test_an_empty_text_is_refused(text: str, tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     for command in ("fit", "predict", "explain", "evaluate"):

@@ -133,6 +133,7 @@ def test_a_full_disk_leaves_the_old_model(
     assert [item.name for item in tmp_path.iterdir()] == ["m.xrfm"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_saved_is_said_to_be_though_its_report_is_not(
     folder: Path, tmp_path: Path, xrfm: Callable[..., Any]
 ) -> None:

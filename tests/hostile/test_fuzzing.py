@@ -149,6 +149,7 @@ def test_a_forged_manifest_is_refused_or_harmless(tmp_path: Path, data: st.DataO
     check_loader(sealed(manifest, blob), tmp_path / "m.xrfm")
 
 
+@pytest.mark.slow
 @drawn(100)
 @given(data=st.data())
 def test_forged_tensors_are_refused_or_harmless(tmp_path: Path, data: st.DataObject) -> None:

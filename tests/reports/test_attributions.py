@@ -24,6 +24,7 @@ def features(case: Case) -> list[str]:
     return [column.name for column in case.model.schema.features]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_paths_add_up(name: str, request: pytest.FixtureRequest) -> None:
     case: Case = request.getfixturevalue(name)

@@ -122,6 +122,7 @@ def test_pages_are_closed_in_themselves(files: dict[str, str]) -> None:
         assert len(text) < 600_000
 
 
+@pytest.mark.slow
 def test_equal_models_give_equal_bytes(ensemble: Case, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -151,6 +151,7 @@ def delay(clock: Ticks, message: str, seconds: float) -> Callable[[Event], None]
     return once(lambda event: event.message.startswith(message), stand_still)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pinned", [{}, {"leaf_size": 12_500}])
 def test_a_final_fit_that_would_be_late_has_smaller_leaves(pinned: dict[str, Any]) -> None:
     clock = Ticks(5.0)

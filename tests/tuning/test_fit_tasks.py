@@ -195,6 +195,7 @@ def test_poisson_deviance_survives_predictions_below_zero() -> None:
 SAMPLES = [("autos.csv", "price", "regression"), ("wine.csv", "cultivar", "multiclass")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "target", "task"), SAMPLES, ids=[name for name, _, _ in SAMPLES])
 def test_samples_are_learned(name: str, target: str, task: str) -> None:
     table = sample(name)
@@ -205,6 +206,7 @@ def test_samples_are_learned(name: str, target: str, task: str) -> None:
     assert np.isfinite(answers(model, table)).all()
 
 
+@pytest.mark.slow
 def test_the_credit_sample_is_ranked() -> None:
     table = sample("credit.csv", 300)
     model = fit(table, SchemaOverrides(target="class"), target="class", trials=2)
@@ -240,6 +242,7 @@ def test_a_target_without_signal_is_not_learned() -> None:
     assert model.report.score > -0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [100, 400])
 def test_a_rare_class_without_signal_costs_no_more_than_its_share(n: int) -> None:
     columns = noise_table(n) | {"y": np.where(np.arange(n) % 4 == 0, "rare", "usual").tolist()}

@@ -38,6 +38,7 @@ def baseline(model: FittedModel, name: str) -> float:
     return float(next(b["score"] for b in model.report.baselines if b["name"] == name))
 
 
+@pytest.mark.slow
 def test_a_sparse_line_in_many_columns_is_found_by_the_linear_leaf() -> None:
     columns, x = numbers(80, 60)
     columns["y"] = 2 * x[:, 3] - x[:, 50] + 0.5 * x[:, 17]

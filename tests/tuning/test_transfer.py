@@ -122,6 +122,7 @@ def test_a_model_without_the_bases_predictions_leaves_it_out(models: dict[str, F
     assert same_bits(answers(found, drifted(50, seed=6)), answers(alone, drifted(50, seed=6)))
 
 
+@pytest.mark.slow
 def test_the_file_is_self_contained(helped: dict[str, FittedModel], task: str, tmp_path: Path) -> None:
     save_model(helped[task], tmp_path / "one.xrfm")
     back = load_model(tmp_path / "one.xrfm")

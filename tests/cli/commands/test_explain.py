@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 
+@pytest.mark.slow
 def test_the_document_and_its_files(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
     outcome = xrfm("explain", "--model", "price.xrfm", "--json", folder=folder)
     assert outcome.status == 0, outcome.err

@@ -110,6 +110,7 @@ def test_few_negative_numbers_are_not_taken_for_errors(tmp_path: Path) -> None:
     assert number_values(table.column("v"), unit=column.unit).values[0] == -5000.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "fact"),
     [

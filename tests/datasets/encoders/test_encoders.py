@@ -213,6 +213,7 @@ def samples() -> list[tuple[str, int, Table, Encoder, np.ndarray]]:
     return list(fitted_samples())
 
 
+@pytest.mark.slow
 def test_a_row_is_encoded_alike_alone_and_in_any_chunk(
     samples: list[tuple[str, int, Table, Encoder, np.ndarray]],
 ) -> None:

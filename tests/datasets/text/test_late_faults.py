@@ -42,6 +42,7 @@ def test_late_faults_are_refused_by_line(text: str, message: str, tmp_path: Path
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "rows", "options"),
     [
@@ -64,6 +65,7 @@ CELLS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, derandomize=True)
 @given(
     st.integers(2, 5).flatmap(

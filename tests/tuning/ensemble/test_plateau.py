@@ -96,6 +96,7 @@ def searched(step_s: float = 1.0, **options: Any) -> FittedModel:
     return fit(noise_table(60), clock=Ticks(step_s), **chosen)
 
 
+@pytest.mark.slow
 def test_a_converged_search_says_so_and_does_not_hang_on_the_clock() -> None:
     heard: list[Event] = []
     model = searched(on_event=heard.append)

@@ -29,6 +29,7 @@ def model() -> FittedModel:
     return fit(table_of(noisy()), trials=8, metric=METRIC, folds=3)
 
 
+@pytest.mark.slow
 def test_kernels_and_the_constant_learn_the_quantile(model: FittedModel) -> None:
     params = [trial["params"] for trial in model.report.trials]
     assert {(own.get("loss"), own.get("quantile")) for own in params} == {("quantile", 0.9)}

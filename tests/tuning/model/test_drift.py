@@ -92,6 +92,7 @@ def draws() -> list[tuple[ColumnProfile, ...]]:
     return [profiled(people(1000, seed=1000 + seed)) for seed in range(1, 41)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [30, 300, 3000])
 def test_rows_of_the_same_kind_do_not_drift(rows: int, draws: list[tuple[ColumnProfile, ...]]) -> None:
     ratios = []
@@ -150,6 +151,7 @@ def test_a_time_column_has_no_profile() -> None:
     assert "joined" not in [item.column for item in profiled(people(50), SchemaOverrides(time="joined"))]
 
 
+@pytest.mark.slow
 def test_models_know_their_training_rows(models: dict[str, FittedModel], tmp_path: Path) -> None:
     model = models["regression"]
     assert model.profile is not None

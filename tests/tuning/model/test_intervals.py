@@ -96,6 +96,7 @@ def test_a_score_of_weight_three_counts_like_three() -> None:
     assert (len(few), few[-1]) == (50, copies[-1])
 
 
+@pytest.mark.slow
 def test_both_the_quiet_and_the_noisy_half_are_covered() -> None:
     covered, widths = [], []
     for seed in range(4):

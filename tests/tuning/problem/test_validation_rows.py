@@ -200,6 +200,7 @@ def categories_of_noise(n: int, classes: bool) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["one_hot", "target"])
 def test_categories_of_many_levels_leak_nothing_into_a_regression(encoding: str) -> None:
     model = fit(
