@@ -107,6 +107,8 @@ def study_swaps(
     affordable = budget_ns / row_ns(model)
     single, rest = _divided(model, sample, max(FEWEST_COLUMNS, int(SCREEN_SHARE * affordable / FEWEST_ROWS)))
     partners = _affordable_partners(rows, len(single), affordable)
+    if targets is not None and model.target.classes:
+        partners = 1  # residuals of probabilities are not quite those of log odds, which more would show
     exponent = _exponent(model)
     plain = np.ldexp(predict_rows(model, sample.matrices), -exponent)
     if partners > 1:

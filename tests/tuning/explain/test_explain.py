@@ -126,7 +126,9 @@ class TestShares:
             moved = Table(
                 table.data.set_column(0, "a", pa.array(np.roll(table.data["a"].to_numpy(), before)))
             )
-            squares.append(np.square(plain - model.predict(moved).values) / 2)
+            values = model.predict(moved).values
+            assert values is not None
+            squares.append(np.square(plain - values) / 2)
         expected = np.mean(squares, axis=0)
         expected *= study.variance / plain.var()  # a power of two
         np.testing.assert_allclose(study.totals[0], expected, rtol=1e-4, atol=1e-9)
