@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -121,6 +121,22 @@ def measure_lightgbm(python: str, train: Path, test: Path, folder: Path) -> dict
     return {"error": error, "cpu_s": usage.cpu_s, "peak_mib": usage.peak_mib}
 
 
+def measure(
+    folder: Path, rows: int, args: argparse.Namespace
+) -> Iterator[tuple[str, str | None, dict[str, float]]]:
+    """Yield the method, its setting and its figures, one after the other on the same rows."""
+    train, test, few = (folder / f"{name}.parquet" for name in ("train", "test", "few"))
+    with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
+        pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
+    yield "xrfm", None, measure_ours(train, test, folder, args)
+    if args.sample and rows == max(args.rows):
+        with get_context("spawn").Pool(1) as pool:
+            pool.apply(write_table, (few, args.sample, 1))
+        yield "xrfm", f"{args.sample:,} rows", measure_ours(few, test, folder, args)
+    if args.peer:
+        yield "LightGBM", None, measure_lightgbm(args.peer, train, test, folder)
+
+
 def main() -> None:
     """Measure each table, and print a line for each."""
     parser = benchmark_parser(__doc__, "any_size")
@@ -132,29 +148,14 @@ def main() -> None:
     parser.add_argument("--peer", metavar="PYTHON", help="a Python with lightgbm, pandas and pyarrow")
     args = parser.parse_args()
     recorder = Recorder("any_size", args.results)
+    extra = {"leaf_size": args.leaf_size, "memory": args.memory, "threads": args.threads}
     for rows in args.rows:
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            train, test = folder / "train.parquet", folder / "test.parquet"
-            with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
-                pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
-            found: list[tuple[str, str | None, dict[str, float]]] = [
-                ("xrfm", None, measure_ours(train, test, folder, args))
-            ]
-            if args.peer:
-                found.append(("LightGBM", None, measure_lightgbm(args.peer, train, test, folder)))
-            if args.sample and rows == max(args.rows):
-                few = folder / "few.parquet"
-                with get_context("spawn").Pool(1) as pool:
-                    pool.apply(write_table, (few, args.sample, 1))
-                found.append(("xrfm", f"{args.sample:,} rows", measure_ours(few, test, folder, args)))
-        for method, setting, figures in found:
-            extra = {"leaf_size": args.leaf_size, "memory": args.memory, "threads": args.threads}
-            for metric, value in figures.items():
-                recorder.add(
-                    f"{rows:,} rows", metric, round(value, 4), method=method, setting=setting, extra=extra
-                )
-            print(f"{rows:>12,} {method} {setting or ''} {figures}", flush=True)
+            for method, setting, figures in measure(Path(name), rows, args):
+                for metric, value in figures.items():
+                    facts = {"method": method, "setting": setting, "extra": extra}
+                    recorder.add(f"{rows:,} rows", metric, round(value, 4), **facts)
+                print(f"{rows:>12,} {method} {setting or ''} {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Unpack
 
 import torch
@@ -18,6 +19,7 @@ from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
+from xrfm_cli.trees.leaf_records import LeafRecords, leaf_key, recorded
 from xrfm_cli.trees.merging import merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.node_rows import Node, TrainingRows
@@ -114,12 +116,13 @@ def fit_tree(
     *,
     generator: torch.Generator,
     scratch: Scratch | None = None,
+    records: LeafRecords | None = None,
     **options: Unpack[TreeFitOptions],
 ) -> TreeModel:
     """Return the last model of :func:`iterate_tree`, which documents the arguments.
 
-    On a CPU, each leaf is fitted to the end before the next one begins. With ``scratch``, the inputs are in
-    files, and so are the leaves of the model.
+    On a CPU, each leaf is fitted to the end before the next one begins; ``records`` keep it, so that a fit
+    that was killed can go on. With ``scratch``, the inputs are in files, and so are the leaves of the model.
     """
     if x.device.type != "cpu":
         *_, last = iterate_tree(x, y, config, generator=generator, **options)
@@ -128,18 +131,25 @@ def fit_tree(
         x, y, config, generator, options.get("weights"), options.get("routed"), scratch
     )
     leaves: list[LeafModel] = []
+    start, on_event = options.get("initial_feature_matrix"), options.get("on_event", ignore_event)
+    memory_bytes = options.get("memory_bytes", DEFAULT_MEMORY_BYTES)
     for node, seed in zip(partition.nodes, seeds, strict=True):
         rows = _leaf_rows(node, seed)
-        leaf = fit_leaf(
+        fit = partial(
+            fit_leaf,
             rows.x,
             rows.y,
             config.leaf,
             generator=rows.generator,
             weights=rows.weights,
-            initial_feature_matrix=options.get("initial_feature_matrix"),
-            memory_bytes=options.get("memory_bytes", DEFAULT_MEMORY_BYTES),
-            on_event=options.get("on_event", ignore_event),
+            initial_feature_matrix=start,
+            memory_bytes=memory_bytes,
         )
+        if records is None:
+            leaf = fit(on_event=on_event)
+        else:
+            key = leaf_key(rows, config.leaf, seed=seed, start=start, memory_bytes=memory_bytes)
+            leaf = recorded(records, key, fit, on_event)
         leaves.append(leaf if scratch is None else _kept(leaf, scratch))
     return TreeModel(config=config, splits=partition.splits, leaves=tuple(leaves))
 

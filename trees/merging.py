@@ -57,8 +57,10 @@ def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> Trai
             return mean(values)
         out = torch.from_numpy(scratch.matrix(len(kept), values.shape[1]))
         for column in range(values.shape[1]):
-            out[:, column] = mean(values[:, column : column + 1])[:, 0]
-            forget_mapped()
+            own = torch.cat([values[rows, column].clone() for rows in _blocks(values, scratch)])
+            means = mean(own[:, None])[:, 0]
+            for rows in _blocks(out, scratch):
+                out[rows, column] = means[rows]
         return out
 
     def first_of_each(values: Tensor) -> Tensor:

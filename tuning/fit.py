@@ -72,7 +72,7 @@ def fit_model(
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
         reserve: seconds of the time limit for what the caller does with the model.
-        checkpoint: keeps every step result, so that a killed fit can be resumed.
+        checkpoint: keeps every step result and final leaf, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
         base: the base model of transfer learning.
 
@@ -220,6 +220,7 @@ def _fit_model(
             max_members=config.ensemble_size,
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
+            records=checkpoint,
         )
     model = assemble_model(
         problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener

@@ -15,7 +15,7 @@ from xrfm_cli.commands.common.holdout import hold_out, score_held_out
 from xrfm_cli.commands.common.models import usable_bytes
 from xrfm_cli.commands.common.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.common.reading import read_whole
-from xrfm_cli.commands.common.resume import resumable, shared_place
+from xrfm_cli.commands.common.resume import begun_memory, resumable, shared_place
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.common.urls import folder_beside
 from xrfm_cli.commands.common.usage import check_usage
@@ -69,7 +69,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     replaced = "" if options.dry_run else replaced_model(Path(options.model))
     if replaced:
         session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
-    table = read_whole(options.data, options, session, scratch=scratch_of(options))
+    scratch = scratch_of(options)
+    table = read_whole(options.data, options, session, scratch=scratch)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
         if options.compress is not None:
@@ -92,7 +93,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             plan = dry_run_fit(table, schema, target, config, valid=valid, base=base)
             show_plan(plan, schema, target, session)
             return 0, dry_run_document(plan, schema, target)
-        with resumable(options, table, valid, schema, session, device=device) as checkpoint:
+        memory = scratch.memory_bytes
+        with resumable(options, table, valid, schema, session, device=device, memory=memory) as checkpoint:
             model = fit_model(
                 table,
                 schema,
@@ -128,7 +130,7 @@ def scratch_of(options: FitOptions) -> Scratch:
     folder = folder_beside(options.model) if options.scratch is None else Path(options.scratch)
     if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
-    return Scratch(folder=folder, memory_bytes=usable_bytes(options.memory))
+    return Scratch(folder=folder, memory_bytes=begun_memory(options) or usable_bytes(options.memory))
 
 
 def source_name(data: str) -> str:
