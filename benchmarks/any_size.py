@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -48,12 +49,16 @@ json.dump({"rmse": error}, open(out, "w"))
 """
 
 
+LOOK_S = 0.5  # between two looks at the files of a process
+
+
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Seconds and memory of a process."""
+    """Seconds, memory and files of a process."""
 
     cpu_s: float
     peak_mib: float
+    disk_mib: float  # of mapped files without a name, at most
 
 
 def write_table(path: Path, rows: int, seed: int) -> None:
@@ -80,11 +85,26 @@ def write_table(path: Path, rows: int, seed: int) -> None:
 def run(command: Sequence[object]) -> Usage:
     """Run a command to its end; raise an error if it fails."""
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    ended, disk_mib = 0, 0.0
+    while not ended:
+        time.sleep(LOOK_S)
+        disk_mib = max(disk_mib, mapped_mib(process.pid))
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}")
-    return Usage(cpu_s=usage.ru_utime + usage.ru_stime, peak_mib=usage.ru_maxrss / 1024)
+    cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return Usage(cpu_s=cpu_s, peak_mib=peak_mib, disk_mib=disk_mib)
+
+
+def mapped_mib(pid: int) -> float:
+    """Return the size of the files without a name that a process has mapped, on Linux."""
+    maps, size = Path(f"/proc/{pid}/maps"), 0
+    for line in maps.read_text().splitlines() if maps.exists() else ():
+        if line.endswith("(deleted)"):
+            begin, end = line.split()[0].split("-")
+            size += int(end, 16) - int(begin, 16)
+    return size / 2**20
 
 
 def error_of(predicted: Path, test: Path) -> float:
@@ -106,6 +126,7 @@ def measure_ours(train: Path, test: Path, folder: Path, args: argparse.Namespace
         "error": error_of(out, test),
         "cpu_s": fitted.cpu_s,
         "peak_mib": fitted.peak_mib,
+        "disk_mib": fitted.disk_mib,
         "model_mib": model.stat().st_size / 2**20,
         "predict_cpu_s": predicted.cpu_s,
         "predict_peak_mib": predicted.peak_mib,
