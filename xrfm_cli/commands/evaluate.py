@@ -29,7 +29,7 @@ from xrfm_cli.tuning.model.report import FitReport
 def run(options: EvaluateOptions, session: Session) -> int:
     """Evaluate a table; return 1 if a threshold is missed, or a comparison with ``--fail-worse`` is lost."""
     device = prepare_device(options.device, threads=options.threads)
-    model = open_model(options.model, session, device=device)
+    model = open_model(options.model, session, device=device, memory=options.memory)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
     check_thresholds(options.fail_over, model.target, option="--fail-over")
     whole = read_whole(options.data, options, session)
