@@ -55,6 +55,7 @@ class Scratch:
 
     folder: Path
     memory_bytes: int
+    way_out: str = f"give another folder with {option('scratch')}"  # where this one is too small
     used_bytes: int = 0  # of the files in use
     most_bytes: int = 0  # at any time so far
     _arena: NDArray[np.uint8] | None = None
@@ -82,7 +83,7 @@ class Scratch:
         if needed > free:
             raise OptionError(
                 f"{self.folder}: has {free / 2**20:,.0f} MiB left, but {what} needs {needed / 2**20:,.0f} "
-                f"MiB; make room, or give another folder with {option('scratch')}"
+                f"MiB; make room, or {self.way_out}"
             )
 
     def matrix(self, rows: int, columns: int) -> NDArray[np.float32]:
@@ -166,10 +167,7 @@ class Scratch:
 
     def _unusable(self, fault: OSError) -> OptionError:
         reason = fault.strerror or str(fault)
-        return OptionError(
-            f"{self.folder}: cannot hold files ({reason}); make room, or give another folder with "
-            f"{option('scratch')}"
-        )
+        return OptionError(f"{self.folder}: cannot hold files ({reason}); make room, or {self.way_out}")
 
 
 def taken_batches(data: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]:

@@ -29,10 +29,7 @@ ModelMemory = Annotated[
         metavar="SIZE",
         parser=parse_size,
         show_default="half of the free memory",
-        help=(
-            "Memory for the model, such as 1GiB: the leaves of a larger one are read from its file as rows "
-            "need them. Does not change the result."
-        ),
+        help="Memory to use, such as 1GiB: larger models and tables stay in files. Does not change the result.",
     ),
 ]
 DATA_HELP = (

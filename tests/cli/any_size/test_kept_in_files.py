@@ -121,6 +121,17 @@ def test_a_model_is_refitted_on_a_table_in_files(alone: Path, xrfm: Command) -> 
     assert (alone / "files.xrfm").read_bytes() == (alone / "memory.xrfm").read_bytes()
 
 
+def test_a_table_in_files_is_evaluated_the_same(alone: Path, xrfm: Command) -> None:
+    told = (*QUICK, "--trials", "0", "--model", "m.xrfm")
+    assert xrfm("fit", "other.parquet", *told, folder=alone).status == 0
+    words = ("evaluate", "t.parquet", "--model", "m.xrfm", "--by", "town", "--json")
+    small, large = (xrfm(*words, *memory, folder=alone) for memory in (SMALL, LARGE))
+    assert small.status == large.status == 0, small.err
+    assert KEPT in small.err
+    assert KEPT not in large.err
+    assert small.document == large.document
+
+
 def wait_for_files(process: Any, folder: Path, ending: str, count: int) -> None:
     """Wait until a fit has recorded so many steps or leaves."""
     until = time.monotonic() + 100
