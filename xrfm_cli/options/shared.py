@@ -29,7 +29,7 @@ ModelMemory = Annotated[
         metavar="SIZE",
         parser=parse_size,
         show_default="half of the free memory",
-        help="Memory to use, such as 1GiB: larger models and tables stay in files. Does not change the result.",
+        help="Memory to use, such as 1GiB: what is larger stays in files. Does not change the result.",
     ),
 ]
 DATA_HELP = (
