@@ -82,14 +82,15 @@ def write_table(path: Path, rows: int, seed: int) -> None:
         writer.close()
 
 
-def run(command: Sequence[object]) -> Usage:
-    """Run a command to its end; raise an error if it fails."""
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+def run(command: Sequence[object], output: str | Path = os.devnull) -> Usage:
+    """Run a command to its end, with its standard output in a file; raise an error if it fails."""
     ended, disk_mib = 0, 0.0
-    while not ended:
-        time.sleep(LOOK_S)
-        disk_mib = max(disk_mib, mapped_mib(process.pid))
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+    with Path(output).open("wb") as file:
+        process = subprocess.Popen([str(word) for word in command], stdout=file)
+        while not ended:
+            time.sleep(LOOK_S)
+            disk_mib = max(disk_mib, mapped_mib(process.pid))
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}")

@@ -35,6 +35,7 @@ from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
+from xrfm_cli.tuning.search.pools.opening import leaf_workers
 from xrfm_cli.tuning.search.pools.step_pool import worker_count
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
@@ -213,7 +214,10 @@ def _fit_model(
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
         raise OptionError(result.why_no_model())
-    with listener.stage("refit", "fitting the chosen models on all rows"):
+    with (
+        listener.stage("refit", "fitting the chosen models on all rows"),
+        leaf_workers(config.scheduler, listener) as cluster,
+    ):
         final = fit_final_ensemble(
             problem,
             result,
@@ -221,6 +225,7 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
             records=checkpoint,
+            workers=cluster,
         )
     model = assemble_model(
         problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener

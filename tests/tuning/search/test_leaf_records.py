@@ -12,7 +12,7 @@ from tests.leaf_variants import VARIANTS, generator, sample
 from tests.tuning.tables import fit, law
 from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafModel, fit_leaf
-from xrfm_cli.trees import growing
+from xrfm_cli.trees import leaf_tasks
 from xrfm_cli.tuning import FittedModel, save_model
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
@@ -61,7 +61,7 @@ def resume(folder: Path, place: Path) -> tuple[bytes, int, list[str]]:
         return fit_leaf(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch, open_checkpoint(folder, FACTS) as held:
-        patch.setattr(growing, "fit_leaf", counted)
+        patch.setattr(leaf_tasks, "fit_leaf", counted)
         assert held.leaves_before == len(list(folder.glob("*.leaf")))
         found = bytes_of(fitting(checkpoint=held), place)
         held.remove()
