@@ -77,7 +77,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_worker
     assert any("has no workers, so steps run here" in message for message in found["none left"][1])
 
 
-# The leaves of a final model: all by two workers, then with one of them killed, then with none. Prints hashes,
+# The leaves of a final model: all by two workers, then with one killed, then with none. Prints hashes,
 # and how many leaves were fitted here.
 LEAVES = """
 import hashlib, json, os, signal
