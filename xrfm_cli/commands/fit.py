@@ -19,7 +19,13 @@ from xrfm_cli.commands.common.resume import begun_memory, resumable, shared_plac
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.commands.common.urls import folder_beside
 from xrfm_cli.commands.common.usage import check_usage
-from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
+from xrfm_cli.commands.fit_view import (
+    dry_run_document,
+    replaced_model,
+    show_fit,
+    show_plan,
+    warn_of_many_rows,
+)
 from xrfm_cli.datasets import (
     SchemaOverrides,
     Table,
@@ -71,6 +77,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
         session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
     scratch = scratch_of(options)
     table = read_whole(options.data, options, session, scratch=scratch)
+    warn_of_many_rows(table, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
         if options.compress is not None:

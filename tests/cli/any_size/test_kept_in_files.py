@@ -132,6 +132,15 @@ def test_a_table_in_files_is_evaluated_the_same(alone: Path, xrfm: Command) -> N
     assert small.document == large.document
 
 
+def test_more_rows_than_the_memory_has_room_for_are_said_at_once(
+    alone: Path, xrfm: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xrfm_cli.commands.fit_view.ROW_BYTES", 400)
+    done = xrfm("fit", "t.parquet", *QUICK, *SMALL, "--dry-run", folder=alone)
+    assert done.status == 0
+    assert "numbers of each row, such as its target, need about 0.0 GiB of memory, more than the" in done.err
+
+
 def wait_for_files(process: Any, folder: Path, ending: str, count: int) -> None:
     """Wait until a fit has recorded so many steps or leaves."""
     until = time.monotonic() + 100
