@@ -32,8 +32,8 @@ PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of
 FEWEST_PRUNED = 5  # fewer trials are all completed
 # Of a fit beside trials and final fits: reading its libraries, baselines, explanations and the report.
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
-# Of vectors with a number for each row, at most at a time: targets, row numbers, and what a sort of a column or
-# of a projection needs. They are in memory even if the table is not.
+# Of vectors with a number for each row, at most at a time: targets, row numbers, and what sorting a column or
+# a projection needs. They are in memory even if the table is not.
 ROW_BYTES = 120
 
 

@@ -99,8 +99,8 @@ def warn_of_many_rows(table: Table, session: Session) -> None:
         return
     needed, room = (size / 2**30 for size in (ROW_BYTES * table.n_rows, table.scratch.memory_bytes))
     session.renderer.note(
-        f"{table.source}: numbers of each row, such as its target, need about {needed:,.1f} GiB of memory, more "
-        f"than the {room:,.1f} GiB that may be used: raise --memory, or give a file of fewer rows",
+        f"{table.source}: numbers of each row, such as its target, need about {needed:,.1f} GiB of memory, "
+        f"more than the {room:,.1f} GiB that may be used: raise --memory, or give a file of fewer rows",
         kind="warning",
     )
 

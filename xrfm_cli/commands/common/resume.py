@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from xrfm_cli.commands.common.models import usable_bytes
 from xrfm_cli.commands.common.places import checkpoint_folder
 from xrfm_cli.commands.common.session import Session
+from xrfm_cli.commands.common.urls import folder_beside
 from xrfm_cli.datasets import ReadOptions, Table, TableSchema
 from xrfm_cli.datasets.hashing import hash_table
+from xrfm_cli.datasets.scratch import Scratch
+from xrfm_cli.errors import OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.printable import counted
@@ -44,7 +49,18 @@ def facts_of(
     return {**task_facts(options, table, valid, schema), "--device": device, **used, **versions}
 
 
-def begun_memory(options: FitOptions) -> int | None:
+def scratch_of(options: FitOptions) -> Scratch:
+    """Return where a table goes that does not fit into the memory.
+
+    Raises OptionError if ``--scratch`` is no folder that can be written to.
+    """
+    folder = folder_beside(options.model) if options.scratch is None else Path(options.scratch)
+    if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
+    return Scratch(folder=folder, memory_bytes=_begun_memory(options) or usable_bytes(options.memory))
+
+
+def _begun_memory(options: FitOptions) -> int | None:
     """Return the memory in use of the fit that ``--resume`` continues: by now, less or more may be free."""
     if not options.resume or options.memory is not None:
         return None
