@@ -81,11 +81,12 @@ class Node:
         routed = self.rows.routed
         if self.scratch is None:
             return project(routed[self.own], direction)
-        parts = []
-        for own in self.own.split(self.scratch.block_rows(routed.shape[1])):
-            parts.append(project(routed[own], direction))
+        step = self.scratch.block_rows(routed.shape[1])
+        out = torch.empty(len(self.own), dtype=direction.dtype)
+        for start in range(0, len(self.own), step):
+            out[start : start + step] = project(routed[self.own[start : start + step]], direction)
             forget_mapped()
-        return torch.cat(parts)
+        return out
 
     def child(self, places: Tensor) -> Node:
         """Return the node of some of these rows, copied next to each other if they are in files."""

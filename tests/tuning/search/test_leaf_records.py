@@ -36,7 +36,7 @@ def bytes_of(model: FittedModel, folder: Path) -> bytes:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
-    """The record of a fit that was killed after three of its eight final leaves."""
+    """The record of a fit that was killed after three of its final leaves."""
     folder, keep = tmp_path / "model.run", Checkpoint.keep_leaf
 
     def keep_and_die(held: Checkpoint, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
@@ -70,13 +70,18 @@ def resume(folder: Path, place: Path) -> tuple[bytes, int, list[str]]:
 
 
 def test_leaves_that_are_recorded_are_not_fitted_again(begun: Path, tmp_path: Path) -> None:
-    assert resume(begun, tmp_path) == (bytes_of(fitting(), tmp_path), 5, [])
+    whole = fitting()
+    rest = len(whole.members[0].tree.leaves) - 3
+    assert rest > 3
+    assert resume(begun, tmp_path) == (bytes_of(whole, tmp_path), rest, [])
 
 
 def test_a_damaged_leaf_is_named_and_fitted_again(begun: Path, tmp_path: Path) -> None:
     victim = next(begun.glob("*.leaf"))
     victim.write_bytes(victim.read_bytes()[:-10])
-    assert resume(begun, tmp_path) == (bytes_of(fitting(), tmp_path), 6, [victim.name])
+    whole = fitting()
+    rest = len(whole.members[0].tree.leaves) - 2
+    assert resume(begun, tmp_path) == (bytes_of(whole, tmp_path), rest, [victim.name])
 
 
 @pytest.mark.parametrize("name", ["norm2-full", "sum1-diagonal", "linear-diagonal"])
