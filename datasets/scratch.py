@@ -6,6 +6,7 @@ What reads it sees Arrow columns and numpy arrays, as if it were in memory.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import shutil
@@ -15,6 +16,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,28 @@ _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def forget_mapped() -> None:
-    """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed."""
-    if sys.platform != "win32" and hasattr(mmap, "MADV_DONTNEED"):
-        for mapped in tuple(_mapped):
-            mapped.madvise(mmap.MADV_DONTNEED)
+    """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed.
+
+    Blocks of rows that were freed are given back to the system too: glibc keeps most of them, and takes new
+    memory for the next ones.
+    """
+    if sys.platform == "win32" or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    files = tuple(_mapped)
+    for mapped in files:
+        mapped.madvise(mmap.MADV_DONTNEED)
+    trim = _malloc_trim()
+    if files and trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Any:
+    """Return glibc's function that gives freed memory back; None with other libraries."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

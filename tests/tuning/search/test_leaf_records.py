@@ -12,7 +12,6 @@ from tests.leaf_variants import VARIANTS, generator, sample
 from tests.tuning.tables import fit, law
 from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import LeafModel, fit_leaf
-from xrfm_cli.trees import leaf_tasks
 from xrfm_cli.tuning import FittedModel, save_model
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
@@ -52,21 +51,21 @@ def begun(tmp_path: Path) -> Path:
 
 
 def resume(folder: Path, place: Path) -> tuple[bytes, int, list[str]]:
-    """Go on; return the bytes of the model, how many leaves were fitted, and the damaged files."""
-    fitted = 0
+    """Go on; return the bytes of the model, how many leaves were new, and the damaged files."""
+    kept, keep = 0, Checkpoint.keep_leaf
 
-    def counted(*arguments: Any, **options: Any) -> LeafModel:
-        nonlocal fitted
-        fitted += 1
-        return fit_leaf(*arguments, **options)
+    def counted(*arguments: Any) -> None:
+        nonlocal kept
+        kept += 1
+        keep(*arguments)
 
     with pytest.MonkeyPatch.context() as patch, open_checkpoint(folder, FACTS) as held:
-        patch.setattr(leaf_tasks, "fit_leaf", counted)
+        patch.setattr(Checkpoint, "keep_leaf", counted)
         assert held.leaves_before == len(list(folder.glob("*.leaf")))
         found = bytes_of(fitting(checkpoint=held), place)
         held.remove()
     assert not folder.exists()
-    return found, fitted, held.damaged
+    return found, kept, held.damaged
 
 
 def test_leaves_that_are_recorded_are_not_fitted_again(begun: Path, tmp_path: Path) -> None:
