@@ -14,7 +14,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -126,14 +126,20 @@ class Scratch:
     def table(self, schema: pa.Schema, batches: Iterable[pa.Table]) -> pa.Table:
         """Write tables one after the other; return them as one table that is mapped from the file."""
         with self._file() as file:
-            with pa.ipc.new_stream(file, schema) as writer:
+            writer = pa.ipc.new_stream(file, schema)
+            try:
                 for table in _in_batches(batches, self._block_bytes):
                     with self._explained():
                         writer.write_table(table, max_chunksize=BLOCK_ROWS)
                     del table
                     pa.default_memory_pool().release_unused()
-            with self._explained():
-                file.flush()
+                with self._explained():
+                    writer.close()
+                    file.flush()
+            except OptionError:
+                with suppress(OSError):  # of the full disk, which was said
+                    writer.close()
+                raise
             mapped = self._map(file, file.tell())
         return pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))).read_all()
 
@@ -175,8 +181,11 @@ class Scratch:
         """Yield a new file without a name."""
         with self._explained():
             file = tempfile.TemporaryFile(prefix="xrfm-", dir=self.folder)  # noqa: SIM115 - closed below
-        with file:
+        try:
             yield file
+        finally:
+            with suppress(OSError):  # what was not flushed is not needed
+                file.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
