@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_is_said_in_one_line(size: int, alone: Path, tmp_pa
     words = ("fit", alone / "t.parquet", *QUICK, *SMALL, "--quiet", "--log-file", tmp_path / "log")
     run_python(FULL, size, *words, folder=tmp_path)
     lines = (tmp_path / "log").read_text().splitlines()
-    said = [line for line in lines if "error" in line]
+    said = [line for line in lines if "ERROR" in line]
     assert len(said) == 1
     assert "cannot hold files (File too large); make room, or give another folder with --scratch" in said[0]
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
