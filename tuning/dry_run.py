@@ -34,7 +34,7 @@ FEWEST_PRUNED = 5  # fewer trials are all completed
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
 # Of vectors with a number for each row, at most at a time: targets, row numbers, and what sorting a column or
 # a projection needs. They are in memory even if the table is not.
-ROW_BYTES = 120
+ROW_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,8 +139,8 @@ def wait_for_files(process: Any, folder: Path, ending: str, count: int) -> None:
 def test_a_killed_fit_goes_on_to_the_same_model(
     ending: str, count: int, alone: Path, xrfm: Command, tmp_path: Path
 ) -> None:
-    words = ("fit", str(alone / "t.parquet"), *FIT, *SMALL, "--set", "kernel=norm", "--set", "leaf_size=800")
-    words = (*words, "--set", "iterations=1", "--format", "json", "--threads", "1")
+    words: tuple[str, ...] = ("fit", str(alone / "t.parquet"), *FIT, *SMALL, "--set", "kernel=norm")
+    words += ("--set", "leaf_size=800", "--set", "iterations=1", "--format", "json", "--threads", "1")
     with start(tmp_path, *words, "--resume") as process:
         wait_for_files(process, tmp_path / "model.run", ending, count)
         process.send_signal(KILLED)

@@ -127,8 +127,7 @@ if __name__ == "__main__":
 def test_a_cluster_fits_the_leaves_of_final_models() -> None:
     found: dict[str, Any] = json.loads(run_python(LEAVES, folder=ROOT, limit_s=600).rpartition("RESULT")[2])
     assert {own for own, _ in found.values()} == {found["alone"][0]}
-    assert found["alone"][1] == 16
-    assert found["two"][1] == 0
+    assert found["two"][1] == found["alone"][1] - 16  # trees of folds, which explain the columns, stay here
 
 
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
