@@ -18,7 +18,8 @@ from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask
 from xrfm_cli.tuning.search.pools.dask_pool import RETRIES, check_versions, connect, one_at_a_time
-from xrfm_cli.tuning.search.pools.step_pool import MOST_ROWS, POLL_S
+from xrfm_cli.tuning.search.pools.pool import MOST_ROWS
+from xrfm_cli.tuning.search.pools.step_pool import POLL_S
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
 
 TASKS_PER_WORKER = 2  # one that runs and one that waits
