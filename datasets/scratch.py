@@ -38,19 +38,19 @@ ALIGNMENT = 64  # bytes; linear algebra libraries choose their loops by it
 _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
-def forget_mapped() -> None:
+def forget_mapped(*, trims: bool = True) -> None:
     """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed.
 
-    Blocks of rows that were freed are given back to the system too: glibc keeps most of them, and takes new
-    memory for the next ones.
+    Blocks of rows that were freed are given back to the system too, unless ``trims`` is False: glibc keeps most
+    of them, and takes new memory for the next ones.
     """
     if sys.platform == "win32" or not hasattr(mmap, "MADV_DONTNEED"):
         return
     files = tuple(_mapped)
     for mapped in files:
         mapped.madvise(mmap.MADV_DONTNEED)
-    trim = _malloc_trim()
-    if files and trim is not None:
+    trim = _malloc_trim() if trims and files else None
+    if trim is not None:
         trim(0)
 
 

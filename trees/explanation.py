@@ -64,7 +64,7 @@ class KeptRows:
             places = self.owned[number].nonzero()[:, 0]
             first = int(stops[number]) - len(places)
             found.append(self.leaves[number].centers[places[own - first]])
-            forget_mapped()
+            forget_mapped(trims=False)
         gathered = torch.cat(found)
         return torch.empty_like(gathered).index_copy_(0, order, gathered)
 
@@ -95,7 +95,7 @@ def summarise_rows(tree: TreeModel) -> RowSummary:
             n, total, change = len(rows), count + len(rows), rows.mean(0) - mean
             squares = squares + n * rows.var(0, correction=0) + (count * n / total) * change**2
             count, mean = total, mean + change * (n / total)
-        forget_mapped()
+        forget_mapped(trims=False)
     kept = KeptRows(leaves=tree.leaves, owned=tuple(owned))
     return RowSummary(rows=kept, mean=mean, deviations=(squares / count).sqrt())
 

@@ -181,7 +181,7 @@ def _kept(leaf: LeafModel, scratch: Scratch) -> LeafModel:
     """Return the same leaf, with its tensors in files."""
     facts, tensors = leaf.state()
     kept = {name: torch.from_numpy(scratch.array(value.numpy())) for name, value in tensors.items()}
-    forget_mapped()
+    forget_mapped(trims=False)
     return leaf_from_state(facts, kept)
 
 
