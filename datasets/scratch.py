@@ -41,8 +41,8 @@ _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 def forget_mapped(*, trims: bool = True) -> None:
     """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed.
 
-    Blocks of rows that were freed are given back to the system too, unless ``trims`` is False: glibc keeps most
-    of them, and takes new memory for the next ones.
+    Blocks of rows that were freed are given back to the system too, unless ``trims`` is False: glibc keeps
+    most of them, and takes new memory for the next ones.
     """
     if sys.platform == "win32" or not hasattr(mmap, "MADV_DONTNEED"):
         return
