@@ -32,6 +32,7 @@ from benchmarks.measurements import Recorder, benchmark_parser
 COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
 GROUP_ROWS, TEST_ROWS = 100_000, 100_000
 NOISE = 0.3
+LEAF_SIZE = 2_000
 FIT = ("--target", "y", "--trials", "0", "--search-rows", "10000", "--fit-rows", "all", "--format", "json")
 LIGHTGBM = """
 import json, sys
@@ -164,7 +165,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__, "any_size")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--sample", type=int, help="also fit this many rows of the largest table")
-    parser.add_argument("--leaf-size", type=int, default=2_000)
+    parser.add_argument("--leaf-size", type=int, default=LEAF_SIZE)
     parser.add_argument("--memory", default="8GiB")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--peer", metavar="PYTHON", help="a Python with lightgbm, pandas and pyarrow")
@@ -174,6 +175,8 @@ def main() -> None:
     for rows in args.rows:
         with tempfile.TemporaryDirectory() as name:
             for method, setting, figures in measure(Path(name), rows, args):
+                if method == "xrfm" and args.leaf_size != LEAF_SIZE:
+                    setting = ", ".join(filter(None, [setting, f"leaves of {args.leaf_size:,} rows"]))
                 for metric, value in figures.items():
                     facts = {"method": method, "setting": setting, "extra": extra}
                     recorder.add(f"{rows:,} rows", metric, round(value, 4), **facts)
