@@ -93,7 +93,7 @@ def fewest(library: Library, rows: NDArray[Any], members: int) -> Array:
         return library.loss(y, np.tensordot(weights, library.valid[:, rows], 1))
 
     most = greedy(library, rows, library.in_pool, members)
-    bound = loss(most) * (1 + IDLE_SHARE)
+    bound = loss(most) + IDLE_SHARE * abs(loss(most))
     for fewer in range(1, int(np.count_nonzero(most))):
         weights = greedy(library, rows, library.in_pool, fewer)
         if loss(weights) <= bound:
@@ -196,7 +196,8 @@ def search(split: Split, *, seed: int, time_limit_s: float) -> tuple[Library, di
     fit.fit_final_ensemble = original  # type: ignore[attr-defined]
     problem, result = caught[0]
     ended = {record.number: record.ended_s for record in result.records}
-    early = EARLY * max(ended.values())
+    first_two = sorted(ended[number] for number, _ in result.validation_results)[:2]
+    early = max(EARLY * max(ended.values()), first_two[-1])
     before = replace(
         result, validation_results=[item for item in result.validation_results if ended[item[0]] <= early]
     )

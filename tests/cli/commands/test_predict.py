@@ -131,7 +131,8 @@ def test_a_class_of_few_rows_keeps_its_probability(
     rows_of_rare: int, options: tuple[str, ...], tmp_path: Path, xrfm: Callable[..., Any]
 ) -> None:
     labels = ["rare" if k in (7, 30)[:rows_of_rare] else "ab"[k % 2] for k in range(48)]
-    table = pa.table({"x": [k % 12 + k / 100 for k in range(48)], "y": labels})
+    columns = {"x": [k % 12 + k / 100 for k in range(48)], "z": [k % 5 for k in range(48)], "y": labels}
+    table = pa.table(columns)
     pq.write_table(table, tmp_path / "t.parquet")
     fit = ("fit", "t.parquet", "--target", "y", *options, "--trials", "2", "--quiet")
     outcome = xrfm(*fit, folder=tmp_path)
