@@ -59,6 +59,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return documents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_documented_is_printed(command: str, printed: dict[str, Any]) -> None:
     document = printed[command]

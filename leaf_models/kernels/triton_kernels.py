@@ -17,6 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 from triton.errors import TritonError
+from triton.language import constexpr  # Triton 3.0 interprets no other spelling of the annotation
 
 from xrfm_cli.leaf_models.terms import Term
 
@@ -149,7 +150,7 @@ def _special(exponent: float) -> int:
 
 
 @triton.jit
-def _power(x, exponent, special: tl.constexpr):
+def _power(x, exponent, special: constexpr):
     """``x^exponent`` for non-negative x; subnormal numbers count as zero."""
     if special == 1:
         result = x
@@ -162,14 +163,14 @@ def _power(x, exponent, special: tl.constexpr):
 
 
 @triton.jit
-def _term(size, exponent, rate, decays: tl.constexpr, special: tl.constexpr):
+def _term(size, exponent, rate, decays: constexpr, special: constexpr):
     """The summed term of absolute differences."""
     raised = _power(size * rate if decays else size, exponent, special)
     return tl.exp(-raised) if decays else raised
 
 
 @triton.jit
-def _slope(size, below, rate, decays: tl.constexpr, special: tl.constexpr):
+def _slope(size, below, rate, decays: constexpr, special: constexpr):
     """The term's derivative by ``|delta|`` without a constant factor; ``below`` is its exponent minus one."""
     scaled = size * rate if decays else size
     if special == 1:
@@ -197,13 +198,13 @@ def _sums_kernel(
     rate,
     outer,
     outer_rate,
-    decays: tl.constexpr,
-    special: tl.constexpr,
-    adds: tl.constexpr,
-    fuses: tl.constexpr,
-    outer_special: tl.constexpr,
-    block_rows: tl.constexpr,
-    block_centers: tl.constexpr,
+    decays: constexpr,
+    special: constexpr,
+    adds: constexpr,
+    fuses: constexpr,
+    outer_special: constexpr,
+    block_rows: constexpr,
+    block_centers: constexpr,
 ):
     centers = tl.program_id(0) * block_centers + tl.arange(0, block_centers)
     rows = tl.program_id(1) * block_rows + tl.arange(0, block_rows)
@@ -240,13 +241,13 @@ def _slope_sums_kernel(
     groups,
     below,
     rate,
-    span: tl.constexpr,
-    decays: tl.constexpr,
-    special: tl.constexpr,
-    block_rows: tl.constexpr,
-    block_columns: tl.constexpr,
-    block_centers: tl.constexpr,
-    block_outputs: tl.constexpr,
+    span: constexpr,
+    decays: constexpr,
+    special: constexpr,
+    block_rows: constexpr,
+    block_columns: constexpr,
+    block_centers: constexpr,
+    block_outputs: constexpr,
 ):
     rows = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
     column = tl.program_id(1) * block_columns + tl.arange(0, block_columns)

@@ -69,6 +69,7 @@ mapped.close(); path.unlink(); print("deleted")
     assert said == ["no resource", "no fcntl", *refused, "deleted"]
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_no_locks_behind(place: Path) -> None:
     assert {path.name for path in place.iterdir() if "lock" in path.name or path.is_dir()} == set()
     assert (place / "shared.xrfm").is_file()

@@ -279,6 +279,7 @@ AGAIN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("again", "rows", "encoding"),
     [

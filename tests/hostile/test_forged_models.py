@@ -25,6 +25,7 @@ LOADED = 60  # forgeries of each model that are loaded; benchmarks/fuzz/forged.p
 Contents = tuple[dict[str, Any], bytes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_forged_model_is_refused_or_answers(name: str, tmp_path: Path) -> None:
     """A sample of all forgeries, the same in every run; one that is accepted goes through all commands."""

@@ -132,6 +132,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @drawn(150)
 @given(data=st.data())
 def test_a_forged_manifest_is_refused_or_harmless(tmp_path: Path, data: st.DataObject) -> None:

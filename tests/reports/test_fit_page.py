@@ -226,6 +226,7 @@ def test_one_kept_model_is_not_compared_with_itself() -> None:
     assert "best single trial" not in selection_words(document)
 
 
+@pytest.mark.slow
 def test_a_large_table_makes_a_page_below_two_megabytes() -> None:
     values = noise(500, 200, seed=3)
     classes = np.array([f"class {k:02d}" for k in range(100)])[np.arange(500) % 100]

@@ -89,6 +89,7 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return write_both(request.getfixturevalue(request.param), tmp_path_factory.mktemp(request.param))
 
 
+@pytest.mark.slow
 def test_files_are_complete(files: dict[str, str]) -> None:
     assert set(files) == {"m.report.html", "m.report.json", "m.explain.html", "m.explain.json"}
     fit, explain = json.loads(files["m.report.json"]), json.loads(files["m.explain.json"])

@@ -8,6 +8,7 @@ the least-squares problem that never forms ``K + ridge I``, two Krylov methods, 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from itertools import combinations
 
@@ -22,6 +23,9 @@ from torch import Tensor
 from tests.leaf_variants import generator
 from xrfm_cli.leaf_models import Kernel, NormKernel, SumPowerKernel, solve_ridge
 
+TOLERANCE = next(  # SciPy renamed it in 1.12
+    name for name in ("rtol", "tol") if name in inspect.signature(scipy.sparse.linalg.cg).parameters
+)
 Solver = Callable[[Tensor, Tensor, float, Tensor], Tensor]  # kernel, targets, ridge, weights
 
 
@@ -79,9 +83,10 @@ def by_krylov(method: Callable[..., tuple[np.ndarray, int]], **options: float) -
 
     def solve(kernel: Tensor, y: Tensor, ridge: float, weights: Tensor) -> Tensor:
         matrix = regularised(kernel, ridge, weights).numpy()
+        limits = {TOLERANCE: 1e-13, "maxiter": 20 * len(matrix)}
         columns = []
         for column in y.T.numpy():
-            found, failure = method(matrix, column, rtol=1e-13, maxiter=20 * len(matrix), **options)
+            found, failure = method(matrix, column, **limits, **options)
             assert not failure
             columns.append(torch.from_numpy(found))
         return torch.stack(columns, dim=1)

@@ -223,6 +223,7 @@ def test_passwords_and_queries_are_never_printed(
         assert "key=word" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -60,6 +60,7 @@ def test_each_line_is_answered_before_the_next_is_written(folder: Path, xrfm: Co
     assert "5 lines answered, 3 refused" in messages
 
 
+@pytest.mark.slow
 def test_json_objects_are_answered_by_json_objects(folder: Path, xrfm: Command) -> None:
     _, *whole = xrfm("predict", "new.csv", folder=folder).out.splitlines()
     rows = [
@@ -101,6 +102,7 @@ def test_columns_are_copied_and_may_be_absent(folder: Path) -> None:
     assert "missing cells in 1 column: kind (1)" in errors.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.posix("signals")
 def test_a_signal_ends_the_service_with_status_0(folder: Path, number: signal.Signals) -> None:
@@ -114,6 +116,7 @@ def test_a_signal_ends_the_service_with_status_0(folder: Path, number: signal.Si
     assert "Traceback" not in errors.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "\n\n", ",,\n"])
 def test_input_without_columns_is_refused(folder: Path, text: str) -> None:
     done = run_process(SERVICE, folder=folder, data=text)

@@ -113,6 +113,7 @@ def begun(unfinished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(unfinished, tmp_path / "copy"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "named"),
     [

@@ -50,6 +50,7 @@ def test_a_bad_storage_is_one_line(folder: Path, xrfm: Command) -> None:
     assert not (folder / "bad.xrfm").exists()
 
 
+@pytest.mark.slow
 def test_a_journal_and_a_lock_that_a_killed_fit_left(folder: Path, tmp_path: Path, xrfm: Command) -> None:
     shutil.copy(folder / "train.csv", tmp_path)
     fit = (*FIT[:4], "--trials", "1", "--folds", "2", "--device", "cpu", "--storage", "tuning.journal")

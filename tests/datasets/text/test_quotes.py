@@ -46,6 +46,7 @@ def test_a_missing_delimiter_in_the_names_is_refused(tmp_path: Path) -> None:
         read_table(path)
 
 
+@pytest.mark.slow
 def test_a_late_one_is_refused_by_line(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("size,what,y\n" + "1,table,2\n" * 130_000 + '7"a, b",2\n')

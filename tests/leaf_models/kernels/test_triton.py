@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -62,6 +63,8 @@ def test_the_kernels_compile_for_gpus_that_are_not_here(
 
     if "TRITON_INTERPRET" in os.environ:
         pytest.skip("the interpreter has taken the compiler's place in this process")
+    if "constexprs" not in inspect.signature(ASTSource).parameters:
+        pytest.skip("Triton 3.0 and 3.1 take constants in another way")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     tile = {"decays": decays, "special": special, "block_rows": 16, "block_centers": 64}
     sums = {**tile, "adds": outputs == 1, "fuses": outputs > 1, "outer_special": 0}

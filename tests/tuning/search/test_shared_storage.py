@@ -178,6 +178,7 @@ def holders(path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "holder", ["this process", "another machine", "another container", "nothing yet", "link"]
 )
@@ -237,6 +238,7 @@ def test_windows_refuses_files_that_others_read_or_delete(
     assert not lock_of(journal).exists()
 
 
+@pytest.mark.slow
 def test_a_busy_journal_is_refused_within_the_limit(journal: Path) -> None:
     lock_of(journal).write_text("12 elsewhere/ token")
     began = time.monotonic()
@@ -245,6 +247,7 @@ def test_a_busy_journal_is_refused_within_the_limit(journal: Path) -> None:
     assert time.monotonic() - began < 4.0
 
 
+@pytest.mark.slow
 def test_a_lock_left_during_the_search_lets_it_go_on_alone(journal: Path) -> None:
     study, told = open_here(journal)
     events: list[Event] = []

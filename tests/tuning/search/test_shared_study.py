@@ -56,6 +56,7 @@ def test_a_second_fit_goes_on_where_the_first_ended(storage: str) -> None:
     assert min(scores(second).values()) <= best
 
 
+@pytest.mark.slow
 def test_every_trial_has_a_number_of_its_own(storage: str) -> None:
     for _ in range(3):
         shared_fit(storage, trials=2)
