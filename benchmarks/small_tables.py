@@ -5,7 +5,7 @@
 From the repository's root. Each table is searched once, with `--preset best` and the same time limit. Every
 trial that an ensemble might be chosen from is fitted on all training rows, so the test errors of all rules
 follow from one search: "balanced" and "best" are the presets' own, with six and twelve members at most,
-"early" is "balanced" after a fifth of the time. The others are tried beside them. FOLDER keeps predictions.
+"early" is "balanced" after a fifth of the time and two trials at least. FOLDER keeps the predictions.
 """
 
 from __future__ import annotations
