@@ -3,10 +3,10 @@
     python -m benchmarks.comparison ../shared/bench
 
 Each table of classes is split as ``run.py`` of the benchmark folder does. The first configurations of a
-search are judged to their end by log loss and fitted again on all training rows. From their predictions for
-the judged rows, and for draws of as many (2,000 at most) of them with replacement, ensembles are chosen by
-each criterion. Figures are 1 - metric on the test rows, means over the draws; the last line of a metric
-holds the geometric means over the tables of what the criteria have over what the metric alone has.
+search are validated to their end by log loss and fitted again on all training rows. From their predictions
+for the validation rows, and for draws of as many (2,000 at most) of them with replacement, ensembles are
+chosen by each criterion. Figures are 1 - metric on the test rows, means over the draws; the last line of
+a metric holds the geometric means over the tables of what the criteria have over what the metric alone has.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python -m benchmarks.first_configurations ../shared/bench --tables adult king_county_houses
 
-As in a fit of a minute, at most 10,000 training rows of each table are judged by folds or a hold-out, the
+As in a fit of a minute, at most 10,000 training rows of each table are validated by folds or a hold-out, the
 kernel refined on the way; test rows are never looked at. Each line is a configuration: its loss by the
-default metric (1 - AUC, log loss or RMSE) on rows not trained on, and the seconds that judging it took.
+default metric (1 - AUC, log loss or RMSE) on rows not trained on, and the seconds that validating it took.
 """
 
 from __future__ import annotations

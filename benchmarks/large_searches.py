@@ -64,7 +64,8 @@ def main() -> None:
 
 def large_searches_table() -> str:
     """Return the table of the page: the first commit of each table beside the last."""
-    lines = ["| table | rows | commit | models judged to the end | error | command s |", "|" + " --- |" * 6]
+    head = "| table | rows | commit | models validated to the end | error | command s |"
+    lines = [head, "|" + " --- |" * 6]
     for row in read("large_searches"):
         extra = row.extra
         cells = (

@@ -3,9 +3,9 @@
     python -m benchmarks.portfolio ../shared/bench --out portfolio.jsonl
 
 Random configurations are validated on held-out rows of each table's *training* part: 1,000 rows to train on,
-up to 1,500 others to judge. Then configurations are chosen greedily: each time the one that lowers most the
-mean over tables of the smallest regret, (loss - best loss) / (median loss - best loss). Test rows are never
-looked at.
+up to 1,500 others to validate. Then configurations are chosen greedily: each time the one that lowers most
+the mean over tables of the smallest regret, (loss - best loss) / (median loss - best loss). Test rows are
+never looked at.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     )
     parser.add_argument("suite", type=Path, help="the folder with suite.json and data/")
     parser.add_argument(
-        "--out", type=Path, required=True, help="JSON lines; tables found there are not judged again"
+        "--out", type=Path, required=True, help="JSON lines; tables found there are not validated again"
     )
     parser.add_argument("--tables", nargs="*", help="names of tables; those of the core group otherwise")
     parser.add_argument("--configurations", type=int, default=60)

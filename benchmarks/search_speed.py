@@ -3,7 +3,7 @@
     python -m benchmarks.search_speed --reference-python REFENV/bin/python [--rows 2000 10000]
 
 The reference's search is that of pytabkit (``XRFM_HPO_Regressor``, 30 random configurations of its
-``only_l2`` space judged on a hold-out of 20 %), without a time limit, since it does not keep one. This
+``only_l2`` space validated on a hold-out of 20 %), without a time limit, since it does not keep one. This
 project's search runs for a minute with its defaults; a trial that was pruned after a subsample counts as
 started, not as finished.
 """

@@ -17,7 +17,7 @@ from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.node_rows import TrainingRows, taken_matrix
 from xrfm_cli.trees.routing import project
 
-CROWD = 100  # duplicate group size from which no single row moves the group's mean target
+LARGE_GROUP = 100  # duplicate group size from which no single row moves the group's mean target
 WORTHWHILE = 0.9  # merging must leave at most this share of the rows to be worth the weights
 SEED = 0  # of the direction used to find equal rows; no result depends on it
 
@@ -26,8 +26,8 @@ def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> Trai
     """Merge rows with equal inputs, in the order of their first ones; return all unchanged if few are equal.
 
     Rows with equal ``routed`` may differ in ``x`` because of cross-fitted mean targets. In duplicate groups
-    of at least :data:`CROWD` rows that difference is noise, but a leaf would take it for its scale, so such
-    rows are merged with the mean of their inputs.
+    of at least :data:`LARGE_GROUP` rows that difference is noise, but a leaf would take it for its scale, so
+    such rows are merged with the mean of their inputs.
 
     >>> x, y = torch.tensor([[1.0], [2.0], [1.0], [1.0]]), torch.tensor([[0.0], [5.0], [3.0], [6.0]])
     >>> merged = merge_equal_rows(TrainingRows(x=x, routed=x, y=y, weights=None))
@@ -37,8 +37,8 @@ def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> Trai
     n, device = len(rows.x), rows.x.device
     first = _first_equal(rows.routed, scratch)
     if rows.routed is not rows.x:
-        in_crowd = first.bincount(minlength=n)[first] >= CROWD
-        first = _first_equal(_Beside(rows, in_crowd), scratch)
+        in_large_group = first.bincount(minlength=n)[first] >= LARGE_GROUP
+        first = _first_equal(_Beside(rows, in_large_group), scratch)
     kept, place = first.unique(return_inverse=True)
     if len(kept) > WORTHWHILE * n:
         return rows
@@ -90,17 +90,17 @@ class _Rows(Protocol):
 
 
 class _Beside:
-    """Inputs of splits and of leaves side by side; rows of a crowd differ only in the former."""
+    """Inputs of splits and of leaves side by side; rows of a large group differ only in the former."""
 
-    def __init__(self, rows: TrainingRows, in_crowd: Tensor) -> None:
-        self._rows, self._in_crowd, self.device = rows, in_crowd, rows.x.device
+    def __init__(self, rows: TrainingRows, in_large_group: Tensor) -> None:
+        self._rows, self._in_large_group, self.device = rows, in_large_group, rows.x.device
         self.shape = torch.Size((len(rows.x), rows.routed.shape[1] + rows.x.shape[1]))
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | Tensor) -> Tensor:
-        kept = self._rows.x[rows].masked_fill(self._in_crowd[rows, None], 0.0)
+        kept = self._rows.x[rows].masked_fill(self._in_large_group[rows, None], 0.0)
         return torch.cat([self._rows.routed[rows], kept], dim=1)
 
 

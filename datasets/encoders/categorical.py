@@ -117,14 +117,14 @@ class BooleanEncoder:
 
     def encode(self, cells: pa.ChunkedArray, decimal: str, out: np.ndarray) -> tuple[Repair, ...]:
         """Write the output columns into ``out`` (n, k) float32 and return the repairs."""
-        truth = boolean_values(cells, decimal)
+        booleans = boolean_values(cells, decimal)
         if self.varies:
-            out[:, 0] = np.where(truth >= 0, truth, 0.5)
+            out[:, 0] = np.where(booleans >= 0, booleans, 0.5)
         if self.has_missing:
-            out[:, -1] = truth == -1
+            out[:, -1] = booleans == -1
         return (
-            Repair(self.column, "missing", int((truth == -1).sum())),
-            Repair(self.column, "unseen category", int((truth == -2).sum())),
+            Repair(self.column, "missing", int((booleans == -1).sum())),
+            Repair(self.column, "unseen category", int((booleans == -2).sum())),
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -145,18 +145,18 @@ def boolean_values(cells: pa.ChunkedArray, decimal: str) -> np.ndarray:
     [1, 0, -1, -2]
     """
     levels = level_values(cells, decimal)
-    truth = {word: value for pair in BOOLEAN_WORDS for value, word in enumerate(pair)} | {"0": 0, "1": 1}
-    found = [truth.get(text.lower(), -2) for text in levels.values.to_pylist()]
+    booleans = {word: value for pair in BOOLEAN_WORDS for value, word in enumerate(pair)} | {"0": 0, "1": 1}
+    found = [booleans.get(text.lower(), -2) for text in levels.values.to_pylist()]
     return np.append(np.array(found, dtype=np.int64), -1)[levels.codes]
 
 
 def fit_boolean(name: str, cells: pa.ChunkedArray, decimal: str) -> BooleanEncoder:
     """Find whether both words and missing cells occur."""
-    truth = boolean_values(cells, decimal)
+    booleans = boolean_values(cells, decimal)
     return BooleanEncoder(
         column=name,
-        has_missing=bool((truth == -1).any()),
-        varies=bool((truth == 0).any() and (truth == 1).any()),
+        has_missing=bool((booleans == -1).any()),
+        varies=bool((booleans == 0).any() and (booleans == 1).any()),
     )
 
 

@@ -22,6 +22,7 @@ def cells(values: list[str], *, every: int, odd: str) -> list[str]:
 def a_table() -> Table:
     numbers = [f"{value:.3f}" for value in NOISE.normal(size=N)]
     days = [f"2024-{month:02}-{day:02}" for month, day in NOISE.integers(1, 28, (N, 2)) % 12 + 1]
+    european = [f"{place % 28 + 1:02}/{place % 12 + 1:02}/2024" for place in range(N)]
     words = NOISE.choice(["red", "green", "blue"], N).tolist()
     texts = [" ".join(NOISE.choice(["soft", "wine", "of", "the", "north"], 8)) for _ in range(N)]
     return Table(
@@ -31,6 +32,7 @@ def a_table() -> Table:
                 "gaps": cells(numbers, every=7, odd=""),
                 "weight": [f"{value} kg" for value in numbers],
                 "day": cells(days, every=120, odd="2024-02-31"),
+                "european": european,
                 "word": cells(words, every=9, odd="NA"),
                 "flag": NOISE.choice(["yes", "no", ""], N).tolist(),
                 "text": cells(texts, every=11, odd=""),

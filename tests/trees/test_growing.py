@@ -141,18 +141,18 @@ def test_rows_that_are_alike_on_both_sides_have_their_interquartile_range() -> N
 
 
 @pytest.mark.parametrize("merged", [False, True])
-def test_a_crowd_beside_the_threshold_has_no_say_from_far_leaves(merged: bool) -> None:
+def test_equal_rows_beside_the_threshold_has_no_say_from_far_leaves(merged: bool) -> None:
     """300 equal rows at -0.01; those of the other side reach to 5, and with them the interquartile range."""
-    crowd = torch.full((300, 1), -0.01)
-    x = torch.cat([crowd, torch.linspace(0.0, 5.0, 280)[:, None], torch.linspace(-3.0, -2.0, 20)[:, None]])
+    equal = torch.full((300, 1), -0.01)
+    x = torch.cat([equal, torch.linspace(0.0, 5.0, 280)[:, None], torch.linspace(-3.0, -2.0, 20)[:, None]])
     weights = None
     if merged:
         x, weights = x[299:], torch.cat([torch.full((1,), 300.0), torch.ones(300)])
     config = TreeConfig(leaf_size=400 if weights is None else 200)
     node = grow(plain(x, torch.tanh(x), weights), config, generator=generator()).splits[0]
-    at_crowd = project(crowd[:1], node.direction)
-    assert node.threshold - float(at_crowd) == pytest.approx(0.005, abs=1e-4)
-    assert float(right_share(at_crowd, node, 0.05)) < 1e-4
+    at_equal = project(equal[:1], node.direction)
+    assert node.threshold - float(at_equal) == pytest.approx(0.005, abs=1e-4)
+    assert float(right_share(at_equal, node, 0.05)) < 1e-4
 
 
 def test_rows_are_sent_by_what_predictions_see_of_them() -> None:

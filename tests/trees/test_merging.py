@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.leaf_variants import VARIANTS, generator
 from xrfm_cli.trees import TrainingRows, TreeConfig, fit_tree
-from xrfm_cli.trees.merging import CROWD, WORTHWHILE, merge_equal_rows
+from xrfm_cli.trees.merging import LARGE_GROUP, WORTHWHILE, merge_equal_rows
 
 
 def rows_of(n: int, levels: int, seed: int, *, weighted: bool) -> TrainingRows:
@@ -66,20 +66,20 @@ def cross_fitted(copies: int, noise: float) -> TrainingRows:
     return TrainingRows(x=x, routed=routed, y=torch.randn(2 * copies, 1, generator=source), weights=None)
 
 
-def test_a_crowd_that_differs_by_its_folds_alone_is_one_row() -> None:
-    rows = cross_fitted(2 * CROWD, 1e-3)
+def test_a_large_group_that_differs_by_its_folds_alone_is_one_row() -> None:
+    rows = cross_fitted(2 * LARGE_GROUP, 1e-3)
     merged = merge_equal_rows(rows)
-    assert len(merged.x) == 1 + 2 * CROWD
+    assert len(merged.x) == 1 + 2 * LARGE_GROUP
     assert merged.weights is not None
-    assert merged.weights.tolist() == [2 * CROWD] + [1] * (2 * CROWD)
-    torch.testing.assert_close(merged.x[0], rows.x[: 2 * CROWD].mean(0))
-    assert torch.equal(merged.x[1:], rows.x[2 * CROWD :])
+    assert merged.weights.tolist() == [2 * LARGE_GROUP] + [1] * (2 * LARGE_GROUP)
+    torch.testing.assert_close(merged.x[0], rows.x[: 2 * LARGE_GROUP].mean(0))
+    assert torch.equal(merged.x[1:], rows.x[2 * LARGE_GROUP :])
     assert merged.routed[0].tolist() == [1.0, 1.0]
 
 
 def test_a_few_rows_keep_what_was_left_out_of_their_mean_targets() -> None:
-    merged = merge_equal_rows(cross_fitted(CROWD - 20, 1e-3))
-    assert len(merged.x) == 8 + CROWD - 20
+    merged = merge_equal_rows(cross_fitted(LARGE_GROUP - 20, 1e-3))
+    assert len(merged.x) == 8 + LARGE_GROUP - 20
 
 
 def test_rows_that_are_fitted_alike_but_routed_apart_stay_apart() -> None:

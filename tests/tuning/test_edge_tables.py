@@ -346,7 +346,7 @@ def test_groups_that_are_the_classes() -> None:
     check(model, table_of(columns))
 
 
-def crowded(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
+def equal_rows(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
     """Half of the rows are one and the same; a category has mean targets, for too many levels."""
     rng = np.random.default_rng(seed)
     service = rng.integers(0, 40, n)
@@ -361,11 +361,11 @@ def crowded(n: int, seed: int, *, shuffled: bool = True) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_crowd_of_equal_rows_is_one_row_of_the_leaf_that_predicts_it() -> None:
+def test_a_large_group_of_equal_rows_is_one_row_of_the_leaf_that_predicts_it() -> None:
     """The folds of a mean target must not tell copies apart, neither in splits nor in a leaf's bandwidth."""
-    table = table_of(crowded(1000, seed=1))
+    table = table_of(equal_rows(1000, seed=1))
     model = fit(table, trials=3, pinned={"leaf_size": 100})
-    seen = table_of({name: values[:1] for name, values in crowded(1000, seed=2, shuffled=False).items()})
+    seen = table_of({name: values[:1] for name, values in equal_rows(1000, seed=2, shuffled=False).items()})
     encoded, _ = model.encode(seen)
     for member in model.members:
         x = torch.from_numpy(encoded[id(member.encoder)])

@@ -93,7 +93,16 @@ def test_the_search_finds_out_what_helps(models: dict[str, FittedModel]) -> None
     assert kinds == {"projection", "translation", "both", None}
     assert [item["name"] for item in found.report.baselines][1] == "base model"
     assert any("base.xrfm shares 3 columns ('a', 'b', 'town')" in note for note in found.report.notes)
-    assert any("of the ensemble's weight learned from" in note for note in found.report.notes)
+    weights = {"projection": 0.0, "translation": 0.0, "both": 0.0, None: 0.0}
+    for member in found.members:
+        weights[member.params.get("transfer")] += member.weight
+    columns, rest = (weights[how] + weights["both"] for how in ("projection", "translation"))
+    start = sum(m.weight for m in found.members if m.params.get("start_matrix") == "base")
+    assert found.report.notes[-1] == (
+        f"base.xrfm: {columns:.0%} of the ensemble's weight learned from its predictions as columns, "
+        f"{rest:.0%} of the ensemble's weight learned from what its predictions leave of the target, "
+        f"{start:.0%} began with its feature matrix"
+    )
 
 
 @pytest.mark.slow

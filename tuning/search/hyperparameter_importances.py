@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # reports need only LEAST_COMPLETE, without importing Optuna
 
 LEAST_COMPLETE = 10  # fully evaluated trials: Optuna advises at least five among the best
 LEAST_SHARE = 0.1  # smallest share of all trials that counts as the best: the quantile of Optuna's evaluator
-JUDGED = ("complete", "pruned")
+COMPARED = ("complete", "pruned")
 SHUFFLES = 19  # chance exceeds the largest of 19 shuffles once in twenty times
 CHOICES = ("family", "metric_shape", "numeric_transform", "category_encoding", "target_transform", "loss")
 SCALES = {
@@ -53,7 +53,7 @@ def hyperparameter_importances(
     Watanabe, Bansal, Hutter, PED-ANOVA, IJCAI 2023. For hyperparameters that only some kernels have, Optuna 5
     weights the trials that have them; earlier versions omit them.
     """
-    told = [t for t in trials if t["state"] in JUDGED and t["params"]["kernel"] != "constant"]
+    told = [t for t in trials if t["state"] in COMPARED and t["params"]["kernel"] != "constant"]
     best = best_trials(told, lower_is_better=lower_is_better)
     if not best:
         return []

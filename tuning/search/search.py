@@ -13,7 +13,7 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
 from xrfm_cli.tuning.search.pools.opening import open_pool
-from xrfm_cli.tuning.search.pools.step_pool import MOST_ROWS, Pool
+from xrfm_cli.tuning.search.pools.pool import MOST_ROWS, Pool
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, similarity_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study

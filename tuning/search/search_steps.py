@@ -8,7 +8,7 @@ from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.limits import FIRST_MODEL_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.look_ahead import LookAhead
-from xrfm_cli.tuning.search.pools.step_pool import Pool
+from xrfm_cli.tuning.search.pools.pool import Pool
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect, size_of
 from xrfm_cli.tuning.search.step import Fitted, Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint

@@ -18,7 +18,7 @@ from xrfm_cli.commands.evaluate_view import confusion_view, groups_view
 from xrfm_cli.datasets import Repair, drop_rows_without_target
 from xrfm_cli.errors import TargetError
 from xrfm_cli.options.declarations import EvaluateOptions
-from xrfm_cli.options.thresholds import Verdict, check_thresholds, judge
+from xrfm_cli.options.thresholds import Verdict, check_thresholds, verdicts_of
 from xrfm_cli.printable import counted
 from xrfm_cli.reports.documents import plain
 from xrfm_cli.terminal.generalisation_gap import GeneralisationGap, generalisation_gaps
@@ -48,8 +48,8 @@ def run(options: EvaluateOptions, session: Session) -> int:
     scored = score_table(model, table, session, asked=asked)
     metrics = scored.metrics()
     verdicts = [
-        *judge("fail_under", options.fail_under, metrics),
-        *judge("fail_over", options.fail_over, metrics),
+        *verdicts_of("fail_under", options.fail_under, metrics),
+        *verdicts_of("fail_over", options.fail_over, metrics),
     ]
     gaps = generalisation_gaps(model.report, metrics, rows=table.n_rows)
     by_group = [(group, scored.metrics(group.rows)) for group in groups]
@@ -83,7 +83,7 @@ def evaluate_document(
     confusion = scored.confusion()
     classes = list(scored.model.target.classes)
     document = {
-        "rows": len(scored.truth),
+        "rows": len(scored.y),
         "positive": scored.model.target.positive,
         "repairs": [asdict(item) for item in repairs],
         "metrics": metrics,

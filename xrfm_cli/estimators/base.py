@@ -159,9 +159,9 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
             )
             known = None if self.schema is None else described_schema(described, target, weight, self.schema)
             schema = infer_schema(table, overrides, known)
-            judging = None
+            valid_table = None
             if valid is not None:
-                judging = self._validation_table(
+                valid_table = self._validation_table(
                     *valid, unread=unread, name=y_name, is_weighted=weight is not None
                 )
             config, base = fit_config(self), None
@@ -174,7 +174,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
                 schema,
                 target,
                 config,
-                valid=judging,
+                valid=valid_table,
                 reserve=MODEL_RESERVE,
                 base=base,
                 on_event=callback or ignore_event,

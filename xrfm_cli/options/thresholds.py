@@ -42,7 +42,7 @@ def check_thresholds(thresholds: Sequence[Threshold], target: TargetSchema, *, o
             )
 
 
-def judge(option: str, thresholds: Sequence[Threshold], metrics: Mapping[str, float]) -> list[Verdict]:
+def verdicts_of(option: str, thresholds: Sequence[Threshold], metrics: Mapping[str, float]) -> list[Verdict]:
     """Return a verdict for each threshold; a metric without a value fails."""
     verdicts = []
     for item in thresholds:

@@ -170,8 +170,8 @@ def metrics_table(
         asked = ", ".join(f"{_direction(item)} {item.limit:g}" for item in of_this)
         failed = any(not item.passed for item in of_this)
         mark = "" if not of_this else "missed" if failed else "met"
-        judged = (asked, mark) if verdicts else ()
-        table.add_row(name, number(value), *promised, *judged, style="bold red" if failed else "")
+        compared_with = (asked, mark) if verdicts else ()
+        table.add_row(name, number(value), *promised, *compared_with, style="bold red" if failed else "")
     return table
 
 

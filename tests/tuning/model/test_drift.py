@@ -87,15 +87,15 @@ def test_the_index_is_the_formula() -> None:
 
 
 @pytest.fixture(scope="module")
-def crowds() -> list[tuple[ColumnProfile, ...]]:
+def draws() -> list[tuple[ColumnProfile, ...]]:
     """Profiles of forty draws of the same people."""
     return [profiled(people(1000, seed=1000 + seed)) for seed in range(1, 41)]
 
 
 @pytest.mark.parametrize("rows", [30, 300, 3000])
-def test_rows_of_the_same_kind_do_not_drift(rows: int, crowds: list[tuple[ColumnProfile, ...]]) -> None:
+def test_rows_of_the_same_kind_do_not_drift(rows: int, draws: list[tuple[ColumnProfile, ...]]) -> None:
     ratios = []
-    for seed, profiles in enumerate(crowds, start=1):
+    for seed, profiles in enumerate(draws, start=1):
         drifts = column_drifts(profiles, observe(profiles, people(rows, seed=seed)))
         assert not any(item.exceeds(0.1) for item in drifts)
         ratios += [item.index / item.by_chance for item in drifts]

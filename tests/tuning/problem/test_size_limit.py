@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.tuning.tables import described, law, table_of
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.tuning import FitConfig
+from xrfm_cli.tuning.ensemble.file_size import facts_bytes, limit_size
 from xrfm_cli.tuning.ensemble.selection import greedy_weights
+from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.problem.size_limit import SHARES, SizeLimit
 
 STANDARD, QUANTILE = EncodingConfig(), EncodingConfig(numeric="quantile")
@@ -82,3 +86,11 @@ def test_a_selection_stays_within_what_fits() -> None:
     assert sum(weights) == pytest.approx(1.0)
     none = greedy_weights(outputs, loss, fits=lambda members: False)
     assert np.argmax(none) == int(np.argmin([loss(output) for output in outputs]))
+
+
+def test_a_share_of_the_limit_stays_free_for_what_is_only_estimated() -> None:
+    config = FitConfig(trials=1, folds=2, max_model_bytes=2_000_000)
+    problem = set_up_problem(*described(table_of(law(60))), config).problem
+    size = limit_size(problem, config).size
+    assert size is not None
+    assert size.room_bytes == 2_000_000 - facts_bytes(problem, 60) - 100_000

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 
 from xrfm_cli.events import OnEvent
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.pools.step_pool import Pool, step_pool
+from xrfm_cli.tuning.search.pools.pool import Pool
+from xrfm_cli.tuning.search.pools.step_pool import step_pool
 
 
 def open_pool(

@@ -15,14 +15,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sized
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_bool
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawValue
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -30,13 +30,11 @@ from threadpoolctl import threadpool_limits
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.pools.pool import MOST_ROWS
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
 from xrfm_cli.tuning.search.step import Step, StepResult
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, to_bytes
 
-# Rows of the largest steps that workers run. Larger matrices use several threads well, and one model that is
-# known sooner is worth more to a search than several that are known later: benchmarks/workers.py.
-MOST_ROWS = 3_000
 MEMORY_SHARE = 0.5  # of the byte budget, for kernel matrices of all workers together
 POLL_S = 0.1  # how often a waiting search looks at its clock
 StepKey = tuple[Hashable, ...]  # everything that a step's result depends on, besides the problem
@@ -68,39 +66,6 @@ def fitting_workers(count: int, problem: Problem) -> int:
     """Return how many of the workers the memory and the table allow."""
     rows = min(MOST_ROWS, problem.plan.rung_sizes[-1])
     return max(1, min(count, int(MEMORY_SHARE * problem.memory_bytes / direct_bytes(rows))))
-
-
-class Pool(Protocol):
-    """The interface that a search needs of its workers."""
-
-    @property
-    def workers(self) -> Sized:
-        """The workers, of which there may be none."""
-        ...
-
-    def takes(self, step: Step) -> bool:
-        """Return whether a step is run by workers."""
-        ...
-
-    def has_room(self) -> bool:
-        """Return whether a worker is idle."""
-        ...
-
-    def known(self, step: Step) -> StepResult | None:
-        """Return the result of a step if it is there."""
-        ...
-
-    def offer(self, step: Step) -> None:
-        """Give a step to an idle worker, unless it is known, running or was lost."""
-        ...
-
-    def obtain(self, step: Step, *, look_ahead: Callable[[], None]) -> StepResult | None:
-        """Wait for the result of a step; None if it was lost, and the caller must run it."""
-        ...
-
-    def forget(self, trial: int) -> None:
-        """Drop the results of a trial that has ended."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

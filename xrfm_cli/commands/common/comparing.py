@@ -66,7 +66,7 @@ def compare_scores(
         metrics=old.metrics(),
         test=compare_paired(
             metric_named(scored.model.report.metric),
-            scored.truth,
+            scored.y,
             (scored.prediction, old.prediction),
             (scored.model.decision, other.decision),
             scored.weights,

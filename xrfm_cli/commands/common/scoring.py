@@ -28,7 +28,7 @@ class Scored:
     """Rows with known targets, and the model's predictions."""
 
     model: FittedModel
-    truth: NDArray[np.generic]  # (n,) values or class codes
+    y: NDArray[np.generic]  # (n,) values or class codes
     prediction: NDArray[np.float64]  # (n,) values or (n, classes) probabilities
     weights: NDArray[np.float64] | None  # (n,)
     asked: tuple[str, ...] = ()  # metrics besides those of the task and of the fit
@@ -42,7 +42,7 @@ class Scored:
         model = self.model
         return evaluate_metrics(
             model.target,
-            self.truth[chosen],
+            self.y[chosen],
             self.prediction[chosen],
             weights,
             model.decision,
@@ -54,7 +54,7 @@ class Scored:
         c = len(self.model.target.classes)
         if not c:
             return None
-        codes = self.truth.astype(np.int64) * c + self.model.labels(self.prediction)
+        codes = self.y.astype(np.int64) * c + self.model.labels(self.prediction)
         return np.bincount(codes, minlength=c * c).reshape(c, c)
 
 
@@ -69,9 +69,9 @@ class Group:
 
 def score_table(model: FittedModel, table: Table, session: Session, *, asked: tuple[str, ...] = ()) -> Scored:
     """Predict a table in which every row has a target."""
-    truth = encode_target(table, model.target)
-    if model.target.classes and (truth == UNSEEN).any():
-        first = int(np.argmax(truth == UNSEEN))
+    y = encode_target(table, model.target)
+    if model.target.classes and (y == UNSEEN).any():
+        first = int(np.argmax(y == UNSEEN))
         label = table.column(model.target.name)[first].as_py()
         raise TargetError(
             f"{table.source}: row {first + 1} has the class '{label}', which the model was not trained on; "
@@ -91,7 +91,7 @@ def score_table(model: FittedModel, table: Table, session: Session, *, asked: tu
         weights = read_weights(table, model.schema)
         session.renderer.note(f"rows weighted by '{weighted[0]}', as in training")
     prediction = np.concatenate([_answer(part) for part in parts])
-    return Scored(model=model, truth=truth, prediction=prediction, weights=weights, asked=asked)
+    return Scored(model=model, y=y, prediction=prediction, weights=weights, asked=asked)
 
 
 def find_overlap(model: FittedModel, table: Table) -> Overlap | None:
