@@ -272,3 +272,16 @@ def test_a_model_larger_than_the_memory_predicts_the_same_and_says_so(
     assert done.status == 0
     assert "of leaves, too many for the 0 MiB of --memory: they are read from the file" in done.err
     assert (folder / "stored.csv").read_bytes() == (folder / "held.csv").read_bytes()
+
+
+def test_a_model_larger_than_the_memory_is_explained_and_evaluated_the_same(
+    folder: Path, xrfm: Callable[..., Any], regression: Path
+) -> None:
+    for words in (("explain",), ("evaluate", "test.csv"), ("explain", "test.csv", "--row", "3")):
+        held, stored = (
+            xrfm(*words, "--model", regression, "--json", *more, folder=folder)
+            for more in ((), ("--memory", "20kB"))
+        )
+        assert held.status == stored.status == 0, stored.err
+        assert "they are read from the file" in stored.err
+        assert stored.document == held.document
