@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.scratch import Scratch, forget_mapped
+from xrfm_cli.datasets.scratch import BLOCK_ROWS, Scratch, forget_mapped
 from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.node_rows import TrainingRows, taken_matrix
 from xrfm_cli.trees.routing import project
@@ -127,8 +127,9 @@ def _first_equal(x: _Rows, scratch: Scratch | None) -> Tensor:  # (n, d) -> (n,)
 
 
 def _blocks(x: _Rows, scratch: Scratch | None) -> Iterator[slice]:
-    """Yield the places of a matrix's rows, a block at a time if they are in a file."""
-    step = max(len(x), 1) if scratch is None else scratch.block_rows(x.shape[1])
+    """Yield the places of a matrix's rows, a block at a time; a GPU takes all at once."""
+    step = BLOCK_ROWS if scratch is None else scratch.block_rows(x.shape[1])
+    step = step if x.device.type == "cpu" else max(len(x), 1)
     for start in range(0, len(x), step):
         yield slice(start, start + step)
         forget_mapped()
