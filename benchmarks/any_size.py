@@ -17,7 +17,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +32,7 @@ from benchmarks.measurements import Recorder, benchmark_parser
 COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
 GROUP_ROWS, TEST_ROWS = 100_000, 100_000
 NOISE = 0.3
+LEAF_SIZE = 2_000
 FIT = ("--target", "y", "--trials", "0", "--search-rows", "10000", "--fit-rows", "all", "--format", "json")
 LIGHTGBM = """
 import json, sys
@@ -48,12 +50,16 @@ json.dump({"rmse": error}, open(out, "w"))
 """
 
 
+LOOK_S = 0.5  # between two looks at the files of a process
+
+
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Seconds and memory of a process."""
+    """Seconds, memory and files of a process."""
 
     cpu_s: float
     peak_mib: float
+    disk_mib: float  # of mapped files without a name, at most
 
 
 def write_table(path: Path, rows: int, seed: int) -> None:
@@ -77,14 +83,30 @@ def write_table(path: Path, rows: int, seed: int) -> None:
         writer.close()
 
 
-def run(command: Sequence[object]) -> Usage:
-    """Run a command to its end; raise an error if it fails."""
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+def run(command: Sequence[object], output: str | Path = os.devnull) -> Usage:
+    """Run a command to its end, with its standard output in a file; raise an error if it fails."""
+    ended, disk_mib = 0, 0.0
+    with Path(output).open("wb") as file:
+        process = subprocess.Popen([str(word) for word in command], stdout=file)
+        while not ended:
+            time.sleep(LOOK_S)
+            disk_mib = max(disk_mib, mapped_mib(process.pid))
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}")
-    return Usage(cpu_s=usage.ru_utime + usage.ru_stime, peak_mib=usage.ru_maxrss / 1024)
+    cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return Usage(cpu_s=cpu_s, peak_mib=peak_mib, disk_mib=disk_mib)
+
+
+def mapped_mib(pid: int) -> float:
+    """Return the size of the files without a name that a process has mapped, on Linux."""
+    maps, size = Path(f"/proc/{pid}/maps"), 0
+    for line in maps.read_text().splitlines() if maps.exists() else ():
+        if line.endswith("(deleted)"):
+            begin, end = line.split()[0].split("-")
+            size += int(end, 16) - int(begin, 16)
+    return size / 2**20
 
 
 def error_of(predicted: Path, test: Path) -> float:
@@ -106,6 +128,7 @@ def measure_ours(train: Path, test: Path, folder: Path, args: argparse.Namespace
         "error": error_of(out, test),
         "cpu_s": fitted.cpu_s,
         "peak_mib": fitted.peak_mib,
+        "disk_mib": fitted.disk_mib,
         "model_mib": model.stat().st_size / 2**20,
         "predict_cpu_s": predicted.cpu_s,
         "predict_peak_mib": predicted.peak_mib,
@@ -121,40 +144,43 @@ def measure_lightgbm(python: str, train: Path, test: Path, folder: Path) -> dict
     return {"error": error, "cpu_s": usage.cpu_s, "peak_mib": usage.peak_mib}
 
 
+def measure(
+    folder: Path, rows: int, args: argparse.Namespace
+) -> Iterator[tuple[str, str | None, dict[str, float]]]:
+    """Yield the method, its setting and its figures, one after the other on the same rows."""
+    train, test, few = (folder / f"{name}.parquet" for name in ("train", "test", "few"))
+    with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
+        pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
+    yield "xrfm", None, measure_ours(train, test, folder, args)
+    if args.sample and rows == max(args.rows):
+        with get_context("spawn").Pool(1) as pool:
+            pool.apply(write_table, (few, args.sample, 1))
+        yield "xrfm", f"{args.sample:,} rows", measure_ours(few, test, folder, args)
+    if args.peer:
+        yield "LightGBM", None, measure_lightgbm(args.peer, train, test, folder)
+
+
 def main() -> None:
     """Measure each table, and print a line for each."""
     parser = benchmark_parser(__doc__, "any_size")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--sample", type=int, help="also fit this many rows of the largest table")
-    parser.add_argument("--leaf-size", type=int, default=2_000)
+    parser.add_argument("--leaf-size", type=int, default=LEAF_SIZE)
     parser.add_argument("--memory", default="8GiB")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--peer", metavar="PYTHON", help="a Python with lightgbm, pandas and pyarrow")
     args = parser.parse_args()
     recorder = Recorder("any_size", args.results)
+    extra = {"leaf_size": args.leaf_size, "memory": args.memory, "threads": args.threads}
     for rows in args.rows:
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            train, test = folder / "train.parquet", folder / "test.parquet"
-            with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
-                pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
-            found: list[tuple[str, str | None, dict[str, float]]] = [
-                ("xrfm", None, measure_ours(train, test, folder, args))
-            ]
-            if args.peer:
-                found.append(("LightGBM", None, measure_lightgbm(args.peer, train, test, folder)))
-            if args.sample and rows == max(args.rows):
-                few = folder / "few.parquet"
-                with get_context("spawn").Pool(1) as pool:
-                    pool.apply(write_table, (few, args.sample, 1))
-                found.append(("xrfm", f"{args.sample:,} rows", measure_ours(few, test, folder, args)))
-        for method, setting, figures in found:
-            extra = {"leaf_size": args.leaf_size, "memory": args.memory, "threads": args.threads}
-            for metric, value in figures.items():
-                recorder.add(
-                    f"{rows:,} rows", metric, round(value, 4), method=method, setting=setting, extra=extra
-                )
-            print(f"{rows:>12,} {method} {setting or ''} {figures}", flush=True)
+            for method, setting, figures in measure(Path(name), rows, args):
+                if method == "xrfm" and args.leaf_size != LEAF_SIZE:
+                    setting = ", ".join(filter(None, [setting, f"leaves of {args.leaf_size:,} rows"]))
+                for metric, value in figures.items():
+                    facts = {"method": method, "setting": setting, "extra": extra}
+                    recorder.add(f"{rows:,} rows", metric, round(value, 4), **facts)
+                print(f"{rows:>12,} {method} {setting or ''} {figures}", flush=True)
 
 
 if __name__ == "__main__":

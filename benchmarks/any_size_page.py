@@ -13,10 +13,10 @@ def any_size_table() -> str:
     """Return the table of the page."""
     rows = read("any_size")
     lines = [
-        "| rows | method | rmse over deviation | CPU s | peak MiB | model MiB | commit |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| rows | method | rmse over deviation | CPU s | peak MiB | files MiB | model MiB | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    metrics = ("error", "cpu_s", "peak_mib", "model_mib")
+    metrics = ("error", "cpu_s", "peak_mib", "disk_mib", "model_mib")
     for table, method, setting in dict.fromkeys((row.table, row.method, row.setting) for row in rows):
         own = select(rows, table=table, method=method, setting=setting)
         last = {row.metric: row for row in own}

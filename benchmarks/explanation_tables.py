@@ -108,12 +108,15 @@ def explanations_table() -> str:
     rows = select(read("explanations"), method=OURS)
     lines = []
     for table in names_in(rows):
-        found = [value_of(latest(rows, table=table, metric=name)) for name in EXPLANATION_FIGURES.values()]
+        figures = [latest(rows, table=table, metric=name) for name in EXPLANATION_FIGURES.values()]
+        found = [value_of(figure) for figure in figures]
         measured = [m for m in names_in(select(rows, table=table), "metric") if m.startswith("effect_")]
         effects = [value_of(latest(rows, table=table, metric=metric)) for metric in measured]
         worst = min((value for value in effects if value is not None), default=None)
-        lines.append((table, *(number(value, 3) for value in found), number(worst, 3)))
-    return markdown(("table", *EXPLANATION_FIGURES, "worst effect"), lines)
+        last = figures[-1]
+        seeds, commit = (str(last.extra.get("seeds", "-")), last.commit or "-") if last else ("-", "-")
+        lines.append((table, seeds, *(number(value, 3) for value in found), number(worst, 3), commit))
+    return markdown(("table", "seeds", *EXPLANATION_FIGURES, "worst effect", "commit"), lines)
 
 
 def peers_table() -> str:

@@ -117,7 +117,7 @@ class Fits:
         since = time.process_time()
         model = self._fit(Table(train, source="rows"), list(made))
         facts["seconds"] = round(time.process_time() - since, 1)
-        metric, error = _error(model, Table(test, source="rows"))
+        metric, error = score_split(model, Table(test, source="rows"))
         score = round(model.report.score, 6)
         facts["extra"] = {"trials": self.trials, "columns": len(made), "validation": score}
         self.alike[tuple(made)] = self.recorder.add(self.name, metric, round(error, 6), **facts)
@@ -132,7 +132,7 @@ class Fits:
         return fit_model(table, infer_schema(table, roles), target, config)
 
 
-def _error(model: FittedModel, test: Table) -> tuple[str, float]:
+def score_split(model: FittedModel, test: Table) -> tuple[str, float]:
     """Return what the error is, and the error of predictions, as the benchmark folder ranks by."""
     found, y = model.predict(test), encode_target(test, model.target)
     if found.values is not None:

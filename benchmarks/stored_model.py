@@ -4,7 +4,8 @@
 
 A model of leaves with 1,000 centers in 20 columns, 1.3 GiB by default, predicts a CSV table by the command
 ``xrfm predict``: in memory, and with values of ``--memory`` that leave no room for it. ``beyond_mib`` is the
-peak beyond that of the same command with a model of one leaf.
+peak beyond that of the same command with a model of one leaf. ``xrfm explain`` reads the model too, with the
+smallest of them.
 """
 
 from __future__ import annotations
@@ -58,9 +59,20 @@ def make_model(folder: Path, leaves: int) -> Path:
 
 
 def predict(folder: Path, model: Path, memory: str, output: str) -> dict[str, float]:
+    """Predict the table; return the peak and the seconds."""
+    return measure(
+        "predict", folder / "rows.csv", "--model", model, "--memory", memory, "--output", folder / output
+    )
+
+
+def explain(model: Path, memory: str) -> dict[str, float]:
+    """Explain a model from its file; return the peak and the seconds."""
+    return measure("explain", "--model", model, "--memory", memory, "--format", "json")
+
+
+def measure(*words: object) -> dict[str, float]:
     """Run the command in a process of its own; return its peak and its seconds."""
-    command = [sys.executable, "-m", "xrfm_cli", "predict", folder / "rows.csv", "--model", model]
-    command += ["--memory", memory, "--output", folder / output, "--threads", "1", "--quiet"]
+    command = [sys.executable, "-m", "xrfm_cli", *words, "--threads", "1", "--quiet"]
     begun = time.monotonic()
     child = os.spawnv(os.P_NOWAIT, sys.executable, [str(word) for word in command])
     _, status, usage = os.wait4(child, 0)
@@ -89,11 +101,14 @@ def main() -> None:
         results = {memory: predict(folder, large, memory, f"{memory}.csv") for memory in MEMORIES}
         outputs = {(folder / f"{memory}.csv").read_bytes() for memory in MEMORIES}
         assert len(outputs) == 1, "predictions differ"
-    for memory, found in results.items():
-        figures = {"model_mib": size, "beyond_mib": found["peak_mib"] - base} | found
+        base_of_explain = explain(small, MEMORIES[0])["peak_mib"]
+        explained = explain(large, MEMORIES[0])
+    rows = [(f"{args.rows:,} rows", memory, found, base) for memory, found in results.items()]
+    for name, memory, found, least in [*rows, ("explain", MEMORIES[0], explained, base_of_explain)]:
+        figures = {"model_mib": size, "beyond_mib": found["peak_mib"] - least} | found
         for metric, value in figures.items():
-            recorder.add(f"{args.rows:,} rows", metric, round(value, 2), setting=f"--memory {memory}")
-            print(f"--memory {memory:8}  {metric:12} {value:10.2f}", flush=True)
+            recorder.add(name, metric, round(value, 2), setting=f"--memory {memory}")
+            print(f"{name:12}  --memory {memory:8}  {metric:12} {value:10.2f}", flush=True)
 
 
 if __name__ == "__main__":

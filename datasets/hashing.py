@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.datasets.scratch import forget_mapped
 from xrfm_cli.datasets.table import Table
 
 
@@ -23,7 +24,8 @@ def hash_table(table: Table) -> str:
         if name in table.faults:
             digest.update(table.faults[name].encode())
             continue
-        column = table.stored(name)
+        column = table.data.column(name)
+        forget_mapped()
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         digest.update(repr((name, str(column.type), len(column))).encode())

@@ -6,6 +6,7 @@ What reads it sees Arrow columns and numpy arrays, as if it were in memory.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import shutil
@@ -13,8 +14,9 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,29 @@ ALIGNMENT = 64  # bytes; linear algebra libraries choose their loops by it
 _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
-def forget_mapped() -> None:
-    """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed."""
-    if sys.platform != "win32" and hasattr(mmap, "MADV_DONTNEED"):
-        for mapped in tuple(_mapped):
-            mapped.madvise(mmap.MADV_DONTNEED)
+def forget_mapped(*, trims: bool = True) -> None:
+    """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed.
+
+    Blocks of rows that were freed are given back to the system too, unless ``trims`` is False: glibc keeps
+    most of them, and takes new memory for the next ones.
+    """
+    if sys.platform == "win32" or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    files = tuple(_mapped)
+    for mapped in files:
+        mapped.madvise(mmap.MADV_DONTNEED)
+    trim = _malloc_trim() if trims and files else None
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Any:
+    """Return glibc's function that gives freed memory back; None with other libraries."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -55,6 +75,7 @@ class Scratch:
 
     folder: Path
     memory_bytes: int
+    way_out: str = f"give another folder with {option('scratch')}"  # where this one is too small
     used_bytes: int = 0  # of the files in use
     most_bytes: int = 0  # at any time so far
     _arena: NDArray[np.uint8] | None = None
@@ -82,7 +103,7 @@ class Scratch:
         if needed > free:
             raise OptionError(
                 f"{self.folder}: has {free / 2**20:,.0f} MiB left, but {what} needs {needed / 2**20:,.0f} "
-                f"MiB; make room, or give another folder with {option('scratch')}"
+                f"MiB; make room, or {self.way_out}"
             )
 
     def matrix(self, rows: int, columns: int) -> NDArray[np.float32]:
@@ -105,14 +126,20 @@ class Scratch:
     def table(self, schema: pa.Schema, batches: Iterable[pa.Table]) -> pa.Table:
         """Write tables one after the other; return them as one table that is mapped from the file."""
         with self._file() as file:
-            with pa.ipc.new_stream(file, schema) as writer:
+            writer = pa.ipc.new_stream(file, schema)
+            try:
                 for table in _in_batches(batches, self._block_bytes):
                     with self._explained():
                         writer.write_table(table, max_chunksize=BLOCK_ROWS)
                     del table
                     pa.default_memory_pool().release_unused()
-            with self._explained():
-                file.flush()
+                with self._explained():
+                    writer.close()
+                    file.flush()
+            except OptionError:
+                with suppress(OSError):  # of the full disk, which was said
+                    writer.close()
+                raise
             mapped = self._map(file, file.tell())
         return pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))).read_all()
 
@@ -154,8 +181,11 @@ class Scratch:
         """Yield a new file without a name."""
         with self._explained():
             file = tempfile.TemporaryFile(prefix="xrfm-", dir=self.folder)  # noqa: SIM115 - closed below
-        with file:
+        try:
             yield file
+        finally:
+            with suppress(OSError):  # what was not flushed is not needed
+                file.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -166,10 +196,7 @@ class Scratch:
 
     def _unusable(self, fault: OSError) -> OptionError:
         reason = fault.strerror or str(fault)
-        return OptionError(
-            f"{self.folder}: cannot hold files ({reason}); make room, or give another folder with "
-            f"{option('scratch')}"
-        )
+        return OptionError(f"{self.folder}: cannot hold files ({reason}); make room, or {self.way_out}")
 
 
 def taken_batches(data: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]:

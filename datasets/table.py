@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from xrfm_cli.datasets.cells.plain_types import MEASURED_TEXT, is_readable
+from xrfm_cli.datasets.cells.plain_types import MEASURED_TEXT, is_readable, is_text
 from xrfm_cli.datasets.column_names import find_name
 from xrfm_cli.datasets.dialect import DateOrder
 from xrfm_cli.datasets.scratch import Scratch, forget_mapped, taken_batches
 from xrfm_cli.errors import SchemaError, did_you_mean
+from xrfm_cli.mentions import option
 from xrfm_cli.repairs import Repair
+
+MOST_TEXT_BYTES = 2**31 - 1  # of a column: Arrow's text has offsets of 32 bits
+OFFSET_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,22 @@ class Table:
     def stored(self, name: str) -> pa.ChunkedArray:
         """Return one column of any type, even one that cannot be read.
 
-        Raises `SchemaError` for an unknown name and for a column that not all files share.
+        Raises `SchemaError` for an unknown name, for a column that not all files share, and for more text
+        than Arrow's arrays can hold.
         """
         if self.scratch is not None:
             forget_mapped()  # the pages of the columns read before
         found = self.check_name(name)
         if found in self.faults:
             raise SchemaError(self.faults[found])
-        return self.data.column(found)
+        column = self.data.column(found)
+        if is_text(column.type) and column.nbytes - OFFSET_BYTES * len(column) > MOST_TEXT_BYTES:
+            raise SchemaError(
+                f"{self.source}: column '{found}' holds {column.nbytes / 2**30:.1f} GiB of text, but only "
+                f"{MOST_TEXT_BYTES / 2**30:.0f} GiB of a column can be read; leave it out with "
+                f"{option('drop')}, or write it as numbers, dates or a dictionary to a Parquet file"
+            )
+        return column
 
     def check_name(self, name: str) -> str:
         """Return the column name as the table spells it; raise `SchemaError` with the nearest name."""

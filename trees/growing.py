@@ -11,13 +11,14 @@ from torch import Tensor
 
 from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.events import OnEvent, ignore_event
-from xrfm_cli.leaf_models import LeafModel, LeafRows, fit_leaf, iterate_leaves, leaf_from_state
+from xrfm_cli.leaf_models import LeafModel, LeafRows, iterate_leaves, leaf_from_state
 from xrfm_cli.leaf_models.config import ORDER_LOSSES
 from xrfm_cli.leaf_models.kernels.quantiles import median
 from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import agop_directions
+from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafTask, LeafWorkers, fitted_leaves
 from xrfm_cli.trees.merging import merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.node_rows import Node, TrainingRows
@@ -114,12 +115,14 @@ def fit_tree(
     *,
     generator: torch.Generator,
     scratch: Scratch | None = None,
+    records: LeafRecords | None = None,
+    workers: LeafWorkers | None = None,
     **options: Unpack[TreeFitOptions],
 ) -> TreeModel:
     """Return the last model of :func:`iterate_tree`, which documents the arguments.
 
-    On a CPU, each leaf is fitted to the end before the next one begins. With ``scratch``, the inputs are in
-    files, and so are the leaves of the model.
+    On a CPU, leaves are fitted one after the other, or by ``workers``; ``records`` keep them, so that a fit
+    that was killed can go on. With ``scratch``, the inputs are in files, and so are the leaves of the model.
     """
     if x.device.type != "cpu":
         *_, last = iterate_tree(x, y, config, generator=generator, **options)
@@ -127,19 +130,21 @@ def fit_tree(
     partition, seeds = _partitioned(
         x, y, config, generator, options.get("weights"), options.get("routed"), scratch
     )
-    leaves: list[LeafModel] = []
-    for node, seed in zip(partition.nodes, seeds, strict=True):
-        rows = _leaf_rows(node, seed)
-        leaf = fit_leaf(
-            rows.x,
-            rows.y,
-            config.leaf,
-            generator=rows.generator,
+    tasks = (
+        LeafTask(
+            x=rows.x,
+            y=rows.y,
             weights=rows.weights,
-            initial_feature_matrix=options.get("initial_feature_matrix"),
+            config=config.leaf,
+            seed=seed,
+            start=options.get("initial_feature_matrix"),
             memory_bytes=options.get("memory_bytes", DEFAULT_MEMORY_BYTES),
-            on_event=options.get("on_event", ignore_event),
         )
+        for rows, seed in ((node.gathered(), seed) for node, seed in zip(partition.nodes, seeds, strict=True))
+    )
+    on_event = options.get("on_event", ignore_event)
+    leaves: list[LeafModel] = []
+    for leaf in fitted_leaves(tasks, on_event, records=records, workers=workers):
         leaves.append(leaf if scratch is None else _kept(leaf, scratch))
     return TreeModel(config=config, splits=partition.splits, leaves=tuple(leaves))
 
@@ -176,7 +181,7 @@ def _kept(leaf: LeafModel, scratch: Scratch) -> LeafModel:
     """Return the same leaf, with its tensors in files."""
     facts, tensors = leaf.state()
     kept = {name: torch.from_numpy(scratch.array(value.numpy())) for name, value in tensors.items()}
-    forget_mapped()
+    forget_mapped(trims=False)
     return leaf_from_state(facts, kept)
 
 

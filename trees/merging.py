@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.scratch import Scratch, forget_mapped
+from xrfm_cli.datasets.scratch import BLOCK_ROWS, Scratch, forget_mapped
 from xrfm_cli.leaf_models.precision import wide_dtype
 from xrfm_cli.trees.node_rows import TrainingRows, taken_matrix
 from xrfm_cli.trees.routing import project
@@ -57,8 +57,12 @@ def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> Trai
             return mean(values)
         out = torch.from_numpy(scratch.matrix(len(kept), values.shape[1]))
         for column in range(values.shape[1]):
-            out[:, column] = mean(values[:, column : column + 1])[:, 0]
-            forget_mapped()
+            own = torch.empty(len(values), 1)
+            for rows in _blocks(values, scratch):
+                own[rows, 0] = values[rows, column]
+            means = mean(own)[:, 0]
+            for rows in _blocks(out, scratch):
+                out[rows, column] = means[rows]
         return out
 
     def first_of_each(values: Tensor) -> Tensor:
@@ -108,19 +112,24 @@ def _first_equal(x: _Rows, scratch: Scratch | None) -> Tensor:  # (n, d) -> (n,)
     """Return, for each row, the number of the first row that is equal to it."""
     direction = torch.randn(x.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
     direction = direction.to(x.device, wide_dtype(x.device))
-    _, group = torch.cat([project(x[rows], direction) for rows in _blocks(x, scratch)]).unique(
-        return_inverse=True
-    )
+    # Pieces that were kept one by one, between the blocks that are freed, would leave holes in the memory.
+    projection = torch.empty(len(x), dtype=direction.dtype, device=x.device)
+    for rows in _blocks(x, scratch):
+        projection[rows] = project(x[rows], direction)
+    _, group = projection.unique(return_inverse=True)
     numbers = torch.arange(len(x), device=x.device)
     first = torch.full_like(numbers, len(x)).scatter_reduce_(0, group, numbers, "amin")[group]
     # Rows that agree only along that direction:
-    different = torch.cat([~(x[rows] == x[first[rows]]).all(1) for rows in _blocks(x, scratch)])
-    return torch.where(different, numbers, first)
+    equal = torch.empty(len(x), dtype=torch.bool, device=x.device)
+    for rows in _blocks(x, scratch):
+        equal[rows] = (x[rows] == x[first[rows]]).all(1)
+    return torch.where(equal, first, numbers)
 
 
 def _blocks(x: _Rows, scratch: Scratch | None) -> Iterator[slice]:
-    """Yield the places of a matrix's rows, a block at a time if they are in a file."""
-    step = max(len(x), 1) if scratch is None else scratch.block_rows(x.shape[1])
+    """Yield the places of a matrix's rows, a block at a time; a GPU takes all at once."""
+    step = BLOCK_ROWS if scratch is None else scratch.block_rows(x.shape[1])
+    step = step if x.device.type == "cpu" else max(len(x), 1)
     for start in range(0, len(x), step):
         yield slice(start, start + step)
         forget_mapped()

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from xrfm_cli.datasets.scratch import Scratch, forget_mapped
+from xrfm_cli.datasets.scratch import ARENA_BYTES, Scratch, forget_mapped
 from xrfm_cli.trees.routing import project
 
 
@@ -32,13 +32,13 @@ class TrainingRows:
             weights=None if self.weights is None else self.weights[rows],
         )
 
-    def taken_to(self, scratch: Scratch, rows: Tensor, *, with_routed: bool = True) -> TrainingRows:
-        """Return some of the rows, with their inputs in files."""
-        x = taken_matrix(scratch, self.x, rows)
-        is_apart = with_routed and self.routed is not self.x
+    def taken_to(self, scratch: Scratch, rows: Tensor, *, is_held: bool) -> TrainingRows:
+        """Return some of the rows that are in files, with their inputs in memory or in other files."""
+        x = taken_matrix(scratch, self.x, rows, is_held=is_held)
+        is_apart = self.routed is not self.x
         return TrainingRows(
             x=x,
-            routed=taken_matrix(scratch, self.routed, rows) if is_apart else x,
+            routed=taken_matrix(scratch, self.routed, rows, is_held=is_held) if is_apart else x,
             y=self.y[rows],
             weights=None if self.weights is None else self.weights[rows],
         )
@@ -67,7 +67,10 @@ class Node:
 
     def sample(self, places: Tensor) -> TrainingRows:
         """Return some of the node's rows in memory."""
-        return self.rows.take(self.own[places], with_routed=False)
+        found = self.rows.take(self.own[places], with_routed=False)
+        if self.scratch is not None:
+            forget_mapped()
+        return found
 
     def weights(self) -> Tensor | None:
         """Return the weights of the node's rows."""
@@ -78,11 +81,12 @@ class Node:
         routed = self.rows.routed
         if self.scratch is None:
             return project(routed[self.own], direction)
-        parts = []
-        for own in self.own.split(self.scratch.block_rows(routed.shape[1])):
-            parts.append(project(routed[own], direction))
+        step = self.scratch.block_rows(routed.shape[1])
+        out = torch.empty(len(self.own), dtype=direction.dtype)
+        for start in range(0, len(self.own), step):
+            out[start : start + step] = project(routed[self.own[start : start + step]], direction)
             forget_mapped()
-        return torch.cat(parts)
+        return out
 
     def child(self, places: Tensor) -> Node:
         """Return the node of some of these rows, copied next to each other if they are in files."""
@@ -91,15 +95,23 @@ class Node:
             return Node(rows=self.rows, own=own, scratch=self.scratch, is_held=self.is_held)
         size = 4 * len(own) * self.rows.x.shape[1] * (1 if self.rows.routed is self.rows.x else 2)
         is_held = size <= self.scratch.held_bytes
-        rows = self.rows.take(own) if is_held else self.rows.taken_to(self.scratch, own)
-        forget_mapped()
+        rows = self.rows.taken_to(self.scratch, own, is_held=is_held)
         return Node(rows=rows, own=torch.arange(len(own)), scratch=self.scratch, is_held=is_held)
 
     def as_leaf(self) -> Node:
-        """Return the node with its rows kept until its leaf is fitted, in a file if the tree is."""
+        """Return the node with its rows kept until its leaf is fitted, in a file if the tree is.
+
+        Many leaves share a file: systems limit how many are mapped, and releasing pages visits each.
+        """
         if self.scratch is None:
             return self
-        rows = self.rows.taken_to(self.scratch, self.own, with_routed=False)
+        if 4 * len(self.own) * self.rows.x.shape[1] > ARENA_BYTES:
+            x = taken_matrix(self.scratch, self.rows.x, self.own)
+        else:
+            x = torch.from_numpy(self.scratch.array(self.rows.x[self.own].numpy()))
+            forget_mapped()
+        weights = self.weights()
+        rows = TrainingRows(x=x, routed=x, y=self.rows.y[self.own], weights=weights)
         return Node(rows=rows, own=torch.arange(len(self.own)), scratch=self.scratch)
 
     def gathered(self) -> TrainingRows:
@@ -109,9 +121,10 @@ class Node:
         return self.rows.take(self.own, with_routed=False)
 
 
-def taken_matrix(scratch: Scratch, matrix: Tensor, rows: Tensor) -> Tensor:
-    """Return rows of a matrix in a file."""
-    out = torch.from_numpy(scratch.matrix(len(rows), matrix.shape[1]))
+def taken_matrix(scratch: Scratch, matrix: Tensor, rows: Tensor, *, is_held: bool = False) -> Tensor:
+    """Return rows of a matrix in a file, in another file or in memory; few of them are read at a time."""
+    shape = len(rows), matrix.shape[1]
+    out = torch.empty(shape) if is_held else torch.from_numpy(scratch.matrix(*shape))
     step = scratch.block_rows(matrix.shape[1])
     for start in range(0, len(rows), step):
         out[start : start + step] = matrix[rows[start : start + step]]

@@ -32,6 +32,9 @@ PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of
 FEWEST_PRUNED = 5  # fewer trials are all completed
 # Of a fit beside trials and final fits: reading its libraries, baselines, explanations and the report.
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
+# Of vectors with a number for each row, at most at a time: targets, row numbers, and what sorting a column or
+# a projection needs. They are in memory even if the table is not.
+ROW_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +146,7 @@ def _memory(problem: Problem, fold: FoldMatrices, rows: int, *, largest: int, of
     kernel = min(direct_bytes(min(largest, rows)), problem.memory_bytes)
     scratch = problem.final.data.scratch
     held = encoded + of_models if scratch is None else min(encoded, scratch.held_bytes)
-    return resident_bytes() + folds + kernel + held + REPORT_BYTES
+    return resident_bytes() + folds + kernel + held + ROW_BYTES * rows + REPORT_BYTES
 
 
 def _disk(problem: Problem, fold: FoldMatrices, rows: int, *, of_models: int) -> int:

@@ -35,6 +35,7 @@ from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
+from xrfm_cli.tuning.search.pools.opening import leaf_workers
 from xrfm_cli.tuning.search.pools.step_pool import worker_count
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
@@ -72,7 +73,7 @@ def fit_model(
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
         reserve: seconds of the time limit for what the caller does with the model.
-        checkpoint: keeps every step result, so that a killed fit can be resumed.
+        checkpoint: keeps every step result and final leaf, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
         base: the base model of transfer learning.
 
@@ -213,13 +214,18 @@ def _fit_model(
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
         raise OptionError(result.why_no_model())
-    with listener.stage("refit", "fitting the chosen models on all rows"):
+    with (
+        listener.stage("refit", "fitting the chosen models on all rows"),
+        leaf_workers(config.scheduler, listener) as cluster,
+    ):
         final = fit_final_ensemble(
             problem,
             result,
             max_members=config.ensemble_size,
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
+            records=checkpoint,
+            workers=cluster,
         )
     model = assemble_model(
         problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener

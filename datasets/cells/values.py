@@ -33,6 +33,7 @@ PLACEHOLDER_WORDS = (
     "–", "—", "*", "0000-00-00", "0000-00-00 00:00:00",
 )  # fmt: skip
 
+_CELLS_AS_TEXT = 1 << 18  # numbers that are text at a time
 _TRIED_CELLS = 8  # before a whole column is parsed: an ordinary word or date fails at once
 GROUP_SIGNS = " \u00a0\u2009\u202f'’"  # between groups of three digits, besides point and comma
 
@@ -172,6 +173,15 @@ def _float64(array: pa.Array) -> np.ndarray:
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
+def _through_text(array: pa.Array) -> np.ndarray:
+    """Convert numbers to float64 through their shortest text, a part at a time."""
+    values = np.empty(len(array))
+    for start in range(0, len(array), _CELLS_AS_TEXT):
+        text = pc.cast(array.slice(start, _CELLS_AS_TEXT), pa.string())
+        values[start : start + _CELLS_AS_TEXT] = _float64(pc.cast(text, pa.float64()))
+    return values
+
+
 def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: str = "") -> Numbers:
     """Return a column of any type as numbers, float64 (n,); ``unit`` is the unit of numbers that are text.
 
@@ -192,7 +202,8 @@ def number_values(column: pa.ChunkedArray | pa.Array, decimal: str = ".", unit: 
     elif pa.types.is_null(kind):
         array = array.cast(pa.float64())
     elif pa.types.is_float32(kind) or pa.types.is_decimal(kind):
-        array = pc.cast(pc.cast(array, pa.string()), pa.float64())
+        values = _through_text(array)
+        return Numbers(values=values, unreadable=np.zeros(len(array), dtype=bool))
     elif is_text(kind):
         return _numbers_from_text(array, decimal, unit)
     elif not is_number(kind):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -81,12 +80,21 @@ def fit_encoder(
     x, repairs = encoder.encode(table)
     encoder = replace(encoder, training_repairs=repairs)
     seen = _copied(x, table.scratch) if encoder.reads_target else None
-    rows: Any = slice(None) if used is None else used
     for (_, _, crossed), group in zip(fitted, encoder.groups, strict=True):
         if crossed is not None:
-            x[rows, group.start : group.stop] = crossed
-            forget_mapped()
+            _write_columns(x, used, slice(group.start, group.stop), crossed, table.scratch)
     return encoder, x, seen
+
+
+def _write_columns(
+    x: np.ndarray, rows: np.ndarray | None, columns: slice, values: np.ndarray, scratch: Scratch | None
+) -> None:
+    """Write columns of some rows of a matrix, or of all, a block at a time if it is in a file."""
+    step = max(len(values), 1) if scratch is None else scratch.block_rows(x.shape[1])
+    for start in range(0, len(values), step):
+        part = slice(start, start + step)
+        x[part if rows is None else rows[part], columns] = values[part]
+        forget_mapped()
 
 
 def _copied(x: np.ndarray, scratch: Scratch | None) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,14 +12,49 @@ from xrfm_cli.datasets.cells.plain_types import is_text
 from xrfm_cli.datasets.cells.values import (
     EXACT_INTEGERS,
     Levels,
+    cast_numbers,
     is_placeholder,
     level_values,
+    number_values,
     parse_numbers,
     tidy_text,
 )
 from xrfm_cli.errors import TargetError, did_you_mean
 
 Label = str | int | float | bool
+BLOCK_CELLS = 65_536  # looked at in one go
+
+
+def has_many_numbers(array: pa.Array, decimal: str) -> bool:
+    """Return whether a column plainly holds more than two distinct numbers: found without its levels.
+
+    The levels of a column of numbers are nearly as many as its rows, and take hundreds of bytes each. If this
+    is False, only the levels tell.
+    """
+    kind = array.type
+    if is_text(kind):
+        numbers = cast_numbers(array) or cast_numbers(tidy_text(array)) if decimal == "." else None
+        # A zero in front may be a part of a label's spelling.
+        if numbers is None or pc.any(pc.match_substring_regex(array, r"^\s*[+-]?0[0-9]")).as_py():
+            return False
+        return _are_many(numbers.values[start : start + BLOCK_CELLS] for start in _starts(array))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _are_many(number_values(array.slice(start, BLOCK_CELLS)).values for start in _starts(array))
+    return False
+
+
+def _starts(array: pa.Array) -> range:
+    return range(0, len(array), BLOCK_CELLS)
+
+
+def _are_many(blocks: Iterable[np.ndarray]) -> bool:
+    """Return whether there are more than two distinct numbers."""
+    found = np.empty(0)
+    for values in blocks:
+        found = np.unique(np.append(found, values[~np.isnan(values)]))
+        if len(found) > 2:
+            return True
+    return False
 
 
 def label_levels(array: pa.Array, decimal: str, *, is_typed: bool) -> Levels:
@@ -71,7 +108,7 @@ def numeric_labels(array: pa.Array, levels: Levels, decimal: str) -> tuple[Label
     if not as_float and is_text(array.type):
         as_float = bool(pc.any(pc.match_substring_regex(tidy_text(array), r"[.eE]")).as_py())
     values = parse_numbers(levels.values, ".").values
-    if as_float or not (np.trunc(values) == values).all():
+    if as_float or not (np.isfinite(values) & (np.trunc(values) == values)).all():
         return tuple(float(value) for value in values)
     return tuple(int(text) if text.lstrip("+-").isdigit() else int(float(text)) for text in texts)
 

@@ -22,6 +22,7 @@ from xrfm_cli.datasets.cells.values import (
 from xrfm_cli.datasets.schema.labels import (
     Label,
     find_label,
+    has_many_numbers,
     label_levels,
     lookup_key,
     numeric_labels,
@@ -85,6 +86,8 @@ def infer_target(
     place = f"{table.source}: target '{name}'"
     if is_date(array.type):
         raise _not_predictable(table, name, array.type)
+    if task in ("auto", "regression") and has_many_numbers(array, table.decimal):
+        return _regression_target(table, array, name, "", positive, asked=task == "regression")
     levels = label_levels(array, table.decimal, is_typed=table.is_typed)
     present = int((levels.codes >= 0).sum())
     if present == 0:
@@ -97,16 +100,19 @@ def infer_target(
         task == "auto" and (numeric is not None or bool(unit)) and len(levels.values) > 2
     )
     if is_regression:
-        if positive is not None:
-            raise TargetError(
-                f"{place} is a regression, which has no positive class; leave out {option('positive')}"
-            )
-        return _regression_target(table, array, name, unit, asked=task == "regression")
+        return _regression_target(table, array, name, unit, positive, asked=task == "regression")
     return _class_target(place, name, array, levels, task, positive, numeric)
 
 
-def _regression_target(table: Table, array: pa.Array, name: str, unit: str, *, asked: bool) -> TargetSchema:
+def _regression_target(
+    table: Table, array: pa.Array, name: str, unit: str, positive: str | None, *, asked: bool
+) -> TargetSchema:
     """Build a regression target."""
+    if positive is not None:
+        raise TargetError(
+            f"{table.source}: target '{name}' is a regression, which has no positive class; leave out "
+            f"{option('positive')}"
+        )
     values = _regression_values(table, array, name, unit, way_out=f", or use {option('task', 'multiclass')}")
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:

@@ -49,10 +49,6 @@ class TestImportances:
         first, second = (shares(explain_model(case.model)) for case in (plain, scaled))
         assert first["a"] == pytest.approx(second["a"], abs=0.01)
 
-    def test_intervals_narrow_with_rows(self, product: Case) -> None:
-        few, many = (explain_model(product.model, rows=rows).importances[0] for rows in (20, 500))
-        assert few.high - few.low > many.high - many.low
-
     def test_depend_on_the_seed_alone(self, ensemble: Case) -> None:
         first = explain_model(ensemble.model, rows=50, seed=1)
         torch.manual_seed(99)

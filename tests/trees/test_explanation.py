@@ -12,12 +12,7 @@ from torch import Tensor
 from tests.leaf_variants import VARIANTS, generator, sample
 from xrfm_cli.leaf_models import LeafConfig, RFMLeaf, fit_leaf
 from xrfm_cli.trees import SplitNode, TreeConfig, TreeModel, fit_tree
-from xrfm_cli.trees.explanation import (
-    gradient_blocks,
-    owned_centers,
-    sample_rows,
-    summarise_rows,
-)
+from xrfm_cli.trees.explanation import gradient_blocks, sample_rows, summarise_rows
 from xrfm_cli.trees.mean_gradients import segment_change
 from xrfm_cli.trees.path_attributions import STEPS, _averaged, path_attributions
 
@@ -31,6 +26,12 @@ def fit(config: LeafConfig, *, seed: int = 0, **options: float) -> TreeModel:
     x, y = sample(90, 3, 2, seed=seed)
     tree = TreeConfig.from_dict({**config.to_dict(), "leaf_size": 30, "min_leaf_size": 3, **options})
     return fit_tree(x, y, tree, generator=generator(seed))
+
+
+def kept_rows(tree: TreeModel) -> Tensor:
+    """All training rows that the leaves keep, in the order of the leaves."""
+    kept = summarise_rows(tree).rows
+    return kept[torch.arange(len(kept))]
 
 
 def contributions(
@@ -130,7 +131,7 @@ class TestPathAttributions:
     @each_of_few
     def test_a_coordinate_that_does_not_move_gets_nothing(self, config: LeafConfig) -> None:
         tree = fit(config, leaf_size=1000)
-        baseline = owned_centers(tree).mean(0)
+        baseline = kept_rows(tree).mean(0)
         x = sample(5, seed=3)[0]
         x[:, 1] = baseline[1]
         assert float(contributions(tree, x, baseline)[:, :, 1].abs().max()) == 0.0
@@ -167,7 +168,7 @@ class TestPathAttributions:
 
     def test_a_row_does_not_depend_on_its_company(self) -> None:
         tree = fit(FEW["norm2-full"], temperature=0.2)
-        x, baseline = sample(12, seed=3)[0], owned_centers(tree).mean(0)
+        x, baseline = sample(12, seed=3)[0], kept_rows(tree).mean(0)
         together = contributions(tree, x, baseline)
         alone = torch.cat([contributions(tree, row[None], baseline) for row in x])
         small = contributions(tree, x, baseline, memory_bytes=1)
@@ -178,7 +179,7 @@ class TestPathAttributions:
         tree = fit(FEW["norm1-diagonal"], temperature=0.2)
         tree = replace(tree, splits=(replace(tree.splits[0], iqr=0.0), *tree.splits[1:]))
         x = sample(12, seed=3)[0]
-        baseline = owned_centers(tree).mean(0)[None]
+        baseline = kept_rows(tree).mean(0)[None]
         parts = _averaged(tree, x, baseline, torch.ones(12, 1, 2, dtype=torch.float64), 16)
         change = (tree.predict(x) - tree.predict(baseline)).sum(1)
         torch.testing.assert_close(parts.sum(1), change, rtol=1e-6, atol=1e-6)
@@ -204,7 +205,7 @@ class TestPathAttributions:
 
     def test_no_rows(self) -> None:
         tree = fit(FEW["norm2-full"])
-        found = contributions(tree, torch.zeros(0, 3, dtype=torch.float64), owned_centers(tree).mean(0))
+        found = contributions(tree, torch.zeros(0, 3, dtype=torch.float64), kept_rows(tree).mean(0))
         assert found.shape == (0, 2, 3)
 
 
@@ -217,14 +218,22 @@ class TestSampling:
         known = summarise_rows(tree)
         torch.testing.assert_close(known.mean, x.mean(0), rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(known.deviations, x.std(0, correction=0), rtol=1e-10, atol=1e-12)
-        assert set(tree.route(known.rows).tolist()) == set(range(len(tree.leaves)))
+        rows = known.rows[torch.arange(len(known.rows))]
+        assert set(tree.route(rows).tolist()) == set(range(len(tree.leaves)))
 
-    def test_owned_centers_are_the_training_rows_once(self) -> None:
+    def test_kept_rows_are_the_training_rows_once(self) -> None:
         x, _ = sample(90, 3, 2)
         tree = fit(FEW["norm2-full"], overlap=0.2)
         assert sum(len(leaf.centers) for leaf in tree.leaves) > len(x)
-        found = owned_centers(tree).numpy()
+        found = kept_rows(tree).numpy()
         np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(x.numpy(), axis=0))
+
+    def test_any_of_the_kept_rows_are_gathered_in_the_order_asked_for(self) -> None:
+        tree = fit(FEW["norm2-full"], overlap=0.2)
+        kept, every = summarise_rows(tree).rows, kept_rows(tree)
+        some = torch.tensor([40, 3, 89, 3, 0, 61])
+        assert torch.equal(kept[some], every[some])
+        assert kept[some[:0]].shape == (0, 3)
 
     def test_samples_depend_on_the_generator_alone(self) -> None:
         centers = sample(50)[0]

@@ -97,14 +97,30 @@ import resource, sys
 from pathlib import Path
 import torch
 from xrfm_cli.datasets.dotted_names import numbered
-from xrfm_cli.trees import open_model_file
+from xrfm_cli.trees import SplitNode, TreeConfig, TreeModel, open_model_file
+from xrfm_cli.trees.explanation import sample_rows, summarise_rows
 from xrfm_cli.trees.stored_leaves import built_leaves
+
+def predict(leaves):
+    for leaf in leaves:
+        leaf.predict(torch.zeros(1_000, 50))
+
+def sample(leaves):
+    def child(number):  # of a complete tree, whose splits are numbered as a heap
+        return number if number < len(leaves) - 1 else ~(number - len(leaves) + 1)
+
+    splits = tuple(
+        SplitNode(direction=torch.eye(50)[k % 50].double(), threshold=0.0, iqr=1.0, left=child(2 * k + 1),
+                  right=child(2 * k + 2))
+        for k in range(len(leaves) - 1)
+    )
+    known = summarise_rows(TreeModel(config=TreeConfig(), splits=splits, leaves=leaves))
+    assert len(sample_rows(known.rows, 300, generator=torch.Generator().manual_seed(0))) > 0
 
 def peak(path):
     manifest, stored = open_model_file(Path(path), cache_bytes=4 << 20)
-    leaves = manifest["leaves"]
-    for leaf in built_leaves(leaves, numbered(stored, len(leaves))):
-        leaf.predict(torch.zeros(1_000, 50))
+    facts = manifest["leaves"]
+    {"predict": predict, "sample": sample}[sys.argv[3]](built_leaves(facts, numbered(stored, len(facts))))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 print(-peak(sys.argv[1]) + peak(sys.argv[2]))
@@ -112,15 +128,16 @@ print(-peak(sys.argv[1]) + peak(sys.argv[2]))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("use", ["predict", "sample"])
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the unit of the peak is that of Linux")
-def test_memory_is_bounded_by_the_cache_and_not_by_the_model(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_the_cache_and_not_by_the_model(use: str, tmp_path: Path) -> None:
     x = torch.randn(400, 50, generator=generator(0))
     tree = fit_tree(x, x[:, :1], TreeConfig(leaf=LeafConfig(iterations=0)), generator=generator(1))
     facts, tensors = tree.leaves[0].state()
-    for name, count in (("small", 1), ("large", 500)):
+    for name, count in (("small", 2), ("large", 512)):
         copies = {f"{k}.{part}": value for k in range(count) for part, value in tensors.items()}
         write_model_file(tmp_path / name, {"leaves": [facts] * count}, copies)
-    grown = 1024 * int(run_python(GROWTH, tmp_path / "small", tmp_path / "large"))
+    grown = 1024 * int(run_python(GROWTH, tmp_path / "small", tmp_path / "large", use))
     size = (tmp_path / "large").stat().st_size
     assert size > 35 << 20
     assert grown < size / 2

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafWorkers
 from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
@@ -53,8 +54,13 @@ def fit_final_ensemble(
     max_members: int,
     seconds_left: Callable[[], float],
     on_event: OnEvent,
+    records: LeafRecords | None = None,
+    workers: LeafWorkers | None = None,
 ) -> FinalEnsemble:
-    """Choose the ensemble by out-of-fold predictions and fit its members on all rows."""
+    """Choose the ensemble by out-of-fold predictions and fit its members on all rows.
+
+    ``records`` keep fitted leaves, so that a fit that is killed can be resumed; ``workers`` fit some of them.
+    """
     pool = CandidatePool.of(problem, result)
     left = seconds_left()
     weights = _affordable_weights(pool, max_members, left, on_event)
@@ -68,6 +74,8 @@ def fit_final_ensemble(
         rows=problem.final.rows,
         memory_bytes=problem.memory_bytes,
         on_event=on_event,
+        records=records,
+        workers=workers,
     )
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"

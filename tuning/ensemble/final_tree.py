@@ -9,6 +9,7 @@ from torch import Tensor
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
+from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafWorkers
 from xrfm_cli.tuning.feature_matrices import starting_matrix
 from xrfm_cli.tuning.problem.learning_data import EncodedRows, LearningData, find_encoded
 from xrfm_cli.tuning.problem.validation_plan import Rows
@@ -29,6 +30,8 @@ class Refitter:
     rows: Rows
     memory_bytes: int
     on_event: OnEvent
+    records: LeafRecords | None = None  # of a fit that may be killed
+    workers: LeafWorkers | None = None  # of a cluster
     encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = field(default_factory=dict)
 
     def find(self, encoding: EncodingConfig, transform: TransformName) -> EncodedRows | None:
@@ -88,6 +91,8 @@ class Refitter:
             routed=found.routed,
             initial_feature_matrix=start,
             scratch=self.data.scratch,
+            records=self.records,
+            workers=self.workers,
             memory_bytes=self.memory_bytes,
             on_event=self.on_event,
         )

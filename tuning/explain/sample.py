@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xrfm_cli.datasets import Encoder, Table
 from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
 from xrfm_cli.leaf_models import LinearLeaf
-from xrfm_cli.trees.explanation import owned_centers, sample_rows, summarise_rows
+from xrfm_cli.trees.explanation import sample_rows, summarise_rows
 from xrfm_cli.tuning.explain.columns import feature_columns
 from xrfm_cli.tuning.explain.decoding import decode_cells, encode_cells
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
@@ -94,7 +94,7 @@ def sample_centers(model: FittedModel, rows: int, *, seed: int) -> Sample:
     if not keeping:
         return _drawn(model, rows, generator)
     source = max(keeping, key=lambda member: member.weight)
-    x = sample_rows(owned_centers(source.tree), rows, generator=generator).cpu().float().numpy()
+    x = sample_rows(summarise_rows(source.tree).rows, rows, generator=generator).cpu().float().numpy()
     matrices = {id(source.encoder): x}
     for member in model.members:
         if id(member.encoder) not in matrices:

@@ -13,7 +13,7 @@ from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, effectiv
 
 Array = NDArray[np.float64]
 REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
-BLOCK_ROWS = 10
+BLOCK_ROWS = 20  # rows share values with the four before them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def _errors_of_folds(folds: int) -> float:
 def share_deviations(study: SwapStudy, *, seed: int) -> Array:  # -> (columns,)
     """Return the standard deviations of the shares over bootstrap samples of the rows.
 
-    Blocks of rows are drawn, since neighbouring rows share a value.
+    Blocks of rows are drawn, since neighbouring rows share values.
     """
     n = max(len(own) for own in study.totals)
     draws = np.random.default_rng(seed)

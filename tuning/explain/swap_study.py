@@ -32,6 +32,7 @@ RANGE_ERRORS = 1.645  # half a range of 90 %
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
 MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
 MOST_TRIPLES = 6  # an interaction of three columns is at most the smallest of its pairs
+MOST_PARTNERS = 4  # of a row: the variance that more could still remove is small beside that of the rows
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
 
@@ -39,8 +40,9 @@ SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for
 class SwapStudy:
     """Swaps of each column of a sample, row by row.
 
-    ``totals[j]`` holds ``|f(x) - f(x with column j of another row)|^2 / 2`` of each row. Its mean is the
-    unnormalised total Sobol index for independent columns (Jansen, Computer Physics Communications 1999).
+    ``totals[j]`` holds ``|f(x) - f(x with column j of another row)|^2 / 2`` of each row, averaged over the
+    rows that it was swapped with. Its mean is the unnormalised total Sobol index for independent columns
+    (Jansen, Computer Physics Communications 1999).
     ``shared[a, b]`` holds ``|f(x) - f(x_a) - f(x_b) + f(x_ab)|^2 / 4``, whose mean is the variance that
     involves both columns (Liu and Owen, JASA 2006); ``triples`` holds the same for three columns, an eighth
     of the squared third difference. For classes see :class:`Mixed`.
@@ -59,7 +61,7 @@ class SwapStudy:
     shared: dict[Pair, Array]
     triples: dict[Triple, Array]
     compared: int  # pairs
-    swapped: tuple[Array, ...]  # predictions (rows, k) after each column's swap
+    swapped: tuple[Array, ...]  # predictions (rows, k) after each column's swap with the row before
     plain: Array  # (n, k)
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = field(default_factory=dict)
@@ -74,6 +76,11 @@ class SwapStudy:
         """Return each column's share of the variance, as :func:`effective_shares` does."""
         return effective_shares(self.means(), {pair: float(own.mean()) for pair, own in self.shared.items()})
 
+    def by_residuals(self, column: int) -> Array:  # -> (rows,)
+        """Return the part of what is confirmed of a column that comes from the residuals."""
+        own = self.confirmed[column]
+        return own if column in self.together else own - self.totals[column]
+
 
 def study_swaps(
     model: FittedModel,
@@ -84,7 +91,9 @@ def study_swaps(
     pairs: bool = True,
     every_row: bool = False,
 ) -> SwapStudy:
-    """Swap every column of the rows of a sample, which are in random order, with those of the row before.
+    """Swap every column of the rows of a sample, which are in random order, with those of the rows before.
+
+    Each row has one partner, or up to four if all their swaps fit into the budget: so few rows tell more.
 
     Args:
         model: the ensemble, which predicts as it always does: splits, votes and calibration included.
@@ -94,14 +103,21 @@ def study_swaps(
         pairs: whether pairs of strong columns are measured too.
         every_row: measure weak columns on as many rows as strong ones.
     """
-    d, n = len(sample.columns), sample.n_rows
+    d, rows = len(sample.columns), sample.n_rows
     affordable = budget_ns / row_ns(model)
     single, rest = _divided(model, sample, max(FEWEST_COLUMNS, int(SCREEN_SHARE * affordable / FEWEST_ROWS)))
-    few = _between(FEWEST_ROWS, SCREEN_SHARE * affordable / len(single), n)
+    partners = _affordable_partners(rows, len(single), affordable)
+    if targets is not None and model.target.classes:
+        partners = 1  # residuals of probabilities are not quite those of log odds, which more would show
     exponent = _exponent(model)
     plain = np.ldexp(predict_rows(model, sample.matrices), -exponent)
+    if partners > 1:
+        sample = sample.take(np.tile(np.arange(rows), partners))
+        plain = np.tile(plain, (partners, 1))
+    n = sample.n_rows
+    few = _between(FEWEST_ROWS, SCREEN_SHARE * affordable / len(single), n)
     groups = [(j,) for j in single] + ([rest] if rest else [])
-    swapped = _swapped(model, sample.take(slice(few)), plain[:few], groups, exponent)
+    swapped = _swapped(model, sample.take(slice(few)), plain[:few], groups, exponent, partners)
     screened = [plain[:few]] * d
     for j, own in zip(single, swapped, strict=False):
         screened[j] = own
@@ -117,13 +133,17 @@ def study_swaps(
     more = _between(min(few, FEWEST_ROWS), left, n)
     if not every_row and more > few:
         part, alone = sample.take(slice(more)), [(j,) for j in strong.tolist()]
-        for (j,), own in zip(alone, _swapped(model, part, plain[:more], alone, exponent), strict=True):
+        for (j,), own in zip(
+            alone, _swapped(model, part, plain[:more], alone, exponent, partners), strict=True
+        ):
             screened[j] = own
     both = min(more, *(len(screened[j]) for j in paired)) if paired else 0
     mixed = Mixed(plain=plain[:both], is_classes=bool(model.target.classes))
     part = sample.take(slice(both))
     mixed.add({(j,): screened[j][:both] for j in paired})
-    mixed.add(dict(zip(together, _swapped(model, part, plain[:both], together, exponent), strict=True)))
+    mixed.add(
+        dict(zip(together, _swapped(model, part, plain[:both], together, exponent, partners), strict=True))
+    )
     totals = tuple(
         _total(plain[: len(own)], own) if of_rest is None or j not in swapped_together else of_rest
         for j, own in enumerate(screened)
@@ -131,13 +151,13 @@ def study_swaps(
     variance = float(plain.var(0).sum())
     shared = {pair: mixed.squares(pair) for pair in together}
     threes = _strongest_triples(shared, variance)
-    mixed.add(dict(zip(threes, _swapped(model, part, plain[:both], threes, exponent), strict=True)))
+    mixed.add(dict(zip(threes, _swapped(model, part, plain[:both], threes, exponent, partners), strict=True)))
     triples = {triple: mixed.squares(triple) for triple in threes}
     confirmed: tuple[Array, ...] = ()
     confirmed_pairs: dict[Pair, Array] = {}
     confirmed_triples: dict[Triple, Array] = {}
     if targets is not None:
-        residual = np.ldexp(targets, -exponent) - plain
+        residual = np.tile(np.ldexp(targets, -exponent), (partners, 1)) - plain
         confirmed = tuple(
             own * (j not in swapped_together) + (residual[: len(own)] * (plain[: len(own)] - after)).sum(1)
             for j, (own, after) in enumerate(zip(totals, screened, strict=True))
@@ -147,15 +167,15 @@ def study_swaps(
     return SwapStudy(
         columns=sample.columns,
         variance=variance,
-        totals=totals,
-        shared=shared,
-        triples=triples,
+        totals=tuple(_averaged(own, partners) for own in totals),
+        shared={pair: _averaged(own, partners) for pair, own in shared.items()},
+        triples={triple: _averaged(own, partners) for triple, own in triples.items()},
         compared=len(together),
-        swapped=tuple(np.ldexp(own, exponent) for own in screened),
-        plain=np.ldexp(plain, exponent),
-        confirmed=confirmed,
-        confirmed_pairs=confirmed_pairs,
-        confirmed_triples=confirmed_triples,
+        swapped=tuple(np.ldexp(own[:rows], exponent) for own in screened),
+        plain=np.ldexp(plain[:rows], exponent),
+        confirmed=tuple(_averaged(own, partners) for own in confirmed),
+        confirmed_pairs={pair: _averaged(own, partners) for pair, own in confirmed_pairs.items()},
+        confirmed_triples={triple: _averaged(own, partners) for triple, own in confirmed_triples.items()},
         together=rest,
     )
 
@@ -193,11 +213,31 @@ def effective_shares(totals: Array, shared: dict[Pair, Any]) -> Array:  # (..., 
     return np.divide(effects, whole_sum, out=np.zeros_like(effects), where=whole_sum > 0)
 
 
+def _affordable_partners(rows: int, columns: int, affordable: float) -> int:
+    """Return how many partners each of the rows can have in all swaps, of ``affordable`` predictions."""
+    pairs = MOST_PAIR_COLUMNS * (MOST_PAIR_COLUMNS - 1) // 2
+    swaps = columns + 1 + pairs + MOST_TRIPLES
+    return _between(1, SCREEN_SHARE * affordable / (rows * swaps), min(MOST_PARTNERS, max(1, rows - 1)))
+
+
+def _averaged(values: Array, partners: int) -> Array:  # (partners * rows,) -> (rows,)
+    return values.reshape(partners, -1).mean(0)
+
+
 def _swapped(
-    model: FittedModel, sample: Sample, plain: Array, columns: Sequence[tuple[int, ...]], exponent: int
+    model: FittedModel,
+    sample: Sample,  # as many copies of the rows as they have partners
+    plain: Array,
+    columns: Sequence[tuple[int, ...]],
+    exponent: int,
+    partners: int,
 ) -> list[Array]:
-    """Return the predictions after each swap; all predictions are divided by a power of two."""
-    other = np.roll(np.arange(sample.n_rows), 1)
+    """Return the predictions after each swap; all predictions are divided by a power of two.
+
+    The first copy of a row takes its values from the row before, the second from the one before that.
+    """
+    rows = np.arange(sample.n_rows // partners)
+    other = np.concatenate([np.roll(rows, k + 1) + k * len(rows) for k in range(partners)])
     swaps = [(own, other) for own in columns]
     found = swap_predictions(model, sample, np.ldexp(plain, exponent), swaps)
     return [np.ldexp(own, -exponent) for own in found]

@@ -23,6 +23,7 @@ from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.datasets.encoders.categorical import boolean_values
 
 MOST_KEPT = 10_000  # 8 bytes each: 80 KB
+CELLS_AT_ONCE = 65_536  # of free text, where nearly every cell is another one
 HASH_BITS = 52  # as many as a 64-bit float, the type of the file, represents exactly
 CHANCE_DEVIATIONS = 4.0  # a count of equal rows this far above what the training rows explain is not chance
 
@@ -115,10 +116,18 @@ def _of_column(table: Table, column: ColumnSchema) -> Hashes:
         return _of_numbers(boolean_values(cells, table.decimal).astype(np.float64))
     if column.kind == "categorical":
         levels = word_levels(cells, table.decimal, is_typed=table.is_typed)
-        texts, codes = levels.values, levels.codes
-    else:
-        distinct = pc.utf8_trim_whitespace(plain_array(cells).cast(pa.string())).dictionary_encode()
-        texts, codes = distinct.dictionary, pc.fill_null(distinct.indices, -1).to_numpy()
+        return _of_levels(levels.values, levels.codes)
+    starts = range(0, len(cells), CELLS_AT_ONCE)
+    parts = [_of_texts(cells.slice(start, CELLS_AT_ONCE)) for start in starts]
+    return np.concatenate([np.empty(0, dtype=np.uint64), *parts])
+
+
+def _of_texts(cells: pa.ChunkedArray) -> Hashes:
+    distinct = pc.utf8_trim_whitespace(plain_array(cells).cast(pa.string())).dictionary_encode()
+    return _of_levels(distinct.dictionary, pc.fill_null(distinct.indices, -1).to_numpy())
+
+
+def _of_levels(texts: pa.Array, codes: NDArray[np.integer]) -> Hashes:
     hashed = np.array([_of_text(text) for text in [*texts.to_pylist(), ""]], dtype=np.uint64)
     return hashed[codes]  # code -1, a missing cell, takes the last
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from xrfm_cli.commands.common.comparing import compare_scores, comparison_view, load_other
 from xrfm_cli.commands.common.compute import prepare_device
-from xrfm_cli.commands.common.models import open_model
+from xrfm_cli.commands.common.models import open_model, temporary_scratch
 from xrfm_cli.commands.common.reading import read_whole
 from xrfm_cli.commands.common.scoring import Group, Scored, find_groups, find_overlap, score_table
 from xrfm_cli.commands.common.session import Session
@@ -29,10 +29,10 @@ from xrfm_cli.tuning.model.report import FitReport
 def run(options: EvaluateOptions, session: Session) -> int:
     """Evaluate a table; return 1 if a threshold is missed, or a comparison with ``--fail-worse`` is lost."""
     device = prepare_device(options.device, threads=options.threads)
-    model = open_model(options.model, session, device=device)
+    model = open_model(options.model, session, device=device, memory=options.memory)
     check_thresholds(options.fail_under, model.target, option="--fail-under")
     check_thresholds(options.fail_over, model.target, option="--fail-over")
-    whole = read_whole(options.data, options, session)
+    whole = read_whole(options.data, options, session, scratch=temporary_scratch(options.memory))
     table, dropped = drop_rows_without_target(whole, model.target)
     if table.n_rows == 0:
         why = f"target '{model.target.name}' is missing in every row" if dropped else "has no rows"

@@ -13,7 +13,7 @@ def run(options: ExplainOptions, session: Session) -> int:
     """Explain a model and, with DATA, single rows; return the exit status."""
     html, json = explain_paths(options.model)
     device = prepare_device(options.device, threads=options.threads)
-    model = open_model(options.model, session, device=device)
+    model = open_model(options.model, session, device=device, memory=options.memory)
     for column in model.schema.with_role("offset"):
         session.renderer.note(f"'{model.target.name}' is explained per unit of '{column.name}'")
     # One row is shown at once: it must not wait for the imports of pages and searches.

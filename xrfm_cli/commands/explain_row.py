@@ -30,7 +30,7 @@ LEVEL = 0.9  # of the interval that is shown
 TOP = 10  # columns that are shown
 MOST_ROWS, MOST_CELLS = 5, 3  # training rows that are shown, and their columns
 DIGITS = 6  # of a column's largest value: encodings are float32
-HALF_BAR = 9  # characters on either side of the chart
+HALF_BAR = 6  # characters on either side of the chart; with the widest cells, 80 columns are just enough
 PRIVACY = (
     "These are cells of training rows, which the model file holds: show them only to those who may see "
     "that table."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import webbrowser
 from pathlib import Path
@@ -12,14 +11,18 @@ from typing import Any
 from xrfm_cli.commands.common.compressing import compressed
 from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.holdout import hold_out, score_held_out
-from xrfm_cli.commands.common.models import usable_bytes
 from xrfm_cli.commands.common.places import checkpoint_folder, explain_paths, report_paths
 from xrfm_cli.commands.common.reading import read_whole
-from xrfm_cli.commands.common.resume import resumable, shared_place
+from xrfm_cli.commands.common.resume import resumable, scratch_of, shared_place
 from xrfm_cli.commands.common.session import Session
-from xrfm_cli.commands.common.urls import folder_beside
 from xrfm_cli.commands.common.usage import check_usage
-from xrfm_cli.commands.fit_view import dry_run_document, replaced_model, show_fit, show_plan
+from xrfm_cli.commands.fit_view import (
+    dry_run_document,
+    replaced_model,
+    show_fit,
+    show_plan,
+    warn_of_many_rows,
+)
 from xrfm_cli.datasets import (
     SchemaOverrides,
     Table,
@@ -29,7 +32,6 @@ from xrfm_cli.datasets import (
     infer_target,
 )
 from xrfm_cli.datasets.schema.schema_file import read_schema_file
-from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
@@ -69,7 +71,9 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
     replaced = "" if options.dry_run else replaced_model(Path(options.model))
     if replaced:
         session.renderer.note(f"{options.model} ({replaced}) will be replaced; --no-clobber keeps it")
-    table = read_whole(options.data, options, session, scratch=scratch_of(options))
+    scratch = scratch_of(options)
+    table = read_whole(options.data, options, session, scratch=scratch)
+    warn_of_many_rows(table, session)
     if options.from_model is not None:
         model = _refit(table, options, session, device=device)
         if options.compress is not None:
@@ -92,7 +96,8 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             plan = dry_run_fit(table, schema, target, config, valid=valid, base=base)
             show_plan(plan, schema, target, session)
             return 0, dry_run_document(plan, schema, target)
-        with resumable(options, table, valid, schema, session, device=device) as checkpoint:
+        memory = scratch.memory_bytes
+        with resumable(options, table, valid, schema, session, device=device, memory=memory) as checkpoint:
             model = fit_model(
                 table,
                 schema,
@@ -118,17 +123,6 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 checkpoint.remove()
         return status, document
     return _finish(model, options, session, replaced)
-
-
-def scratch_of(options: FitOptions) -> Scratch:
-    """Return where a table goes that does not fit into the memory.
-
-    Raises OptionError if ``--scratch`` is no folder that can be written to.
-    """
-    folder = folder_beside(options.model) if options.scratch is None else Path(options.scratch)
-    if options.scratch is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise OptionError(f"--scratch {folder}: is not a folder that can be written to; give another one")
-    return Scratch(folder=folder, memory_bytes=usable_bytes(options.memory))
 
 
 def source_name(data: str) -> str:

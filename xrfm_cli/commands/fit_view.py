@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from xrfm_cli.commands.common.session import Session
-from xrfm_cli.datasets import TableSchema, TargetSchema
+from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.errors import ModelFileError
 from xrfm_cli.options.shell_words import shell_line
 from xrfm_cli.printable import counted, printable
@@ -30,7 +30,7 @@ from xrfm_cli.terminal.tables import (
     scores_table,
 )
 from xrfm_cli.trees import read_model_file
-from xrfm_cli.tuning.dry_run import DryRun
+from xrfm_cli.tuning.dry_run import ROW_BYTES, DryRun
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.manifest import check_manifest
 from xrfm_cli.tuning.model.report import FitReport
@@ -91,6 +91,18 @@ def rows_lines(report: FitReport) -> list[str]:
         return []
     total = report.rows + report.left_out_rows
     return [f"fitted on {report.rows:,} of {total:,} rows (--fit-rows all uses all of them)"]
+
+
+def warn_of_many_rows(table: Table, session: Session) -> None:
+    """Say at once if a table in files has more rows than the memory has room for numbers of each row."""
+    if table.scratch is None or ROW_BYTES * table.n_rows <= table.scratch.memory_bytes:
+        return
+    needed, room = (size / 2**30 for size in (ROW_BYTES * table.n_rows, table.scratch.memory_bytes))
+    session.renderer.note(
+        f"{table.source}: numbers of each row, such as its target, need about {needed:,.1f} GiB of memory, "
+        f"more than the {room:,.1f} GiB that may be used: raise --memory, or give a file of fewer rows",
+        kind="warning",
+    )
 
 
 def replaced_model(path: Path) -> str:

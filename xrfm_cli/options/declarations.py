@@ -11,13 +11,13 @@ from xrfm_cli.options.completion import A_COLUMN, gains, losses
 from xrfm_cli.options.parsing import (
     Threshold,
     fraction,
-    parse_size,
     parse_threshold,
     positive_number,
 )
 from xrfm_cli.options.shared import (
     DATA_HELP,
     CommonOptions,
+    ModelMemory,
     ModelOptions,
     ReadingOptions,
     in_checks,
@@ -92,19 +92,7 @@ class PredictOptions(ReadingOptions):
             ),
         ),
     ] = None
-    memory: Annotated[
-        int | None,
-        in_machine(
-            "--memory",
-            metavar="SIZE",
-            parser=parse_size,
-            show_default="half of the free memory",
-            help=(
-                "Memory to predict with, such as 1GiB: the leaves of a larger model are read from its file "
-                "as rows need them. Does not change the result."
-            ),
-        ),
-    ] = None
+    memory: ModelMemory = None
     chunk_rows: Annotated[
         int,
         in_machine(
@@ -164,6 +152,7 @@ class EvaluateOptions(ReadingOptions):
             help="Exit with status 1 if this metric, for which lower is better, is above VALUE.",
         ),
     ] = ()
+    memory: ModelMemory = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

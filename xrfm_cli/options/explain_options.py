@@ -9,6 +9,7 @@ import typer
 
 from xrfm_cli.options.completion import A_COLUMN
 from xrfm_cli.options.shared import (
+    ModelMemory,
     ReadingOptions,
     in_machine,
     in_model,
@@ -124,4 +125,5 @@ class ExplainOptions(ReadingOptions):
             help="Rows of DATA to hold in memory at a time; does not change the result.",
         ),
     ] = 8192
+    memory: ModelMemory = None
     seed: Annotated[int, in_machine("--seed", metavar="N", min=0, help="Random seed for drawing rows.")] = 0

@@ -15,12 +15,23 @@ from xrfm_cli.options.parsing import (
     parse_character,
     parse_prefix,
     parse_sign,
+    parse_size,
 )
 from xrfm_cli.options.settings import PANELS
 
 in_data, in_reading, in_columns, in_search, in_model, in_checks, in_output, in_machine, in_general = (
     partial(typer.Option, rich_help_panel=panel) for panel in PANELS
 )
+ModelMemory = Annotated[
+    int | None,
+    in_machine(
+        "--memory",
+        metavar="SIZE",
+        parser=parse_size,
+        show_default="half of the free memory",
+        help="Memory to use, such as 1GiB: what is larger stays in files. Does not change the result.",
+    ),
+]
 DATA_HELP = (
     "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
     "Parquet, a URL (s3://, gs://, az://, https://), or - for standard input."

@@ -198,8 +198,8 @@ def _typical_rows(member: Member, rows: int) -> Tensor:  # -> (rows, d)
 
     From each quantile comes the row that keeps the mean of the chosen rows nearest to that of all.
     """
-    known = summarise_rows(member.tree).rows
-    known = sample_rows(known, CANDIDATES, generator=torch.Generator().manual_seed(0))
+    kept = summarise_rows(member.tree).rows
+    known = sample_rows(kept, CANDIDATES, generator=torch.Generator().manual_seed(0))
     scores = member.target_transform.decode(tree_outputs(member, known))
     classes = scores.argmax(axis=1) if scores.shape[1] > 2 else np.zeros(len(scores))
     order = np.lexsort((scores.max(axis=1) if scores.shape[1] > 2 else scores[:, -1], classes))

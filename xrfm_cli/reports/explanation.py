@@ -26,6 +26,7 @@ from xrfm_cli.reports.structure import (
 )
 from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares, few_rows
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
+from xrfm_cli.tuning.explain.confirmation import measure_part, summarise
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
 from xrfm_cli.tuning.explain.effort import (
     GRADIENT_BUDGET_NS,
@@ -33,7 +34,6 @@ from xrfm_cli.tuning.explain.effort import (
     affordable_rows,
     gradient_ns,
 )
-from xrfm_cli.tuning.explain.held_out import measure_part, summarise
 from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import Quality, measure_quality
 from xrfm_cli.tuning.explain.regions.search import NO_REGIONS, Regions, find_regions

@@ -97,6 +97,20 @@ def test_a_scratch_folder_that_vanishes_is_said_in_one_line(tmp_path: Path) -> N
     assert "\n" not in str(fault.value)
 
 
+def test_more_text_than_a_column_may_hold_is_refused_unless_it_is_dropped(
+    tmp_path: Path, xrfm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prose = pa.array([f"a long story of the row {k}" for k in range(60)])
+    pq.write_table(numbers(60, 2).append_column("story", prose), tmp_path / "t.parquet")
+    monkeypatch.setattr("xrfm_cli.datasets.table.MOST_TEXT_BYTES", 1_000)
+    words = ("fit", "t.parquet", "--target", "y", "--trials", "0", "--format", "json")
+    done = xrfm(*words, folder=tmp_path)
+    assert done.status == 2
+    assert "t.parquet: column 'story' holds" in done.error
+    assert "leave it out with --drop" in done.error
+    assert xrfm(*words, "--drop", "story", "--resume", folder=tmp_path).status == 0
+
+
 def test_a_damaged_row_group_is_said_and_nothing_is_written(tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(numbers(40_000, 10), path, row_group_size=5_000, compression="zstd")

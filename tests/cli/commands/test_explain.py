@@ -11,6 +11,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+
+from xrfm_cli.commands import explain_row
 
 
 @pytest.mark.slow
@@ -140,3 +143,16 @@ def test_the_baseline_may_be_the_rows_of_a_file(
     found = pq.read_table(folder / "b.parquet")
     predicted = found.column("prediction").to_numpy()
     assert found.column("baseline").to_numpy() == pytest.approx(predicted.mean())
+
+
+def test_the_chart_of_a_row_fits_into_80_columns() -> None:
+    """Cells of any length are shortened, so that no bar goes on in the next line."""
+    long = "a long name or value " * 3
+    items = [
+        {"column": long, "value": long, "typical": long, "contribution": added} for added in (0.061881, -0.05)
+    ]
+    document = {"contributions": items, "others": {"columns": 0, "contribution": 0.0}}
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(explain_row._chart(document))
+    assert len(shown.get().splitlines()) == 2 + len(items)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -122,6 +123,27 @@ def test_labels_keep_their_type(tmp_path: Path, labels: list[object], xrfm: Call
     assert xrfm("predict", "t.parquet", "--output", "p.csv", folder=tmp_path).status == 0
     texts = [row["prediction"] for row in csv.DictReader((tmp_path / "p.csv").read_text().splitlines())]
     assert texts == [str(label) for label in table.column("y").to_pylist()]
+
+
+@pytest.mark.parametrize("rows_of_rare", [1, 2])
+@pytest.mark.parametrize("options", [(), ("--search-rows", "24"), ("--fit-rows", "24"), ("--time", "x")])
+def test_a_class_of_few_rows_keeps_its_probability(
+    rows_of_rare: int, options: tuple[str, ...], tmp_path: Path, xrfm: Callable[..., Any]
+) -> None:
+    labels = ["rare" if k in (7, 30)[:rows_of_rare] else "ab"[k % 2] for k in range(48)]
+    columns = {"x": [k % 12 + k / 100 for k in range(48)], "z": [k % 5 for k in range(48)], "y": labels}
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "t.parquet")
+    fit = ("fit", "t.parquet", "--target", "y", *options, "--trials", "2", "--quiet")
+    outcome = xrfm(*fit, folder=tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert xrfm("predict", "t.parquet", "--output", "p.parquet", "--proba", folder=tmp_path).status == 0
+    found = pq.read_table(tmp_path / "p.parquet")
+    classes = ["probability_a", "probability_b", "probability_rare"]
+    assert found.column_names == ["prediction", *classes]
+    probabilities = np.column_stack([found.column(name).to_numpy() for name in classes])
+    assert (probabilities > 0).all()
+    np.testing.assert_allclose(probabilities.sum(1), 1.0)
 
 
 def test_order_of_columns_extra_columns_and_the_target_do_not_matter(
@@ -250,3 +272,16 @@ def test_a_model_larger_than_the_memory_predicts_the_same_and_says_so(
     assert done.status == 0
     assert "of leaves, too many for the 0 MiB of --memory: they are read from the file" in done.err
     assert (folder / "stored.csv").read_bytes() == (folder / "held.csv").read_bytes()
+
+
+def test_a_model_larger_than_the_memory_is_explained_and_evaluated_the_same(
+    folder: Path, xrfm: Callable[..., Any], regression: Path
+) -> None:
+    for words in (("explain",), ("evaluate", "test.csv"), ("explain", "test.csv", "--row", "3")):
+        held, stored = (
+            xrfm(*words, "--model", regression, "--json", *more, folder=folder)
+            for more in ((), ("--memory", "20kB"))
+        )
+        assert held.status == stored.status == 0, stored.err
+        assert "they are read from the file" in stored.err
+        assert stored.document == held.document

@@ -41,6 +41,10 @@ def make_table(values: Any) -> Table:
         (["1", "2", "3"], "regression", (), "3 distinct numbers"),
         ([1, 2, 3], "regression", (), "3 distinct numbers"),
         (["1.5", "-", "3", "4"], "regression", (), "3 distinct numbers"),
+        (["1", "inf", "3", "4"], "regression", (), "3 distinct numbers"),
+        (["1", "", "3", "NA", "4"], "regression", (), "3 distinct numbers"),
+        (["01", "02", "03", "01"], "multiclass", ("01", "02", "03"), "text with 3 distinct values"),
+        (["-0", "0.0", "0", "1"], "binary", (0.0, 1.0), "two distinct numbers"),
         (["1", "-", "2"], "binary", (1, 2), "two distinct numbers"),
     ],
 )
@@ -106,6 +110,13 @@ def test_targets_that_cannot_be_learned(values: Any, options: dict[str, Any], me
     assert str(caught.value).startswith("data.csv: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [[0.5, 1.5, None, 2.5], [1, 2, 3], ["0.5", "1e3", "", "7"]])
+def test_numbers_are_known_without_levels(values: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The levels of millions of numbers take more memory than the table."""
+    monkeypatch.setattr("xrfm_cli.datasets.schema.target.label_levels", None)
+    assert infer_target(make_table(values), "y").task == "regression"
 
 
 def test_an_absent_target_names_the_nearest() -> None:

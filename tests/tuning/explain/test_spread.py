@@ -40,4 +40,4 @@ def test_equal_models_differ_by_nothing(product: Case) -> None:
     for _ in range(2):
         spread.add_fold(product.model, budget_ns=1e8)
     assert spread.deviations() == pytest.approx(0.0)
-    assert spread.of_folds[0][:3] == pytest.approx([0.5 / 1.49, 0.5 / 1.49, 0.49 / 1.49], abs=0.1)
+    assert spread.of_folds[0][:3] == pytest.approx([0.5 / 1.49, 0.5 / 1.49, 0.49 / 1.49], abs=0.12)

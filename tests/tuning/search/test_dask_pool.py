@@ -77,6 +77,59 @@ def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_worker
     assert any("has no workers, so steps run here" in message for message in found["none left"][1])
 
 
+# The leaves of a final model: all by two workers, then with one killed, then with none. Prints hashes,
+# and how many leaves were fitted here.
+LEAVES = """
+import hashlib, json, os, signal
+import distributed
+from tests.tuning.tables import fit, law
+from xrfm_cli.trees import leaf_tasks
+from xrfm_cli.tuning.model.storage import model_to_bytes
+
+fitted_here, own = [], leaf_tasks.fit_leaf
+
+def counted(*arguments, **options):
+    fitted_here.append(1)
+    return own(*arguments, **options)
+
+def told(disturb=None, **more):
+    fitted_here.clear()
+    def hear(event):
+        if disturb is not None and event.message.startswith("fitting model"):
+            disturb()
+    size = {"leaf_size": 40, "min_leaf_size": 10}
+    model = fit(law(400), trials=1, folds=2, seed=5, pinned=size, on_event=hear, **more)
+    assert len(model.members[0].tree.leaves) == 16
+    return [hashlib.sha256(model_to_bytes(model)).hexdigest(), len(fitted_here)]
+
+def main():
+    leaf_tasks.fit_leaf = counted
+    out = {"alone": told()}
+    local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False)
+    with distributed.LocalCluster(n_workers=2, **local) as cluster, distributed.Client(cluster) as client:
+        address = cluster.scheduler_address
+        out["two"] = told(scheduler=address)
+        def kill():
+            pids = client.run(os.getpid)
+            os.kill(pids[sorted(pids)[0]], signal.SIGKILL)
+        out["killed"] = told(kill, scheduler=address)
+        out["none left"] = told(lambda: cluster.scale(0), scheduler=address)
+    print("RESULT" + json.dumps(out))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.posix("a signal that kills")
+@pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
+def test_a_cluster_fits_the_leaves_of_final_models() -> None:
+    found: dict[str, Any] = json.loads(run_python(LEAVES, folder=ROOT, limit_s=600).rpartition("RESULT")[2])
+    assert {own for own, _ in found.values()} == {found["alone"][0]}
+    assert found["two"][1] == found["alone"][1] - 16  # trees of folds, which explain the columns, stay here
+
+
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xrfm_cli.tuning.search.pools.dask_pool.CONNECT_S", 0.5)

@@ -42,7 +42,7 @@ LOST = "searching; a step was lost with its dask workers, and runs here"
 ALONE = "searching; the dask cluster has no workers, so steps run here until some join"
 
 _problems: dict[str, Problem] = {}  # of a worker, by their hashes
-_one_at_a_time = threading.Lock()  # a worker with several threads shares the encoded folds
+one_at_a_time = threading.Lock()  # a worker with several threads shares the encoded folds
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -227,7 +227,7 @@ def check_versions(client: Any, workers: list[str]) -> None:
 
 def run_task(content: bytes, digest: str, sent: bytes) -> bytes:
     """Run a step in a worker, with one thread; return its serialised result."""
-    with _one_at_a_time, compute_threads(1), threadpool_limits(1):
+    with one_at_a_time, compute_threads(1), threadpool_limits(1):
         if digest not in _problems:
             _problems.clear()  # of an earlier search
             _problems[digest] = pickle.loads(content)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from xrfm_cli.events import OnEvent
+from xrfm_cli.trees.leaf_tasks import LeafWorkers
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.pools.pool import Pool
 from xrfm_cli.tuning.search.pools.step_pool import step_pool
@@ -19,3 +20,12 @@ def open_pool(
     from xrfm_cli.tuning.search.pools.dask_pool import dask_pool
 
     return dask_pool(problem, scheduler, on_event)
+
+
+def leaf_workers(scheduler: str | None, on_event: OnEvent) -> AbstractContextManager[LeafWorkers | None]:
+    """Return the workers of a dask cluster that fit leaves of the final models; None without a cluster."""
+    if scheduler is None:
+        return nullcontext()
+    from xrfm_cli.tuning.search.pools.dask_leaves import dask_leaves
+
+    return dask_leaves(scheduler, on_event)

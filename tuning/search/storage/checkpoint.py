@@ -1,19 +1,20 @@
-"""The checkpoint of a fit that may be killed: a folder with the result of every completed step.
+"""The checkpoint of a fit that may be killed: a folder with the result of every completed step and leaf.
 
     model.run/
     ├── fit.json               what identifies the fit: hashes of its tables, options, versions
     ├── lock                   held by the process that writes here, as long as it lives
-    └── 7-0-1-<hash>.step      trial 7, fold 0, rung 1: its SHA-256, a line of JSON, then safetensors
+    ├── 7-0-1-<hash>.step      trial 7, fold 0, rung 1: its SHA-256, a line of JSON, then safetensors
+    └── <hash>.leaf            a leaf of a final model, likewise
 
 The search is deterministic: given the same results it runs the same steps in the same order. A fit is
-resumed by searching again from the beginning and loading the step results found here. A step's file name
-hashes everything that its result depends on, so a different step never matches.
+resumed by searching again from the beginning and loading the step results found here. A file's name hashes
+everything that the result depends on, so a different step or leaf never matches.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +23,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from xrfm_cli.errors import OptionError
+from xrfm_cli.events import Event
 from xrfm_cli.files import write_whole
+from xrfm_cli.leaf_models import LeafModel
 from xrfm_cli.mentions import option
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.step import Step, StepResult, StepRunner
+from xrfm_cli.tuning.search.storage.leaf_file import LEAF_ENDING, leaf_from_bytes, leaf_to_bytes
 from xrfm_cli.tuning.search.storage.step_file import ENDING, from_bytes, step_name, to_bytes
 
 FORMAT = 2
@@ -38,6 +42,7 @@ class Checkpoint:
 
     folder: Path
     steps_before: int  # number of steps present when it was opened
+    leaves_before: int  # number of leaves of final models
     damaged: list[str] = field(default_factory=list)  # names of files that could not be read
 
     def wrap(
@@ -76,6 +81,21 @@ class Checkpoint:
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         _write(path, to_bytes(taken))
 
+    def find_leaf(self, key: str) -> tuple[LeafModel, Sequence[Event]] | None:
+        """Return a stored leaf and the events of its fit, or None if there is none that can be read."""
+        path = self.folder / (key + LEAF_ENDING)
+        try:
+            return leaf_from_bytes(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            self.damaged.append(path.name)
+            return None
+
+    def keep_leaf(self, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
+        """Write a fitted leaf and the events of its fit."""
+        _write(self.folder / (key + LEAF_ENDING), leaf_to_bytes(leaf, events))
+
     def remove(self) -> None:
         """Delete the files of the checkpoint; the folder is removed when its lock is released."""
         for name in sorted(_own_files(self.folder) - {LOCK}, key=lambda name: (name == FACTS, name)):
@@ -102,14 +122,15 @@ def open_checkpoint(folder: Path, facts: Mapping[str, Any]) -> Iterator[Checkpoi
             _check_facts(folder, known)
         else:
             _write(folder / FACTS, json.dumps(known, indent=1).encode())
-        count = sum(name.endswith(ENDING) for name in _own_files(folder))
-        yield Checkpoint(folder=folder, steps_before=count)
+        names = _own_files(folder)
+        steps, leaves = (sum(name.endswith(end) for name in names) for end in (ENDING, LEAF_ENDING))
+        yield Checkpoint(folder=folder, steps_before=steps, leaves_before=leaves)
 
 
 def _own_files(folder: Path) -> set[str]:
     """Return the names of the files in a folder that may belong to a checkpoint."""
     names = {path.name for path in folder.iterdir()}
-    return {n for n in names if n in (FACTS, LOCK) or n.endswith(ENDING) or _is_unfinished(n)}
+    return {n for n in names if n in (FACTS, LOCK) or n.endswith((ENDING, LEAF_ENDING)) or _is_unfinished(n)}
 
 
 def _is_unfinished(name: str) -> bool:

@@ -41,7 +41,7 @@ def hold_out(table: Table, schema: TableSchema, target: TargetSchema, *, share: 
         raise OptionError(
             f"--holdout {share:g}: {table.source} has only {counted(len(known), 'row')} with a target"
         )
-    labelled = table.take(known)
+    labelled = table if len(known) == table.n_rows else table.take(known)
     groups, time = read_groups(labelled, schema), read_time(labelled, schema)
     strata = y_true[known].astype(np.int64) if target.classes else None
     _, chosen = make_holdout(len(known), share=share, seed=seed, strata=strata, groups=groups, time=time)

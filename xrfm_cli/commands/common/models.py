@@ -1,10 +1,12 @@
-"""Load the model of a command, which may be larger than the memory."""
+"""Models and tables of a command that may be larger than the memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import gettempdir
 
 from xrfm_cli.commands.common.session import Session
+from xrfm_cli.datasets.scratch import Scratch
 from xrfm_cli.tuning.environment import free_memory_bytes
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
@@ -15,6 +17,12 @@ FREE_SHARE = 0.5  # of the free memory that a command takes without --memory: ot
 def usable_bytes(memory: int | None) -> int:
     """Return the memory of a command: that of ``--memory``, or a share of what is free."""
     return memory or int(FREE_SHARE * free_memory_bytes())
+
+
+def temporary_scratch(memory: int | None) -> Scratch:
+    """Return where a table goes that does not fit into the memory of a command that writes no model."""
+    folder = Path(gettempdir())
+    return Scratch(folder=folder, memory_bytes=usable_bytes(memory), way_out="set TMPDIR to another folder")
 
 
 def open_model(path: str, session: Session, *, device: str, memory: int | None = None) -> FittedModel:
