@@ -67,10 +67,9 @@ def without_machine(document: Any) -> Any:
 @pytest.mark.parametrize(
     "words",
     [
-        ("--holdout", "0.2"),
+        ("--weight", "x7", "--holdout", "0.2"),
         ("--valid", "other.parquet"),
-        ("--compress", "half", "--set", "kernel=norm", "--set", "leaf_size=400", "--fit-rows", "45000"),
-        ("--weight", "x7"),
+        ("--compress", "half", "--set", "kernel=norm", "--set", "leaf_size=400", "--fit-rows", "12000"),
         ("--transfer-from", "base.xrfm"),
     ],
     ids=lambda words: words[0],
@@ -141,6 +140,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(
 ) -> None:
     words: tuple[str, ...] = ("fit", str(alone / "t.parquet"), *FIT, *SMALL, "--set", "kernel=norm")
     words += ("--set", "leaf_size=800", "--set", "iterations=1", "--format", "json", "--threads", "1")
+    words += ("--fit-rows", "12000")
     with start(tmp_path, *words, "--resume") as process:
         wait_for_files(process, tmp_path / "model.run", ending, count)
         process.send_signal(KILLED)
