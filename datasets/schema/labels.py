@@ -28,8 +28,8 @@ BLOCK_CELLS = 65_536  # looked at in one go
 def has_many_numbers(array: pa.Array, decimal: str) -> bool:
     """Return whether a column plainly holds more than two distinct numbers: found without its levels.
 
-    The levels of a column of numbers are nearly as many as its rows, and take hundreds of bytes each. If this
-    is False, only the levels tell.
+    Listing the levels of a numeric column takes hundreds of bytes a row, as nearly every row has its own. If
+    this returns False, the levels decide.
     """
     kind = array.type
     if is_text(kind):

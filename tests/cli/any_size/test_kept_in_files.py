@@ -125,7 +125,7 @@ def test_more_rows_than_the_memory_has_room_for_are_said_at_once(
 
 
 def wait_for_files(process: Any, folder: Path, ending: str, count: int) -> None:
-    """Wait until a fit has recorded so many steps or leaves."""
+    """Wait until a fit has written ``count`` files with this ending."""
     until = time.monotonic() + 100
     while len(list(folder.glob(f"*{ending}"))) < count:
         assert process.poll() is None, process.communicate()

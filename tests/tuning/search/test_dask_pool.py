@@ -15,6 +15,14 @@ from xrfm_cli.errors import OptionError
 from xrfm_cli.tuning.search.pools.dask_pool import check_versions, connect
 
 ROOT = Path(__file__).parents[3]
+
+
+def results_of(program: str) -> dict[str, Any]:
+    """Run a program with a cluster of its own; return what it prints after RESULT."""
+    found: dict[str, Any] = json.loads(run_python(program, folder=ROOT, limit_s=600).rpartition("RESULT")[2])
+    return found
+
+
 # Real processes: a scheduler with workers, and fits whose events disturb them. Prints hashes and messages.
 FITS = """
 import hashlib, json, os, signal, sys, time
@@ -67,7 +75,7 @@ if __name__ == "__main__":
 @pytest.mark.posix("a signal that kills")
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
 def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_workers() -> None:
-    found: dict[str, Any] = json.loads(run_python(FITS, folder=ROOT, limit_s=600).rpartition("RESULT")[2])
+    found = results_of(FITS)
     expected = found["alone"][0]
     for name in ("two", "killed and joined", "none left"):
         assert found[name][0] == expected, name
@@ -125,7 +133,7 @@ if __name__ == "__main__":
 @pytest.mark.posix("a signal that kills")
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
 def test_a_cluster_fits_the_leaves_of_final_models() -> None:
-    found: dict[str, Any] = json.loads(run_python(LEAVES, folder=ROOT, limit_s=600).rpartition("RESULT")[2])
+    found = results_of(LEAVES)
     assert {own for own, _ in found.values()} == {found["alone"][0]}
     assert found["two"][1] == found["alone"][1] - 16  # trees of folds, which explain the columns, stay here
 

@@ -17,7 +17,7 @@ class Pool(Protocol):
 
     @property
     def workers(self) -> Sized:
-        """The workers, of which there may be none."""
+        """Return the workers; there may be none."""
         ...
 
     def takes(self, step: Step) -> bool:

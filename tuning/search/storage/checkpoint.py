@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -32,6 +32,7 @@ from xrfm_cli.tuning.search.step import Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.storage.leaf_file import LEAF_ENDING, leaf_from_bytes, leaf_to_bytes
 from xrfm_cli.tuning.search.storage.step_file import ENDING, from_bytes, step_name, to_bytes
 
+Result = TypeVar("Result")
 FORMAT = 2
 FACTS, LOCK, UNFINISHED = "fit.json", "lock", ".tmp"
 
@@ -64,13 +65,7 @@ class Checkpoint:
     def find(self, step: Step, problem: Problem) -> StepResult | None:
         """Return the stored result of a step, or None if there is none that can be read."""
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
-        try:
-            return from_bytes(path.read_bytes(), problem.data.device)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            self.damaged.append(path.name)
-            return None
+        return self._read(path, lambda data: from_bytes(data, problem.data.device))
 
     def has(self, step: Step, problem: Problem) -> bool:
         """Return whether there is a stored result of a step."""
@@ -83,18 +78,21 @@ class Checkpoint:
 
     def find_leaf(self, key: str) -> tuple[LeafModel, Sequence[Event]] | None:
         """Return a stored leaf and the events of its fit, or None if there is none that can be read."""
-        path = self.folder / (key + LEAF_ENDING)
+        return self._read(self.folder / (key + LEAF_ENDING), leaf_from_bytes)
+
+    def keep_leaf(self, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
+        """Write a fitted leaf and the events of its fit."""
+        _write(self.folder / (key + LEAF_ENDING), leaf_to_bytes(leaf, events))
+
+    def _read(self, path: Path, parse: Callable[[bytes], Result]) -> Result | None:
+        """Return the result in a file, or None if there is none that can be read."""
         try:
-            return leaf_from_bytes(path.read_bytes())
+            return parse(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
             self.damaged.append(path.name)
             return None
-
-    def keep_leaf(self, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
-        """Write a fitted leaf and the events of its fit."""
-        _write(self.folder / (key + LEAF_ENDING), leaf_to_bytes(leaf, events))
 
     def remove(self) -> None:
         """Delete the files of the checkpoint; the folder is removed when its lock is released."""

@@ -1,4 +1,4 @@
-"""The file of a step result in a checkpoint: its SHA-256, a line of JSON, then safetensors."""
+"""The file of a step result in a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import json
 from dataclasses import asdict
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from xrfm_cli.events import Event
@@ -16,6 +14,7 @@ from xrfm_cli.tuning.problem.validation_plan import Fold
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.kernel_refinement import Refined
 from xrfm_cli.tuning.search.step import Fitted, Iterate, Step, StepResult
+from xrfm_cli.tuning.search.storage.sealed import seal, unseal
 
 ENDING = ".step"
 
@@ -53,23 +52,16 @@ def to_bytes(taken: StepResult) -> bytes:
         "temperatures": [iterate.temperature for iterate in path],
         "refined": refined and asdict(refined) | {"candidate": refined.candidate.to_dict()},
     }
-    rest = json.dumps(facts).encode() + b"\n" + save_tensors(tensors)
-    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+    return seal(facts, tensors)
 
 
 def from_bytes(data: bytes, device: str) -> StepResult:
     """Deserialise the bytes written by :func:`to_bytes`; raise ValueError for any others."""
-    digest, _, rest = data.partition(b"\n")
-    if hashlib.sha256(rest).hexdigest().encode() != digest:
-        raise ValueError("its hash does not match")
-    text, _, blob = rest.partition(b"\n")
-    facts, tensors = json.loads(text), load_tensors(blob)
-    # Clone for the memory alignment of computed tensors: linear algebra libraries choose their loops, and
-    # so the last bits, by alignment.
+    facts, tensors = unseal(data)
     path = tuple(
         Iterate(
-            feature_matrix=tensors[f"metric.{t}"].clone().to(device),
-            codes=tensors[f"codes.{t}"].clone().numpy(),
+            feature_matrix=tensors[f"metric.{t}"].to(device),
+            codes=tensors[f"codes.{t}"].numpy(),
             temperature=temperature,
         )
         for t, temperature in enumerate(facts["temperatures"])
