@@ -24,7 +24,7 @@ from xrfm_cli.tuning.ensemble.file_size import limit_size
 from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
 from xrfm_cli.tuning.ensemble.plateau import Plateau
 from xrfm_cli.tuning.explain.held_out import held_out_folds
-from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
+from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, SHORT_LIMIT_S, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import profile_table
@@ -37,7 +37,7 @@ from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
 from xrfm_cli.tuning.search.pools.opening import leaf_workers
 from xrfm_cli.tuning.search.pools.step_pool import worker_count
-from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
+from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates, quick_first
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
@@ -119,7 +119,12 @@ def _fit_model(
     """Run the stages of a fit in order."""
     clock, limit = listener.clock, config.effective_time_limit_s
     end = float("inf") if limit is None else started + limit
-    deadline = Deadline(end=end, reserve=reserve, columns=len(schema.features), classes=len(target.classes))
+    deadline = Deadline(
+        end=end,
+        reserve=reserve if limit is None else reserve.within(limit),
+        columns=len(schema.features),
+        classes=len(target.classes),
+    )
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
             raise SchemaError(
@@ -185,6 +190,8 @@ def _fit_model(
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
+        if limit is not None and limit < SHORT_LIMIT_S:
+            first = quick_first(first)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
         plateau = Plateau(problem=problem, max_members=config.ensemble_size)

@@ -8,7 +8,7 @@ the ensemble has.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 # Training rows. With more rows only one model would be fully evaluated, and the first is rarely the best; its
@@ -53,14 +53,14 @@ FIRST_RUNG_SHARE = 0.25  # of the search, for the first rung of the first config
 REFINEMENT_SHARE = 0.15  # of the search, additional, for refining the better half of them
 FIRST_MODEL_SHARE = 0.5  # of the search; AGOP updates then stop until a first model is validated
 FINAL_FITS_SHARE = 0.3  # at most, for the final fits: an ensemble gains less than a better candidate
-SELECTION_SHARE, MOST_SELECTION_S = 0.04, 2.0  # for ensemble selection among hundreds of trials
-HELD_OUT_SHARE = 0.03  # for measuring the columns on held-out rows, after the final fits
-# Error of a trial's time estimate, as a share of the time limit: for short limits and for long ones.
-ESTIMATE_ERROR, LONG_ESTIMATE_ERROR = 0.1, 0.05
+SELECTION_SHARE, MOST_SELECTION_S = 0.02, 2.0  # for ensemble selection among hundreds of trials
+# For measuring the columns on held-out rows, after the final fits; fewer seconds measure nothing.
+HELD_OUT_SHARE, LEAST_HELD_OUT_S = 0.03, 0.35
+ESTIMATE_ERROR = 0.03  # of a trial's time, as a share of the time limit
 
 # Tolerated overruns. A fit starts and saves within seconds, and a limit is kept to about 5 s.
-FIRST_MODEL_GRACE_S = 1.5  # the first model may exceed the limit by this, if that allows larger leaves
-FINAL_FIT_GRACE_S = 3.0  # so may the expected end of a final fit, as estimates are inexact
+FIRST_MODEL_GRACE_S = 0.5  # the first model may exceed the limit by this, if that allows larger leaves
+FINAL_FIT_GRACE_S = 1.5  # so may the expected end of a final fit, as estimates are inexact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +130,10 @@ def find_limits(
         max_coordinate_columns=coordinate_cells // max(min(rows, LARGEST_LEAF_ROWS), 1),
         ridge_s=RIDGE_SHARE * limit,
         boosting_s=min(BOOSTING_SHARE * limit, MOST_BOOSTING_S),
-        estimate_error_s=max(ESTIMATE_ERROR * min(limit, SHORT_LIMIT_S), LONG_ESTIMATE_ERROR * limit),
+        estimate_error_s=ESTIMATE_ERROR * limit,
         selection_s=min(SELECTION_SHARE * limit, MOST_SELECTION_S),
         final_fits_s=FINAL_FITS_SHARE * limit,
-        held_out_s=HELD_OUT_SHARE * limit,
+        held_out_s=HELD_OUT_SHARE * limit if HELD_OUT_SHARE * limit >= LEAST_HELD_OUT_S else 0.0,
     )
 
 
@@ -225,7 +225,17 @@ class Reserve:
     column_s: float = 0.0  # per column of the table
     class_s: float = 0.0  # per class of the target
 
+    def within(self, limit_s: float) -> Reserve:
+        """Return the reserve under a time limit: with a short one, the report explains fewer rows.
 
+        >>> [Reserve(fixed_s=2.2).within(limit_s).fixed_s for limit_s in (5.0, 15.0, 60.0)]
+        [1.0, 1.5, 2.2]
+        """
+        return replace(self, fixed_s=min(self.fixed_s, max(LEAST_RESERVE_S, RESERVE_SHARE * limit_s)))
+
+
+# Of a short limit: saving takes 0.05 s, the report 0.15 s and an explanation of few rows 0.3 to 0.8 s.
+RESERVE_SHARE, LEAST_RESERVE_S = 0.1, 1.0
 # For saving the model and writing the report, measured on 413 to 5,968 trials and up to 5,000 columns. Per
 # trial, importances of the hyperparameters take most of it; per column, encoders and importances do; per
 # class, ranking metrics over all rows and over each fold.

@@ -13,7 +13,7 @@ from xrfm_cli.datasets import Table, TypedRows
 from xrfm_cli.datasets.table import SchemaError
 from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.tuning import FitConfig
-from xrfm_cli.tuning.limits import REPORT_RESERVE, Deadline, find_limits
+from xrfm_cli.tuning.limits import MODEL_RESERVE, REPORT_RESERVE, Deadline, find_limits
 from xrfm_cli.tuning.problem.baselines import score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -86,6 +86,26 @@ def test_columns_take_seconds_of_the_report() -> None:
     narrow, wide = (Deadline(end=60.0, reserve=REPORT_RESERVE, columns=columns) for columns in (0, 5_000))
     taken = narrow.left_for_models(0.0, trials=0) - wide.left_for_models(0.0, trials=0)
     assert taken == pytest.approx(5_000 * REPORT_RESERVE.column_s)
+
+
+def test_a_short_limit_keeps_seconds_only_for_what_they_are_enough_for() -> None:
+    def kept(limit_s: float) -> tuple[float, float]:
+        reserve = REPORT_RESERVE.within(limit_s)
+        return reserve.fixed_s, find_limits(1_000, 10, 0, limit_s).held_out_s
+
+    assert kept(10.0) == (1.0, 0.0)  # held-out rows would measure nothing
+    assert kept(60.0) == (REPORT_RESERVE.fixed_s, pytest.approx(1.8))
+    assert MODEL_RESERVE.within(1.0) == MODEL_RESERVE
+
+
+@pytest.mark.parametrize(("limit_s", "has_slow"), [(15.0, False), (60.0, True)])
+def test_a_short_limit_begins_with_quick_kernels(limit_s: float, has_slow: bool) -> None:
+    model = fit(
+        law(60), folds=2, trials=4, time_limit_s=limit_s, clock=Ticks(0.001), pinned={"iterations": 0}
+    )
+    kernels = {trial["params"]["kernel"] for trial in model.report.trials}
+    assert len(model.report.trials) == 4
+    assert ("sum_power" in kernels) == has_slow
 
 
 def test_the_typed_rows_of_the_folds_give_the_matrices_of_the_rows_as_read() -> None:

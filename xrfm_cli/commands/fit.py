@@ -52,9 +52,9 @@ INTERRUPTED = 130
 MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
 LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-# For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
-# are inexact and the report follows.
-SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
+# For swapping columns: seconds that may pass beyond the time limit, at most and as a share of it, and the
+# share of those left, as estimates are inexact and the report follows.
+SWAP_GRACE_S, SWAP_GRACE_SHARE, SWAP_SHARE = 1.0, 0.05, 0.5
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -117,8 +117,11 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 rows = table if apart is None else apart
                 model = compressed(model, rows, options, session, is_apart=apart is not None)
             limit = config.effective_time_limit_s
-            left = math.inf if limit is None else session.started + limit - time.monotonic()
-            status, document = _finish(model, options, session, replaced, seconds_left=left)
+            limit = math.inf if limit is None else limit
+            left = session.started + limit - time.monotonic()
+            status, document = _finish(
+                model, options, session, replaced, seconds_left=left, time_limit_s=limit
+            )
             if checkpoint is not None and status == 0:
                 checkpoint.remove()
         return status, document
@@ -250,6 +253,7 @@ def _finish(
     replaced: str,
     *,
     seconds_left: float = math.inf,
+    time_limit_s: float = math.inf,
 ) -> tuple[int, dict[str, Any]]:
     """Save the model before anything else, then explain it."""
     save_model(model, Path(options.model))
@@ -258,9 +262,10 @@ def _finish(
     try:
         session.renderer.stage("explaining")
         is_late = seconds_left < 0
-        rows, swap_seconds = EXPLAINED_ROWS, SWAP_SHARE * seconds_left + SWAP_GRACE_S
+        grace_s = min(SWAP_GRACE_S, SWAP_GRACE_SHARE * time_limit_s)
+        rows, swap_seconds = EXPLAINED_ROWS, SWAP_SHARE * seconds_left + grace_s
         if is_late:
-            swap_seconds = max(SWAP_GRACE_S + seconds_left, 0.0)
+            swap_seconds = max(grace_s + seconds_left, 0.0)
             rows = rows_of_smallest_study(model, swap_seconds, most=LATE_EXPLAINED_ROWS)
         explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
         if is_late and model.report.rows > explanation.rows:

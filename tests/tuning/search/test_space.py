@@ -17,7 +17,7 @@ from xrfm_cli.tuning import FitConfig, hyperparameter_names
 from xrfm_cli.tuning.pins import check_names
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.candidate import LEAST_SPLIT_ROWS, Candidate
-from xrfm_cli.tuning.search.portfolio import first_candidates
+from xrfm_cli.tuning.search.portfolio import SLOW_FAMILIES, first_candidates, quick_first
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import make_sampler
 from xrfm_cli.tuning.search.space import SearchSpace
@@ -292,6 +292,16 @@ def test_some_of_the_first_kernels_of_each_family_learn_log_odds_where_they_may(
     assert {family for family, loss in losses if loss == "squared"} == {"l2", "l1", "sum_power"}
     assert all("loss" not in p for p in first if p["family"] in ("linear", "constant"))
     assert all("loss" not in p for p in first_candidates(space()))
+
+
+def test_quick_kernels_come_first_in_their_order() -> None:
+    first = first_candidates(space(pieces=True))
+    quick = quick_first(first)
+    slow = [p["family"] in SLOW_FAMILIES for p in quick]
+    assert slow.index(True) == len(slow) - sum(slow) > 0
+    for wanted in (True, False):
+        own = [[p for p in some if (p["family"] in SLOW_FAMILIES) == wanted] for some in (first, quick)]
+        assert own[0] == own[1]
 
 
 def test_kernel_machines_may_start_from_squares_of_the_target() -> None:
