@@ -53,14 +53,17 @@ FIRST_RUNG_SHARE = 0.25  # of the search, for the first rung of the first config
 REFINEMENT_SHARE = 0.15  # of the search, additional, for refining the better half of them
 FIRST_MODEL_SHARE = 0.5  # of the search; AGOP updates then stop until a first model is validated
 FINAL_FITS_SHARE = 0.3  # at most, for the final fits: an ensemble gains less than a better candidate
-SELECTION_SHARE, MOST_SELECTION_S = 0.02, 2.0  # for ensemble selection among hundreds of trials
+SELECTION_SHARE, MOST_SELECTION_S = 0.04, 2.0  # for ensemble selection among hundreds of trials
 # For measuring the columns on held-out rows, after the final fits; fewer seconds measure nothing.
 HELD_OUT_SHARE, LEAST_HELD_OUT_S = 0.03, 0.35
-ESTIMATE_ERROR = 0.03  # of a trial's time, as a share of the time limit
+# Error of a trial's time estimate, as a share of the time limit.
+ESTIMATE_ERROR, SHORT_ESTIMATE_ERROR = 0.05, 0.03
 
 # Tolerated overruns. A fit starts and saves within seconds, and a limit is kept to about 5 s.
-FIRST_MODEL_GRACE_S = 0.5  # the first model may exceed the limit by this, if that allows larger leaves
-FINAL_FIT_GRACE_S = 1.5  # so may the expected end of a final fit, as estimates are inexact
+# The first model may exceed the limit by this, if that allows larger leaves.
+FIRST_MODEL_GRACE_SHARE, FIRST_MODEL_GRACE_S = 0.05, 1.5
+# So may the expected end of a final fit, as estimates are inexact.
+FINAL_FIT_GRACE_SHARE, FINAL_FIT_GRACE_S = 0.15, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,8 @@ class Limits:
     selection_s: float  # reserve for ensemble selection
     final_fits_s: float  # largest reserve for the final fits
     held_out_s: float  # reserve for measuring the columns on held-out rows
+    first_model_grace_s: float  # tolerated overrun of the first model
+    final_fit_grace_s: float  # tolerated overrun of a final fit
 
 
 def find_limits(
@@ -130,10 +135,12 @@ def find_limits(
         max_coordinate_columns=coordinate_cells // max(min(rows, LARGEST_LEAF_ROWS), 1),
         ridge_s=RIDGE_SHARE * limit,
         boosting_s=min(BOOSTING_SHARE * limit, MOST_BOOSTING_S),
-        estimate_error_s=ESTIMATE_ERROR * limit,
-        selection_s=min(SELECTION_SHARE * limit, MOST_SELECTION_S),
+        estimate_error_s=(SHORT_ESTIMATE_ERROR if is_short else ESTIMATE_ERROR) * limit,
+        selection_s=0.0 if is_short else min(SELECTION_SHARE * limit, MOST_SELECTION_S),
         final_fits_s=FINAL_FITS_SHARE * limit,
         held_out_s=HELD_OUT_SHARE * limit if HELD_OUT_SHARE * limit >= LEAST_HELD_OUT_S else 0.0,
+        first_model_grace_s=min(FIRST_MODEL_GRACE_SHARE * limit, FIRST_MODEL_GRACE_S),
+        final_fit_grace_s=min(FINAL_FIT_GRACE_SHARE * limit, FINAL_FIT_GRACE_S),
     )
 
 

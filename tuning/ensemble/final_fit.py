@@ -18,7 +18,6 @@ from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
-from xrfm_cli.tuning.limits import FINAL_FIT_GRACE_S
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
 from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
@@ -62,7 +61,7 @@ def fit_final_ensemble(
     ``records`` keep fitted leaves, so that a fit that is killed can be resumed; ``workers`` fit some of them.
     """
     pool = CandidatePool.of(problem, result)
-    left = seconds_left()
+    left, grace_s = seconds_left(), problem.limits.final_fit_grace_s
     weights = _affordable_weights(pool, max_members, left, on_event)
     if max_members > MOST_UNPRUNED:
         weights = _fewest_weights(pool, weights, on_event)
@@ -81,8 +80,8 @@ def fit_final_ensemble(
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         left = seconds_left() if place else left
         if not fitted:
-            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + FINAL_FIT_GRACE_S, on_event)
-        elif pool.entry_seconds(entry) > left + FINAL_FIT_GRACE_S:
+            entry = _with_affordable_leaves(pool, entry, max(left, 0.0) + grace_s, on_event)
+        elif pool.entry_seconds(entry) > left + grace_s:
             message = f"the time limit left no room for {name} in the ensemble"
             on_event(Event(kind="fallback", message=message, count=1))
             continue

@@ -8,7 +8,7 @@ from typing import Any
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.tuning.limits import FIRST_MODEL_GRACE_S, FIRST_RUNG_SHARE, REFINEMENT_SHARE
+from xrfm_cli.tuning.limits import FIRST_RUNG_SHARE, REFINEMENT_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
@@ -135,9 +135,9 @@ class _Search:
         self.steps.began = self.budget.clock()
         self._tell_progress()
         self._run_first_rung()
-        share = FIRST_RUNG_SHARE + REFINEMENT_SHARE
+        share, limits = FIRST_RUNG_SHARE + REFINEMENT_SHARE, self.problem.limits
         self._refine_better_half(self.steps.began + share * self.budget.length_s)
-        ranked = self.queue.affordable(self.budget.left_for_models(self.result) + FIRST_MODEL_GRACE_S)
+        ranked = self.queue.affordable(self.budget.left_for_models(self.result) + limits.first_model_grace_s)
         self.steps.forget_all()  # a candidate's leaves may have become smaller
         self.queue.trials = list(ranked)
         for trial in ranked:
