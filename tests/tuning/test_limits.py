@@ -89,12 +89,14 @@ def test_columns_take_seconds_of_the_report() -> None:
 
 
 def test_a_short_limit_keeps_seconds_only_for_what_they_are_enough_for() -> None:
-    def kept(limit_s: float) -> tuple[float, float]:
-        reserve = REPORT_RESERVE.within(limit_s)
-        return reserve.fixed_s, find_limits(1_000, 10, 0, limit_s).held_out_s
+    def kept(limit_s: float) -> list[float]:
+        limits = find_limits(1_000, 10, 0, limit_s)
+        reserves = [REPORT_RESERVE.within(limit_s).fixed_s, limits.estimate_error_s, limits.selection_s]
+        graces = [limits.first_model_grace_s, limits.final_fit_grace_s]
+        return [*reserves, limits.held_out_s, *graces]
 
-    assert kept(10.0) == (1.0, 0.0)  # held-out rows would measure nothing
-    assert kept(60.0) == (REPORT_RESERVE.fixed_s, pytest.approx(1.8))
+    assert kept(10.0) == pytest.approx([1.0, 0.3, 0.0, 0.0, 0.5, 1.5])  # held-out rows would measure nothing
+    assert kept(60.0) == pytest.approx([2.2, 3.0, 2.0, 1.8, 1.5, 3.0])
     assert MODEL_RESERVE.within(1.0) == MODEL_RESERVE
 
 
