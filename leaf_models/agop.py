@@ -73,14 +73,14 @@ def feature_matrix_power(feature_matrix: Tensor, power: float) -> Tensor:
     )
 
 
-def spectral_power(metrics: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
+def spectral_power(matrices: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
     """Raise the eigenvalues of symmetric positive semidefinite matrices to a power.
 
     >>> spectral_power(torch.diag(torch.tensor([4.0, 9.0])), 0.5).diagonal()
     tensor([2., 3.])
     """
-    values, vectors = torch.linalg.eigh(in_float64(metrics))
-    return ((vectors * values.clamp(min=0).pow(power)[..., None, :]) @ vectors.mT).to(metrics)
+    values, vectors = torch.linalg.eigh(in_float64(matrices))
+    return ((vectors * values.clamp(min=0).pow(power)[..., None, :]) @ vectors.mT).to(matrices)
 
 
 def unit_scale(u: Tensor) -> float:

@@ -140,7 +140,7 @@ class SplitTable:
         return self.directions, self.thresholds, temperature * self.iqr, self.slacks, self.children
 
 
-def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -> Tensor:  # -> (n,)
+def hard_routing(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -> Tensor:  # -> (n,)
     """Return the leaf of each row under hard routing, as :func:`xrfm_cli.trees.routing.route` does."""
     if not has_loops(x) or table.directions.shape[1] != x.shape[1]:
         return route(x, splits)
@@ -151,7 +151,7 @@ def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -
     return leaves
 
 
-def voting_leaves(
+def soft_routing(
     x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable, n_leaves: int, temperature: float
 ) -> tuple[Tensor, Tensor]:  # (n, d) -> (n, k), (n, k)
     """Return the leaves that vote on each row, in increasing order, and their weights.

@@ -20,9 +20,9 @@ from xrfm_cli.printable import counted
 from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
+from xrfm_cli.tuning.ensemble.early_stopping import EarlyStopping
 from xrfm_cli.tuning.ensemble.file_size import limit_size
 from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
-from xrfm_cli.tuning.ensemble.plateau import Plateau
 from xrfm_cli.tuning.explain.held_out import held_out_folds
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
@@ -187,7 +187,7 @@ def _fit_model(
         first = first_candidates(space)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
-        plateau = Plateau(problem=problem, max_members=config.ensemble_size)
+        early_stopping = EarlyStopping(problem=problem, max_members=config.ensemble_size)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
@@ -195,7 +195,7 @@ def _fit_model(
             limit_s=limit,
             clock=clock,
             affords=afford_check(problem, config),
-            has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,
+            has_converged=early_stopping.has_converged if config.may_stop_early else lambda result: False,
         )
         result = search(
             problem,
@@ -209,7 +209,7 @@ def _fit_model(
             scheduler=config.scheduler,
         )
         if result.stopped_by == "converged":
-            listener(Event(kind="note", message=plateau.reason))
+            listener(Event(kind="note", message=early_stopping.reason))
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights
+from xrfm_cli.tuning.ensemble.selection import choose_candidates, greedy_weights
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.rounding import rounded
@@ -56,7 +56,7 @@ class CandidatePool:
         if problem.scorer.metric.is_ranking:
             ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
         kinds = [_kind(validation_result.candidate) for _, validation_result in ranked]
-        places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
+        places = choose_candidates(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
         known = {} if known is None else known
         for number, validation_result in (ranked[place] for place in places):
             if number not in known:

@@ -97,8 +97,10 @@ def _type_of_label(label: object) -> type:
 
 def _encoders(model: FittedModel) -> list[Encoder]:
     """Return each encoder once."""
-    spread = None if model.intervals is None else model.intervals.spread
-    used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
+    error_scale = None if model.intervals is None else model.intervals.error_scale
+    used = [member.encoder for member in model.members] + (
+        [] if error_scale is None else [error_scale.encoder]
+    )
     return list({id(encoder): encoder for encoder in used}.values())
 
 

@@ -150,8 +150,8 @@ class FittedModel:
         lower = upper = None
         if interval is not None and self.intervals is not None:
             half: float | Array = self.intervals.half_width(interval)
-            if self.intervals.spread is not None:
-                half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
+            if self.intervals.error_scale is not None:
+                half = half * self.intervals.error_scale.sizes_of(table, encoded, self.device)
             lower, upper = total - half, total + half
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
 
@@ -196,8 +196,8 @@ class FittedModel:
     def columns_read(self) -> tuple[str, ...]:
         """Return the names of the columns that predictions need, in the order of the schema."""
         encoders = [member.encoder for member in self.members]
-        if self.intervals is not None and self.intervals.spread is not None:
-            encoders.append(self.intervals.spread.encoder)
+        if self.intervals is not None and self.intervals.error_scale is not None:
+            encoders.append(self.intervals.error_scale.encoder)
         read = {column.column for encoder in encoders for column in encoder.columns}
         if self.base is not None:
             read |= set(self.base.shared)
@@ -212,8 +212,8 @@ class FittedModel:
     def n_centers(self) -> int:
         """Return the number of training rows kept as centers by all leaves, the intervals' included."""
         leaves = [leaf for member in self.members for leaf in outlines(member.tree.leaves)]
-        if self.intervals is not None and self.intervals.spread is not None:
-            leaves.append(self.intervals.spread.leaf)
+        if self.intervals is not None and self.intervals.error_scale is not None:
+            leaves.append(self.intervals.error_scale.leaf)
         return sum(len(leaf.centers) for leaf in leaves)
 
     @property

@@ -90,14 +90,14 @@ class ErrorScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Intervals:
-    """Sorted out-of-fold scores ``|y - f(x)| / spread(x)`` and the error scale ``spread``, 1 if None.
+    """Sorted out-of-fold scores ``|y - f(x)| / s(x)`` and the error scale ``s``, 1 if None.
 
     Papadopoulos, Gammerman, Vovk: Normalized nonconformity measures for regression with the conformal
     prediction framework (2008).
     """
 
     scores: tuple[float, ...]
-    spread: ErrorScale | None = None
+    error_scale: ErrorScale | None = None
 
     def allows(self, level: float) -> bool:
         """Return whether a finite interval has the coverage ``level`` for rows like the validation rows.
@@ -139,7 +139,7 @@ class Intervals:
 
     def to(self, device: str) -> Intervals:
         """Return the same on another device."""
-        return self if self.spread is None else replace(self, spread=self.spread.to(device))
+        return self if self.error_scale is None else replace(self, error_scale=self.error_scale.to(device))
 
 
 def weighted_order(values: Array, weights: Array | None, most: int) -> Array:

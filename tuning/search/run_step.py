@@ -110,8 +110,8 @@ def candidate_start(problem: Problem, candidate: Candidate, encoder: Encoder) ->
 
 def _refined(problem: Problem, step: Step) -> Refined:
     """Return the candidate with the best kernel near its own, under the feature matrix it has learned."""
-    candidate, rows, metric = step.candidate, step.rows, step.start
-    assert metric is not None
+    candidate, rows, matrix = step.candidate, step.rows, step.start
+    assert matrix is not None
     matrices = fold_matrices(problem, step.fold, candidate)
     fold = problem.plan.folds[step.fold]
     fixed = FixedFeatureMatrix.prepare(
@@ -119,7 +119,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
         matrices.y_train[:rows],
         matrices.x_valid[torch.from_numpy(fold.rung_valid)],
         candidate.tree.leaf,
-        metric,
+        matrix,
         generator=trial_generator(problem.data.seed, step.trial, step.fold, REFINEMENT),
         weights=None if matrices.weights is None else matrices.weights[:rows],
     )

@@ -80,11 +80,11 @@ class TrialStudy:
         self.here.add(trial.number)
         return trial.number, candidate
 
-    def report(self, number: int, loss: float, *, stages: int) -> None:
+    def report(self, number: int, loss: float, *, rungs: int) -> None:
         """Report the loss of an own trial after some rungs to other processes."""
         if self.place is not None and number in self.own:
             try:
-                self.own[number].report(loss, step=stages)
+                self.own[number].report(loss, step=rungs)
             except FAULTS as fault:
                 self._go_alone(fault)
 
@@ -119,9 +119,9 @@ class TrialStudy:
             fixed.set_user_attr(name, value)
         return best.number, self.space.suggest(fixed)
 
-    def losses_elsewhere(self, stages: int) -> list[float]:
+    def losses_elsewhere(self, rungs: int) -> list[float]:
         """Return the losses of other processes' trials after this number of rungs."""
-        found = [trial.intermediate_values.get(stages) for trial in self._elsewhere()]
+        found = [trial.intermediate_values.get(rungs) for trial in self._elsewhere()]
         return [loss for loss in found if loss is not None]
 
     def _elsewhere(self) -> list[FrozenTrial]:

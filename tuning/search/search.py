@@ -231,7 +231,7 @@ class _Search:
             if trial.status == "complete":
                 self.halving.validated_families.add(trial.candidate.family)
             elif trial.loss is not None:
-                self.study.report(trial.number, trial.loss, stages=trial.rungs_done)
+                self.study.report(trial.number, trial.loss, rungs=trial.rungs_done)
                 self.halving.add(trial.rungs_done, trial.loss, similarity_of(trial.candidate))
         trial.seconds += self.steps.seconds - steps_s
         self.spent_s = self.budget.clock() - self.steps.began

@@ -170,7 +170,7 @@ def _intervals(model: FittedModel) -> dict[str, Any] | None:
         return None
     return {
         "mean_width_90": 2 * model.intervals.half_width(0.9) if model.intervals.allows(0.9) else None,
-        "adapts": model.intervals.spread is not None,
+        "adapts": model.intervals.error_scale is not None,
     }
 
 

@@ -40,7 +40,7 @@ class Check:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Plateau:
+class EarlyStopping:
     """Compares the ensemble with the one of half as many trials, on the same validation rows.
 
     It depends on losses alone, never on the clock, so a resumed search ends where an uninterrupted one does.
