@@ -82,7 +82,9 @@ def iterate_linear(
     for _ in range(config.iterations + 1):
         solution = solve(feature_matrix_power(feature_matrix.double(), config.agop_power), config.ridge)
         if solution.jitter:
-            message = f"a linear leaf of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
+            message = (
+                f"a linear leaf of {len(x)} rows needed a jitter of {solution.jitter:.1e} on its diagonal"
+            )
             on_event(Event(kind="fallback", message=message, count=1))
         yield LinearLeaf(
             config=config,

@@ -201,7 +201,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         label = table.column(name)[row].as_py()
         raise TargetError(
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
-            f"Fit it anew without {option('from')}."
+            f"Fit a new model without {option('from')}."
         )
     is_log = any(isinstance(m.target_transform, LogTransform | LogMeanTransform) for m in model.members)
     is_gamma = any(member.params.get("loss") == "gamma" for member in model.members)
@@ -210,7 +210,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         row = int(np.flatnonzero(wrong)[0])
         needed = "more than 0" if is_gamma else "0 or more"
         raise TargetError(
-            f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
-            f"model learned logarithms, which need {needed}. Fit it anew without {option('from')}."
+            f"{table.source}: '{name}' is {y_true[row]:g} in row {row + 1:,} of those with a target, but the "
+            f"model learned logarithms, which need {needed}. Fit a new model without {option('from')}."
         )
     return y_true

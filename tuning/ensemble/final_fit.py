@@ -150,7 +150,9 @@ def _fewest_weights(pool: CandidatePool, weights: list[float], on_event: OnEvent
     fewer = pool.fewest_weights(weights)
     members, before = np.count_nonzero(fewer), np.count_nonzero(weights)
     if members < before:
-        message = f"{before} models lower the loss by at most {IDLE_SHARE:.1%} against the {members} kept"
+        message = (
+            f"{before} models lower the loss by at most {IDLE_SHARE:.1%} compared with the {members} kept"
+        )
         on_event(Event(kind="note", message=message))
     return fewer
 

@@ -128,14 +128,15 @@ def set_up_problem(
     if metric.name == "poisson_deviance" and (told < 0).any():
         row = int(np.flatnonzero(told < 0)[0]) + 1
         raise OptionError(
-            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (the {row:,}. "
-            "row with a target), but counts are 0 or more. Choose rmse or mae."
+            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (row "
+            f"{row:,} of those with a target), but counts are 0 or more. Choose rmse or mae."
         )
     if metric.name == "gamma_deviance" and (told <= 0).any():
         row = int(np.flatnonzero(told <= 0)[0]) + 1
         raise OptionError(
-            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less (the "
-            f"{row:,}. row with a target), but amounts must be above 0. Choose poisson_deviance or rmse."
+            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less "
+            f"(row {row:,} of those with a target), but amounts must be above 0. "
+            "Choose poisson_deviance or rmse."
         )
     plan = make_validation_plan(
         table.n_rows,
@@ -171,13 +172,13 @@ def _check_offset(table: Table, schema: TableSchema, target: TargetSchema, base:
         )
     if base is not None:
         raise OptionError(
-            f"{option('offset', name)}: does not go together with {option('transfer_from')}. Leave one out."
+            f"{option('offset', name)}: cannot be combined with {option('transfer_from')}. Leave one out."
         )
     negative = np.flatnonzero(encode_target(table, target) < 0)
     if len(negative):
         raise OptionError(
             f"{option('offset', name)}: {table.source} has a negative '{target.name}' in row "
-            f"{negative[0] + 1:,}, but what is counted per '{name}' is 0 or more. Leave it out."
+            f"{negative[0] + 1:,}, but a target per '{name}' is 0 or more. Leave it out."
         )
 
 

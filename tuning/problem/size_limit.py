@@ -63,7 +63,7 @@ class SizeLimit:
         if max_bytes < least:
             raise OptionError(
                 f"{option('max_model_size', megabytes(max_bytes))}: leaves no room for a model beside its "
-                f"report, its encoders and what intervals need. Allow at least {megabytes(least)}."
+                f"report, its encoders and the rows of its intervals. Allow at least {megabytes(least)}."
             )
         return cls(
             room_bytes=max_bytes - facts_bytes,

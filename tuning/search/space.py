@@ -159,9 +159,10 @@ class SearchSpace:
             else:
                 lacks = "log odds" if merged["loss"] == "logistic" else "mean above 0"
                 raise OptionError(
-                    f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
-                    f"target, which has no {lacks}. Leave {option('set', {'loss': merged['loss']})} out or "
-                    f"use {option('set', {'transfer': 'projection'})}."
+                    f"{option('set', {'transfer': merged['transfer']})}: learns the part of the target that "
+                    f"the base does not explain, which has no {lacks}. "
+                    f"Leave {option('set', {'loss': merged['loss']})} out or use "
+                    f"{option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)
 

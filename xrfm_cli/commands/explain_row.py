@@ -111,18 +111,20 @@ def row_document(
 
 
 def row_tables(document: Mapping[str, Any], target: str) -> Iterator[RenderableType]:
-    """Yield the chart of the columns and the training rows that speak loudest."""
+    """Yield the chart of the columns and the training rows that contribute most."""
     name = f"P({target} = {document['class']})" if document["class"] is not None else target
     said = f"Row {document['row']:,}: {name} is predicted as {number(document['prediction'])}"
     if document["interval"] is not None:
         low, high = (number(document["interval"][side]) for side in ("lower", "upper"))
         said += f" ({LEVEL:.0%} interval {low} to {high})"
     yield heading(said)
-    yield printable(f"Typical rows have {number(document['baseline'])}; the columns add the difference:")
+    yield printable(
+        f"The prediction for typical rows is {number(document['baseline'])}; the columns add the difference:"
+    )
     yield _chart(document)
     rows = document["training_rows"]
     if rows["loudest"]:
-        yield heading("Training rows that speak loudest")
+        yield heading("Training rows that contribute most")
         yield _rows_table(rows)
         yield printable(
             f"{rows['centers']:,} training rows add {_signed(rows['contributions'])} to the "

@@ -238,7 +238,7 @@ def _check_size(options: FitOptions, session: Session) -> None:
     if limit is not None and size > limit:
         session.renderer.note(
             f"{options.model}: is {megabytes(size)}, more than --max-model-size {megabytes(limit)}, as its "
-            "report and encoders are larger than was estimated",
+            "report and encoders are larger than estimated",
             kind="fallback",
         )
 

@@ -56,8 +56,8 @@ def answer_lines(
     with compute_threads(1), _input(options.encoding) as text, ending.heard():
         service.warm_up()
         session.renderer.note(
-            f"{options.model} is loaded: each line of standard input gets one line; "
-            "the first is a header of CSV, or a JSON object like all others"
+            f"{options.model} is loaded: each line of standard input gets one line. Write a header and "
+            "rows of CSV, or a JSON object on each line"
         )
         out = streams.rows()
         for number, line in enumerate(iter(lambda: ending.wait(text.readline), ""), start=1):

@@ -106,8 +106,8 @@ class FitOptions(SearchOptions):
             "--transfer-from",
             metavar="MODEL",
             help=(
-                "Let this model of a related, larger table help: the search decides how far its predictions "
-                "and its feature matrix do. The new model file contains it."
+                "Learn from this model of a related, larger table too: the search decides how to use its "
+                "predictions and its feature matrix. The new model file contains it."
             ),
         ),
     ] = None
@@ -125,7 +125,7 @@ class FitOptions(SearchOptions):
             parser=one_of("half"),
             help=(
                 "Store centers and coefficients in 16 bits if predictions change by at most a thousandth of "
-                "a deviation on held-out rows, or on training rows where there are none."
+                "their standard deviation on held-out rows, or on training rows if none are held out."
             ),
         ),
     ] = None
@@ -180,7 +180,7 @@ class FitOptions(SearchOptions):
             "--engine",
             metavar="NAME",
             parser=one_of("local", "dask"),
-            help="Who runs steps of the search: processes of this machine (local), or a dask cluster.",
+            help="Where steps of the search run: in processes of this machine (local), or on a dask cluster.",
         ),
     ] = "local"
     scheduler: Annotated[
@@ -197,7 +197,7 @@ class FitOptions(SearchOptions):
             "--scratch",
             metavar="DIR",
             show_default="the folder of the model",
-            help="Folder for the files of a table that does not fit into the memory; they have no names.",
+            help="Folder for the temporary files of a table that does not fit into memory.",
         ),
     ] = None
     seed: Annotated[int, in_machine("--seed", metavar="N", min=0, help="Random seed.")] = 0

@@ -23,4 +23,4 @@ def quality_sentence(quality: Mapping[str, Any]) -> str:
     if quality["is_better"]:
         return f"How good it is: {score}."
     what = "the most frequent class" if quality["baseline"] == "majority" else constant
-    return f"The model is no better than predicting {what}: {score}. What follows may be chance."
+    return f"The model is no better than predicting {what}: {score}. The results below may be chance."

@@ -28,7 +28,7 @@ def compressed(
         session.renderer.note(f"--compress half: {told}")
     else:
         session.renderer.note(
-            f"--compress half: {told}; {LARGEST_DIFFERENCE:g} are allowed, so all numbers keep 32 bits",
+            f"--compress half: {told}; at most {LARGEST_DIFFERENCE:g} is allowed, so all keep 32 bits",
             kind="fallback",
         )
     return smaller
@@ -39,4 +39,4 @@ def _parts(item: Compression) -> str:
 
 
 def _change(item: Compression) -> str:
-    return f"{item.difference:.2g} deviations (at most {item.largest:.2g})"
+    return f"{item.difference:.2g} standard deviations (at most {item.largest:.2g})"

@@ -58,7 +58,7 @@ def _check_each_line(options: PredictOptions) -> None:
 def _check_explain(options: ExplainOptions) -> None:
     if options.method == "gradient":
         raise OptionError(
-            "--method gradient: was dropped, since its numbers add up to nothing. Leave --method out: "
+            "--method gradient: was removed, because its values did not add up. Leave --method out: "
             "attributions are contributions along paths, which add up to the prediction"
         )
     if options.data is None and (options.output is not None or options.ids):
@@ -114,7 +114,7 @@ def _check_fit(options: FitOptions) -> None:
         raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
     if options.max_model_size is not None and options.transfer_from is not None:
         raise OptionError(
-            "--max-model-size: --transfer-from puts the whole base model in; leave out one of them"
+            "--max-model-size: --transfer-from adds the whole base model to the file; leave out one of them"
         )
     if options.from_model is None:
         if options.target is None and options.schema is None:

@@ -201,4 +201,4 @@ def _errors(model: FittedModel, summary: Mapping[str, Any]) -> dict[str, Any]:
 def _importance_words(document: Mapping[str, Any]) -> str:
     if not any(item["share"] for item in document["importances"]):
         return "The model is constant: it depends on no column."
-    return "How much of the differences between predictions each column makes; not its causal effect."
+    return "How much each column contributes to the differences between predictions; not its causal effect."
