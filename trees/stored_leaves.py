@@ -104,7 +104,7 @@ class LeafCache:
     """Leaves in memory, up to a number of bytes.
 
     A block of rows visits leaves in the order of their numbers, block after block. So the leaf that was read
-    last is the first to go: the one that was read first is needed again first.
+    last is dropped first, because the one that was read first is needed again first.
 
     >>> cache = LeafCache(2)
     >>> [cache.get(name, 1, str.upper, name) for name in "abcab"]

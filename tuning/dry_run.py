@@ -30,10 +30,10 @@ from xrfm_cli.tuning.transfer.base import Base
 
 PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
 FEWEST_PRUNED = 5  # fewer trials are all completed
-# Of a fit beside trials and final fits: reading its libraries, baselines, explanations and the report.
+# Seconds of a fit besides trials and final fits: importing libraries, baselines, explanations and the report.
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
-# Of vectors with a number for each row, at most at a time: targets, row numbers, and what sorting a column or
-# a projection needs. They are in memory even if the table is not.
+# Most vectors with one number per row at a time: targets, row numbers, and those for sorting a column or a
+# projection. They are in memory even if the table is not.
 ROW_BYTES = 100
 
 
@@ -73,7 +73,7 @@ def dry_run_fit(
     valid: Table | None = None,
     base: Base | None = None,
 ) -> DryRun:
-    """Describe a fit without doing it, except for the first step of its first trial, which is timed."""
+    """Describe a fit without running it; only the first step of its first trial is run, to time it."""
     problem, dropped, left_out, _ = set_up_problem(table, schema, target, config, valid, base)
     problem = limit_size(problem, config)
     space = make_space(problem)
@@ -117,7 +117,7 @@ def dry_run_fit(
 
 
 def _seconds(problem: Problem, candidate: Candidate, trials: int, models: int) -> float:
-    """Estimate the seconds of a number of trials and of the final fits, from a step that is run."""
+    """Estimate the seconds of a number of trials and of the final fits by running one step."""
     device = problem.data.device
     costs = CostModel(product_rate=product_rate(device), directly=device != "cpu")
     step = next_step(problem, Trial.start(0, candidate))

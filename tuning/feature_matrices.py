@@ -60,9 +60,9 @@ def starting_matrix(
     Args:
         encoder: of the fit.
         base: the base of transfer learning, if any.
-        hides_base: leave the base's predictions out: a zero on the diagonal stays zero, as gradients by a
-            coordinate are multiplied by its entry.
-        from_base: begin with what the base's heaviest member has learned of the shared columns.
+        hides_base: leave the base's predictions out: a zero on the diagonal stays zero, because gradients by
+            a coordinate are multiplied by its entry.
+        from_base: begin with the shared columns' entries of the base's heaviest member.
         device: of the result.
     """
     if base is None or not (hides_base or from_base):

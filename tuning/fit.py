@@ -72,7 +72,7 @@ def fit_model(
         on_event: receives stages, progress, decisions, fallbacks and repairs.
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
-        reserve: seconds of the time limit for what the caller does with the model.
+        reserve: seconds of the time limit for the caller's work with the model.
         checkpoint: keeps every step result and final leaf, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
         base: the base model of transfer learning.

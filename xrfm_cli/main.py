@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _as_help_option(arguments: list[str]) -> list[str]:
-    """The arguments with ``help COMMAND`` in the way that click knows.
+    """Return the arguments with ``help COMMAND`` turned into ``COMMAND --help``.
 
     >>> _as_help_option(["help", "fit"]), _as_help_option(["fit", "help"])
     (['fit', '--help'], ['fit', 'help'])

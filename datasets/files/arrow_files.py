@@ -33,7 +33,7 @@ _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # per column: a row group may be as large as the file, and there may be many columns
 _SEARCH_BYTES = 1 << 24  # searched at a time, since pages in use count as memory
 _INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds overflow in 2262
-# What Arrow raises for damaged files: sizes and column names may be damaged too.
+# Errors that Arrow raises for damaged files: sizes and column names may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
     pa.ArrowInvalid,

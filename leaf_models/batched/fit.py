@@ -1,6 +1,6 @@
 """Fit several small leaves at once, for a device limited by kernel launches rather than arithmetic.
 
-The same steps as in :mod:`rfm`, the reference for this module, each as a few operations on all leaves.
+The steps are those of :mod:`rfm`, the reference for this module; each is a few operations on all leaves.
 """
 
 from __future__ import annotations

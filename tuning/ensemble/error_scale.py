@@ -1,7 +1,7 @@
 """Fit how the size of the errors depends on the row, from out-of-fold residuals only.
 
-The predicted error sizes of the calibration rows are out of fold too: a model's sizes for its own training
-rows are too close to their errors, and intervals would be too narrow.
+The error sizes of the calibration rows are predicted out of fold too. A model's sizes for its own training
+rows are too close to their errors, so intervals would be too narrow.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _fit(
 def error_scale_config(members: Sequence[Member]) -> LeafConfig:
     """Return a smooth kernel machine's configuration; linear if no member keeps training rows.
 
-    One error says little about its size, so the ridge is large. Measured on ten tables, ridges from 0.3 to
-    3, bandwidths from 1 to 10 and p of 1 or 2 are within 1 % of one another.
+    One error says little about the error size of its row, so the ridge is large. Measured on ten tables,
+    ridges from 0.3 to 3, bandwidths from 1 to 10 and p of 1 or 2 are within 1 % of one another.
     """
     own = members[0].tree.config.leaf
     if all(member.tree.config.leaf.kernel in LINEAR_FAMILIES for member in members):

@@ -1,4 +1,4 @@
-"""The size of a model file: what it is made of, and the limit of a fit."""
+"""The size of a model file: an estimate of its parts, and the limit of a fit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from xrfm_cli.tuning.pins import TRANSFORM_CHOICES
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.size_limit import NUMBER_BYTES, SizeLimit
 
-# Besides the members' leaves: the report, predictions and interval scores of some rows, hashes of more,
-# and the schema, encoder and profile of a column.
+# Bytes besides the members' leaves: the report, predictions and interval scores of some rows, hashes of more
+# rows, and the schema, encoder and profile of a column.
 FIXED_BYTES, HASH_BYTES, COLUMN_BYTES = 60_000, 8, 700
 PLOTTED_BYTES, PLOTTED_CLASS_BYTES = 32, 24  # of a row with a prediction, and of each class of several
 SCORE_BYTES = 22  # of a validation row, for intervals: a number with all its digits
-SPARE_SHARE = 0.05  # of a limit: the records of many trials, and levels of categories
+SPARE_SHARE = 0.05  # share of a limit, for the records of many trials and levels of categories
 
 
 def facts_bytes(problem: Problem, rows: int, features: int = 0) -> int:
@@ -36,7 +36,7 @@ def facts_bytes(problem: Problem, rows: int, features: int = 0) -> int:
 def limit_size(problem: Problem, config: FitConfig) -> Problem:
     """Return the problem with the limit on the size of its model, if there is one.
 
-    Raises OptionError for a limit below what a model takes besides its leaves.
+    Raises OptionError for a limit that is too small for the parts besides the leaves.
     """
     if config.max_model_bytes is None:
         return problem

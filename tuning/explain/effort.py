@@ -1,8 +1,8 @@
 """Number of rows for an explanation, from the estimated cost of a row.
 
 Costs are computed from the model and never measured, so equal models are explained on equal rows anywhere.
-They are about twice what the compiled loops take on a server's core, for slower ones. Without these loops,
-predictions by kernels other than p = 2 take several times as long.
+They are about twice the cost of the compiled loops on a server's core, to allow for slower cores. Without
+these loops, predictions by kernels other than p = 2 take several times as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What held-out rows say of the columns: permutation drops, confirmed shares and how far folds differ.
+"""Measure the columns on held-out rows: permutation drops, confirmed shares and differences between folds.
 
 The fold models of the search are not kept, so the heaviest member is fitted again on each fold, once, from
 the feature matrix that the fold learned.
@@ -33,14 +33,14 @@ from xrfm_cli.tuning.search.trial_records import SearchResult
 Array = NDArray[np.float64]
 MOST_FOLDS = 4  # enough for a range
 FOLD_ROWS = 6_000  # larger tables leave time for one fold model only
-# Estimated nanoseconds of prediction, over all folds: at least, and where there is time. Of two classes, some
-# hundred rows of each fold are needed to confirm a column that has a tenth of the variance.
+# Estimated nanoseconds of prediction over all folds: the least, and the budget if there is time. With two
+# classes, it takes a few hundred rows of each fold to confirm a column with a tenth of the variance.
 BUDGET_NS, MOST_BUDGET_NS = 1.0e9, 8.0e9
 MOST_ROWS = 400  # validation rows of a fold
 SECONDS_PER_NS = 1e-9
 SPREAD_SHARE = 0.25  # additional, of the least budget, for comparing models on the same rows
 COMMON_DRAW = 4_000_000  # in the seed of these rows
-HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn: keeps these draws apart from all others
+HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn, which separates these draws from all others
 
 
 def held_out_folds(
@@ -88,7 +88,7 @@ def held_out_folds(
             parts.append(_fold_part(fold_model, problem, rows, fold, budget_ns))
             spread.add_fold(fold_model, budget_ns=spread_ns)
         except XRFMError:
-            break  # an explanation is no reason to lose a model
+            break  # a failed explanation must not lose the model
     if not parts:
         return None
     spread.add_members(model, budget_ns=spread_ns, has_time=lambda ns: ns * SECONDS_PER_NS < seconds_left())

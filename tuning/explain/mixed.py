@@ -1,4 +1,4 @@
-"""Mixed differences of predictions: what columns do together, beyond the sum of what fewer of them do."""
+"""Mixed differences of predictions: joint effects of columns beyond those of fewer columns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-SURE = 1e-4  # probabilities closer than this to 0 or 1 count as this: they are rarely so certain
+SURE = 1e-4  # probabilities closer than this to 0 or 1 are set to it: they are rarely so certain
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Mixed:
     """Predictions ``(n, k)`` of the same rows after the swap of each of some sets of columns.
 
-    Those of classes are compared as log probabilities, in which effects on the odds that merely add up do not
-    interact: what is added to all classes alike does not count. The square of a change is its variance over
-    the classes, which is about that of the change of the probabilities, if it is small. For two classes it is
-    ``p (1 - p)`` times the squared change of the log odds.
+    Class probabilities are compared as logarithms, so additive effects on the odds do not count as an
+    interaction; a constant added to all classes does not count either. The square of a change is its variance
+    over the classes. For small changes, this is about the variance of the change of the probabilities. For
+    two classes it is ``p (1 - p)`` times the squared change of the log odds.
 
-    Rows weigh the same whichever of the swaps comes first, without which sums would seem to interact: by the
-    harmonic mean of the doubts about their classes after each swap. ``units`` turns the variance of log
+    The weight of a row must not depend on the order of the swaps, because sums would then seem to interact.
+    It is the harmonic mean of the doubts about its class after each swap. ``units`` turns the variance of log
     probabilities into that of probabilities, by the differences of neighbouring rows.
     """
 
@@ -57,7 +57,7 @@ class Mixed:
         return self.units * self._weights(columns) * squares
 
     def confirmed(self, columns: tuple[int, ...], residual: Array) -> Array:  # (n, k) -> (n,)
-        """Return the same in terms of targets, given the residuals; its mean is 0 if the truth just adds."""
+        """Return the same in terms of targets, given the residuals; its mean is 0 if true effects add up."""
         difference = self._difference(columns)
         if not self.is_classes:
             return self.squares(columns) + (residual * difference).sum(1)

@@ -2,7 +2,7 @@
 
 A kernel machine predicts a sum over its centers, which are training rows. Many of its terms are large, nearly
 the same everywhere, and cancel. So a row's part is the difference of its term from its mean term at reference
-rows. A row that weighs much, and pulls away from the others, is often one whose label is wrong.
+rows. A row with a large contribution of the opposite sign to the others often has a wrong label.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
 
 Array = NDArray[np.float64]
-CANDIDATES = 100  # loudest centers of a member whose cells are decoded
-SAME_DIGITS = 5  # numbers that agree in so many digits are of the same training row
+CANDIDATES = 100  # centers of a member with the largest contributions, whose cells are decoded
+SAME_DIGITS = 5  # rows whose numbers agree in so many digits are the same training row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class SpeakingRows:
 
     baseline: float  # the mean prediction of the reference rows
     prediction: float
-    centers: int  # training rows that have a part in the difference, counted once for each member
+    centers: int  # training rows that contribute, counted once for each member
     contributions: float  # of all of them
     others: float  # of linear leaves, which keep no rows, and of a base model
     loudest: tuple[SpeakingRow, ...]  # largest absolute contribution first
@@ -60,8 +60,8 @@ def speaking_rows(
         explained: the code of the class whose calibrated probability is explained; 0 for regression.
         most: how many rows to return.
 
-    Where decoding or calibration bends the sum, each output of a tree is converted at its mean rate between
-    the reference row and the row. Equal rows of several members count as one.
+    If decoding or calibration is not linear, each output of a tree is converted at its mean rate between the
+    reference row and the row. Equal rows of several members count as one.
     """
     encoded, _ = model.encode(row)
     x = [torch.from_numpy(encoded[id(member.encoder)]).to(model.device) for member in model.members]

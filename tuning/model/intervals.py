@@ -27,8 +27,8 @@ class ErrorScale:
     """The size of a row's error, as a multiple of the mean size.
 
     ``(clip(leaf(x) + centre, low, high) ** exponent) / scale``: the leaf predicts the square root of the
-    error's size. Its noise is nearly the same for small and for large errors, unlike that of the size itself
-    or of its logarithm.
+    error's size. The noise of this root is nearly the same for small and large errors, unlike that of the
+    size or its logarithm.
     """
 
     encoder: Encoder
@@ -36,7 +36,7 @@ class ErrorScale:
     centre: float  # added to the leaf's predictions
     low: float  # limits of the predictions, from the validation rows
     high: float
-    exponent: float  # 2 uses the leaf's prediction as it is, less draws the sizes together
+    exponent: float  # 2 uses the leaf's prediction unchanged; smaller values make sizes more similar
     scale: float  # makes the mean over the validation rows one
 
     def __post_init__(self) -> None:

@@ -36,8 +36,8 @@ from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 from xrfm_cli.tuning.transfer.translation import Translation
 
-# A model that is larger than this share of the memory stays in its file, and its cache takes as much: reading
-# a model into memory takes its size twice.
+# A model that is larger than this share of the memory stays in its file, because reading it into memory would
+# take twice its size. Its cache may take the same share.
 HELD_SHARE = 1 / 2
 LEAVES = re.compile(r"(base\.)*member\.\d+\.leaf\.")  # names of tensors that may stay in the file
 STORED = "the stored model"  # used in messages about bytes that are not from a file

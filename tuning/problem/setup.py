@@ -36,8 +36,8 @@ from xrfm_cli.tuning.transfer.base import Base
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # drawn in any case
-# Rows of the search of a table that does not fit into memory. The search holds them as text, as typed columns
-# and encoded for several folds: half of what a table in memory may take leaves room for these.
+# Rows of the search of a table that does not fit into memory. The search holds these rows as text, as typed
+# columns and encoded for several folds, so they may take half of the memory that a table may.
 SEARCH_SHARE, VALUE_BYTES, LEAST_SEARCH_ROWS = 0.5, 8, 1_000
 
 
@@ -162,7 +162,7 @@ def set_up_problem(
 
 
 def _check_offset(table: Table, schema: TableSchema, target: TargetSchema, base: Base | None) -> None:
-    """Refuse an offset whose cells, target or base model do not suit it; every row of the table counts."""
+    """Refuse an offset that does not suit its cells, the target or a base; every row of the table counts."""
     name = schema.with_role("offset")[0].name
     read_offset(table, schema)
     if target.task != "regression":

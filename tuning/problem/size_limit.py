@@ -19,7 +19,7 @@ SHARES = (1.0, 0.5, 0.25)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeLimit:
-    """The bytes for the leaves of all members, and what they depend on.
+    """The bytes for the leaves of all members, and the facts that they depend on.
 
     >>> standard = EncodingConfig()
     >>> size = SizeLimit(
@@ -107,7 +107,7 @@ class SizeLimit:
         """Return a leaf whose centers take no more room in the final fit than they would have in validation.
 
         The encoder of all rows may know more levels than that of a fold, and a time limit may have led to
-        smaller leaves, which are more.
+        more, smaller leaves.
 
         >>> size = SizeLimit(
         ...     room_bytes=44_000,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
-QUANTILES = np.linspace(0.005, 0.995, 199)  # of the positive class's probabilities: thresholds to try
+QUANTILES = np.linspace(0.005, 0.995, 199)  # of the positive class's probabilities: the thresholds to try
 STEPS = 10_000  # of thresholds between 0 and 1
 EXPONENTS = np.linspace(0.0, 1.5, 13)  # of the class shares, to favour rare classes
 FEWEST_ROWS = 1.0  # lower limit of a class's rows

@@ -18,12 +18,12 @@ from xrfm_cli.tuning.search.space import SearchSpace
 
 FULL_MATRIX_FEATURES = 300
 WIDEST = 300  # most columns with a piecewise-linear encoding of every number
-ABSOLUTE_METRICS = ("mae", "mape")  # which a median minimises, and not a mean
+ABSOLUTE_METRICS = ("mae", "mape")  # metrics that a median minimises, not a mean
 DEVIANCES: dict[str, Loss] = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}
 # A kernel machine of n rows in d columns without a learned feature matrix learns terms of a degree below
-# log(n) / log(d): Ghorbani, Mei, Misiakiewicz and Montanari, Annals of Statistics 49 (2021). Where it cannot
-# tell all products of two, it is far from those of three, which squares of the target may tell. With more
-# rows (pol, ailerons, cpu_act) the further configuration takes time for nothing.
+# log(n) / log(d): Ghorbani, Mei, Misiakiewicz and Montanari, Annals of Statistics 49 (2021). If it cannot
+# learn all products of two columns, it is far from learning those of three, which squares of the target may
+# show. With more rows (pol, ailerons, cpu_act), the further configuration takes time without a gain.
 SQUARES_DEGREE = 2
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
@@ -86,7 +86,7 @@ def _losses(problem: Problem) -> tuple[Loss, ...]:
     """Return the losses to search: the squared one, and those that suit the metric."""
     metric = problem.scorer.metric
     if metric.level is not None:
-        return ("quantile",)  # a mean is no other quantile than by chance
+        return ("quantile",)  # a mean is a quantile only by chance
     if problem.data.n_classes == 2:
         return ("squared", "logistic")
     if metric.name in DEVIANCES and "target_transform" not in problem.pins:  # these have one of their own

@@ -95,7 +95,7 @@ class Budget:
     limit_s: float | None = None  # the time limit of the whole fit
     # whether the final fits fit into this many seconds
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
-    # whether more trials would gain nothing that validation can show
+    # whether more trials would gain less than validation can detect
     has_converged: Callable[[SearchResult], bool] = lambda result: False
 
     def left_for_models(self, result: SearchResult, now: float | None = None) -> float:

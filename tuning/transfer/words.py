@@ -1,4 +1,4 @@
-"""What a model took from its base, in words."""
+"""Describe in words how a model uses its base."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from xrfm_cli.tuning.model.profile import ColumnProfile
 LEVEL = 0.9  # of the interval that is shown
 TOP = 10  # columns that are shown
 MOST_ROWS, MOST_CELLS = 5, 3  # training rows that are shown, and their columns
-DIGITS = 6  # of a column's largest value: encodings are float32
+DIGITS = 6  # share of a column's largest value: encodings are float32
 HALF_BAR = 6  # characters on either side of the chart; with the widest cells, 80 columns are just enough
 PRIVACY = (
     "These are cells of training rows, which the model file holds: show them only to those who may see "
@@ -76,7 +76,7 @@ def find_row(data: str, options: ExplainOptions, session: Session) -> tuple[int,
 def row_document(
     model: FittedModel, row: Table, *, baseline: Baseline, label: str | None, top: int
 ) -> dict[str, Any]:
-    """Return what is said of one row, ready for JSON."""
+    """Return the explanation of one row, ready for JSON."""
     found = attribute_rows(model, row, baseline=baseline, label=label)
     columns = feature_columns(model.schema)
     values = {name: float(found.column(name)[0].as_py()) for name in columns}
@@ -235,7 +235,7 @@ def _near(cell: Any, profile: ColumnProfile | None) -> Any:
 
 
 def _interval(model: FittedModel, row: Table) -> dict[str, float] | None:
-    """Return the prediction interval, where the model has one."""
+    """Return the prediction interval, if the model has one."""
     if model.intervals is None or not model.intervals.allows(LEVEL):
         return None
     found = model.predict(row, interval=LEVEL, per_unit=True)

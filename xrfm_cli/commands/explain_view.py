@@ -54,7 +54,7 @@ def explanation_tables(document: Mapping[str, Any], *, more: bool = False) -> It
 
 
 def _columns(document: Mapping[str, Any]) -> Grid:
-    """Return the shares, the held-out loss when a column is permuted, and what may be chance."""
+    """Return the shares, the held-out loss when a column is permuted, and marks for possible chance."""
     chance = {item["column"]: item for item in document["by_chance"]}
     drops = {item["column"]: item["drop"] for item in document["permutation"]}
     places = decimals(drops.values())

@@ -49,11 +49,11 @@ from xrfm_cli.tuning.transfer.base import Base
 from xrfm_cli.tuning.transfer.matching import match_base
 
 INTERRUPTED = 130
-MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
+MARK_BYTES = 2_000  # bytes at the beginning of an explanation that name the program
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
-LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-# For swapping columns: seconds that may pass beyond the time limit, and the share of those left, as estimates
-# are inexact and the report follows.
+LATE_EXPLAINED_ROWS = 100  # the most after the time limit has passed
+# For swapping columns: seconds allowed beyond the time limit, and the share of those left that is used,
+# because estimates are inexact and the report follows.
 SWAP_GRACE_S, SWAP_SHARE = 1.0, 0.5
 
 
@@ -135,7 +135,7 @@ def source_name(data: str) -> str:
 
 
 def remove_stale_explanation(model: str, session: Session) -> None:
-    """Remove the explanation of an earlier model of this name, which would be taken for that of the new one.
+    """Remove the explanation of an earlier model of this name: it would seem to explain the new one.
 
     Only files that ``xrfm explain`` wrote are removed.
     """

@@ -97,8 +97,8 @@ def prediction_columns(
 ) -> dict[str, pa.Array]:
     """Return the output columns: the prediction, and probabilities or interval if requested.
 
-    Text has nine significant digits, of numbers near 0 fewer, by the ``deviation`` of the target; other
-    formats hold the numbers as they are.
+    Text has nine significant digits, and fewer for numbers near 0 compared with the ``deviation`` of the
+    target. Other formats hold the exact numbers.
     """
     if prediction.probabilities is None:
         found = {"prediction": prediction.values, "lower": prediction.lower, "upper": prediction.upper}
@@ -117,7 +117,7 @@ def prediction_columns(
 
 
 def _deviation(model: FittedModel) -> float:
-    """Return the standard deviation of the target, by the validation rows."""
+    """Return the standard deviation of the target in the validation rows."""
     return float(np.std(np.asarray(model.report.oof["target"], dtype=np.float64)))
 
 

@@ -116,7 +116,7 @@ def _line(axes: Axes, effect: Effect) -> None:
 
 
 def _keep_most(axes: Axes, effect: Effect) -> None:
-    """Cut the outermost part of a curve off where it would fill most of the axis, and say where it ends."""
+    """Cut off the outermost part of a curve if it would fill most of the axis, and say where it ends."""
     x, low, high = (np.array(own, dtype=np.float64) for own in (effect.x, effect.low, effect.high))
     if len(x) < 4:
         return

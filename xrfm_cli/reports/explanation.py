@@ -47,7 +47,7 @@ MATRIX_COLUMNS = 20  # columns of the heat map
 SHOWN_EFFECTS, SHOWN_SHARE = 6, 0.01  # columns whose effects are shown unless others are asked for
 SHOWN_MAPS = 3  # pairs
 ALL_COLUMNS = "all"  # the name that asks for the effects of all columns
-EXPLAINED_ROWS = 1_000  # at most, unless the caller asks for another number
+EXPLAINED_ROWS = 1_000  # the most, unless the caller asks for another number
 GRADIENT_SHARE = 1 / 3  # of the time for swaps
 LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
@@ -232,7 +232,7 @@ def _targets(model: FittedModel, sample: Sample, table: Table | None) -> NDArray
 
 
 def _held_out(model: FittedModel, sample: Sample, y_true: NDArray[Any] | None) -> HeldOut | None:
-    """Return what the fit has measured; for older models, the same on given rows with targets."""
+    """Return the held-out measures of the fit; of older models, those on given rows with targets."""
     if model.report.held_out is not None:
         return HeldOut.from_json(model.report.held_out)
     if y_true is None:

@@ -131,7 +131,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
 
 
 def short_labels(names: Sequence[object], length: int = 24) -> list[str]:
-    """Shorten names to one line each, in the middle where they would look alike.
+    """Shorten names to one line each, in the middle if they would otherwise look the same.
 
     >>> short_labels(["measurement_01", "measurement_02", "age"], 10)
     ['measu…t_01', 'measu…t_02', 'age']

@@ -1,4 +1,4 @@
-"""The rows that fulfil a rule, and what the model does with them."""
+"""Describe the rows that fulfil a rule, and the model's predictions for them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class RegionColumn:
 class Region:
     """The rows that fulfil a rule.
 
-    ``output`` is the class that the means and changes are about: the positive one of two, the most probable
-    of several, None for a regression. ``mean_target`` and ``score`` are None if no targets were given, and
-    the score if the metric is not defined on the region's rows.
+    ``output`` is the class of the means and changes: the positive one of two, the most probable of several,
+    None for a regression. ``mean_target`` and ``score`` are None if no targets were given, and the score if
+    the metric is not defined on the region's rows.
     """
 
     conditions: tuple[Condition, ...]

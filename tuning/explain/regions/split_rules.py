@@ -1,7 +1,7 @@
 """The splits of a tree as short rules in the units of the user's table, and how far the two agree.
 
-A split asks for a weighted sum of encoded columns, which nobody can work out by hand. A small tree on the
-columns with the largest weights comes close to it.
+A split compares a weighted sum of encoded columns with a threshold, which nobody can compute by hand. A small
+tree on the columns with the largest weights approximates it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 MOST_COLUMNS = 8  # with the largest weights
 MOST_LEAVES = 4  # of the small tree
 ENOUGH = 0.95  # agreement beyond which no longer rule is tried
-LEAST = 0.75  # agreement below which a rule says too little
+LEAST = 0.75  # rules with less agreement are not shown
 FEWEST_ROWS = 20
-MOST_SPLITS = 30  # from the root: nobody reads more
+MOST_SPLITS = 30  # levels from the root: nobody reads more
 
 Rows = NDArray[np.int64]
 
@@ -35,7 +35,7 @@ class SplitRule:
 
 
 def split_rules(model: FittedModel, sample: Sample, member: Member) -> dict[int, SplitRule]:
-    """Return a rule for each split near the root that a short one describes, by number.
+    """Return short rules for the splits near the root that one can describe, by number.
 
     The rules are fitted to the sampled rows that reach the split.
     """

@@ -23,7 +23,7 @@ from xrfm_cli.tuning.search.pools.step_pool import POLL_S
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
 
 TASKS_PER_WORKER = 2  # one that runs and one that waits
-# Told as stages, like what happens to the workers of a search.
+# Messages about workers are stages: see dask_pool.
 LOST = "fitting the chosen models; a leaf was lost with its dask workers, and is fitted here"
 GONE = "fitting the chosen models here, as the dask cluster does not answer any more"
 
@@ -42,7 +42,7 @@ class DaskLeaves:
         return max(1, TASKS_PER_WORKER * self._count())
 
     def offer(self, task: LeafTask) -> None:
-        """Submit a task of few enough rows for one thread; the others run here, with all threads."""
+        """Submit a task if it has few enough rows for one thread; others run here, with all threads."""
         if len(task.x) > MOST_ROWS or not self._count():
             return
         name = f"xrfm-leaf-{task.key}"

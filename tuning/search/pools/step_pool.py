@@ -1,8 +1,8 @@
 """Worker processes that run steps of a search side by side, each with one thread.
 
-A step's result depends on the step alone (:func:`run_step`), so the pool changes when results are known, not
-what they are. Workers are forks of this process: they share its rows and encoded folds without copying
-them. Where forking is not safe, :func:`worker_count` allows one worker, and the search runs its steps itself.
+A step's result depends on the step alone (:func:`run_step`), so the pool changes only when results are known.
+Workers are forks of this process: they share its rows and encoded folds without copying them. If forking is
+not safe, :func:`worker_count` allows one worker, and the search runs its steps itself.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
 from xrfm_cli.tuning.search.step import Step, StepResult
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, to_bytes
 
-MEMORY_SHARE = 0.5  # of the byte budget, for kernel matrices of all workers together
+MEMORY_SHARE = 0.5  # share of the byte budget, for kernel matrices of all workers together
 POLL_S = 0.1  # how often a waiting search looks at its clock
-StepKey = tuple[Hashable, ...]  # everything that a step's result depends on, besides the problem
+StepKey = tuple[Hashable, ...]  # everything that a step's result depends on besides the problem
 REFUSED = "the system refuses to start more worker processes; the search goes on with fewer"
 LOST = "a worker process ended unexpectedly; the search continues without it"
 
@@ -45,7 +45,7 @@ LOST = "a worker process ended unexpectedly; the search continues without it"
 def worker_count(wanted: int | None, *, threads: int, device: str) -> int:
     """Return the number of worker processes; 1 means that the search runs its steps itself.
 
-    Without a wish, there is one for each thread. Only Linux forks safely beside the threads of numerical
+    By default there is one for each thread. Only Linux forks safely beside the threads of numerical
     libraries. A daemonic process may not have children, and a thread other than the main one may have forked
     while another one held a lock.
 
@@ -209,7 +209,7 @@ def step_pool(problem: Problem, count: int, on_event: OnEvent) -> Iterator[StepP
 
 
 def _start_worker(pool: StepPool) -> _Worker | None:
-    """Fork a worker; None if the system refuses, as it does for want of memory."""
+    """Fork a worker; None if the system refuses, for example for lack of memory."""
     if sys.platform == "win32":
         raise AssertionError("worker_count() allows no worker there")
     context = multiprocessing.get_context("fork")

@@ -56,7 +56,7 @@ def load_other(path: str, model: FittedModel, *, device: str) -> FittedModel:
 def compare_scores(
     path: str, other: FittedModel, scored: Scored, table: Table, session: Session
 ) -> Comparison:
-    """Score another model on the rows that ``scored`` is of, and test the difference."""
+    """Score another model on the rows of ``scored``, and test the difference."""
     overlap = find_overlap(other, table)
     if overlap is not None and overlap.is_leak:
         session.renderer.note(f"{path}: {overlap.words}", kind="warning")

@@ -1,4 +1,4 @@
-"""``fit --compress half``: try numbers of 16 bits, and say what came of it."""
+"""``fit --compress half``: try numbers of 16 bits, and report the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 def compressed(
     model: FittedModel, table: Table, options: FitOptions, session: Session, *, is_apart: bool
 ) -> FittedModel:
-    """Return the model in 16 bits where predictions of the table's rows stay close; say how much they change.
+    """Return the model in 16 bits if predictions of the table's rows stay close; say how much they change.
 
     ``is_apart`` says that the table is not that of the fit.
     """

@@ -23,7 +23,7 @@ from xrfm_cli.tuning.model.drift import (
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 TOGETHER_ROWS = 128  # single rows observed together, in the time of two predictions
-MOST_NAMED = 5  # columns in the warning about drift; the document has all
+MOST_NAMED = 5  # columns in the warning about drift; the JSON document has all
 
 
 class DriftMonitor:
@@ -66,7 +66,7 @@ class DriftMonitor:
         return block
 
     def look_later(self, row: Table) -> Table:
-        """Do the same for one row of text; rows are observed together, which takes the time of one."""
+        """Do the same for one row of text; rows are observed together, because a call takes the same time."""
         row = self._completed(row)
         self._waiting.append(row.select([profile.column for profile in self._profiles]))
         if len(self._waiting) >= TOGETHER_ROWS:

@@ -1,4 +1,4 @@
-"""URLs among the options of a command: their copies stand for them from the first check on."""
+"""URLs among the options of a command: paths of copies replace them before the first check."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.options.shared import CommonOptions
 
-OF_TABLES = (  # options of predict that single lines cannot have
+OF_TABLES = (  # options of predict that do not work with --each-line
     "output", "check_drift", "skip_rows", "header_rows", "skip_footer", "comment", "quote", "escape",
 )  # fmt: skip
 OUTPUT_ENDINGS = (".csv", PARQUET_ENDINGS[0], *ARROW_ENDINGS)
@@ -45,7 +45,7 @@ def _check_predict(options: PredictOptions) -> None:
 
 
 def _check_each_line(options: PredictOptions) -> None:
-    """Refuse options of whole tables, for lines that are answered one by one."""
+    """Refuse options of whole tables with ``--each-line``."""
     if options.data != "-":
         raise OptionError(f"--each-line: reads standard input; write - in place of {options.data}")
     for name in OF_TABLES:
@@ -71,7 +71,7 @@ def _check_explain(options: ExplainOptions) -> None:
 
 
 def _check_row(options: ExplainOptions) -> None:
-    """Refuse options of single rows without rows, or that contradict each other."""
+    """Refuse options for rows without DATA, and options that contradict each other."""
     wanted = {
         "--row": options.row,
         "--where": options.where,

@@ -1,8 +1,8 @@
-"""Draw small charts as inline SVG: readable ticks, marks that tell their value, colours of the page.
+"""Draw small charts as inline SVG, with readable ticks, values on hover and the page's colours.
 
 Colours are CSS classes, so a chart follows the light and the dark theme, and paper. A mark with a value has a
 ``data-tip``, which the page's script shows on hover; the figure's table has the same values for readers
-without a mouse. Drawing takes about a millisecond, where importing Matplotlib alone takes half a second.
+without a mouse. Drawing takes about a millisecond; importing Matplotlib alone takes half a second.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def text_width(text: str) -> float:
 
 
 def tick_text(value: float, step: float) -> str:
-    """Write a tick with the decimals of its step and thousands separated; an exponent only where needed.
+    """Write a tick with the decimals of its step and thousands separated; an exponent only if needed.
 
     >>> tick_text(25_030.0, 10.0), tick_text(0.30000000000000004, 0.1), tick_text(-2.5, 2.5)
     ('25,030', '0.3', '−2.5')
