@@ -75,9 +75,7 @@ class Scratch:
 
     folder: Path
     memory_bytes: int
-    way_out: str = (
-        f"give another folder with {option('scratch')}"  # if this one is too small
-    )
+    way_out: str = f"give another folder with {option('scratch')}"  # if this one is too small
     used_bytes: int = 0  # of the files in use
     most_bytes: int = 0  # at any time so far
     _arena: NDArray[np.uint8] | None = None

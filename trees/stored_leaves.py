@@ -118,7 +118,7 @@ class LeafCache:
         self.kept: dict[Any, tuple[int, Any]] = {}
 
     def get(self, key: Any, size: int, read: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what is kept under a key, or read it and keep it if there is room for its bytes."""
+        """Return the value of a key, or read it and keep it if there is room for its bytes."""
         if key in self.kept:
             return self.kept[key][1]
         while self.kept and size <= self.most_bytes < self.used_bytes + size:

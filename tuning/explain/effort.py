@@ -14,7 +14,7 @@ from xrfm_cli.trees import TreeModel
 
 GRADIENT_BUDGET_NS = 1.0e9  # for the gradients of the AGOP, over all members
 PREDICTION_BUDGET_NS = 3.0e9  # for the swaps of columns and pairs, over all members
-OUTPUT_NS = 0.2  # of a coefficient times a kernel value
+OUTPUT_NS = 0.2  # nanoseconds of a coefficient times a kernel value
 VOTING_LEAVES = 3  # rough number of leaves that a softly routed row reaches, for trees without centers
 
 

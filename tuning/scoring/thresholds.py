@@ -67,8 +67,8 @@ def choose_decision(
     """Choose the decision threshold or class weights with the least loss on out-of-fold probabilities.
 
     For two classes the threshold is free. Several classes are weighted by a power of their shares, so there
-    is one number to learn: the full inverse share is what balanced accuracy needs if probabilities are right
-    (Menon et al., ICLR 2021, logit adjustment).
+    is one number to learn: balanced accuracy needs the full inverse share if probabilities are right (Menon
+    et al., ICLR 2021, logit adjustment).
 
     Each row counts twice: once with its class, and once with every class by its probability. Observed counts
     of rare classes are noisy and expected counts depend on calibration, so we average both.

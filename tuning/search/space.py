@@ -173,7 +173,7 @@ class SearchSpace:
         return {"leaf_size": self.leaf_size, "split_rows": choose_split_rows(self.leaf_size)}
 
     def _refuse_idle_pins(self) -> None:
-        """Refuse a pin without effect because it belongs to other kernel families."""
+        """Refuse a pin that has no effect, because it belongs to other kernel families."""
         kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
         if "quantile" in self.pinned and "quantile" not in (self.pinned.get("loss"), *self.losses):
             raise OptionError(

@@ -22,7 +22,7 @@ from xrfm_cli.printable import counted, printable
 from xrfm_cli.reports.attributions import Baseline, attribute_rows
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 from xrfm_cli.tuning.explain.columns import feature_columns
-from xrfm_cli.tuning.explain.speaking_rows import SpeakingRows, speaking_rows
+from xrfm_cli.tuning.explain.contributing_rows import ContributingRows, contributing_rows
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile
 
@@ -86,7 +86,7 @@ def row_document(
     profiles = {profile.column: profile for profile in model.profile or ()}
     order = sorted(columns, key=lambda name: -abs(values[name]))
     code = 0 if explained is None else classes.index(explained)
-    rows = speaking_rows(baseline.model, row, baseline.references, code, most=MOST_ROWS)
+    rows = contributing_rows(baseline.model, row, baseline.references, code, most=MOST_ROWS)
     return {
         "target": model.target.name,
         "class": explained,
@@ -203,7 +203,7 @@ def _rows_table(rows: Mapping[str, Any]) -> Grid:
 
 
 def _rows_document(
-    rows: SpeakingRows, order: Sequence[str], profiles: Mapping[str, ColumnProfile]
+    rows: ContributingRows, order: Sequence[str], profiles: Mapping[str, ColumnProfile]
 ) -> dict[str, Any]:
     """Return the training rows, with their cells in the order of the columns' contributions."""
     return {
@@ -219,7 +219,7 @@ def _rows_document(
                     if name in item.cells
                 },
             }
-            for item in rows.loudest
+            for item in rows.largest
         ],
     }
 
