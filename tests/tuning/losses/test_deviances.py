@@ -128,7 +128,7 @@ def test_targets_and_pins_that_do_not_fit_are_refused() -> None:
     below["y"][4], zero["y"][4] = -1.0, 0.0
     for columns, loss in ((below, "poisson"), (zero, "gamma")):
         for options in ({"pinned": {"loss": loss}}, {"metric": f"{loss}_deviance"}):
-            with pytest.raises(OptionError, match=r"in row 5 of") as caught:
+            with pytest.raises(OptionError, match=r"row 5 of") as caught:
                 fit(columns, task="regression", **options)
             one_line(caught.value)
     with pytest.raises(OptionError, match="is a class, but this loss needs numbers"):
