@@ -242,15 +242,23 @@ def _fit_model(
 def _measure_held_out(
     model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
 ) -> HeldOutRows | None:
-    """Measure the columns on held-out rows within a small share of the time limit."""
-    end = listener.clock() + problem.limits.held_out_s
+    """Measure the columns on held-out rows within a small share of the time limit.
 
-    def seconds_left() -> float:
+    One fold may take a larger share: without any, nothing tells columns and pairs from chance.
+    """
+    start = listener.clock()
+
+    def seconds_left(is_alone: bool) -> float:
         now = listener.clock()
-        return min(budget.left_for_models(result, now), end - now)
+        share = problem.limits.most_held_out_s if is_alone else problem.limits.held_out_s
+        return min(budget.left_for_models(result, now), start + share - now)
 
     found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
-    return None if found is None else found.to_json()
+    if found is None:
+        message = "the time limit left no room to measure the columns on held-out rows"
+        listener(Event(kind="fallback", message=message, count=1))
+        return None
+    return found.to_json()
 
 
 def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:

@@ -54,6 +54,7 @@ FIRST_MODEL_SHARE = 0.5  # of the search; AGOP updates then stop until a first m
 FINAL_FITS_SHARE = 0.3  # the most for the final fits: an ensemble gains less than a better candidate
 SELECTION_SHARE, MOST_SELECTION_S = 0.04, 2.0  # for ensemble selection among hundreds of trials
 HELD_OUT_SHARE = 0.03  # for measuring the columns on held-out rows, after the final fits
+MOST_HELD_OUT_SHARE = 0.1  # the same for a single fold, out of what estimates left over
 # Error of a trial's time estimate, as a share of the time limit: for short limits and for long ones.
 ESTIMATE_ERROR, LONG_ESTIMATE_ERROR = 0.1, 0.05
 
@@ -80,6 +81,7 @@ class Limits:
     selection_s: float  # reserve for ensemble selection
     final_fits_s: float  # largest reserve for the final fits
     held_out_s: float  # reserve for measuring the columns on held-out rows
+    most_held_out_s: float  # for a single fold of that, if so much is left
 
 
 def find_limits(
@@ -133,6 +135,7 @@ def find_limits(
         selection_s=min(SELECTION_SHARE * limit, MOST_SELECTION_S),
         final_fits_s=FINAL_FITS_SHARE * limit,
         held_out_s=HELD_OUT_SHARE * limit,
+        most_held_out_s=MOST_HELD_OUT_SHARE * limit,
     )
 
 

@@ -92,6 +92,18 @@ def equal_shares(columns: Sequence[str], together: Sequence[int]) -> list[str]:
     ]
 
 
+def unmeasured(held_out: HeldOut | None) -> list[str]:
+    """Return a sentence if no held-out rows tell the columns from chance, or no models were compared."""
+    if held_out is not None:
+        if any(item.deviation is not None for item in held_out.columns):
+            return []
+        return ["Ranges are those of the rows alone: no other models were measured, which may differ more."]
+    return [
+        "No held-out rows tell columns and pairs from chance, and ranges are those of the rows alone: "
+        "the fit had no time left to measure them. Fit with a longer limit, or give DATA with the target."
+    ]
+
+
 def few_rows(measured: int, wanted: int) -> list[str]:
     """Return a sentence if predictions are so slow that the shares come from few rows.
 

@@ -91,7 +91,9 @@ class ColumnProfile:
         if self.kind == "datetime":
             moment = str(np.datetime64(int(value), "us").astype("datetime64[s]"))
             return moment.removesuffix("T00:00:00")
-        return f"{value:.6g}" + (" characters" if self.kind == "text" else "")
+        # An exponent is for what would need many zeros.
+        number = f"{value:.0f}" if 1e6 <= abs(value) < 1e12 else f"{value:.6g}"
+        return number + (" characters" if self.kind == "text" else "")
 
     def values(self, table: Table) -> Values:
         """Return a table's column as numbers, float64 (n,), NaN if missing; for columns with ``edges``."""

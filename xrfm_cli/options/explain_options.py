@@ -92,9 +92,12 @@ class ExplainOptions(ReadingOptions):
         in_output(
             "--compare",
             metavar="MODEL",
-            help="Explain this older model too, and show the importances of both side by side.",
+            help="Explain this older model too, and show importances and effects of both side by side.",
         ),
     ] = None
+    open_report: Annotated[
+        bool, in_output("--open", help="Open the explanation in a browser when it is done.")
+    ] = False
     effects: Annotated[
         tuple[str, ...],
         in_model(

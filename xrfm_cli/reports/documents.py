@@ -110,6 +110,10 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
                     "rows": leaf.rows,
                     "sampled_rows": leaf.sampled,
                     "path": leaf.path,
+                    "class": leaf.summary.output if leaf.summary else None,
+                    "mean_prediction": leaf.summary.mean_prediction if leaf.summary else None,
+                    "mean_target": leaf.summary.mean_target if leaf.summary else None,
+                    "score": leaf.summary.score if leaf.summary else None,
                     "importances": [asdict(item) for item in leaf.columns],
                 }
                 for leaf in explanation.leaves

@@ -84,27 +84,6 @@ class Rule:
     rows: Mask  # (n,)
 
 
-def leaf_rules(tree: Any, features: Sequence[Feature]) -> tuple[Rule, ...]:
-    """Return the leaves of a fitted scikit-learn tree as rules, from left to right.
-
-    Thresholds are rounded to the shortest number that moves few rows to the other side; ``rows`` are those of
-    the rounded thresholds.
-    """
-    known = tree.tree_
-    found: list[Rule] = []
-
-    def walk(node: int, rule: Rule) -> None:
-        if known.children_left[node] < 0:
-            found.append(rule)
-            return
-        below, above = divided(rule, tree, features, node)
-        walk(known.children_left[node], below)
-        walk(known.children_right[node], above)
-
-    walk(0, every_row(features))
-    return tuple(found)
-
-
 def every_row(features: Sequence[Feature]) -> Rule:
     """Return the rule without conditions."""
     return Rule(conditions=(), rows=np.ones(len(features[0].values), dtype=bool))

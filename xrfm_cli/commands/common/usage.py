@@ -89,6 +89,8 @@ def _check_row(options: ExplainOptions) -> None:
         return
     if options.where is not None and "=" not in options.where:
         raise OptionError(f"--where {options.where}: write COLUMN=VALUE, such as --where id=42")
+    if options.open_report:
+        raise OptionError("--open: --row and --where write no page; leave out one of them")
     if options.output is not None or options.ids:
         raise OptionError(
             "--output and --id are for the attributions of all rows: leave out --row and --where"

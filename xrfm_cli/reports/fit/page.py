@@ -28,8 +28,8 @@ from xrfm_cli.reports.fit.overview import column_rows, data_words, leaderboard
 from xrfm_cli.reports.fit.search_figures import history_figure, importance_figure, score_figure
 from xrfm_cli.reports.fit.value_figures import decile_figure, residual_figure, time_figure
 from xrfm_cli.reports.formats import number, percent
+from xrfm_cli.reports.labels import short_label
 from xrfm_cli.reports.story import baseline_words, best_baseline, cost_words, selection_words, verdict_words
-from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 TASK_WORDS = {
