@@ -93,11 +93,15 @@ def render_fit(
 ) -> str:
     """Render the page of a fit; ``source`` is the name of the table, for the title."""
     named = f" from {source}" if source else ""
+    parts = page_parts(model, document)
+    parts["figures"]["importances"] = importance_figure(
+        document["importances"], chance=_unconfirmed(explanation)
+    )
     return (
         page_environment()
         .get_template("fit.html.jinja")
         .render(
-            **(_frame(model, f"{model.target.name}{named}: xrfm fit") | page_parts(model, document)),
+            **(_frame(model, f"{model.target.name}{named}: xrfm fit") | parts),
             source=source,
             explain=explain_document(model, explanation),
         )
@@ -190,8 +194,6 @@ def _figures(model: FittedModel, explanation: Explanation, document: Mapping[str
     """Draw the figures of the page of an explanation; it omits empty ones."""
     report = model.report
     matters = any(item.share > 0 for item in explanation.importances)
-    columns = {item.column for item in explanation.importances} if explanation.held_out else set()
-    chance = columns - explanation.above_chance
     agop: Figure | None = None
     if matters:
         agop = importance_figure(
@@ -203,7 +205,7 @@ def _figures(model: FittedModel, explanation: Explanation, document: Mapping[str
             title="Shares of the prediction’s variance",
             label="share of the prediction’s variance, %",
             most=BARS,
-            chance=chance,
+            chance=_unconfirmed(explanation),
         ),
         "agop": agop,
         "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else None,
@@ -215,6 +217,12 @@ def _figures(model: FittedModel, explanation: Explanation, document: Mapping[str
             lower_is_better=report.lower_is_better,
         ),
     }
+
+
+def _unconfirmed(explanation: Explanation) -> set[str]:
+    """Return the columns that held-out rows do not confirm; none if no such rows were measured."""
+    columns = {item.column for item in explanation.importances} if explanation.held_out else set()
+    return columns - explanation.above_chance
 
 
 def _summary(explanation: Explanation) -> str:

@@ -25,7 +25,7 @@ from xrfm_cli.reports.fit.class_results import (
 )
 from xrfm_cli.reports.fit.glossary import glossary
 from xrfm_cli.reports.fit.overview import column_rows, data_words, leaderboard
-from xrfm_cli.reports.fit.search_figures import history_figure, importance_figure, score_figure
+from xrfm_cli.reports.fit.search_figures import history_figure, score_figure
 from xrfm_cli.reports.fit.value_figures import decile_figure, residual_figure, time_figure
 from xrfm_cli.reports.formats import number, percent
 from xrfm_cli.reports.labels import short_label
@@ -91,7 +91,6 @@ def page_parts(model: FittedModel, document: Mapping[str, Any]) -> dict[str, Any
                 document["score"] if len(document["ensemble"]) > 1 else None,
                 lower_is_better=report.lower_is_better,
             ),
-            "importances": importance_figure(document["importances"]),
         },
         "importance_words": _importance_words(document),
         "columns": rows,

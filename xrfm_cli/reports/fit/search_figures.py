@@ -139,6 +139,8 @@ def importance_figure(
         f"{name} ({percent(item['share'])})" for name, item in zip(names[:2], shown, strict=False)
     )
     finding = f"{top} count{'s' if len(shown) == 1 else ''} most of {counted(len(importances), 'column')}."
+    if any(item["column"] in chance for item in shown):
+        finding += " Grey columns are not confirmed on held-out rows."
     return Figure(
         title=title,
         finding=finding,
