@@ -126,6 +126,7 @@ def test_one_row_is_shown_in_the_terminal(folder: Path, regression: Path, xrfm: 
         (("test.csv", "--where", "house"), "--where house: write COLUMN=VALUE"),
         (("test.csv", "--where", "house=h1", "--row", "1"), "--row and --where name one row each"),
         (("test.csv", "--top", "3"), "--top is for --row and --where"),
+        (("test.csv", "--row", "1", "--open"), "--open: --row and --where write no page"),
         (("test.csv", "--row", "1", "--output", "a.csv"), "leave out --row and --where"),
         (("test.csv", "--row", "1", "--class", "a"), "--class: is for classes"),
     ],
