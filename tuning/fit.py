@@ -35,8 +35,8 @@ from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
+from xrfm_cli.tuning.search.pools.forks import worker_count
 from xrfm_cli.tuning.search.pools.opening import leaf_workers
-from xrfm_cli.tuning.search.pools.step_pool import worker_count
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
@@ -83,7 +83,7 @@ def fit_model(
     listener = Listener(on_event, clock)
     # Counted before few rows reduce the threads of this process. Workers cannot read a simulated clock.
     workers = worker_count(config.workers, threads=torch.get_num_threads(), device=config.device)
-    workers = workers if clock is time.monotonic and config.trials not in (0, 1) else 1
+    workers = workers if clock is time.monotonic else 1
     with compute_threads(rows=table.n_rows):
         return _fit_model(
             table,
@@ -166,7 +166,12 @@ def _fit_model(
         space = make_space(problem)
         if valid is not None:
             unread = UnreadColumns(schema)
-            unread.look(valid, problem.folds.matrices(0, EncodingConfig()).encoder.encode(valid)[1])
+            used = valid
+            if valid.scratch is not None:
+                used = problem.data.table.take(problem.plan.validation_rows)
+                told = f"{used.n_rows:,} of the {valid.n_rows:,} rows of {valid.source}, drawn at random"
+                listener(Event(kind="note", message=f"trials are validated on {told}"))
+            unread.look(used, problem.folds.matrices(0, EncodingConfig()).encoder.encode(used)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
         for line in validation_hints(problem):
@@ -205,7 +210,7 @@ def _fit_model(
             on_event=listener,
             checkpoint=checkpoint,
             place=place,
-            workers=workers,
+            workers=workers if config.trials not in (0, 1) else 1,
             scheduler=config.scheduler,
         )
         if result.stopped_by == "converged":
@@ -216,7 +221,7 @@ def _fit_model(
         raise OptionError(result.why_no_model())
     with (
         listener.stage("refit", "fitting the chosen models on all rows"),
-        leaf_workers(config.scheduler, listener) as cluster,
+        leaf_workers(workers, config.scheduler, listener) as leaf_fitters,
     ):
         final = fit_final_ensemble(
             problem,
@@ -225,7 +230,7 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
             records=checkpoint,
-            workers=cluster,
+            workers=leaf_fitters,
         )
     model = assemble_model(
         problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener

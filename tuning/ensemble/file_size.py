@@ -43,11 +43,11 @@ def limit_size(problem: Problem, config: FitConfig) -> Problem:
     names = ("numeric_transform", "category_encoding")
     choices = [[problem.pins[name]] if name in problem.pins else TRANSFORM_CHOICES[name] for name in names]
     encodings = [EncodingConfig(numeric=n, category=c) for n, c in product(*choices)]
-    columns, encoder_bytes, outputs = {}, {}, 0
+    columns, sizes, outputs = {}, {}, 0
     for encoding in encodings:  # the cache of folds decides how many of them stay in memory
         fold = problem.folds.matrices(0, encoding)
         columns[encoding], outputs = fold.x_train.shape[1], fold.y_train.shape[1]
-        encoder_bytes[encoding] = _encoder_bytes(fold.encoder)
+        sizes[encoding] = encoder_bytes(fold.encoder)
     rows, limit = len(problem.final.rows), config.max_model_bytes
     size = SizeLimit.of(
         limit,
@@ -55,13 +55,14 @@ def limit_size(problem: Problem, config: FitConfig) -> Problem:
         rows=rows,
         outputs=outputs,
         columns=columns,
-        encoder_bytes=encoder_bytes,
+        encoder_bytes=sizes,
         error_scale_rows=_error_scale_rows(problem),
     )
     return replace(problem, size=size)
 
 
-def _encoder_bytes(encoder: Encoder) -> int:
+def encoder_bytes(encoder: Encoder) -> int:
+    """Return the bytes of an encoder's facts and of its arrays, such as knots."""
     plain, arrays = encoder.state()
     return len(json.dumps(plain, default=str)) + sum(array.nbytes for array in arrays.values())
 

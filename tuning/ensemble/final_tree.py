@@ -31,7 +31,7 @@ class Refitter:
     memory_bytes: int
     on_event: OnEvent
     records: LeafRecords | None = None  # of a fit that may be killed
-    workers: LeafWorkers | None = None  # of a cluster
+    workers: LeafWorkers | None = None  # of this machine or of a cluster
     encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = field(default_factory=dict)
 
     def find(self, encoding: EncodingConfig, transform: TransformName) -> EncodedRows | None:

@@ -60,7 +60,8 @@ def set_up_problem(
 ) -> ProblemSetup:
     """Build the problem of one fit.
 
-    ``valid`` holds validation rows that are never trained on, ``base`` the base model of transfer learning.
+    ``valid`` holds validation rows that are never trained on: a sample of them is used if it is in files, as
+    what the search holds is in memory. ``base`` is the base model of transfer learning.
     """
     pins, n_read = Pins.of(config.pinned), table.n_rows
     if schema.with_role("offset"):
@@ -111,13 +112,19 @@ def set_up_problem(
                 f"{valid.source}: '{target.name}' has the class {label!r}, which no training row has "
                 f"({len(unseen):,} such rows). Drop them."
             )
+        without_target = n_valid - valid.n_rows
+        room = _search_room(valid, schema)
+        validated = draw_training_rows(validating, target, most=room, seed=config.seed)
+        if validated is not None:  # they are held beside the rows of the search
+            valid, validating = valid.take(validated), validating[validated]
+            source_valid = source_valid[validated]
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
         features |= set(() if base is None else base.shared)
         read = [
             c.name for c in schema.columns if c.name in features or c.role in ("target", "weight", "offset")
         ]
-        table, dropped = concatenate_tables(table.select(read), valid), dropped + n_valid - valid.n_rows
+        table, dropped = concatenate_tables(table.select(read), valid), dropped + without_target
         y_true = np.concatenate([y_true, validating])
         source_rows = np.concatenate([source_rows, source_valid])
         of_valid = read_weights(valid, schema)

@@ -89,7 +89,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             table = held.train
             target = infer_target(table, name, task=options.task, positive=options.positive)
             session.renderer.note(told)
-        valid = read_whole(options.valid, options, session) if options.valid else None
+        valid = read_whole(options.valid, options, session, scratch=scratch) if options.valid else None
         config = config_of(options, device=device)
         base = _base_of(options, table, schema, target, device=device)
         if options.dry_run:
@@ -228,6 +228,7 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
         seed=options.seed,
         device=device,
         memory_bytes=options.memory,
+        workers=options.workers,
         on_event=session.renderer.on_event,
     )
 

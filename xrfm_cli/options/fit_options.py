@@ -10,7 +10,7 @@ import typer
 from xrfm_cli.options.completion import A_COLUMN
 from xrfm_cli.options.parsing import one_of, parse_formats, parse_size, parse_workers
 from xrfm_cli.options.search_options import SearchOptions
-from xrfm_cli.options.shared import DATA_HELP, in_columns, in_data, in_machine, in_model, in_output
+from xrfm_cli.options.shared import DATA_HELP, Scheduler, in_columns, in_data, in_machine, in_model, in_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class FitOptions(SearchOptions):
             metavar="auto|N",
             parser=parse_workers,
             show_default="auto: one for each thread",
-            help="Processes that run steps of the search side by side, with one thread each.",
+            help="Processes that run steps of the search and fit leaves side by side, with one thread each.",
         ),
     ] = None
     engine: Annotated[
@@ -180,17 +180,11 @@ class FitOptions(SearchOptions):
             "--engine",
             metavar="NAME",
             parser=one_of("local", "dask"),
-            help="Where steps of the search run: in processes of this machine (local), or on a dask cluster.",
+            help="Where steps of the search run and leaves are fitted: in processes of this machine "
+            "(local), or on a dask cluster.",
         ),
     ] = "local"
-    scheduler: Annotated[
-        str | None,
-        in_machine(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Address of the scheduler for --engine dask, such as tcp://host:8786.",
-        ),
-    ] = None
+    scheduler: Scheduler = None
     scratch: Annotated[
         str | None,
         in_machine(

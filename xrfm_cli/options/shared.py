@@ -32,6 +32,14 @@ ModelMemory = Annotated[
         help="Memory to use, such as 1GiB; larger data stays in files. Does not change the result.",
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    in_machine(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Address of the scheduler for --engine dask, such as tcp://host:8786.",
+    ),
+]
 DATA_HELP = (
     "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
     "Parquet, a URL (s3://, gs://, az://, https://), or - for standard input."

@@ -29,7 +29,8 @@ from xrfm_cli.mentions import option
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.problem.fold_cache import FoldCache
 from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
-from xrfm_cli.tuning.search.pools.step_pool import POLL_S, StepKey, is_short, key_of, run_in_worker
+from xrfm_cli.tuning.search.pools.pool import POLL_S
+from xrfm_cli.tuning.search.pools.step_pool import StepKey, is_short, key_of, run_in_worker
 from xrfm_cli.tuning.search.step import Step, StepResult
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, step_name
 

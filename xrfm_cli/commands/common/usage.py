@@ -14,7 +14,8 @@ from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.options.shared import CommonOptions
 
 OF_TABLES = (  # options of predict that do not work with --each-line
-    "output", "check_drift", "skip_rows", "header_rows", "skip_footer", "comment", "quote", "escape",
+    "output", "check_drift", "workers", "scheduler", "skip_rows", "header_rows", "skip_footer", "comment",
+    "quote", "escape",
 )  # fmt: skip
 OUTPUT_ENDINGS = (".csv", PARQUET_ENDINGS[0], *ARROW_ENDINGS)
 
@@ -37,6 +38,7 @@ def check_usage(options: CommonOptions) -> None:
 def _check_predict(options: PredictOptions) -> None:
     if options.keep_columns and options.ids:
         raise OptionError("--id: --keep-columns copies every column; leave out one of them")
+    _check_engine(options)
     if options.each_line:
         _check_each_line(options)
     elif options.as_json and options.output is None:
@@ -105,13 +107,18 @@ def _check_ending(path: str | None) -> None:
         )
 
 
-def _check_fit(options: FitOptions) -> None:
-    if options.open_report and "html" not in options.formats.split(","):
-        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
+def _check_engine(options: FitOptions | PredictOptions) -> None:
+    """Refuse a cluster without an address, or with workers of this machine."""
     if (options.engine == "dask") != (options.scheduler is not None):
         raise OptionError("--engine dask and --scheduler ADDRESS need each other; give both or none")
     if options.engine == "dask" and options.workers is not None:
         raise OptionError("--workers: --engine dask has the workers of its cluster; leave out one of them")
+
+
+def _check_fit(options: FitOptions) -> None:
+    if options.open_report and "html" not in options.formats.split(","):
+        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
+    _check_engine(options)
     if options.data == options.valid == "-":
         raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
     if options.max_model_size is not None and options.transfer_from is not None:
