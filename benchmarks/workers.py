@@ -14,17 +14,29 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from benchmarks.measurements import Recorder, benchmark_parser, read
 from benchmarks.search_speed import rows
+from xrfm_cli.events import ignore_event
+from xrfm_cli.leaf_models import LeafConfig
+from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.trees.config import TreeConfig
+from xrfm_cli.trees.growing import grow
+from xrfm_cli.trees.leaf_tasks import LeafTask, fitted_leaves
+from xrfm_cli.trees.node_rows import TrainingRows
+from xrfm_cli.tuning.search.pools.leaf_pool import leaf_pool
 
 TRIALS = {200: 20, 2_000: 12, 5_000: 6}  # some ten to thirty seconds each
 TURNS = 2
+MEMORY_BYTES = 1 << 32
 LEAF_SIZE, LEAF_ROWS = 2_000, 40_000
 WHOLE = ("--trials", "0", "--search-rows", "4000", "--fit-rows", "all", "--set", f"leaf_size={LEAF_SIZE}")
 THREADS: tuple[tuple[tuple[str, ...], str], ...] = (((), ""), (("--threads", "1"), ", one thread"))
@@ -35,6 +47,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__, "workers")
     parser.add_argument("--rows", nargs="*", type=int, default=list(TRIALS))
     parser.add_argument("--leaves", nargs="*", type=int, default=[LEAF_ROWS], help="rows of final models")
+    parser.add_argument("--alone", nargs="*", type=int, default=[24_000], help="rows of leaves alone")
     parser.add_argument("--predict", nargs="*", type=int, default=[300_000], help="rows to predict")
     arguments = parser.parse_args()
     recorder = Recorder("workers", arguments.results)
@@ -44,6 +57,8 @@ def main() -> None:
             write(folder / "rows.parquet", n)
             words = fit_words(folder, ("--trials", TRIALS.get(n, 6)))
             compare(recorder, f"{n:,} rows", words, folder / "m.xrfm", "search")
+        for n in arguments.alone:
+            compare_leaves(recorder, n)
         for n in arguments.leaves:
             write(folder / "rows.parquet", n)
             for more, said in THREADS:
@@ -66,6 +81,34 @@ def main() -> None:
                     *more,
                 )
                 compare(recorder, f"predict {n:,} rows{said}", words, out, None)
+
+
+def compare_leaves(recorder: Recorder, n: int) -> None:
+    """Time the leaves of one tree alone, with one thread each: its growth is serial."""
+    x, y = (torch.from_numpy(values).float().reshape(n, -1) for values in rows(n))
+    leaf = LeafConfig(bandwidth=16.0, bandwidth_mode="adaptive", ridge=0.006, iterations=1, agop_rows=2_000)
+    config = TreeConfig(leaf_size=LEAF_SIZE, split_rows=LEAF_SIZE, leaf=leaf)
+    partition = grow(
+        TrainingRows(x=x, routed=x, y=y, weights=None), config, generator=torch.Generator().manual_seed(0)
+    )
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    with compute_threads(1):
+        for workers in (1, 2) * TURNS:
+            with leaf_pool(workers, ignore_event) as pool:
+                begun = time.perf_counter()
+                tasks = (_task(node.gathered(), leaf) for node in partition.nodes)
+                deque(fitted_leaves(tasks, ignore_event, workers=pool), maxlen=0)
+                seconds[workers].append(round(time.perf_counter() - begun, 2))
+    name = f"{len(partition.nodes)} leaves of {n // len(partition.nodes):,} rows alone"
+    for workers, taken in seconds.items():
+        recorder.add(name, "leaves_s", min(taken), method="xrfm", setting=f"workers={workers}")
+        print(name, f"workers={workers}", taken, flush=True)
+
+
+def _task(own: TrainingRows, config: LeafConfig) -> LeafTask:
+    return LeafTask(
+        x=own.x, y=own.y, weights=None, config=config, seed=0, start=None, memory_bytes=MEMORY_BYTES
+    )
 
 
 def write(path: Path, n: int) -> None:
