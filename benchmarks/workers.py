@@ -11,6 +11,7 @@ be equal; the command says so if they are not.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -92,17 +93,21 @@ def compare_leaves(recorder: Recorder, n: int) -> None:
         TrainingRows(x=x, routed=x, y=y, weights=None), config, generator=torch.Generator().manual_seed(0)
     )
     seconds: dict[int, list[float]] = {1: [], 2: []}
+    cpu: dict[int, list[float]] = {1: [], 2: []}
     with compute_threads(1):
         for workers in (1, 2) * TURNS:
+            before = sum(os.times()[:4])  # of this process, and of its workers when they have ended
             with leaf_pool(workers, ignore_event) as pool:
                 begun = time.perf_counter()
                 tasks = (_task(node.gathered(), leaf) for node in partition.nodes)
                 deque(fitted_leaves(tasks, ignore_event, workers=pool), maxlen=0)
                 seconds[workers].append(round(time.perf_counter() - begun, 2))
+            cpu[workers].append(round(sum(os.times()[:4]) - before, 2))
     name = f"{len(partition.nodes)} leaves of {n // len(partition.nodes):,} rows alone"
     for workers, taken in seconds.items():
-        recorder.add(name, "leaves_s", min(taken), method="xrfm", setting=f"workers={workers}")
-        print(name, f"workers={workers}", taken, flush=True)
+        facts = {"method": "xrfm", "setting": f"workers={workers}"}
+        recorder.add(name, "leaves_s", min(taken), **facts, extra={"cpu_s": min(cpu[workers])})
+        print(name, f"workers={workers}", taken, "CPU", cpu[workers], flush=True)
 
 
 def _task(own: TrainingRows, config: LeafConfig) -> LeafTask:
@@ -151,13 +156,17 @@ def compare(recorder: Recorder, name: str, words: Sequence[object], written: Pat
 def workers_table() -> str:
     """Return the table of the page."""
     latest = {(row.table, row.setting): row for row in read("workers")}
-    lines = ["| table | trials | one worker, s | two, s | times faster | commit |", "|" + " --- |" * 6]
+    lines = [
+        "| table | trials | one worker, s | two, s | times faster | CPU s | commit |",
+        "|" + " --- |" * 7,
+    ]
     for (table, setting), one in latest.items():
         two = latest.get((table, "workers=2"))
         if setting != "workers=1" or two is None or not one.value or not two.value:
             continue
         seconds = f"| {one.value:.1f} | {two.value:.1f} | {one.value / two.value:.2f} |"
-        lines.append(f"| {table} | {one.extra.get('trials', '')} {seconds} {two.commit} |")
+        cpu = " and ".join(str(row.extra["cpu_s"]) for row in (one, two) if "cpu_s" in row.extra)
+        lines.append(f"| {table} | {one.extra.get('trials', '')} {seconds} {cpu} | {two.commit} |")
     return "\n".join(lines)
 
 
