@@ -4,6 +4,7 @@
 
 Every command runs three times; the fewest seconds count, as other processes and cold caches only add to them.
 A file of ten rows is predicted, and wrong names of every kind are refused.
+Python may write compiled modules beside the sources, as pip does when it installs a package.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def run(words: str, folder: Path) -> tuple[int, float, float]:
     """Run a command in a folder; return its status, its seconds and those of the processor."""
     before, began = os.times(), time.perf_counter()
     command = [sys.executable, "-m", "xrfm_cli", *words.split()]
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, check=False)
     seconds, after = time.perf_counter() - began, os.times()
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return done.returncode, seconds, cpu_s
