@@ -297,7 +297,7 @@ def limit_table() -> str:
     """Return whether a time limit holds on tables of odd shapes."""
     rows = read("limit_grid")
     lines = []
-    last = {(row.table, row.setting, row.time_limit_s): row for row in rows}
+    last = {(row.table, row.setting, row.time_limit_s or 0.0): row for row in rows}
     for (table, setting, limit_s), row in last.items():
         holds = "holds" if limit_holds(row.value, limit_s, row.extra["status"]) else "late"
         cells = (table, setting or "-", f"{limit_s:g}", number(row.seconds, 1), holds, row.commit or "-")
