@@ -11,6 +11,7 @@ the run, ``cpu_s`` the processor time that the run took. With ``--busy``, endles
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -136,6 +137,9 @@ def main() -> None:
                 over = seconds - limit_s
                 holds = limit_holds(over, limit_s, status)
                 extra = {"status": status, "cpu_s": round(cpu_s, 2), "load": round(load, 2)}
+                report = path.with_suffix(".report.json")
+                if status == 0 and args.busy:  # where the seconds went
+                    extra["stages"] = json.loads(report.read_text(encoding="utf-8"))["seconds"]
                 facts = {"seed": 0, "time_limit_s": limit_s, "seconds": round(seconds, 2), "extra": extra}
                 setting = f"{args.busy} busy loops" if args.busy else None
                 recorder.add(shape.name, "overrun_s", round(over, 2), setting=setting, **facts)
