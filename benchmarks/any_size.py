@@ -1,11 +1,17 @@
 """Fit tables of growing numbers of rows whole: seconds, memory, error and model size.
 
     python -m benchmarks.any_size [--rows 10000 100000 1000000] [--memory 8GiB] [--peer PYTHON]
+    python -m benchmarks.any_size --rows 50000 100000 --wide 1500
+    python -m benchmarks.any_size --tables FOLDER/sgemm_gpu.parquet FOLDER/skin_segmentation.parquet
 
 The target depends on three directions of 19 numbers (a multi-index model), on a category of 50 levels, and on
 noise. The installed command fits all rows, with one configuration and leaves of ``--leaf-size`` rows, and
 predicts 100,000 others. ``--sample N`` also fits N rows of the largest table. With ``--peer``, LightGBM of
 that Python fits 500 trees to the same rows. CPU seconds and peaks are those of whole processes.
+
+With ``--wide``, tables have that many columns of small integers. With ``--tables``, real tables are fitted,
+whose target is the last column: four fifths of the rows, drawn at random, are fitted, the others predicted.
+The error of classes is the share of wrong ones.
 """
 
 from __future__ import annotations
@@ -30,7 +36,7 @@ import pyarrow.parquet as pq
 from benchmarks.measurements import Recorder, benchmark_parser
 
 COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
-GROUP_ROWS, TEST_ROWS = 100_000, 100_000
+GROUP_ROWS, TEST_ROWS, WIDE_GROUP_ROWS = 100_000, 100_000, 20_000
 NOISE = 0.3
 LEAF_SIZE = 2_000
 FIT = ("--target", "y", "--trials", "0", "--search-rows", "10000", "--fit-rows", "all", "--format", "json")
@@ -50,6 +56,7 @@ json.dump({"rmse": error}, open(out, "w"))
 """
 
 
+REAL = "real"  # the setting of real tables
 LOOK_S = 0.5  # between two looks at the files of a process
 
 
@@ -110,10 +117,39 @@ def mapped_mib(pid: int) -> float:
 
 
 def error_of(predicted: Path, test: Path) -> float:
-    """Return the root mean square error over the deviation of the target."""
-    y = pq.read_table(test, columns=["y"])["y"].to_numpy().astype(float)
+    """Return the root mean square error over the deviation of the target, or the share of wrong classes."""
+    y = pq.read_table(test, columns=["y"])["y"].to_numpy()
     found = pq.read_table(predicted)["prediction"].to_numpy()
+    if found.dtype == object:
+        return float(np.mean(found != y.astype(str)))
+    y = y.astype(float)
     return float(np.sqrt(np.mean((found - y) ** 2)) / y.std())
+
+
+def write_wide(path: Path, rows: int, seed: int, columns: int) -> None:
+    """Write a Parquet file of integers from 0 to 9, of which the first four determine the target."""
+    writer: pq.ParquetWriter | None = None
+    for start in range(0, rows, WIDE_GROUP_ROWS):
+        generator = np.random.default_rng([seed, start])
+        n = min(WIDE_GROUP_ROWS, rows - start)
+        x = generator.integers(0, 10, (n, columns), dtype=np.int8)
+        a, b, c, d = (x[:, :4].T - 4.5) / 2.87  # of deviation 1
+        y = np.sin(2 * a) + b * c + d + generator.normal(0, NOISE, n)
+        table = pa.table({f"x{k}": x[:, k] for k in range(columns)} | {"y": y.astype(np.float32)})
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def divide(path: Path, train: Path, test: Path) -> None:
+    """Write four fifths of a real table's rows, drawn at random, and the others; the target is called y."""
+    table = pq.read_table(path)
+    table = table.rename_columns([*table.column_names[:-1], "y"])
+    order = np.random.default_rng(0).permutation(table.num_rows)
+    cut = table.num_rows * 4 // 5
+    for file, rows in ((train, order[:cut]), (test, order[cut:])):
+        pq.write_table(table.take(pa.array(np.sort(rows))), file)
 
 
 def measure_ours(train: Path, test: Path, folder: Path, args: argparse.Namespace) -> dict[str, float]:
@@ -150,7 +186,10 @@ def measure(
     """Yield the method, its setting and its figures, one after the other on the same rows."""
     train, test, few = (folder / f"{name}.parquet" for name in ("train", "test", "few"))
     with get_context("spawn").Pool(1) as pool:  # a process passes its peak on to those that it starts
-        pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
+        if args.wide:
+            pool.starmap(write_wide, [(train, rows, 1, args.wide), (test, WIDE_GROUP_ROWS, 2, args.wide)])
+        else:
+            pool.starmap(write_table, [(train, rows, 1), (test, TEST_ROWS, 2)])
     yield "xrfm", None, measure_ours(train, test, folder, args)
     if args.sample and rows == max(args.rows):
         with get_context("spawn").Pool(1) as pool:
@@ -158,6 +197,21 @@ def measure(
         yield "xrfm", f"{args.sample:,} rows", measure_ours(few, test, folder, args)
     if args.peer:
         yield "LightGBM", None, measure_lightgbm(args.peer, train, test, folder)
+
+
+def measure_real(path: Path, args: argparse.Namespace) -> tuple[int, dict[str, float]]:
+    """Return the rows of a real table, and the figures of four fifths of them."""
+    with tempfile.TemporaryDirectory() as name:
+        train, test = Path(name, "train.parquet"), Path(name, "test.parquet")
+        with get_context("spawn").Pool(1) as pool:
+            pool.apply(divide, (path, train, test))
+        rows = pq.read_metadata(train).num_rows
+        return rows, measure_ours(train, test, Path(name), args)
+
+
+def name_of(rows: int, args: argparse.Namespace) -> str:
+    """Return the name of a generated table."""
+    return f"{rows:,} rows" + (f" of {args.wide:,} small integers" if args.wide else "")
 
 
 def main() -> None:
@@ -169,17 +223,26 @@ def main() -> None:
     parser.add_argument("--memory", default="8GiB")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--peer", metavar="PYTHON", help="a Python with lightgbm, pandas and pyarrow")
+    parser.add_argument("--wide", type=int, metavar="COLUMNS", help="columns of small integers instead")
+    parser.add_argument("--tables", type=Path, nargs="+", help="Parquet files to fit instead")
     args = parser.parse_args()
     recorder = Recorder("any_size", args.results)
     extra = {"leaf_size": args.leaf_size, "memory": args.memory, "threads": args.threads}
-    for rows in args.rows:
+    for path in args.tables or ():
+        rows, figures = measure_real(path, args)
+        for metric, value in figures.items():
+            recorder.add(
+                path.stem, metric, round(value, 4), method="xrfm", setting=REAL, extra=extra | {"rows": rows}
+            )
+        print(f"{path.stem} {rows:,} rows {figures}", flush=True)
+    for rows in () if args.tables else args.rows:
         with tempfile.TemporaryDirectory() as name:
             for method, setting, figures in measure(Path(name), rows, args):
                 if method == "xrfm" and args.leaf_size != LEAF_SIZE:
                     setting = ", ".join(filter(None, [setting, f"leaves of {args.leaf_size:,} rows"]))
                 for metric, value in figures.items():
                     facts = {"method": method, "setting": setting, "extra": extra}
-                    recorder.add(f"{rows:,} rows", metric, round(value, 4), **facts)
+                    recorder.add(name_of(rows, args), metric, round(value, 4), **facts)
                 print(f"{rows:>12,} {method} {setting or ''} {figures}", flush=True)
 
 

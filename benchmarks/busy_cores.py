@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from benchmarks.measurements import Recorder, benchmark_parser
 
@@ -45,15 +47,22 @@ def main() -> None:
 def measure(trials: int, count: int) -> float:
     """Return the processor seconds of a search beside a number of busy loops."""
     environment = {name: value for name, value in os.environ.items() if name not in IGNORED}
+    command = [sys.executable, "-c", FIT, str(trials)]
+    with busy_loops(count):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    """Keep cores busy with processes of endless loops."""
     loops = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(count)]
     try:
-        command = [sys.executable, "-c", FIT, str(trials)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        yield
     finally:
         for loop in loops:
             loop.kill()
             loop.wait()
-    return float(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

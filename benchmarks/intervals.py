@@ -125,7 +125,7 @@ def compare(model: FittedModel, test: Table, y_true: Array) -> list[float]:
         *(hit_constant[part].mean() for part in halves),
         half.mean() / constant.mean(),
         interval_score(errors, half) / interval_score(errors, constant),
-        float(model.intervals.spread is not None),
+        float(model.intervals.error_scale is not None),
     ]
 
 

@@ -1,15 +1,17 @@
 """Whether `xrfm fit --time-limit` holds on tables of odd shapes: each is fitted by the command.
 
     python -m benchmarks.limit_grid                          # all shapes, limits of 5 and 10 s
-    python -m benchmarks.limit_grid --shape columns --limits 10
+    python -m benchmarks.limit_grid --shapes columns --limits 10
+    python -m benchmarks.limit_grid --shapes "rows 200," "rows, classes" --limits 10 30 --busy 2
 
 Every run appends a line to the results, and the worst overrun is printed. A limit holds if the command ends
 within 5 % or 5 s of it, whichever is larger. Run it on a quiet machine: ``load`` is the load average before
-the run, ``cpu_s`` the processor time that the run took.
+the run, ``cpu_s`` the processor time that the run took. With ``--busy``, endless loops run beside each fit.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -23,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from benchmarks.busy_cores import busy_loops
 from benchmarks.measurements import Recorder, benchmark_parser
 from benchmarks.more_tables import limit_holds
 
@@ -47,6 +50,7 @@ class Shape:
 SHAPES = (
     Shape(name="ten rows", rows=10, columns=3),
     Shape(name="ten rows, classes", rows=10, columns=3, classes=2),
+    Shape(name="rows 200, mixed", rows=200, columns=25, kinds="nnc"),
     Shape(name="columns 40 x 5,000", rows=40, columns=5_000),
     Shape(name="columns 2,000 x 2,000", rows=2_000, columns=2_000),
     Shape(name="columns 300 x 10,000", rows=300, columns=10_000),
@@ -116,23 +120,29 @@ def run_fit(path: Path, limit_s: float) -> tuple[int | None, float, float]:
 def main() -> None:
     """Fit every shape under every limit."""
     parser = benchmark_parser(__doc__, "limit_grid")
-    parser.add_argument("--shape", default="", help="run the shapes whose names contain this")
+    parser.add_argument("--shapes", nargs="+", default=[""], help="run the shapes whose names begin so")
+    parser.add_argument("--busy", type=int, default=0, help="endless loops that run beside each fit")
     parser.add_argument("--limits", type=float, nargs="+", default=LIMITS_S, help="seconds")
     args = parser.parse_args()
     worst = (-float("inf"), "")
     recorder = Recorder("limit_grid", args.results)
     with tempfile.TemporaryDirectory() as folder:
-        for shape in (shape for shape in SHAPES if args.shape in shape.name):
+        for shape in (shape for shape in SHAPES if shape.name.startswith(tuple(args.shapes))):
             path = Path(folder) / "table.csv"
             write_table(shape, path)
             for limit_s in args.limits:
                 load = os.getloadavg()[0]
-                status, seconds, cpu_s = run_fit(path, limit_s)
+                with busy_loops(args.busy):
+                    status, seconds, cpu_s = run_fit(path, limit_s)
                 over = seconds - limit_s
                 holds = limit_holds(over, limit_s, status)
                 extra = {"status": status, "cpu_s": round(cpu_s, 2), "load": round(load, 2)}
+                report = path.with_suffix(".report.json")
+                if status == 0 and args.busy:  # where the seconds went
+                    extra["stages"] = json.loads(report.read_text(encoding="utf-8"))["seconds"]
                 facts = {"seed": 0, "time_limit_s": limit_s, "seconds": round(seconds, 2), "extra": extra}
-                recorder.add(shape.name, "overrun_s", round(over, 2), **facts)
+                setting = f"{args.busy} busy loops" if args.busy else None
+                recorder.add(shape.name, "overrun_s", round(over, 2), setting=setting, **facts)
                 print(
                     f"{shape.name:24} limit {limit_s:5g} s  took {seconds:7.2f} s  cpu {cpu_s:7.2f} s  "
                     f"status {status}  {'holds' if holds else 'BROKEN'}",

@@ -297,13 +297,12 @@ def limit_table() -> str:
     """Return whether a time limit holds on tables of odd shapes."""
     rows = read("limit_grid")
     lines = []
-    for table in names_in(rows):
-        for limit_s in names_in(select(rows, table=table), "time_limit_s"):
-            row = latest(rows, table=table, time_limit_s=limit_s)
-            if row:
-                holds = "holds" if limit_holds(row.value, limit_s, row.extra["status"]) else "late"
-                lines.append((table, f"{limit_s:g}", number(row.seconds, 1), holds, row.commit or "-"))
-    return markdown(("table", "limit s", "command s", "", "commit"), lines)
+    last = {(row.table, row.setting, row.time_limit_s or 0.0): row for row in rows}
+    for (table, setting, limit_s), row in last.items():
+        holds = "holds" if limit_holds(row.value, limit_s, row.extra["status"]) else "late"
+        cells = (table, setting or "-", f"{limit_s:g}", number(row.seconds, 1), holds, row.commit or "-")
+        lines.append(cells)
+    return markdown(("table", "beside", "limit s", "command s", "", "commit"), lines)
 
 
 def limit_holds(overrun_s: float | None, limit_s: float, status: int | None) -> bool:

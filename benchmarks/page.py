@@ -19,6 +19,7 @@ from benchmarks.any_size_page import any_size_table
 from benchmarks.large_searches import large_searches_table
 from benchmarks.losses_page import losses_table
 from benchmarks.measurements import ROOT
+from benchmarks.pair_cost import pair_table
 from benchmarks.service import service_table
 from benchmarks.startup import startup_table
 from benchmarks.svg import CHARTS
@@ -47,6 +48,7 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "any size": any_size_table,
         "service": service_table,
         "workers": workers_table,
+        "pairs": pair_table,
         "large searches": large_searches_table,
         "many leaves": more_tables.leaves_table,
         "attributions": explanation_tables.attributions_table,

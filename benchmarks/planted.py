@@ -143,6 +143,16 @@ def two_classes(n: int, seed: int, *, d: int = 10) -> Planted:
     )
 
 
+def classes_product(n: int, seed: int, *, d: int = 10) -> Planted:
+    """Two classes whose log odds are a product and a third column; shares are those of the log odds."""
+    draws = np.random.default_rng([seed, 10])
+    x = draws.normal(size=(n, d))
+    odds = 2 * x[:, 0] * x[:, 1] + 1.5 * x[:, 2]
+    y = np.where(draws.random(n) < 1 / (1 + np.exp(-odds)), "yes", "no")
+    shares = {"v00": 2 / 6.25, "v01": 2 / 6.25, "v02": 2.25 / 6.25}
+    return Planted(columns=_columns(x) | {"y": y}, shares=shares, pairs=(frozenset(("v00", "v01")),))
+
+
 def three_classes(n: int, seed: int, *, d: int = 10) -> Planted:
     """Three classes, two of them by one column and the third by another; shares are those of the log odds."""
     draws = np.random.default_rng([seed, 9])
@@ -161,6 +171,7 @@ TABLES: dict[str, tuple[Callable[..., Planted], tuple[int, ...]]] = {
     "categories": (categories, (1_000,)),
     "two classes": (two_classes, (1_000,)),
     "three classes": (three_classes, (1_000,)),
+    "product of classes": (classes_product, (1_000,)),
     "noise": (noise, (500,)),
 }
 

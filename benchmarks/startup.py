@@ -1,9 +1,10 @@
 """Processor seconds of commands that have little to do: what a user waits for before anything happens.
 
-    python -m benchmarks.startup
+    python -m benchmarks.startup [--checkout OTHER]
 
 Every command runs three times; the fewest seconds count, as other processes and cold caches only add to them.
 A file of ten rows is predicted, and wrong names of every kind are refused.
+Python may write compiled modules beside the sources, as pip does when it installs a package.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measurements import ROOT, Recorder, benchmark_parser, read
+from benchmarks.measurements import ROOT, Recorder, benchmark_parser, describe_commit, read
 from benchmarks.tables import latest, markdown, names_in, number
 
 SUITE, REPEATS = "startup", 3
@@ -46,11 +47,13 @@ COMMANDS: dict[str, tuple[str, int]] = {
 }
 
 
-def run(words: str, folder: Path) -> tuple[int, float, float]:
+def run(words: str, folder: Path, checkout: Path = ROOT) -> tuple[int, float, float]:
     """Run a command in a folder; return its status, its seconds and those of the processor."""
     before, began = os.times(), time.perf_counter()
     command = [sys.executable, "-m", "xrfm_cli", *words.split()]
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = str(checkout.resolve())
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, check=False)
     seconds, after = time.perf_counter() - began, os.times()
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return done.returncode, seconds, cpu_s
@@ -85,15 +88,17 @@ def main() -> None:
     """Run every command."""
     parser = benchmark_parser(__doc__, SUITE)
     parser.add_argument("--only", default="", help="run the commands whose names contain this")
+    parser.add_argument("--checkout", type=Path, default=ROOT, help="another checkout to compare with")
     args = parser.parse_args()
     recorder = Recorder(SUITE, args.results)
+    recorder.commit = describe_commit(args.checkout)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
         for label, (words, expected) in COMMANDS.items():
             if args.only not in label:
                 continue
-            runs = [run(words, folder) for _ in range(REPEATS)]
+            runs = [run(words, folder, args.checkout) for _ in range(REPEATS)]
             status, (seconds, cpu_s) = runs[0][0], (min(done[place] for done in runs) for place in (1, 2))
             extra = {} if status == expected else {"status": status}
             recorder.add(label, "cpu_s", round(cpu_s, 2), seconds=round(seconds, 2), extra=extra)

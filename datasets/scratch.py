@@ -1,7 +1,7 @@
 """Tables and matrices that do not fit into memory: files without a name, mapped into memory.
 
-Such a file is deleted when it is no longer used, and by the system when the process ends in whatever way.
-What reads it sees Arrow columns and numpy arrays, as if it were in memory.
+Such a file is deleted when it is no longer used. The system deletes it in any case when the process ends.
+Readers see Arrow columns and numpy arrays, as if it were in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from xrfm_cli.errors import OptionError
 from xrfm_cli.mentions import option
 
-# What is larger than this share of the memory goes to files. A fit holds some eight copies of a table: text,
+# Tables larger than this share of the memory go to files. A fit holds some eight copies of a table: text,
 # typed columns, and encoded rows of several folds and encodings.
 HELD_SHARE = 1 / 8
 BLOCK_ROWS = 65_536  # rows of a batch of a file, and rows encoded or copied at a time
@@ -65,7 +65,7 @@ def _malloc_trim() -> Any:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Scratch:
-    """Where a fit keeps what does not fit into its memory.
+    """The folder for tables and matrices that do not fit into the memory of a fit.
 
     >>> scratch = Scratch(folder=Path(tempfile.gettempdir()), memory_bytes=1 << 24)
     >>> matrix = scratch.matrix(1_000, 5)
@@ -75,7 +75,7 @@ class Scratch:
 
     folder: Path
     memory_bytes: int
-    way_out: str = f"give another folder with {option('scratch')}"  # where this one is too small
+    way_out: str = f"give another folder with {option('scratch')}"  # if this one is too small
     used_bytes: int = 0  # of the files in use
     most_bytes: int = 0  # at any time so far
     _arena: NDArray[np.uint8] | None = None
@@ -137,7 +137,7 @@ class Scratch:
                     writer.close()
                     file.flush()
             except OptionError:
-                with suppress(OSError):  # of the full disk, which was said
+                with suppress(OSError):  # of the full disk, which has been reported
                     writer.close()
                 raise
             mapped = self._map(file, file.tell())
@@ -184,7 +184,7 @@ class Scratch:
         try:
             yield file
         finally:
-            with suppress(OSError):  # what was not flushed is not needed
+            with suppress(OSError):  # data that was not flushed is not needed
                 file.close()
 
     @contextmanager

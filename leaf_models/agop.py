@@ -14,8 +14,8 @@ def agop(gradients: Tensor, weights: Tensor | None = None) -> Tensor:  # (n, c, 
     """Return the average gradient outer product of a sample of rows.
 
     Entry ``[j, k]`` averages, over rows, the products of the partial derivatives by features ``j`` and ``k``,
-    summed over the ``c`` outputs; ``weights (n,)`` are row weights. Computed in float64, because squares of
-    large float32 values overflow float32.
+    summed over the ``c`` outputs; ``weights (n,)`` are row weights. It is computed in float64, because
+    squares of large float32 values overflow float32.
 
     >>> agop(torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]))
     tensor([[4.5000, 0.0000],
@@ -61,7 +61,7 @@ def normalise_feature_matrix(feature_matrix: Tensor, previous: Tensor) -> Tensor
 def feature_matrix_power(feature_matrix: Tensor, power: float) -> Tensor:
     """Return ``M^power`` of a diagonal ``(d,)`` or symmetric positive semidefinite ``(d, d)`` feature matrix.
 
-    Decomposed in float64: float32 would blur the directions of small eigenvalues.
+    The decomposition is in float64: float32 would blur the directions of small eigenvalues.
 
     >>> feature_matrix_power(torch.tensor([4.0, 9.0]), 0.5)
     tensor([2., 3.])
@@ -73,14 +73,14 @@ def feature_matrix_power(feature_matrix: Tensor, power: float) -> Tensor:
     )
 
 
-def spectral_power(metrics: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
+def spectral_power(matrices: Tensor, power: float) -> Tensor:  # (*batch, d, d) -> (*batch, d, d)
     """Raise the eigenvalues of symmetric positive semidefinite matrices to a power.
 
     >>> spectral_power(torch.diag(torch.tensor([4.0, 9.0])), 0.5).diagonal()
     tensor([2., 3.])
     """
-    values, vectors = torch.linalg.eigh(in_float64(metrics))
-    return ((vectors * values.clamp(min=0).pow(power)[..., None, :]) @ vectors.mT).to(metrics)
+    values, vectors = torch.linalg.eigh(in_float64(matrices))
+    return ((vectors * values.clamp(min=0).pow(power)[..., None, :]) @ vectors.mT).to(matrices)
 
 
 def unit_scale(u: Tensor) -> float:
@@ -108,8 +108,8 @@ def scale_of(largest: float) -> float:
 def apply_feature_matrix(x: Tensor, root: Tensor) -> Tensor:  # (n, d), (d,) | (d, d) -> (n, d)
     """Transform rows into the coordinates of the feature matrix.
 
-    A full feature matrix is applied in float64: rounded to float32, a row's result is then the same in any
-    batch, and a center is at distance zero from itself.
+    A full feature matrix is applied in float64 and the result is rounded to float32. So a row has the same
+    result in any batch, and a center is at distance zero from itself.
     """
     return x * root if root.ndim == 1 else (in_float64(x) @ in_float64(root)).to(x)
 

@@ -1,7 +1,7 @@
 """Leaves of fewer centers, fitted to the predictions of the whole leaf.
 
-The whole leaf has averaged the noise of the targets away, so that some of its rows as centers follow it more
-closely than they would learn from the targets themselves. This is distillation (Hinton, Vinyals, Dean, arXiv
+The whole leaf has averaged the noise of the targets away. So a leaf with some of its rows as centers comes
+closer to it than it would by learning from the targets. This is distillation (Hinton, Vinyals, Dean, arXiv
 1503.02531), which for a kernel machine is a least-squares problem.
 """
 

@@ -44,8 +44,8 @@ def iterate_linear(
 
     Each step minimises ``sum_i w_i |y_i - f(x_i)|^2 + ridge |beta|^2`` over ``f(x) = b + x M^a beta``; the
     intercept ``b`` is not penalised. That is ``(K + ridge diag(1/w)) alpha = Y`` for the kernel ``u . v`` of
-    centred rows, as for the other leaves. But its diagonal is the squared length of a row instead of 1, about
-    the number of standardised columns, and a ridge has less effect the more rows there are.
+    centred rows, as for the other leaves. But its diagonal is the squared length of a row, about the number
+    of standardised columns, instead of 1. A ridge has less effect the more rows there are.
 
     Then ``M`` becomes ``B B^T / max|B B^T|`` with ``B = M^a beta``, or the diagonal of that. At ``a = 1/2``
     the penalty of a coefficient is proportional to the square of its ratio to the one before. A diagonal
@@ -82,7 +82,9 @@ def iterate_linear(
     for _ in range(config.iterations + 1):
         solution = solve(feature_matrix_power(feature_matrix.double(), config.agop_power), config.ridge)
         if solution.jitter:
-            message = f"a linear leaf of {len(x)} rows needed {solution.jitter:.1e} more on its diagonal"
+            message = (
+                f"a linear leaf of {len(x)} rows needed a jitter of {solution.jitter:.1e} on its diagonal"
+            )
             on_event(Event(kind="fallback", message=message, count=1))
         yield LinearLeaf(
             config=config,

@@ -122,8 +122,8 @@ def iterate_leaf(
         else:
             yield with_landmarks(leaf, landmarks, weights, memory_bytes=memory_bytes)
         if step < config.iterations:
-            # For nearly separable classes, log odds have steep gradients that tell less than those of least
-            # squares.
+            # For nearly separable classes, gradients of log odds are steep and less informative than those of
+            # least squares.
             learner = replace(leaf, coefficients=least_squares)
             feature_matrix = _updated_feature_matrix(learner, x, weights, generator, memory_bytes)
 
@@ -181,8 +181,8 @@ def _updated_feature_matrix(
 def _fact_matrix(leaf: RFMLeaf, generator: torch.Generator, memory_bytes: int) -> Tensor:
     """Return the normalised matrix of first-order optimality over centers drawn at random.
 
-    Rows are centred, which changes nothing in a sum over all centers, where the pairs cancel, and removes
-    noise of a sum over some.
+    Rows are centred. This changes nothing in a sum over all centers, where the means cancel, and removes
+    noise from a sum over some.
     """
     x, config = leaf.centers, leaf.config
     drawn = draw_rows(len(x), config.agop_rows, generator)

@@ -177,7 +177,7 @@ def _solve_reweighted(
 def tell_jitter(rows: int, jitter: float, on_event: OnEvent) -> None:
     """Report what was added to the diagonal of a kernel matrix, if anything."""
     if jitter:
-        message = f"a kernel matrix of {rows} rows needed {jitter:.1e} more on its diagonal"
+        message = f"a kernel matrix of {rows} rows needed a jitter of {jitter:.1e} on its diagonal"
         on_event(Event(kind="fallback", message=message, count=1))
 
 

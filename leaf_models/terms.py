@@ -91,8 +91,8 @@ class Link:
 def power_(x: Tensor, exponent: float) -> Tensor:
     """Compute ``x ** exponent`` in place, for non-negative x.
 
-    By products for integer exponents and by logarithms for others: torch's own power rounds an element
-    differently at the end of a block, and a row must not depend on its block.
+    Integer exponents use products, others use logarithms. torch's own power rounds an element differently at
+    the end of a block, and a row must not depend on its block.
 
     >>> power_(torch.tensor([0.0, 4.0]), 0.5), power_(torch.tensor([2.0]), 5)
     (tensor([0., 2.]), tensor([32.]))

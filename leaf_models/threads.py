@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from threadpoolctl import ThreadpoolController
 
-# With so few rows an operation takes well under a millisecond. A second thread then saves little, and
-# beside other processes each operation waits for it while both threads spin.
+# With so few rows, an operation takes well under a millisecond. A second thread then saves little. If other
+# processes are running, each operation waits for it while both threads spin.
 SMALL_ROWS = 600
 
 
@@ -34,7 +34,7 @@ def compute_threads(
 ) -> Iterator[None]:
     """Compute with ``count`` threads, or one for few ``rows``, and restore the settings afterwards.
 
-    NumPy's BLAS has one thread meanwhile: it gets only small matrices, for which its threads would spin.
+    Meanwhile NumPy's BLAS has one thread: it gets only small matrices, and more threads would spin.
     Computations may be nested and may run in several threads at once. NumPy's threads are set only by the
     main thread, since OpenBLAS ignores the request of any other.
 

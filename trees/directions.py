@@ -20,7 +20,7 @@ def agop_directions(
 ) -> list[Tensor]:
     """Return the top eigenvectors of the AGOP of a kernel machine on rows of a node, strongest first.
 
-    Principal components follow, which separate rows even where the target is constant.
+    Principal components follow: they separate rows even if the target is constant.
 
     Args:
         x: inputs of rows drawn from the node ``(n, d)``.

@@ -79,7 +79,7 @@ class RowSummary:
 
 
 def summarise_rows(tree: TreeModel) -> RowSummary:
-    """Summarise the training rows from what the leaves keep of them.
+    """Summarise the training rows from the rows or statistics that the leaves keep.
 
     All leaves of a tree are of one family. A linear leaf's rows are represented by their mean: the leaf's
     gradient is the same at all of them, and the mean lies on the same side of every split as the rows do.

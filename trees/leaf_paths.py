@@ -1,4 +1,4 @@
-"""One leaf along straight paths: its values at points, and the coordinates' parts of its change."""
+"""Follow one leaf along straight paths: its values at points, and the coordinates' parts of its change."""
 
 from __future__ import annotations
 

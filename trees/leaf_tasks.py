@@ -1,4 +1,4 @@
-"""The fits of a tree's leaves as tasks, which are recorded for a fit that may be killed, or run elsewhere."""
+"""The fits of a tree's leaves as tasks, which can be recorded for ``--resume`` or run elsewhere."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ def merge_equal_rows(rows: TrainingRows, scratch: Scratch | None = None) -> Trai
     """Merge rows with equal inputs, in the order of their first ones; return all unchanged if few are equal.
 
     Rows with equal ``routed`` may differ in ``x`` because of cross-fitted mean targets. In duplicate groups
-    of at least :data:`LARGE_GROUP` rows that difference is noise, but a leaf would take it for its scale, so
-    such rows are merged with the mean of their inputs.
+    of at least :data:`LARGE_GROUP` rows that difference is noise, but a leaf would adapt its bandwidth to it.
+    So such rows are merged with the mean of their inputs.
 
     >>> x, y = torch.tensor([[1.0], [2.0], [1.0], [1.0]]), torch.tensor([[0.0], [5.0], [3.0], [6.0]])
     >>> merged = merge_equal_rows(TrainingRows(x=x, routed=x, y=y, weights=None))
@@ -112,7 +112,7 @@ def _first_equal(x: _Rows, scratch: Scratch | None) -> Tensor:  # (n, d) -> (n,)
     """Return, for each row, the number of the first row that is equal to it."""
     direction = torch.randn(x.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
     direction = direction.to(x.device, wide_dtype(x.device))
-    # Pieces that were kept one by one, between the blocks that are freed, would leave holes in the memory.
+    # Pieces kept one by one between freed blocks would fragment the memory.
     projection = torch.empty(len(x), dtype=direction.dtype, device=x.device)
     for rows in _blocks(x, scratch):
         projection[rows] = project(x[rows], direction)

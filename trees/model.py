@@ -27,9 +27,9 @@ from xrfm_cli.trees.stored_leaves import (
 from xrfm_cli.trees.votes import (
     SplitTable,
     Votes,
+    hard_routing,
     log_weight_gradients,
-    routed_leaves,
-    voting_leaves,
+    soft_routing,
 )
 
 VALUES_AT_ONCE = 1 << 22  # leaf predictions in memory at a time: 16 MiB
@@ -101,7 +101,7 @@ class TreeModel:
         """Return the leaf of each row under hard routing."""
         if not self.splits:
             return torch.zeros(len(x), dtype=torch.long, device=x.device)
-        return routed_leaves(x, self.splits, self.prepared.splits(self.splits))
+        return hard_routing(x, self.splits, self.prepared.splits(self.splits))
 
     def votes(self, x: Tensor) -> Votes:  # (n, d)
         """Return the leaves that vote on each row and their weights."""
@@ -109,7 +109,7 @@ class TreeModel:
             leaves = self.route(x)[:, None]
             weights = torch.ones(len(x), 1, dtype=wide_dtype(x.device), device=x.device)
         else:
-            leaves, weights = voting_leaves(
+            leaves, weights = soft_routing(
                 x, self.splits, self.prepared.splits(self.splits), len(self.leaves), self.temperature
             )
         return Votes.of(leaves, weights, len(self.leaves))

@@ -1,6 +1,6 @@
 """The model file: a ZIP container of ``manifest.json`` and ``tensors.safetensors``. No pickle, no code.
 
-torch is imported only when tensors are written or read, so that the manifest is read at once.
+torch is imported only when tensors are written or read, so reading the manifest is fast.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def write_model_file(path: Path, manifest: Mapping[str, Any], tensors: Mapping[s
 
 
 def _check_readable(path: Path, text: bytes, header_bytes: int) -> None:
-    """Refuse to write what is too large to be read again."""
+    """Refuse to write a file that is too large to be read again."""
     if len(text) > MAX_MANIFEST_BYTES or header_bytes > MAX_HEADER_BYTES:
         raise InputError(
             f"{path}: cannot be written (a manifest of {len(text):,} bytes is too large). "

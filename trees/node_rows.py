@@ -22,7 +22,7 @@ class TrainingRows:
     weights: Tensor | None  # (n,) positive
 
     def take(self, rows: Tensor, *, with_routed: bool = True) -> TrainingRows:
-        """Return some of the rows in memory; ``routed`` is ``x`` where it is not needed."""
+        """Return some of the rows in memory; ``routed`` is ``x`` if it is not needed."""
         x = self.x[rows]
         is_apart = with_routed and self.routed is not self.x
         return TrainingRows(
@@ -122,7 +122,7 @@ class Node:
 
 
 def taken_matrix(scratch: Scratch, matrix: Tensor, rows: Tensor, *, is_held: bool = False) -> Tensor:
-    """Return rows of a matrix in a file, in another file or in memory; few of them are read at a time."""
+    """Copy rows of a matrix in a file to another file or to memory; a few are read at a time."""
     shape = len(rows), matrix.shape[1]
     out = torch.empty(shape) if is_held else torch.from_numpy(scratch.matrix(*shape))
     step = scratch.block_rows(matrix.shape[1])

@@ -1,7 +1,7 @@
 """Additive attributions of a tree's predictions along straight paths from reference rows.
 
-Only the leaves and splits that a path meets are visited, so cost and memory grow with the depth of a tree and
-not with its leaves.
+Only the leaves and splits that a path meets are visited. So cost and memory grow with the depth of a tree and
+not with the number of its leaves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def path_attributions(
     The change of the weights, a jump at a hard split, is attributed to the split's direction ``v``:
     coordinate ``j`` gets the share ``v_j (x - reference)_j / v.(x - reference)`` of it, or, on a path that is
     nearly parallel to the split, a share in proportion to ``|v_j (x - reference)_j|``. Sums are exact for any
-    number of segments: what rounding leaves is shared in proportion to the contributions.
+    number of segments: the rounding error is divided in proportion to the contributions.
 
     Without splits these are integrated gradients: Sundararajan et al., arXiv 1703.01365 (2017), averaged over
     references: Erion et al., arXiv 1906.10670 (2019).
@@ -253,7 +253,7 @@ def _add_routing(table: SplitTable, levels: list[_Level], values: Tensor, way: T
     """Add the contributions of the splits' changing shares, along the directions of the splits.
 
     From the leaves up, a node's value is the mean of its children's values by their shares. The change of a
-    product is the sum of either factor's change times the other's average.
+    product is the sum of each factor's change times the other factor's average.
     """
     ends = torch.stack([values[:, :-1], values[:, 1:]], dim=1)  # (pairs, 2, s)
     below = ends[:0]
@@ -273,7 +273,7 @@ def _add_routing(table: SplitTable, levels: list[_Level], values: Tensor, way: T
 
 
 def _at(entries: Tensor, places: Tensor) -> Tensor:
-    """Return the entries at places; anything for places below 0."""
+    """Return the entries at places; for places below 0 the entry has no meaning."""
     if not len(entries):
         return entries.new_zeros(len(places), *entries.shape[1:])
     return entries[places.clamp(min=0)]

@@ -35,7 +35,7 @@ def project(x: Tensor, direction: Tensor) -> Tensor:  # (n, d), (d,) -> (n,)
 
     Like all of routing it uses the widest type of the device: float64, if available.
 
-    Training and prediction both call this, as their results must round in the same way at ties.
+    Training and prediction both call this, because their results must round in the same way at ties.
     """
     wide, direction = wide_dtype(x.device), widened(direction)
     out = torch.empty(len(x), dtype=wide, device=x.device)

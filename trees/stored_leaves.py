@@ -104,7 +104,7 @@ class LeafCache:
     """Leaves in memory, up to a number of bytes.
 
     A block of rows visits leaves in the order of their numbers, block after block. So the leaf that was read
-    last is the first to go: the one that was read first is needed again first.
+    last is dropped first, because the one that was read first is needed again first.
 
     >>> cache = LeafCache(2)
     >>> [cache.get(name, 1, str.upper, name) for name in "abcab"]
@@ -118,7 +118,7 @@ class LeafCache:
         self.kept: dict[Any, tuple[int, Any]] = {}
 
     def get(self, key: Any, size: int, read: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what is kept under a key, or read it and keep it if there is room for its bytes."""
+        """Return the value of a key, or read it and keep it if there is room for its bytes."""
         if key in self.kept:
             return self.kept[key][1]
         while self.kept and size <= self.most_bytes < self.used_bytes + size:

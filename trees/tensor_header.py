@@ -13,7 +13,7 @@ MAX_SIDES = 2  # dimensions of a tensor: a vector or a matrix
 def read_header(stream: BinaryIO, size: int) -> dict[str, Any]:
     """Read types, shapes and places by name from the beginning of tensors of ``size`` bytes.
 
-    Raises ValueError for what describes no tensors, before memory is allocated for them.
+    Raises ValueError for a header that describes no tensors, before memory is allocated for them.
     """
     length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):

@@ -1,4 +1,4 @@
-"""The leaves that vote on each row: a few of each tree, found by descent and never by weighing all leaves."""
+"""Soft routing: the few leaves of a tree that vote on each row, found without weighing all leaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xrfm_cli.trees.routing import SplitNode, reached_leaves, route
 
 MAX_VOTING_LEAVES = 12  # leaves that vote on a softly routed row
 VOTING_MASS = 0.99  # share of the weight that the voting leaves hold, if MAX_VOTING_LEAVES suffice
-# Without compiled loops, nodes of a smaller weight are visited only where all others hold too little.
+# Without compiled loops, nodes of a smaller weight are visited only if all others hold too little weight.
 LEAST_MASS = 1e-4
 PAIRS_AT_ONCE = 1 << 22  # of a row and a leaf, where a row may reach every leaf: 100 MiB
 PROJECTED_NUMBERS = 1 << 20  # per block of projections: 8 MiB
@@ -140,7 +140,7 @@ class SplitTable:
         return self.directions, self.thresholds, temperature * self.iqr, self.slacks, self.children
 
 
-def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -> Tensor:  # -> (n,)
+def hard_routing(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -> Tensor:  # -> (n,)
     """Return the leaf of each row under hard routing, as :func:`xrfm_cli.trees.routing.route` does."""
     if not has_loops(x) or table.directions.shape[1] != x.shape[1]:
         return route(x, splits)
@@ -151,12 +151,12 @@ def routed_leaves(x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable) -
     return leaves
 
 
-def voting_leaves(
+def soft_routing(
     x: Tensor, splits: tuple[SplitNode, ...], table: SplitTable, n_leaves: int, temperature: float
 ) -> tuple[Tensor, Tensor]:  # (n, d) -> (n, k), (n, k)
     """Return the leaves that vote on each row, in increasing order, and their weights.
 
-    These are the heaviest leaves, until they hold 99 % of the row's weight, at most 12; their weights are
+    These are the heaviest leaves: as many as hold 99 % of the row's weight, at most 12. Their weights are
     rescaled to add to one. Unused places come last, with weight 0.
     """
     if has_loops(x):
@@ -181,8 +181,8 @@ def heaviest_leaves(
 ) -> tuple[Tensor, Tensor]:  # (n, d) -> (n, 12), (n, 12)
     """Return the heaviest leaves of each row and their weights, in order, by descent from split to split.
 
-    Rows whose leaves above :data:`LEAST_MASS` do not suffice, which spread over hundreds of leaves, are
-    followed to all of their leaves.
+    Some rows spread over hundreds of leaves, so that their leaves above :data:`LEAST_MASS` do not suffice.
+    These are followed to all of their leaves.
     """
     leaves, masses = _heaviest(x, splits, temperature, LEAST_MASS)
     few = ((masses.sum(1) < VOTING_MASS) & (masses[:, -1] == 0)).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""Put the fitted model together: its parts and the report of how it was found."""
+"""Assemble the fitted model from its parts and the report of the search."""
 
 from __future__ import annotations
 

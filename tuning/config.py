@@ -95,7 +95,7 @@ class FitConfig:
 
     @property
     def may_stop_early(self) -> bool:
-        """Return whether a search that has converged ends; a number of trials is always run in full."""
+        """Return whether the search ends once it has converged; a given number of trials is always run."""
         return self.early_stop and self.trials is None
 
     @property

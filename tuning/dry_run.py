@@ -7,12 +7,15 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from xrfm_cli.datasets import Table, TableSchema, TargetSchema, find_copies
+from xrfm_cli.datasets.encoders.numeric import MAX_KNOTS
 from xrfm_cli.events import ignore_event
 from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
-from xrfm_cli.tuning.ensemble.file_size import facts_bytes, limit_size
+from xrfm_cli.tuning.ensemble.file_size import encoder_bytes, facts_bytes, limit_size
 from xrfm_cli.tuning.environment import resident_bytes
 from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldMatrices
@@ -20,6 +23,8 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel, product_rate
+from xrfm_cli.tuning.search.pools.forks import worker_count
+from xrfm_cli.tuning.search.pools.pool import MOST_ROWS
 from xrfm_cli.tuning.search.portfolio import first_candidates
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.run_step import estimate_refit, run_and_collect, rung_size, size_of
@@ -30,10 +35,10 @@ from xrfm_cli.tuning.transfer.base import Base
 
 PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
 FEWEST_PRUNED = 5  # fewer trials are all completed
-# Of a fit beside trials and final fits: reading its libraries, baselines, explanations and the report.
+# Seconds of a fit besides trials and final fits: importing libraries, baselines, explanations and the report.
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
-# Of vectors with a number for each row, at most at a time: targets, row numbers, and what sorting a column or
-# a projection needs. They are in memory even if the table is not.
+# Most vectors with one number per row at a time: targets, row numbers, and those for sorting a column or a
+# projection. They are in memory even if the table is not.
 ROW_BYTES = 100
 
 
@@ -73,7 +78,7 @@ def dry_run_fit(
     valid: Table | None = None,
     base: Base | None = None,
 ) -> DryRun:
-    """Describe a fit without doing it, except for the first step of its first trial, which is timed."""
+    """Describe a fit without running it; only the first step of its first trial is run, to time it."""
     problem, dropped, left_out, _ = set_up_problem(table, schema, target, config, valid, base)
     problem = limit_size(problem, config)
     space = make_space(problem)
@@ -88,9 +93,15 @@ def dry_run_fit(
     limit = config.effective_time_limit_s
     trials = 1 if config.trials == 0 else config.trials
     models = config.ensemble_size if trials is None else max(1, min(trials, config.ensemble_size))
-    seconds = _seconds(problem, candidate, trials or 1, models) if limit is None else limit
+    seconds = (
+        _seconds(problem, candidate, config, trials=trials or 1, models=models) if limit is None else limit
+    )
     keeps_rows = candidate.family not in LINEAR_FAMILIES
     of_model = 4 * rows * (features + fold.y_train.shape[1]) * keeps_rows
+    of_metric = 4 * features ** (2 if candidate.tree.leaf.metric_shape == "full" else 1)
+    of_model += leaves * of_metric
+    written = models * of_model + facts_bytes(problem, rows, features) + _encoders(fold, rows, models)
+    written += of_metric * (not problem.data.n_classes)  # of the error scale
     return DryRun(
         rows=rows,
         dropped_rows=dropped,
@@ -106,9 +117,7 @@ def dry_run_fit(
         memory_bytes=_memory(problem, fold, rows, largest=-(-rows // leaves), of_models=models * of_model),
         disk_bytes=_disk(problem, fold, rows, of_models=models * of_model),
         models=models,
-        model_bytes=min(
-            models * of_model + facts_bytes(problem, rows, features), config.max_model_bytes or sys.maxsize
-        ),
+        model_bytes=min(written, config.max_model_bytes or sys.maxsize),
         copies=find_copies(
             problem.data.typed.table, problem.data.schema, problem.data.y_true, classes=problem.data.n_classes
         ),
@@ -116,8 +125,17 @@ def dry_run_fit(
     )
 
 
-def _seconds(problem: Problem, candidate: Candidate, trials: int, models: int) -> float:
-    """Estimate the seconds of a number of trials and of the final fits, from a step that is run."""
+def _encoders(fold: FoldMatrices, rows: int, models: int) -> int:
+    """Estimate the bytes of the encoders in the model file, from that of a fold of fewer rows.
+
+    Members with the same encoding share one; most ensembles have two.
+    """
+    kept, here = min(rows, MAX_KNOTS), min(len(fold.x_train), MAX_KNOTS)
+    return int(min(models, 2) * encoder_bytes(fold.encoder) * kept / here)
+
+
+def _seconds(problem: Problem, candidate: Candidate, config: FitConfig, *, trials: int, models: int) -> float:
+    """Estimate the seconds of a number of trials and of the final fits by running one step."""
     device = problem.data.device
     costs = CostModel(product_rate=product_rate(device), directly=device != "cpu")
     step = next_step(problem, Trial.start(0, candidate))
@@ -135,7 +153,18 @@ def _seconds(problem: Problem, candidate: Candidate, trials: int, models: int) -
     final_s = estimate_refit(
         problem, costs, candidate, last_iterations=usual_solves(candidate, sizes[-1]) - 1
     )
+    final_s /= _side_by_side(problem, candidate, config)
     return FIXED_S + folds * problem.folds.encoding_s + trials * share * trial_s + models * final_s
+
+
+def _side_by_side(problem: Problem, candidate: Candidate, config: FitConfig) -> int:
+    """Return how many leaves of a final model are fitted at a time."""
+    rows = len(problem.final.rows)
+    leaves = leaf_count(rows, candidate.tree.leaf_size)
+    if rows > leaves * MOST_ROWS:
+        return 1
+    count = worker_count(config.workers, threads=torch.get_num_threads(), device=problem.data.device)
+    return min(count, leaves)
 
 
 def _memory(problem: Problem, fold: FoldMatrices, rows: int, *, largest: int, of_models: int) -> int:

@@ -18,7 +18,7 @@ def library_versions() -> dict[str, str]:
 
 
 def peak_memory_bytes() -> int:
-    """Return the peak resident size of this process, or the current size where the system has no peak."""
+    """Return the peak resident size of this process, or the current size if the system records no peak."""
     if sys.platform != "win32":
         with suppress(ImportError):
             import resource  # psutil reports the peak only on Windows
@@ -32,7 +32,7 @@ def peak_memory_bytes() -> int:
 
 
 def free_memory_bytes() -> int:
-    """Return the memory that programs may take without another one giving it back."""
+    """Return the memory that is available without taking any from other programs."""
     return int(psutil.virtual_memory().available)
 
 

@@ -22,7 +22,7 @@ def mean_feature_matrix(model: TreeModel) -> Tensor:
     )  # type: ignore[return-value]
 
 
-def align_feature_matrix(metric: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
+def align_feature_matrix(matrix: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
     """Map a feature matrix to the columns of another encoder of the same table.
 
     Encoders fitted on other rows may have other rare levels or missing indicators. Columns are matched by
@@ -32,24 +32,24 @@ def align_feature_matrix(metric: Tensor, names: Sequence[str], wanted: Sequence[
     tensor([0.5000, 0.7500])
     """
     place = {name: k for k, name in enumerate(names)}
-    diagonal = metric if metric.ndim == 1 else metric.diagonal()
+    diagonal = matrix if matrix.ndim == 1 else matrix.diagonal()
     fresh = float(diagonal.mean())
     known = [k for k, name in enumerate(wanted) if name in place]
     source = [place[wanted[k]] for k in known]
-    if metric.ndim == 1:
-        out = torch.full((len(wanted),), fresh, dtype=metric.dtype, device=metric.device)
-        out[known] = metric[source]
+    if matrix.ndim == 1:
+        out = torch.full((len(wanted),), fresh, dtype=matrix.dtype, device=matrix.device)
+        out[known] = matrix[source]
         return out
-    out = torch.eye(len(wanted), dtype=metric.dtype, device=metric.device) * fresh
-    rows = torch.tensor(known, dtype=torch.long, device=metric.device)
-    columns = torch.tensor(source, dtype=torch.long, device=metric.device)
-    out[rows[:, None], rows[None, :]] = metric[columns[:, None], columns[None, :]]
+    out = torch.eye(len(wanted), dtype=matrix.dtype, device=matrix.device) * fresh
+    rows = torch.tensor(known, dtype=torch.long, device=matrix.device)
+    columns = torch.tensor(source, dtype=torch.long, device=matrix.device)
+    out[rows[:, None], rows[None, :]] = matrix[columns[:, None], columns[None, :]]
     return out
 
 
-def average_feature_matrices(metrics: Sequence[Tensor]) -> Tensor:
+def average_feature_matrices(matrices: Sequence[Tensor]) -> Tensor:
     """Average feature matrices in the same columns, each normalised to a largest entry of one."""
-    return torch.stack([metric / metric.abs().max().clamp(min=1e-30) for metric in metrics]).mean(0)
+    return torch.stack([matrix / matrix.abs().max().clamp(min=1e-30) for matrix in matrices]).mean(0)
 
 
 def starting_matrix(
@@ -60,9 +60,9 @@ def starting_matrix(
     Args:
         encoder: of the fit.
         base: the base of transfer learning, if any.
-        hides_base: leave the base's predictions out: a zero on the diagonal stays zero, as gradients by a
-            coordinate are multiplied by its entry.
-        from_base: begin with what the base's heaviest member has learned of the shared columns.
+        hides_base: leave the base's predictions out: a zero on the diagonal stays zero, because gradients by
+            a coordinate are multiplied by its entry.
+        from_base: begin with the shared columns' entries of the base's heaviest member.
         device: of the result.
     """
     if base is None or not (hides_base or from_base):

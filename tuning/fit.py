@@ -20,9 +20,9 @@ from xrfm_cli.printable import counted
 from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.affordable import afford_check
+from xrfm_cli.tuning.ensemble.early_stopping import EarlyStopping
 from xrfm_cli.tuning.ensemble.file_size import limit_size
 from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
-from xrfm_cli.tuning.ensemble.plateau import Plateau
 from xrfm_cli.tuning.explain.held_out import held_out_folds
 from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, SHORT_LIMIT_S, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
@@ -35,8 +35,8 @@ from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
+from xrfm_cli.tuning.search.pools.forks import worker_count
 from xrfm_cli.tuning.search.pools.opening import leaf_workers
-from xrfm_cli.tuning.search.pools.step_pool import worker_count
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates, quick_first
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
@@ -72,7 +72,7 @@ def fit_model(
         on_event: receives stages, progress, decisions, fallbacks and repairs.
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
-        reserve: seconds of the time limit for what the caller does with the model.
+        reserve: seconds of the time limit for the caller's work with the model.
         checkpoint: keeps every step result and final leaf, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
         base: the base model of transfer learning.
@@ -83,7 +83,7 @@ def fit_model(
     listener = Listener(on_event, clock)
     # Counted before few rows reduce the threads of this process. Workers cannot read a simulated clock.
     workers = worker_count(config.workers, threads=torch.get_num_threads(), device=config.device)
-    workers = workers if clock is time.monotonic and config.trials not in (0, 1) else 1
+    workers = workers if clock is time.monotonic else 1
     with compute_threads(rows=table.n_rows):
         return _fit_model(
             table,
@@ -171,7 +171,12 @@ def _fit_model(
         space = make_space(problem)
         if valid is not None:
             unread = UnreadColumns(schema)
-            unread.look(valid, problem.folds.matrices(0, EncodingConfig()).encoder.encode(valid)[1])
+            used = valid
+            if valid.scratch is not None:
+                used = problem.data.table.take(problem.plan.validation_rows)
+                told = f"{used.n_rows:,} of the {valid.n_rows:,} rows of {valid.source}, drawn at random"
+                listener(Event(kind="note", message=f"trials are validated on {told}"))
+            unread.look(used, problem.folds.matrices(0, EncodingConfig()).encoder.encode(used)[1])
             for line in unread.lines():
                 listener(Event(kind="warning", message=f"{valid.source}: {line}"))
         for line in validation_hints(problem):
@@ -194,7 +199,7 @@ def _fit_model(
             first = quick_first(first)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)
-        plateau = Plateau(problem=problem, max_members=config.ensemble_size)
+        early_stopping = EarlyStopping(problem=problem, max_members=config.ensemble_size)
         budget = Budget(
             trials=1 if config.trials == 0 else config.trials,
             deadline=deadline,
@@ -202,7 +207,7 @@ def _fit_model(
             limit_s=limit,
             clock=clock,
             affords=afford_check(problem, config),
-            has_converged=plateau.has_converged if config.may_stop_early else lambda result: False,
+            has_converged=early_stopping.has_converged if config.may_stop_early else lambda result: False,
         )
         result = search(
             problem,
@@ -212,18 +217,18 @@ def _fit_model(
             on_event=listener,
             checkpoint=checkpoint,
             place=place,
-            workers=workers,
+            workers=workers if config.trials not in (0, 1) else 1,
             scheduler=config.scheduler,
         )
         if result.stopped_by == "converged":
-            listener(Event(kind="note", message=plateau.reason))
+            listener(Event(kind="note", message=early_stopping.reason))
     if not result.validation_results:
         if result.stopped_by == "interrupt":
             raise KeyboardInterrupt
         raise OptionError(result.why_no_model())
     with (
         listener.stage("refit", "fitting the chosen models on all rows"),
-        leaf_workers(config.scheduler, listener) as cluster,
+        leaf_workers(workers, config.scheduler, listener) as leaf_fitters,
     ):
         final = fit_final_ensemble(
             problem,
@@ -232,7 +237,7 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
             records=checkpoint,
-            workers=cluster,
+            workers=leaf_fitters,
         )
     model = assemble_model(
         problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener
@@ -249,15 +254,23 @@ def _fit_model(
 def _measure_held_out(
     model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
 ) -> HeldOutRows | None:
-    """Measure the columns on held-out rows within a small share of the time limit."""
-    end = listener.clock() + problem.limits.held_out_s
+    """Measure the columns on held-out rows within a small share of the time limit.
 
-    def seconds_left() -> float:
+    One fold may take a larger share: without any, nothing tells columns and pairs from chance.
+    """
+    start = listener.clock()
+
+    def seconds_left(is_alone: bool) -> float:
         now = listener.clock()
-        return min(budget.left_for_models(result, now), end - now)
+        share = problem.limits.most_held_out_s if is_alone else problem.limits.held_out_s
+        return min(budget.left_for_models(result, now), start + share - now)
 
     found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
-    return None if found is None else found.to_json()
+    if found is None:
+        message = "the time limit left no room to measure the columns on held-out rows"
+        listener(Event(kind="fallback", message=message, count=1))
+        return None
+    return found.to_json()
 
 
 def hash_training_rows(problem: Problem) -> NDArray[np.uint64]:

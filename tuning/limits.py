@@ -1,8 +1,7 @@
-"""What a table's size and a time limit decide about a fit, independent of the machine.
+"""Decide the limits of a fit from the table's size and the time limit, independent of the machine.
 
-Every constant of the division of time stands here, with its unit and its reason. What a fit measures while
-it runs (the machine's speed, seconds spent so far) only decides when the search ends and how many models
-the ensemble has.
+All constants of the division of time are here, with unit and reason. Measurements during a fit (the machine's
+speed, seconds spent so far) only decide when the search ends and how many models the ensemble has.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-# Training rows. With more rows only one model would be fully evaluated, and the first is rarely the best; its
-# leaves would not be as large either.
+# Training rows. With more rows only one model would be fully evaluated, and the first is rarely the best. Its
+# leaves would also be smaller.
 ROWS_PER_SECOND, CELLS_PER_SECOND = 2_000, 80_000
 LEAST_ROWS = 10_000  # encoded and evaluated within seconds, unless the table is very wide
 FEWEST_ROWS = 10  # drawn under any limit, as fewer cannot be split
@@ -45,36 +44,37 @@ LEAF_TOLERANCE, TIES = 1.25, 1.05  # tolerance above the leaf size, and margin f
 COORDINATE_CELLS, COORDINATE_LIMIT_S = 1_000_000, 60.0
 
 # Shares of a time limit.
-RIDGE_SHARE = 0.05  # for the ridge regression among the baselines, which only informs
+RIDGE_SHARE = 0.05  # for the ridge regression among the baselines, which is only for comparison
 BOOSTING_SHARE, MOST_BOOSTING_S = 0.05, 20.0  # for the boosted trees among them
 FOLD_ENCODING_SHARE, LEAST_FOLD_ENCODING_S = 0.25, 1.0  # of the time left, for encoding the folds
-LATE_SHARE = 0.4  # once this share is spent before the search, it builds no second encoding
+LATE_SHARE = 0.4  # if this share is spent before the search, the search builds no second encoding
 FIRST_RUNG_SHARE = 0.25  # of the search, for the first rung of the first configurations
 REFINEMENT_SHARE = 0.15  # of the search, additional, for refining the better half of them
 FIRST_MODEL_SHARE = 0.5  # of the search; AGOP updates then stop until a first model is validated
-FINAL_FITS_SHARE = 0.3  # at most, for the final fits: an ensemble gains less than a better candidate
+FINAL_FITS_SHARE = 0.3  # the most for the final fits: an ensemble gains less than a better candidate
 SELECTION_SHARE, MOST_SELECTION_S = 0.04, 2.0  # for ensemble selection among hundreds of trials
 # For measuring the columns on held-out rows, after the final fits; fewer seconds measure nothing.
 HELD_OUT_SHARE, LEAST_HELD_OUT_S = 0.03, 0.35
+MOST_HELD_OUT_SHARE = 0.1  # the same for a single fold, out of what estimates left over
 # Error of a trial's time estimate, as a share of the time limit.
 ESTIMATE_ERROR, SHORT_ESTIMATE_ERROR = 0.05, 0.03
 
 # Tolerated overruns. A fit starts and saves within seconds, and a limit is kept to about 5 s.
 # The first model may exceed the limit by this, if that allows larger leaves.
 FIRST_MODEL_GRACE_SHARE, FIRST_MODEL_GRACE_S = 0.05, 1.5
-# So may the expected end of a final fit, as estimates are inexact.
+# The expected end of a final fit may exceed it by this, as estimates are inexact.
 FINAL_FIT_GRACE_SHARE, FINAL_FIT_GRACE_S = 0.15, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What rows, columns, classes and the time limit decide."""
+    """The limits of a fit, from rows, columns, classes and the time limit."""
 
     time_limit_s: float  # infinite without a limit
     max_rows: int | None  # training rows, drawn at random from a larger table; None for all
     cross_validation_rows: int  # more rows are validated on a hold-out
     max_folds: int
-    folds_for_rare_classes: bool  # whether there is time for folds where a hold-out has too few rare rows
+    folds_for_rare_classes: bool  # whether there is time for folds if a hold-out has too few rare rows
     rung_rows: tuple[int, ...]  # of the rungs below all rows
     leaf_rows: int  # largest leaf
     max_coordinate_columns: int  # columns with more than two values, for kernels with a power per coordinate
@@ -84,6 +84,7 @@ class Limits:
     selection_s: float  # reserve for ensemble selection
     final_fits_s: float  # largest reserve for the final fits
     held_out_s: float  # reserve for measuring the columns on held-out rows
+    most_held_out_s: float  # for a single fold of that, if so much is left
     first_model_grace_s: float  # tolerated overrun of the first model
     final_fit_grace_s: float  # tolerated overrun of a final fit
 
@@ -96,7 +97,7 @@ def find_limits(
     *,
     column_work: int | None = None,
 ) -> Limits:
-    """Return what a table's size and a time limit decide.
+    """Return the limits of a fit for a table's size and a time limit.
 
     Args:
         rows: training rows.
@@ -139,6 +140,7 @@ def find_limits(
         selection_s=0.0 if is_short else min(SELECTION_SHARE * limit, MOST_SELECTION_S),
         final_fits_s=FINAL_FITS_SHARE * limit,
         held_out_s=HELD_OUT_SHARE * limit if HELD_OUT_SHARE * limit >= LEAST_HELD_OUT_S else 0.0,
+        most_held_out_s=MOST_HELD_OUT_SHARE * limit,
         first_model_grace_s=min(FIRST_MODEL_GRACE_SHARE * limit, FIRST_MODEL_GRACE_S),
         final_fit_grace_s=min(FINAL_FIT_GRACE_SHARE * limit, FINAL_FIT_GRACE_S),
     )
@@ -247,14 +249,14 @@ RESERVE_SHARE, LEAST_RESERVE_S = 0.1, 1.0
 # trial, importances of the hyperparameters take most of it; per column, encoders and importances do; per
 # class, ranking metrics over all rows and over each fold.
 REPORT_RESERVE = Reserve(fixed_s=2.2, trial_s=0.0012, column_s=0.0006, class_s=0.004)
-# Without a file and a report, only scores by fold and importances of the hyperparameters are left: 0.2 s for
-# 40 trials of three classes.
+# Without a file and a report, only scores by fold and importances of hyperparameters remain: 0.2 s for 40
+# trials of three classes.
 MODEL_RESERVE = Reserve(fixed_s=0.3, trial_s=0.0012, class_s=0.004)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """The end of a fit on its clock, and what the caller still does before it.
+    """The end of a fit on its clock, and the time that the caller needs before it.
 
     >>> deadline = Deadline(end=60.0, reserve=Reserve(fixed_s=2.0, trial_s=0.01))
     >>> deadline.left(10.0), deadline.left_for_models(10.0, trials=100)

@@ -14,7 +14,7 @@ from xrfm_cli.tuning.scoring.target_transforms import TransformChoice
 
 NumericTransform = Literal["standard", "quantile", "piecewise"]
 CategoryEncoding = Literal["one_hot", "target"]
-# What a base model helps with: its predictions as columns, the target without what they explain, or both.
+# Uses of a base model: its predictions as columns, the part of the target that they do not explain, or both.
 Transfer = Literal["none", "projection", "translation", "both"]
 # The feature matrix of the first solve: all columns alike, a base model's, or that of the target's squares.
 StartMatrix = Literal["identity", "base", "squares"]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
@@ -26,6 +27,7 @@ from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import default_memory_bytes
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.mentions import option
+from xrfm_cli.trees.leaf_tasks import LeafWorkers
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, mean_feature_matrix
@@ -39,6 +41,8 @@ from xrfm_cli.tuning.scoring.target_transforms import (
     LogTransform,
 )
 from xrfm_cli.tuning.search.candidate import Candidate
+from xrfm_cli.tuning.search.pools.forks import worker_count
+from xrfm_cli.tuning.search.pools.leaf_pool import leaf_pool
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
 
@@ -50,6 +54,7 @@ def refit_model(
     seed: int = 0,
     device: str = "cpu",
     memory_bytes: int | None = None,
+    workers: int | None = None,
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
 ) -> FittedModel:
@@ -58,16 +63,19 @@ def refit_model(
     The schema, hyperparameters, learned feature matrices, weights, calibration and threshold are kept;
     encoders, centers and coefficients are new. The out-of-fold score and the intervals, with the centers of
     their error scale, are carried over, and the report says so.
-    Raises InputError if a needed column is missing, a class is new, or a target is negative and the model
-    learned logarithms.
+    ``workers`` processes fit leaves side by side (None: one for each thread); the model is the same for any
+    number. Raises InputError if a needed column is missing, a class is new, or a target is negative and the
+    model learned logarithms.
     """
-    with compute_threads(rows=table.n_rows):
+    count = worker_count(workers, threads=torch.get_num_threads(), device=device)
+    with compute_threads(rows=table.n_rows), leaf_pool(count, on_event) as leaf_fitters:
         return _refit_model(
             model,
             table,
             seed=seed,
             device=device,
             memory_bytes=memory_bytes or default_memory_bytes(device),
+            workers=leaf_fitters,
             on_event=on_event,
             clock=clock,
         )
@@ -80,6 +88,7 @@ def _refit_model(
     seed: int,
     device: str,
     memory_bytes: int,
+    workers: LeafWorkers | None,
     on_event: OnEvent,
     clock: Callable[[], float],
 ) -> FittedModel:
@@ -112,7 +121,7 @@ def _refit_model(
         weighs_exposure=weighs_exposure(model.report.metric, pinned if isinstance(pinned, dict) else {}),
     )
     rows = np.arange(table.n_rows)
-    refitter = Refitter(data=data, rows=rows, memory_bytes=memory_bytes, on_event=on_event)
+    refitter = Refitter(data=data, rows=rows, memory_bytes=memory_bytes, on_event=on_event, workers=workers)
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
@@ -201,7 +210,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         label = table.column(name)[row].as_py()
         raise TargetError(
             f"{table.source}: '{name}' has the class {label!r}, which the model does not know. "
-            f"Fit it anew without {option('from')}."
+            f"Fit a new model without {option('from')}."
         )
     is_log = any(isinstance(m.target_transform, LogTransform | LogMeanTransform) for m in model.members)
     is_gamma = any(member.params.get("loss") == "gamma" for member in model.members)
@@ -210,7 +219,7 @@ def _learnable_target(model: FittedModel, table: Table) -> NDArray[Any]:
         row = int(np.flatnonzero(wrong)[0])
         needed = "more than 0" if is_gamma else "0 or more"
         raise TargetError(
-            f"{table.source}: '{name}' is {y_true[row]:g} in the {row + 1:,}. row with a target, but the "
-            f"model learned logarithms, which need {needed}. Fit it anew without {option('from')}."
+            f"{table.source}: '{name}' is {y_true[row]:g} in row {row + 1:,} of those with a target, but the "
+            f"model learned logarithms, which need {needed}. Fit a new model without {option('from')}."
         )
     return y_true

@@ -76,7 +76,7 @@ class LeafRow(TypedDict):
 
 
 class FallbackRow(TypedDict):
-    """Something that was done otherwise than asked, and how often."""
+    """A second choice that was taken instead of the requested one, and how often."""
 
     message: str
     count: Count | None

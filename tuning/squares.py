@@ -1,11 +1,12 @@
-"""A feature matrix to start from: what squares of the target depend on.
+"""A feature matrix to start from: the AGOP of squares of the target.
 
-A kernel machine that weighs many columns alike sees sums of columns and, with enough rows, products of two.
-A product of three moves no mean by any one or two of its columns, so the first AGOP has nothing of them, and
-later ones have less. But where its columns are large the target spreads: its squares do depend on each column
-by itself. Directions of the spread belong to those that a mean can depend on, as sliced average variance
-estimation says: Cook and Weisberg, Journal of the American Statistical Association 86 (1991). Yin and Li,
-Annals of Statistics 39 (2011), average outer products of gradients over transformed targets.
+A kernel machine with equal weights for many columns learns sums of columns and, with enough rows, products of
+two. The mean of a product of three columns does not depend on any one or two of them, so the first AGOP does
+not show them, and later ones show them even less. But the variance of the target is larger where the columns
+are large: its squares depend on each column by itself. The directions of the variance are among those that
+the mean can depend on, as in sliced average variance estimation: Cook and Weisberg, Journal of the American
+Statistical Association 86 (1991). Yin and Li, Annals of Statistics 39 (2011), average outer products of
+gradients over transformed targets.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xrfm_cli.leaf_models import LeafConfig, fit_leaf
 
 SQUARES = 2_000_000  # the "rung" of the random generators
 MOST_ROWS = 4_000  # a larger fit would take as long as the solves that follow
-UPDATES = 2  # the first finds the columns, the second forgets the others
+UPDATES = 2  # the first update finds the columns, the second removes the others
 
 
 def squares_matrix(
@@ -41,7 +42,7 @@ def squares_matrix(
 
 
 def normal_scores(y: Tensor) -> Tensor:  # (n, 1) -> (n, 1)
-    """Return normal quantiles of the ranks, which no outlier moves; equal targets have equal scores.
+    """Return normal quantiles of the ranks, which are robust to outliers; equal targets have equal scores.
 
     >>> [round(score, 2) for score in normal_scores(torch.tensor([[3.0], [1.0], [90.0]]))[:, 0].tolist()]
     [0.0, -0.97, 0.97]

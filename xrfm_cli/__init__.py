@@ -7,7 +7,7 @@ The command is ``xrfm``. Python has two scikit-learn estimators that fit the sam
 0
 
 The estimators are imported on first use, so that ``import xrfm_cli`` is fast. All errors that this package
-raises on purpose are `XRFMError`; its subclasses tell wrong input from computations that failed.
+raises on purpose are `XRFMError`; its subclasses distinguish wrong input from failed computations.
 """
 
 from __future__ import annotations

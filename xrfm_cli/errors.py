@@ -40,7 +40,7 @@ class XRFMError(Exception):
 class InputError(XRFMError, ValueError):
     """Wrong data or usage; the message says where and what to do.
 
-    It is a ValueError too, as callers of scikit-learn's estimators expect.
+    It is also a ValueError, as callers of scikit-learn's estimators expect.
     """
 
 

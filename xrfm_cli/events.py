@@ -27,7 +27,7 @@ class Event:
     count: int | None = None  # number of values, rows or trials the message is about
     elapsed_s: float | None = None  # of the whole work, if it has a time limit
     limit_s: float | None = None  # the time limit
-    hint: str = ""  # what a user at a terminal may do meanwhile
+    hint: str = ""  # a hint for a user at a terminal
     repair: Repair | None = None  # for the report, if rows were skipped while a table was read
 
 

@@ -1,4 +1,4 @@
-"""Names that a package imports on first use, so that cheap commands wait for no numerical library."""
+"""Names that a package imports on first use, so that cheap commands load no numerical library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 
 
 def on_first_use(package: str, places: Mapping[str, str]) -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a package whose names stand in other modules, given relative to it.
+    """Return the ``__getattr__`` of a package whose names are in other modules, given relative to it.
 
     It raises ImportError, with the reason, if such a module needs something that a library does not have.
 

@@ -1,4 +1,4 @@
-"""Parameters that a message mentions: each face spells them in its own way.
+"""Parameters in messages: the command and the estimators spell them in their own way.
 
 A message names a parameter by :func:`option`, which gives a placeholder. The command spells it as a flag, the
 estimators as an argument:
@@ -24,7 +24,7 @@ Spelling = Callable[[str, Any], str]
 
 
 def option(name: str, value: Any = None) -> str:
-    """Return the placeholder of a parameter and, where it helps, its value.
+    """Return the placeholder of a parameter and, if it helps, its value.
 
     ``name`` is spelled with underscores. Hyperparameters are values of ``set``, in a dictionary; a list holds
     values to choose from.

@@ -1,6 +1,6 @@
 """Copy files between URLs and the paths that stand for them; see :mod:`xrfm_cli.urls`.
 
-fsspec knows the services; it is imported when the first URL is read or written. Every fault of a service is
+fsspec knows the services; it is imported when the first URL is read or written. Every error of a service is
 one line with the URL and the way out.
 """
 
@@ -34,7 +34,7 @@ CONNECT_S, READ_S = 30.0, 60.0  # until a server answers, and between its bytes;
 DENIED, ABSENT = (401, 403), (404, 410)  # statuses of HTTP
 HELP = "check the address, the network and your credentials"
 
-# What tells that a file is another one, under the names of the services.
+# Facts that show that a file has changed, under the names of the services.
 STATE = (
     "size",
     "ETag",
@@ -69,7 +69,7 @@ def local_path(given: str | Path) -> str | Path:
 def fetch(path: Path, *, again: bool = False) -> None:
     """Download what a path stands for: a file, a folder of Parquet files, or the files of a pattern.
 
-    ``again`` looks whether files that were downloaded before have changed, as far as the service tells.
+    ``again`` checks whether files that were downloaded before have changed, as far as the service says.
     Raises FileReadError if a file cannot be downloaded.
     """
     if not is_copy(path) or (path in _fetched and not again):
@@ -151,7 +151,7 @@ def _download(system: Any, name: str, facts: dict[str, Any], copy: Path) -> None
     for target, below in copies.items():
         if target.suffix.lower() in PARQUET:
             _download_file(system, below, target)
-        else:  # tells of formats that keep a log
+        else:  # shows table formats that keep a log
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
 
@@ -190,7 +190,7 @@ def _remove_others(files: Iterable[Path], kept: set[Path]) -> None:
 
 
 def _moment(facts: dict[str, Any]) -> datetime | None:
-    """Return when a file was written, as the services tell it."""
+    """Return when a file was written, according to the service."""
     for name in ("LastModified", "last_modified", "mtime", "updated", "modified", "Last-Modified", "created"):
         value = facts.get(name)
         try:
@@ -236,7 +236,7 @@ def _explained(path: Path, deed: str) -> Iterator[None]:
 
 
 def _reason(fault: BaseException, deed: str) -> str:
-    """Say what went wrong, and the way out, without what is secret in an address."""
+    """Say what went wrong and how to fix it, without the secret parts of an address."""
     status = getattr(fault, "status", None)
     if isinstance(fault, FileNotFoundError) or status in ABSENT:
         return "there is no such file; check the address"

@@ -1,8 +1,8 @@
 """Stream tables of any size in blocks fixed by the row number, with the next block read ahead.
 
-Whatever the chunks of a file, row ``i`` is always computed in block ``i // BLOCK_ROWS`` with the same other
-rows. Matrix products of equal shapes give equal results, so the output bytes do not depend on the chunk
-size or the file format.
+For any chunks of a file, row ``i`` is computed in block ``i // BLOCK_ROWS`` with the same other rows. Matrix
+products of equal shapes give equal results, so the output bytes do not depend on the chunk size or the file
+format.
 """
 
 from __future__ import annotations

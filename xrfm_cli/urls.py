@@ -31,7 +31,7 @@ WEB = ("http", "https")  # read only
 MASK = "***"
 
 _places: list[str] = []  # scheme and host or bucket, by the name of their folder
-_full: dict[Path, str] = {}  # URLs as they were given, where they have a password or a query
+_full: dict[Path, str] = {}  # URLs as they were given, if they have a password or a query
 _folder: Path | None = None
 
 
@@ -107,7 +107,7 @@ def without_secrets(text: str) -> str:
 
 
 def link_of(path: Path) -> str:
-    """Return what opens a path with a click: a URL."""
+    """Return the URL that opens a path with a click."""
     return with_urls(str(path)) if is_copy(path) else path.absolute().as_uri()
 
 

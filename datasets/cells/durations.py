@@ -1,6 +1,6 @@
 """Parse durations as seconds, in any notation: PT1H30M, 1 days 02:30:00, 25:00:00, 1h 30min, or Arrow's type.
 
-Where cells are compared as text, every duration has one canonical spelling, that of pandas: 0 days 01:30:00.
+If cells are compared as text, every duration has one canonical spelling, that of pandas: 0 days 01:30:00.
 """
 
 from __future__ import annotations

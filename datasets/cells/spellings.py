@@ -1,7 +1,7 @@
 """Canonical spellings: one text for each value, so that cells can be compared.
 
-Programs spell the same number, date or duration differently in CSV files, and Parquet stores it as a type.
-Where cells are compared (categories, groups, labels), both sides use the spelling defined here.
+Programs spell the same number, date or duration differently in CSV files, and Parquet stores it as a type. If
+cells are compared (categories, groups, labels), both sides use the spelling defined here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parse numbers written with a unit, a currency, a scale or accounting signs.
 
-They are numbers only if a whole column is written alike. The unit is a text such as ``kg`` or ``$``. Two
-words may follow it, which describe how the column writes its numbers:
+They are numbers only if a whole column is written in the same way. The unit is a text such as ``kg`` or
+``$``. Two words may follow it, which describe how the column writes its numbers:
 
     scaled       5K, 1.2M and 3bn are thousands, millions and billions
     accounting   (5) and 5- are negative, $- is zero

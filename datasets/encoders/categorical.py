@@ -151,7 +151,7 @@ def boolean_values(cells: pa.ChunkedArray, decimal: str) -> np.ndarray:
 
 
 def fit_boolean(name: str, cells: pa.ChunkedArray, decimal: str) -> BooleanEncoder:
-    """Find whether both words and missing cells occur."""
+    """Fit the encoder: find which of the words and missing cells occur."""
     booleans = boolean_values(cells, decimal)
     return BooleanEncoder(
         column=name,

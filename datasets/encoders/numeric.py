@@ -16,7 +16,7 @@ from xrfm_cli.datasets.encoders.stored_arrays import check_increasing, check_vec
 from xrfm_cli.repairs import Repair
 
 _FARTHEST = 1e4  # standard deviations; farther values are clipped so that float32 squares stay finite
-_MAX_KNOTS = 1000
+MAX_KNOTS = 1000  # of the normal scores of a column
 _TAIL = 5e-4  # normal scores stop at this probability, about 3.3 standard deviations
 
 
@@ -166,8 +166,8 @@ def _normal_scores(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return at most 1,000 distinct values with the normal scores of their mid-ranks, of deviation 1."""
     distinct, counts = np.unique(values, return_counts=True)
     middle = (np.cumsum(counts) - 0.5 * counts) / len(values)
-    if len(distinct) > _MAX_KNOTS:
-        places = np.searchsorted(middle, np.linspace(middle[0], middle[-1], _MAX_KNOTS))
+    if len(distinct) > MAX_KNOTS:
+        places = np.searchsorted(middle, np.linspace(middle[0], middle[-1], MAX_KNOTS))
         kept = np.unique(np.clip(places, 0, len(distinct) - 1))
     else:
         kept = np.arange(len(distinct))

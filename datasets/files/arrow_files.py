@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,7 +34,7 @@ _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 14  # per column: a row group may be as large as the file, and there may be many columns
 _SEARCH_BYTES = 1 << 24  # searched at a time, since pages in use count as memory
 _INT96 = {"coerce_int96_timestamp_unit": "us"}  # Spark's timestamps; nanoseconds overflow in 2262
-# What Arrow raises for damaged files: sizes and column names may be damaged too.
+# Errors that Arrow raises for damaged files: sizes and column names may be damaged too.
 _DAMAGE = (
     pa.ArrowIndexError,
     pa.ArrowInvalid,
@@ -134,6 +135,7 @@ def _refuse_joined(path: Path, magic: bytes, what: str) -> None:
     """
     with map_bytes(path) as mapped:
         for start in range(0, len(mapped), _SEARCH_BYTES):
+            _check_length(path, mapped)
             if mapped.find(magic * 2, start, start + _SEARCH_BYTES + len(magic) * 2) >= 0:
                 raise FileReadError(
                     f"{path}: holds several concatenated {what} files, of which only one would be read; "
@@ -193,9 +195,11 @@ def _ipc_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> 
             for start in range(0, kept.num_rows, batch_rows):
                 rows = kept.slice(start, batch_rows)
                 # Offsets are mapped from the file unchecked: wrong ones would read beyond its end.
+                _check_length(path, mapped)
                 rows.validate(full=True)
-                yield rows
+                copied = rows.take(pa.array(np.arange(rows.num_rows)))
                 _forget(mapped)
+                yield copied
         _check_end(path, reader, source)
 
 
@@ -206,6 +210,12 @@ def _check_end(path: Path, reader: Any, source: pa.BufferReader) -> None:
             f"{path}: has {source.size() - source.tell():,} bytes after the end of its Arrow stream, "
             "which may hold more rows; write one stream, or give a quoted pattern of several files"
         )
+
+
+def _check_length(path: Path, mapped: mmap.mmap) -> None:
+    """Refuse a file that has become shorter: the system ends a process that reads a page that is gone."""
+    if mapped.size() < len(mapped):
+        raise FileReadError(f"{path}: has changed while it was read; read it when it is complete")
 
 
 def _forget(mapped: mmap.mmap) -> None:

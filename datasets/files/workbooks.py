@@ -1,4 +1,4 @@
-"""Read a sheet of an Excel or LibreOffice workbook as CSV, so that its cells mean what they mean there."""
+"""Read a sheet of an Excel or LibreOffice workbook as CSV, so that cells have the same meaning."""
 
 from __future__ import annotations
 

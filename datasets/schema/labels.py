@@ -22,7 +22,7 @@ from xrfm_cli.datasets.cells.values import (
 from xrfm_cli.errors import TargetError, did_you_mean
 
 Label = str | int | float | bool
-BLOCK_CELLS = 65_536  # looked at in one go
+BLOCK_CELLS = 65_536  # checked at once
 
 
 def has_many_numbers(array: pa.Array, decimal: str) -> bool:

@@ -65,7 +65,7 @@ def decide_numbers(
 
 
 def _identifier_reason(name: str, present: np.ndarray, n_distinct: int, n_rows: int) -> str:
-    """Return why whole numbers identify rows rather than measure something, or an empty string."""
+    """Return the reason why whole numbers identify rows and do not measure anything, or an empty string."""
     if n_rows < MIN_ROWS_FOR_NAMES or len(present) < n_rows:
         return ""
     if ID_NAME.search(name) and n_distinct >= 0.9 * n_rows:

@@ -143,7 +143,7 @@ def _class_target(
     labels = typed_labels(array, texts, numeric)
     chosen: Task = "binary" if count == 2 else "multiclass"  # two classes are always binary
     classes = tuple(sorted(labels))
-    reason = f"asked for, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
+    reason = f"as requested, {count:,} classes" if task != "auto" else _class_reason(array, numeric, count)
     if chosen == "multiclass":
         if positive is not None:
             raise TargetError(f"{place} has {count:,} classes; {option('positive')} needs two")

@@ -1,4 +1,4 @@
-"""Misplaced quotes: what they may mean, and whether quotes have a meaning in a file at all."""
+"""Misplaced quotes: their possible meanings, and whether a file uses quotes at all."""
 
 from __future__ import annotations
 

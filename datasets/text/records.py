@@ -56,7 +56,7 @@ class Style(NamedTuple):
 def read_records(lines: Iterable[str], style: Style, *, first_line: int = 1) -> Iterator[Record]:
     r"""Yield all records of ``lines``, which keep their line ends; comment lines are skipped.
 
-    A quote that is never closed spoils only its own line: reading goes on with the next one.
+    A quote that is never closed affects only its own line: reading continues with the next one.
 
     >>> [(record.line, record.cells) for record in read_records(["a,b\n", '"1\n', '2",3\n'], Style(","))]
     [(1, ['a', 'b']), (2, ['1\n2', '3'])]

@@ -1,5 +1,4 @@
-"""Checks while Arrow parses: misplaced quotes, rows inside a cell, repeated names, comments, totals, and
-numbers with the other decimal mark."""
+"""Checks while Arrow parses, such as misplaced quotes, repeated names, totals and the other decimal mark."""
 
 from __future__ import annotations
 
@@ -66,8 +65,7 @@ class RowChecks:
 
 
 class LastRow:
-    """Whether the last row may not be data: it is the only one to begin with a word such as Total, or it has
-    only one cell, which names a source or a number of rows."""
+    """Whether the last row may not be data."""
 
     def __init__(self) -> None:
         self._totals = 0

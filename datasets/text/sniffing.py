@@ -92,7 +92,7 @@ def sniff(path: Path, options: ReadOptions) -> Dialect:
             f"{option('delimiter')} if each is one cell"
         )
     if not sample.records:
-        raise FileReadError(f"{path}: has no line after the {skipped} that are skipped")
+        raise FileReadError(f"{path}: has no line after the {skipped} skipped ones")
     start = 0 if options.skip_rows is not None else find_table_start(path, sample.records, sample.width)
     width = sample.width if options.skip_rows is None else len(sample.records[0].cells)
     first = sample.records[start].line
@@ -196,8 +196,8 @@ def _rare_sample(path: Path, samples: list[Sample]) -> Sample | None:
         if has_names and found and not any(is_number_like(header.cells[place]) for place in found):
             return sample
         raise FileReadError(
-            f"{path}: may be one column, or {sample.width} between {sample.style.delimiter!r}; give "
-            f"{option('delimiter')}, and for one column a character that is not in it"
+            f"{path}: may be one column, or {sample.width} columns between {sample.style.delimiter!r}; "
+            f"give {option('delimiter')}, for one column with a character that is not in the file"
         )
     return None
 

@@ -1,6 +1,6 @@
 """Fit several small leaves at once, for a device limited by kernel launches rather than arithmetic.
 
-The same steps as in :mod:`rfm`, the reference for this module, each as a few operations on all leaves.
+The steps are those of :mod:`rfm`, the reference for this module; each is a few operations on all leaves.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def iterate_batch(
     for leaf in leaves:
         check_rows(leaf.x, leaf.y)
     batch = PaddedRows.of(leaves)
-    metrics = torch.stack(
+    matrices = torch.stack(
         [starting_feature_matrix(leaf.x, config, initial_feature_matrix) for leaf in leaves]
     )
     scale_rows = DrawnRows.draw(batch, leaves, DISTANCE_ROWS)
     for step in range(config.iterations + 1):
-        placed = _place(batch, config, metrics, scale_rows)
+        placed = _place(batch, config, matrices, scale_rows)
         solution = solve_ridges(placed.kernel.matrices(placed.u), batch.y, config.ridge, batch.weights)
         for rows, jitter in zip(batch.counts, solution.jitters, strict=True):
             tell_jitter(rows, jitter, on_event)
@@ -73,7 +73,7 @@ def iterate_batch(
                 config=config,
                 centers=leaf.x,
                 coefficients=solution.coefficients[number, : len(leaf.x)].clone(),
-                feature_matrix=metrics[number].clone(),
+                feature_matrix=matrices[number].clone(),
                 bandwidth=placed.bandwidths[number],
                 jitter=solution.jitters[number],
             )
@@ -81,15 +81,15 @@ def iterate_batch(
         )
         if step < config.iterations:
             drawn = DrawnRows.draw(batch, leaves, config.agop_rows)
-            metrics = _updated_feature_matrices(placed, solution.coefficients, drawn, metrics)
+            matrices = _updated_feature_matrices(placed, solution.coefficients, drawn, matrices)
 
 
-def _place(batch: PaddedRows, config: LeafConfig, metrics: Tensor, scale_rows: DrawnRows) -> PlacedBatch:
+def _place(batch: PaddedRows, config: LeafConfig, matrices: Tensor, scale_rows: DrawnRows) -> PlacedBatch:
     """Do the same as :func:`steps.place_rows` for each leaf."""
     real = batch.are_real[:, :, None]
     diagonal = config.metric_shape == "diagonal"
     power = config.agop_power
-    roots = metrics.clamp(min=0).pow(power) if diagonal else spectral_power(metrics, power)
+    roots = matrices.clamp(min=0).pow(power) if diagonal else spectral_power(matrices, power)
     means = batch.x.sum(1) / real.sum(1)
     centred = (batch.x - means[:, None]).masked_fill_(~real, 0.0)
     u = centred * roots[:, None] if diagonal else (widened(centred) @ widened(roots)).to(centred)
@@ -136,8 +136,8 @@ def _products(left: Tensor, right: Tensor, *, diagonal: bool) -> Tensor:  # (b, 
     return left.flatten(1, 2).mT @ right.flatten(1, 2)
 
 
-def _normalised(metrics: Tensor, previous: Tensor) -> Tensor:
+def _normalised(matrices: Tensor, previous: Tensor) -> Tensor:
     """Do the same as :func:`agop.normalise_feature_matrix` for each leaf."""
-    largest = metrics.abs().flatten(1).amax(1).view(-1, *[1] * (metrics.ndim - 1))
-    kept = torch.isfinite(largest) & (largest > torch.finfo(metrics.dtype).tiny)
-    return torch.where(kept, (metrics / largest).to(previous.dtype), previous)
+    largest = matrices.abs().flatten(1).amax(1).view(-1, *[1] * (matrices.ndim - 1))
+    kept = torch.isfinite(largest) & (largest > torch.finfo(matrices.dtype).tiny)
+    return torch.where(kept, (matrices / largest).to(previous.dtype), previous)

@@ -1,7 +1,8 @@
 """Kernel ridge regression of several leaves at once, by batched Cholesky factors in float64.
 
 The solver of a single leaf keeps one matrix in float32 and polishes its solution, to save memory for large
-leaves. Small leaves can afford float64, whose factor needs no polishing: that would be dozens of launches.
+leaves. Small leaves can afford a factor in float64. It needs no polishing, which would take dozens of
+launches.
 """
 
 from __future__ import annotations

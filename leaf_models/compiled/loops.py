@@ -1,4 +1,4 @@
-"""What the wrappers of the compiled loops share: the extension, which may be missing, and its threads."""
+"""The extension of the compiled loops, which may be missing, and its threads; shared by all wrappers."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def share_rows(work: Callable[[slice], None], rows: int, cost: int) -> None:
 
 @cache
 def _workers(process: int) -> ThreadPoolExecutor:
-    """Return threads that last as long as the process, as starting one takes as long as many a loop.
+    """Return threads that last as long as the process: starting one takes as long as a short loop.
 
-    A forked process has no threads of its parent, hence the argument.
+    The argument is there because a forked process has none of its parent's threads.
     """
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"loops-{process}")

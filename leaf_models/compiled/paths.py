@@ -1,4 +1,4 @@
-"""Compiled integrals of a leaf's slopes along paths, which attributions are made of."""
+"""Compiled integrals of a leaf's slopes along paths; attributions are sums of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def follow(
     paths: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
     coarse: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:  # (d, m), (c, m) -> (b, d), (b, points)
-    """Return what each coordinate explains of a leaf's change along paths, and the leaf's values, in float64.
+    """Return each coordinate's part of a leaf's change along paths, and the leaf's values, in float64.
 
     ``paths`` are the first points ``(b, d)``, the directions ``(b, d)``, the positions of the points ``(b,
     points)``, the weights of the segments between them ``(b, points - 1)`` and those of the outputs ``(b,

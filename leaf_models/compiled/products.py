@@ -11,7 +11,7 @@ PANEL = 64  # rows converted at a time, which stay in the cache
 
 
 def multiply(matrix: Tensor, columns: Tensor) -> Tensor:  # (n, m) float32, (m, c) float64 -> (n, c)
-    """Return the product, summed in float64; a row's sum depends on neither other rows nor the threads.
+    """Return the product, summed in float64; a row's sum depends neither on other rows nor on the threads.
 
     >>> multiply(torch.ones(2, 3), torch.ones(3, 1, dtype=torch.float64)).ravel()
     tensor([3., 3.], dtype=torch.float64)

@@ -75,7 +75,7 @@ class Centers:
 
 
 def prepare_centers(a: Tensor | Centers) -> Centers:
-    """Compute once what every block of rows needs of the centers ``(m, d)``."""
+    """Prepare the centers ``(m, d)`` once for all blocks of rows."""
     if isinstance(a, Centers):
         return a
     two = find_binary_columns(a)
@@ -85,7 +85,7 @@ def prepare_centers(a: Tensor | Centers) -> Centers:
 def plain_centers(a: Tensor) -> Centers:  # (m, d)
     """Prepare centers without looking at their values: no column counts as binary.
 
-    This does not wait for the device, and sums over few columns and centers are one launch.
+    So nothing waits for the device, and sums over few columns and centers take one launch.
 
     >>> plain_centers(torch.zeros(3, 2)).columns.shape
     torch.Size([2, 3])

@@ -68,7 +68,8 @@ def slope_sums(
     """Return ``sum_i pair_bi coefficients_io slope(u_bj - columns_ji)``, without the term's slope factor.
 
     ``slope_sums(Term(kind="power", exponent=1.0), u, a.T.contiguous(), pair, coefficients)`` sums the signs
-    of the differences. Sums of a tile are in float32, over tiles in float64: terms of both signs cancel.
+    of the differences. Sums within a tile are in float32, and sums over tiles in float64, because terms of
+    both signs cancel.
     """
     (d, m), outputs = columns.shape, coefficients.shape[1]
     block_outputs = min(triton.next_power_of_2(outputs), MOST_OUTPUTS)

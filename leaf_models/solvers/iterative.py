@@ -1,7 +1,7 @@
 """Kernel ridge regression of many rows: conjugate gradients on the kernel matrix, which stays as it is.
 
-A few randomly pivoted columns of the matrix give a preconditioner. A step reads the matrix once, while a
-factorisation takes ``n / 3`` operations for each of its numbers, so the more rows the more is saved.
+A few randomly pivoted columns of the matrix give a preconditioner. A step reads the matrix once, but a
+factorisation takes ``n / 3`` operations for each of its numbers. So more rows save more.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from xrfm_cli.leaf_models.compiled.products import multiply
 
 # With fewer rows a factorisation is as fast: both took 0.7 s at 5,000 rows, 5 and 2.5 s at 10,000.
 FROM_ROWS = 6_000
-# Below it the smallest eigenvalues are so small beside the largest that steps may be too many. It is known
-# before a fit, which has to be estimated.
+# For smaller ridges, the smallest eigenvalues are so small compared with the largest that there may be too
+# many steps. The ridge is known before a fit, whose time has to be estimated.
 LEAST_RIDGE = 1e-2
 ROWS_PER_PIVOT = 20  # a preconditioner of more columns saves fewer steps than it costs
 PIVOTS = 128  # columns chosen at a time
-ROWS_PER_STEP = 100  # one step for this many rows: all of them together cost less than a factorisation
-# Of a residual, relative to its target. It moves predictions by less than that share of their deviation.
+ROWS_PER_STEP = 100  # one step for this many rows: all steps together take less time than a factorisation
+# Tolerance of a residual, relative to its target. Predictions change by less than that share of their
+# deviation.
 TOLERANCE = 1e-5
 PANEL = 512  # rows of a product, fixed so that it rounds in the same way for any number of threads
 LEAST_PIVOT = 1e-5  # added to the diagonal of chosen columns, relative to it: they have float32 precision
@@ -45,7 +46,7 @@ class IterativeSolver:
     def solve(self, y: Tensor, ridge: float, weights: Tensor | None = None) -> Tensor | None:
         """Return coefficients ``(n, c)`` for targets ``y (n, c)``, or None if a factorisation is faster.
 
-        Half of the steps must bring half of the digits, so a hopeless matrix costs half of the steps.
+        It gives up unless half of the steps reach half of the digits.
         """
         most = max(2, len(y) // ROWS_PER_STEP)
         diagonal = torch.full((len(y),), ridge, dtype=torch.float64)
@@ -120,7 +121,7 @@ class _Preconditioner:
 def low_rank(kernel: Tensor, rank: int) -> Tensor:
     """Return ``F (n, rank)`` with ``F F^T`` near a kernel matrix, from randomly pivoted columns of it.
 
-    A column is chosen with a chance that grows with what the columns before it leave of its diagonal.
+    The probability of a column is proportional to the part of its diagonal that the columns before leave.
 
     >>> low_rank(torch.ones(3, 3), 1).ravel()
     tensor([1.0000, 1.0000, 1.0000])

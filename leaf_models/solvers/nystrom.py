@@ -1,7 +1,7 @@
 """Kernel ridge regression with fewer centers than rows, by preconditioned conjugate gradients.
 
-The number of centers bounds the memory, the number of rows only the time: kernel values between rows and
-centers are computed in blocks, and again in every step unless they fit into the byte budget.
+The number of centers bounds the memory, and the number of rows only the time. Kernel values between rows and
+centers are computed in blocks, again in every step unless they fit into the byte budget.
 """
 
 from __future__ import annotations

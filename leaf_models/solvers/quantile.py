@@ -68,7 +68,7 @@ def solve_quantile(
         return 2 * scale * float((mass * bent).sum()) + ridge * penalty(state)
 
     value = objective(found, errors)
-    if level != 0.5:  # a first step from the level of the quantile saves many
+    if level != 0.5:  # a first step from the level of the quantile saves many steps
         errors = errors - quantile(errors[:, 0], level, mass[:, 0])
     for _ in range(STEPS):
         if scale == 0.0:

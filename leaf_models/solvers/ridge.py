@@ -13,8 +13,8 @@ from xrfm_cli.mentions import option
 
 # Relative to the mean diagonal, tried in this order; the one used is always reported.
 JITTERS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
-# Products of these fixed shapes round in the same way for any number of threads, unlike products that a
-# library splits by itself: measured with MKL, where wider panels differ from 10,000 rows on.
+# Products of these fixed shapes round in the same way for any number of threads. Products that a library
+# splits by itself do not: with MKL, wider panels differ from 10,000 rows on.
 OUTER, PANEL = 512, 64
 STEPS = 30  # maximum number of conjugate gradient steps
 TOLERANCE = 1e-6  # of a residual, relative to its target: coefficients are stored in float32

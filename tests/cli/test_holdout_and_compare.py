@@ -122,7 +122,14 @@ def test_explanations_are_compared(place: Path, xrfm: Command) -> None:
     shares = {item["column"]: (item["new"], item["old"]) for item in document["compared"]["importances"]}
     assert shares["area"][0] > 0.2
     assert shares["area"][1] == 0
-    assert "Compared with mean.xrfm" in xrfm("explain", *options, folder=place).out
+    effects = {item["column"]: item for item in document["compared"]["effects"]}
+    assert max(map(abs, effects["area"]["new"])) > 0
+    assert set(effects["area"]["old"]) == {0}
+    shown = xrfm("explain", *options, folder=place).out
+    assert "Compared with mean.xrfm" in shown
+    assert "Effects of both models" in shown
+    page = (place / "good.explain.html").read_text(encoding="utf-8")
+    assert page.count('class="line warm dashed"') >= 1
 
 
 def test_a_card_is_written_in_markdown(place: Path, xrfm: Command) -> None:

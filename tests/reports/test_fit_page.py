@@ -209,8 +209,8 @@ def test_a_model_that_is_no_better_than_the_mean_is_called_so() -> None:
     assert "no better than the mean" in verdict(4.0, ("mean", 4.0))
     assert "hardly better than the mean" in verdict(3.9, ("mean", 4.0), score_high=4.4)
     assert verdict(3.0, ("mean", 4.0), ("ridge", 3.5)) == ""
-    assert "ridge is worse than the mean (rmse 5 against 4)" in verdict(3.0, ("mean", 4.0), ("ridge", 5.0))
-    assert "boosted trees is better than this model" in verdict(3.0, ("mean", 4.0), ("boosted trees", 2.0))
+    assert "‘ridge’ is worse than the mean (rmse 5 against 4)" in verdict(3.0, ("mean", 4.0), ("ridge", 5.0))
+    assert "‘boosted trees’ is better than this model" in verdict(3.0, ("mean", 4.0), ("boosted trees", 2.0))
 
 
 def test_noise_is_called_noise() -> None:

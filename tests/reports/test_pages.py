@@ -73,7 +73,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        self.words.append(data.replace("\N{NO-BREAK SPACE}", " "))
 
 
 def write_both(case: Case, folder: Path) -> dict[str, str]:

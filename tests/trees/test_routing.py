@@ -18,9 +18,9 @@ from xrfm_cli.trees.votes import (
     VOTING_MASS,
     SplitTable,
     Votes,
+    hard_routing,
     log_weight_gradients,
-    routed_leaves,
-    voting_leaves,
+    soft_routing,
 )
 
 
@@ -96,7 +96,7 @@ def path_weights(x: Tensor, splits: tuple[SplitNode, ...], leaves: int, temperat
 
 
 def vote(x: Tensor, splits: tuple[SplitNode, ...], leaves: int, temperature: float) -> Votes:
-    found = voting_leaves(x, splits, SplitTable.of(splits), leaves, temperature)
+    found = soft_routing(x, splits, SplitTable.of(splits), leaves, temperature)
     return Votes.of(*found, leaves)
 
 
@@ -181,7 +181,7 @@ def test_fast_routing_is_routing(way: str, leaves: int) -> None:
     """Also where a row lies on a threshold or a rounding error beside it."""
     splits = make_splits(leaves, 3, seed=leaves)
     x = torch.cat([rows_with_ties(300, 3, 1), torch.randn(300, 3, generator=generator(2)), torch.zeros(2, 3)])
-    assert_same_bits(routed_leaves(x, splits, SplitTable.of(splits)), route(x, splits))
+    assert_same_bits(hard_routing(x, splits, SplitTable.of(splits)), route(x, splits))
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e-17, -1e-17])
@@ -191,7 +191,7 @@ def test_a_row_on_a_threshold_goes_where_it_went_in_training(way: str, offset: f
     for row in range(50):
         threshold = float(project(x, direction)[row]) + offset
         split = (SplitNode(direction=direction, threshold=threshold, iqr=0.0, left=-1, right=-2),)
-        found = routed_leaves(x, split, SplitTable.of(split))
+        found = hard_routing(x, split, SplitTable.of(split))
         assert int(found[row]) == (1 if offset < 0 and threshold < float(project(x, direction)[row]) else 0)
         assert_same_bits(vote(x, split, 2, 1.0).dense().argmax(1), found)
 

@@ -11,6 +11,7 @@ from tests.tuning.tables import described, fit, law, noise_table, table_of
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.errors import InputError, OptionError
 from xrfm_cli.tuning import DryRun, FitConfig, dry_run_fit
+from xrfm_cli.tuning.model.storage import model_to_bytes
 
 
 def plan(columns: dict[str, Any], overrides: SchemaOverrides | None = None, **options: Any) -> DryRun:
@@ -46,6 +47,16 @@ def test_more_rows_take_more_memory_and_more_time() -> None:
     assert large.memory_bytes > small.memory_bytes
     assert large.estimate_s > small.estimate_s
     assert large.memory_bytes >= 4 * 5_000**2  # one kernel matrix at least
+
+
+@pytest.mark.slow
+def test_the_size_of_the_model_counts_knots_and_the_feature_matrix_of_each_leaf() -> None:
+    pinned = {"kernel": "norm", "metric_shape": "full", "leaf_size": 50, "iterations": 1}
+    table = noise_table(200, d=60)
+    said = plan(table, trials=1, folds=2, pinned=pinned)
+    assert said.leaves == 4
+    written = len(model_to_bytes(fit(table, trials=1, folds=2, pinned=pinned)))
+    assert said.model_bytes == pytest.approx(written, rel=0.25)
 
 
 def test_large_tables_hold_rows_out_and_are_cut_into_leaves() -> None:

@@ -172,10 +172,10 @@ def test_a_negative_target_is_refused_where_logarithms_were_learned(mixed: Fitte
     columns = skewed(60)
     columns["y"][[7, 20]] = -2.5
     columns["y"][3] = np.nan
-    with pytest.raises(TargetError, match=r"'y' is -2.5 in the 7\. row with a target") as caught:
+    with pytest.raises(TargetError, match=r"'y' is -2.5 in row 7 of those with a target") as caught:
         refit_model(mixed, table_of(columns, "tonight.csv"))
     assert one_line(caught.value).startswith("tonight.csv: ")
-    assert one_line(caught.value).endswith("Fit it anew without --from.")
+    assert one_line(caught.value).endswith("Fit a new model without --from.")
     columns["y"][[7, 20]] = 0.0
     assert np.isfinite(answers(refit_model(mixed, table_of(columns)), PROBE)).all()
 

@@ -100,8 +100,9 @@ def test_the_search_finds_out_what_helps(models: dict[str, FittedModel]) -> None
     start = sum(m.weight for m in found.members if m.params.get("start_matrix") == "base")
     assert found.report.notes[-1] == (
         f"base.xrfm: {columns:.0%} of the ensemble's weight learned from its predictions as columns, "
-        f"{rest:.0%} of the ensemble's weight learned from what its predictions leave of the target, "
-        f"{start:.0%} began with its feature matrix"
+        f"{rest:.0%} of the ensemble's weight learned the part of the target that its predictions "
+        "do not explain, "
+        f"{start:.0%} started from its feature matrix"
     )
 
 

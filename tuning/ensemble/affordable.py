@@ -1,4 +1,4 @@
-"""Whether the final fits and all that follows the search still fit into the time left."""
+"""Check whether the final fits and the other work after the search still fit into the time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xrfm_cli.tuning.search.trial_records import SearchResult
 
 
 def afford_check(problem: Problem, config: FitConfig) -> Callable[[SearchResult, float], bool]:
-    """Return a check whether the final fits fit into seconds that exclude the deadline's reserve."""
+    """Return a function that says whether the final fits fit into seconds without the reserve."""
     limits = problem.limits
     known: dict[int, float] = {}  # seconds of the ensemble's final fits, by the number of validated trials
 

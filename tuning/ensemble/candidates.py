@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights
+from xrfm_cli.tuning.ensemble.selection import choose_candidates, greedy_weights
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, outcomes
 from xrfm_cli.tuning.scoring.rounding import rounded
@@ -22,7 +22,7 @@ from xrfm_cli.tuning.search.trial_records import SearchResult
 Array = NDArray[np.float64]
 CANDIDATES = 20  # number of best trials that the ensemble is chosen from,
 OF_EACH_KIND = 2  # plus the best of each kind
-IDLE_SHARE = 0.001  # of the loss, by which an ensemble may be worse to have fewer members
+IDLE_SHARE = 0.001  # share of the loss by which a smaller ensemble may be worse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,14 +49,14 @@ class CandidatePool:
 
         ``known`` keeps entries from one selection to the next, as calibrating them takes a while.
 
-        For ranking metrics a constant is included only if nothing is better. Averaging it in changes no
-        order: it would take weight for nothing and make the probabilities less informative.
+        For ranking metrics a constant is included only if nothing is better. Averaging it in does not change
+        the order of rows: it would take weight without a gain and make the probabilities less informative.
         """
         ranked = sorted(result.validation_results, key=lambda item: (item[1].loss, item[0]))
         if problem.scorer.metric.is_ranking:
             ranked = ranked[:1] + [item for item in ranked[1:] if item[1].candidate.family != "constant"]
         kinds = [_kind(validation_result.candidate) for _, validation_result in ranked]
-        places = choose_pool(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
+        places = choose_candidates(kinds, best=CANDIDATES, of_each_kind=OF_EACH_KIND)
         known = {} if known is None else known
         for number, validation_result in (ranked[place] for place in places):
             if number not in known:
@@ -81,10 +81,10 @@ class CandidatePool:
         return greedy_weights(outputs, loss, max_members=max_members, fits=fits)
 
     def affordable_weights(self, max_members: int, seconds: float) -> tuple[list[float], int]:
-        """Greedy weights of a large ensemble whose final fits end in time, and how many members it may have.
+        """Return greedy weights of a large ensemble whose final fits end in time, and its largest size.
 
-        One member is always allowed. Sizes are halved until one fits, and none is tried where not even one
-        final fit ends in time: with hundreds of candidates the selection itself takes seconds.
+        One member is always allowed. Sizes are halved until one fits. None is tried if not even one final fit
+        ends in time, because the selection among hundreds of candidates takes seconds itself.
         """
         members = min(max_members, len(self.entries))
         if seconds < min(map(self.entry_seconds, self.entries)):
@@ -97,7 +97,7 @@ class CandidatePool:
         return self.weights(1), 1
 
     def fewest_weights(self, weights: Sequence[float]) -> list[float]:
-        """Return greedy weights of the fewest members whose loss is next to that of the given weights."""
+        """Return greedy weights of the fewest members whose loss is close to that of the given weights."""
         bound = self._loss(weights)
         bound += IDLE_SHARE * abs(bound)
         for members in range(1, int(np.count_nonzero(weights))):
@@ -130,7 +130,7 @@ class CandidatePool:
 
 
 def _kind(candidate: Candidate) -> tuple[str, ...]:
-    """Return the properties by which members differ in their errors."""
+    """Return the properties by which candidates are similar: those with equal ones make similar errors."""
     return (
         candidate.family,
         candidate.tree.leaf.metric_shape,

@@ -1,7 +1,7 @@
 """Fit how the size of the errors depends on the row, from out-of-fold residuals only.
 
-The predicted error sizes of the calibration rows are out of fold too: a model's sizes for its own training
-rows are too close to their errors, and intervals would be too narrow.
+The error sizes of the calibration rows are predicted out of fold too. A model's sizes for its own training
+rows are too close to their errors, so intervals would be too narrow.
 """
 
 from __future__ import annotations
@@ -65,19 +65,19 @@ def fit_intervals(
         on_event: receives whether the intervals adapt, and any failure, which leaves them with one width.
     """
     errors, weights = np.abs(problem.scorer.y_valid - predictions), problem.scorer.valid_weights
-    spread, sizes = None, np.ones(len(errors))
+    error_scale, sizes = None, np.ones(len(errors))
     try:
-        found = fit_spread(problem, errors, members, x, on_event)
+        found = fit_error_scale(problem, errors, members, x, on_event)
     except XRFMError as fault:
         on_event(Event(kind="fallback", message=f"{FAILED}: {fault.message}", count=1))
     else:
         on_event(Event(kind="note", message=CONSTANT if found is None else ADAPTS))
-        spread, sizes = found or (spread, sizes)
+        error_scale, sizes = found or (error_scale, sizes)
     scores = weighted_order(errors / sizes, weights, MAX_SCORES)
-    return Intervals(scores=tuple(scores.tolist()), spread=spread)
+    return Intervals(scores=tuple(scores.tolist()), error_scale=error_scale)
 
 
-def fit_spread(
+def fit_error_scale(
     problem: Problem, errors: Array, members: Sequence[Member], x: Tensor, on_event: OnEvent
 ) -> tuple[ErrorScale, Array] | None:
     """Fit the error scale and the out-of-fold sizes ``(n,)``; None if a constant is as good."""
@@ -89,11 +89,11 @@ def fit_spread(
     roots = np.sqrt(errors / np.average(errors, weights=weights))
     data = Roots(x=x, roots=roots, weights=weights, drawn=drawn)
     heaviest = members[0]
-    config, metric = error_scale_config(members), mean_feature_matrix(heaviest.tree)
+    config, matrix = error_scale_config(members), mean_feature_matrix(heaviest.tree)
 
     def fit(rows: NDArray[np.bool_], fold: int) -> tuple[LeafModel, float]:
         generator = trial_generator(problem.data.seed, heaviest.trial, ERROR_SCALE_FOLD + fold, 0)
-        return _fit(data, rows, config, metric, generator, problem.memory_bytes, on_event)
+        return _fit(data, rows, config, matrix, generator, problem.memory_bytes, on_event)
 
     predicted = np.empty(n)
     for fold, held_out in enumerate(validation_folds(problem)):
@@ -109,7 +109,7 @@ def fit_spread(
     leaf, centre = fit(drawn, FOLDS)
     sizes = bounded**exponent
     scale = float(np.average(sizes, weights=weights))
-    spread = ErrorScale(
+    error_scale = ErrorScale(
         encoder=heaviest.encoder,
         leaf=leaf,
         centre=centre,
@@ -118,14 +118,14 @@ def fit_spread(
         exponent=exponent,
         scale=scale,
     )
-    return spread, sizes / scale
+    return error_scale, sizes / scale
 
 
 def _fit(
     data: Roots,
     rows: NDArray[np.bool_],
     config: LeafConfig,
-    metric: Tensor,
+    matrix: Tensor,
     generator: torch.Generator,
     memory_bytes: int,
     on_event: OnEvent,
@@ -140,7 +140,7 @@ def _fit(
         config,
         generator=generator,
         weights=None if weights is None else torch.from_numpy(weights).float().to(device),
-        initial_feature_matrix=metric,
+        initial_feature_matrix=matrix,
         memory_bytes=memory_bytes,
         on_event=on_event,
     )
@@ -150,8 +150,8 @@ def _fit(
 def error_scale_config(members: Sequence[Member]) -> LeafConfig:
     """Return a smooth kernel machine's configuration; linear if no member keeps training rows.
 
-    One error says little about its size, so the ridge is large. Measured on ten tables, ridges from 0.3 to
-    3, bandwidths from 1 to 10 and p of 1 or 2 are within 1 % of one another.
+    One error says little about the error size of its row, so the ridge is large. Measured on ten tables,
+    ridges from 0.3 to 3, bandwidths from 1 to 10 and p of 1 or 2 are within 1 % of one another.
     """
     own = members[0].tree.config.leaf
     if all(member.tree.config.leaf.kernel in LINEAR_FAMILIES for member in members):

@@ -1,4 +1,4 @@
-"""The size of a model file: what it is made of, and the limit of a fit."""
+"""The size of a model file: an estimate of its parts, and the limit of a fit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from xrfm_cli.tuning.pins import TRANSFORM_CHOICES
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.size_limit import NUMBER_BYTES, SizeLimit
 
-# Besides the members' leaves: the report, predictions and interval scores of some rows, hashes of more,
-# and the schema, encoder and profile of a column.
+# Bytes besides the members' leaves: the report, predictions and interval scores of some rows, hashes of more
+# rows, and the schema, encoder and profile of a column.
 FIXED_BYTES, HASH_BYTES, COLUMN_BYTES = 60_000, 8, 700
 PLOTTED_BYTES, PLOTTED_CLASS_BYTES = 32, 24  # of a row with a prediction, and of each class of several
 SCORE_BYTES = 22  # of a validation row, for intervals: a number with all its digits
-SPARE_SHARE = 0.05  # of a limit: the records of many trials, and levels of categories
+SPARE_SHARE = 0.05  # share of a limit, for the records of many trials and levels of categories
 
 
 def facts_bytes(problem: Problem, rows: int, features: int = 0) -> int:
@@ -36,18 +36,18 @@ def facts_bytes(problem: Problem, rows: int, features: int = 0) -> int:
 def limit_size(problem: Problem, config: FitConfig) -> Problem:
     """Return the problem with the limit on the size of its model, if there is one.
 
-    Raises OptionError for a limit below what a model takes besides its leaves.
+    Raises OptionError for a limit that is too small for the parts besides the leaves.
     """
     if config.max_model_bytes is None:
         return problem
     names = ("numeric_transform", "category_encoding")
     choices = [[problem.pins[name]] if name in problem.pins else TRANSFORM_CHOICES[name] for name in names]
     encodings = [EncodingConfig(numeric=n, category=c) for n, c in product(*choices)]
-    columns, encoder_bytes, outputs = {}, {}, 0
+    columns, sizes, outputs = {}, {}, 0
     for encoding in encodings:  # the cache of folds decides how many of them stay in memory
         fold = problem.folds.matrices(0, encoding)
         columns[encoding], outputs = fold.x_train.shape[1], fold.y_train.shape[1]
-        encoder_bytes[encoding] = _encoder_bytes(fold.encoder)
+        sizes[encoding] = encoder_bytes(fold.encoder)
     rows, limit = len(problem.final.rows), config.max_model_bytes
     size = SizeLimit.of(
         limit,
@@ -55,13 +55,14 @@ def limit_size(problem: Problem, config: FitConfig) -> Problem:
         rows=rows,
         outputs=outputs,
         columns=columns,
-        encoder_bytes=encoder_bytes,
+        encoder_bytes=sizes,
         error_scale_rows=_error_scale_rows(problem),
     )
     return replace(problem, size=size)
 
 
-def _encoder_bytes(encoder: Encoder) -> int:
+def encoder_bytes(encoder: Encoder) -> int:
+    """Return the bytes of an encoder's facts and of its arrays, such as knots."""
     plain, arrays = encoder.state()
     return len(json.dumps(plain, default=str)) + sum(array.nbytes for array in arrays.values())
 

@@ -1,4 +1,4 @@
-"""After the search: the ensemble, its final fits, calibration, decision threshold and intervals."""
+"""The work after the search: the ensemble, its final fits, calibration, decision threshold and intervals."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def fit_final_ensemble(
 ) -> FinalEnsemble:
     """Choose the ensemble by out-of-fold predictions and fit its members on all rows.
 
-    ``records`` keep fitted leaves, so that a fit that is killed can be resumed; ``workers`` fit some of them.
+    ``records`` keep fitted leaves, so that a killed fit can be resumed; ``workers`` fit some of the leaves.
     """
     pool = CandidatePool.of(problem, result)
     left, grace_s = seconds_left(), problem.limits.final_fit_grace_s
@@ -90,7 +90,7 @@ def fit_final_ensemble(
             over = 0.0 if fitted else pool.entry_seconds(entry) - left  # later members have the time
             fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
         except KeyboardInterrupt:
-            # Keep what is fitted. If nothing is yet, fit the best one, unless interrupted again.
+            # Keep the fitted models. If there is none yet, fit the best one, unless interrupted again.
             interrupted = True
             if not fitted:
                 fitted[k] = _refit(problem, entry, weights[k], refitter)
@@ -135,7 +135,7 @@ def estimate_final_fits(problem: Problem, result: SearchResult, *, max_members: 
 def _affordable_weights(
     pool: CandidatePool, max_members: int, seconds: float, on_event: OnEvent
 ) -> list[float]:
-    """Return greedy weights of the largest ensemble whose final fits finish in time; report a smaller one."""
+    """Return greedy weights of the largest ensemble whose final fits end in time; report if it is smaller."""
     weights, members = pool.affordable_weights(max_members, seconds)
     if members < min(max_members, len(pool.entries)):
         models = "one model" if members == 1 else f"{members} models"
@@ -149,7 +149,9 @@ def _fewest_weights(pool: CandidatePool, weights: list[float], on_event: OnEvent
     fewer = pool.fewest_weights(weights)
     members, before = np.count_nonzero(fewer), np.count_nonzero(weights)
     if members < before:
-        message = f"{before} models lower the loss by at most {IDLE_SHARE:.1%} against the {members} kept"
+        message = (
+            f"{before} models lower the loss by at most {IDLE_SHARE:.1%} compared with the {members} kept"
+        )
         on_event(Event(kind="note", message=message))
     return fewer
 

@@ -31,7 +31,7 @@ class Refitter:
     memory_bytes: int
     on_event: OnEvent
     records: LeafRecords | None = None  # of a fit that may be killed
-    workers: LeafWorkers | None = None  # of a cluster
+    workers: LeafWorkers | None = None  # of this machine or of a cluster
     encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = field(default_factory=dict)
 
     def find(self, encoding: EncodingConfig, transform: TransformName) -> EncodedRows | None:
@@ -63,7 +63,7 @@ class Refitter:
 
         A single leaf is solved once under a learned feature matrix. Leaves of a larger tree make
         ``iterations`` updates of their own, as they did in validation. With a translation, the tree learns
-        what it leaves.
+        the part of the target that the translation does not explain.
         """
         targets = self.data.transformed(self.rows, target_transform)
         if translation is not None:

@@ -54,12 +54,12 @@ def greedy_weights(
     return (best_counts / best_counts.sum()).tolist()
 
 
-def choose_pool(kinds: Sequence[Hashable], *, best: int, of_each_kind: int) -> list[int]:
+def choose_candidates(kinds: Sequence[Hashable], *, best: int, of_each_kind: int) -> list[int]:
     """Return the ranks of the trials that an ensemble is chosen from: the best, and the best of each kind.
 
-    A long search ends with many near copies of its best trial, whose errors are alike.
+    A long search ends with many near copies of its best trial, which make similar errors.
 
-    >>> choose_pool(["a", "a", "a", "b", "c", "b"], best=2, of_each_kind=1)
+    >>> choose_candidates(["a", "a", "a", "b", "c", "b"], best=2, of_each_kind=1)
     [0, 1, 3, 4]
     """
     seen: Counter[Hashable] = Counter()

@@ -1,4 +1,4 @@
-"""Sentences about what a single list of importances hides: measures that disagree, and correlated columns."""
+"""Sentences about limits of a list of importances: measures that disagree, and correlated columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TINY = 1e-300
 COMPARED = 10  # strongest columns
 LEAST_SHARE = 0.02  # weaker columns are left out of the comparison
 MOST_SENTENCES = 3
-FEW_ROWS = 200  # below, the shares' errors from the rows alone are some percent
+FEW_ROWS = 200  # with fewer rows, sampling alone gives the shares errors of a few percent
 
 
 class Ranged(Protocol):
@@ -41,7 +41,7 @@ class Ranged(Protocol):
 def disagreement(
     shares: Sequence[ColumnShare], agop: Sequence[Ranged], held_out: HeldOut | None
 ) -> list[str]:
-    """Return one sentence for each other measure that ranks two columns the other way, beyond both ranges."""
+    """Return a sentence for each measure that ranks two columns the other way, beyond both ranges."""
     strong = [item for item in shares[:COMPARED] if item.share >= LEAST_SHARE]
     sentences = []
     if held_out is not None:
@@ -68,7 +68,7 @@ def disagreement(
 def _reversed(
     strong: Sequence[ColumnShare], ranges: dict[str, tuple[float, float]]
 ) -> tuple[str, str] | None:
-    """Return two columns that shares and another measure rank differently, the larger share first."""
+    """Return two columns that the shares and another measure rank differently; the larger share is first."""
     for place, one in enumerate(strong):
         for two in strong[place + 1 :]:
             if one.column not in ranges or two.column not in ranges or one.low <= two.high:
@@ -92,8 +92,20 @@ def equal_shares(columns: Sequence[str], together: Sequence[int]) -> list[str]:
     ]
 
 
+def unmeasured(held_out: HeldOut | None) -> list[str]:
+    """Return a sentence if no held-out rows tell the columns from chance, or no models were compared."""
+    if held_out is not None:
+        if any(item.deviation is not None for item in held_out.columns):
+            return []
+        return ["Ranges are those of the rows alone: no other models were measured, which may differ more."]
+    return [
+        "No held-out rows tell columns and pairs from chance, and ranges are those of the rows alone: "
+        "the fit had no time left to measure them. Fit with a longer limit, or give DATA with the target."
+    ]
+
+
 def few_rows(measured: int, wanted: int) -> list[str]:
-    """Return a sentence if predictions are so slow that shares are those of few rows.
+    """Return a sentence if predictions are so slow that the shares come from few rows.
 
     >>> few_rows(60, 1000)
     ['Predictions of this model are slow: the shares are those of 60 rows, so their ranges are wide.']

@@ -26,7 +26,7 @@ class ColumnMap:
     feature_names: tuple[str, ...]  # (d,)
     owner: Tensor  # (d,) int64: an index into columns
     of_base: Tensor  # coordinates that are predictions of a base; their owner is its strongest column
-    parents: Tensor  # (columns,) float64: the columns' shares in what the base predicts
+    parents: Tensor  # (columns,) float64: the columns' shares in the base's predictions
 
     def summed(self, values: Tensor) -> Tensor:  # (..., d) -> (..., columns)
         """Sum ``values`` over the coordinates of each column; columns share a base's predictions."""
@@ -75,7 +75,7 @@ def map_columns(columns: tuple[str, ...], encoder: Encoder, base: Base | None = 
 
 
 def base_strengths(base: Base, columns: tuple[str, ...]) -> Tensor:  # -> (columns,)
-    """Return the shares of the columns in what a base predicts, by the feature matrix of its heaviest member.
+    """Return the columns' shares in a base's predictions, by the feature matrix of its heaviest member.
 
     An entry of the diagonal counts times the variance of its coordinate, as in a linear model.
     """

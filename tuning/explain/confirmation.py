@@ -1,4 +1,4 @@
-"""How held-out targets confirm columns, pairs and triples, and what the metric loses without each column."""
+"""How held-out targets confirm columns, pairs and triples, and the loss without each column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 Array = NDArray[np.float64]
 Columns = TypeVar("Columns", bound=tuple[int, ...])
 GROUPS = 4  # of the rows of a single fold, between which a drop varies
-FALSE_PAIRS = 0.0025  # share of the models of sums of columns for which a pair is asserted
+FALSE_PAIRS = 0.0025  # share of purely additive models for which a pair is listed
 ERRORS = 2.0  # standard errors above zero that chance rarely reaches: one null column in forty
 
 
@@ -110,7 +110,7 @@ def _confirmed(
     squares: Sequence[Mapping[Columns, Array]],
     variance: float,
 ) -> Iterator[tuple[Columns, float, float]]:
-    """Yield what is confirmed of columns together that every part has measured, and what chance gives."""
+    """Yield the confirmed part of columns that every part measured together, and its level by chance."""
     common = set(confirmed[0]).intersection(*confirmed[1:])
     for columns in sorted(common):
         values = [own[columns] for own in confirmed]
@@ -131,11 +131,11 @@ def errors_of_largest(count: int) -> float:
 
 
 def _mean_and_error(parts: list[Part], values: list[Array], by_residuals: list[Array]) -> tuple[float, float]:
-    """Return the weighted mean over rows of all parts, and its standard error if targets know of no effect.
+    """Return the weighted mean over the rows of all parts, and its standard error without an effect.
 
-    It is then the residuals that move the mean, so the error is that of their part of the values. The values
-    vary with the size of an effect too, and a product of columns is large in few rows: an error that counts
-    this would leave out the clearest ones.
+    Without an effect, only the residuals move the mean, so the error is that of their part of the values. The
+    values also vary with the size of an effect, and a product of columns is large in few rows. An error that
+    included this variation would leave out the clearest effects.
     """
     weights = np.concatenate([part.weights[: len(v)] for part, v in zip(parts, values, strict=True)])
     share = weights / weights.sum()

@@ -1,4 +1,4 @@
-"""Encoded columns back as cells of the user's table, as far as their encoders keep the information."""
+"""Decode encoded columns to cells of the user's table, as far as their encoders keep the information."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xrfm_cli.datasets.encoders.table_encoder import ColumnEncoder
 from xrfm_cli.datasets.encoders.target_encoding import TargetEncoder
 
 Encoded = NDArray[np.float32]
-DECIMAL = "."  # of decoded cells, which are typed
+DECIMAL = "."  # decimal mark of decoded cells, which are typed
 
 
 def encode_cells(encoder: ColumnEncoder, cells: pa.Array) -> Encoded:
@@ -24,7 +24,7 @@ def encode_cells(encoder: ColumnEncoder, cells: pa.Array) -> Encoded:
 
 
 def decode_cells(encoder: ColumnEncoder, x: Encoded) -> pa.Array | None:
-    """Return the cells that the encoded column ``x (n, k)`` stands for; None if they cannot be told.
+    """Return the cells that the encoded column ``x (n, k)`` stands for; None if they cannot be decoded.
 
     Only numbers and categories have several encodings; encoders of other columns are equal in all members.
     Numbers outside the range of normal scores or pieces come back as the end of the range, rare levels as

@@ -22,7 +22,7 @@ CURVE_POINTS = 16  # of partial dependence
 CURVES = 25  # individual rows
 FEWEST_ROWS, MOST_ROWS = 40, 500
 MAP_POINTS, MAP_ROWS = 8, 40
-MOST_CLASSES = 3  # those that a column moves most; a page of a hundred curves shows nothing
+MOST_CLASSES = 3  # those that a column moves most; nobody can read a hundred curves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class Effect:
     """The effect of a column, or of one part of a date, on one output.
 
     ``effect`` is in units of the target, or of the probability of a class, relative to the mean prediction,
-    with a 90 % band over the rows. ``shares`` says how the rows are distributed: those up to each point, or
+    with a 90 % band over the rows. ``shares`` is the distribution of the rows: the share up to each point, or
     with each level.
     """
 
@@ -88,7 +88,7 @@ def column_effects(
 def effect_map(model: FittedModel, sample: Sample, columns: tuple[str, str]) -> tuple[EffectMap, ...]:
     """Return the partial dependence of a pair of columns, for the class that the pair moves most.
 
-    That is the one whose map is furthest from a sum of a function of each column. Dates are shown by elapsed
+    For that class, the map differs most from a sum of one function of each column. Dates are shown by elapsed
     time.
     """
     part = sample.take(slice(min(MAP_ROWS, sample.n_rows)))
@@ -126,7 +126,7 @@ def _map_points(setting: Setting) -> tuple[tuple[float | str, ...], dict[int, ND
 def _outputs(model: FittedModel, moved: Array, *, most: int = MOST_CLASSES) -> list[tuple[int, str | None]]:
     """Return the columns of the predictions to show, with the names of their classes.
 
-    ``moved`` says how far each is moved; of many classes, the ``most`` that are moved furthest are shown.
+    ``moved`` says how far each prediction moves. Of many classes, the ``most`` that move furthest are shown.
     """
     classes = [str(label) for label in model.target.classes]
     if not classes:
@@ -137,7 +137,7 @@ def _outputs(model: FittedModel, moved: Array, *, most: int = MOST_CLASSES) -> l
 
 
 def _deviations(effects: Array, shares: Array) -> Array:  # (points, k), (points,) -> (k,)
-    """Return how far each output is moved, in standard deviations over the rows times a common factor."""
+    """Return how far each output moves: standard deviations over the rows, times a common factor."""
     scaled, _ = to_order_one(effects)  # squares of large values overflow; only the order counts
     return np.sqrt(shares @ np.square(scaled - shares @ scaled))
 

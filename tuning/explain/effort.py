@@ -1,8 +1,8 @@
 """Number of rows for an explanation, from the estimated cost of a row.
 
 Costs are computed from the model and never measured, so equal models are explained on equal rows anywhere.
-They are about twice what the compiled loops take on a server's core, for slower ones. Without these loops,
-predictions by kernels other than p = 2 take several times as long.
+They are about twice the cost of the compiled loops on a server's core, to allow for slower cores. Without
+these loops, predictions by kernels other than p = 2 take several times as long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xrfm_cli.trees import TreeModel
 
 GRADIENT_BUDGET_NS = 1.0e9  # for the gradients of the AGOP, over all members
 PREDICTION_BUDGET_NS = 3.0e9  # for the swaps of columns and pairs, over all members
-OUTPUT_NS = 0.2  # of a coefficient times a kernel value
+OUTPUT_NS = 0.2  # nanoseconds of a coefficient times a kernel value
 VOTING_LEAVES = 3  # rough number of leaves that a softly routed row reaches, for trees without centers
 
 

@@ -1,4 +1,4 @@
-"""What held-out rows say of the columns: permutation drops, confirmed shares and how far folds differ.
+"""Measure the columns on held-out rows: permutation drops, confirmed shares and differences between folds.
 
 The fold models of the search are not kept, so the heaviest member is fitted again on each fold, once, from
 the feature matrix that the fold learned.
@@ -33,14 +33,14 @@ from xrfm_cli.tuning.search.trial_records import SearchResult
 Array = NDArray[np.float64]
 MOST_FOLDS = 4  # enough for a range
 FOLD_ROWS = 6_000  # larger tables leave time for one fold model only
-# Estimated nanoseconds of prediction, over all folds: at least, and where there is time. Of two classes, some
-# hundred rows of each fold are needed to confirm a column that has a tenth of the variance.
+# Estimated nanoseconds of prediction over all folds: the least, and the budget if there is time. With two
+# classes, it takes a few hundred rows of each fold to confirm a column with a tenth of the variance.
 BUDGET_NS, MOST_BUDGET_NS = 1.0e9, 8.0e9
 MOST_ROWS = 400  # validation rows of a fold
 SECONDS_PER_NS = 1e-9
 SPREAD_SHARE = 0.25  # additional, of the least budget, for comparing models on the same rows
 COMMON_DRAW = 4_000_000  # in the seed of these rows
-HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn: keeps these draws apart from all others
+HELD_OUT_FOLD = 3_000_000  # in the seed of the rows drawn, which separates these draws from all others
 
 
 def held_out_folds(
@@ -48,11 +48,12 @@ def held_out_folds(
     problem: Problem,
     result: SearchResult,
     *,
-    seconds_left: Callable[[], float],
+    seconds_left: Callable[[bool], float],
     on_event: OnEvent,
 ) -> HeldOut | None:
     """Fit the heaviest member again on each fold and swap the columns of the fold's validation rows.
 
+    ``seconds_left`` gets whether one fold alone is measured, which may take a larger share of the time.
     Returns None if not even one fold fits into the seconds left.
     """
     member = max(model.members, key=lambda own: own.weight)
@@ -75,23 +76,30 @@ def held_out_folds(
     )
     spread_ns = max(SPREAD_SHARE * BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
     least_ns = spread_ns + max(BUDGET_NS / folds, 2 * FEWEST_COLUMNS * FEWEST_ROWS * row_ns(model))
-    for fold in range(folds):
-        left_s = seconds_left()
-        left_ns = (left_s / (folds - fold) - fold_seconds) / SECONDS_PER_NS - spread_ns
-        budget_ns = max(BUDGET_NS / folds, min(MOST_BUDGET_NS / folds, left_ns))
-        if fold_seconds + least_ns * SECONDS_PER_NS > left_s:
+    needed_s = fold_seconds + least_ns * SECONDS_PER_NS
+    is_alone = needed_s > seconds_left(False)  # then one fold takes the larger share of the time
+    for fold in range(1 if is_alone else folds):
+        left_s = seconds_left(is_alone)
+        if needed_s > left_s:
             break
+        share = 1 if is_alone else folds - fold
+        left_ns = (left_s / share - fold_seconds) / SECONDS_PER_NS - spread_ns
+        most_ns = MOST_BUDGET_NS if is_alone else MOST_BUDGET_NS / folds
+        budget_ns = max(BUDGET_NS / folds, min(most_ns, left_ns))
         try:
             rows = fold_matrices(problem, fold, found.candidate)
             own = _fold_member(member, problem, found, rows, fold, on_event)
             fold_model = replace(model, members=(own,), intervals=None)
             parts.append(_fold_part(fold_model, problem, rows, fold, budget_ns))
-            spread.add_fold(fold_model, budget_ns=spread_ns)
+            if not is_alone:
+                spread.add_fold(fold_model, budget_ns=spread_ns)
         except XRFMError:
-            break  # an explanation is no reason to lose a model
+            break  # a failed explanation must not lose the model
     if not parts:
         return None
-    spread.add_members(model, budget_ns=spread_ns, has_time=lambda ns: ns * SECONDS_PER_NS < seconds_left())
+    spread.add_members(
+        model, budget_ns=spread_ns, has_time=lambda ns: ns * SECONDS_PER_NS < seconds_left(False)
+    )
     return summarise(
         parts,
         metric=problem.scorer.metric.name,

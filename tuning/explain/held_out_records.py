@@ -13,8 +13,8 @@ from xrfm_cli.tuning.rows import HeldOutRows
 class HeldOutColumn:
     """One column on held-out rows.
 
-    ``confirmed`` is the share of the predictions' variance that the column explains of the held-out targets,
-    at most ``by_chance`` for a column that has nothing to do with the target, in 39 of 40 cases.
+    ``confirmed`` is the part of the column's share of the variance that held-out targets confirm. For a
+    column that has nothing to do with the target, it is at most ``by_chance`` in 39 of 40 cases.
     ``deviation`` is the standard deviation of the column's share between models of different samples.
     ``drop`` is how much worse the metric becomes when the column is permuted, with a 90 % range.
     """

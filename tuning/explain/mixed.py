@@ -1,4 +1,4 @@
-"""Mixed differences of predictions: what columns do together, beyond the sum of what fewer of them do."""
+"""Mixed differences of predictions: joint effects of columns beyond those of fewer columns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-SURE = 1e-4  # probabilities closer than this to 0 or 1 count as this: they are rarely so certain
+SLOPE_STEPS = 6  # of Newton's method, which needs about four
+LEAST_SLOPE, LARGEST_SLOPE = 0.1, 5.0  # of log odds that fit the targets better
+SURE = 1e-4  # probabilities closer than this to 0 or 1 are set to it: they are rarely so certain
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Mixed:
     """Predictions ``(n, k)`` of the same rows after the swap of each of some sets of columns.
 
-    Those of classes are compared as log probabilities, in which effects on the odds that merely add up do not
-    interact: what is added to all classes alike does not count. The square of a change is its variance over
-    the classes, which is about that of the change of the probabilities, if it is small. For two classes it is
-    ``p (1 - p)`` times the squared change of the log odds.
+    Class probabilities are compared as logarithms, so additive effects on the odds do not count as an
+    interaction; a constant added to all classes does not count either. The square of a change is its variance
+    over the classes. For small changes, this is about the variance of the change of the probabilities. For
+    two classes it is ``p (1 - p)`` times the squared change of the log odds.
 
-    Rows weigh the same whichever of the swaps comes first, without which sums would seem to interact: by the
-    harmonic mean of the doubts about their classes after each swap. ``units`` turns the variance of log
+    The weight of a row must not depend on the order of the swaps, because sums would then seem to interact.
+    It is the harmonic mean of the doubts about its class after each swap. ``units`` turns the variance of log
     probabilities into that of probabilities, by the differences of neighbouring rows.
     """
 
@@ -57,14 +59,22 @@ class Mixed:
         return self.units * self._weights(columns) * squares
 
     def confirmed(self, columns: tuple[int, ...], residual: Array) -> Array:  # (n, k) -> (n,)
-        """Return the same in terms of targets, given the residuals; its mean is 0 if the truth just adds."""
+        """Return the same in terms of targets, given the residuals; its mean is 0 if true effects add up.
+
+        Residuals of classes stand for those of log odds only where they are small. So they are those of the
+        prediction without what the columns do together, whose log odds are scaled to fit the targets: few
+        rows shrink log odds, and large residuals of shrunk ones would seem to interact.
+        """
         difference = self._difference(columns)
         if not self.is_classes:
             return self.squares(columns) + (residual * difference).sum(1)
-        if residual.shape[1] == 1:
-            residual = np.column_stack([-residual[:, 0], residual[:, 0]])
-        found = self.units * self._weights(columns) * (residual * difference).sum(1)
-        return self.squares(columns) + found
+        targets = _whole(residual + self.plain, certain=True)
+        part = difference / 2 ** len(columns)
+        alone = {some: np.log(self.predicted[some]) - (-1) ** len(some) * part for some in _subsets(columns)}
+        slope = _fitting_slope(alone[()], targets)
+        expected = {some: _softmax(slope * own) for some, own in alone.items()}
+        weights = self.units * _shared_weights(list(expected.values()))
+        return weights * ((targets - expected[()]) * difference).sum(1)
 
     def _weights(self, columns: tuple[int, ...]) -> Array:  # -> (n,)
         return _shared_weights([self.predicted[some] for some in _subsets(columns)])
@@ -88,10 +98,28 @@ def log_odds(probabilities: Array) -> Array:
     return np.log(p / (1 - p))
 
 
-def _whole(probabilities: Array) -> Array:  # (n, 1) or (n, k) -> (n, 2) or (n, k)
-    """Return the probabilities of all classes, none of them certain."""
-    p = np.clip(probabilities, SURE, 1 - SURE)
+def _whole(chances: Array, *, certain: bool = False) -> Array:  # (n, 1) or (n, k) -> (n, 2) or (n, k)
+    """Return the probabilities of all classes, none of them certain unless they may be."""
+    p = chances if certain else np.clip(chances, SURE, 1 - SURE)
     return np.column_stack([1 - p, p]) if p.shape[1] == 1 else p
+
+
+def _softmax(scores: Array) -> Array:  # (n, k) -> (n, k)
+    powers = np.exp(scores - scores.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def _fitting_slope(scores: Array, targets: Array) -> float:
+    """Return the factor of log probabilities with the least log loss, by Newton's method."""
+    slope = 1.0
+    for _ in range(SLOPE_STEPS):
+        chances = _softmax(slope * scores)
+        curvature = float(_variance(chances, scores).sum())
+        if curvature <= 0:
+            return slope
+        gradient = float(((targets - chances) * scores).sum())
+        slope = min(max(slope + gradient / curvature, LEAST_SLOPE), LARGEST_SLOPE)
+    return slope
 
 
 def _variance(chances: Array, values: Array) -> Array:  # (n, k), (n, k) -> (n,)

@@ -1,4 +1,4 @@
-"""Whether a model predicts better than a constant, by its out-of-fold predictions."""
+"""Check by out-of-fold predictions whether a model predicts better than a constant."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from xrfm_cli.datasets import Table
 
 @dataclass(slots=True)
 class RowSampler:
-    """Keep at most ``rows`` rows, whatever blocks they come in: each row draws a number, the smallest stay.
+    """Keep at most ``rows`` rows, for any blocks: each row draws a number, and the smallest numbers stay.
 
     >>> sampler = RowSampler(rows=2, seed=0)
     >>> for start in (0, 3):

@@ -84,7 +84,7 @@ def sample_table(model: FittedModel, table: Table) -> Sample:
 
 
 def sample_centers(model: FittedModel, rows: int, *, seed: int) -> Sample:
-    """Draw rows from what the model file keeps of its training rows.
+    """Draw rows from the training rows, or the profile of them, that the model file keeps.
 
     The centers of the heaviest member that has any are decoded and encoded again for the others. A model of
     linear leaves alone keeps no rows: each column is then drawn from its profile by itself.

@@ -12,7 +12,7 @@ from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.swap_study import RANGE_ERRORS, SwapStudy, effective_shares
 
 Array = NDArray[np.float64]
-REPLICATES = 100  # of the bootstrap over rows: their deviation is needed, no quantile
+REPLICATES = 100  # of the bootstrap over rows: only their deviation is needed, not a quantile
 BLOCK_ROWS = 20  # rows share values with the four before them
 
 
@@ -20,8 +20,8 @@ BLOCK_ROWS = 20  # rows share values with the four before them
 class ColumnShare:
     """A column's share of the prediction's variance, or of the AGOP's trace.
 
-    The range of the variance's share holds that of a model of another sample of as many rows in nine of ten
-    cases; that of the trace's share goes from the 5 % to the 95 % percentile of a bootstrap.
+    In nine of ten cases, the range of a share of the variance contains the share of a model of another sample
+    of the same size. The range of a share of the trace is the 5 % to 95 % percentile of a bootstrap.
     """
 
     column: str
@@ -34,8 +34,8 @@ def column_shares(study: SwapStudy, held_out: HeldOut | None, *, seed: int) -> t
     """Return the shares of all columns, largest first; they add to one, or are all zero for a constant.
 
     The range adds the variances of the swapped rows, by bootstrap, and of the models, by jackknife over folds
-    and between hyperparameters (:class:`Spread`), each twice: once for this model and once for the other. Few
-    folds know their variance badly, so it counts more.
+    and between hyperparameters (:class:`Spread`), each twice: once for this model and once for the other.
+    With few folds the variance is poorly known, so it counts more.
     """
     shares = study.shares()
     variance = np.square(share_deviations(study, seed=seed))
@@ -58,7 +58,7 @@ def column_shares(study: SwapStudy, held_out: HeldOut | None, *, seed: int) -> t
 
 
 def _errors_of_folds(folds: int) -> float:
-    """Return how many deviations make half a range of 90 %, if few folds have estimated the deviation.
+    """Return half the width of a 90 % range in standard deviations, if few folds have estimated them.
 
     >>> round(_errors_of_folds(4), 2), round(_errors_of_folds(10), 2)
     (2.35, 1.83)

@@ -46,10 +46,10 @@ class Spread:
     def deviations(self) -> Array | None:  # -> (columns,)
         """Return the standard deviation of each share over samples; None if nothing was compared.
 
-        By the law of total variance it has two parts. Given the hyperparameters, the jackknife that leaves
-        out one fold at a time, ``(k - 1)^2 / k`` times the variance over the fold models: Efron and Stein,
-        Annals of Statistics 9 (1981). Between hyperparameters, the variance over the members, which are those
-        that suit the table.
+        By the law of total variance it has two parts. The part for given hyperparameters is the jackknife
+        that leaves out one fold at a time, ``(k - 1)^2 / k`` times the variance over the fold models: Efron
+        and Stein, Annals of Statistics 9 (1981). The part between hyperparameters is the variance over the
+        members, whose hyperparameters suit the table.
         """
         parts = []
         if len(self.of_folds) > 1:

@@ -24,15 +24,15 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
-FEWEST_COLUMNS = 10  # swapped one by one, whatever a prediction costs
+FEWEST_COLUMNS = 10  # columns swapped one by one, at any cost of a prediction
 TINY = 1e-300
-FEWEST_ROWS = 60  # per column, whatever a prediction costs
-LEAST_ROWS = 20  # of the smallest study: below, shares are mostly noise
+FEWEST_ROWS = 60  # rows per column, at any cost of a prediction
+LEAST_ROWS = 20  # rows of the smallest study: with fewer, shares are mostly noise
 RANGE_ERRORS = 1.645  # half a range of 90 %
 STRONG_SHARE = 0.01  # columns with a larger share of the variance are measured on more rows, and in pairs
 MOST_PAIR_COLUMNS = 8  # 28 pairs; an interaction is at most the smaller of its columns' totals
 MOST_TRIPLES = 6  # an interaction of three columns is at most the smallest of its pairs
-MOST_PARTNERS = 4  # of a row: the variance that more could still remove is small beside that of the rows
+MOST_PARTNERS = 4  # partners of a row: more would remove little of the variance
 SCREEN_SHARE = 0.4  # of the budget for all columns on few rows; the rest is for strong columns and pairs
 
 
@@ -49,10 +49,9 @@ class SwapStudy:
 
     Predictions of a regression are first divided by a power of two, so that no square overflows.
 
-    With targets ``y``, what is ``confirmed`` is the same in terms of the targets,
-    ``y . (f(x) - f(x_j))``. Its mean equals that of ``totals`` if the model is right and is zero for a column
-    that has nothing to do with the target. The residual enters as a control variate, so that it varies
-    little.
+    ``confirmed`` holds the same in terms of the targets ``y``: ``y . (f(x) - f(x_j))``. Its mean equals that
+    of ``totals`` if the model is right, and is zero for a column that has nothing to do with the target. The
+    residual enters as a control variate, so that it varies little.
     """
 
     columns: tuple[str, ...]
@@ -77,7 +76,7 @@ class SwapStudy:
         return effective_shares(self.means(), {pair: float(own.mean()) for pair, own in self.shared.items()})
 
     def by_residuals(self, column: int) -> Array:  # -> (rows,)
-        """Return the part of what is confirmed of a column that comes from the residuals."""
+        """Return the part of a column's ``confirmed`` that comes from the residuals."""
         own = self.confirmed[column]
         return own if column in self.together else own - self.totals[column]
 
@@ -93,7 +92,8 @@ def study_swaps(
 ) -> SwapStudy:
     """Swap every column of the rows of a sample, which are in random order, with those of the rows before.
 
-    Each row has one partner, or up to four if all their swaps fit into the budget: so few rows tell more.
+    Each row has one partner, or up to four if all their swaps fit into the budget, which makes few rows more
+    informative.
 
     Args:
         model: the ensemble, which predicts as it always does: splits, votes and calibration included.
@@ -108,7 +108,7 @@ def study_swaps(
     single, rest = _divided(model, sample, max(FEWEST_COLUMNS, int(SCREEN_SHARE * affordable / FEWEST_ROWS)))
     partners = _affordable_partners(rows, len(single), affordable)
     if targets is not None and model.target.classes:
-        partners = 1  # residuals of probabilities are not quite those of log odds, which more would show
+        partners = 1  # residuals of probabilities differ slightly from those of log odds
     exponent = _exponent(model)
     plain = np.ldexp(predict_rows(model, sample.matrices), -exponent)
     if partners > 1:
@@ -181,10 +181,10 @@ def study_swaps(
 
 
 def rows_of_smallest_study(model: FittedModel, seconds: float, *, most: int) -> int:
-    """Return on how many rows the smallest study of a model fits into the seconds, from 20 to ``most``.
+    """Return for how many rows, 20 to ``most``, the smallest study of a model fits into the seconds.
 
-    It predicts each row as it is, after the swap of each of the fewest columns and of the others together,
-    and after that of one pair.
+    The study predicts each row unchanged, after swapping each of the fewest columns, the others together, and
+    one pair.
     """
     predictions = FEWEST_COLUMNS + 3
     return affordable_rows(most, predictions * row_ns(model), 1e9 * seconds, least=LEAST_ROWS)
@@ -268,7 +268,7 @@ def _divided(model: FittedModel, sample: Sample, most: int) -> tuple[list[int], 
     """Return the columns to swap one by one, and those of a wide table that are swapped together.
 
     The first are the columns with the largest entries in the feature matrices and in the directions of the
-    splits. The others share what they move together equally.
+    splits. The others share their joint effect equally.
     """
     d = len(sample.columns)
     if d <= most:

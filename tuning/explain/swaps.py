@@ -38,7 +38,7 @@ def swap_predictions(
     plain: Array,  # (n, k)
     swaps: Sequence[tuple[tuple[int, ...], Rows]],
 ) -> Iterator[Array]:
-    """Yield the predictions ``(n, k)`` after each swap: columns, and the rows (n,) that give their values.
+    """Yield the predictions ``(n, k)`` after each swap: columns, and the rows (n,) of their values.
 
     Rows whose partner has the same values keep their prediction and cost nothing.
     """

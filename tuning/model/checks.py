@@ -1,6 +1,6 @@
 """Check that the parts of a model fit together.
 
-The manifest of a model file is checked field by field before; see :mod:`xrfm_cli.tuning.model.manifest`.
+The fields of the manifest are checked earlier; see :mod:`xrfm_cli.tuning.model.manifest`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from xrfm_cli.tuning.model.report import FitReport
 from xrfm_cli.tuning.scoring.metrics import Metric, metric_named
 from xrfm_cli.tuning.transfer.base import Base
 
-WEIGHT_TOLERANCE = (
-    1e-9  # how far the members' weights may add to something else than one, as rounding makes them
-)
+WEIGHT_TOLERANCE = 1e-9  # how far the sum of the members' weights may differ from one, by rounding
 ENCODERS_OF_KIND = {
     "numeric": ("NumericEncoder", "PiecewiseEncoder"),
     "boolean": ("BooleanEncoder",),
@@ -97,8 +95,10 @@ def _type_of_label(label: object) -> type:
 
 def _encoders(model: FittedModel) -> list[Encoder]:
     """Return each encoder once."""
-    spread = None if model.intervals is None else model.intervals.spread
-    used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
+    error_scale = None if model.intervals is None else model.intervals.error_scale
+    used = [member.encoder for member in model.members] + (
+        [] if error_scale is None else [error_scale.encoder]
+    )
     return list({id(encoder): encoder for encoder in used}.values())
 
 
@@ -152,7 +152,7 @@ def _check_report(report: FitReport, target: TargetSchema, members: int) -> None
 
 
 def _metric_of(name: str) -> Metric | None:
-    """Return the metric that is written like this, or None."""
+    """Return the metric of this exact name, or None."""
     with suppress(KeyError):
         metric = metric_named(name)
         return metric if metric.name == name else None

@@ -1,4 +1,4 @@
-"""``--compress half``: centers and coefficients in 16 bits, where that hardly changes predictions."""
+"""``--compress half``: centers and coefficients in 16 bits, if that hardly changes predictions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from xrfm_cli.trees.stored_leaves import changed_leaves, outlines
 if TYPE_CHECKING:
     from xrfm_cli.tuning.model.fitted_model import FittedModel
 
-LARGEST_DIFFERENCE = 1e-3  # of a deviation of the predictions: far below what a model is wrong by
+LARGEST_DIFFERENCE = 1e-3  # share of the predictions' standard deviation: far below the error of a model
 CHECKED_ROWS = 1_000
-# What is tried, in this order. Coefficients of opposite signs nearly cancel each other, so they may need all
-# their digits; centers are most of a model of more columns than outputs.
+# The attempts, in this order. Coefficients of opposite signs nearly cancel each other, so they may need all
+# their digits. Centers are most of the file if there are more columns than outputs.
 TRIED = (("centers", "coefficients"), ("centers",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
-    """The tensors stored in 16 bits, and how far predictions of some rows differ, in deviations."""
+    """The tensors stored in 16 bits, and how far predictions of some rows differ, in standard deviations."""
 
     parts: tuple[str, ...]
     difference: float  # root mean square
@@ -85,7 +85,7 @@ def is_close(found: Compression) -> bool:
 
 
 def _rounded(tree: TreeModel, parts: Sequence[str]) -> TreeModel:
-    """Return the tree with numbers that 16 bits hold."""
+    """Return the tree with numbers rounded to 16 bits."""
 
     def change(leaf: LeafModel) -> LeafModel:
         if not isinstance(leaf, RFMLeaf):
@@ -106,7 +106,7 @@ def _predictions(model: FittedModel, table: Table) -> NDArray[np.float64]:
 
 
 def _differences(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the root mean square and the largest of the differences, in deviations of each output.
+    """Return the root mean square and the largest difference, in standard deviations of each output.
 
     >>> _differences(np.array([[0.0], [2.0]]), np.array([[0.0], [2.5]]))
     (0.3535533905932738, 0.5)

@@ -1,9 +1,9 @@
 """Drift monitor: how far the predicted rows have moved from the training rows.
 
-The population stability index compares the shares ``p`` of the training rows in the bins of a column with
-the shares ``q`` of other rows: the sum of ``(q - p) ln(q / p)``. By convention 0.1 is some change and 0.25
-much. If nothing has changed it is about ``(1/n + 1/m)`` times a chi-squared variable, with a degree of
-freedom for every bin but one, for ``n`` and ``m`` rows, so few rows have a large index by chance alone.
+The population stability index compares the shares ``p`` of the training rows in the bins of a column with the
+shares ``q`` of other rows: the sum of ``(q - p) ln(q / p)``. By convention 0.1 is some change and 0.25 much.
+If nothing has changed, the index of ``n`` and ``m`` rows is about ``(1/n + 1/m)`` times a chi-squared
+variable, with a degree of freedom for every bin but one. So few rows have a large index by chance alone.
 
 Yurdakul, Naranjo: Statistical properties of the population stability index, Journal of Risk Model Validation
 14 (2020).
@@ -142,7 +142,7 @@ def _observed(profile: ColumnProfile, table: Table) -> Observed:
 
 
 def _drift(profile: ColumnProfile, seen: Observed) -> ColumnDrift:
-    from scipy.special import chdtri  # only a drift that was asked for needs it
+    from scipy.special import chdtri  # only ``--check-drift`` needs it
 
     training = np.array(profile.counts, dtype=np.int64)
     parts = stability_parts(training, seen.counts)

@@ -49,8 +49,8 @@ class Member:
     params: dict[str, Any]
     score: float  # its own out-of-fold score
     source: str = "the model"  # the file it was read from, for messages
-    translation: Translation | None = None  # what the tree's outputs are added to
-    base_columns: tuple[str, ...] = ()  # that the translation reads, of the base's predictions
+    translation: Translation | None = None  # is added to the tree's outputs
+    base_columns: tuple[str, ...] = ()  # columns of the base's predictions that the translation reads
 
     def outputs(self, x: Tensor) -> Array:  # (n, d) on the tree's device
         """Return raw predictions ``(n, outputs)`` of encoded rows: the tree's, plus the translation."""
@@ -127,8 +127,8 @@ class FittedModel:
 
         A row's prediction does not depend on the rows around it. ``interval`` asks for an interval of that
         coverage, for regression only; it is wider where larger errors are expected. A model with an offset
-        predicts rates, times the exposure of each row unless asked ``per_unit``; ``before`` rows of the
-        source precede the table, to name a row without exposure.
+        predicts rates times the exposure of each row, or rates alone if ``per_unit``. ``before`` rows of the
+        source precede the table; messages about a row without exposure need them.
         """
         exposure = None if per_unit else read_offset(table, self.schema, before=before)
         if interval is not None and self.intervals is None:
@@ -150,8 +150,8 @@ class FittedModel:
         lower = upper = None
         if interval is not None and self.intervals is not None:
             half: float | Array = self.intervals.half_width(interval)
-            if self.intervals.spread is not None:
-                half = half * self.intervals.spread.sizes_of(table, encoded, self.device)
+            if self.intervals.error_scale is not None:
+                half = half * self.intervals.error_scale.sizes_of(table, encoded, self.device)
             lower, upper = total - half, total + half
         return Prediction(values=total, probabilities=None, lower=lower, upper=upper, repairs=repairs)
 
@@ -176,7 +176,7 @@ class FittedModel:
         return encoded | of_base, repairs
 
     def refreshed(self, encoded: dict[int, NDArray[np.float32]]) -> dict[int, NDArray[np.float32]]:
-        """Return encoded rows, some of whose cells have changed, with the base's predictions of them."""
+        """Return encoded rows with changed cells, and with the base's predictions for them."""
         if self.base is None:
             return encoded
         of_base = self.base.model.refreshed(encoded)
@@ -196,8 +196,8 @@ class FittedModel:
     def columns_read(self) -> tuple[str, ...]:
         """Return the names of the columns that predictions need, in the order of the schema."""
         encoders = [member.encoder for member in self.members]
-        if self.intervals is not None and self.intervals.spread is not None:
-            encoders.append(self.intervals.spread.encoder)
+        if self.intervals is not None and self.intervals.error_scale is not None:
+            encoders.append(self.intervals.error_scale.encoder)
         read = {column.column for encoder in encoders for column in encoder.columns}
         if self.base is not None:
             read |= set(self.base.shared)
@@ -212,8 +212,8 @@ class FittedModel:
     def n_centers(self) -> int:
         """Return the number of training rows kept as centers by all leaves, the intervals' included."""
         leaves = [leaf for member in self.members for leaf in outlines(member.tree.leaves)]
-        if self.intervals is not None and self.intervals.spread is not None:
-            leaves.append(self.intervals.spread.leaf)
+        if self.intervals is not None and self.intervals.error_scale is not None:
+            leaves.append(self.intervals.error_scale.leaf)
         return sum(len(leaf.centers) for leaf in leaves)
 
     @property

@@ -27,8 +27,8 @@ class ErrorScale:
     """The size of a row's error, as a multiple of the mean size.
 
     ``(clip(leaf(x) + centre, low, high) ** exponent) / scale``: the leaf predicts the square root of the
-    error's size. Its noise is nearly the same for small and for large errors, unlike that of the size itself
-    or of its logarithm.
+    error's size. The noise of this root is nearly the same for small and large errors, unlike that of the
+    size or its logarithm.
     """
 
     encoder: Encoder
@@ -36,7 +36,7 @@ class ErrorScale:
     centre: float  # added to the leaf's predictions
     low: float  # limits of the predictions, from the validation rows
     high: float
-    exponent: float  # 2 uses the leaf's prediction as it is, less draws the sizes together
+    exponent: float  # 2 uses the leaf's prediction unchanged; smaller values make sizes more similar
     scale: float  # makes the mean over the validation rows one
 
     def __post_init__(self) -> None:
@@ -90,14 +90,14 @@ class ErrorScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Intervals:
-    """Sorted out-of-fold scores ``|y - f(x)| / spread(x)`` and the error scale ``spread``, 1 if None.
+    """Sorted out-of-fold scores ``|y - f(x)| / s(x)`` and the error scale ``s``, 1 if None.
 
     Papadopoulos, Gammerman, Vovk: Normalized nonconformity measures for regression with the conformal
     prediction framework (2008).
     """
 
     scores: tuple[float, ...]
-    spread: ErrorScale | None = None
+    error_scale: ErrorScale | None = None
 
     def allows(self, level: float) -> bool:
         """Return whether a finite interval has the coverage ``level`` for rows like the validation rows.
@@ -139,7 +139,7 @@ class Intervals:
 
     def to(self, device: str) -> Intervals:
         """Return the same on another device."""
-        return self if self.spread is None else replace(self, spread=self.spread.to(device))
+        return self if self.error_scale is None else replace(self, error_scale=self.error_scale.to(device))
 
 
 def weighted_order(values: Array, weights: Array | None, most: int) -> Array:

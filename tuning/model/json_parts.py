@@ -16,7 +16,7 @@ from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
 
 def decision_from_json(manifest: Mapping[str, Any]) -> DecisionThreshold:
-    """Return how classes are decided; older files have no class weights."""
+    """Return the decision threshold or class weights; older files have no class weights."""
     threshold, weights = manifest["threshold"], manifest.get("class_weights", [])
     return DecisionThreshold(
         threshold=None if threshold is None else float(threshold),

@@ -210,7 +210,7 @@ class BaseFacts(Document):
 
 
 class CompressionFacts(Document):
-    """What is stored in 16 bits, and by how many deviations predictions of some rows differ."""
+    """The tensors stored in 16 bits, and by how many standard deviations predictions of some rows differ."""
 
     parts: list[Literal["centers", "coefficients"]]
     difference: NotNegative

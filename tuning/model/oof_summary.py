@@ -1,6 +1,6 @@
 """Summaries of the out-of-fold predictions: curves, matrices and quantiles, small enough for the model file.
 
-They count all validation rows, each once: row weights do not enter.
+Every validation row counts once, whatever its weight.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.rows import OofSummaryRow
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 
-CURVE_POINTS = 200  # of a curve: more cannot be seen
+CURVE_POINTS = 200  # points of a curve: more would not be visible
 SHOWN_THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))  # rows of the threshold table
 MOST_RANKED = 3_000_000  # probabilities, about 0.3 s: areas under curves are left out above
 BINS = 10  # of the calibration, with equal numbers of rows
-LEAST_BIN_ROWS = 10  # rows of a bin: frequencies of fewer are noise
+LEAST_BIN_ROWS = 10  # fewest rows of a bin: frequencies of fewer rows are noise
 HISTOGRAM_BINS = 25
 BANDS, LEAST_BAND_ROWS = 20, 15  # groups of rows with similar predictions, for running quartiles
 DECILES = 10
@@ -67,7 +67,7 @@ def _of_classes(problem: Problem, predictions: Array, decision: DecisionThreshol
 
 
 def _curve(probability: Array, hit: NDArray[np.bool_], decision: DecisionThreshold) -> dict[str, Any]:
-    """Count false and true positives at thresholds from high to low: they give every curve of two classes.
+    """Count false and true positives at thresholds from high to low, which give every curve of two classes.
 
     The thresholds are dense among the highest probabilities, where precision changes fastest, and contain
     those of the threshold table and the model's own.

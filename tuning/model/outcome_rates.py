@@ -1,4 +1,4 @@
-"""What a model predicts as a function of its trees' outputs, and its change between two of them.
+"""A model's prediction as a function of its trees' outputs, and its change between two outputs.
 
 Trees predict standardised targets, logarithms or class scores. The ensemble decodes, calibrates and averages
 them. An explanation in the units of the prediction needs the rate at which each output changes it.
@@ -24,7 +24,7 @@ NODES = 16  # of the quadrature along the straight line between two outputs; sof
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OutcomeChange:
-    """The change of the prediction between outputs, and how much of it each member's outputs make."""
+    """The change of the prediction between outputs, and the part of each member's outputs in it."""
 
     rates: tuple[Array, ...]  # (n, c) each: the mean slope of the prediction by the outputs of a member
     changes: tuple[Array, ...]  # (n,) each; they add up to the change of the prediction
@@ -42,7 +42,7 @@ def tree_outputs(member: Member, x: Tensor) -> Array:
 def predicted(model: FittedModel, outputs: Sequence[Array], explained: Codes) -> Array:
     """Return the prediction ``(n,)`` from the outputs ``(n, c)`` of each member's tree.
 
-    That is the value, or the calibrated probability of the ``explained`` class ``(n,)``, as ``predict`` gives
+    It is the value, or the calibrated probability of the ``explained`` class ``(n,)``, as ``predict`` returns
     it.
     """
     combined = _combined(model, outputs)
@@ -56,9 +56,9 @@ def outcome_change(
 ) -> OutcomeChange:
     """Return how the prediction changes from ``starts`` to ``ends``, the outputs ``(n, c)`` of each member.
 
-    The slopes are averaged over the straight line between the two, on which all members move together. A
-    value's slope is that of the secant. For classes, quadrature leaves a small remainder, which is shared by
-    the members' weights.
+    The slopes are averaged over the straight line between the two, on which all members move together. The
+    slope of a value is that of the secant. For classes, quadrature leaves a small remainder, which is shared
+    by the members' weights.
     """
     if model.calibration is None:
         rates = [

@@ -1,4 +1,4 @@
-"""Profile of the training table, column by column, small enough for the model file.
+"""Profile of the training table, column by column, for the model file.
 
 A column is divided into bins: numbers, dates and text lengths at deciles, categories by level. The number of
 training rows in each bin is enough to tell later whether another table looks different.
@@ -23,8 +23,8 @@ from xrfm_cli.datasets.encoders.categorical import boolean_values, level_counts
 from xrfm_cli.datasets.encoders.free_text import text_lengths
 
 BINS = 10  # of numbers: the usual number of a population stability index
-# Levels of categories with a bin of their own; the others share one. At most so many, and none so rare that
-# selecting the most frequent levels biases its count.
+# Levels of categories with a bin of their own; the others share one. There are at most this many; rarer
+# levels are left out, because selecting them would bias their counts.
 MAX_LEVELS, LEAST_ROWS, LEAST_SHARE = 20, 5, 0.02
 BOOLEANS = ("false", "true")
 OTHERS, MISSING = "other levels", "missing"
@@ -91,7 +91,9 @@ class ColumnProfile:
         if self.kind == "datetime":
             moment = str(np.datetime64(int(value), "us").astype("datetime64[s]"))
             return moment.removesuffix("T00:00:00")
-        return f"{value:.6g}" + (" characters" if self.kind == "text" else "")
+        # An exponent is for what would need many zeros.
+        number = f"{value:.0f}" if 1e6 <= abs(value) < 1e12 else f"{value:.6g}"
+        return number + (" characters" if self.kind == "text" else "")
 
     def values(self, table: Table) -> Values:
         """Return a table's column as numbers, float64 (n,), NaN if missing; for columns with ``edges``."""
@@ -131,7 +133,7 @@ class ColumnProfile:
     def from_json(cls, facts: Mapping[str, Any], columns: Mapping[str, ColumnSchema]) -> ColumnProfile:
         """Rebuild from the output of :meth:`to_json`.
 
-        Raises ValueError or KeyError for facts that no table can have given.
+        Raises ValueError or KeyError for facts that do not come from a table.
         """
         profile = cls(
             schema=columns[facts["column"]],
@@ -156,7 +158,7 @@ class ColumnProfile:
 
 
 def profile_table(table: Table, schema: TableSchema) -> tuple[ColumnProfile, ...]:
-    """Profile the features, in the order of the schema, except the time column, which always moves on.
+    """Profile the features, in the order of the schema, except the time column, which always drifts.
 
     >>> import pyarrow as pa
     >>> from xrfm_cli.datasets import infer_schema

@@ -36,8 +36,8 @@ from xrfm_cli.tuning.scoring.target_transforms import target_transform_from_json
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 from xrfm_cli.tuning.transfer.translation import Translation
 
-# A model that is larger than this share of the memory stays in its file, and its cache takes as much: reading
-# a model into memory takes its size twice.
+# A model that is larger than this share of the memory stays in its file, because reading it into memory would
+# take twice its size. Its cache may take the same share.
 HELD_SHARE = 1 / 2
 LEAVES = re.compile(r"(base\.)*member\.\d+\.leaf\.")  # names of tensors that may stay in the file
 STORED = "the stored model"  # used in messages about bytes that are not from a file
@@ -132,8 +132,10 @@ def _encoders_to_json(
     model: FittedModel, tensors: dict[str, Tensor]
 ) -> tuple[dict[int, int], list[dict[str, Any]]]:
     """Return each encoder once: its number by its identity, and its facts. Arrays go to ``tensors``."""
-    spread = None if model.intervals is None else model.intervals.spread
-    used = [member.encoder for member in model.members] + ([] if spread is None else [spread.encoder])
+    error_scale = None if model.intervals is None else model.intervals.error_scale
+    used = [member.encoder for member in model.members] + (
+        [] if error_scale is None else [error_scale.encoder]
+    )
     numbers: dict[int, int] = {}
     encoders: list[dict[str, Any]] = []
     for encoder in used:
@@ -149,13 +151,13 @@ def _intervals_to_json(
     intervals: Intervals | None, numbers: dict[int, int], tensors: dict[str, Tensor]
 ) -> Any:
     """Return only the scores if all intervals have one width, as in older files."""
-    if intervals is None or intervals.spread is None:
+    if intervals is None or intervals.error_scale is None:
         return None if intervals is None else list(intervals.scores)
-    facts, leaf_tensors = intervals.spread.state()
+    facts, leaf_tensors = intervals.error_scale.state()
     tensors |= {f"spread.{name}": value for name, value in leaf_tensors.items()}
     return {
         "scores": list(intervals.scores),
-        "spread": facts | {"encoder": numbers[id(intervals.spread.encoder)]},
+        "spread": facts | {"encoder": numbers[id(intervals.error_scale.encoder)]},
     }
 
 
@@ -269,8 +271,8 @@ def _intervals_from_json(facts: Any, encoders: list[Encoder], tensors: dict[str,
     if not adapts:
         return Intervals(scores=tuple(float(score) for score in facts))
     encoder = encoders[_place(facts["spread"]["encoder"], len(encoders))]
-    spread = ErrorScale.from_state(facts["spread"], tensors, encoder)
-    return Intervals(scores=tuple(float(score) for score in facts["scores"]), spread=spread)
+    error_scale = ErrorScale.from_state(facts["spread"], tensors, encoder)
+    return Intervals(scores=tuple(float(score) for score in facts["scores"]), error_scale=error_scale)
 
 
 def _reason(fault: Exception) -> str:

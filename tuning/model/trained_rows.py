@@ -1,8 +1,8 @@
-"""Fingerprints of the training rows, to recognise them in a table that is meant as a test.
+"""Hashes of the training rows, to recognise them in a test table.
 
 A row is hashed over its features and its target, as the model reads them, so that the format of the file does
-not matter. Only the smallest hashes are kept: of a table with more rows they are a random sample, the same in
-every table (Broder: On the resemblance and containment of documents, 1997).
+not matter. Only the smallest hashes are kept. For a larger table they are a random sample, which is the same
+in every table that has these rows (Broder: On the resemblance and containment of documents, 1997).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from xrfm_cli.datasets.cells.words import word_levels
 from xrfm_cli.datasets.encoders.categorical import boolean_values
 
 MOST_KEPT = 10_000  # 8 bytes each: 80 KB
-CELLS_AT_ONCE = 65_536  # of free text, where nearly every cell is another one
+CELLS_AT_ONCE = 65_536  # of free text, whose cells are nearly all distinct
 HASH_BITS = 52  # as many as a 64-bit float, the type of the file, represents exactly
-CHANCE_DEVIATIONS = 4.0  # a count of equal rows this far above what the training rows explain is not chance
+CHANCE_DEVIATIONS = 4.0  # a count of equal rows this far above the expected one is not chance
 
 Hashes = NDArray[np.uint64]
 

@@ -25,7 +25,7 @@ RIDGES = tuple(10.0**k for k in range(-3, 5))
 RIDGE_ENCODING = EncodingConfig()
 PRODUCTS_PER_SECOND = 4e9  # multiply-adds of a slow core
 EIGEN_PRODUCTS = 9  # an eigendecomposition takes as long as this many matrix products
-FEWEST_ROWS = 3  # with fewer, leave-one-out cannot choose a strength and the constant is used
+FEWEST_ROWS = 3  # with fewer rows, leave-one-out cannot choose a strength, and the constant is used
 # Boosted trees, and what they cost on one slow core.
 DEVIANCES = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}  # what trees minimise for a metric
 TREES = 100  # scikit-learn's default
@@ -62,7 +62,7 @@ class Baselines:
 def score_baselines(problem: Problem) -> Baselines:
     """Score a constant, ridge regression and boosted trees, validated like the candidates.
 
-    The constant is the mean, the shares of the classes, or the quantile of a metric of one. A baseline is
+    The constant is the mean, the shares of the classes, or the quantile if the metric is one. A baseline is
     left out if it is expected to take more than its share of the time limit.
     """
     name = constant_name(problem.scorer.metric.name, has_classes=problem.data.n_classes > 0)
@@ -98,7 +98,7 @@ def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, 
 def _constant(problem: Problem, fold: int) -> Array:
     """Predict the mean or quantile of a fold's training rows; classes have one prior.
 
-    With several priors, the folds would be ranked by them.
+    Different priors would rank the folds.
     """
     target_transform, level = problem.folds.target_transform(fold), problem.scorer.metric.level
     if level is not None:

@@ -1,4 +1,4 @@
-"""The one belief about which rows depend on each other: rows of one group, and rows near in time."""
+"""The single rule for which rows depend on each other: rows of one group, and rows close in time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from xrfm_cli.tuning.problem.validation_plan import Rows
 def split_dependent(problem: Problem, parts: int) -> list[Rows] | None:
     """Split positions of validation rows into parts that share no group, or that follow each other in time.
 
-    Returns None if rows are independent, so that any split will do. Rows given for validation are: they come
-    without a group or a time.
+    Returns None if rows are independent, so that any split will do. Rows given for validation are
+    independent: they come without a group or a time.
     """
     data, rows = problem.data, problem.plan.validation_rows
     if problem.plan.scheme == "given rows":

@@ -85,7 +85,7 @@ class FoldCache:
         *,
         is_translated: bool = False,
     ) -> FoldMatrices:
-        """Return the encoded matrices of a fold; with a translation, the targets are what it leaves."""
+        """Return the encoded matrices of a fold; a translation is subtracted from the targets."""
         cache, key = self._matrices, (fold, encoding)
         if (key, transform) not in cache:
             rows = self.plan.folds[fold].train

@@ -125,7 +125,7 @@ class LearningData:
         return None if self.weights is None else self.weights[rows]
 
     def rates_of(self, rows: Rows) -> NDArray[Any]:
-        """Return what the model learns of some rows: their targets, per unit of exposure if there is one."""
+        """Return the targets that the model learns for some rows, per unit of exposure if there is one."""
         return self.y_true[rows] if self.exposure is None else self.y_true[rows] / self.exposure[rows]
 
     def learning_weights_of(self, rows: Rows) -> Array | None:
@@ -139,7 +139,7 @@ class LearningData:
         return shares[rows] if self.weights is None else self.weights[rows] * shares[rows]
 
     def outcomes_of(self, rows: Rows, rates: Array) -> Array:  # (n, c)
-        """Return predictions of the target from those of what the model learns."""
+        """Turn predictions of the learned targets into predictions of the target of the table."""
         return rates if self.exposure is None else rates * self.exposure[rows, None]
 
     def weight_tensor(self, rows: Rows) -> Tensor | None:

@@ -44,7 +44,7 @@ class Scorer:
 
     @property
     def compared_by(self) -> str:
-        """Return the name of what trials, kernels and ensembles are compared by."""
+        """Return the name of the criterion that compares trials, kernels and ensembles."""
         counts_hits = self.metric.needs == "labels"
         return f"{self.metric.name} and log loss together" if counts_hits else self.metric.name
 
@@ -145,9 +145,8 @@ class Scorer:
     ) -> float:
         """Return the metric oriented so that less is better, plus the log loss if it needs labels.
 
-        A count of hits carries little information per row, so by itself it cannot separate good trials on a
-        few thousand rows. Chosen together with the log loss of the same rows, trials have more hits on new
-        ones.
+        A count of hits carries little information per row, so alone it cannot separate good trials on a few
+        thousand rows. Trials chosen by the metric and the log loss together have more hits on new rows.
         """
         loss = self.metric.loss(score)
         if self.metric.needs != "labels":

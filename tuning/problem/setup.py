@@ -36,8 +36,8 @@ from xrfm_cli.tuning.transfer.base import Base
 # Encoding and learning cost of a column by kind, in numeric columns.
 COLUMN_WORK = {"categorical": 5, "datetime": 10, "text": 30}
 ROWS_OF_A_CLASS = 50  # drawn in any case
-# Rows of the search of a table that does not fit into memory. The search holds them as text, as typed columns
-# and encoded for several folds: half of what a table in memory may take leaves room for these.
+# Rows of the search of a table that does not fit into memory. The search holds these rows as text, as typed
+# columns and encoded for several folds, so they may take half of the memory that a table may.
 SEARCH_SHARE, VALUE_BYTES, LEAST_SEARCH_ROWS = 0.5, 8, 1_000
 
 
@@ -60,7 +60,8 @@ def set_up_problem(
 ) -> ProblemSetup:
     """Build the problem of one fit.
 
-    ``valid`` holds validation rows that are never trained on, ``base`` the base model of transfer learning.
+    ``valid`` holds validation rows that are never trained on: a sample of them is used if it is in files, as
+    what the search holds is in memory. ``base`` is the base model of transfer learning.
     """
     pins, n_read = Pins.of(config.pinned), table.n_rows
     if schema.with_role("offset"):
@@ -111,13 +112,19 @@ def set_up_problem(
                 f"{valid.source}: '{target.name}' has the class {label!r}, which no training row has "
                 f"({len(unseen):,} such rows). Drop them."
             )
+        without_target = n_valid - valid.n_rows
+        room = _search_room(valid, schema)
+        validated = draw_training_rows(validating, target, most=room, seed=config.seed)
+        if validated is not None:  # they are held beside the rows of the search
+            valid, validating = valid.take(validated), validating[validated]
+            source_valid = source_valid[validated]
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
         features |= set(() if base is None else base.shared)
         read = [
             c.name for c in schema.columns if c.name in features or c.role in ("target", "weight", "offset")
         ]
-        table, dropped = concatenate_tables(table.select(read), valid), dropped + n_valid - valid.n_rows
+        table, dropped = concatenate_tables(table.select(read), valid), dropped + without_target
         y_true = np.concatenate([y_true, validating])
         source_rows = np.concatenate([source_rows, source_valid])
         of_valid = read_weights(valid, schema)
@@ -128,14 +135,15 @@ def set_up_problem(
     if metric.name == "poisson_deviance" and (told < 0).any():
         row = int(np.flatnonzero(told < 0)[0]) + 1
         raise OptionError(
-            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (the {row:,}. "
-            "row with a target), but counts are 0 or more. Choose rmse or mae."
+            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (row "
+            f"{row:,} of those with a target), but counts are 0 or more. Choose rmse or mae."
         )
     if metric.name == "gamma_deviance" and (told <= 0).any():
         row = int(np.flatnonzero(told <= 0)[0]) + 1
         raise OptionError(
-            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less (the "
-            f"{row:,}. row with a target), but amounts must be above 0. Choose poisson_deviance or rmse."
+            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less "
+            f"(row {row:,} of those with a target), but amounts must be above 0. "
+            "Choose poisson_deviance or rmse."
         )
     plan = make_validation_plan(
         table.n_rows,
@@ -161,7 +169,7 @@ def set_up_problem(
 
 
 def _check_offset(table: Table, schema: TableSchema, target: TargetSchema, base: Base | None) -> None:
-    """Refuse an offset whose cells, target or base model do not suit it; every row of the table counts."""
+    """Refuse an offset that does not suit its cells, the target or a base; every row of the table counts."""
     name = schema.with_role("offset")[0].name
     read_offset(table, schema)
     if target.task != "regression":
@@ -171,13 +179,13 @@ def _check_offset(table: Table, schema: TableSchema, target: TargetSchema, base:
         )
     if base is not None:
         raise OptionError(
-            f"{option('offset', name)}: does not go together with {option('transfer_from')}. Leave one out."
+            f"{option('offset', name)}: cannot be combined with {option('transfer_from')}. Leave one out."
         )
     negative = np.flatnonzero(encode_target(table, target) < 0)
     if len(negative):
         raise OptionError(
             f"{option('offset', name)}: {table.source} has a negative '{target.name}' in row "
-            f"{negative[0] + 1:,}, but what is counted per '{name}' is 0 or more. Leave it out."
+            f"{negative[0] + 1:,}, but a target per '{name}' is 0 or more. Leave it out."
         )
 
 

@@ -19,7 +19,7 @@ SHARES = (1.0, 0.5, 0.25)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeLimit:
-    """The bytes for the leaves of all members, and what they depend on.
+    """The bytes for the leaves of all members, and the facts that they depend on.
 
     >>> standard = EncodingConfig()
     >>> size = SizeLimit(
@@ -63,7 +63,7 @@ class SizeLimit:
         if max_bytes < least:
             raise OptionError(
                 f"{option('max_model_size', megabytes(max_bytes))}: leaves no room for a model beside its "
-                f"report, its encoders and what intervals need. Allow at least {megabytes(least)}."
+                f"report, its encoders and the rows of its intervals. Allow at least {megabytes(least)}."
             )
         return cls(
             room_bytes=max_bytes - facts_bytes,
@@ -107,7 +107,7 @@ class SizeLimit:
         """Return a leaf whose centers take no more room in the final fit than they would have in validation.
 
         The encoder of all rows may know more levels than that of a fold, and a time limit may have led to
-        smaller leaves, which are more.
+        more, smaller leaves.
 
         >>> size = SizeLimit(
         ...     room_bytes=44_000,

@@ -130,7 +130,7 @@ def make_validation_plan(
 
 
 def rare_rows(strata: NDArray[np.int64]) -> int:
-    """Return the rows of rare classes, if a hold-out has too few of them to tell good models from lucky ones.
+    """Return the rows of rare classes if a hold-out has too few to separate good models from lucky ones.
 
     A class is rare if a hold-out has fewer than :data:`RARE_ROWS` rows of it.
 

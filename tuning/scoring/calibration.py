@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from xrfm_cli.tuning.scoring.rounding import rounded
 
 Array = NDArray[np.float64]
-SCORE_FLOOR = 1e-3  # raw predictions below are treated alike: such small differences are model error
-ODDS_FLOOR = 1e-9  # for probabilities from log odds, whose small values were learned as such
+SCORE_FLOOR = 1e-3  # smaller raw predictions count as this: such small differences are model error
+ODDS_FLOOR = 1e-9  # for probabilities from log odds, whose small values are meaningful
 MOST_STEPS, MOST_HALVINGS = 50, 30  # Newton steps and step halvings in the fit of a calibrator
 TOLERANCE = 1e-9  # of its gradient, in units of log loss
 DESCENT = 1e-4  # sufficient decrease of a step, as a share of the slope
@@ -47,7 +47,7 @@ class MemberCalibrator:
     ICML 2017); the offsets correct each class. Probabilities are never exactly zero.
 
     Two classes may have logarithmic slopes of their own, which is beta calibration (Kull, Silva Filho and
-    Flach, AISTATS 2017): one bends the log odds where a class is unlikely, the other where it is likely.
+    Flach, AISTATS 2017): one bends the log odds if a class is unlikely, the other if it is likely.
 
     With slopes 0 and 1 and no offsets, probabilities are unchanged except for those below the floor.
     """
@@ -62,7 +62,7 @@ class MemberCalibrator:
         return np.exp(_log_softmax(self._logits(scores)))
 
     def pulled_back(self, scores: Array, slopes: Array) -> Array:  # (n, classes), (n, classes)
-        """Return the slopes by the raw predictions of what has these slopes by the probabilities."""
+        """Convert slopes by the probabilities into slopes by the raw predictions (the chain rule)."""
         probabilities = self.probabilities(scores)
         logits = probabilities * (slopes - (probabilities * slopes).sum(axis=1, keepdims=True))
         above = scores > self.floor

@@ -68,7 +68,7 @@ class ClassTransform:
         return np.broadcast_to(self.contrasts(), (len(end), *self.sizes))
 
     def pulled_back(self, outputs: Array, slopes: Array) -> Array:  # (n, classes - 1), (n, classes)
-        """Return the slopes by the outputs of what has these slopes by the decoded predictions."""
+        """Convert slopes by the decoded predictions into slopes by the outputs (the chain rule)."""
         pulled: Array = slopes @ self.contrasts()
         return pulled
 
@@ -121,7 +121,7 @@ class LogitTransform:
         return np.stack([-slope * shares, slope * shares], axis=1)
 
     def pulled_back(self, outputs: Array, slopes: Array) -> Array:  # (n, 1), (n, 2)
-        """Return the slopes by the log odds of what has these slopes by the probabilities."""
+        """Convert slopes by the probabilities into slopes by the log odds (the chain rule)."""
         return (slopes[:, 1:] - slopes[:, :1]) * _logistic(outputs) * _logistic(-outputs)
 
     def to_json(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def pinball_name(level: float) -> str:
 
 
 def quantile_level(name: str) -> float | None:
-    """Return the level of the quantile that a metric is of; None if it is of none.
+    """Return the level of the quantile that a metric measures; None if it measures none.
 
     >>> quantile_level("pinball@.9"), quantile_level("mae"), quantile_level("pinball@1")
     (0.9, None, None)

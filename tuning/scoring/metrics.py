@@ -59,7 +59,7 @@ class Metric:
 
     @property
     def level(self) -> float | None:
-        """Return the level of the quantile that minimises the metric; None if it is of no quantile."""
+        """Return the level of the quantile that minimises the metric; None if no quantile does."""
         return quantile_level(self.name)
 
     @property
@@ -139,7 +139,7 @@ def compute_metric(
 def decide_by(
     metric: Metric, y_true: NDArray[np.generic], prediction: Array, weights: Array | None = None
 ) -> DecisionThreshold:
-    """Choose how classes follow from probabilities ``(n, classes)``, given the rows' targets."""
+    """Choose the decision threshold or class weights for probabilities ``(n, classes)`` and targets."""
     if not metric.is_decided:
         return MOST_PROBABLE
 
@@ -175,7 +175,7 @@ def evaluate_metrics(
         if metric.name == "gamma_deviance" and (np.min(y_true) <= 0 or metric.name not in asked):
             continue
         if metric.name == "mape" and np.any(y_true == 0):
-            continue  # an error relative to 0 is not a number that anyone can read
+            continue  # an error relative to 0 has no meaning
         if metric.is_ranking and len(np.unique(y_true)) < 2:
             continue
         out[metric.name] = compute_metric(metric, y_true, prediction, weights, decision)
@@ -230,7 +230,7 @@ def _f1(confusion: Array) -> Array:
 
 
 def _share(part: Array, whole: NDArray[np.floating] | NDArray[np.integer]) -> Array:
-    """Return part / whole, or 0 where the whole is 0."""
+    """Return part / whole, or 0 if the whole is 0."""
     return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0)
 
 

@@ -55,8 +55,8 @@ def compare_paired(
 ) -> PairedTest:
     """Compare the predictions of a new and an old model for the same rows ``(n,)``.
 
-    Rows are resampled with replacement, together for both models, so that what makes a row easy or hard for
-    both cancels. Efron, Tibshirani: An Introduction to the Bootstrap (1993).
+    Rows are resampled with replacement, together for both models, so that the difficulty of a row cancels.
+    Efron, Tibshirani: An Introduction to the Bootstrap (1993).
     """
     n = len(y_true)
     generator = np.random.default_rng(seed)

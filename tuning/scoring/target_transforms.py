@@ -154,9 +154,9 @@ class LogTransform:
 class LogMeanTransform:
     """Amounts of at least 0 for losses with a log link: shares of their mean.
 
-    A raw prediction is the logarithm of such a share. It is clipped, since the exponential would magnify a
-    leaf's extrapolation: no mean lies above the largest amount, nor below the least one; if that is 0, below
-    the mean if half a row had an amount.
+    A raw prediction is the logarithm of such a share. It is clipped, because the exponential would magnify a
+    leaf's extrapolation. No mean is above the largest amount or below the smallest. If the smallest amount is
+    0, the lower limit is the mean if half a row had an amount.
 
     >>> means = LogMeanTransform.fit(np.array([0.0, 1.0, 5.0]), None)
     >>> means.encode(np.array([4.0])).tolist(), means.decode(np.array([[0.0]])).tolist()
@@ -255,7 +255,7 @@ def fit_target_transform(
 
 
 def _secants(change: Array, way: Array, slope: Array) -> Array:
-    """Return a change per unit of the way ``(n, 1, 1)``; the slope where there is no way."""
+    """Return the change divided by the distance ``(n, 1, 1)``; the slope if the distance is 0."""
     return np.where(way == 0, slope, change / np.where(way == 0, 1.0, way))[:, :, None]
 
 

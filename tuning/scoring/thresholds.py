@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
-QUANTILES = np.linspace(0.005, 0.995, 199)  # of the positive class's probabilities: thresholds to try
+QUANTILES = np.linspace(0.005, 0.995, 199)  # of the positive class's probabilities: the thresholds to try
 STEPS = 10_000  # of thresholds between 0 and 1
 EXPONENTS = np.linspace(0.0, 1.5, 13)  # of the class shares, to favour rare classes
 FEWEST_ROWS = 1.0  # lower limit of a class's rows
@@ -67,8 +67,8 @@ def choose_decision(
     """Choose the decision threshold or class weights with the least loss on out-of-fold probabilities.
 
     For two classes the threshold is free. Several classes are weighted by a power of their shares, so there
-    is one number to learn: the full inverse share is what balanced accuracy needs if probabilities are right
-    (Menon et al., ICLR 2021, logit adjustment).
+    is one number to learn: balanced accuracy needs the full inverse share if probabilities are right (Menon
+    et al., ICLR 2021, logit adjustment).
 
     Each row counts twice: once with its class, and once with every class by its probability. Observed counts
     of rare classes are noisy and expected counts depend on calibration, so we average both.

@@ -20,7 +20,7 @@ from xrfm_cli.tuning.problem.size_limit import SizeLimit
 from xrfm_cli.tuning.scoring.target_transforms import TransformChoice, TransformName
 
 LEAST_SPLIT_ROWS, MOST_SPLIT_ROWS = 300, 2_000
-# Losses of log odds and of logarithms of means, with what their targets have to be.
+# Losses of log odds and of logarithms of means, with the requirement on their targets.
 LINKS: dict[str, TransformName] = {"logistic": "logit", "poisson": "log_mean", "gamma": "log_mean"}
 TRANSLATED: tuple[str, ...] = ("translation", "both")
 
@@ -37,12 +37,12 @@ class Candidate:
 
     @property
     def is_translated(self) -> bool:
-        """Return whether it learns what a base model's predictions leave of the target."""
+        """Return whether it learns the part of the target that a base's predictions do not explain."""
         return self.transfer in TRANSLATED
 
     @property
     def starts_from_squares(self) -> bool:
-        """Return whether its first feature matrix is that of the target's squares."""
+        """Return whether its first feature matrix is learned from the target's squares."""
         return self.start_matrix == "squares" and self.tree.leaf.kernel not in LINEAR_FAMILIES
 
     @property

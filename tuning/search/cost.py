@@ -1,4 +1,4 @@
-"""Cost model of fits, learned from the fits so far, so that none starts that cannot finish in time."""
+"""Cost model of fits, learned from the fits so far: a fit starts only if it can finish in time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SHORTEST_S = 1e-6
 SAFETY = 1.15
 FACTORISATION_SHARE = 0.6  # rate of a blocked factorisation, as a share of the rate of matrix products
 LEAST_SHARE = 0.2  # minimum share of a fit's seconds that is attributed to its pairs of rows
-GRADIENT_PAIRS = 2  # cost of a pair in a AGOP update, in kernel pairs
-# An iterative solve takes 5 to 60 steps. Each reads the matrix from memory, which takes as long as so many
-# multiply-adds for each number; its preconditioner takes rows ** 3 over the last of these.
+GRADIENT_PAIRS = 2  # cost of a pair in an AGOP update, in kernel pairs
+# An iterative solve takes 5 to 60 steps. Each reads the matrix from memory, which takes as long as
+# STEP_PRODUCTS multiply-adds for each number. The preconditioner takes rows ** 3 / PRECONDITIONER_SHARE.
 ITERATIVE_STEPS, STEP_PRODUCTS, PRECONDITIONER_SHARE = 30, 15, 200
 VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 # Usual number of factorisations in a solve of a loss.
@@ -33,13 +33,13 @@ SMALLEST_LEAF = 500  # fewest rows of a leaf that a time limit may lead to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSize:
-    """What the cost of a fit depends on, besides its number of solves."""
+    """The facts that the cost of a fit depends on, besides its number of solves."""
 
     family: str  # of kernels with a similar cost per pair
     rows: int
     leaf_size: int
     validated: int  # number of rows predicted after every solve
-    agop_rows: int  # maximum number of a leaf's rows drawn for a AGOP update
+    agop_rows: int  # maximum number of a leaf's rows drawn for an AGOP update
     split_rows: int = 0  # maximum number of a node's rows used to find its direction
     steps: int = 1  # factorisations per solve
     ridge: float = 1.0
@@ -119,7 +119,7 @@ class CostModel:
         self._pair_seconds: dict[str, float] = {}
 
     def record(self, size: FitSize, *, seconds: float, solves: int) -> None:
-        """Record a finished fit; the latest of a family weighs as much as all before it."""
+        """Record a finished fit; the latest fit of a family weighs as much as all before it."""
         solves = max(solves, 1)
         products = size.products(solves, directly=self._directly)
         numbers = size.numbers(solves, directly=self._directly)
@@ -153,7 +153,7 @@ class CostModel:
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
     """Halve a candidate's leaves until it finishes in the seconds left, or as near as that comes.
 
-    Leaves are kept where halving them saves little, as finding a split takes time too.
+    Leaves are kept if halving them saves little, because finding a split takes time too.
     """
     found = tried = candidate
     seconds = seconds_of(found)

@@ -25,7 +25,7 @@ CHOICES = ("family", "metric_shape", "numeric_transform", "category_encoding", "
 SCALES = {
     "ridge": ("norm", "sum_power"),
     "bandwidth": ("norm",),
-}  # compared only between kernels that share the scale
+}  # compared only between kernels that share its scale
 
 Trial = Mapping[str, Any]
 
@@ -33,12 +33,12 @@ Trial = Mapping[str, Any]
 def hyperparameter_importances(
     trials: Sequence[Trial], *, lower_is_better: bool, seed: int
 ) -> list[ImportanceRow]:
-    """Return how differently the best trials chose, as shares by name, largest first; [] if too few trials.
+    """Return importances as shares by name, largest first; empty with too few trials.
 
-    The better half of the fully evaluated trials is compared with all trials, pruned ones included. A pruned
-    trial's loss is of fewer rows, so it is never compared: the trial only counts as not among the best.
-    ``by_chance`` is the largest share when the best trials are shuffled; a share no larger than that may be
-    chance. Values are those after kernel refinement.
+    They measure how the choices of the better half of the fully evaluated trials differ from those of all
+    trials, pruned ones included. A pruned trial's loss comes from fewer rows, so it is not compared: the
+    trial only counts as one that is not among the best. ``by_chance`` is the largest share when the best
+    trials are shuffled; a share no larger than that may be chance. Values are those after kernel refinement.
 
     Args:
         trials: JSON facts of a search's trials.
@@ -142,7 +142,7 @@ def _study_of(rows: Sequence[Mapping[str, Any]]) -> optuna.Study | None:
 
 
 def _divergences(study: optuna.Study, values: Sequence[float]) -> dict[str, float]:
-    """Return Pearson's divergence between the choices of the trials of value 0 and those of all, by name."""
+    """Return Pearson's divergence between the choices of trials of value 0 and of all trials, by name."""
     import optuna
 
     with warnings.catch_warnings():  # about the direction of values, few trials per regime, and the like

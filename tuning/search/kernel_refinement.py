@@ -1,4 +1,4 @@
-"""Kernel refinement under a candidate's learned feature matrix, where each try costs one solve."""
+"""Kernel refinement under a candidate's learned feature matrix; each try costs one solve."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class LookAhead:
         self.copies.pop(trial.number, None)
 
     def forget_all(self) -> None:
-        """Drop what is known ahead of every trial, after candidates were changed."""
+        """Drop the results ahead of all trials, after candidates have changed."""
         self.copies.clear()
 
     def _copy_of(self, trial: Trial) -> Trial:

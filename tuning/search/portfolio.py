@@ -43,7 +43,7 @@ _ROWS: tuple[tuple[Any, ...], ...] = (
     ("l1", 0.8, 4.0, 1.0, "diagonal", "piecewise", "one_hot", None, None, "logistic"),
     ("lp", 1.2, 8.0, 0.1, "diagonal", "piecewise", "one_hot", None, 0.35, "logistic"),
 )
-# What the configurations of a fit with a base model take from it, in turn; every fourth one takes nothing.
+# Uses of a base model by the configurations, in turn; every fourth configuration does not use it.
 _TRANSFERS: tuple[dict[str, str], ...] = (
     {"transfer": "translation", "start_matrix": "identity"},
     {"transfer": "both", "start_matrix": "base"},
@@ -53,8 +53,8 @@ _TRANSFERS: tuple[dict[str, str], ...] = (
     {"transfer": "none", "start_matrix": "base"},
     {"transfer": "both", "start_matrix": "identity"},
 )
-# Place of the configuration that starts from squares of the target: early, because a minute on 10,000 rows of
-# 100 columns has time for few.
+# Place of the configuration that starts from squares of the target. It is early because a minute on 10,000
+# rows of 100 columns has time for only a few.
 SQUARES_PLACE = 2
 # Families whose kernels cost several times those of p = 1 and 2.
 SLOW_FAMILIES = ("sum_power", "lp")

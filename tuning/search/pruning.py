@@ -53,21 +53,21 @@ class Halving:
         default_factory=dict
     )  # by rungs passed and transform
 
-    def add(self, stages: int, loss: float, similarity: Similarity) -> None:
+    def add(self, rungs: int, loss: float, similarity: Similarity) -> None:
         """Record a trial's loss after this number of rungs."""
-        self._losses[stages].append(loss)
+        self._losses[rungs].append(loss)
         named = ((self._best_of_family, similarity.family), (self._best_of_transform, similarity.transform))
         for best, name in named:
-            best[stages, name] = min(loss, best.get((stages, name), loss))
+            best[rungs, name] = min(loss, best.get((rungs, name), loss))
 
     def goes_on(
-        self, stages: int, loss: float, similarity: Similarity, *, elsewhere: Sequence[float] = ()
+        self, rungs: int, loss: float, similarity: Similarity, *, elsewhere: Sequence[float] = ()
     ) -> bool:
         """Return whether a trial is in the better share of all, including the losses ``elsewhere``."""
         is_first_of_family = self.keeps_families and similarity.family not in self.validated_families
-        if is_first_of_family and loss == self._best_of_family[stages, similarity.family]:
+        if is_first_of_family and loss == self._best_of_family[rungs, similarity.family]:
             return True
-        if stages <= self.rungs_on_few_rows and loss == self._best_of_transform[stages, similarity.transform]:
+        if rungs <= self.rungs_on_few_rows and loss == self._best_of_transform[rungs, similarity.transform]:
             return True
-        losses = [*self._losses[stages], *elsewhere]
+        losses = [*self._losses[rungs], *elsewhere]
         return sum(other < loss for other in losses) < max(1, round(len(losses) / REDUCTION))

@@ -18,12 +18,12 @@ from xrfm_cli.tuning.search.space import SearchSpace
 
 FULL_MATRIX_FEATURES = 300
 WIDEST = 300  # most columns with a piecewise-linear encoding of every number
-ABSOLUTE_METRICS = ("mae", "mape")  # which a median minimises, and not a mean
+ABSOLUTE_METRICS = ("mae", "mape")  # metrics that a median minimises, not a mean
 DEVIANCES: dict[str, Loss] = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}
 # A kernel machine of n rows in d columns without a learned feature matrix learns terms of a degree below
-# log(n) / log(d): Ghorbani, Mei, Misiakiewicz and Montanari, Annals of Statistics 49 (2021). Where it cannot
-# tell all products of two, it is far from those of three, which squares of the target may tell. With more
-# rows (pol, ailerons, cpu_act) the further configuration takes time for nothing.
+# log(n) / log(d): Ghorbani, Mei, Misiakiewicz and Montanari, Annals of Statistics 49 (2021). If it cannot
+# learn all products of two columns, it is far from learning those of three, which squares of the target may
+# show. With more rows (pol, ailerons, cpu_act), the further configuration takes time without a gain.
 SQUARES_DEGREE = 2
 AGOP_WORK = 400_000_000  # rows drawn times centers times columns of one AGOP update
 
@@ -86,7 +86,7 @@ def _losses(problem: Problem) -> tuple[Loss, ...]:
     """Return the losses to search: the squared one, and those that suit the metric."""
     metric = problem.scorer.metric
     if metric.level is not None:
-        return ("quantile",)  # a mean is no other quantile than by chance
+        return ("quantile",)  # a mean is a quantile only by chance
     if problem.data.n_classes == 2:
         return ("squared", "logistic")
     if metric.name in DEVIANCES and "target_transform" not in problem.pins:  # these have one of their own
@@ -99,18 +99,18 @@ def _require_amounts(problem: Problem, loss: str) -> None:
     data, pin = problem.final.data, option("set", {"loss": loss})
     if data.n_classes:
         raise OptionError(
-            f"{pin}: '{data.target.name}' of {data.table.source} is a class, but this loss is of amounts. "
+            f"{pin}: '{data.target.name}' of {data.table.source} is a class, but this loss needs numbers. "
             f"Leave it out, or give {option('task', 'regression')} if it is a number."
         )
     if "target_transform" in problem.pins:
         chosen = option("set", {"target_transform": problem.pins["target_transform"]})
-        raise OptionError(f"{pin}: learns logarithms of means by itself. Leave {chosen} out.")
+        raise OptionError(f"{pin}: already learns logarithms of means. Leave {chosen} out.")
     y_true = data.y_true[problem.final.rows]
     wrong = np.flatnonzero(y_true < 0 if loss == "poisson" else y_true <= 0)
     if len(wrong):
         raise OptionError(
-            f"{pin}: '{data.target.name}' of {data.table.source} is {y_true[wrong[0]]:g} in the "
-            f"{wrong[0] + 1:,}. row with a target, but must be "
+            f"{pin}: '{data.target.name}' of {data.table.source} is {y_true[wrong[0]]:g} in row "
+            f"{wrong[0] + 1:,} of those with a target, but must be "
             f"{'0 or more' if loss == 'poisson' else 'above 0'}. Leave it out."
         )
 
@@ -119,7 +119,7 @@ def _require_squares(problem: Problem) -> None:
     """Refuse to start from squares of a class, or beside a base model."""
     data, pin = problem.data, option("set", {"start_matrix": "squares"})
     if data.base is not None:
-        raise OptionError(f"{pin}: does not go together with {option('transfer_from')}. Leave one out.")
+        raise OptionError(f"{pin}: cannot be combined with {option('transfer_from')}. Leave one out.")
     if data.n_classes:
         raise OptionError(
             f"{pin}: '{data.target.name}' of {data.table.source} is a class, and a class has no squares. "
@@ -138,6 +138,6 @@ def _require_logarithms(problem: Problem) -> None:
     negative = np.flatnonzero(problem.final.data.y_true[problem.final.rows] < 0)
     if len(negative):
         raise OptionError(
-            f"{option('set', {'target_transform': 'log'})}: {source} has a negative '{name}' (the "
-            f"{negative[0] + 1:,}. row with a target), which has no logarithm. Leave it out."
+            f"{option('set', {'target_transform': 'log'})}: {source} has a negative '{name}' (row "
+            f"{negative[0] + 1:,} of those with a target), which has no logarithm. Leave it out."
         )

@@ -28,8 +28,9 @@ from xrfm_cli.tuning.squares import SQUARES, squares_matrix
 
 Array = NDArray[np.float64]
 WORSE_BY = 1.1  # an AGOP update with a loss this many times the best ends the iterations
-GAIN = 0.998  # so does a run of updates whose losses are not below this factor times the best before;
-PATIENCE, WARM_START_PATIENCE = 3, 1  # its length, the second when the fit starts from a given feature matrix
+# So does a run of PATIENCE updates whose losses are not below GAIN times the best loss before; of
+# WARM_START_PATIENCE updates if the fit starts from a given feature matrix.
+GAIN, PATIENCE, WARM_START_PATIENCE = 0.998, 3, 1
 TEMPERATURES = (0.0, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -49,7 +50,7 @@ def run_step(problem: Problem, step: Step, on_event: OnEvent) -> Fitted:
 def run_and_collect(
     problem: Problem, step: Step, *, on_event: OnEvent, clock: Callable[[], float]
 ) -> StepResult:
-    """Run a step and collect what a checkpoint must replay."""
+    """Run a step and collect the result and the events that a checkpoint must replay."""
     events: list[Event] = []
 
     def listen(event: Event) -> None:
@@ -78,20 +79,20 @@ def path_score(problem: Problem, step: Step, iterate: Iterate) -> ValidationScor
 
 
 def size_of(problem: Problem, step: Step) -> FitSize:
-    """Return what the cost of a step depends on."""
+    """Return the size of a step, on which its cost depends."""
     size = rung_size(problem, step.candidate, step.rows or problem.plan.rung_sizes[-1])
     return replace(size, family=f"{size.family}, refined") if step.is_refinement else size
 
 
 def rung_size(problem: Problem, candidate: Candidate, rows: int) -> FitSize:
-    """Return what the cost of fitting this number of a fold's rows, with validation, depends on."""
+    """Return the size of a fit on this number of a fold's rows, with validation."""
     fold = problem.plan.folds[0]
     last = rows == problem.plan.rung_sizes[-1]
     return fit_size(candidate, rows, validated=len(fold.valid) if last else len(fold.rung_valid))
 
 
 def fold_matrices(problem: Problem, fold: int, candidate: Candidate) -> FoldMatrices:
-    """Return a fold's matrices as a candidate learns from them."""
+    """Return a fold's matrices in the encoding of a candidate."""
     return problem.folds.matrices(
         fold, candidate.encoding, candidate.transform, is_translated=candidate.is_translated
     )
@@ -110,8 +111,8 @@ def candidate_start(problem: Problem, candidate: Candidate, encoder: Encoder) ->
 
 def _refined(problem: Problem, step: Step) -> Refined:
     """Return the candidate with the best kernel near its own, under the feature matrix it has learned."""
-    candidate, rows, metric = step.candidate, step.rows, step.start
-    assert metric is not None
+    candidate, rows, matrix = step.candidate, step.rows, step.start
+    assert matrix is not None
     matrices = fold_matrices(problem, step.fold, candidate)
     fold = problem.plan.folds[step.fold]
     fixed = FixedFeatureMatrix.prepare(
@@ -119,7 +120,7 @@ def _refined(problem: Problem, step: Step) -> Refined:
         matrices.y_train[:rows],
         matrices.x_valid[torch.from_numpy(fold.rung_valid)],
         candidate.tree.leaf,
-        metric,
+        matrix,
         generator=trial_generator(problem.data.seed, step.trial, step.fold, REFINEMENT),
         weights=None if matrices.weights is None else matrices.weights[:rows],
     )
@@ -200,7 +201,7 @@ def _iterate(problem: Problem, step: Step, matrices: FoldMatrices, model: TreeMo
     if codes is None or len(codes) < len(x):
         codes = model.predict(x).cpu().double().numpy()
         codes = matrices.with_base(codes, few if step.is_rung else None)
-    # Row-major, as read from a checkpoint: the layout decides the order of sums, and so the last bits.
+    # Row-major, as when read from a checkpoint: the layout decides the order of sums, and so the last bits.
     return Iterate(
         feature_matrix=mean_feature_matrix(model).contiguous(),
         codes=np.ascontiguousarray(codes),

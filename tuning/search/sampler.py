@@ -80,11 +80,11 @@ class TrialStudy:
         self.here.add(trial.number)
         return trial.number, candidate
 
-    def report(self, number: int, loss: float, *, stages: int) -> None:
-        """Report the loss of an own trial after some rungs to other processes."""
+    def report(self, number: int, loss: float, *, rungs: int) -> None:
+        """Report the loss of a trial of this process after some rungs to other processes."""
         if self.place is not None and number in self.own:
             try:
-                self.own[number].report(loss, step=stages)
+                self.own[number].report(loss, step=rungs)
             except FAULTS as fault:
                 self._go_alone(fault)
 
@@ -119,9 +119,9 @@ class TrialStudy:
             fixed.set_user_attr(name, value)
         return best.number, self.space.suggest(fixed)
 
-    def losses_elsewhere(self, stages: int) -> list[float]:
+    def losses_elsewhere(self, rungs: int) -> list[float]:
         """Return the losses of other processes' trials after this number of rungs."""
-        found = [trial.intermediate_values.get(stages) for trial in self._elsewhere()]
+        found = [trial.intermediate_values.get(rungs) for trial in self._elsewhere()]
         return [loss for loss in found if loss is not None]
 
     def _elsewhere(self) -> list[FrozenTrial]:
@@ -141,7 +141,7 @@ class TrialStudy:
         return trial, self.space.suggest(trial)
 
     def _go_alone(self, fault: Exception) -> None:
-        """Continue without the storage, with the trials seen there; their numbers remain taken."""
+        """Continue without the storage, with the trials read from it; their numbers are not used again."""
         if self.place is None:
             raise fault
         message = f"{self.place.shown} can no longer be reached ({_first_line(fault)}): continuing without it"
@@ -211,7 +211,7 @@ def open_study(
         first: parameters of the first configurations; a shared study runs each once.
         seed: of the sampler.
         place: where the study is shared; None for a private one.
-        setting: what the losses measure. Only fits of the same facts, space and setting share a study.
+        setting: the meaning of the losses. Only fits of the same facts, space and setting share a study.
         on_event: receives notes on joining a study, and on an unfinished line that was left out.
         seconds_left: of the time limit; waits for other processes take a small share of it.
 

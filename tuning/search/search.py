@@ -146,7 +146,7 @@ class _Search:
             self._complete(following)
 
     def validate_one(self) -> None:
-        """If no trial has been fully evaluated yet, do so for the best that can continue."""
+        """If no trial has been fully evaluated yet, evaluate the best one that can continue."""
         begun = [t for t in self.queue.ranked() if t.loss is not None and t.status == "running"]
         if begun and not self.result.validation_results:
             self._complete(begun[0])
@@ -197,9 +197,9 @@ class _Search:
         return self._following(ASKED_AHEAD)
 
     def _following(self, ahead: int, *, most: float = float("inf")) -> Trial | None:
-        """Return the next trial to begin, after asking for so many ahead; None beyond ``most`` trials.
+        """Ask for trials ahead and return the next one to begin; None beyond ``most`` trials.
 
-        In a shared study none is asked for ahead, as another process may run it sooner.
+        In a shared study it asks for none ahead, because another process may run them sooner.
         """
         ahead = ahead if self.study.place is None else 1
         waiting = [trial for trial in self.queue.trials if not trial.has_begun]
@@ -231,7 +231,7 @@ class _Search:
             if trial.status == "complete":
                 self.halving.validated_families.add(trial.candidate.family)
             elif trial.loss is not None:
-                self.study.report(trial.number, trial.loss, stages=trial.rungs_done)
+                self.study.report(trial.number, trial.loss, rungs=trial.rungs_done)
                 self.halving.add(trial.rungs_done, trial.loss, similarity_of(trial.candidate))
         trial.seconds += self.steps.seconds - steps_s
         self.spent_s = self.budget.clock() - self.steps.began
@@ -277,8 +277,8 @@ class _Search:
     def _may_go_on(self, trial: Trial) -> bool:
         """Return whether a trial continues to its next rung.
 
-        The constant always does: it is very cheap, and what is worse than it is not worth keeping. So does a
-        trial that another process has fully evaluated.
+        The constant always continues: it is very cheap, and models that are worse are not worth keeping. A
+        trial that another process has fully evaluated continues too.
         """
         if trial.candidate.family == "constant" or trial.found_elsewhere or trial.loss is None:
             return True

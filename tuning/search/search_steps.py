@@ -25,7 +25,7 @@ class OutOfTime(Exception):  # noqa: N818  (a signal to stop, not an error)
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class SearchSteps:
-    """Where the results of steps come from, and the time that they took."""
+    """Provides the results of steps and counts the time that they took."""
 
     problem: Problem
     budget: Budget
@@ -43,13 +43,13 @@ class SearchSteps:
         self.ahead = LookAhead(problem=self.problem)
 
     def forget(self, trial: Trial) -> None:
-        """Drop what is known of a trial that has ended."""
+        """Drop the results of a trial that has ended."""
         self.ahead.forget(trial)
         if self.pool is not None:
             self.pool.forget(trial.number)
 
     def forget_all(self) -> None:
-        """Drop what was looked up ahead, after candidates were changed."""
+        """Drop the results ahead, after candidates have changed."""
         self.ahead.forget_all()
 
     def _known(self, step: Step) -> Fitted | None:

@@ -26,12 +26,12 @@ LINEAR_ITERATIONS = 10  # AGOP updates of a linear leaf are very cheap
 class SearchSpace:
     """The search space of one table.
 
-    ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those
-    of p = 1 or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces``
-    for tables that a piecewise-linear encoding does not make too wide, ``losses`` what kernel machines may
-    minimise, ``level`` that of the quantile for a metric of one, ``transfers`` for fits with a base model,
-    ``squares`` for numbers of so many columns that products of several may hide, ``size`` for model files of
-    a limited size.
+    ``general_p`` lets the norm kernel's p vary between q and 2; its powers cost several times those of p = 1
+    or 2. ``full_feature_matrix`` is for narrow tables, ``log_target`` for skewed targets, ``pieces`` for
+    tables that a piecewise-linear encoding does not make too wide, ``losses`` are those that kernel machines
+    may minimise. ``level`` is that of the metric's quantile, ``transfers`` is for fits with a base model,
+    ``squares`` for numeric targets with so many columns that products of several may hide, and ``size`` for
+    model files of a limited size.
     """
 
     leaf_size: int
@@ -151,7 +151,7 @@ class SearchSpace:
             loser = "kernel_q" if "kernel_q" not in self.pinned else "kernel_p"
             merged[loser] = merged["kernel_p" if loser == "kernel_q" else "kernel_q"]
         if merged.get("loss") in LINKS and merged.get("transfer") in TRANSLATED:
-            # What a translation leaves is any number, which is neither a class nor an amount.
+            # A target minus its translation may be any number, so it is neither a class nor an amount.
             if "loss" not in self.pinned:
                 merged["loss"] = "squared"
             elif "transfer" not in self.pinned:
@@ -159,9 +159,10 @@ class SearchSpace:
             else:
                 lacks = "log odds" if merged["loss"] == "logistic" else "mean above 0"
                 raise OptionError(
-                    f"{option('set', {'transfer': merged['transfer']})}: learns what the base leaves of the "
-                    f"target, which has no {lacks}. Leave {option('set', {'loss': merged['loss']})} out or "
-                    f"use {option('set', {'transfer': 'projection'})}."
+                    f"{option('set', {'transfer': merged['transfer']})}: learns the part of the target that "
+                    f"the base does not explain, which has no {lacks}. "
+                    f"Leave {option('set', {'loss': merged['loss']})} out or use "
+                    f"{option('set', {'transfer': 'projection'})}."
                 )
         return Candidate.from_dict(merged)
 
@@ -172,7 +173,7 @@ class SearchSpace:
         return {"leaf_size": self.leaf_size, "split_rows": choose_split_rows(self.leaf_size)}
 
     def _refuse_idle_pins(self) -> None:
-        """Refuse a pin without effect because it belongs to other kernel families."""
+        """Refuse a pin that has no effect, because it belongs to other kernel families."""
         kernel = self.pinned.get("kernel", "norm" if "kernel_p" in self.pinned else "sum_power")
         if "quantile" in self.pinned and "quantile" not in (self.pinned.get("loss"), *self.losses):
             raise OptionError(

@@ -1,4 +1,4 @@
-"""Steps of a search as values: what each depends on, and what it results in."""
+"""Steps of a search as values: everything that each depends on, and its result."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Evaluate one candidate: growing subsamples of the first fold, then the other folds.
 
-The first rung finds how many AGOP updates are worth making. A rung of several times its rows, which is
-still cheap, makes as many from the identity; the expensive rungs continue with the feature matrix it learned.
-Between the first rung and the next, the kernel is refined under the learned feature matrix.
+The first rung finds how many AGOP updates are worth making. The next rung has several times its rows and is
+still cheap. It makes as many updates from the identity, and the expensive rungs continue with the feature
+matrix that it learned. Between the first rung and the next, the kernel is refined under the learned feature
+matrix.
 
 The evaluation is a loop without hidden state: :func:`next_step` says what to run, and :func:`observe` stores
 its result in the :class:`Trial`. Between rungs the trial may wait, or be pruned.
@@ -29,10 +30,10 @@ from xrfm_cli.tuning.search.step import REFINEMENT, WARM_START_USUAL_UPDATES, Fi
 
 Array = NDArray[np.float64]
 Phase = Literal["rung", "refinement", "other folds"]
-MORE_UPDATES = 1  # more than the first rung chose, in a later rung that starts afresh
-AFRESH_USUAL_UPDATES = 3  # most rungs that start afresh make no more
+MORE_UPDATES = 1  # than the first rung chose, in a later rung that starts from the identity
+AFRESH_USUAL_UPDATES = 3  # most rungs that start from the identity make no more
 WARM_START_ITERATIONS = 5  # maximum AGOP updates in a rung that starts from a learned feature matrix
-WARM_START_ROWS = 6_000  # none in a rung of more rows, where an update costs more than it gains
+WARM_START_ROWS = 6_000  # no updates in a rung of more rows, where one costs more than it gains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,7 +53,7 @@ class ValidationResult:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Trial:
-    """A trial and everything that its evaluation has found so far."""
+    """A trial and the results of its evaluation so far."""
 
     number: int
     candidate: Candidate
@@ -81,7 +82,7 @@ class Trial:
 
     @classmethod
     def start(cls, number: int, candidate: Candidate, *, found_elsewhere: bool = False) -> Trial:
-        """Return a trial of which nothing has been evaluated."""
+        """Return a trial that has not been evaluated yet."""
         return cls(number=number, candidate=candidate, learner=candidate, found_elsewhere=found_elsewhere)
 
     @property
@@ -91,7 +92,7 @@ class Trial:
 
 
 def next_step(problem: Problem, trial: Trial) -> Step | None:
-    """Return a running trial's next step, or None for a refinement that its kernel cannot have."""
+    """Return a running trial's next step, or None if it is a refinement that its kernel does not allow."""
     if trial.phase == "refinement":
         return _refinement_step(problem, trial)
     return _first_fold_step(problem, trial) if trial.phase == "rung" else other_fold_step(problem, trial)
@@ -193,7 +194,7 @@ def _observe_refinement(trial: Trial, fitted: Fitted | None) -> None:
 def other_fold_step(problem: Problem, trial: Trial) -> Step:
     """Return the next step of another fold: a rung that learns its feature matrix, or its last rung.
 
-    A rung before one that starts afresh is left out, as its feature matrix would not be used.
+    A rung before one that starts from the identity is left out, because its feature matrix would not be used.
     """
     sizes, rung, candidate = rung_sizes(problem), trial.rung, trial.candidate
     last = len(sizes) - 1
@@ -250,8 +251,8 @@ def rung_sizes(problem: Problem) -> tuple[int, ...]:
 def starts_afresh(candidate: Candidate, rows: int) -> bool:
     """Return whether a rung of this many rows learns its feature matrix from the identity.
 
-    Directions that few rows left out of a feature matrix do not come back, as gradients along them are small.
-    With more rows, the identity leads to a better matrix for a few solves that are still cheap.
+    If a feature matrix of few rows has lost a direction, it does not come back, because gradients along it
+    are small. With more rows, the identity leads to a better matrix for a few solves that are still cheap.
     """
     return rows <= min(WARM_START_ROWS, candidate.tree.leaf_size)
 

@@ -27,7 +27,7 @@ class TrialRecord:
     score: float | None
     seconds: float
     ended_s: float  # from the start of the search to the end of its last rung
-    stages: int
+    rungs: int  # completed; "stages" in JSON
     iterations: int | None
     tries: int  # kernels tried in the refinement after its first rung
     params: dict[str, Any]
@@ -44,7 +44,7 @@ class TrialRecord:
             score=trial.score,
             seconds=trial.seconds,
             ended_s=trial.ended_s,
-            stages=trial.rungs_done,
+            rungs=trial.rungs_done,
             iterations=None if result is None else result.iterations,
             tries=trial.tries,
             params=trial.candidate.to_dict(),
@@ -59,7 +59,7 @@ class TrialRecord:
             "score": self.score,
             "seconds": round(self.seconds, 4),
             "ended_s": round(self.ended_s, 4),
-            "stages": self.stages,
+            "stages": self.rungs,
             "iterations": self.iterations,
             "tries": self.tries,
             "params": self.params,
@@ -95,7 +95,7 @@ class Budget:
     limit_s: float | None = None  # the time limit of the whole fit
     # whether the final fits fit into this many seconds
     affords: Callable[[SearchResult, float], bool] = lambda result, seconds: seconds >= 0
-    # whether more trials would gain nothing that validation can show
+    # whether more trials would gain less than validation can detect
     has_converged: Callable[[SearchResult], bool] = lambda result: False
 
     def left_for_models(self, result: SearchResult, now: float | None = None) -> float:

@@ -1,1 +1,1 @@
-"""Transfer learning: a model of a related table helps one that has few rows."""
+"""Transfer learning: a model of a related table helps a table of few rows."""

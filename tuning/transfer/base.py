@@ -36,7 +36,7 @@ class SharedColumns:
 
     @property
     def words(self) -> str:
-        """Return what is shared, and what is not, in one line."""
+        """Return the shared and the other columns in one line."""
         parts = [f"shares {_listed(self.shared)}"]
         for names, what in (
             (self.absent, "the table lacks"),
@@ -52,16 +52,16 @@ class SharedColumns:
 class Base:
     """A fitted model whose predictions of a row are columns of the row.
 
-    Columns that it does not share with the table are missing cells for it. Its values, or its probabilities,
-    are numeric columns: one for two classes, else one for each class.
+    Its columns that the table lacks are missing cells. Its values, or its probabilities, are numeric columns:
+    one for two classes, else one for each class.
     """
 
     model: FittedModel
     name: str  # of its file, for messages
     found: SharedColumns
-    columns: tuple[str, ...]  # names of its predictions as columns
+    columns: tuple[str, ...]  # column names of its predictions
     predicts_target: bool  # the same target, with the same classes
-    known_rows: int = 0  # of the new table, that the base was fitted on, if there are more than by chance
+    known_rows: int = 0  # rows of the new table that the base was fitted on, if there are more than by chance
 
     @classmethod
     def of(

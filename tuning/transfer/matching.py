@@ -1,4 +1,4 @@
-"""Match a base model with the table of a new fit: shared columns, and what makes a base useless."""
+"""Match a base model with the table of a new fit: find shared columns, and refuse a useless base."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xrfm_cli.tuning.model.trained_rows import hash_rows
 from xrfm_cli.tuning.transfer.base import Base, SharedColumns
 
 ASKED = "dropped as asked"  # the reason of a column that the user leaves out
-SAME_SHARE = 0.5  # of the rows that the base was fitted on: with more, its predictions are no news
+SAME_SHARE = 0.5  # share of rows that the base was fitted on: with more, its predictions are of no use
 
 
 def match_base(
@@ -23,9 +23,9 @@ def match_base(
 ) -> Base:
     """Return the base of a fit; raise a one-line OptionError if it cannot help.
 
-    A column is shared if both have it with the same kind of cells. Few rows may look like another kind, such
-    as numbers with few values, so numbers and categories of the base are shared wherever the cells can be
-    read as such. A column that is constant here still tells the base something.
+    A column is shared if both have it with the same kind of cells. With few rows, a column may seem to have
+    another kind, such as numbers with few values. So numbers and categories of the base are shared if the
+    cells can be read as such. A column that is constant here is still useful to the base.
     """
     place = option("transfer_from", name)
     read = {column.name: column for column in model.schema.features if column.name in model.columns_read}
@@ -53,7 +53,7 @@ def match_base(
         of_other_kind=tuple(other),
         extra=tuple(column.name for column in schema.features if column.name not in read),
     )
-    is_rate = bool(model.schema.with_role("offset"))  # per unit of exposure, and no value of the target
+    is_rate = bool(model.schema.with_role("offset"))  # its predictions are no values of the target
     same = model.target.name == target.name and model.target.task == target.task and not is_rate
     base = Base.of(
         model,
@@ -66,7 +66,7 @@ def match_base(
 
 
 def _is_readable(column: ColumnSchema) -> bool:
-    """Return whether the base may read a column: also what inference, not the user, has left out.
+    """Return whether the base may read a column; only columns that the user left out are excluded.
 
     Few rows may have one value in a column, or no value twice.
     """
@@ -91,7 +91,7 @@ def _known_rows(place: str, base: Base, table: Table) -> int:
         return 0
     try:
         y_true = encode_target(table, target)
-    except InputError:  # a column of that name with other contents, so the rows are others
+    except InputError:  # a column of that name has other contents, so the rows differ
         return 0
     known = np.flatnonzero(y_true >= 0 if target.classes else np.isfinite(y_true))
     if not len(known):

@@ -1,7 +1,7 @@
-"""Translation: the part of a target that a base model's predictions explain, linear in them.
+"""Translation: the part of a target that is linear in a base model's predictions.
 
-A new model then learns what is left. Where the base predicts the same target, its own prediction is the
-start, and ridge regression corrects it as far as the rows show that it needs correction.
+A new model then learns the rest. If the base predicts the same target, the translation starts from its
+prediction, and ridge regression corrects it as far as the rows support.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xrfm_cli.tuning.scoring.class_transforms import ClassTransform, LogitTransf
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform
 
 Array = NDArray[np.float64]
-# Of the corrections, chosen by generalised cross-validation; the largest leaves nothing but a mean.
+# Strengths of the correction, chosen by generalised cross-validation; the largest leaves only a mean.
 STRENGTHS = tuple(10.0**k for k in range(-2, 7))
 FEWEST_ROWS = 5  # with fewer, only the mean is corrected
 

@@ -1,4 +1,4 @@
-"""What a model took from its base, in words."""
+"""Describe in words how a model uses its base."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def transfer_words(base: Base, members: Sequence[Member]) -> str:
     """Return how much of the ensemble used the base's predictions, and how, in one line."""
     parts = []
     for what, kinds in (
-        ("its predictions as columns", ("projection", "both")),
-        ("what its predictions leave of the target", ("translation", "both")),
+        ("from its predictions as columns", ("projection", "both")),
+        ("the part of the target that its predictions do not explain", ("translation", "both")),
     ):
         weight = sum(member.weight for member in members if member.params.get("transfer") in kinds)
-        parts.append(f"{weight:.0%} of the ensemble's weight learned from {what}")
+        parts.append(f"{weight:.0%} of the ensemble's weight learned {what}")
     start = sum(member.weight for member in members if member.params.get("start_matrix") == "base")
-    parts.append(f"{start:.0%} began with its feature matrix")
+    parts.append(f"{start:.0%} started from its feature matrix")
     if not any(map(uses_base, members)):
         return f"{base.name}: its predictions did not help, so the model does without them ({parts[-1]})"
     return f"{base.name}: " + ", ".join(parts)

@@ -30,7 +30,7 @@ LIBRARIES = (
     "jinja2",
     "matplotlib",
 )
-# Of the drivers of NVIDIA, AMD, and Windows below Linux.
+# Files of the drivers of NVIDIA, AMD, and Windows below Linux.
 DRIVER_FILES = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 COMPILERS = {"win32": "Visual Studio's C++ build tools", "darwin": "Xcode's: xcode-select --install"}
 
@@ -65,7 +65,7 @@ def _versions() -> dict[str, str | None]:
 def _devices() -> list[dict[str, object]]:
     """Return the available devices; report a torch that cannot be loaded instead of failing.
 
-    torch takes seconds to load, so it is only asked where there may be a GPU.
+    torch takes seconds to load, so it is loaded only if there may be a GPU.
     """
     devices: list[dict[str, object]] = [{"name": "cpu", "description": _processor()}]
     if find_spec("torch") is None:

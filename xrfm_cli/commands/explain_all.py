@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from xrfm_cli.commands.common.comparing import compare_importances, importances_view, load_other
+from xrfm_cli.commands.common.comparing import (
+    compare_effects,
+    compare_importances,
+    effects_view,
+    importances_view,
+    load_other,
+)
 from xrfm_cli.commands.common.outputs import open_output
 from xrfm_cli.commands.common.reading import known_rows, pass_through, read_blocks
 from xrfm_cli.commands.common.session import Session
@@ -45,21 +52,30 @@ def explain_all(
         curves=options.curves,
         regions=True,
     )
+    other = None if options.compare is None else load_other(options.compare, model, device=device)
+    before = None
+    if other is not None:
+        shown = dict.fromkeys(item.column for item in explanation.effects)
+        before = explain_model(other, rows=options.rows, seed=options.seed, effects=tuple(shown) or None)
     name = Path(options.model).name
-    document = {**write_explain_report(model, explanation, html, json, source=name), **attributed}
+    written = write_explain_report(model, explanation, html, json, source=name, other=before)
+    document = {**written, **attributed}
     tables = list(explanation_tables(document, more=options.verbose))
-    if options.compare is not None:
-        other = load_other(options.compare, model, device=device)
-        theirs = explain_document(other, explain_model(other, rows=options.rows, seed=options.seed))
-        ours, before = document["importances"], theirs["importances"]
-        document["compared"] = plain(compare_importances(options.compare, model, other, ours, before))
+    if other is not None and before is not None and options.compare is not None:
+        theirs = explain_document(other, before)
+        ours, old = document["importances"], theirs["importances"]
+        document["compared"] = plain(compare_importances(options.compare, model, other, ours, old))
+        document["compared"]["effects"] = compare_effects(document["effects"], theirs["effects"])
         tables += importances_view(document["compared"])
+        tables += effects_view(document["compared"]["effects"])
     session.renderer.close()
     # If attributions go to standard output, the tables go to standard error.
     show = session.renderer.message if _streams_out(options) else session.renderer.result
     for renderable in tables:
         show(renderable)
     session.renderer.note(f"full report: {html} and {json}", files=(html, json))
+    if options.open_report:
+        webbrowser.open(html.resolve().as_uri())
     session.renderer.document("explain", document)
     return 0
 

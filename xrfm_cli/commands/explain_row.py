@@ -22,14 +22,14 @@ from xrfm_cli.printable import counted, printable
 from xrfm_cli.reports.attributions import Baseline, attribute_rows
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 from xrfm_cli.tuning.explain.columns import feature_columns
-from xrfm_cli.tuning.explain.speaking_rows import SpeakingRows, speaking_rows
+from xrfm_cli.tuning.explain.contributing_rows import ContributingRows, contributing_rows
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile
 
 LEVEL = 0.9  # of the interval that is shown
 TOP = 10  # columns that are shown
 MOST_ROWS, MOST_CELLS = 5, 3  # training rows that are shown, and their columns
-DIGITS = 6  # of a column's largest value: encodings are float32
+DIGITS = 6  # share of a column's largest value: encodings are float32
 HALF_BAR = 6  # characters on either side of the chart; with the widest cells, 80 columns are just enough
 PRIVACY = (
     "These are cells of training rows, which the model file holds: show them only to those who may see "
@@ -76,7 +76,7 @@ def find_row(data: str, options: ExplainOptions, session: Session) -> tuple[int,
 def row_document(
     model: FittedModel, row: Table, *, baseline: Baseline, label: str | None, top: int
 ) -> dict[str, Any]:
-    """Return what is said of one row, ready for JSON."""
+    """Return the explanation of one row, ready for JSON."""
     found = attribute_rows(model, row, baseline=baseline, label=label)
     columns = feature_columns(model.schema)
     values = {name: float(found.column(name)[0].as_py()) for name in columns}
@@ -86,7 +86,7 @@ def row_document(
     profiles = {profile.column: profile for profile in model.profile or ()}
     order = sorted(columns, key=lambda name: -abs(values[name]))
     code = 0 if explained is None else classes.index(explained)
-    rows = speaking_rows(baseline.model, row, baseline.references, code, most=MOST_ROWS)
+    rows = contributing_rows(baseline.model, row, baseline.references, code, most=MOST_ROWS)
     return {
         "target": model.target.name,
         "class": explained,
@@ -111,18 +111,20 @@ def row_document(
 
 
 def row_tables(document: Mapping[str, Any], target: str) -> Iterator[RenderableType]:
-    """Yield the chart of the columns and the training rows that speak loudest."""
+    """Yield the chart of the columns and the training rows that contribute most."""
     name = f"P({target} = {document['class']})" if document["class"] is not None else target
     said = f"Row {document['row']:,}: {name} is predicted as {number(document['prediction'])}"
     if document["interval"] is not None:
         low, high = (number(document["interval"][side]) for side in ("lower", "upper"))
         said += f" ({LEVEL:.0%} interval {low} to {high})"
     yield heading(said)
-    yield printable(f"Typical rows have {number(document['baseline'])}; the columns add the difference:")
+    yield printable(
+        f"The prediction for typical rows is {number(document['baseline'])}; the columns add the difference:"
+    )
     yield _chart(document)
     rows = document["training_rows"]
     if rows["loudest"]:
-        yield heading("Training rows that speak loudest")
+        yield heading("Training rows that contribute most")
         yield _rows_table(rows)
         yield printable(
             f"{rows['centers']:,} training rows add {_signed(rows['contributions'])} to the "
@@ -201,7 +203,7 @@ def _rows_table(rows: Mapping[str, Any]) -> Grid:
 
 
 def _rows_document(
-    rows: SpeakingRows, order: Sequence[str], profiles: Mapping[str, ColumnProfile]
+    rows: ContributingRows, order: Sequence[str], profiles: Mapping[str, ColumnProfile]
 ) -> dict[str, Any]:
     """Return the training rows, with their cells in the order of the columns' contributions."""
     return {
@@ -217,7 +219,7 @@ def _rows_document(
                     if name in item.cells
                 },
             }
-            for item in rows.loudest
+            for item in rows.largest
         ],
     }
 
@@ -233,7 +235,7 @@ def _near(cell: Any, profile: ColumnProfile | None) -> Any:
 
 
 def _interval(model: FittedModel, row: Table) -> dict[str, float] | None:
-    """Return the prediction interval, where the model has one."""
+    """Return the prediction interval, if the model has one."""
     if model.intervals is None or not model.intervals.allows(LEVEL):
         return None
     found = model.predict(row, interval=LEVEL, per_unit=True)

@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from xrfm_cli.reports.formats import decimals, rounded
+from xrfm_cli.reports.labels import short_labels
 from xrfm_cli.reports.quality import quality_sentence
-from xrfm_cli.reports.svg import short_labels
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 
 MOST_COLUMNS = 20
@@ -36,7 +36,7 @@ def explanation_tables(document: Mapping[str, Any], *, more: bool = False) -> It
         yield _together([*document["pairs"][:MOST_PAIRS], *document["triples"][:MOST_TRIPLES]])
     if len(document["leaves"]) > 1:
         yield heading("Leaves compared with the whole model")
-        yield _leaves(document["leaves"])
+        yield _leaves(document["leaves"], document["quality"]["metric"])
     if not more:
         return
     yield heading("Regions in which columns move the prediction differently")
@@ -54,7 +54,7 @@ def explanation_tables(document: Mapping[str, Any], *, more: bool = False) -> It
 
 
 def _columns(document: Mapping[str, Any]) -> Grid:
-    """Return the shares, the held-out loss when a column is permuted, and what may be chance."""
+    """Return the shares, the held-out loss when a column is permuted, and marks for possible chance."""
     chance = {item["column"]: item for item in document["by_chance"]}
     drops = {item["column"]: item["drop"] for item in document["permutation"]}
     places = decimals(drops.values())
@@ -94,14 +94,21 @@ def _together(found: Sequence[Mapping[str, Any]]) -> Grid:
     return table
 
 
-def _leaves(leaves: Sequence[Mapping[str, Any]]) -> Grid:
-    table = grid("leaf", "rows", "what matters there")
-    table.columns[1].justify = "right"
+def _leaves(leaves: Sequence[Mapping[str, Any]], metric: str) -> Grid:
+    has_target = any(leaf["mean_target"] is not None for leaf in leaves)
+    table = grid(
+        "leaf", "rows", "predicted", *(["target", metric] if has_target else []), "what matters there"
+    )
+    for column in table.columns[1:-1]:
+        column.justify = "right"
     for place, leaf in enumerate(leaves[:MOST_LEAVES]):
         largest = [shortened(str(item["column"]), 18) for item in leaf["importances"][:3]]
-        table.add_row(str(leaf.get("leaf", place)), f"{leaf['rows']:,}", ", ".join(largest))
+        facts = ("mean_prediction", *(("mean_target", "score") if has_target else ()))
+        measured = ["" if leaf[name] is None else number(leaf[name]) for name in facts]
+        table.add_row(str(leaf.get("leaf", place)), f"{leaf['rows']:,}", *measured, ", ".join(largest))
     if len(leaves) > MOST_LEAVES:
-        table.add_row(f"{len(leaves) - MOST_LEAVES} more", "", "in the full report", style="dim")
+        blank = [""] * (len(table.columns) - 2)
+        table.add_row(f"{len(leaves) - MOST_LEAVES} more", *blank, "in the full report", style="dim")
     return table
 
 

@@ -49,11 +49,11 @@ from xrfm_cli.tuning.transfer.base import Base
 from xrfm_cli.tuning.transfer.matching import match_base
 
 INTERRUPTED = 130
-MARK_BYTES = 2_000  # of the beginning of an explanation, which say what wrote it
+MARK_BYTES = 2_000  # bytes at the beginning of an explanation that name the program
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
-LATE_EXPLAINED_ROWS = 100  # at most, where the time limit has passed
-# For swapping columns: seconds that may pass beyond the time limit, at most and as a share of it, and the
-# share of those left, as estimates are inexact and the report follows.
+LATE_EXPLAINED_ROWS = 100  # the most after the time limit has passed
+# For swapping columns: seconds allowed beyond the time limit, at most and as a share of it, and the share of
+# those left that is used, because estimates are inexact and the report follows.
 SWAP_GRACE_S, SWAP_GRACE_SHARE, SWAP_SHARE = 1.0, 0.05, 0.5
 
 
@@ -89,7 +89,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
             table = held.train
             target = infer_target(table, name, task=options.task, positive=options.positive)
             session.renderer.note(told)
-        valid = read_whole(options.valid, options, session) if options.valid else None
+        valid = read_whole(options.valid, options, session, scratch=scratch) if options.valid else None
         config = config_of(options, device=device)
         base = _base_of(options, table, schema, target, device=device)
         if options.dry_run:
@@ -138,7 +138,7 @@ def source_name(data: str) -> str:
 
 
 def remove_stale_explanation(model: str, session: Session) -> None:
-    """Remove the explanation of an earlier model of this name, which would be taken for that of the new one.
+    """Remove the explanation of an earlier model of this name: it would seem to explain the new one.
 
     Only files that ``xrfm explain`` wrote are removed.
     """
@@ -231,6 +231,7 @@ def _refit(table: Table, options: FitOptions, session: Session, *, device: str) 
         seed=options.seed,
         device=device,
         memory_bytes=options.memory,
+        workers=options.workers,
         on_event=session.renderer.on_event,
     )
 
@@ -241,7 +242,7 @@ def _check_size(options: FitOptions, session: Session) -> None:
     if limit is not None and size > limit:
         session.renderer.note(
             f"{options.model}: is {megabytes(size)}, more than --max-model-size {megabytes(limit)}, as its "
-            "report and encoders are larger than was estimated",
+            "report and encoders are larger than estimated",
             kind="fallback",
         )
 

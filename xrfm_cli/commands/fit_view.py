@@ -35,7 +35,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.manifest import check_manifest
 from xrfm_cli.tuning.model.report import FitReport
 
-BESIDE = ("r2", "accuracy", "rmse", "log_loss")  # the first one that is not the score stands beside it
+BESIDE = ("r2", "accuracy", "rmse", "log_loss")  # the first one that is not the score is shown beside it
 SHOWN = {"r2": "R2"}
 CHANGES_POSITIVE = "--positive changes it"
 STOPPED = {
@@ -125,7 +125,7 @@ def columns_line(schema: TableSchema) -> str:
 
 
 def result_line(report: FitReport) -> str:
-    """Return the score, and beside it the share of variance or of right answers."""
+    """Return the score, and beside it the share of variance or of correct predictions."""
     names = [report.metric, *(name for name in BESIDE if name in report.metrics and name != report.metric)]
     values = {**report.metrics, report.metric: report.score}
     score, *others = [f"{SHOWN.get(name, name)} {number(values[name])}" for name in names]

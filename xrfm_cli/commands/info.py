@@ -124,7 +124,7 @@ def _shown(document: dict[str, Any]) -> dict[str, str]:
         found = document["compression"]
         facts["16 bits"] = (
             f"{' and '.join(found['parts'])}; predictions of {found['rows']:,} rows changed by "
-            f"{found['difference']:.2g} deviations (at most {found['largest']:.2g})"
+            f"{found['difference']:.2g} standard deviations (at most {found['largest']:.2g})"
         )
     leaves = counted(document["leaves"], "leaf", "leaves")
     return facts | {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from xrfm_cli.commands.blocks.block_workers import Block, block_workers, predicted_blocks
 from xrfm_cli.commands.common.compute import prepare_device
 from xrfm_cli.commands.common.digits import rounded
 from xrfm_cli.commands.common.drift_monitor import DriftMonitor
@@ -45,8 +48,10 @@ def run(options: PredictOptions, session: Session) -> int:
         allows_absent=options.allow_missing_columns,
     )
     total, deviation = known_rows(options.data), _deviation(model)
-    with open_output(options.output) as writer:
-        for block in read_blocks(
+
+    def seen_blocks() -> Generator[Block, None, None]:
+        before = 0
+        for read in read_blocks(
             options.data,
             options,
             session,
@@ -54,11 +59,20 @@ def run(options: PredictOptions, session: Session) -> int:
             on_repair=left_out.append,
             rows=model.block_rows,
         ):
-            if options.keep_columns and rows == 0:
-                pass_through(block.column_names, _written_columns(model.target, options), "--keep-columns")
+            if options.keep_columns and before == 0:
+                pass_through(read.column_names, _written_columns(model.target, options), "--keep-columns")
+            yield Block(read=read, seen=monitor.look(read), before=before)
+            before += read.n_rows
+
+    with (
+        block_workers(model, options, session) as workers,
+        open_output(options.output) as writer,
+        closing(seen_blocks()) as blocks,
+    ):
+        for given, prediction in predicted_blocks(model, blocks, workers, interval=options.interval):
+            block = given.read
             names = block.column_names if options.keep_columns else options.ids
             copied = {name: block.stored(name) for name in names}
-            prediction = model.predict(monitor.look(block), interval=options.interval, before=rows)
             columns = prediction_columns(
                 model, prediction, proba=options.proba, is_text=is_text, deviation=deviation
             )
@@ -97,8 +111,8 @@ def prediction_columns(
 ) -> dict[str, pa.Array]:
     """Return the output columns: the prediction, and probabilities or interval if requested.
 
-    Text has nine significant digits, of numbers near 0 fewer, by the ``deviation`` of the target; other
-    formats hold the numbers as they are.
+    Text has nine significant digits, and fewer for numbers near 0 compared with the ``deviation`` of the
+    target. Other formats hold the exact numbers.
     """
     if prediction.probabilities is None:
         found = {"prediction": prediction.values, "lower": prediction.lower, "upper": prediction.upper}
@@ -117,7 +131,7 @@ def prediction_columns(
 
 
 def _deviation(model: FittedModel) -> float:
-    """Return the standard deviation of the target, by the validation rows."""
+    """Return the standard deviation of the target in the validation rows."""
     return float(np.std(np.asarray(model.report.oof["target"], dtype=np.float64)))
 
 

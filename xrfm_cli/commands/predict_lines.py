@@ -40,7 +40,7 @@ def answer_lines(
 ) -> Served:
     """Answer every line until standard input ends or a signal comes.
 
-    A line that cannot be read is refused with a message, and its answer says so or is empty: answers stay
+    A line that cannot be read is refused with a message, and its answer says so or is empty. So answers stay
     aligned with lines. A header without a needed column ends the command.
 
     Args:
@@ -52,12 +52,12 @@ def answer_lines(
     """
     service = _Service(model, options, columns, written)
     ending, served = Ending(), Served()
-    # One thread: a row is too little work for several, which would wait for each other.
+    # One thread: a row is too little work for several threads, which would wait for each other.
     with compute_threads(1), _input(options.encoding) as text, ending.heard():
         service.warm_up()
         session.renderer.note(
-            f"{options.model} is loaded: each line of standard input gets one line; "
-            "the first is a header of CSV, or a JSON object like all others"
+            f"{options.model} is loaded: each line of standard input gets one line. Write a header and "
+            "rows of CSV, or a JSON object on each line"
         )
         out = streams.rows()
         for number, line in enumerate(iter(lambda: ending.wait(text.readline), ""), start=1):
@@ -101,7 +101,7 @@ class _Service:
         self._repairs: tuple[Repair, ...] = ()
 
     def warm_up(self) -> None:
-        """Predict a row without values, so that the first real one finds everything loaded."""
+        """Predict a row without values, so that everything is loaded before the first real row."""
         exposures = [column.name for column in self._model.schema.with_role("offset")]
         cells = {name: pa.array(["1" if name in exposures else ""]) for name in self._model.columns_read}
         row = Table(pa.table(cells or {"": pa.array([""])}), SOURCE)

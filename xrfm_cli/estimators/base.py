@@ -1,4 +1,4 @@
-"""What the two estimators have in common: arguments, fitting, predictions, saving and loading."""
+"""Base of the two estimators: arguments, fitting, predictions, saving and loading."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BaseXRFM(ExplainingMixin, PicklingMixin, BaseEstimator):
     Parameters are options of the command with underscores; ``--resume`` and ``--storage`` exist only there.
     """
 
-    _doc_link_module = "xrfm_cli"  # diagrams show the meaning of parameters where this link is set
+    _doc_link_module = "xrfm_cli"  # diagrams show the meaning of parameters if this link is set
     _doc_link_template = "https://xrfm-cli.github.io/xrfm-cli/python/"
     model_: FittedModel
     _is_loaded: bool = False

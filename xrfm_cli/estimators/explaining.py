@@ -1,4 +1,4 @@
-"""What the estimators tell about a fitted model: explanations, attributions, drift and the search."""
+"""Methods of the estimators about a fitted model: explanations, attributions, drift and the search."""
 
 from __future__ import annotations
 

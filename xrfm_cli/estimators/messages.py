@@ -16,7 +16,7 @@ ARGUMENTS = {"interval": "level", "seed": "random_state"}  # parameters whose ar
 INSTEAD = {
     "proba": "predict_proba",
     "date_order": "pandas.to_datetime",
-}  # what the estimators have no argument for
+}  # parameters for which the estimators have no argument
 ESTIMATORS = {"regression": "XRFMRegressor", "binary": "XRFMClassifier", "multiclass": "XRFMClassifier"}
 
 

@@ -1,6 +1,6 @@
-"""What the shell offers for a value: columns of DATA, metrics, hyperparameters and devices.
+"""Values that the shell completes: columns of DATA, metrics, hyperparameters and devices.
 
-Names of metrics and hyperparameters are written down, because the modules that have them import numerical
+Names of metrics and hyperparameters are repeated here, because the modules that define them import numerical
 libraries; a test compares them.
 """
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 THREADS_OF_A_CORE, FEW_THREADS = 4, 64  # more do not help, and systems refuse thousands
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
@@ -28,7 +26,12 @@ def most_threads() -> int:
 
 def _cores_by_affinity() -> int:
     """Return the number of cores in the CPU affinity; all cores on macOS, which has no affinity."""
-    if sys.platform != "darwin":
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return len(os.sched_getaffinity(0))
+    elif sys.platform != "darwin":
+        import psutil
+
         with suppress(OSError, psutil.Error):
             return len(psutil.Process().cpu_affinity())
     return os.cpu_count() or 1

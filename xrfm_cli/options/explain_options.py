@@ -46,7 +46,7 @@ class ExplainOptions(ReadingOptions):
         in_output(
             "--method",
             metavar="NAME",
-            help="Only path is left: contributions that add up to the prediction.",
+            help="path is the only method: contributions that add up to the prediction.",
         ),
     ] = "path"
     baseline: Annotated[
@@ -92,15 +92,18 @@ class ExplainOptions(ReadingOptions):
         in_output(
             "--compare",
             metavar="MODEL",
-            help="Explain this older model too, and show the importances of both side by side.",
+            help="Explain this older model too, and show importances and effects of both side by side.",
         ),
     ] = None
+    open_report: Annotated[
+        bool, in_output("--open", help="Open the explanation in a browser when it is done.")
+    ] = False
     effects: Annotated[
         tuple[str, ...],
         in_model(
             "--effects",
             metavar="COL",
-            help="Column whose effect on the prediction to show, or all; else the strongest.",
+            help="Column whose effect on the prediction is shown, or all; by default the strongest.",
         ),
     ] = ()
     curves: Annotated[
@@ -113,7 +116,7 @@ class ExplainOptions(ReadingOptions):
             "--rows",
             metavar="N",
             min=2,
-            help="Most rows that the explanation averages over, of DATA or else of the training rows.",
+            help="Largest number of rows to average over, of DATA or else of the training rows.",
         ),
     ] = 1000
     chunk_rows: Annotated[

@@ -10,7 +10,7 @@ import typer
 from xrfm_cli.options.completion import A_COLUMN
 from xrfm_cli.options.parsing import one_of, parse_formats, parse_size, parse_workers
 from xrfm_cli.options.search_options import SearchOptions
-from xrfm_cli.options.shared import DATA_HELP, in_columns, in_data, in_machine, in_model, in_output
+from xrfm_cli.options.shared import DATA_HELP, Scheduler, in_columns, in_data, in_machine, in_model, in_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +106,8 @@ class FitOptions(SearchOptions):
             "--transfer-from",
             metavar="MODEL",
             help=(
-                "Let this model of a related, larger table help: the search decides how far its predictions "
-                "and its feature matrix do. The new model file contains it."
+                "Learn from this model of a related, larger table too: the search decides how to use its "
+                "predictions and its feature matrix. The new model file contains it."
             ),
         ),
     ] = None
@@ -125,7 +125,7 @@ class FitOptions(SearchOptions):
             parser=one_of("half"),
             help=(
                 "Store centers and coefficients in 16 bits if predictions change by at most a thousandth of "
-                "a deviation on held-out rows, or on training rows where there are none."
+                "their standard deviation on held-out rows, or on training rows if none are held out."
             ),
         ),
     ] = None
@@ -171,7 +171,7 @@ class FitOptions(SearchOptions):
             metavar="auto|N",
             parser=parse_workers,
             show_default="auto: one for each thread",
-            help="Processes that run steps of the search side by side, with one thread each.",
+            help="Processes that run steps of the search and fit leaves side by side, with one thread each.",
         ),
     ] = None
     engine: Annotated[
@@ -180,24 +180,18 @@ class FitOptions(SearchOptions):
             "--engine",
             metavar="NAME",
             parser=one_of("local", "dask"),
-            help="Who runs steps of the search: processes of this machine (local), or a dask cluster.",
+            help="Where steps of the search run and leaves are fitted: in processes of this machine "
+            "(local), or on a dask cluster.",
         ),
     ] = "local"
-    scheduler: Annotated[
-        str | None,
-        in_machine(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Address of the scheduler for --engine dask, such as tcp://host:8786.",
-        ),
-    ] = None
+    scheduler: Scheduler = None
     scratch: Annotated[
         str | None,
         in_machine(
             "--scratch",
             metavar="DIR",
             show_default="the folder of the model",
-            help="Folder for the files of a table that does not fit into the memory; they have no names.",
+            help="Folder for the temporary files of a table that does not fit into memory.",
         ),
     ] = None
     seed: Annotated[int, in_machine("--seed", metavar="N", min=0, help="Random seed.")] = 0

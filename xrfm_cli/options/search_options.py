@@ -50,7 +50,7 @@ class SearchOptions(ReadingOptions):
         bool,
         in_search(
             "--no-early-stop",
-            help="Search to the time limit even if the search has converged; --trials are all run anyway.",
+            help="Search to the time limit even if the search has converged; --trials N always runs N.",
         ),
     ] = False
     preset: Annotated[
@@ -91,7 +91,7 @@ class SearchOptions(ReadingOptions):
             metavar="ROWS",
             parser=parse_rows,
             show_default="as many as the time limit leaves room for",
-            help="Rows that the final models learn from, a number or all; all may exceed the time limit.",
+            help="Rows that the final models learn from: a number, or all, which may exceed the time limit.",
         ),
     ] = None
     search_rows: Annotated[

@@ -38,9 +38,15 @@ class Given:
 
 
 @functools.cache
+def _hints(options_type: type) -> dict[str, Any]:
+    """Return the types of the fields with their declarations, which take a while to find."""
+    return get_type_hints(options_type, include_extras=True)
+
+
+@functools.cache
 def declared(options_type: type) -> dict[str, Any]:
     """Return Typer's declarations of a dataclass by field name: arguments first, then by panel."""
-    hints = get_type_hints(options_type, include_extras=True)
+    hints = _hints(options_type)
     found = {item.name: hints[item.name].__metadata__[0] for item in fields(options_type)}
     return dict(sorted(found.items(), key=lambda pair: _place(pair[1])))
 
@@ -62,9 +68,7 @@ def key_of(param: Any) -> str:
 
 def parameters(options_type: type) -> list[inspect.Parameter]:
     """Return the parameters of the Typer function that takes these options."""
-    kinds = {
-        name: get_args(hint)[0] for name, hint in get_type_hints(options_type, include_extras=True).items()
-    }
+    kinds = {name: get_args(hint)[0] for name, hint in _hints(options_type).items()}
     defaults = {item.name: item.default for item in fields(options_type)}
     return [
         inspect.Parameter(

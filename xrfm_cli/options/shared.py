@@ -29,7 +29,15 @@ ModelMemory = Annotated[
         metavar="SIZE",
         parser=parse_size,
         show_default="half of the free memory",
-        help="Memory to use, such as 1GiB: what is larger stays in files. Does not change the result.",
+        help="Memory to use, such as 1GiB; larger data stays in files. Does not change the result.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    in_machine(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Address of the scheduler for --engine dask, such as tcp://host:8786.",
     ),
 ]
 DATA_HELP = (
@@ -37,8 +45,8 @@ DATA_HELP = (
     "Parquet, a URL (s3://, gs://, az://, https://), or - for standard input."
 )
 VERBOSE_HELP = (
-    "Show more: fit lists every column with its kind, explain shows regions and directions, and without a "
-    "terminal a line every ten seconds says how far the command is."
+    "Show more: fit lists every column with its kind, and explain shows regions and directions. Without a "
+    "terminal, commands print their progress every ten seconds."
 )
 
 

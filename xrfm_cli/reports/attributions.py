@@ -23,10 +23,10 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
 from xrfm_cli.tuning.transfer.base import Base
 
-REFERENCE_ROWS = 8  # more change a row's attributions little, and cost as much more
+REFERENCE_ROWS = 8  # more reference rows change attributions little, and take proportionally longer
 CANDIDATES = 512  # training rows from which the reference rows are chosen
-# The sum of a base's attributions over that of their sizes below which their signs are left out: shares of
-# nearly nothing would be huge.
+# If the sum of a base's attributions, divided by the sum of their sizes, is smaller, their signs are left
+# out: the shares would be huge.
 LEAST_NET = 0.25
 PAIRS_AT_ONCE = 1 << 14  # of a row and a reference row: bounds the memory of class probabilities
 
@@ -134,7 +134,7 @@ def attribute_rows(
 
 
 def translated_change(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> Tensor:  # -> (n, r)
-    """Return what the translation of a member adds to each path's change; zeros without one."""
+    """Return the part of a member's translation in each path's change; zeros without one."""
     if member.translation is None:
         return torch.zeros(rates.shape[:2], dtype=torch.float64)
     moved = member.translated(x)[:, None] - member.translated(references)[None]
@@ -142,9 +142,9 @@ def translated_change(member: Member, x: Tensor, references: Tensor, rates: Tens
 
 
 def base_shares(base: Base, table: Table, columns: Sequence[str]) -> Array:  # -> (n, columns)
-    """Return how a base's predictions of rows are shared by the columns that it shares with the table.
+    """Return how a base's predictions of rows are divided among the columns that it reads from the table.
 
-    That is in proportion to its own attributions of these rows. Where they cancel, their sizes count.
+    Shares are proportional to its own attributions of these rows, or to their sizes if they cancel.
     """
     own = attribute_rows(base.model, base.view(table))
     found = np.zeros((table.n_rows, len(columns)))

@@ -1,4 +1,4 @@
-"""The model card: what a model is for, what it was made of and how good it is, as Markdown.
+"""The model card in Markdown: purpose, training data and quality of a model.
 
 Mitchell et al.: Model Cards for Model Reporting (2019).
 """

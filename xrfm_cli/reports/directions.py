@@ -1,4 +1,4 @@
-"""Directions that a member learned: how large, how certain, and how the prediction goes along them."""
+"""Directions that a member learned: their size, their certainty, and the prediction along them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 DIRECTIONS = 5
 NAMED_FEATURES = 8  # features listed for a direction
 REPLICATES = 50
-BOOTSTRAP_DIRECTIONS = 30  # leading eigenvectors whose span the bootstrap moves in
-CERTAIN_SHARE = 0.9  # of the bootstrap's angles that are at most the one shown
+BOOTSTRAP_DIRECTIONS = 30  # number of leading eigenvectors; bootstrap directions stay in their span
+CERTAIN_SHARE = 0.9  # share of the bootstrap's angles that are at most the one shown
 TIED_DEVIATIONS = 2.0  # two eigenvalues whose difference is smaller, in its bootstrap deviations, are tied
 SMALLEST_SHARE = 1e-6  # of the trace
 SLICES, FEWEST_SLICE_ROWS = 12, 8  # of the rows along a direction
@@ -43,9 +43,10 @@ class Along:
 class Direction:
     """An eigenvector of the scaled AGOP: a combination of features that the model reacts to.
 
-    ``angle`` is what nine of ten bootstrap samples of the rows turn the direction by at most, in degrees.
-    Tied directions share a ``group``: only the plane or space that they span has a meaning, and ``angle`` is
-    its own. ``oriented`` says that the sign has a meaning: the prediction rises along the direction.
+    ``angle``, in degrees, is the largest by which nine of ten bootstrap samples of the rows turn the
+    direction. Tied directions share a ``group``: only the plane or space that they span has a meaning, and
+    ``angle`` is its own. ``oriented`` says that the sign has a meaning: the prediction rises along the
+    direction.
     """
 
     share: float  # of the AGOP's trace

@@ -110,6 +110,10 @@ def explain_document(model: FittedModel, explanation: Explanation) -> dict[str, 
                     "rows": leaf.rows,
                     "sampled_rows": leaf.sampled,
                     "path": leaf.path,
+                    "class": leaf.summary.output if leaf.summary else None,
+                    "mean_prediction": leaf.summary.mean_prediction if leaf.summary else None,
+                    "mean_target": leaf.summary.mean_target if leaf.summary else None,
+                    "score": leaf.summary.score if leaf.summary else None,
                     "importances": [asdict(item) for item in leaf.columns],
                 }
                 for leaf in explanation.leaves
@@ -170,7 +174,7 @@ def _intervals(model: FittedModel) -> dict[str, Any] | None:
         return None
     return {
         "mean_width_90": 2 * model.intervals.half_width(0.9) if model.intervals.allows(0.9) else None,
-        "adapts": model.intervals.spread is not None,
+        "adapts": model.intervals.error_scale is not None,
     }
 
 

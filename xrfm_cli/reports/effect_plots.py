@@ -2,184 +2,207 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from markupsafe import Markup
+from numpy.typing import NDArray
 
-from xrfm_cli.reports.formats import number
+from xrfm_cli.reports.fit.charts import Axis, Chart, Figure, date_axis, number_axis
+from xrfm_cli.reports.formats import minus, number, percent, signed
+from xrfm_cli.reports.labels import short_label, short_labels
 from xrfm_cli.reports.rules import GROUPED_FROM
-from xrfm_cli.reports.svg import (
-    ACCENT,
-    BAND,
-    INK,
-    LINE,
-    PALE,
-    SOFT,
-    WIDTH,
-    figure_style,
-    group_digits,
-    short_label,
-    to_svg,
-)
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap
 from xrfm_cli.tuning.explain.settings import Kind
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 MAP_TICKS = 5
+MAP_HEIGHT, CELL_HEIGHT = 330.0, 40.0
 BEYOND = 0.2  # of the range of the inner points that is shown of a longer outermost part
-MARGIN = 0.05  # of the range, around a curve that is cut off
+MARGIN = 0.03  # of the range, beside a curve
+LEVEL_HEIGHT = 24.0
 
 
-def effect_figure(effect: Effect, target: str) -> Markup:
-    """Plot an effect with its band, and below it where the rows are."""
+def effect_figure(effect: Effect, target: str, other: Effect | None = None) -> Figure:
+    """Draw an effect with its band, and below it where the rows are; ``other`` is that of an older model."""
     name = f"{effect.column} {effect.part}".strip()
-    what = (
-        f"probability of {short_label(effect.output)}" if effect.output is not None else short_label(target)
+    is_class = effect.output is not None
+    what = f"probability of {short_label(effect.output)}" if is_class else short_label(target)
+    draw = _bars if effect.kind == "levels" else _line
+    if other is not None and other.kind != effect.kind:
+        other = None
+    chart = draw(effect, other, f"change of {what}", short_label(name, 40))
+    finding = _finding(effect)
+    share = "share of the rows" if effect.kind == "levels" else "share of the rows up to it"
+    return Figure(
+        title=short_label(name, 60) + (f": {what}" if is_class else ""),
+        finding=finding,
+        svg=chart.svg(f"Effect of {name} on {what}. {finding}"),
+        columns=("level" if effect.kind == "levels" else "value", "change", "low", "high", share),
+        rows=tuple(
+            (
+                spell_point(x, effect.kind, 60),
+                *(signed(own) for own in (value, low, high)),
+                percent(part),
+            )
+            for x, value, low, high, part in zip(
+                effect.x, effect.effect, effect.low, effect.high, effect.shares, strict=True
+            )
+        ),
     )
-    with figure_style():
-        from matplotlib.figure import Figure
-
-        levels = effect.kind == "levels"
-        height = 0.8 + 0.24 * len(effect.x) if levels else 2.5
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.add_subplot()
-        draw = _bars if levels else _line
-        draw(axes, effect)
-        change = f"change of {what}"
-        group_digits(axes.xaxis if levels else axes.yaxis)
-        if levels:
-            axes.set_xlabel(change)
-        else:
-            axes.set_ylabel(change)
-            axes.set_xlabel(short_label(name, 40))
-        return to_svg(figure, f"Effect of {name} on {what}: {_finding(effect)}")
 
 
-def map_figure(item: EffectMap, target: str) -> Markup:
-    """Plot the mean prediction over the values of two columns."""
-    values = np.array(item.values).T
-    what = f"probability of {short_label(item.output)}" if item.output is not None else short_label(target)
-    with figure_style():
-        from matplotlib.colors import LinearSegmentedColormap
-        from matplotlib.figure import Figure
+def map_figure(item: EffectMap, target: str) -> Figure:
+    """Draw the mean prediction over the values of two columns."""
+    is_class = item.output is not None
+    what = f"probability of {short_label(item.output)}" if is_class else short_label(target)
+    x, y = ([spell_point(point, kind) for point in points] for points, kind in _points_of(item))
+    values = np.array(item.values)
+    low, span = float(values.min()), float(np.ptp(values)) or 1.0
+    a, b = (short_label(column, 30) for column in item.columns)
+    chart = Chart(
+        x=_cells_axis(x, a),
+        y=_cells_axis(y, b),
+        height=min(MAP_HEIGHT, 48 + CELL_HEIGHT * len(y)),
+        has_grid=False,
+    )
+    for i, left in enumerate(x):
+        for j, right in enumerate(y):
+            tip = f"{a} {left}, {b} {right}: {number(float(values[i, j]))}"
+            chart.cell((i, i + 1), (j, j + 1), (values[i, j] - low) / span, tip)
+    places = [np.unravel_index(int(find(values)), values.shape) for find in (np.argmin, np.argmax)]
+    ends = [f"{number(float(values[i, j]))} at {a} {x[i]}, {b} {y[j]}" for i, j in places]
+    finding = f"The mean {what} goes from {ends[0]} (faintest), to {ends[1]} (strongest colour)."
+    return Figure(
+        title=f"{a} × {b}" + (f": {what}" if is_class else ""),
+        finding=finding,
+        svg=chart.svg(finding),
+        columns=(f"{a} / {b}", *y),
+        rows=tuple((left, *(number(float(value)) for value in values[i])) for i, left in enumerate(x)),
+    )
 
-        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
-        axes = figure.add_subplot()
-        colours = LinearSegmentedColormap.from_list("calm", ["#f4f7f8", PALE, ACCENT, "#0d3b40"])
-        mesh = axes.pcolormesh(values, cmap=colours, edgecolors="white", linewidth=0.6)
-        for points, column, kind, ticks, label in (
-            (item.x, item.columns[0], item.kinds[0], axes.set_xticks, axes.set_xlabel),
-            (item.y, item.columns[1], item.kinds[1], axes.set_yticks, axes.set_ylabel),
-        ):
-            step = max(1, -(-len(points) // MAP_TICKS))
-            places = np.arange(0, len(points), step)
-            ticks(places + 0.5, [_spelt(points[place], kind) for place in places])
-            label(short_label(column, 30))
-        axes.tick_params(length=0, labelsize=8)
-        axes.spines[:].set_visible(False)
-        bar = figure.colorbar(mesh, ax=axes, shrink=0.8, aspect=18, pad=0.02, label=what)
-        group_digits(bar.ax.yaxis)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, labelsize=7.5)
-        a, b = item.columns
-        return to_svg(figure, f"Mean prediction of {what} by {a} and {b}")
+
+def _points_of(item: EffectMap) -> tuple[tuple[tuple[float | str, ...], Kind], ...]:
+    return (item.x, item.kinds[0]), (item.y, item.kinds[1])
 
 
-def _line(axes: Axes, effect: Effect) -> None:
+def _cells_axis(words: Sequence[str], label: str) -> Axis:
+    """Return an axis whose ticks are the middles of cells."""
+    step = max(1, -(-len(words) // MAP_TICKS))
+    ticks = tuple((k + 0.5, words[k]) for k in range(0, len(words), step))
+    return Axis(low=0.0, high=float(len(words)), label=label, ticks=ticks)
+
+
+def _line(effect: Effect, other: Effect | None, change: str, name: str) -> Chart:
     x = np.array(effect.x, dtype=np.float64)
-    if effect.kind == "datetime":
-        x = x.astype(np.int64).astype("datetime64[us]")
-    axes.fill_between(x, effect.low, effect.high, color=PALE, alpha=BAND, linewidth=0)
+    from_, to = _most(x)
+    inside = np.unique(np.clip(x, from_, to))
+    curves = np.array(effect.curves, dtype=np.float64) - effect.mean
+    lines = [np.interp(inside, x, line) for line in (effect.low, effect.high)]
+    seen = [0.0, *lines[0], *lines[1]]
+    if other is not None:
+        known = np.array(other.x, dtype=np.float64)
+        common = inside[(inside >= known[0]) & (inside <= known[-1])]
+        before = np.interp(common, known, other.effect).tolist()
+        seen += before
     if effect.curves:
         points = np.array(effect.curve_x, dtype=np.float64)
-        if effect.kind == "datetime":
-            points = points.astype(np.int64).astype("datetime64[us]")
-        for curve in effect.curves:
-            axes.plot(points, np.array(curve) - effect.mean, color=LINE, linewidth=0.7, zorder=1)
-        axes.plot(
-            points, np.array(effect.dependence) - effect.mean, color=SOFT, linestyle="--", linewidth=1.1
-        )
-    axes.axhline(0, color=SOFT, linewidth=0.8)
-    axes.plot(x, effect.effect, color=ACCENT, linewidth=1.6)
-    axes.plot(x, np.zeros(len(x)), "|", color=INK, markersize=6, transform=axes.get_xaxis_transform())
-    axes.grid(axis="y")
-    if effect.kind == "datetime":
-        axes.tick_params(axis="x", labelrotation=30)
-    else:
-        if np.abs(x).max() >= GROUPED_FROM:
-            group_digits(axes.xaxis)
-            axes.locator_params(axis="x", nbins=MAP_TICKS)
-        _keep_most(axes, effect)
-
-
-def _keep_most(axes: Axes, effect: Effect) -> None:
-    """Cut the outermost part of a curve off where it would fill most of the axis, and say where it ends."""
-    x, low, high = (np.array(own, dtype=np.float64) for own in (effect.x, effect.low, effect.high))
-    if len(x) < 4:
-        return
-    inner = x[-2] - x[1]
-    ends = [x[0], x[-1]]
-    if x[1] - x[0] > inner:
-        ends[0] = x[1] - BEYOND * inner
-    if x[-1] - x[-2] > inner:
-        ends[1] = x[-2] + BEYOND * inner
-    if ends == [x[0], x[-1]]:
-        return
-    shown = np.unique(np.clip(x, *ends))
-    bottom, top = np.interp(shown, x, low).min(), np.interp(shown, x, high).max()
-    axes.set_xlim(ends[0] - MARGIN * inner, ends[1] + MARGIN * inner)
-    axes.set_ylim(min(bottom, 0.0) - 2 * MARGIN * (top - bottom), max(top, 0.0) + MARGIN * (top - bottom))
-    for end, whole, place, side in ((ends[0], x[0], 0.01, "left"), (ends[1], x[-1], 0.99, "right")):
+        is_shown = (points >= from_) & (points <= to)
+        seen += [float(curves[:, is_shown].min()), float(curves[:, is_shown].max())]
+    margin, above = MARGIN * (to - from_), MARGIN * (max(seen) - min(seen))
+    chart = Chart(
+        x=_values_axis(from_ - margin, to + margin, name, effect.kind),
+        y=number_axis(min(seen) - above, max(seen) + above, change, is_exact=True),
+        height=230,
+    )
+    if effect.curves:
+        shown = points[is_shown].tolist()
+        for curve in curves[:, is_shown].tolist():
+            chart.line(shown, curve, "line soft faint")
+        dependence = np.array(effect.dependence)[is_shown] - effect.mean
+        chart.line(shown, dependence.tolist(), "line ink thin dashed")
+    chart.line([from_ - margin, to + margin], [0, 0], "line soft thin")
+    chart.band(inside.tolist(), lines[0].tolist(), lines[1].tolist(), "area")
+    chart.line(inside.tolist(), np.interp(inside, x, effect.effect).tolist(), "line")
+    if other is not None and len(common) > 1:
+        chart.line(common.tolist(), before, "line warm dashed")
+    within = [(a, b) for a, b in zip(x.tolist(), effect.effect, strict=True) if from_ <= a <= to]
+    chart.rug([a for a, _ in within])
+    tips = [f"{spell_point(a, effect.kind)}: {signed(b)}" for a, b in within]
+    chart.dots([a for a, _ in within], [b for _, b in within], "hover", tips, r=7)
+    for end, whole, words, anchor in (
+        (from_, x[0], "starts at", "start"),
+        (to, x[-1], "continues to", "end"),
+    ):
         if end != whole:
-            words = f"{'from' if side == 'left' else 'to'} {_spelt(float(whole), effect.kind)}"
-            is_low = np.interp(end, x, effect.effect) < (bottom + top) / 2
-            axes.text(
-                place,
-                0.9 if is_low else 0.05,
-                words,
-                transform=axes.transAxes,
-                ha=side,
-                va="bottom",
-                color=SOFT,
-                fontsize=8,
-            )
+            chart.note(end, f"{words} {spell_point(float(whole), effect.kind)}", anchor)
+    return chart
 
 
-def _bars(axes: Axes, effect: Effect) -> None:
-    places = np.arange(len(effect.x))
-    values = np.array(effect.effect)
-    axes.barh(places, values, height=0.62, color=PALE)
-    errors = [values - np.array(effect.low), np.array(effect.high) - values]
-    axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=ACCENT, elinewidth=1.3, capsize=2.2)
-    axes.axvline(0, color=SOFT, linewidth=0.8)
-    names = [f"{short_label(x, 20)} ({100 * s:.0f} %)" for x, s in zip(effect.x, effect.shares, strict=True)]
-    axes.set_yticks(places, names)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.set_ylim(len(places) - 0.5, -0.5)
-    axes.grid(axis="x")
+def _most(x: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends to show: an outermost part that would fill most of the axis is cut off."""
+    from_, to = float(x[0]), float(x[-1])
+    if len(x) < 4:
+        return from_, to
+    inner = float(x[-2] - x[1])
+    return (
+        float(x[1]) - BEYOND * inner if x[1] - x[0] > inner else from_,
+        float(x[-2]) + BEYOND * inner if x[-1] - x[-2] > inner else to,
+    )
+
+
+def _values_axis(low: float, high: float, label: str, kind: Kind) -> Axis:
+    if kind == "datetime":
+        return date_axis(low, high, label, count=5)
+    axis = number_axis(low, high, label, is_exact=True)
+    if max(abs(low), abs(high)) >= GROUPED_FROM:
+        return axis
+    return replace(axis, ticks=tuple((value, words.replace(",", "")) for value, words in axis.ticks))
+
+
+def _bars(effect: Effect, other: Effect | None, change: str, name: str) -> Chart:
+    before = {} if other is None else dict(zip(other.x, other.effect, strict=True))
+    seen = [0.0, *effect.low, *effect.high, *(before[x] for x in effect.x if x in before)]
+    names = [
+        f"{words} ({percent(part)})"
+        for words, part in zip(short_labels(effect.x, 20), effect.shares, strict=True)
+    ]
+    chart = Chart(
+        x=number_axis(min(seen), max(seen), change),
+        y=None,
+        names=names,
+        height=48 + LEVEL_HEIGHT * len(names),
+    )
+    for k, (value, low, high) in enumerate(zip(effect.effect, effect.low, effect.high, strict=True)):
+        words = f"{spell_point(effect.x[k], 'levels', 60)}: {signed(value)} ({signed(low)} to {signed(high)})"
+        chart.bar(k, 0, value, "fill2", words)
+        chart.line([low, high], [k, k], "line ink thin")
+        if effect.x[k] in before:
+            own = before[effect.x[k]]
+            chart.dots([own], [k], "fill warm", [f"{names[k]}, older model: {signed(own)}"], r=4)
+    chart.line([0, 0], [-0.5, len(names) - 0.5], "line soft thin")
+    return chart
 
 
 def _finding(effect: Effect) -> str:
-    """Return where the prediction is lowest and highest, for screen readers."""
+    """Return where the prediction is lowest and highest."""
     low, high = int(np.argmin(effect.effect)), int(np.argmax(effect.effect))
-    words = [_spelt(effect.x[place], effect.kind) for place in (low, high)]
-    lowest, highest = effect.effect[low], effect.effect[high]
-    return f"lowest at {words[0]} ({lowest:+.3g}), highest at {words[1]} ({highest:+.3g})"
+    words = [spell_point(effect.x[place], effect.kind, 40) for place in (low, high)]
+    lowest, highest = (signed(effect.effect[place]) for place in (low, high))
+    return f"Lowest at {words[0]} ({lowest}), highest at {words[1]} ({highest})."
 
 
-def _spelt(value: float | str, kind: Kind) -> str:
+def spell_point(value: float | str, kind: Kind, length: int = 14) -> str:
     """Write a point of a column of this kind; a moment is in microseconds.
 
-    >>> _spelt(1.4e15, "datetime"), _spelt(1.4e15, "numeric"), _spelt("red", "levels")
+    >>> spell_point(1.4e15, "datetime"), spell_point(1.4e15, "numeric"), spell_point("red", "levels")
     ('2014-05-13', '1.400e+15', 'red')
-    >>> _spelt(2011.0, "numeric"), _spelt(0.1 + 0.2, "numeric")
-    ('2011', '0.3')
+    >>> spell_point(2011.0, "numeric"), spell_point(0.1 + 0.2, "numeric"), spell_point(15123.4, "numeric")
+    ('2011', '0.3', '15123')
     """
     if isinstance(value, str):
-        return short_label(value, 14)
+        return short_label(value, length)
     if kind == "datetime":
         return str(np.datetime64(int(value), "us").astype("datetime64[D]"))
-    return f"{value:.0f}" if value == round(value) and abs(value) < GROUPED_FROM else number(value)
+    if 1000 <= abs(value) < GROUPED_FROM or (value == round(value) and abs(value) < GROUPED_FROM):
+        return minus(f"{value:.0f}")
+    return minus(number(value))

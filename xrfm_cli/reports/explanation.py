@@ -24,7 +24,7 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
-from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares, few_rows
+from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares, few_rows, unmeasured
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
 from xrfm_cli.tuning.explain.confirmation import measure_part, summarise
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
@@ -36,6 +36,7 @@ from xrfm_cli.tuning.explain.effort import (
 )
 from xrfm_cli.tuning.explain.held_out_records import HeldOut
 from xrfm_cli.tuning.explain.quality import Quality, measure_quality
+from xrfm_cli.tuning.explain.regions.facts import summarise_leaf_rows
 from xrfm_cli.tuning.explain.regions.search import NO_REGIONS, Regions, find_regions
 from xrfm_cli.tuning.explain.regions.split_rules import split_rules
 from xrfm_cli.tuning.explain.sample import Sample, sample_centers, sample_table
@@ -47,7 +48,7 @@ MATRIX_COLUMNS = 20  # columns of the heat map
 SHOWN_EFFECTS, SHOWN_SHARE = 6, 0.01  # columns whose effects are shown unless others are asked for
 SHOWN_MAPS = 3  # pairs
 ALL_COLUMNS = "all"  # the name that asks for the effects of all columns
-EXPLAINED_ROWS = 1_000  # at most, unless the caller asks for another number
+EXPLAINED_ROWS = 1_000  # the most, unless the caller asks for another number
 GRADIENT_SHARE = 1 / 3  # of the time for swaps
 LEAST_ROWS = 50  # rows per member, whatever its weight and the cost of a row
 
@@ -179,6 +180,7 @@ def _explain(
     notes = [
         *few_rows(measured, sample.n_rows),
         *equal_shares(study.columns, study.together),
+        *unmeasured(held_out),
         *disagreement(importances, agop, held_out),
         *correlated(importances, sample),
     ]
@@ -197,7 +199,9 @@ def _explain(
         triples_compared=len(study.triples),
         effects=column_effects(model, sample, wanted, curves=curves),
         maps=tuple(item for pair in mapped for item in effect_map(model, sample, pair.columns)),
-        leaves=summarise_leaves(heaviest),
+        leaves=summarise_leaves(
+            heaviest, summarise_leaf_rows(model, sample, heaviest.member, study.plain, targets)
+        ),
         splits=summarise_splits(heaviest, split_rules(model, sample, heaviest.member) if regions else {}),
         regions=find_regions(model, sample, importances, targets=targets)
         if regions and quality.is_better
@@ -232,7 +236,7 @@ def _targets(model: FittedModel, sample: Sample, table: Table | None) -> NDArray
 
 
 def _held_out(model: FittedModel, sample: Sample, y_true: NDArray[Any] | None) -> HeldOut | None:
-    """Return what the fit has measured; for older models, the same on given rows with targets."""
+    """Return the held-out measures of the fit; of older models, those on given rows with targets."""
     if model.report.held_out is not None:
         return HeldOut.from_json(model.report.held_out)
     if y_true is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from xrfm_cli.reports.svg import short_label
+from xrfm_cli.reports.labels import short_label
 
 
 def number(value: float | None) -> str:
@@ -20,6 +20,24 @@ def number(value: float | None) -> str:
     if value != 0 and not 1e-4 <= abs(value) < 1e12:
         return f"{value:.3e}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def minus(words: str) -> str:
+    """Write a number with a minus in place of a hyphen.
+
+    >>> minus("-2.5e-07")
+    '−2.5e-07'
+    """
+    return f"−{words[1:]}" if words.startswith("-") else words
+
+
+def signed(value: float) -> str:
+    """Format a change with its sign.
+
+    >>> signed(0.0123), signed(-103_612.4), signed(0.0)
+    ('+0.0123', '−103,612', '0')
+    """
+    return number(value) if value == 0 else f"{'+' if value > 0 else '−'}{number(abs(value))}"
 
 
 def parts(validation: Mapping[str, Any]) -> str:

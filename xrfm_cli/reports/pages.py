@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_eval_context
+from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
 from xrfm_cli.files import utf8, write_whole
@@ -15,17 +17,20 @@ from xrfm_cli.printable import printable, printable_json
 from xrfm_cli.reports.documents import explain_document, fit_document
 from xrfm_cli.reports.effect_plots import effect_figure, map_figure
 from xrfm_cli.reports.explanation import Explanation
+from xrfm_cli.reports.fit.charts import Figure
 from xrfm_cli.reports.fit.page import page_parts
-from xrfm_cli.reports.fit.search_figures import history_figure
+from xrfm_cli.reports.fit.search_figures import history_figure, importance_figure
 from xrfm_cli.reports.formats import FILTERS, decimals, percent
-from xrfm_cli.reports.plots import along_figure, direction_figure, importance_figure, matrix_figure
+from xrfm_cli.reports.labels import short_label
+from xrfm_cli.reports.plots import direction_figures, matrix_figure
 from xrfm_cli.reports.quality import quality_sentence
 from xrfm_cli.reports.search import tried_choices
-from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.search.hyperparameter_importances import LEAST_COMPLETE
 
+TIGHT = re.compile(r"(?<=\w) (%|= (?=\d))")
 LISTED_LEAVES = 24
+BARS = 20  # columns in the figures of shares
 LEAST_NAMED = 0.01  # share of a column that the summary names
 EXPLAIN_CONTENTS = (
     ("matters", "What matters"),
@@ -65,15 +70,21 @@ def write_fit_report(
 
 
 def write_explain_report(
-    model: FittedModel, explanation: Explanation, html: Path, json_path: Path, *, source: str = ""
+    model: FittedModel,
+    explanation: Explanation,
+    html: Path,
+    json_path: Path,
+    *,
+    source: str = "",
+    other: Explanation | None = None,
 ) -> dict[str, Any]:
     """Write an explanation as HTML and as JSON, each file atomically; return its document.
 
-    ``source`` is the name of the model file.
+    ``source`` is the name of the model file; ``other`` explains an older model, whose effects are drawn too.
     """
     document = explain_document(model, explanation)
     write_whole(json_path, _json(document))
-    write_whole(html, utf8(render_explain(model, explanation, document, source=source)))
+    write_whole(html, utf8(render_explain(model, explanation, document, source=source, other=other)))
     return document
 
 
@@ -82,11 +93,15 @@ def render_fit(
 ) -> str:
     """Render the page of a fit; ``source`` is the name of the table, for the title."""
     named = f" from {source}" if source else ""
+    parts = page_parts(model, document)
+    parts["figures"]["importances"] = importance_figure(
+        document["importances"], chance=_unconfirmed(explanation)
+    )
     return (
         page_environment()
         .get_template("fit.html.jinja")
         .render(
-            **(_frame(model, f"{model.target.name}{named}: xrfm fit") | page_parts(model, document)),
+            **(_frame(model, f"{model.target.name}{named}: xrfm fit") | parts),
             source=source,
             explain=explain_document(model, explanation),
         )
@@ -94,10 +109,19 @@ def render_fit(
 
 
 def render_explain(
-    model: FittedModel, explanation: Explanation, document: Mapping[str, Any], *, source: str = ""
+    model: FittedModel,
+    explanation: Explanation,
+    document: Mapping[str, Any],
+    *,
+    source: str = "",
+    other: Explanation | None = None,
 ) -> str:
-    """Render the page of an explanation; ``source`` is the name of the model file, for the title."""
-    named = f" by {source}" if source else ""
+    """Render the page of an explanation; ``source`` is the name of the model file, for the title.
+
+    ``other`` explains an older model, whose effects are drawn too.
+    """
+    before = {(item.column, item.part, item.output): item for item in (other.effects if other else ())}
+    named, held_out = f" by {source}" if source else "", explanation.held_out
     absent = {"effects": not explanation.effects, "directions": not document["directions"]}
     contents = [item for item in EXPLAIN_CONTENTS if not absent.get(item[0], False)]
     return (
@@ -108,13 +132,19 @@ def render_explain(
             source=source,
             doc=document,
             report=fit_document(model, explanation),
-            figures=_figures(model, explanation),
+            figures=_figures(model, explanation, document),
             summary=_summary(explanation),
             quality=quality_sentence(document["quality"]),
             chance={item["column"]: item for item in document["by_chance"]},
             drops={item["column"]: item for item in document["permutation"]},
-            effects=[(item, effect_figure(item, model.target.name)) for item in explanation.effects],
-            maps=[(item, map_figure(item, model.target.name)) for item in explanation.maps],
+            effects=[
+                effect_figure(item, model.target.name, before.get((item.column, item.part, item.output)))
+                for item in explanation.effects
+            ],
+            is_compared=bool(before),
+            has_spread=any(item.deviation is not None for item in held_out.columns) if held_out else False,
+            has_curves=any(item.curves for item in explanation.effects),
+            maps=[map_figure(item, model.target.name) for item in explanation.maps],
             drop_places=decimals(item["drop"] for item in document["permutation"]),
             leaf_limit=LISTED_LEAVES,
         )
@@ -136,9 +166,13 @@ def page_environment() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> Any:
-    """Replace control characters in text; return other values and markup unchanged."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value, keep="\n")
+@pass_eval_context
+def _shown(context: EvalContext, value: Any) -> Any:
+    """Replace control characters in text, and keep ``%`` and ``= 2`` on one line; not in markup."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    text = printable(value, keep="\n")
+    return TIGHT.sub("\N{NO-BREAK SPACE}\\1", text) if context.autoescape else text
 
 
 def _frame(model: FittedModel, title: str) -> dict[str, Any]:
@@ -156,27 +190,39 @@ def _frame(model: FittedModel, title: str) -> dict[str, Any]:
     }
 
 
-def _figures(model: FittedModel, explanation: Explanation) -> dict[str, Markup]:
+def _figures(model: FittedModel, explanation: Explanation, document: Mapping[str, Any]) -> dict[str, Any]:
     """Draw the figures of the page of an explanation; it omits empty ones."""
     report = model.report
-    history = history_figure(
-        report.trials,
-        report.metric,
-        report.score if len(report.ensemble) > 1 else None,
-        lower_is_better=report.lower_is_better,
-    )
     matters = any(item.share > 0 for item in explanation.importances)
-    columns = {item.column for item in explanation.importances} if explanation.held_out else set()
-    chance = columns - explanation.above_chance
-    found = explanation.directions.found
+    agop: Figure | None = None
+    if matters:
+        agop = importance_figure(
+            document["agop"], title="Steepness", label="share of the sensitivity, %", most=BARS
+        )
     return {
-        "importances": importance_figure(explanation.importances, chance=chance) if matters else Markup(""),
-        "agop": importance_figure(explanation.agop, of="the sensitivity") if matters else Markup(""),
-        "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else Markup(""),
-        "directions": direction_figure(found) if found else Markup(""),
-        "along": along_figure(found, model.target.name),
-        "history": Markup("") if history is None else history.svg,
+        "importances": importance_figure(
+            document["importances"],
+            title="Shares of the prediction’s variance",
+            label="share of the prediction’s variance, %",
+            most=BARS,
+            chance=_unconfirmed(explanation),
+        ),
+        "agop": agop,
+        "matrix": matrix_figure(explanation.matrix_columns, explanation.matrix) if matters else None,
+        "directions": direction_figures(explanation.directions.found, model.target.name),
+        "history": history_figure(
+            report.trials,
+            report.metric,
+            report.score if len(report.ensemble) > 1 else None,
+            lower_is_better=report.lower_is_better,
+        ),
     }
+
+
+def _unconfirmed(explanation: Explanation) -> set[str]:
+    """Return the columns that held-out rows do not confirm; none if no such rows were measured."""
+    columns = {item.column for item in explanation.importances} if explanation.held_out else set()
+    return columns - explanation.above_chance
 
 
 def _summary(explanation: Explanation) -> str:

@@ -23,8 +23,8 @@ class Pair:
     ``co_sensitivity``, between 0 and 1, measures whether the model reacts to both columns in the same rows
     and in a fixed proportion; it is high for a sum ``a + b`` too. ``interaction`` is the part of the
     predictions' deviation that neither column explains alone: zero for a sum, positive for a product. The
-    range is that of the rows. ``by_chance`` is how large the interaction confirmed by held-out rows may be
-    if there is none.
+    range is that of the rows. ``by_chance`` is the largest interaction that held-out rows may confirm by
+    chance if there is none.
     """
 
     columns: tuple[str, str]
@@ -57,8 +57,8 @@ def find_pairs(
 
     All pairs of strong columns are compared: the interaction of a pair is at most the smaller of its columns'
     totals, so weak columns cannot take part in a large one. The AGOP cannot screen them, as its entry is zero
-    for a product of independent columns. Every model has small interactions by which it misses an additive
-    truth: targets of held-out rows tell them from real ones.
+    for a product of independent columns. Even if the true effects are additive, every model has small
+    interactions. Targets of held-out rows separate them from real ones.
     """
     if not study.variance or not study.shared:
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xrfm_cli.reports.formats import number, seconds
-from xrfm_cli.reports.svg import short_label
+from xrfm_cli.reports.labels import short_label
 
 FAMILIES = {  # display names
     "l2": "norm kernels with p = 2",
@@ -87,13 +87,14 @@ def verdict_words(document: Mapping[str, Any]) -> list[str]:
     for item in others:
         if is_better(constant["score"], item["score"]):
             lines.append(
-                f"{item['name']} is worse than {simple} ({metric} {number(item['score'])} against "
-                f"{number(constant['score'])}), so being better than {item['name']} says little."
+                f"The baseline ‘{item['name']}’ is worse than {simple} ({metric} "
+                f"{number(item['score'])} against {number(constant['score'])}), "
+                "so being better than it says little."
             )
         elif is_better(item["score"], score):
             lines.append(
-                f"{item['name']} is better than this model ({metric} {number(item['score'])} against "
-                f"{number(score)}). More time or trials may help."
+                f"The baseline ‘{item['name']}’ is better than this model ({metric} "
+                f"{number(item['score'])} against {number(score)}). More time or trials may help."
             )
     return lines
 

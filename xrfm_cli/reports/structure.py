@@ -14,6 +14,7 @@ from xrfm_cli.reports.rules import alternatives_words
 from xrfm_cli.reports.sensitivity import Sensitivity, normalised
 from xrfm_cli.reports.units import original_value
 from xrfm_cli.tuning.explain.columns import ColumnMap
+from xrfm_cli.tuning.explain.regions.facts import RowsSummary
 from xrfm_cli.tuning.explain.regions.split_rules import SplitRule
 
 NAMED_COLUMNS = 5  # columns listed for a leaf
@@ -47,6 +48,7 @@ class LeafSummary:
     rows: int  # training rows that it was fitted on
     sampled: int  # sampled rows that are routed to it
     path: str  # the route to the leaf, such as "split 1 low, split 3 high"
+    summary: RowsSummary | None  # of the explained rows that reach it; None without any
     columns: tuple[ColumnContrast, ...]  # the strongest
 
 
@@ -64,8 +66,13 @@ class SplitSummary:
     agreement: float | None  # share of the sampled rows that the rule puts on the right side
 
 
-def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
-    """Return each leaf's strongest columns with their shares in the leaf and in the whole member."""
+def summarise_leaves(
+    sensitivity: Sensitivity, summaries: Mapping[int, RowsSummary] = MappingProxyType({})
+) -> tuple[LeafSummary, ...]:
+    """Return each leaf's strongest columns with their shares in the leaf and in the whole member.
+
+    ``summaries`` are of the rows that reach the leaves, by number.
+    """
     tree = sensitivity.member.tree
     reached = tree.route(sensitivity.x).cpu()
     whole = sensitivity.shares().cpu()
@@ -82,6 +89,7 @@ def summarise_leaves(sensitivity: Sensitivity) -> tuple[LeafSummary, ...]:
                 rows=leaf.n_rows,
                 sampled=int(chosen.sum()),
                 path=paths[place],
+                summary=summaries.get(place),
                 columns=tuple(
                     ColumnContrast(
                         column=sensitivity.columns.columns[k], share=float(own[k]), whole=float(whole[k])

@@ -15,7 +15,7 @@ ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") i
 
 
 class Ending:
-    """Says when a service is to end: at once while it waits for input, else after its present answer."""
+    """Ends a service on a signal: at once while it waits for input, otherwise after the current answer."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -23,7 +23,7 @@ class Ending:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Let Ctrl-C and the signals of :data:`ENDINGS` ask for the end; one that is ignored stays so."""
+        """Let Ctrl-C and the signals of :data:`ENDINGS` request the end; ignored signals stay ignored."""
         # Python only lets the main thread set handlers.
         is_main = threading.current_thread() is threading.main_thread()
         numbers = [signal.SIGINT, *ENDINGS] if is_main else []
@@ -36,7 +36,7 @@ class Ending:
                 signal.signal(number, handler)
 
     def wait(self, read: Callable[[], str]) -> str:
-        """Return what is read, or "" once the end is asked for."""
+        """Return the input, or "" once the end is requested."""
         try:
             self._is_waiting = True
             text = "" if self.is_asked else read()

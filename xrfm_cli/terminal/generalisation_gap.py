@@ -27,8 +27,8 @@ def generalisation_gaps(
     """Return the gap of each test metric that the fit measured too; ``rows`` is the number of test rows.
 
     The standard deviation between folds describes scores of as many rows as a fold has. ``worse_by`` is None
-    for a test with fewer rows, which varies more, for fewer than three folds, and if the folds differ by less
-    than one row's share of the score: that deviation is chance, and for scores at their bound it is rounding.
+    for a test with fewer rows, which varies more, and for fewer than three folds. It is also None if the
+    folds differ by less than one row's share of the score: such a difference is chance or rounding.
     """
     found = {}
     for name, value in metrics.items():

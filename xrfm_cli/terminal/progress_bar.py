@@ -15,7 +15,7 @@ from xrfm_cli.events import Event
 from xrfm_cli.printable import printable
 
 BAR_WIDTH = 16
-LEAST_SHARE = 0.02  # of the work, before the time that is left is estimated
+LEAST_SHARE = 0.02  # share of the work before the remaining time is estimated
 
 
 def make_bar(console: Console) -> Progress:

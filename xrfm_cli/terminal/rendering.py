@@ -87,7 +87,7 @@ class Renderer:
         self.on_event(Event(kind="progress", message=message, done=done))
 
     def advance_rows(self, rows: int, *, total: int | None = None) -> None:
-        """Report the rows that the stage has dealt with, and how many a second."""
+        """Report the rows that the stage has processed, and how many a second."""
         seconds = max(time.monotonic() - self._began, SHORTEST_S)
         done = rows / total if total else None
         self.advance(f"{rows:,} rows · {rows / seconds:,.0f} rows/s", done=done)

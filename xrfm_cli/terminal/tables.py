@@ -165,7 +165,7 @@ def metrics_table(
         promised = [number(None if gap is None else gap.value)]
         if compared:
             worse_by = None if gap is None else gap.worse_by
-            promised.append("" if worse_by is None else f"{worse_by:+.1f}")
+            promised.append("" if worse_by is None else f"{round(worse_by, 1) + 0.0:+.1f}")
         of_this = [item for item in verdicts if item.metric == name]
         asked = ", ".join(f"{_direction(item)} {item.limit:g}" for item in of_this)
         failed = any(not item.passed for item in of_this)

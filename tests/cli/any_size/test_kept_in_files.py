@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,19 @@ def test_options_give_the_same_model_as_in_memory(words: tuple[str, ...], alone:
         assert xrfm("predict", "other.parquet", *told, folder=alone).status == 0
         found.append((without_machine(done.document), (alone / f"{name}.csv").read_bytes()))
     assert found[0] == found[1]
+
+
+def test_a_large_table_of_valid_is_kept_in_files_and_its_sample_validates(alone: Path, xrfm: Command) -> None:
+    words = ("--valid", "t.parquet", *SMALL, "--trials", "1", "--json", "--model", "m.xrfm")
+    done = xrfm("fit", "other.parquet", *QUICK, *words, folder=alone)
+    assert done.status == 0, done.err
+    assert f"t.parquet: is larger than 2 MiB, so {KEPT}" in done.err
+    said = re.search(r"trials are validated on ([0-9,]+) of the 50,000 rows of t.parquet, drawn", done.err)
+    assert said is not None
+    assert 1_000 < int(said[1].replace(",", "")) < 25_000
+    whole = xrfm("evaluate", "t.parquet", "--model", "m.xrfm", "--json", folder=alone).document
+    # The score is that of a model of the 400 rows of the search.
+    assert done.document["score"] == pytest.approx(whole["metrics"]["rmse"], rel=0.05)
 
 
 @pytest.mark.slow

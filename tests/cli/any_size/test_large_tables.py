@@ -134,3 +134,18 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
         file.write("1,2\n")
     with pytest.raises(FileReadError, match="has changed while it was read"):
         list(chunks)
+
+
+@pytest.mark.posix("a file that is mapped by one process can be shortened by another one")
+@pytest.mark.parametrize("size", [0, 1 << 16])
+def test_an_arrow_file_that_becomes_shorter_while_it_is_read_is_refused(size: int, tmp_path: Path) -> None:
+    """Its pages are mapped: reading one that is gone would end the process."""
+    path = tmp_path / "t.arrow"
+    feather.write_feather(numbers(60_000, 10), path, compression="uncompressed", chunksize=20_000)
+    chunks = read_chunks(path, chunk_rows=1_000)
+    first = next(chunks)
+    with path.open("r+b") as file:
+        file.truncate(size)
+    with pytest.raises(FileReadError, match="has changed while it was read"):
+        list(chunks)
+    assert np.isfinite(first.column("x3").to_numpy()).all()  # what was read is still there

@@ -6,12 +6,19 @@ import json
 import re
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tests.cli.conftest import Command
 from tests.processes import PIPE, XRFM, ByteProcess, run_process, run_python, started
+from xrfm_cli.commands.common.drift_monitor import TOGETHER_ROWS, DriftMonitor
+from xrfm_cli.commands.common.session import Session
+from xrfm_cli.datasets import Table
+from xrfm_cli.terminal.rendering import Renderer
+from xrfm_cli.tuning.model.storage import load_model
 
 ROWS = ["1.0,a", "2.5,b", "-1,a", ",b"]
 SERVICE = (*XRFM, "predict", "-", "--each-line")
@@ -40,6 +47,26 @@ def ask(process: ByteProcess, lines: Sequence[str | bytes]) -> list[str]:
         process.stdin.flush()
         answers.append(process.stdout.readline().decode().rstrip("\n"))
     return answers
+
+
+def test_rows_one_by_one_are_observed_as_a_table(folder: Path) -> None:
+    rows = 2 * TOGETHER_ROWS + 40
+    numbers = [str(k % 90 / 10 - 1) for k in range(rows)]
+    table = Table(pa.table({"x": numbers, "kind": ["a", "b"] * (rows // 2)}), "t.csv")
+    model = load_model(folder / "model.xrfm")
+    session = Session(command="predict", started=0.0, renderer=Renderer(is_quiet=True))
+    documents = []
+    for is_together in (True, False):
+        monitor = DriftMonitor(model, path="model.xrfm", threshold=0.1, allows_absent=False)
+        for start in range(0, rows, rows if is_together else 1):
+            block = replace(table, data=table.data.slice(start, rows if is_together else 1))
+            (monitor.look if is_together else monitor.look_later)(block)
+        monitor.tell(session)
+        documents.append(monitor.document())
+    assert documents[0] == documents[1]
+    (x,) = documents[0]["out_of_range"]
+    values = [float(number) for number in numbers]
+    assert (x["below"], x["above"]) == (sum(v < 0 for v in values), sum(v > 5.9 for v in values))
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def test_attributions_go_to_standard_output_or_to_a_file(
 def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
     outcome = xrfm("explain", "test.csv", "--model", "price.xrfm", "--method", "gradient", folder=folder)
     assert outcome.status == 2
-    assert "--method gradient: was dropped" in outcome.err
+    assert "--method gradient: was removed" in outcome.err
 
 
 @pytest.mark.slow
@@ -97,7 +97,12 @@ def test_one_row_is_shown_in_the_terminal(folder: Path, regression: Path, xrfm: 
     outcome = xrfm("explain", "test.csv", "--row", "3", *options, folder=folder)
     assert outcome.status == 0, outcome.err
     assert max(map(len, outcome.out.splitlines())) <= 80
-    for part in ("Row 3: price is predicted as", "90% interval", "area", "Training rows that speak loudest"):
+    for part in (
+        "Row 3: price is predicted as",
+        "90% interval",
+        "area",
+        "Training rows that contribute most",
+    ):
         assert part in outcome.out
     assert "show them only to those who may see" in " ".join(outcome.out.split())
     by_name = xrfm("explain", "test.csv", "--where", "house=h00002", *options, "--json", folder=folder)
@@ -121,6 +126,7 @@ def test_one_row_is_shown_in_the_terminal(folder: Path, regression: Path, xrfm: 
         (("test.csv", "--where", "house"), "--where house: write COLUMN=VALUE"),
         (("test.csv", "--where", "house=h1", "--row", "1"), "--row and --where name one row each"),
         (("test.csv", "--top", "3"), "--top is for --row and --where"),
+        (("test.csv", "--row", "1", "--open"), "--open: --row and --where write no page"),
         (("test.csv", "--row", "1", "--output", "a.csv"), "leave out --row and --where"),
         (("test.csv", "--row", "1", "--class", "a"), "--class: is for classes"),
     ],

@@ -58,6 +58,7 @@ def test_usable_cores_are_those_of_quota_and_affinity(
     quota: float | None, expected: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
     monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda process: [0, 3, 5], raising=False)
     assert usable_cores() == (expected or 3)
 
@@ -65,9 +66,10 @@ def test_usable_cores_are_those_of_quota_and_affinity(
 def test_without_affinity_every_core_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "cpu_quota", lambda: None)
 
-    def refuse(process: psutil.Process) -> list[int]:
-        raise psutil.AccessDenied
+    def refuse(process: object) -> list[int]:
+        raise PermissionError
 
+    monkeypatch.setattr(os, "sched_getaffinity", refuse, raising=False)
     monkeypatch.setattr(psutil.Process, "cpu_affinity", refuse, raising=False)
     assert usable_cores() == os.cpu_count()
 

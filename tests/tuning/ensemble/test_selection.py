@@ -16,7 +16,7 @@ from xrfm_cli.datasets import SchemaOverrides, infer_schema, infer_target
 from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.final_fit import FinalEnsemble, fit_final_ensemble
-from xrfm_cli.tuning.ensemble.selection import choose_pool, greedy_weights, rounded
+from xrfm_cli.tuning.ensemble.selection import choose_candidates, greedy_weights, rounded
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.search.candidate import Candidate
@@ -111,7 +111,7 @@ def test_rounding_keeps_seven_digits() -> None:
 def test_a_pool_holds_the_best_and_the_best_of_each_kind(
     kinds: list[str], best: int, of_each_kind: int
 ) -> None:
-    pool = choose_pool(kinds, best=best, of_each_kind=of_each_kind)
+    pool = choose_candidates(kinds, best=best, of_each_kind=of_each_kind)
     assert pool == sorted(set(pool))
     assert pool[:best] == list(range(min(best, len(kinds))))
     for kind in set(kinds):

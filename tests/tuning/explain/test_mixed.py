@@ -71,7 +71,7 @@ def test_the_interaction_of_classes_is_at_most_the_whole(slope: float) -> None:
 
 
 def test_targets_do_not_confirm_what_only_the_model_adds() -> None:
-    """The truth adds up in log odds; the model has a product too, or is linear in the probability."""
+    """The truth adds up in log odds; the model has a product, shrinks, or is linear in probability."""
     draws = np.random.default_rng(4)
     x = draws.normal(size=(N, 2))
 
@@ -79,16 +79,37 @@ def test_targets_do_not_confirm_what_only_the_model_adds() -> None:
         return softmax(np.outer(3 * rows[:, 0] - 2 * rows[:, 1], [0.0, 1.0]))[:, 1:]
 
     def bent(rows: Array) -> Array:
-        scores = 3 * rows[:, 0] - 2 * rows[:, 1] + 0.5 * rows[:, 0] * rows[:, 1]
+        scores = 3 * rows[:, 0] - 2 * rows[:, 1] + 0.7 * rows[:, 0] * rows[:, 1]
+        return softmax(np.outer(scores, [0.0, 1.0]))[:, 1:]
+
+    def shrunk(rows: Array) -> Array:
+        scores = 1.5 * rows[:, 0] - rows[:, 1] + 0.3 * rows[:, 0] * rows[:, 1]
         return softmax(np.outer(scores, [0.0, 1.0]))[:, 1:]
 
     def linear(rows: Array) -> Array:
         return np.clip(0.5 + 0.25 * rows[:, :1] - 0.17 * rows[:, 1:], 0.02, 0.98)
 
     targets = (draws.random((N, 1)) < truth(x)).astype(np.float64)
-    for model in (bent, linear):
+    for model in (bent, shrunk, linear):
         mixed = swapped(model, x, is_classes=True)
         found = mixed.confirmed((0, 1), targets - mixed.plain)
         error = found.std() / N**0.5
         assert mixed.squares((0, 1)).mean() > 4 * error
         assert abs(found.mean()) < 3 * error
+
+
+@pytest.mark.parametrize("shrinkage", [1.0, 0.6])
+def test_targets_confirm_a_product_in_log_odds(shrinkage: float) -> None:
+    draws = np.random.default_rng(5)
+    x = draws.normal(size=(8_000, 2))
+
+    def scores(rows: Array) -> Array:
+        return 1.5 * rows[:, 0] - rows[:, 1] + rows[:, 0] * rows[:, 1]
+
+    def predict(rows: Array) -> Array:
+        return softmax(np.outer(shrinkage * scores(rows), [0.0, 1.0]))[:, 1:]
+
+    truth = softmax(np.outer(scores(x), [0.0, 1.0]))[:, 1:]
+    mixed = swapped(predict, x, is_classes=True)
+    found = mixed.confirmed((0, 1), (draws.random((8_000, 1)) < truth).astype(np.float64) - mixed.plain)
+    assert found.mean() > 4 * found.std() / 8_000**0.5

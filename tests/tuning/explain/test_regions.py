@@ -10,8 +10,8 @@ from tests.reports.conftest import Case, fit_case, noise
 from tests.reports.conftest import leaves as leaves
 from xrfm_cli.reports import explain_model
 from xrfm_cli.reports.rules import rule_words
-from xrfm_cli.tuning.explain.regions.rules import Feature, as_matrix, leaf_rules, shortest_between
-from xrfm_cli.tuning.explain.regions.split_rules import split_rules
+from xrfm_cli.tuning.explain.regions.rules import Feature, as_matrix, divided, every_row, shortest_between
+from xrfm_cli.tuning.explain.regions.split_rules import _mostly_high, split_rules
 from xrfm_cli.tuning.explain.sample import sample_table
 
 N = 800
@@ -78,10 +78,21 @@ def test_missing_numbers_are_on_a_side_that_the_rule_names() -> None:
     from sklearn.tree import DecisionTreeRegressor
 
     tree = DecisionTreeRegressor(max_depth=1).fit(as_matrix([feature]), np.where(x > 2, 0.0, 1.0))
-    low, high = leaf_rules(tree, [feature])
+    low, high = divided(every_row([feature]), tree, [feature])
     assert [rule_words(rule.conditions) for rule in (low, high)] == ["x at most 2 or missing", "x above 2"]
     np.testing.assert_array_equal(low.rows, ~(x > 2))
     np.testing.assert_array_equal(high.rows, x > 2)
+
+
+def test_leaves_on_one_side_of_a_split_are_one_rule() -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    x = np.arange(300.0)
+    feature = Feature(column="x", part="", kind="numeric", level=None, values=x)
+    high = (x <= 200) & ~((x > 50) & (x <= 100) & (x % 3 == 0))  # purer up to 50, mostly high up to 200
+    tree = DecisionTreeClassifier(max_leaf_nodes=4, random_state=0).fit(as_matrix([feature]), high)
+    rules = _mostly_high(tree, [feature], high)
+    assert [rule_words(rule.conditions) for rule in rules] == ["x at most 200"]
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
@@ -91,7 +102,7 @@ def test_thresholds_of_any_size_are_short_and_divide_the_rows(scale: float) -> N
     x = scale * np.linspace(0.1234, 7.8912, 300)
     feature = Feature(column="x", part="", kind="numeric", level=None, values=x)
     tree = DecisionTreeRegressor(max_depth=1).fit(as_matrix([feature]), (x > 3 * scale).astype(float))
-    _, high = leaf_rules(tree, [feature])
+    _, high = divided(every_row([feature]), tree, [feature])
     value = high.conditions[0].value
     assert isinstance(value, float)
     assert value == pytest.approx(3 * scale, rel=0.03)

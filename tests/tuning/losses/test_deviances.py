@@ -118,7 +118,7 @@ def test_a_refit_learns_them_again_and_refuses_what_is_no_amount(
     again = refit_model(model, table_of(columns))
     np.testing.assert_allclose(answers(again, table_of(columns)), answers(model, table_of(columns)), rtol=0.1)
     columns["y"][3] = -1.0 if loss == "poisson" else 0.0
-    with pytest.raises(TargetError, match=r"in the 4\. row") as caught:
+    with pytest.raises(TargetError, match=r"in row 4 of") as caught:
         refit_model(model, table_of(columns))
     one_line(caught.value)
 
@@ -128,12 +128,12 @@ def test_targets_and_pins_that_do_not_fit_are_refused() -> None:
     below["y"][4], zero["y"][4] = -1.0, 0.0
     for columns, loss in ((below, "poisson"), (zero, "gamma")):
         for options in ({"pinned": {"loss": loss}}, {"metric": f"{loss}_deviance"}):
-            with pytest.raises(OptionError, match=r"5\. *row") as caught:
+            with pytest.raises(OptionError, match=r"row 5 of") as caught:
                 fit(columns, task="regression", **options)
             one_line(caught.value)
-    with pytest.raises(OptionError, match="is a class, but this loss is of amounts"):
+    with pytest.raises(OptionError, match="is a class, but this loss needs numbers"):
         fit(task_table("binary", 40), pinned={"loss": "gamma"})
-    with pytest.raises(OptionError, match="learns logarithms of means by itself"):
+    with pytest.raises(OptionError, match="already learns logarithms of means"):
         fit(amounts("gamma", 30), pinned={"loss": "gamma", "target_transform": "log"})
 
 

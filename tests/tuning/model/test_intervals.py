@@ -16,7 +16,7 @@ from xrfm_cli.errors import ModelFileError, NumericalError, OptionError, SchemaE
 from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.trees import read_model_file, write_model_file
 from xrfm_cli.tuning import FitConfig, FittedModel, load_model, refit_model, save_model
-from xrfm_cli.tuning.ensemble import error_scale as spread
+from xrfm_cli.tuning.ensemble import error_scale
 from xrfm_cli.tuning.model.intervals import Intervals, weighted_order
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
@@ -126,22 +126,22 @@ def test_constant_noise_keeps_widths_nearly_constant() -> None:
 
 def test_the_mean_width_is_that_of_the_validation_rows(adaptive: FittedModel) -> None:
     assert adaptive.intervals is not None
-    assert adaptive.intervals.spread is not None
-    assert spread.ADAPTS in adaptive.report.notes
+    assert adaptive.intervals.error_scale is not None
+    assert error_scale.ADAPTS in adaptive.report.notes
     half = half_widths(adaptive, table_of(noisy(4_000, seed=9)))
     assert half.mean() == pytest.approx(adaptive.intervals.half_width(0.9), rel=0.15)
 
 
 def test_few_rows_have_one_width() -> None:
-    columns = noisy(spread.MIN_ROWS - 1, seed=0)
+    columns = noisy(error_scale.MIN_ROWS - 1, seed=0)
     model = fit(columns, pinned=PINNED)
-    assert spread.CONSTANT in model.report.notes
+    assert error_scale.CONSTANT in model.report.notes
     assert np.ptp(half_widths(model, table_of(columns))) < 1e-9
 
 
 def test_errors_of_zero_have_one_width() -> None:
     problem = problem_of(law(100))
-    assert spread.fit_spread(problem, np.zeros(100), (), torch.zeros(100, 1), ignore_event) is None
+    assert error_scale.fit_error_scale(problem, np.zeros(100), (), torch.zeros(100, 1), ignore_event) is None
     model = fit({"a": np.arange(90.0), "y": 2 * np.arange(90.0)}, pinned={"kernel": "linear"})
     assert half_widths(model, table_of({"a": np.arange(9.0)})).max() < 1.0
 
@@ -151,9 +151,9 @@ def test_widths_stand_alone_and_ignore_threads(adaptive: FittedModel) -> None:
     columns["a"][::7] *= 100.0  # far from the data, too
     table = table_of(columns)
     assert adaptive.intervals is not None
-    assert adaptive.intervals.spread is not None
-    x, _ = adaptive.intervals.spread.encoder.encode(table)
-    whole = adaptive.intervals.spread.sizes(torch.from_numpy(x))
+    assert adaptive.intervals.error_scale is not None
+    x, _ = adaptive.intervals.error_scale.encoder.encode(table)
+    whole = adaptive.intervals.error_scale.sizes(torch.from_numpy(x))
     bounds = adaptive.predict(table, interval=0.9).upper
     assert bounds is not None
     before = torch.get_num_threads()
@@ -170,7 +170,9 @@ def test_widths_stand_alone_and_ignore_threads(adaptive: FittedModel) -> None:
                 found = adaptive.predict(table.take(chosen), interval=0.9).upper
                 assert found is not None
                 assert same_bits(found, bounds[chosen])
-                assert same_bits(adaptive.intervals.spread.sizes(torch.from_numpy(x[chosen])), whole[chosen])
+                assert same_bits(
+                    adaptive.intervals.error_scale.sizes(torch.from_numpy(x[chosen])), whole[chosen]
+                )
     finally:
         torch.set_num_threads(before)
 
@@ -184,7 +186,7 @@ def test_far_rows_have_the_widths_of_known_ones(adaptive: FittedModel) -> None:
 def test_linear_models_keep_no_rows_for_their_intervals() -> None:
     model = fit(noisy(300, seed=0), pinned={"kernel": "linear"})
     assert model.intervals is not None
-    assert model.intervals.spread is not None
+    assert model.intervals.error_scale is not None
     assert model.n_centers == 0
 
 
@@ -195,10 +197,10 @@ def test_a_failure_leaves_one_width_and_is_said(
     def fail(*args: object, **options: object) -> None:
         raise fault("the kernel matrix is singular.")
 
-    monkeypatch.setattr(spread, "fit_leaf", fail)
+    monkeypatch.setattr(error_scale, "fit_leaf", fail)
     events: list[Event] = []
     model = fit(noisy(120, seed=0), pinned=PINNED, on_event=events.append)
-    message = f"{spread.FAILED}: the kernel matrix is singular."
+    message = f"{error_scale.FAILED}: the kernel matrix is singular."
     assert {"message": message, "count": 1} in model.report.fallbacks
     assert [event.kind for event in events if event.message == message] == ["fallback"]
     half = half_widths(model, table_of(noisy(50, seed=1)))
@@ -227,9 +229,9 @@ def test_groups_are_never_on_both_sides(once: bool) -> None:
     problem = problem_of(law(200) | {"who": groups.astype(str).tolist()}, group="who")
     if once:
         problem = held_out(problem, np.arange(0, 200, 2))
-    parts, validated = spread.validation_folds(problem), problem.plan.validation_rows
+    parts, validated = error_scale.validation_folds(problem), problem.plan.validation_rows
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(validated)))
-    assert len(parts) == spread.FOLDS
+    assert len(parts) == error_scale.FOLDS
     sides = [set(groups[validated[part]].tolist()) for part in parts]
     assert sum(map(len, sides)) == len(set.union(*sides))
 
@@ -237,7 +239,7 @@ def test_groups_are_never_on_both_sides(once: bool) -> None:
 def test_rows_held_out_by_time_are_cut_by_time() -> None:
     problem = problem_of(law(200) | {"when": np.arange(200.0)[::-1]}, time="when")
     problem = held_out(problem, np.arange(100))
-    parts = spread.validation_folds(problem)
+    parts = error_scale.validation_folds(problem)
     assert [(part.min(), part.max(), len(part)) for part in parts] == [
         (80, 99, 20),
         (60, 79, 20),
@@ -250,7 +252,7 @@ def test_rows_held_out_by_time_are_cut_by_time() -> None:
 def test_one_group_held_out_cannot_be_cut() -> None:
     problem = problem_of(law(200) | {"who": ["w"] * 100 + ["x"] * 100}, group="who")
     with pytest.raises(SchemaError):  # which leaves one width, as any failure does
-        spread.validation_folds(held_out(problem, np.arange(100)))
+        error_scale.validation_folds(held_out(problem, np.arange(100)))
 
 
 def test_rows_given_for_validation_calibrate() -> None:

@@ -58,9 +58,9 @@ def test_a_model_comes_back_bit_for_bit(task: str, model: FittedModel, saved: di
 
 def same_intervals(left: Intervals | None, right: Intervals | None) -> bool:
     """Assert equal predictions and equal error scales, to the last bit."""
-    if left is None or right is None or left.spread is None or right.spread is None:
-        return (left and (left.scores, left.spread)) == (right and (right.scores, right.spread))
-    (facts, tensors), (others, other_tensors) = left.spread.state(), right.spread.state()
+    if left is None or right is None or left.error_scale is None or right.error_scale is None:
+        return (left and (left.scores, left.error_scale)) == (right and (right.scores, right.error_scale))
+    (facts, tensors), (others, other_tensors) = left.error_scale.state(), right.error_scale.state()
     same = all(torch.equal(tensors[name], other_tensors[name]) for name in tensors)
     return (left.scores, facts, set(tensors)) == (right.scores, others, set(other_tensors)) and same
 

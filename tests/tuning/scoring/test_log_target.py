@@ -245,7 +245,7 @@ def test_pinning_logarithms_of_a_negative_target_is_refused_by_its_row() -> None
     columns["y"] = np.abs(columns["y"])
     columns["y"][[16, 40]] = -0.25
     with pytest.raises(
-        OptionError, match=r"target_transform=log: small.csv has a negative 'y' \(the 17. row"
+        OptionError, match=r"target_transform=log: small.csv has a negative 'y' \(row 17 of"
     ) as caught:
         fit(columns, pinned=LOG)
     one_line(caught.value)

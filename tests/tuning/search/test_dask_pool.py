@@ -85,10 +85,10 @@ def test_a_cluster_gives_the_bytes_of_one_process_whatever_happens_to_its_worker
     assert any("has no workers, so steps run here" in message for message in found["none left"][1])
 
 
-# The leaves of a final model: all by two workers, then with one killed, then with none. Prints hashes,
-# and how many leaves were fitted here.
+# The leaves of a final model: all by two workers, then with one that runs out of memory, with one killed, and
+# with none. Prints hashes, how many leaves were fitted here, and whether the nanny ended the hungry worker.
 LEAVES = """
-import hashlib, json, os, signal
+import hashlib, json, os, signal, time
 import distributed
 from tests.tuning.tables import fit, law
 from xrfm_cli.trees import leaf_tasks
@@ -110,13 +110,31 @@ def told(disturb=None, **more):
     assert len(model.members[0].tree.leaves) == 16
     return [hashlib.sha256(model_to_bytes(model)).hexdigest(), len(fitted_here)]
 
+def hungry():
+    from xrfm_cli.tuning.search.pools import dask_leaves
+
+    def eat(sent):
+        held = []
+        while len(held) < 100:
+            held.append(bytearray(b"x") * (20 << 20))
+            time.sleep(0.02)
+        raise AssertionError("the nanny looks away")
+
+    dask_leaves.fit_sent_leaf = eat
+    return os.getpid()
+
 def main():
     leaf_tasks.fit_leaf = counted
     out = {"alone": told()}
-    local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False)
+    local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False, memory_limit="1GB")
     with distributed.LocalCluster(n_workers=2, **local) as cluster, distributed.Client(cluster) as client:
         address = cluster.scheduler_address
         out["two"] = told(scheduler=address)
+        first = sorted(client.scheduler_info(n_workers=-1)["workers"])[:1]
+        eater = client.run(hungry, workers=first)[first[0]]
+        out["out of memory"] = told(scheduler=address)
+        client.wait_for_workers(2)
+        out["ended"] = [eater not in client.run(os.getpid).values(), 0]
         def kill():
             pids = client.run(os.getpid)
             os.kill(pids[sorted(pids)[0]], signal.SIGKILL)
@@ -134,6 +152,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask.distributed is not installed")
 def test_a_cluster_fits_the_leaves_of_final_models() -> None:
     found = results_of(LEAVES)
+    assert found.pop("ended")[0]
     assert {own for own, _ in found.values()} == {found["alone"][0]}
     assert found["two"][1] == found["alone"][1] - 16  # trees of folds, which explain the columns, stay here
 

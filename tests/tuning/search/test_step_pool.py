@@ -15,8 +15,8 @@ import pytest
 from tests.processes import KILLED, started
 from tests.tuning.tables import answers, fit, law, same_bits, table_of
 from xrfm_cli.events import Event
-from xrfm_cli.tuning.search.pools import step_pool
-from xrfm_cli.tuning.search.pools.step_pool import worker_count
+from xrfm_cli.tuning.search.pools import forks
+from xrfm_cli.tuning.search.pools.forks import worker_count
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,7 +65,7 @@ def test_a_worker_that_is_killed_is_replaced_by_the_search_itself(alone: np.ndar
     found = fit(law(60), trials=16, folds=3, workers=2, on_event=kill_one)
     assert killed
     assert same_bits(answers(found, PROBE), alone)
-    assert [item["message"] for item in found.report.fallbacks].count(step_pool.LOST) == 1
+    assert [item["message"] for item in found.report.fallbacks].count(forks.LOST) == 1
 
 
 def test_a_search_without_any_worker_left_goes_on_alone(alone: np.ndarray) -> None:
@@ -109,5 +109,5 @@ def test_a_daemon_and_a_gpu_have_no_workers(monkeypatch: pytest.MonkeyPatch) -> 
     class Daemon:
         daemon = True
 
-    monkeypatch.setattr(step_pool.multiprocessing, "current_process", Daemon)
+    monkeypatch.setattr(forks.multiprocessing, "current_process", Daemon)
     assert worker_count(4, threads=4, device="cpu") == 1

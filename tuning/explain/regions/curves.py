@@ -82,7 +82,7 @@ class Curves:
     def within(self, rows: Mask) -> Array:  # -> (rows, all points x k)
         """Return the centred curves of some rows, over the points that occur among them.
 
-        In a region the values of a column are those of its rows: what other values would do does not count.
+        Only values of a column that occur in the region count.
         """
         blocks = [np.zeros((int(rows.sum()), 1))]
         for values, places in zip(self.predicted, self.nearest, strict=True):

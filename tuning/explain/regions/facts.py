@@ -1,4 +1,4 @@
-"""The rows that fulfil a rule, and what the model does with them."""
+"""Describe the rows that fulfil a rule, and the model's predictions for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.tuning.explain.effects import set_all
@@ -14,7 +15,7 @@ from xrfm_cli.tuning.explain.regions.rules import Condition, Rule
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.explain.settings import settings_of
 from xrfm_cli.tuning.explain.swap_study import study_swaps
-from xrfm_cli.tuning.model.fitted_model import FittedModel
+from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.scoring.metrics import compute_metric, metric_named
 
 Array = NDArray[np.float64]
@@ -36,9 +37,9 @@ class RegionColumn:
 class Region:
     """The rows that fulfil a rule.
 
-    ``output`` is the class that the means and changes are about: the positive one of two, the most probable
-    of several, None for a regression. ``mean_target`` and ``score`` are None if no targets were given, and
-    the score if the metric is not defined on the region's rows.
+    ``output`` is the class of the means and changes: the positive one of two, the most probable of several,
+    None for a regression. ``mean_target`` and ``score`` are None if no targets were given, and the score if
+    the metric is not defined on the region's rows.
     """
 
     conditions: tuple[Condition, ...]
@@ -49,6 +50,39 @@ class Region:
     mean_target: float | None
     score: float | None
     columns: tuple[RegionColumn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsSummary:
+    """What the model predicts for some rows, and how well; the fields are those of a region."""
+
+    output: str | None
+    mean_prediction: float
+    mean_target: float | None
+    score: float | None
+
+
+def summarise_rows(model: FittedModel, predicted: Array, targets: NDArray[Any] | None) -> RowsSummary:
+    """Summarise predictions ``(n, k)`` of at least one row, and its targets if they are known."""
+    k, output = _output(model, predicted)
+    mean_target, score = _quality(model, predicted, targets, k)
+    mean = float(predicted[:, k].mean())
+    return RowsSummary(output=output, mean_prediction=mean, mean_target=mean_target, score=score)
+
+
+def summarise_leaf_rows(
+    model: FittedModel, sample: Sample, member: Member, plain: Array, targets: NDArray[Any] | None
+) -> dict[int, RowsSummary]:
+    """Return the summary of the sampled rows that reach each leaf of a member, by the leaf's place."""
+    if not member.tree.splits:
+        return {}
+    x = torch.from_numpy(sample.matrices[id(member.encoder)]).to(member.tree.splits[0].direction.device)
+    reached = member.tree.route(x).cpu().numpy()
+    found = {}
+    for place in np.unique(reached).tolist():
+        rows = np.flatnonzero(reached == place)
+        found[place] = summarise_rows(model, plain[rows], None if targets is None else targets[rows])
+    return found
 
 
 def describe_region(
@@ -76,16 +110,16 @@ def describe_region(
     study = study_swaps(model, own, budget_ns=budget_ns, pairs=False)
     shares = dict(zip(study.columns, study.shares().tolist(), strict=True))
     order = sorted((name for name in shares if shares[name] > 0), key=lambda name: -shares[name])
-    k, output = _output(model, predicted)
-    mean_target, score = _quality(model, predicted, None if targets is None else targets[rows], k)
+    k, _ = _output(model, predicted)
+    summary = summarise_rows(model, predicted, None if targets is None else targets[rows])
     return Region(
         conditions=rule.conditions,
         rows=len(rows),
         share=len(rows) / len(rule.rows),
-        output=output,
-        mean_prediction=float(predicted[:, k].mean()),
-        mean_target=mean_target,
-        score=score,
+        output=summary.output,
+        mean_prediction=summary.mean_prediction,
+        mean_target=summary.mean_target,
+        score=summary.score,
         columns=tuple(
             RegionColumn(
                 column=name,

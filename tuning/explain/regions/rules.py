@@ -17,7 +17,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Operator = Literal["above", "at most", "is", "is not"]
-MOVED_SHARE = 0.01  # of the rows: a threshold may move past so many for a shorter number
+MOVED_SHARE = 0.01  # share of the rows that a threshold may move past to become a shorter number
 DAY = 86_400 * MICROSECONDS
 
 
@@ -35,7 +35,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Feature:
-    """A number, or the indicator of a level, that rules may ask for."""
+    """A number, or the indicator of a level, that conditions of rules can use."""
 
     column: str
     part: str
@@ -62,7 +62,7 @@ def _features(model: FittedModel, sample: Sample, column: str) -> Iterator[Featu
 def as_matrix(features: Sequence[Feature]) -> NDArray[np.float32]:  # -> (n, features)
     """Return the features side by side, as scikit-learn's trees take them: by their ranks.
 
-    A tree uses nothing but the order, and float32 has no room for moments and very large numbers.
+    A tree uses only the order, and float32 cannot represent moments and very large numbers exactly.
     """
     return np.stack([_ranks(own) for own in features], axis=1)
 
@@ -82,27 +82,6 @@ class Rule:
 
     conditions: tuple[Condition, ...]
     rows: Mask  # (n,)
-
-
-def leaf_rules(tree: Any, features: Sequence[Feature]) -> tuple[Rule, ...]:
-    """Return the leaves of a fitted scikit-learn tree as rules, from left to right.
-
-    Thresholds are rounded to the shortest number that moves few rows to the other side; ``rows`` are those of
-    the rounded thresholds.
-    """
-    known = tree.tree_
-    found: list[Rule] = []
-
-    def walk(node: int, rule: Rule) -> None:
-        if known.children_left[node] < 0:
-            found.append(rule)
-            return
-        below, above = divided(rule, tree, features, node)
-        walk(known.children_left[node], below)
-        walk(known.children_right[node], above)
-
-    walk(0, every_row(features))
-    return tuple(found)
 
 
 def every_row(features: Sequence[Feature]) -> Rule:

@@ -1,8 +1,8 @@
 """Regions of the table in which columns move the prediction differently, as rules of a shallow tree.
 
-The effect of a column in a row is the centred curve of the row's predictions over values of the column. In a
-sum of effects it is the same in all rows. Where it differs, a regression tree divides the rows so that the
-curves of all strong columns become alike: Herbinger, Bischl and Casalicchio, Decomposing global feature
+The effect of a column in a row is the centred curve of the row's predictions over values of the column. In an
+additive model the curve is the same in all rows. If it differs, a regression tree divides the rows so that
+the curves of all strong columns become similar: Herbinger, Bischl and Casalicchio, Decomposing global feature
 effects based on feature interactions, Journal of Machine Learning Research (2024).
 """
 
@@ -36,7 +36,7 @@ BUDGET_NS = 1.5e9  # estimated nanoseconds of prediction, for the curves and for
 FEWEST_ROWS, MOST_ROWS = 150, 1_000
 MOST_CURVES = 8  # columns whose effects are compared
 LEAST_SHARE = 0.01  # of the prediction's variance, of a column whose effect is compared
-MOST_RULE_COLUMNS = 20  # columns that rules may ask for
+MOST_RULE_COLUMNS = 20  # columns that rules may use
 MOST_REGIONS, MOST_CONDITIONS = 4, 3
 SMALLEST_REGION = 0.05  # of the rows
 FEWEST_REGION_ROWS = 15
@@ -47,7 +47,7 @@ LEAST_EXPLAINED, LEAST_OF_VARIANCE = 0.12, 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regions:
-    """The regions, fewest conditions first; none if the effects are alike everywhere.
+    """The regions, fewest conditions first; none if the effects are the same everywhere.
 
     ``differences`` is the variance of the curves of the columns between rows, as a share of the predictions'
     variance; ``explained`` is the share of it that the regions explain.
@@ -78,7 +78,7 @@ def find_regions(
         targets: values or class codes of the rows, NaN or negative where missing.
         budget_ns: estimated nanoseconds of prediction.
 
-    Curves of classes are those of log odds, in which effects that merely add up do not differ, with rows
+    Curves of classes are those of log odds, in which additive effects do not differ between rows. Rows are
     weighted by ``p (1 - p)``.
     """
     names = [item.column for item in importances]

@@ -1,27 +1,36 @@
 """The splits of a tree as short rules in the units of the user's table, and how far the two agree.
 
-A split asks for a weighted sum of encoded columns, which nobody can work out by hand. A small tree on the
-columns with the largest weights comes close to it.
+A split compares a weighted sum of encoded columns with a threshold, which nobody can compute by hand. A small
+tree on the columns with the largest weights approximates it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xrfm_cli.tuning.explain.regions.rules import Condition, Feature, as_matrix, leaf_rules, rule_features
+from xrfm_cli.tuning.explain.regions.rules import (
+    Condition,
+    Feature,
+    Rule,
+    as_matrix,
+    divided,
+    every_row,
+    rule_features,
+)
 from xrfm_cli.tuning.explain.sample import Sample
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 
 MOST_COLUMNS = 8  # with the largest weights
 MOST_LEAVES = 4  # of the small tree
 ENOUGH = 0.95  # agreement beyond which no longer rule is tried
-LEAST = 0.75  # agreement below which a rule says too little
+LEAST = 0.75  # rules with less agreement are not shown
 FEWEST_ROWS = 20
-MOST_SPLITS = 30  # from the root: nobody reads more
+MOST_SPLITS = 30  # levels from the root: nobody reads more
 
 Rows = NDArray[np.int64]
 
@@ -35,7 +44,7 @@ class SplitRule:
 
 
 def split_rules(model: FittedModel, sample: Sample, member: Member) -> dict[int, SplitRule]:
-    """Return a rule for each split near the root that a short one describes, by number.
+    """Return short rules for the splits near the root that one can describe, by number.
 
     The rules are fitted to the sampled rows that reach the split.
     """
@@ -88,15 +97,33 @@ def _rule(features: list[Feature], rows: Rows, high: NDArray[np.bool_]) -> Split
     best: SplitRule | None = None
     for leaves in range(2, MOST_LEAVES + 1):
         tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0).fit(as_matrix(own), high)
-        chosen = [rule for rule in leaf_rules(tree, own) if high[rule.rows].mean() > 0.5]
+        chosen = _mostly_high(tree, own, high)
+        if not chosen or not chosen[0].conditions:
+            continue
         said = np.any([rule.rows for rule in chosen], axis=0)
         agreement = float((said == high).mean())
         if best is None or agreement > best.agreement + 0.01:
             best = SplitRule(alternatives=_shorter([rule.conditions for rule in chosen]), agreement=agreement)
         if agreement >= ENOUGH:
             break
-    assert best is not None
-    return best if best.agreement >= LEAST and best.alternatives else None
+    return best if best is not None and best.agreement >= LEAST else None
+
+
+def _mostly_high(tree: Any, features: list[Feature], high: NDArray[np.bool_]) -> list[Rule]:
+    """Return rules for the leaves of which most rows are high, or for a node whose leaves all are such."""
+    known = tree.tree_
+
+    def walk(node: int, rule: Rule) -> list[Rule]:
+        if known.children_left[node] < 0:
+            return [rule] if rule.rows.any() and high[rule.rows].mean() > 0.5 else []
+        sides = divided(rule, tree, features, node)
+        children = (known.children_left[node], known.children_right[node])
+        found = [walk(child, side) for child, side in zip(children, sides, strict=True)]
+        if all(own == [side] for own, side in zip(found, sides, strict=True)):
+            return [rule]
+        return [*found[0], *found[1]]
+
+    return walk(0, every_row(features))
 
 
 def _shorter(alternatives: list[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask
-from xrfm_cli.tuning.search.pools.dask_pool import RETRIES, check_versions, connect, one_at_a_time
+from xrfm_cli.tuning.search.pools.dask_pool import check_versions, connect, one_at_a_time
+from xrfm_cli.tuning.search.pools.dask_tasks import DaskTasks
+from xrfm_cli.tuning.search.pools.leaf_pool import fit_sent_leaf
 from xrfm_cli.tuning.search.pools.pool import MOST_ROWS
-from xrfm_cli.tuning.search.pools.step_pool import POLL_S
-from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
+from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes
 
-TASKS_PER_WORKER = 2  # one that runs and one that waits
-# Told as stages, like what happens to the workers of a search.
+# Messages about workers are stages: see dask_pool.
 LOST = "fitting the chosen models; a leaf was lost with its dask workers, and is fitted here"
 GONE = "fitting the chosen models here, as the dask cluster does not answer any more"
 
@@ -32,50 +30,22 @@ GONE = "fitting the chosen models here, as the dask cluster does not answer any 
 class DaskLeaves:
     """The leaves that a cluster fits."""
 
-    client: Any
-    on_event: OnEvent
-    running: dict[str, Any] = field(default_factory=dict)  # futures by the keys of their tasks
+    tasks: DaskTasks
 
     @property
     def window(self) -> int:
         """Return how many tasks may be under way."""
-        return max(1, TASKS_PER_WORKER * self._count())
+        return self.tasks.window
 
     def offer(self, task: LeafTask) -> None:
-        """Submit a task of few enough rows for one thread; the others run here, with all threads."""
-        if len(task.x) > MOST_ROWS or not self._count():
-            return
-        name = f"xrfm-leaf-{task.key}"
-        with suppress(OSError, TimeoutError):
-            self.running[task.key] = self.client.submit(
-                fit_sent_leaf, pickle.dumps(task), key=name, retries=RETRIES
-            )
+        """Submit a task if it has few enough rows for one thread; others run here, with all threads."""
+        if len(task.x) <= MOST_ROWS:
+            self.tasks.send(task.key, f"xrfm-leaf-{task.key}", fit_task, pickle.dumps(task))
 
     def obtain(self, task: LeafTask) -> FittedLeaf | None:
         """Wait for a task's result; None if it was not sent or was lost."""
-        import distributed
-
-        future = self.running.pop(task.key, None)
-        if future is None:
-            return None
-        try:
-            while not future.done():
-                if not self._count():
-                    raise TimeoutError
-                with suppress(TimeoutError), self.client.as_current():
-                    distributed.wait(future, timeout=POLL_S)
-            return leaf_from_bytes(future.result())
-        except Exception:  # noqa: BLE001 - whatever ended the task, this process fits the leaf itself
-            self.on_event(Event(kind="stage", message=LOST))
-            return None
-        finally:
-            with suppress(OSError, TimeoutError):
-                future.cancel()
-
-    def _count(self) -> int:
-        with suppress(OSError, TimeoutError):
-            return len(self.client.scheduler_info(n_workers=-1)["workers"])
-        return 0
+        answer = self.tasks.result(task.key)
+        return leaf_from_bytes(answer) if answer else None
 
 
 @contextmanager
@@ -87,17 +57,15 @@ def dask_leaves(scheduler: str, on_event: OnEvent) -> Iterator[DaskLeaves | None
         on_event(Event(kind="stage", message=GONE))
         yield None
         return
+    tasks = DaskTasks(client=client, on_event=on_event, lost=LOST)
     try:
         check_versions(client, sorted(client.scheduler_info(n_workers=-1)["workers"]))
-        yield DaskLeaves(client=client, on_event=on_event)
+        yield DaskLeaves(tasks=tasks)
     finally:
-        with suppress(OSError, TimeoutError):
-            client.close()
+        tasks.close()
 
 
-def fit_sent_leaf(sent: bytes) -> bytes:
+def fit_task(sent: bytes) -> bytes:
     """Fit a leaf in a worker, with one thread; return it serialised."""
-    heard: list[Event] = []
-    with one_at_a_time, compute_threads(1), threadpool_limits(1):
-        leaf = pickle.loads(sent).fit(heard.append)
-    return leaf_to_bytes(leaf, [event for event in heard if event.kind not in ("stage", "progress")])
+    with one_at_a_time, threadpool_limits(1):
+        return fit_sent_leaf(sent)

@@ -1,4 +1,4 @@
-"""Steps of a search as tasks of a dask cluster: as :mod:`step_pool`, with workers on other machines.
+"""Steps of a search as tasks of a dask cluster: like :mod:`step_pool`, with workers on other machines.
 
 dask.distributed keeps the queue, moves the rows to workers that join, and runs a task again if its worker is
 lost. A task's name is the hash of everything that its result depends on, so one that runs twice changes
@@ -29,15 +29,16 @@ from xrfm_cli.mentions import option
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.problem.fold_cache import FoldCache
 from xrfm_cli.tuning.problem.learning_problem import FinalRows, Problem
-from xrfm_cli.tuning.search.pools.step_pool import POLL_S, StepKey, is_short, key_of, run_in_worker
+from xrfm_cli.tuning.search.pools.pool import POLL_S
+from xrfm_cli.tuning.search.pools.step_pool import StepKey, is_short, key_of, run_in_worker
 from xrfm_cli.tuning.search.step import Step, StepResult
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, step_name
 
-SAME = ("xrfm-cli", "torch", "numpy")  # of other versions, a step might have another result
+SAME = ("xrfm-cli", "torch", "numpy")  # with other versions of these, a step might have another result
 CONNECT_S = 10.0  # until the scheduler answers
 LOOK_S = 1.0  # how often the workers of the cluster are counted
 RETRIES = 2  # of a task whose worker is lost
-# Told as stages: what happens to workers does not belong into the report, whose model is the same without it.
+# Messages about workers are stages, so they are not in the report: the model is the same without them.
 LOST = "searching; a step was lost with its dask workers, and runs here"
 ALONE = "searching; the dask cluster has no workers, so steps run here until some join"
 
@@ -141,7 +142,7 @@ class DaskPool:
         """Take the results that have arrived; wait a moment for the awaited one."""
         import distributed
 
-        if awaited in self.running:  # it is not if all workers left, or some came back, just now
+        if awaited in self.running:  # none is there if all workers left, or some came back, just now
             with suppress(TimeoutError), self.client.as_current():
                 distributed.wait(self.running[awaited], timeout=POLL_S)
         for key, future in list(self.running.items()):
@@ -175,7 +176,7 @@ def dask_pool(problem: Problem, scheduler: str, on_event: OnEvent) -> Iterator[D
         content = pickle.dumps(_as_sent(problem))
         digest = hashlib.sha256(content).hexdigest()[:16]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # it would rather be given the path of a file
+            warnings.simplefilter("ignore", UserWarning)  # dask warns that a file would be better
             # A task, unlike scattered data, outlives the workers that hold its result.
             sent = client.submit(bytes, content, key=f"xrfm-{digest}")
         pool = DaskPool(problem=problem, on_event=on_event, client=client, content=sent, digest=digest)
@@ -198,7 +199,7 @@ def connect(scheduler: str) -> Any:
         raise OptionError(
             f"{option('engine', 'dask')}: needs dask.distributed: pip install 'xrfm-cli[dask]'"
         ) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # workers that leave are told of here
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # this class reports workers that leave
     try:
         return distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as fault:
@@ -235,7 +236,7 @@ def run_task(content: bytes, digest: str, sent: bytes) -> bytes:
 
 
 def _as_sent(problem: Problem) -> Problem:
-    """Return what steps need: the rows of the search, whose folds workers encode, without more rows."""
+    """Return the part of the problem that steps need: the rows of the search; workers encode the folds."""
     final = FinalRows(data=problem.data, rows=problem.plan.refit_rows)
     folds = FoldCache(data=problem.data, plan=problem.plan, max_bytes=problem.folds.max_bytes)
     return replace(problem, final=final, folds=folds, scorer=replace(problem.scorer, folds=folds))

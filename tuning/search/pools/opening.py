@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from xrfm_cli.events import OnEvent
 from xrfm_cli.trees.leaf_tasks import LeafWorkers
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.pools.leaf_pool import leaf_pool
 from xrfm_cli.tuning.search.pools.pool import Pool
 from xrfm_cli.tuning.search.pools.step_pool import step_pool
 
@@ -22,10 +23,12 @@ def open_pool(
     return dask_pool(problem, scheduler, on_event)
 
 
-def leaf_workers(scheduler: str | None, on_event: OnEvent) -> AbstractContextManager[LeafWorkers | None]:
-    """Return the workers of a dask cluster that fit leaves of the final models; None without a cluster."""
+def leaf_workers(
+    workers: int, scheduler: str | None, on_event: OnEvent
+) -> AbstractContextManager[LeafWorkers | None]:
+    """Return the workers that fit leaves of the final models; None if this process does."""
     if scheduler is None:
-        return nullcontext()
+        return leaf_pool(workers, on_event)
     from xrfm_cli.tuning.search.pools.dask_leaves import dask_leaves
 
     return dask_leaves(scheduler, on_event)

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from xrfm_cli.tuning.search.step import Step, StepResult
 
-# Rows of the largest steps that workers run. Larger matrices use several threads well, and one model that is
-# known sooner is worth more to a search than several that are known later: benchmarks/workers.py.
+# Rows of the largest steps that workers run. Larger matrices use several threads well, and one early model is
+# worth more to a search than several late ones: benchmarks/workers.py.
 MOST_ROWS = 3_000
+MEMORY_SHARE = 0.5  # share of the byte budget, for kernel matrices of all workers together
+POLL_S = 0.1  # how often a waiting search looks at its clock
 
 
 class Pool(Protocol):

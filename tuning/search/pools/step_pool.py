@@ -1,65 +1,31 @@
 """Worker processes that run steps of a search side by side, each with one thread.
 
-A step's result depends on the step alone (:func:`run_step`), so the pool changes when results are known, not
-what they are. Workers are forks of this process: they share its rows and encoded folds without copying
-them. Where forking is not safe, :func:`worker_count` allows one worker, and the search runs its steps itself.
+A step's result depends on the step alone (:func:`run_step`), so the pool changes only when results are known.
+Workers are forks of this process (:mod:`forks`): they share its rows and encoded folds.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
-import signal
-import sys
-import threading
 import time
-import warnings
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ctypes import c_bool
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from functools import partial
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
-import torch
-from threadpoolctl import threadpool_limits
-
-from xrfm_cli.events import Event, OnEvent, ignore_event
+from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.pools.pool import MOST_ROWS
+from xrfm_cli.tuning.search.pools.forks import Forks
+from xrfm_cli.tuning.search.pools.pool import MEMORY_SHARE, MOST_ROWS, POLL_S
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect
 from xrfm_cli.tuning.search.step import Step, StepResult
 from xrfm_cli.tuning.search.storage.step_file import from_bytes, to_bytes
 
-MEMORY_SHARE = 0.5  # of the byte budget, for kernel matrices of all workers together
-POLL_S = 0.1  # how often a waiting search looks at its clock
-StepKey = tuple[Hashable, ...]  # everything that a step's result depends on, besides the problem
-REFUSED = "the system refuses to start more worker processes; the search goes on with fewer"
-LOST = "a worker process ended unexpectedly; the search continues without it"
-
-
-def worker_count(wanted: int | None, *, threads: int, device: str) -> int:
-    """Return the number of worker processes; 1 means that the search runs its steps itself.
-
-    Without a wish, there is one for each thread. Only Linux forks safely beside the threads of numerical
-    libraries. A daemonic process may not have children, and a thread other than the main one may have forked
-    while another one held a lock.
-
-    >>> worker_count(4, threads=2, device="cuda")
-    1
-    """
-    may_fork = (
-        sys.platform == "linux"
-        and hasattr(os, "fork")
-        and device == "cpu"
-        and not multiprocessing.current_process().daemon
-        and threading.current_thread() is threading.main_thread()
-    )
-    return max(1, threads if wanted is None else wanted) if may_fork else 1
+StepKey = tuple[Hashable, ...]  # everything that a step's result depends on besides the problem
 
 
 def fitting_workers(count: int, problem: Problem) -> int:
@@ -69,24 +35,19 @@ def fitting_workers(count: int, problem: Problem) -> int:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Worker:
-    """A worker process and the step that it runs."""
-
-    process: BaseProcess
-    connection: Connection
-    running: StepKey | None = None
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
 class StepPool:
     """The workers of a search, and results that have not been asked for yet."""
 
     problem: Problem
-    on_event: OnEvent
+    forks: Forks
     late: Any  # shared flag: the time limit is near
-    workers: list[_Worker] = field(default_factory=list)
     results: dict[StepKey, StepResult] = field(default_factory=dict)
-    lost: set[StepKey] = field(default_factory=set)  # steps whose worker ended
+    lost: set[Hashable] = field(default_factory=set)  # steps whose worker ended
+
+    @property
+    def workers(self) -> list[Any]:
+        """Return the workers that have not ended."""
+        return self.forks.members
 
     def takes(self, step: Step) -> bool:
         """Return whether a step is run by workers."""
@@ -94,7 +55,7 @@ class StepPool:
 
     def has_room(self) -> bool:
         """Return whether a worker is idle."""
-        return any(worker.running is None for worker in self.workers)
+        return self.forks.has_idle()
 
     def known(self, step: Step) -> StepResult | None:
         """Return the result of a step if it is there."""
@@ -103,19 +64,10 @@ class StepPool:
     def offer(self, step: Step) -> None:
         """Give a step to an idle worker, unless it is known, running or was lost."""
         key = key_of(step)
-        if key in self.results or key in self.lost or any(w.running == key for w in self.workers):
+        if key in self.results or key in self.lost or self.forks.is_running(key) or not self.has_room():
             return
-        for worker in self.workers:
-            if worker.running is None:
-                # Whether it is late is read from the shared flag, as a function cannot be sent.
-                sent = pickle.dumps((replace(step, is_late=None), step.is_late is not None))
-                try:
-                    worker.connection.send_bytes(sent)
-                except OSError:
-                    self._lose(worker)
-                    continue
-                worker.running = key
-                return
+        # Whether it is late is read from the shared flag, as a function cannot be sent.
+        self.forks.give(key, pickle.dumps((replace(step, is_late=None), step.is_late is not None)))
 
     def obtain(self, step: Step, *, look_ahead: Callable[[], None]) -> StepResult | None:
         """Wait for the result of a step; None if its worker was lost, and the caller must run it.
@@ -139,35 +91,14 @@ class StepPool:
         for key in [key for key in self.results if key[0] == trial]:
             del self.results[key]
 
-    def close(self) -> None:
-        """End all workers, whatever they are doing."""
-        for worker in self.workers:
-            worker.process.kill()
-        for worker in self.workers:
-            worker.connection.close()
-            worker.process.join()
-        self.workers.clear()
-
     def _receive(self, timeout_s: float) -> None:
         """Take the results that have arrived; wait for one at most this long."""
-        by_connection = {worker.connection: worker for worker in self.workers}
-        for connection in wait(list(by_connection), timeout_s):
-            worker = by_connection[connection]  # type: ignore[index]
-            try:
-                result = from_bytes(worker.connection.recv_bytes(), self.problem.data.device)
-            except (EOFError, OSError, ValueError):
-                self._lose(worker)
-                continue
-            assert worker.running is not None
-            self.results[worker.running], worker.running = result, None
-
-    def _lose(self, worker: _Worker) -> None:
-        self.workers.remove(worker)
-        if worker.running is not None:
-            self.lost.add(worker.running)
-        worker.process.kill()
-        worker.connection.close()
-        self.on_event(Event(kind="fallback", message=LOST, count=1))
+        for key, answer in self.forks.receive(timeout_s):
+            if answer is None:
+                self.lost.add(key)
+            else:
+                assert isinstance(key, tuple)
+                self.results[key] = from_bytes(answer, self.problem.data.device)
 
 
 def is_short(problem: Problem, step: Step) -> bool:
@@ -195,76 +126,17 @@ def step_pool(problem: Problem, count: int, on_event: OnEvent) -> Iterator[StepP
     if count < 2:
         yield None
         return
-    pool = StepPool(problem=problem, on_event=on_event, late=RawValue(c_bool, False))
+    pool = StepPool(problem=problem, forks=Forks(on_event=on_event), late=RawValue(c_bool, False))
     try:
-        for _ in range(count):
-            worker = _start_worker(pool)
-            if worker is None:
-                on_event(Event(kind="fallback", message=REFUSED, count=1))
-                break
-            pool.workers.append(worker)
+        pool.forks.start(count, partial(_answer, problem, pool.late))
         yield pool
     finally:
-        pool.close()
+        pool.forks.close()
 
 
-def _start_worker(pool: StepPool) -> _Worker | None:
-    """Fork a worker; None if the system refuses, as it does for want of memory."""
-    if sys.platform == "win32":
-        raise AssertionError("worker_count() allows no worker there")
-    context = multiprocessing.get_context("fork")
-    own, other = context.Pipe()
-    # A daemon ends with this process.
-    process = context.Process(target=_work, args=(pool.problem, other, pool.late), daemon=True)
-    try:
-        with _interrupts_held_back(), warnings.catch_warnings():
-            # Python warns of any fork beside threads. A worker takes no lock that they may hold.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
-    except OSError:
-        own.close()
-        return None
-    finally:
-        other.close()
-    return _Worker(process=process, connection=own)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Deliver Ctrl-C after a fork, so that a worker never sees it."""
-    if sys.platform == "win32":
-        raise AssertionError("worker_count() allows no worker there")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work(problem: Problem, connection: Connection, late: Any) -> None:
-    """Run the steps that arrive, until the other end is closed."""
-    if sys.platform == "win32":
-        raise AssertionError("worker_count() allows no worker there")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    _leave_files(connection.fileno())
-    torch.set_num_threads(1)
-    with threadpool_limits(1), suppress(EOFError, OSError):
-        while True:
-            step, may_be_late = pickle.loads(connection.recv_bytes())
-            if may_be_late:
-                step = replace(step, is_late=lambda: bool(late.value))
-            connection.send_bytes(run_in_worker(problem, step))
-
-
-def _leave_files(kept: int) -> None:
-    """Close the parent's files, pipes and locks here: they must end with the parent, not with its workers."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nowhere, number)
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names, one of which is the listing's own)
-        if int(name) > 2 and int(name) != kept:
-            with suppress(OSError):
-                os.close(int(name))
+def _answer(problem: Problem, late: Any, request: bytes) -> bytes:
+    """Run a step that was sent to this worker."""
+    step, may_be_late = pickle.loads(request)
+    if may_be_late:
+        step = replace(step, is_late=lambda: bool(late.value))
+    return run_in_worker(problem, step)

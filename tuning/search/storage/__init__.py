@@ -1,1 +1,1 @@
-"""What a search keeps on disk: steps for --resume, and studies that several processes share."""
+"""Files of a search: steps for --resume, and studies that several processes share."""

@@ -20,7 +20,7 @@ ENDING = ".step"
 
 
 def step_name(step: Step, fold: Fold) -> str:
-    """Return the name of a step's file: its place in the trial and a hash of what its result depends on."""
+    """Return the name of a step's file: its place in the trial, and a hash of its inputs."""
     facts = {
         "candidate": step.candidate.to_dict(),
         "rows": step.rows,

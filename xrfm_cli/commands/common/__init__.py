@@ -1,1 +1,1 @@
-"""What several commands share: sessions, inputs, outputs and checks."""
+"""Shared by several commands: sessions, inputs, outputs and checks."""

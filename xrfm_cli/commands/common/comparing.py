@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -14,6 +15,8 @@ from xrfm_cli.commands.common.scoring import Scored, find_overlap, score_table
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table
 from xrfm_cli.errors import OptionError
+from xrfm_cli.reports.effect_plots import spell_point
+from xrfm_cli.reports.formats import signed
 from xrfm_cli.terminal.tables import grid, heading, number, shortened
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model
@@ -56,7 +59,7 @@ def load_other(path: str, model: FittedModel, *, device: str) -> FittedModel:
 def compare_scores(
     path: str, other: FittedModel, scored: Scored, table: Table, session: Session
 ) -> Comparison:
-    """Score another model on the rows that ``scored`` is of, and test the difference."""
+    """Score another model on the rows of ``scored``, and test the difference."""
     overlap = find_overlap(other, table)
     if overlap is not None and overlap.is_leak:
         session.renderer.note(f"{path}: {overlap.words}", kind="warning")
@@ -125,13 +128,58 @@ def importances_view(compared: Mapping[str, Any]) -> list[RenderableType]:
     for item in rows[:MOST_COLUMNS]:
         change = (item["new"] or 0) - (item["old"] or 0)
         cells = ["not used" if item[name] is None else f"{item[name]:.1%}" for name in ("new", "old")]
-        table.add_row(shortened(str(item["column"]), 28), *cells, f"{100 * change:+.1f}")
+        table.add_row(shortened(str(item["column"]), 28), *cells, f"{round(100 * change, 1) + 0.0:+.1f}")
     lines = [
         f"{name}: {_plain(compared[name]['new'])} now, {_plain(compared[name]['old'])} before"
         for name in ("metric", "score", "threshold")
         if compared[name]["new"] is not None or compared[name]["old"] is not None
     ]
     return [heading(f"Compared with {compared['model']}"), table, Text("\n".join(lines))]
+
+
+def compare_effects(
+    ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return both models' effects at the points of this model's, for the JSON document.
+
+    Effects of numbers and dates are interpolated between the points of the other model. ``old`` is None where
+    it knows no effect: beyond these points, and of a level that it has not seen.
+    """
+    before = {(item["column"], item["part"], item["output"]): item for item in theirs}
+    compared = []
+    for item in ours:
+        other = before.get((item["column"], item["part"], item["output"]))
+        old: list[float | None] = [None] * len(item["x"])
+        if other is not None and other["kind"] == item["kind"]:
+            if item["kind"] == "levels":
+                known = dict(zip(other["x"], other["effect"], strict=True))
+                old = [known.get(level) for level in item["x"]]
+            else:
+                between = np.interp(item["x"], other["x"], other["effect"], left=np.nan, right=np.nan)
+                old = [None if np.isnan(value) else value for value in between.tolist()]
+        names = ("column", "part", "kind", "output", "x")
+        compared.append({**{name: item[name] for name in names}, "new": item["effect"], "old": old})
+    return compared
+
+
+def effects_view(effects: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """Return where the effects of two models differ most, column by column."""
+    table = grid("column", "where they differ most", "new", "old")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for item in effects:
+        gaps = [
+            0.0 if old is None else abs(new - old) for new, old in zip(item["new"], item["old"], strict=True)
+        ]
+        if all(old is None for old in item["old"]):
+            continue
+        place = gaps.index(max(gaps))
+        output = "" if item["output"] is None else f" ({item['output']})"
+        name = shortened(f"{item['column']} {item['part']}".strip() + output, 32)
+        where = spell_point(item["x"][place], item["kind"], 22)
+        table.add_row(name, where, *(signed(item[which][place]) for which in ("new", "old")))
+    if not table.rows:
+        return []
+    return [heading("Effects of both models (change of the prediction)"), table]
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""``fit --compress half``: try numbers of 16 bits, and say what came of it."""
+"""``fit --compress half``: try numbers of 16 bits, and report the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel
 def compressed(
     model: FittedModel, table: Table, options: FitOptions, session: Session, *, is_apart: bool
 ) -> FittedModel:
-    """Return the model in 16 bits where predictions of the table's rows stay close; say how much they change.
+    """Return the model in 16 bits if predictions of the table's rows stay close; say how much they change.
 
     ``is_apart`` says that the table is not that of the fit.
     """
@@ -28,7 +28,7 @@ def compressed(
         session.renderer.note(f"--compress half: {told}")
     else:
         session.renderer.note(
-            f"--compress half: {told}; {LARGEST_DIFFERENCE:g} are allowed, so all numbers keep 32 bits",
+            f"--compress half: {told}; at most {LARGEST_DIFFERENCE:g} is allowed, so all keep 32 bits",
             kind="fallback",
         )
     return smaller
@@ -39,4 +39,4 @@ def _parts(item: Compression) -> str:
 
 
 def _change(item: Compression) -> str:
-    return f"{item.difference:.2g} deviations (at most {item.largest:.2g})"
+    return f"{item.difference:.2g} standard deviations (at most {item.largest:.2g})"

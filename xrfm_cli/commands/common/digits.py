@@ -11,7 +11,7 @@ MOST_DECIMALS = 22  # up to here a power of ten is exact
 
 
 def rounded(values: NDArray[np.float64], deviation: float = 0.0) -> NDArray[np.float64]:
-    """Round each value to nine significant digits, and at least to a millionth of the target's deviation.
+    """Round each value to nine significant digits, but at least to a millionth of the target's deviation.
 
     The second rule keeps targets that vary little around a large number.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -22,8 +25,8 @@ from xrfm_cli.tuning.model.drift import (
 )
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
-TOGETHER_ROWS = 128  # single rows observed together, in the time of two predictions
-MOST_NAMED = 5  # columns in the warning about drift; the document has all
+TOGETHER_ROWS = 128  # single rows observed together, in the time of two predictions of one row
+MOST_NAMED = 5  # columns in the warning about drift; the JSON document has all
 
 
 class DriftMonitor:
@@ -57,6 +60,7 @@ class DriftMonitor:
         self._allows_absent = allows_absent
         self._observed = nothing_observed(self._profiles)
         self._waiting: list[Table] = []
+        self._observing: Iterator[None] = iter(())
         self.absent: tuple[str, ...] = ()
 
     def look(self, block: Table) -> Table:
@@ -66,11 +70,16 @@ class DriftMonitor:
         return block
 
     def look_later(self, row: Table) -> Table:
-        """Do the same for one row of text; rows are observed together, which takes the time of one."""
+        """Do the same for one row of text.
+
+        Rows are observed together, because a call takes the same time, and a few columns with each row that
+        follows, so that no answer waits for all.
+        """
         row = self._completed(row)
         self._waiting.append(row.select([profile.column for profile in self._profiles]))
         if len(self._waiting) >= TOGETHER_ROWS:
-            self._observe_waiting()
+            self._observing = self._observe_waiting()
+        next(self._observing, None)
         return row
 
     def _completed(self, block: Table) -> Table:
@@ -85,15 +94,22 @@ class DriftMonitor:
     def _observe(self, block: Table) -> None:
         self._observed = add_observed(self._observed, observe(self._profiles, block))
 
-    def _observe_waiting(self) -> None:
-        if self._waiting and self._profiles:
-            data = pa.concat_tables([row.data for row in self._waiting])
-            self._observe(replace(self._waiting[0], data=data))
-        self._waiting.clear()
+    def _observe_waiting(self) -> Iterator[None]:
+        """Observe the waiting rows in at most ``TOGETHER_ROWS`` steps, each a few columns."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting or not self._profiles:
+            return
+        block = replace(waiting[0], data=pa.concat_tables([row.data for row in waiting]))
+        columns = math.ceil(len(self._profiles) / TOGETHER_ROWS)
+        for start in range(0, len(self._profiles), columns):
+            part = slice(start, start + columns)
+            seen = add_observed(self._observed[part], observe(self._profiles[part], block))
+            self._observed = (*self._observed[:start], *seen, *self._observed[start + columns :])
+            yield
 
     def tell(self, session: Session) -> None:
         """Print the findings on standard error, and the drift table if drift is checked."""
-        self._observe_waiting()
+        deque(chain(self._observing, self._observe_waiting()), maxlen=0)
         for name in self.absent:
             session.renderer.note(f"{name}: no such column, treated as missing in every row", kind="warning")
         for item in values_out_of_range(self._profiles, self._observed):

@@ -1,6 +1,6 @@
 """Refuse wrong inputs at once: the libraries of a command take seconds to import.
 
-What is checked here is checked again, and more strictly, when the inputs are read.
+Everything is checked again, and more strictly, when the inputs are read.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class LineFormat(Protocol):
         """Return the line that answers the row read last; ``copied`` names the columns that are its own."""
 
     def refusal(self, message: str) -> bytes:
-        """Return the line that stands for the answer to a line that was refused."""
+        """Return the answer to a line that was refused."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class CsvLines:
 
 @dataclass(slots=True, kw_only=True)
 class JsonLines:
-    """JSON: every line is an object whose names are columns. Its values mean what they mean in CSV."""
+    """JSON: every line is an object whose names are columns. Its values have the same meaning as in CSV."""
 
     options: PredictOptions
     _row: dict[str, Any] = field(default_factory=dict)  # the one read last

@@ -24,7 +24,7 @@ def _without_collection() -> Iterator[None]:
     """Pause garbage collection, then keep the objects that exist by then out of it.
 
     Importing torch and scikit-learn creates some 300,000 objects that live as long as the process.
-    Collections took a quarter of the time of the import, and each full one after it another 0.2 s.
+    Collections took a quarter of the time of the import, and each later full collection another 0.2 s.
     """
     gc.disable()
     try:
@@ -38,7 +38,7 @@ class _NoPandas(MetaPathFinder):
     """An import finder that says that pandas is not installed."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Refuse pandas and leave all else to other finders."""
+        """Refuse pandas, and leave other packages to other finders."""
         if fullname == "pandas":
             raise ModuleNotFoundError("no command needs pandas", name=fullname)
 

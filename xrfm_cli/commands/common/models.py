@@ -15,12 +15,12 @@ FREE_SHARE = 0.5  # of the free memory that a command takes without --memory: ot
 
 
 def usable_bytes(memory: int | None) -> int:
-    """Return the memory of a command: that of ``--memory``, or a share of what is free."""
+    """Return the memory of a command: that of ``--memory``, or a share of the free memory."""
     return memory or int(FREE_SHARE * free_memory_bytes())
 
 
 def temporary_scratch(memory: int | None) -> Scratch:
-    """Return where a table goes that does not fit into the memory of a command that writes no model."""
+    """Return the place for a table that does not fit into memory, for a command that writes no model."""
     folder = Path(gettempdir())
     return Scratch(folder=folder, memory_bytes=usable_bytes(memory), way_out="set TMPDIR to another folder")
 

@@ -80,7 +80,7 @@ def check_writable(path: Path) -> None:
             raise OptionError(f"{path}: no directory '{path.parent}'; create it first")
         if not folder.is_dir():
             raise OptionError(f"{path}: '{path.parent}' is not a directory")
-        with TemporaryFile(dir=folder):  # has no name, so nothing is left behind
+        with TemporaryFile(dir=folder):  # the file has no name, so nothing is left behind
             pass
     except OSError as fault:
         reason = fault.strerror or fault

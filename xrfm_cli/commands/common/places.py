@@ -109,7 +109,7 @@ def _fit_writes(options: FitOptions) -> Iterator[Written]:
 
 
 def beside(model: str, ending: str) -> Path:
-    """Return a path beside the model file, named after it; in this folder for a model of a web server."""
+    """Return a path beside the model file, named after it; in this folder for a model on a web server."""
     path = Path(model)
     if is_on_web(path):  # nothing can be written there
         path = Path(path.name)

@@ -50,7 +50,7 @@ def facts_of(
 
 
 def scratch_of(options: FitOptions) -> Scratch:
-    """Return where a table goes that does not fit into the memory.
+    """Return the place for a table that does not fit into memory.
 
     Raises OptionError if ``--scratch`` is no folder that can be written to.
     """
@@ -61,7 +61,7 @@ def scratch_of(options: FitOptions) -> Scratch:
 
 
 def _begun_memory(options: FitOptions) -> int | None:
-    """Return the memory in use of the fit that ``--resume`` continues: by now, less or more may be free."""
+    """Return the memory of the fit that ``--resume`` continues: by now, less or more may be free."""
     if not options.resume or options.memory is not None:
         return None
     try:

@@ -34,8 +34,8 @@ class Session:
 def open_session(command: str, options: CommonOptions, *, started: float | None) -> Iterator[Session]:
     """Check the inputs, import the command's libraries and open a session.
 
-    The session's progress bar is removed whatever happens. ``started`` is None if the process is not the
-    command's own.
+    The session's progress bar is removed in any case. ``started`` is None if the process is not the command's
+    own.
     """
     # Thread pools read these variables once, when their library is first imported.
     if isinstance(options, MachineOptions) and options.threads is not None:

@@ -1,4 +1,4 @@
-"""URLs among the options of a command: their copies stand for them from the first check on."""
+"""URLs among the options of a command: paths of copies replace them before the first check."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def fetch_inputs(options: CommonOptions, renderer: Renderer) -> None:
         if not is_copy(written.path):
             continue
         check_written(written.path)
+        if getattr(options, "open_report", False) and written.name == "model":
+            raise OptionError(f"--open: cannot open a report at {written.path}; leave out one of them")
         if isinstance(options, FitOptions):
-            if options.open_report:
-                raise OptionError(f"--open: cannot open a report at {options.model}; leave out one of them")
             if options.resume:
                 raise OptionError(
                     f"--resume: keeps its steps beside the model, so --model {options.model} must be a file "

@@ -13,8 +13,9 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.settings import declared, first_flag
 from xrfm_cli.options.shared import CommonOptions
 
-OF_TABLES = (  # options of predict that single lines cannot have
-    "output", "check_drift", "skip_rows", "header_rows", "skip_footer", "comment", "quote", "escape",
+OF_TABLES = (  # options of predict that do not work with --each-line
+    "output", "check_drift", "workers", "scheduler", "skip_rows", "header_rows", "skip_footer", "comment",
+    "quote", "escape",
 )  # fmt: skip
 OUTPUT_ENDINGS = (".csv", PARQUET_ENDINGS[0], *ARROW_ENDINGS)
 
@@ -37,6 +38,7 @@ def check_usage(options: CommonOptions) -> None:
 def _check_predict(options: PredictOptions) -> None:
     if options.keep_columns and options.ids:
         raise OptionError("--id: --keep-columns copies every column; leave out one of them")
+    _check_engine(options)
     if options.each_line:
         _check_each_line(options)
     elif options.as_json and options.output is None:
@@ -45,7 +47,7 @@ def _check_predict(options: PredictOptions) -> None:
 
 
 def _check_each_line(options: PredictOptions) -> None:
-    """Refuse options of whole tables, for lines that are answered one by one."""
+    """Refuse options of whole tables with ``--each-line``."""
     if options.data != "-":
         raise OptionError(f"--each-line: reads standard input; write - in place of {options.data}")
     for name in OF_TABLES:
@@ -58,7 +60,7 @@ def _check_each_line(options: PredictOptions) -> None:
 def _check_explain(options: ExplainOptions) -> None:
     if options.method == "gradient":
         raise OptionError(
-            "--method gradient: was dropped, since its numbers add up to nothing. Leave --method out: "
+            "--method gradient: was removed, because its values did not add up. Leave --method out: "
             "attributions are contributions along paths, which add up to the prediction"
         )
     if options.data is None and (options.output is not None or options.ids):
@@ -71,7 +73,7 @@ def _check_explain(options: ExplainOptions) -> None:
 
 
 def _check_row(options: ExplainOptions) -> None:
-    """Refuse options of single rows without rows, or that contradict each other."""
+    """Refuse options for rows without DATA, and options that contradict each other."""
     wanted = {
         "--row": options.row,
         "--where": options.where,
@@ -89,6 +91,8 @@ def _check_row(options: ExplainOptions) -> None:
         return
     if options.where is not None and "=" not in options.where:
         raise OptionError(f"--where {options.where}: write COLUMN=VALUE, such as --where id=42")
+    if options.open_report:
+        raise OptionError("--open: --row and --where write no page; leave out one of them")
     if options.output is not None or options.ids:
         raise OptionError(
             "--output and --id are for the attributions of all rows: leave out --row and --where"
@@ -103,18 +107,23 @@ def _check_ending(path: str | None) -> None:
         )
 
 
-def _check_fit(options: FitOptions) -> None:
-    if options.open_report and "html" not in options.formats.split(","):
-        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
+def _check_engine(options: FitOptions | PredictOptions) -> None:
+    """Refuse a cluster without an address, or with workers of this machine."""
     if (options.engine == "dask") != (options.scheduler is not None):
         raise OptionError("--engine dask and --scheduler ADDRESS need each other; give both or none")
     if options.engine == "dask" and options.workers is not None:
         raise OptionError("--workers: --engine dask has the workers of its cluster; leave out one of them")
+
+
+def _check_fit(options: FitOptions) -> None:
+    if options.open_report and "html" not in options.formats.split(","):
+        raise OptionError(f"--open: --format {options.formats} has no html to open in a browser")
+    _check_engine(options)
     if options.data == options.valid == "-":
         raise OptionError("--valid -: DATA already uses standard input; give the path of a file")
     if options.max_model_size is not None and options.transfer_from is not None:
         raise OptionError(
-            "--max-model-size: --transfer-from puts the whole base model in; leave out one of them"
+            "--max-model-size: --transfer-from adds the whole base model to the file; leave out one of them"
         )
     if options.from_model is None:
         if options.target is None and options.schema is None:

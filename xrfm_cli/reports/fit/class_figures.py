@@ -10,10 +10,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from xrfm_cli.printable import counted
-from xrfm_cli.reports.fit.charts import BOTTOM, TOP, Chart, Figure, drawing, label_at, number_axis
+from xrfm_cli.reports.fit.charts import BOTTOM, TOP, Chart, Figure, number_axis
 from xrfm_cli.reports.fit.class_results import confusion_counts, wilson
+from xrfm_cli.reports.fit.marks import drawing, heat_cell, label_at, label_up
 from xrfm_cli.reports.formats import percent
-from xrfm_cli.reports.svg import short_label
+from xrfm_cli.reports.labels import short_label
 
 SMALL_MATRIX, LARGE_MATRIX = 12, 40  # classes of a confusion matrix as a table, and as a picture
 GAIN_SHARE = 0.2  # share of the rows that the gain curve's finding names
@@ -147,6 +148,7 @@ def calibration_figure(summary: Mapping[str, Any], label: str) -> Figure | None:
             a, b = k / len(counts), (k + 1) / len(counts)
             tip = f"{a:.2f} to {b:.2f}: {counted(int(count), 'row')}"
             chart.column(a, b, 0.22 * count / counts.max(), "fill3", tip)
+        finding += " Grey bars: how many rows have such a probability."
     chart.line([0, 1], [0, 1], "line soft dashed")
     for a, from_, to in zip(predicted, low, high, strict=True):
         chart.line([a, a], [from_, to], "line thin")
@@ -179,20 +181,14 @@ def confusion_picture(summary: Mapping[str, Any], names: Sequence[str]) -> Marku
         b = TOP + (i + 0.5) * side
         body.append(label_at("ink", left - 5, b + 3.5, name, "end"))
         a = left + (i + 0.5) * side
-        body.append(
-            f'<text class="tick" text-anchor="end" transform="translate({a + 3.5:.1f} '
-            f'{TOP + len(names) * side + 6:.1f}) rotate(-90)">{Markup.escape(name)}</text>'
-        )
+        body.append(label_up(a + 3.5, TOP + len(names) * side + 6, name))
         for j, share in enumerate(shares[i].tolist()):
             if not counts[i, j]:
                 continue
             rows = counted(int(counts[i, j]), "row")
             tip = f"{name} predicted as {labels[j]}: {rows}, {percent(share)} of the class"
-            body.append(
-                f'<rect class="{"heat" if i == j else "heat wrong"}" x="{left + j * side:.1f}" '
-                f'y="{TOP + i * side:.1f}" width="{side - 1:.1f}" height="{side - 1:.1f}" '
-                f'fill-opacity="{0.12 + 0.88 * share**0.5:.2f}" data-tip="{Markup.escape(tip)}"/>'
-            )
+            cell = (left + j * side, TOP + i * side, side, side)
+            body.append(heat_cell(cell, share**0.5, tip, "heat" if i == j else "heat wrong"))
     whole = left + len(names) * side
     finding = f"Confusion matrix of {len(names)} classes: rows are classes, columns are predictions."
     height = TOP + len(names) * side + max(BOTTOM, 8 + 6.2 * max(map(len, labels)))

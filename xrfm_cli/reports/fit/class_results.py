@@ -1,4 +1,4 @@
-"""How well classes are told apart: by class, by pair of classes and by threshold."""
+"""How well the model separates classes: by class, by pair of classes and by threshold."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 COMMON = (
     (
         "held-out rows",
-        "Rows that a model was not trained on. Scores on them tell how it will do on new rows.",
+        "Rows that a model was not trained on. Scores on them show how well it will do on new rows.",
     ),
     (
         "out of fold",
@@ -18,7 +18,7 @@ COMMON = (
     ("ensemble", "Several models whose predictions are averaged with weights."),
     (
         "importance",
-        "How much of the differences between predictions a column makes. It is not a causal effect.",
+        "How much a column contributes to the differences between predictions. It is not a causal effect.",
     ),
     ("missing", "An empty cell. The model has a value of its own for it, so no row is left out."),
 )
@@ -49,12 +49,12 @@ VALUES = (
     ("mae", "The mean absolute error, in the units of the target."),
     ("r2", "The explained share of the target's variance: 1 is perfect, 0 is no better than the mean."),
     ("mape", "The mean error relative to the target; not shown if a target is 0."),
-    ("poisson_deviance", "Twice the log likelihood that counts lose against a perfect prediction, per row."),
+    ("poisson_deviance", "For counts: twice the log likelihood lost by not predicting perfectly, per row."),
     ("gamma_deviance", "The same for amounts above 0 whose errors grow with their size, such as costs."),
     (
         "pinball@0.9",
         "The mean pinball loss of the quantile that 90 % of the targets lie below: an error counts nine "
-        "times as much where the prediction is too low as where it is too high. Other levels likewise.",
+        "times as much if the prediction is too low as if it is too high. Other levels work alike.",
     ),
     ("residual", "Actual minus predicted value: positive where the model predicts too little."),
     ("decile", "A tenth of the rows, sorted by the target."),

@@ -10,11 +10,11 @@ from typing import Any
 from markupsafe import Markup
 
 from xrfm_cli.printable import counted
-from xrfm_cli.reports.fit.charts import sparkline
+from xrfm_cli.reports.fit.marks import sparkline
 from xrfm_cli.reports.formats import percent
+from xrfm_cli.reports.labels import short_label
 from xrfm_cli.reports.search import rank_order
 from xrfm_cli.reports.story import FAMILIES
-from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import ColumnProfile
 from xrfm_cli.tuning.search.candidate import kernel_family

@@ -25,11 +25,11 @@ from xrfm_cli.reports.fit.class_results import (
 )
 from xrfm_cli.reports.fit.glossary import glossary
 from xrfm_cli.reports.fit.overview import column_rows, data_words, leaderboard
-from xrfm_cli.reports.fit.search_figures import history_figure, importance_figure, score_figure
+from xrfm_cli.reports.fit.search_figures import history_figure, score_figure
 from xrfm_cli.reports.fit.value_figures import decile_figure, residual_figure, time_figure
 from xrfm_cli.reports.formats import number, percent
+from xrfm_cli.reports.labels import short_label
 from xrfm_cli.reports.story import baseline_words, best_baseline, cost_words, selection_words, verdict_words
-from xrfm_cli.reports.svg import short_label
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
 TASK_WORDS = {
@@ -91,7 +91,6 @@ def page_parts(model: FittedModel, document: Mapping[str, Any]) -> dict[str, Any
                 document["score"] if len(document["ensemble"]) > 1 else None,
                 lower_is_better=report.lower_is_better,
             ),
-            "importances": importance_figure(document["importances"]),
         },
         "importance_words": _importance_words(document),
         "columns": rows,
@@ -110,7 +109,7 @@ def page_parts(model: FittedModel, document: Mapping[str, Any]) -> dict[str, Any
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
-    """Return the notes of the fit without what other parts of the page tell."""
+    """Return the notes of the fit that other parts of the page do not repeat."""
     reason = document["validation"].get("reason") or "validated by"
     told = (reason, "missing cells in ", "rows without a target or of weight 0")
     return [note for note in document["notes"] if not any(words in note for words in told)]
@@ -201,4 +200,4 @@ def _errors(model: FittedModel, summary: Mapping[str, Any]) -> dict[str, Any]:
 def _importance_words(document: Mapping[str, Any]) -> str:
     if not any(item["share"] for item in document["importances"]):
         return "The model is constant: it depends on no column."
-    return "How much of the differences between predictions each column makes; not its causal effect."
+    return "How much each column contributes to the differences between predictions; not its causal effect."

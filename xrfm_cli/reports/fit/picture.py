@@ -3,19 +3,70 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xrfm_cli.reports.formats import number
-from xrfm_cli.reports.svg import ACCENT, PALE, SOFT, WARM, figure_style, short_label
+from xrfm_cli.reports.labels import short_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BARS = 8
 DOTS_PER_INCH = 144
+INK, SOFT, LINE, ACCENT, PALE, WARM = "#1f2933", "#7b8794", "#d9dee4", "#1f6f78", "#a9cdd1", "#c26a2d"
+# Column names may contain anything, so mathematical markup is off.
+STYLE: dict[str, object] = {
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Apply the style of the figures, and restore the caller's settings afterwards.
+
+    Import Matplotlib inside this context, which silences its warnings about an unwritable configuration
+    folder, as in containers.
+    """
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from matplotlib import style
+
+        with warnings.catch_warnings(), style.context(["default", STYLE]):
+            # Widths are measured with one font; the browser's fonts have the characters that it lacks.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def draw_picture(document: Mapping[str, Any]) -> bytes:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from xrfm_cli.printable import counted
 from xrfm_cli.reports.fit.charts import Chart, Figure, number_axis
 from xrfm_cli.reports.formats import number, percent, seconds
+from xrfm_cli.reports.labels import short_label, short_labels
 from xrfm_cli.reports.search import improvements, is_timed
-from xrfm_cli.reports.svg import short_label, short_labels
 
 BARS = 15  # columns in the figure of importances
+VALUE_ROOM = 1.12  # of the longest range, so that a value fits after it
 GOOD_SHARE = 0.9  # the y axis of the history shows this share of the scores, the best ones
 
 
@@ -87,6 +89,8 @@ def history_figure(
         chart.line([0, last], [score, score], "line warm dashed")
         finding += f"; the ensemble (dashed) scores {number(score)}"
     finding += "."
+    if len(complete) < len(scored):
+        finding += " Rings are pruned trials, scored on fewer validation rows."
     rows = tuple(
         (t["number"], t["state"], number(t["score"]), seconds(t["ended_s"]) if place == "ended_s" else "–")
         for t in scored
@@ -100,15 +104,25 @@ def history_figure(
     )
 
 
-def importance_figure(importances: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Draw bars of the strongest columns, with their ranges if known."""
-    shown = [item for item in importances[:BARS] if item["share"]]
+def importance_figure(
+    importances: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Importances",
+    label: str = "share, %",
+    most: int = BARS,
+    chance: Collection[str] = (),
+) -> Figure | None:
+    """Draw bars of the strongest columns, with their ranges if known; ``chance`` names grey ones."""
+    shown = [item for item in importances[:most] if item["share"]]
     if not shown:
         return None
     names = short_labels([item["column"] for item in shown], 22)
     reach = max(100 * max(item["share"], item.get("high") or 0.0) for item in shown)
     chart = Chart(
-        x=number_axis(0, min(reach, 100.0), "share, %"), y=None, names=names, height=48 + 21 * len(shown)
+        x=number_axis(0, VALUE_ROOM * reach, label, is_exact=True),
+        y=None,
+        names=names,
+        height=48 + 21 * len(shown),
     )
     for k, item in enumerate(shown):
         spread = (
@@ -116,15 +130,19 @@ def importance_figure(importances: Sequence[Mapping[str, Any]]) -> Figure | None
             if item.get("high") is not None
             else ""
         )
-        chart.bar(k, 0, 100 * item["share"], "fill2", f"{names[k]}: {percent(item['share'])}{spread}")
+        style = "fill3" if item["column"] in chance else "fill2"
+        chart.bar(k, 0, 100 * item["share"], style, f"{names[k]}: {percent(item['share'])}{spread}")
         if spread:
             chart.line([100 * item["low"], 100 * item["high"]], [k, k], "line ink thin")
+        chart.value(k, 100 * max(item["share"], item.get("high") or 0.0), f"{100 * item['share']:.1f}")
     top = " and ".join(
         f"{name} ({percent(item['share'])})" for name, item in zip(names[:2], shown, strict=False)
     )
-    finding = f"{top} count{'s' if len(shown) == 1 else ''} most of {len(importances)} columns."
+    finding = f"{top} count{'s' if len(shown) == 1 else ''} most of {counted(len(importances), 'column')}."
+    if any(item["column"] in chance for item in shown):
+        finding += " Grey columns are not confirmed on held-out rows."
     return Figure(
-        title="Importances",
+        title=title,
         finding=finding,
         svg=chart.svg(finding),
         columns=("column", "share", "low", "high"),

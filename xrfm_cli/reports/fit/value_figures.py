@@ -9,7 +9,7 @@ import numpy as np
 
 from xrfm_cli.reports.fit.charts import Axis, Chart, Figure, date_axis, number_axis
 from xrfm_cli.reports.formats import number
-from xrfm_cli.reports.svg import short_label
+from xrfm_cli.reports.labels import short_label
 
 POINTS = 500  # points of a scatter plot: more only make the file larger
 Spelled = Callable[[float], str]

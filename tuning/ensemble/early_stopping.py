@@ -1,4 +1,4 @@
-"""Stop the search once its ensemble gains less than validation can tell apart.
+"""Early stopping of the search: it ends once its ensemble gains less than validation can detect.
 
 See ``docs/decisions/search.md`` for the figures behind the rule.
 """
@@ -21,11 +21,11 @@ Array = NDArray[np.float64]
 # Trials between two checks: at least this number, and at least this share of all trials so far, because a
 # check may take as long as a trial.
 CHECK_TRIALS, CHECK_SHARE = 5, 0.1
-# The gain is measured over the last half of the trials, as gains come ever more slowly. With fewer trials
-# than PATIENCE_TRIALS in that half, chance would end searches.
+# The gain is measured over the last half of the trials, because gains become rarer. With fewer trials than
+# PATIENCE_TRIALS in that half, chance would end searches.
 PATIENCE_TRIALS, PATIENCE_SHARE = 20, 0.5
-BLOCKS = 20  # of validation rows, for the jackknife: more cost more and tell the noise no better
-# To tell apart a gain of this share of the standard error, about 25 times the validation rows are needed.
+BLOCKS = 20  # of validation rows, for the jackknife: more cost time and estimate the noise no better
+# To detect a gain of this share of the standard error, one would need about 25 times the validation rows.
 NOISE_SHARE = 0.2
 
 
@@ -40,7 +40,7 @@ class Check:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Plateau:
+class EarlyStopping:
     """Compares the ensemble with the one of half as many trials, on the same validation rows.
 
     It depends on losses alone, never on the clock, so a resumed search ends where an uninterrupted one does.
@@ -53,7 +53,7 @@ class Plateau:
     _entries: dict[int, Entry] = field(default_factory=dict)  # by trial number
 
     def has_converged(self, result: SearchResult) -> bool:
-        """Return whether the last trials gained less than validation can tell apart."""
+        """Return whether the last trials gained less than validation can detect."""
         trials = len(result.records)
         since = trials - self._checks[-1].trials if self._checks else trials
         if not result.validation_results or since < max(CHECK_TRIALS, CHECK_SHARE * trials):

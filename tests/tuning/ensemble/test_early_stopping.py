@@ -14,7 +14,7 @@ from tests.tuning.tables import Ticks, described, fit, law, noise_table, table_o
 from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.events import Event
 from xrfm_cli.tuning import FitConfig, FittedModel
-from xrfm_cli.tuning.ensemble.plateau import PATIENCE_TRIALS, Plateau
+from xrfm_cli.tuning.ensemble.early_stopping import PATIENCE_TRIALS, EarlyStopping
 from xrfm_cli.tuning.problem.dependent_rows import split_dependent
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
@@ -58,14 +58,14 @@ def trials_until_converged(errors: list[float], *, limit: int = 200) -> int | No
     Trial ``k`` errs by ``errors[k]`` times the same noise, and the last error holds for all after it.
     """
     problem = problem_of(law(200))
-    plateau = Plateau(problem=problem, max_members=3)
+    early_stopping = EarlyStopping(problem=problem, max_members=3)
     result = SearchResult(costs=CostModel(product_rate=float("inf")))
     noise = np.random.default_rng(0).normal(size=len(problem.plan.validation_rows))
     for k in range(limit):
         error = errors[min(k, len(errors) - 1)]
         add_trial(result, problem, problem.scorer.y_valid + error * noise)
-        if plateau.has_converged(result):
-            assert f"of {k + 1} trials" in plateau.reason
+        if early_stopping.has_converged(result):
+            assert f"of {k + 1} trials" in early_stopping.reason
             return k + 1
     return None
 

@@ -2,7 +2,7 @@
 
 A kernel machine predicts a sum over its centers, which are training rows. Many of its terms are large, nearly
 the same everywhere, and cancel. So a row's part is the difference of its term from its mean term at reference
-rows. A row that weighs much, and pulls away from the others, is often one whose label is wrong.
+rows. A row with a large contribution of the opposite sign to the others often has a wrong label.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
 
 Array = NDArray[np.float64]
-CANDIDATES = 100  # loudest centers of a member whose cells are decoded
-SAME_DIGITS = 5  # numbers that agree in so many digits are of the same training row
+CANDIDATES = 100  # centers of a member with the largest contributions, whose cells are decoded
+SAME_DIGITS = 5  # rows whose numbers agree in so many digits are the same training row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingRow:
+class ContributingRow:
     """A training row, and what it adds to the prediction."""
 
     contribution: float
@@ -37,20 +37,20 @@ class SpeakingRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingRows:
+class ContributingRows:
     """``prediction = baseline + contributions + others``."""
 
     baseline: float  # the mean prediction of the reference rows
     prediction: float
-    centers: int  # training rows that have a part in the difference, counted once for each member
+    centers: int  # training rows that contribute, counted once for each member
     contributions: float  # of all of them
     others: float  # of linear leaves, which keep no rows, and of a base model
-    loudest: tuple[SpeakingRow, ...]  # largest absolute contribution first
+    largest: tuple[ContributingRow, ...]  # largest absolute contribution first
 
 
-def speaking_rows(
+def contributing_rows(
     model: FittedModel, row: Table, references: Sequence[Tensor], explained: int, *, most: int
-) -> SpeakingRows:
+) -> ContributingRows:
     """Return the training rows that move the prediction of one row most.
 
     Args:
@@ -60,8 +60,8 @@ def speaking_rows(
         explained: the code of the class whose calibrated probability is explained; 0 for regression.
         most: how many rows to return.
 
-    Where decoding or calibration bends the sum, each output of a tree is converted at its mean rate between
-    the reference row and the row. Equal rows of several members count as one.
+    If decoding or calibration is not linear, each output of a tree is converted at its mean rate between the
+    reference row and the row. Equal rows of several members count as one.
     """
     encoded, _ = model.encode(row)
     x = [torch.from_numpy(encoded[id(member.encoder)]).to(model.device) for member in model.members]
@@ -70,7 +70,7 @@ def speaking_rows(
     ends = [np.repeat(tree_outputs(*pair), r, axis=0) for pair in zip(model.members, x, strict=True)]
     codes = np.full(r, explained)
     change = outcome_change(model, starts, ends, codes)
-    merged: dict[tuple[Any, ...], SpeakingRow] = {}
+    merged: dict[tuple[Any, ...], ContributingRow] = {}
     total, centers = 0.0, 0
     for number, member in enumerate(model.members):
         rates = torch.from_numpy(np.ascontiguousarray(change.rates[number])).to(model.device)
@@ -85,23 +85,23 @@ def speaking_rows(
             added = added + rest * (sizes / sizes.sum() if sizes.sum() > 0 else 0.0)
         total, centers = total + float(added.sum()), centers + len(added)
         rows = [member.tree.leaves[leaf].centers.cpu().numpy() for leaf in parts]
-        loudest = np.argsort(-np.abs(added), kind="stable")[:CANDIDATES]
-        if not len(loudest):
+        largest = np.argsort(-np.abs(added), kind="stable")[:CANDIDATES]
+        if not len(largest):
             continue
-        cells = _decoded(member.encoder, np.concatenate(rows)[loudest])
-        for place, own in zip(loudest, cells, strict=True):
+        cells = _decoded(member.encoder, np.concatenate(rows)[largest])
+        for place, own in zip(largest, cells, strict=True):
             key = tuple(_rounded(cell) for cell in own.values())
             before = merged[key].contribution if key in merged else 0.0
-            merged[key] = SpeakingRow(contribution=before + float(added[place]), cells=own)
+            merged[key] = ContributingRow(contribution=before + float(added[place]), cells=own)
     ordered = sorted(merged.values(), key=lambda item: -abs(item.contribution))
     baseline, prediction = float(change.before.mean()), float(change.after[0])
-    return SpeakingRows(
+    return ContributingRows(
         baseline=baseline,
         prediction=prediction,
         centers=centers,
         contributions=total,
         others=prediction - baseline - total,
-        loudest=tuple(ordered[:most]),
+        largest=tuple(ordered[:most]),
     )
 
 
@@ -118,8 +118,8 @@ def _parts(member: Member, x: Tensor, references: Tensor, rates: Tensor) -> dict
                 continue
             transform, kernel, a = prepared(leaf)
             values = kernel.matrix(transform(rows[place, None]), a)[0].double()
-            spoken = weight * values * (leaf.coefficients.double() @ mixed[place])
-            found[int(number)] = found.get(int(number), 0) + spoken
+            added = weight * values * (leaf.coefficients.double() @ mixed[place])
+            found[int(number)] = found.get(int(number), 0) + added
     return {number: parts.cpu().numpy() for number, parts in found.items()}
 
 

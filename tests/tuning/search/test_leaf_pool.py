@@ -1,0 +1,132 @@
+"""Worker processes change how soon the leaves of final models are fitted, not their bytes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import psutil
+import pytest
+import torch
+
+from tests.tuning.tables import fit, law, table_of
+from xrfm_cli.errors import NumericalError
+from xrfm_cli.events import Event
+from xrfm_cli.leaf_models import LeafConfig, LeafModel
+from xrfm_cli.trees import leaf_tasks
+from xrfm_cli.trees.leaf_tasks import LeafTask, fitted_leaves
+from xrfm_cli.tuning import refit_model
+from xrfm_cli.tuning.model.storage import model_to_bytes
+from xrfm_cli.tuning.search.pools import forks, leaf_pool
+from xrfm_cli.tuning.search.storage.leaf_file import leaf_to_bytes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has worker processes")
+
+
+def task(seed: int, rows: int = 40) -> LeafTask:
+    x = torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed))
+    config = LeafConfig(bandwidth=3.0, ridge=1e-2, iterations=2)
+    y = torch.sin(x[:, :1])
+    return LeafTask(x=x, y=y, weights=None, config=config, seed=seed, start=None, memory_bytes=1 << 28)
+
+
+def bytes_of(leaves: Sequence[LeafModel]) -> list[bytes]:
+    return [leaf_to_bytes(leaf, ()) for leaf in leaves]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of the leaves that this process fits."""
+    rows, own = [], leaf_tasks._fitted_here
+
+    def counted(some: LeafTask, on_event: Callable[[Event], None]) -> leaf_tasks.FittedLeaf:
+        rows.append(len(some.x))
+        return own(some, on_event)
+
+    monkeypatch.setattr(leaf_tasks, "_fitted_here", counted)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def alone() -> list[bytes]:
+    """The leaves of seven tasks, fitted by this process."""
+    return bytes_of([task(seed).fit(lambda event: None) for seed in range(7)])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_workers_give_the_leaves_of_one_process_in_order(
+    count: int, here: list[int], alone: list[bytes]
+) -> None:
+    heard: list[Event] = []
+    with leaf_pool.leaf_pool(count, heard.append) as workers:
+        found = list(fitted_leaves(map(task, range(7)), heard.append, workers=workers))
+        assert workers is not None
+        assert len(workers.forks.members) == count
+    assert bytes_of(found) == alone
+    assert not here
+    assert not heard
+    assert not psutil.Process().children()
+
+
+def test_one_leaf_and_large_leaves_stay_here(here: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaf_pool, "MOST_ROWS", 50)
+    with leaf_pool.leaf_pool(2, print) as workers:
+        list(fitted_leaves([task(0)], print, workers=workers))
+        list(fitted_leaves([task(1, rows=60), task(2, rows=60)], print, workers=workers))
+        assert workers is not None
+        assert not workers.has_started
+        list(fitted_leaves([task(3), task(4, rows=60), task(5)], print, workers=workers))
+    assert here == [40, 60, 60, 60]
+
+
+def test_workers_that_are_killed_are_told_of_and_their_leaves_are_fitted_here(
+    here: list[int], alone: list[bytes]
+) -> None:
+    heard: list[Event] = []
+    with leaf_pool.leaf_pool(2, heard.append) as workers:
+        found = []
+        for leaf in fitted_leaves(map(task, range(7)), heard.append, workers=workers):
+            found.append(leaf)
+            for child in psutil.Process().children():
+                child.kill()
+    assert bytes_of(found) == alone
+    assert here
+    assert [event.message for event in heard] == [forks.LOST] * 2
+
+
+def test_a_leaf_that_cannot_be_fitted_is_an_error_as_without_workers() -> None:
+    bad = task(3)
+    bad.x[0, 0] = float("inf")
+    with leaf_pool.leaf_pool(2, print) as workers, pytest.raises(NumericalError):
+        list(fitted_leaves([task(0), task(1), bad], print, workers=workers))
+
+
+def test_little_memory_has_no_workers(
+    here: list[int], alone: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaf_pool, "MEMORY_SHARE", 1e-6)
+    with leaf_pool.leaf_pool(2, print) as workers:
+        found = list(fitted_leaves(map(task, range(3)), print, workers=workers))
+    assert bytes_of(found) == alone[:3]
+    assert here == [40, 40, 40]
+
+
+def test_any_number_of_workers_gives_the_same_bytes_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    start = forks.Forks.start
+
+    def counted(some: forks.Forks, count: int, answer: forks.Answer) -> None:
+        used.append(count)
+        start(some, count, answer)
+
+    monkeypatch.setattr(forks.Forks, "start", counted)
+
+    def models(workers: int) -> list[bytes]:
+        size = {"leaf_size": 40, "min_leaf_size": 10}
+        model = fit(law(150), trials=1, folds=2, pinned=size, workers=workers)
+        assert len(model.members[0].tree.leaves) == 4
+        again = refit_model(model, table_of(law(200, seed=1)), workers=workers)
+        return [model_to_bytes(found) for found in (model, again)]
+
+    assert models(1) == models(3)
+    assert used == [3, 3]

@@ -1,0 +1,1 @@
+"""Blocks of a large table, predicted side by side."""
