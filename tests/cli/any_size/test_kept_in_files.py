@@ -22,8 +22,10 @@ from xrfm_cli.datasets import readers
 KEPT = "its columns are kept in files in"
 # An eighth of the smallest --memory is 2 MiB, which 50,000 rows do not fit into.
 SMALL, LARGE = ("--memory", "16MiB"), ("--memory", "1GiB")
-FIT = ("--target", "y", "--trials", "2", "--folds", "2", "--search-rows", "400", "--device", "cpu")
-QUICK = (*FIT, "--set", "kernel=linear", "--set", "leaf_size=8000", "--format", "json")
+FIT = ("--target", "y", "--folds", "2", "--search-rows", "400", "--device", "cpu")
+TREE = ("--set", "kernel=linear", "--set", "leaf_size=15000", "--format", "json")
+SEARCHED = (*FIT, *TREE, "--trials", "2")
+QUICK = (*FIT, *TREE, "--trials", "0")
 
 
 def table(n: int, d: int, *, seed: int = 0) -> pa.Table:
@@ -70,7 +72,7 @@ def without_machine(document: Any) -> Any:
     [
         ("--weight", "x7", "--holdout", "0.2"),
         ("--valid", "other.parquet"),
-        ("--compress", "half", "--set", "kernel=norm", "--set", "leaf_size=400", "--fit-rows", "12000"),
+        ("--compress", "half", "--set", "kernel=norm", "--set", "leaf_size=400", "--fit-rows", "4000"),
         ("--transfer-from", "base.xrfm"),
     ],
     ids=lambda words: words[0],
@@ -82,6 +84,7 @@ def test_options_give_the_same_model_as_in_memory(words: tuple[str, ...], alone:
         pq.write_table(data, alone / "weighted.parquet")
     if "--transfer-from" in words:
         assert xrfm("fit", "other.parquet", *QUICK, "--model", "base.xrfm", folder=alone).status == 0
+        words += ("--trials", "2")
     data = "weighted.parquet" if "--weight" in words else "t.parquet"
     found = []
     for name, memory in (("files", SMALL), ("memory", LARGE)):
@@ -119,8 +122,7 @@ def test_a_model_is_refitted_on_a_table_in_files(alone: Path, xrfm: Command) -> 
 
 
 def test_a_table_in_files_is_evaluated_the_same(alone: Path, xrfm: Command) -> None:
-    told = (*QUICK, "--trials", "0", "--model", "m.xrfm")
-    assert xrfm("fit", "other.parquet", *told, folder=alone).status == 0
+    assert xrfm("fit", "other.parquet", *QUICK, "--model", "m.xrfm", folder=alone).status == 0
     words = ("evaluate", "t.parquet", "--model", "m.xrfm", "--by", "town", "--json")
     small, large = (xrfm(*words, *memory, folder=alone) for memory in (SMALL, LARGE))
     assert small.status == large.status == 0, small.err
@@ -154,7 +156,7 @@ def test_a_killed_fit_goes_on_to_the_same_model(
 ) -> None:
     words: tuple[str, ...] = ("fit", str(alone / "t.parquet"), *FIT, *SMALL, "--set", "kernel=norm")
     words += ("--set", "leaf_size=800", "--set", "iterations=1", "--format", "json", "--threads", "1")
-    words += ("--fit-rows", "12000")
+    words += ("--trials", "2", "--fit-rows", "8000")
     with start(tmp_path, *words, "--resume") as process:
         wait_for_files(process, tmp_path / "model.run", ending, count)
         process.send_signal(KILLED)
@@ -175,7 +177,7 @@ def test_a_scratch_folder_that_vanishes_ends_the_fit_and_resume_goes_on(
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    words = ("fit", str(alone / "t.parquet"), *QUICK, *SMALL, "--scratch", str(scratch), "--resume")
+    words = ("fit", str(alone / "t.parquet"), *SEARCHED, *SMALL, "--scratch", str(scratch), "--resume")
     with start(tmp_path, *words) as process:
         wait_for(process, "searching")
         scratch.rmdir()  # it is empty: the files have no names
