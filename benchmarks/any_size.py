@@ -33,6 +33,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.any_size_page import REAL
 from benchmarks.measurements import Recorder, benchmark_parser
 
 COLUMNS, DIRECTIONS, LEVELS = 19, 3, 50
@@ -56,7 +57,6 @@ json.dump({"rmse": error}, open(out, "w"))
 """
 
 
-REAL = "real"  # the setting of real tables
 LOOK_S = 0.5  # between two looks at the files of a process
 
 

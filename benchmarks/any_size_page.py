@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.any_size import REAL
 from benchmarks.measurements import Measurement, read, select
 
 METRICS = ("error", "cpu_s", "peak_mib", "disk_mib", "model_mib")
+REAL = "real"  # the setting of real tables
 LEAST_ROWS = 100_000  # smaller fits are mostly their start
 
 

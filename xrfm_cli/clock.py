@@ -17,7 +17,7 @@ def process_start() -> float:
 
 def _age_s() -> float:
     """Return the seconds since the process started, or 0."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "sysconf"):
         try:
             facts = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
             started_s = int(facts[START_FIELD]) / os.sysconf("SC_CLK_TCK")

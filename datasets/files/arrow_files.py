@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -197,10 +196,18 @@ def _ipc_batches(path: Path, columns: Sequence[str] | None, batch_rows: int) -> 
                 # Offsets are mapped from the file unchecked: wrong ones would read beyond its end.
                 _check_length(path, mapped)
                 rows.validate(full=True)
-                copied = rows.take(pa.array(np.arange(rows.num_rows)))
+                copied = _copy(rows)
                 _forget(mapped)
                 yield copied
         _check_end(path, reader, source)
+
+
+def _copy(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows in memory of their own; unlike ``take``, this copies every type, such as views of text."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_batch(rows)
+    return pa.ipc.open_stream(sink.getvalue()).read_next_batch()
 
 
 def _check_end(path: Path, reader: Any, source: pa.BufferReader) -> None:

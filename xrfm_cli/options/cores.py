@@ -26,7 +26,7 @@ def most_threads() -> int:
 
 def _cores_by_affinity() -> int:
     """Return the number of cores in the CPU affinity; all cores on macOS, which has no affinity."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "sched_getaffinity"):
         with suppress(OSError):
             return len(os.sched_getaffinity(0))
     elif sys.platform != "darwin":

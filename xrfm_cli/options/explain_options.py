@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -41,14 +41,6 @@ class ExplainOptions(ReadingOptions):
         tuple[str, ...],
         in_output("--id", **A_COLUMN, help="Column to copy before the attributions."),
     ] = ()
-    method: Annotated[
-        Literal["path", "gradient"],
-        in_output(
-            "--method",
-            metavar="NAME",
-            help="path is the only method: contributions that add up to the prediction.",
-        ),
-    ] = "path"
     baseline: Annotated[
         str | None,
         in_output(

@@ -62,7 +62,7 @@ def verdict_words(document: Mapping[str, Any]) -> list[str]:
     >>> worse = {"name": "ridge", "score": 5.0}
     >>> verdict_words({"metric": "rmse", "score": 3.0, "score_low": 2.5, "score_high": 3.2, "target": "fee",
     ...                "lower_is_better": True, "baselines": [{"name": "mean", "score": 4.0}, worse]})
-    ['ridge is worse than the mean (rmse 5 against 4), so being better than ridge says little.']
+    ['The baseline ‘ridge’ is worse than the mean (rmse 5 against 4), so being better than it says little.']
     """
     lower, score, metric = document["lower_is_better"], document["score"], document["metric"]
     constant, *others = [item for item in document["baselines"] if item["score"] is not None] or [None]

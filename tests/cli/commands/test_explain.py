@@ -57,12 +57,6 @@ def test_attributions_go_to_standard_output_or_to_a_file(
     assert pq.read_table(folder / "a.parquet").column_names == list(rows[0])
 
 
-def test_the_gradient_method_was_dropped(folder: Path, regression: Path, xrfm: Callable[..., Any]) -> None:
-    outcome = xrfm("explain", "test.csv", "--model", "price.xrfm", "--method", "gradient", folder=folder)
-    assert outcome.status == 2
-    assert "--method gradient: was removed" in outcome.err
-
-
 @pytest.mark.slow
 def test_nothing_is_said_under_quiet_where_no_folder_is_the_users(
     regression: Path, tmp_path: Path, xrfm_process: Callable[..., Any]

@@ -49,7 +49,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]) -
         ("predict new.csv --output new.xlsx", "new.xlsx: must end in .csv, .parquet or .arrow"),
         ("explain --output a.csv", "--output and --id need DATA"),
         ("explain new.csv --json", "--json with DATA needs --output"),
-        ("explain new.csv --method shap", "--method: 'shap' is not one of"),
+        ("explain new.csv --method path", "xrfm explain: no option '--method'"),
         ("evaluate test.csv --fail-under r2", "--fail-under: 'r2' is not a threshold"),
         ("info --model nowhere.xrfm", "nowhere.xrfm"),
     ],

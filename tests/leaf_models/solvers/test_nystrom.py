@@ -97,7 +97,9 @@ def test_what_the_centers_need_on_their_diagonal_is_told(q: float, needed: float
     leaf = fit_leaf(x, y, config, generator=generator(), on_event=heard.append)
     assert isinstance(leaf, RFMLeaf)
     assert leaf.jitter == needed
-    assert ["200 rows needed 1.0e-06 more" in event.message for event in heard] == [True] * (needed > 0)
+    assert ["200 rows needed a jitter of 1.0e-06" in event.message for event in heard] == [True] * (
+        needed > 0
+    )
 
 
 def test_as_many_centers_as_rows_is_the_direct_solve_itself() -> None:

@@ -58,11 +58,6 @@ def _check_each_line(options: PredictOptions) -> None:
 
 
 def _check_explain(options: ExplainOptions) -> None:
-    if options.method == "gradient":
-        raise OptionError(
-            "--method gradient: was removed, because its values did not add up. Leave --method out: "
-            "attributions are contributions along paths, which add up to the prediction"
-        )
     if options.data is None and (options.output is not None or options.ids):
         raise OptionError("--output and --id need DATA, the rows to attribute")
     _check_row(options)
