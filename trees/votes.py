@@ -156,8 +156,8 @@ def soft_routing(
 ) -> tuple[Tensor, Tensor]:  # (n, d) -> (n, k), (n, k)
     """Return the leaves that vote on each row, in increasing order, and their weights.
 
-    These are the heaviest leaves: as many as hold 99 % of the row's weight, at most 12. Their weights are
-    rescaled to add to one. Unused places come last, with weight 0.
+    They are the leaves with the largest weights, until these add to 99 % of the row's weight or there are 12.
+    The weights are rescaled to add to one. Unused places come last, with weight 0.
     """
     if has_loops(x):
         leaves, masses = routing.vote(

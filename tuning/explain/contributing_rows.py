@@ -25,7 +25,7 @@ from xrfm_cli.tuning.model.outcome_rates import outcome_change, tree_outputs
 
 Array = NDArray[np.float64]
 CANDIDATES = 100  # centers of a member with the largest contributions, whose cells are decoded
-SAME_DIGITS = 5  # rows whose numbers agree in so many digits are the same training row
+SAME_DIGITS = 5  # training rows count as one if all their numbers agree in this many digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsSummary:
-    """What the model predicts for some rows, and how well; the fields are those of a region."""
+    """The predictions for some rows and their quality; :class:`Region` explains the fields."""
 
     output: str | None
     mean_prediction: float
