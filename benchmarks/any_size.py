@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,16 +74,25 @@ def write_table(path: Path, rows: int, seed: int) -> None:
     law = np.random.default_rng(0)
     directions = law.normal(size=(COLUMNS, DIRECTIONS)) / math.sqrt(COLUMNS)
     effects = law.normal(size=LEVELS)
-    writer: pq.ParquetWriter | None = None
-    for start in range(0, rows, GROUP_ROWS):
-        generator = np.random.default_rng([seed, start])
-        n = min(GROUP_ROWS, rows - start)
+
+    def group(generator: np.random.Generator, n: int) -> pa.Table:
         x = generator.normal(size=(n, COLUMNS)).astype(np.float32)
         kind = generator.integers(0, LEVELS, n)
         a, b, c = (x @ directions).T
         y = np.sin(2 * a) + b * c + 0.5 * effects[kind] * (a > 0) + generator.normal(0, NOISE, n)
         columns = {f"x{k}": x[:, k] for k in range(COLUMNS)}
-        table = pa.table(columns | {"kind": [f"k{k}" for k in kind], "y": y.astype(np.float32)})
+        return pa.table(columns | {"kind": [f"k{k}" for k in kind], "y": y.astype(np.float32)})
+
+    write_groups(path, rows, seed, group, size=GROUP_ROWS)
+
+
+def write_groups(
+    path: Path, rows: int, seed: int, group: Callable[[np.random.Generator, int], pa.Table], *, size: int
+) -> None:
+    """Write groups of at most ``size`` rows, each drawn with its own generator."""
+    writer: pq.ParquetWriter | None = None
+    for start in range(0, rows, size):
+        table = group(np.random.default_rng([seed, start]), min(size, rows - start))
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:
@@ -127,19 +136,15 @@ def error_of(predicted: Path, test: Path) -> float:
 
 
 def write_wide(path: Path, rows: int, seed: int, columns: int) -> None:
-    """Write a Parquet file of integers from 0 to 9, of which the first four determine the target."""
-    writer: pq.ParquetWriter | None = None
-    for start in range(0, rows, WIDE_GROUP_ROWS):
-        generator = np.random.default_rng([seed, start])
-        n = min(WIDE_GROUP_ROWS, rows - start)
+    """Write a Parquet file of integers from 0 to 9; the first four columns determine the target."""
+
+    def group(generator: np.random.Generator, n: int) -> pa.Table:
         x = generator.integers(0, 10, (n, columns), dtype=np.int8)
         a, b, c, d = (x[:, :4].T - 4.5) / 2.87  # of deviation 1
         y = np.sin(2 * a) + b * c + d + generator.normal(0, NOISE, n)
-        table = pa.table({f"x{k}": x[:, k] for k in range(columns)} | {"y": y.astype(np.float32)})
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
+        return pa.table({f"x{k}": x[:, k] for k in range(columns)} | {"y": y.astype(np.float32)})
+
+    write_groups(path, rows, seed, group, size=WIDE_GROUP_ROWS)
 
 
 def divide(path: Path, train: Path, test: Path) -> None:

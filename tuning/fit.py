@@ -24,7 +24,7 @@ from xrfm_cli.tuning.ensemble.early_stopping import EarlyStopping
 from xrfm_cli.tuning.ensemble.file_size import limit_size
 from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
 from xrfm_cli.tuning.explain.held_out import held_out_folds
-from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, SHORT_LIMIT_S, Deadline, Reserve
+from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import profile_table
@@ -195,7 +195,7 @@ def _fit_model(
     with listener.stage("search", "searching"):
         left = max(deadline.left(clock()), 0.0)
         first = first_candidates(space)
-        if limit is not None and limit < SHORT_LIMIT_S:
+        if problem.limits.slow_kernels_last:
             first = quick_first(first)
         if limit is not None and left < (1 - LATE_SHARE) * limit:
             first = encoded_first(first)

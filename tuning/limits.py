@@ -87,6 +87,7 @@ class Limits:
     most_held_out_s: float  # for a single fold of that, if so much is left
     first_model_grace_s: float  # tolerated overrun of the first model
     final_fit_grace_s: float  # tolerated overrun of a final fit
+    slow_kernels_last: bool  # among the first configurations
 
 
 def find_limits(
@@ -143,6 +144,7 @@ def find_limits(
         most_held_out_s=MOST_HELD_OUT_SHARE * limit,
         first_model_grace_s=min(FIRST_MODEL_GRACE_SHARE * limit, FIRST_MODEL_GRACE_S),
         final_fit_grace_s=min(FINAL_FIT_GRACE_SHARE * limit, FINAL_FIT_GRACE_S),
+        slow_kernels_last=is_short,
     )
 
 

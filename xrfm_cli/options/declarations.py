@@ -11,9 +11,7 @@ from xrfm_cli.options.completion import A_COLUMN, gains, losses
 from xrfm_cli.options.parsing import (
     Threshold,
     fraction,
-    one_of,
     parse_threshold,
-    parse_workers,
     positive_number,
 )
 from xrfm_cli.options.shared import (
@@ -24,8 +22,10 @@ from xrfm_cli.options.shared import (
     ReadingOptions,
     Scheduler,
     in_checks,
+    in_engine,
     in_machine,
     in_output,
+    in_workers,
 )
 
 
@@ -98,22 +98,13 @@ class PredictOptions(ReadingOptions):
     memory: ModelMemory = None
     workers: Annotated[
         int | None,
-        in_machine(
-            "--workers",
-            metavar="auto|N",
-            parser=parse_workers,
-            show_default="auto: one for each thread",
-            help="Processes that predict blocks of a large table side by side; does not change the result.",
+        in_workers(
+            "Processes that predict blocks of a large table side by side; does not change the result."
         ),
     ] = None
     engine: Annotated[
         str,
-        in_machine(
-            "--engine",
-            metavar="NAME",
-            parser=one_of("local", "dask"),
-            help="Where blocks are predicted: in processes of this machine (local), or on a dask cluster.",
-        ),
+        in_engine("Where blocks are predicted: in processes of this machine (local), or on a dask cluster."),
     ] = "local"
     scheduler: Scheduler = None
     chunk_rows: Annotated[

@@ -8,9 +8,19 @@ from typing import Annotated, Literal
 import typer
 
 from xrfm_cli.options.completion import A_COLUMN
-from xrfm_cli.options.parsing import one_of, parse_formats, parse_size, parse_workers
+from xrfm_cli.options.parsing import one_of, parse_formats, parse_size
 from xrfm_cli.options.search_options import SearchOptions
-from xrfm_cli.options.shared import DATA_HELP, Scheduler, in_columns, in_data, in_machine, in_model, in_output
+from xrfm_cli.options.shared import (
+    DATA_HELP,
+    Scheduler,
+    in_columns,
+    in_data,
+    in_engine,
+    in_machine,
+    in_model,
+    in_output,
+    in_workers,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,22 +176,15 @@ class FitOptions(SearchOptions):
     ] = None
     workers: Annotated[
         int | None,
-        in_machine(
-            "--workers",
-            metavar="auto|N",
-            parser=parse_workers,
-            show_default="auto: one for each thread",
-            help="Processes that run steps of the search and fit leaves side by side, with one thread each.",
+        in_workers(
+            "Processes that run steps of the search and fit leaves side by side, with one thread each."
         ),
     ] = None
     engine: Annotated[
         str,
-        in_machine(
-            "--engine",
-            metavar="NAME",
-            parser=one_of("local", "dask"),
-            help="Where steps of the search run and leaves are fitted: in processes of this machine "
-            "(local), or on a dask cluster.",
+        in_engine(
+            "Where steps of the search run and leaves are fitted: in processes of this machine (local), or "
+            "on a dask cluster."
         ),
     ] = "local"
     scheduler: Scheduler = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,10 +12,12 @@ from xrfm_cli.options.completion import devices
 from xrfm_cli.options.config import load_config
 from xrfm_cli.options.cores import most_threads
 from xrfm_cli.options.parsing import (
+    one_of,
     parse_character,
     parse_prefix,
     parse_sign,
     parse_size,
+    parse_workers,
 )
 from xrfm_cli.options.settings import PANELS
 
@@ -40,6 +42,24 @@ Scheduler = Annotated[
         help="Address of the scheduler for --engine dask, such as tcp://host:8786.",
     ),
 ]
+
+
+def in_workers(help_text: str) -> Any:
+    """Return the declaration of ``--workers``, which fits and predictions have."""
+    return in_machine(
+        "--workers",
+        metavar="auto|N",
+        parser=parse_workers,
+        show_default="auto: one for each thread",
+        help=help_text,
+    )
+
+
+def in_engine(help_text: str) -> Any:
+    """Return the declaration of ``--engine``, which fits and predictions have."""
+    return in_machine("--engine", metavar="NAME", parser=one_of("local", "dask"), help=help_text)
+
+
 DATA_HELP = (
     "CSV, TSV, Parquet, Arrow or Excel file (.gz, .zst, .bz2, .xz allowed), a quoted glob, a directory of "
     "Parquet, a URL (s3://, gs://, az://, https://), or - for standard input."

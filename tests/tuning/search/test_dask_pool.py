@@ -125,7 +125,7 @@ def hungry():
 
 def main():
     leaf_tasks.fit_leaf = counted
-    out = {"alone": told()}
+    out = {"alone": told(workers=1)}
     local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False, memory_limit="1GB")
     with distributed.LocalCluster(n_workers=2, **local) as cluster, distributed.Client(cluster) as client:
         address = cluster.scheduler_address

@@ -61,7 +61,7 @@ def test_workers_give_the_leaves_of_one_process_in_order(
     with leaf_pool.leaf_pool(count, heard.append) as workers:
         found = list(fitted_leaves(map(task, range(7)), heard.append, workers=workers))
         assert workers is not None
-        assert len(workers.forks.members) == count
+        assert len(workers.tasks.forks.members) == count
     assert bytes_of(found) == alone
     assert not here
     assert not heard

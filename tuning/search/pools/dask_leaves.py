@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask
-from xrfm_cli.tuning.search.pools.dask_pool import check_versions, connect, one_at_a_time
-from xrfm_cli.tuning.search.pools.dask_tasks import DaskTasks
+from xrfm_cli.tuning.search.pools.dask_pool import connect, one_at_a_time
+from xrfm_cli.tuning.search.pools.dask_tasks import DaskTasks, dask_tasks
 from xrfm_cli.tuning.search.pools.leaf_pool import fit_sent_leaf
 from xrfm_cli.tuning.search.pools.pool import MOST_ROWS
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes
@@ -57,12 +57,8 @@ def dask_leaves(scheduler: str, on_event: OnEvent) -> Iterator[DaskLeaves | None
         on_event(Event(kind="stage", message=GONE))
         yield None
         return
-    tasks = DaskTasks(client=client, on_event=on_event, lost=LOST)
-    try:
-        check_versions(client, sorted(client.scheduler_info(n_workers=-1)["workers"]))
+    with dask_tasks(client, on_event, LOST) as tasks:
         yield DaskLeaves(tasks=tasks)
-    finally:
-        tasks.close()
 
 
 def fit_task(sent: bytes) -> bytes:

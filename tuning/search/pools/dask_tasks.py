@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.tuning.search.pools.dask_pool import RETRIES
-from xrfm_cli.tuning.search.pools.pool import POLL_S
-
-TASKS_PER_WORKER = 2  # one that runs and one that waits
+from xrfm_cli.tuning.search.pools.dask_pool import RETRIES, check_versions
+from xrfm_cli.tuning.search.pools.pool import POLL_S, TASKS_PER_WORKER
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -66,3 +64,17 @@ class DaskTasks:
         with suppress(OSError, TimeoutError):
             return len(self.client.scheduler_info(n_workers=-1)["workers"])
         return 0
+
+
+@contextmanager
+def dask_tasks(client: Any, on_event: OnEvent, lost: str) -> Iterator[DaskTasks]:
+    """Hand out the tasks of a client, and leave the cluster with the context.
+
+    Raises OptionError if a worker has other versions.
+    """
+    tasks = DaskTasks(client=client, on_event=on_event, lost=lost)
+    try:
+        check_versions(client, sorted(client.scheduler_info(n_workers=-1)["workers"]))
+        yield tasks
+    finally:
+        tasks.close()

@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 from xrfm_cli.events import Event, OnEvent
 
 Answer = Callable[[bytes], bytes]
-REFUSED = "the system refuses to start more worker processes; the fit goes on with fewer"
-LOST = "a worker process ended unexpectedly; the fit continues without it"
+REFUSED = "the system refuses to start more worker processes; the work goes on with fewer"
+LOST = "a worker process ended unexpectedly; the work goes on without it"
 
 
 def worker_count(wanted: int | None, *, threads: int, device: str) -> int:

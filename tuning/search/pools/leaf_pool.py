@@ -7,66 +7,51 @@ MOST_ROWS, and a leaf that is alone, are fitted by this process with all threads
 from __future__ import annotations
 
 import pickle
-from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask
+from xrfm_cli.tuning.search.pools.fork_tasks import ForkTasks
 from xrfm_cli.tuning.search.pools.forks import Forks
-from xrfm_cli.tuning.search.pools.pool import MEMORY_SHARE, MOST_ROWS
+from xrfm_cli.tuning.search.pools.pool import MEMORY_SHARE, MOST_ROWS, TASKS_PER_WORKER
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
-
-WINDOW_PER_WORKER = 2  # a leaf that is fitted, and one that waits
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LeafPool:
-    """The workers, the tasks that wait for one, and the leaves that have not been asked for yet."""
+    """The workers of final models, and their tasks."""
 
     count: int
-    forks: Forks
+    tasks: ForkTasks[LeafTask]
     has_started: bool = False
-    waiting: deque[LeafTask] = field(default_factory=deque)
-    fitted: dict[Hashable, bytes] = field(default_factory=dict)
 
     @property
     def window(self) -> int:
         """Return how many tasks may be under way."""
-        return WINDOW_PER_WORKER * self.count
+        return TASKS_PER_WORKER * self.count
 
     def offer(self, task: LeafTask) -> None:
         """Take a task of few rows; workers start when there are two."""
-        if len(task.x) > MOST_ROWS or task.key in self.fitted or self.forks.is_running(task.key):
+        tasks = self.tasks
+        if len(task.x) > MOST_ROWS or task.key in tasks.results or tasks.forks.is_running(task.key):
             return
-        self.waiting.append(task)
-        if len(self.waiting) > 1 and not self.has_started:
+        tasks.send(task.key, task)
+        if len(tasks.waiting) > 1 and not self.has_started:
             self.has_started = True
-            kernel = direct_bytes(max(len(waiting.x) for waiting in self.waiting))
+            kernel = direct_bytes(max(len(waiting.x) for waiting in tasks.waiting.values()))
             fitting = int(MEMORY_SHARE * task.memory_bytes / kernel)
             if min(self.count, fitting) > 1:
-                self.forks.start(min(self.count, fitting), fit_sent_leaf)
-        self._give()
+                tasks.forks.start(min(self.count, fitting), fit_sent_leaf)
+            tasks.give()
 
     def obtain(self, task: LeafTask) -> FittedLeaf | None:
         """Wait for a task's result; None if no worker has it."""
-        while task.key not in self.fitted and self.forks.is_running(task.key):
-            for key, answer in self.forks.receive(None):
-                if answer:
-                    self.fitted[key] = answer
-            self._give()
-        if task in self.waiting:
-            self.waiting.remove(task)
-        answer = self.fitted.pop(task.key, None)
+        answer = self.tasks.result(task.key)
         return None if answer is None else leaf_from_bytes(answer)
-
-    def _give(self) -> None:
-        while self.waiting and self.forks.has_idle():
-            task = self.waiting.popleft()
-            self.forks.give(task.key, pickle.dumps(task))
 
 
 @contextmanager
@@ -75,11 +60,11 @@ def leaf_pool(count: int, on_event: OnEvent) -> Iterator[LeafPool | None]:
     if count < 2:
         yield None
         return
-    pool = LeafPool(count=count, forks=Forks(on_event=on_event))
+    forks = Forks(on_event=on_event)
     try:
-        yield pool
+        yield LeafPool(count=count, tasks=ForkTasks(forks=forks, serialise=pickle.dumps))
     finally:
-        pool.forks.close()
+        forks.close()
 
 
 def fit_sent_leaf(sent: bytes) -> bytes:

@@ -11,6 +11,7 @@ from xrfm_cli.tuning.search.step import Step, StepResult
 # worth more to a search than several late ones: benchmarks/workers.py.
 MOST_ROWS = 3_000
 MEMORY_SHARE = 0.5  # share of the byte budget, for kernel matrices of all workers together
+TASKS_PER_WORKER = 2  # of tasks whose results are taken in order: one that runs, and one that waits
 POLL_S = 0.1  # how often a waiting search looks at its clock
 
 

@@ -11,7 +11,7 @@ import pickle
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -27,11 +27,12 @@ from xrfm_cli.errors import OptionError, XRFMError
 from xrfm_cli.mentions import option
 from xrfm_cli.options.declarations import PredictOptions
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
+from xrfm_cli.tuning.search.pools.fork_tasks import ForkTasks
 from xrfm_cli.tuning.search.pools.forks import Forks, worker_count
+from xrfm_cli.tuning.search.pools.pool import TASKS_PER_WORKER
 
 LEAST_BYTES = 4 << 20  # of the files of a table that is worth starting processes for
 WORKER_BYTES = 1 << 29  # of the memory, for each process
-WINDOW_PER_WORKER = 2  # a block that is predicted, and one that waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,49 +100,34 @@ def block_workers(
         return
     count = worker_count(options.workers, threads=torch.get_num_threads(), device=model.device)
     count = min(count, usable_bytes(options.memory) // WORKER_BYTES)
-    pool = BlockPool(forks=Forks(on_event=on_event))
+    forks = Forks(on_event=on_event)
     try:
         if count > 1 and not model.stored_bytes and _is_large(options.data):
-            pool.forks.start(count, partial(predict_sent, model, options.interval))
-        yield pool
+            forks.start(count, partial(predict_sent, model, options.interval))
+        yield BlockPool(tasks=ForkTasks(forks=forks, serialise=to_bytes))
     finally:
-        pool.forks.close()
+        forks.close()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class BlockPool:
-    """Processes, the blocks that wait for one, and the predictions that have not been asked for yet."""
+    """Processes of this machine, and the blocks that they predict."""
 
-    forks: Forks
-    waiting: deque[Block] = field(default_factory=deque)
-    found: dict[object, bytes] = field(default_factory=dict)
+    tasks: ForkTasks[Block]
 
     @property
     def window(self) -> int:
         """Return how many blocks may be under way."""
-        return max(1, WINDOW_PER_WORKER * len(self.forks.members))
+        return max(1, TASKS_PER_WORKER * len(self.tasks.forks.members))
 
     def offer(self, block: Block) -> None:
         """Give a block to an idle process, at once or later."""
-        self.waiting.append(block)
-        self._give()
+        self.tasks.send(block.before, block)
 
     def obtain(self, block: Block) -> Prediction | None:
         """Wait for a block's predictions; None if no process has it."""
-        while block.before not in self.found and self.forks.is_running(block.before):
-            for key, answer in self.forks.receive(None):
-                if answer:
-                    self.found[key] = answer
-            self._give()
-        if block in self.waiting:
-            self.waiting.remove(block)
-        answer = self.found.pop(block.before, None)
+        answer = self.tasks.result(block.before)
         return None if answer is None else prediction_of(answer)
-
-    def _give(self) -> None:
-        while self.waiting and self.forks.has_idle():
-            block = self.waiting.popleft()
-            self.forks.give(block.before, to_bytes(block))
 
 
 def to_bytes(block: Block) -> bytes:

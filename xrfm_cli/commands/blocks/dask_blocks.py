@@ -23,8 +23,8 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.declarations import PredictOptions
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import model_from_bytes
-from xrfm_cli.tuning.search.pools.dask_pool import check_versions, connect, one_at_a_time
-from xrfm_cli.tuning.search.pools.dask_tasks import DaskTasks
+from xrfm_cli.tuning.search.pools.dask_pool import connect, one_at_a_time
+from xrfm_cli.tuning.search.pools.dask_tasks import DaskTasks, dask_tasks
 
 LOST = "predicting; rows were lost with their dask workers, and are predicted here"
 
@@ -66,17 +66,13 @@ def dask_blocks(options: PredictOptions, on_event: OnEvent) -> Generator[DaskBlo
     """
     assert options.scheduler is not None
     client = connect(options.scheduler)
-    tasks = DaskTasks(client=client, on_event=on_event, lost=LOST)
-    try:
-        check_versions(client, sorted(client.scheduler_info(n_workers=-1)["workers"]))
+    with dask_tasks(client, on_event, LOST) as tasks:
         content = Path(options.model).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # it would rather be given the path of a file
             model = client.submit(bytes, content, key=f"xrfm-model-{digest}")
         yield DaskBlocks(tasks=tasks, model=model, digest=digest, interval=options.interval)
-    finally:
-        tasks.close()
 
 
 def predict_task(content: bytes, digest: str, interval: float | None, sent: bytes) -> bytes:
