@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 BOTTOM = {
     f"xrfm_cli.{name}"
     for name in (
-        *("errors", "events", "files", "lazy", "mentions", "printable", "remote", "repairs", "urls"),
+        *("clock", "errors", "events", "files", "lazy", "mentions", "printable", "remote", "repairs", "urls"),
         "windows_names",
     )
 }

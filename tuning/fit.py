@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xrfm_cli.clock import Slowdown
 from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
 from xrfm_cli.errors import OptionError, SchemaError
 from xrfm_cli.events import Event, OnEvent, ignore_event
@@ -19,12 +20,13 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.printable import counted
 from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
+from xrfm_cli.tuning.deadline import REPORT_RESERVE, Deadline, Reserve
 from xrfm_cli.tuning.ensemble.affordable import afford_check
 from xrfm_cli.tuning.ensemble.early_stopping import EarlyStopping
 from xrfm_cli.tuning.ensemble.file_size import limit_size
 from xrfm_cli.tuning.ensemble.final_fit import fit_final_ensemble
 from xrfm_cli.tuning.explain.held_out import held_out_folds
-from xrfm_cli.tuning.limits import LATE_SHARE, REPORT_RESERVE, Deadline, Reserve
+from xrfm_cli.tuning.limits import LATE_SHARE
 from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import profile_table
@@ -56,6 +58,7 @@ def fit_model(
     on_event: OnEvent = ignore_event,
     clock: Callable[[], float] = time.monotonic,
     started: float | None = None,
+    slowdown: Callable[[], float] | None = None,
     reserve: Reserve = REPORT_RESERVE,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
@@ -72,6 +75,7 @@ def fit_model(
         on_event: receives stages, progress, decisions, fallbacks and repairs.
         clock: monotonic clock, in seconds.
         started: the time on that clock from which the time limit counts.
+        slowdown: how many times as long the work takes as on a quiet machine; by default it is measured.
         reserve: seconds of the time limit for the caller's work with the model.
         checkpoint: keeps every step result and final leaf, so that a killed fit can be resumed.
         place: where the study is shared with other processes.
@@ -81,6 +85,8 @@ def fit_model(
     ``report.stopped_by == "interrupt"``. Raises InputError for data or options that cannot be used.
     """
     listener = Listener(on_event, clock)
+    if slowdown is None:
+        slowdown = Slowdown() if clock is time.monotonic else lambda: 1.0
     # Counted before few rows reduce the threads of this process. Workers cannot read a simulated clock.
     workers = worker_count(config.workers, threads=torch.get_num_threads(), device=config.device)
     workers = workers if clock is time.monotonic else 1
@@ -93,6 +99,7 @@ def fit_model(
             valid=valid,
             listener=listener,
             started=clock() if started is None else started,
+            slowdown=slowdown,
             reserve=reserve,
             checkpoint=checkpoint,
             place=place,
@@ -110,6 +117,7 @@ def _fit_model(
     valid: Table | None,
     listener: Listener,
     started: float,
+    slowdown: Callable[[], float],
     reserve: Reserve,
     checkpoint: Checkpoint | None,
     place: StudyPlace | None,
@@ -124,6 +132,7 @@ def _fit_model(
         reserve=reserve if limit is None else reserve.within(limit),
         columns=len(schema.features),
         classes=len(target.classes),
+        slowdown=slowdown,
     )
     with listener.stage("prepare", "preparing rows and folds"):
         if not schema.features:
@@ -256,6 +265,7 @@ def _measure_held_out(
 ) -> HeldOutRows | None:
     """Measure the columns on held-out rows within a small share of the time limit.
 
+    The seconds are those of a quiet machine, in which the cost of predictions is known.
     One fold may take a larger share: without any, nothing tells columns and pairs from chance.
     """
     start = listener.clock()
@@ -263,7 +273,8 @@ def _measure_held_out(
     def seconds_left(is_alone: bool) -> float:
         now = listener.clock()
         share = problem.limits.most_held_out_s if is_alone else problem.limits.held_out_s
-        return min(budget.left_for_models(result, now), start + share - now)
+        left = min(budget.left_for_models(result, now), start + share - now)
+        return left / budget.deadline.slowdown()
 
     found = held_out_folds(model, problem, result, seconds_left=seconds_left, on_event=listener)
     if found is None:

@@ -1,13 +1,14 @@
 """Decide the limits of a fit from the table's size and the time limit, independent of the machine.
 
-All constants of the division of time are here, with unit and reason. Measurements during a fit (the machine's
-speed, seconds spent so far) only decide when the search ends and how many models the ensemble has.
+All constants of the division of time are here, with unit and reason; those of the work after the search are
+in :mod:`deadline`. Measurements during a fit (the machine's speed, seconds spent so far) only decide when the
+search ends and how many models the ensemble has.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 # Training rows. With more rows only one model would be fully evaluated, and the first is rarely the best. Its
@@ -225,67 +226,6 @@ def find_leaf_rows(rows: int, time_limit_s: float | None) -> int:
     # Splits are at the median: a leaf just above the limit would be halved because of a few rows.
     leaves = 2 ** math.ceil(math.log2(rows / (LEAF_TOLERANCE * wanted)))
     return int(rows / leaves * TIES) + 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve:
-    """Seconds that follow the search, besides the final fits."""
-
-    fixed_s: float
-    trial_s: float = 0.0  # per trial of the search
-    column_s: float = 0.0  # per column of the table
-    class_s: float = 0.0  # per class of the target
-
-    def within(self, limit_s: float) -> Reserve:
-        """Return the reserve under a time limit: with a short one, the report explains fewer rows.
-
-        >>> [Reserve(fixed_s=2.2).within(limit_s).fixed_s for limit_s in (5.0, 15.0, 60.0)]
-        [1.0, 1.5, 2.2]
-        """
-        return replace(self, fixed_s=min(self.fixed_s, max(LEAST_RESERVE_S, RESERVE_SHARE * limit_s)))
-
-
-# Of a short limit: saving takes 0.05 s, the report 0.15 s and an explanation of few rows 0.3 to 0.8 s.
-RESERVE_SHARE, LEAST_RESERVE_S = 0.1, 1.0
-# For saving the model and writing the report, measured on 413 to 5,968 trials and up to 5,000 columns. Per
-# trial, importances of the hyperparameters take most of it; per column, encoders and importances do; per
-# class, ranking metrics over all rows and over each fold.
-REPORT_RESERVE = Reserve(fixed_s=2.2, trial_s=0.0012, column_s=0.0006, class_s=0.004)
-# Without a file and a report, only scores by fold and importances of hyperparameters remain: 0.2 s for 40
-# trials of three classes.
-MODEL_RESERVE = Reserve(fixed_s=0.3, trial_s=0.0012, class_s=0.004)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadline:
-    """The end of a fit on its clock, and the time that the caller needs before it.
-
-    >>> deadline = Deadline(end=60.0, reserve=Reserve(fixed_s=2.0, trial_s=0.01))
-    >>> deadline.left(10.0), deadline.left_for_models(10.0, trials=100)
-    (50.0, 47.0)
-    >>> Deadline(end=math.inf, reserve=REPORT_RESERVE).is_set
-    False
-    """
-
-    end: float  # seconds on the clock; infinite without a time limit
-    reserve: Reserve
-    columns: int = 0
-    classes: int = 0
-
-    @property
-    def is_set(self) -> bool:
-        """Return whether there is a time limit at all."""
-        return math.isfinite(self.end)
-
-    def left(self, now: float) -> float:
-        """Return the seconds until the end."""
-        return self.end - now
-
-    def left_for_models(self, now: float, *, trials: int) -> float:
-        """Return the seconds until the reserve of so many trials begins."""
-        reserve = self.reserve
-        sizes = reserve.trial_s * trials + reserve.column_s * self.columns + reserve.class_s * self.classes
-        return self.end - now - reserve.fixed_s - sizes
 
 
 def leaf_count(rows: int, leaf_size: int) -> int:

@@ -19,7 +19,7 @@ from xrfm_cli.datasets import (
     sample_path,
 )
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model
-from xrfm_cli.tuning.limits import REPORT_RESERVE, Reserve
+from xrfm_cli.tuning.deadline import REPORT_RESERVE, Reserve
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 
@@ -101,6 +101,7 @@ def fit(
     valid: Table | Columns | None = None,
     on_event: Callable[..., None] = lambda event: None,
     clock: Callable[[], float] | None = None,
+    slowdown: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     place: StudyPlace | None = None,
     reserve: Reserve = REPORT_RESERVE,
@@ -114,7 +115,7 @@ def fit(
     options.setdefault("folds", 3)
     chosen = described(table, overrides, target=target, task=task)
     more: dict[str, Any] = {} if clock is None else {"clock": clock}
-    more |= {"checkpoint": checkpoint, "place": place, "reserve": reserve}
+    more |= {"checkpoint": checkpoint, "place": place, "reserve": reserve, "slowdown": slowdown}
     return fit_model(*chosen, FitConfig(**options), valid=validating, on_event=on_event, **more)
 
 

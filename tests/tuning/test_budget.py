@@ -13,7 +13,7 @@ import pytest
 from tests.tuning.tables import Ticks, answers, described, fit, law, noise_table, table_of
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.tuning import FitConfig, FittedModel, fit_model, limits
-from xrfm_cli.tuning.limits import REPORT_RESERVE
+from xrfm_cli.tuning.deadline import REPORT_RESERVE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search import run_step as steps
 from xrfm_cli.tuning.search.run_step import run_step
@@ -52,6 +52,25 @@ def test_seconds_are_kept_for_what_follows_the_search() -> None:
     seconds = model.report.seconds
     assert seconds["prepare"] + seconds["search"] <= 60.0 - 3.0
     assert np.isfinite(answers(model, table_of(law(10)))).all()
+
+
+def test_a_busy_machine_keeps_more_seconds_for_what_follows_the_search() -> None:
+    quiet, *_ = slow_fit(0.5, 60.0)
+    same, *_ = slow_fit(0.5, 60.0, slowdown=lambda: 1.0)
+    busy, *_ = slow_fit(0.5, 60.0, slowdown=lambda: 4.0)
+    assert same.report.timeless() == quiet.report.timeless()
+    assert len(busy.report.trials) < len(quiet.report.trials)
+    assert busy.report.stopped_by == "time"
+    assert busy.report.seconds["total"] <= 60.0 - 4.0 * REPORT_RESERVE.fixed_s
+    assert quiet.report.seconds["total"] > 60.0 - 4.0 * REPORT_RESERVE.fixed_s
+
+
+def test_a_busy_machine_changes_nothing_without_a_limit() -> None:
+    quiet, busy = (
+        fit(law(60), trials=2, folds=2, pinned=PINNED, slowdown=slowdown)
+        for slowdown in (lambda: 1.0, lambda: 50.0)
+    )
+    assert busy.report.timeless() == quiet.report.timeless()
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from xrfm_cli.datasets import Table, TypedRows
 from xrfm_cli.datasets.table import SchemaError
 from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.tuning import FitConfig
-from xrfm_cli.tuning.limits import MODEL_RESERVE, REPORT_RESERVE, Deadline, find_limits
+from xrfm_cli.tuning.deadline import MODEL_RESERVE, REPORT_RESERVE, Deadline
+from xrfm_cli.tuning.limits import find_limits
 from xrfm_cli.tuning.problem.baselines import score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.tuning.limits import FOLD_ENCODING_SHARE, LEAST_FOLD_ENCODING_S, LEAST_FOLDS, Deadline
+from xrfm_cli.tuning.deadline import Deadline
+from xrfm_cli.tuning.limits import FOLD_ENCODING_SHARE, LEAST_FOLD_ENCODING_S, LEAST_FOLDS
 from xrfm_cli.tuning.problem.baselines import RIDGE_ENCODING
 from xrfm_cli.tuning.problem.learning_problem import Problem
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import optuna
 
 from xrfm_cli.mentions import option
-from xrfm_cli.tuning.limits import Deadline
+from xrfm_cli.tuning.deadline import Deadline
 from xrfm_cli.tuning.rows import StoppedBy, TrialRow, TrialStatus
 from xrfm_cli.tuning.search.cost import CostModel
 from xrfm_cli.tuning.search.trial import Trial, ValidationResult

@@ -37,9 +37,9 @@ from xrfm_cli.options.fit_options import FitOptions
 from xrfm_cli.options.schema_file import write_schema_file
 from xrfm_cli.reports import explain_model, write_fit_report
 from xrfm_cli.reports.explanation import EXPLAINED_ROWS
+from xrfm_cli.reports.fit.effort import find_effort
 from xrfm_cli.tuning.config import ALL_ROWS, FitConfig
 from xrfm_cli.tuning.dry_run import dry_run_fit
-from xrfm_cli.tuning.explain.swap_study import rows_of_smallest_study
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.storage import load_model, save_model
@@ -51,10 +51,6 @@ from xrfm_cli.tuning.transfer.matching import match_base
 INTERRUPTED = 130
 MARK_BYTES = 2_000  # bytes at the beginning of an explanation that name the program
 EXPLAIN_MARKS = (b'<meta name="generator" content="xrfm ', b'"command": "explain"')
-LATE_EXPLAINED_ROWS = 100  # the most after the time limit has passed
-# For swapping columns: seconds allowed beyond the time limit, at most and as a share of it, and the share of
-# those left that is used, because estimates are inexact and the report follows.
-SWAP_GRACE_S, SWAP_GRACE_SHARE, SWAP_SHARE = 1.0, 0.05, 0.5
 
 
 def run(options: FitOptions, session: Session) -> int:
@@ -106,6 +102,7 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
                 valid=valid,
                 on_event=session.renderer.on_event,
                 started=session.started,
+                slowdown=session.slowdown,
                 checkpoint=checkpoint,
                 place=shared_place(options, table, valid, schema),
                 base=base,
@@ -262,15 +259,14 @@ def _finish(
     paths = report_paths(options.model, options.formats)
     try:
         session.renderer.stage("explaining")
-        is_late = seconds_left < 0
-        grace_s = min(SWAP_GRACE_S, SWAP_GRACE_SHARE * time_limit_s)
-        rows, swap_seconds = EXPLAINED_ROWS, SWAP_SHARE * seconds_left + grace_s
-        if is_late:
-            swap_seconds = max(grace_s + seconds_left, 0.0)
-            rows = rows_of_smallest_study(model, swap_seconds, most=LATE_EXPLAINED_ROWS)
-        explanation = explain_model(model, rows=rows, seed=options.seed, swap_seconds=swap_seconds)
-        if is_late and model.report.rows > explanation.rows:
-            message = f"the time limit has passed: the report explains the model on {explanation.rows:,} rows"
+        effort = find_effort(
+            model, seconds_left=seconds_left, time_limit_s=time_limit_s, slowdown=session.slowdown()
+        )
+        explanation = explain_model(
+            model, rows=effort.rows, seed=options.seed, swap_seconds=effort.swap_seconds
+        )
+        if effort.is_reduced and model.report.rows > explanation.rows:
+            message = f"the time limit left the report room to explain the model on {explanation.rows:,} rows"
             session.renderer.note(f"{message}; xrfm explain uses up to {EXPLAINED_ROWS:,}", kind="fallback")
         document = write_fit_report(model, explanation, paths, source=source_name(options.data))
     except KeyboardInterrupt as interrupt:

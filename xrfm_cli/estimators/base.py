@@ -39,8 +39,8 @@ from xrfm_cli.remote import local_path
 from xrfm_cli.reports import explain_model
 from xrfm_cli.streaming import in_blocks
 from xrfm_cli.tuning.config import PresetName
+from xrfm_cli.tuning.deadline import MODEL_RESERVE
 from xrfm_cli.tuning.fit import fit_model
-from xrfm_cli.tuning.limits import MODEL_RESERVE
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Prediction
 from xrfm_cli.tuning.model.storage import load_model, save_model
 from xrfm_cli.tuning.transfer.matching import match_base

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xrfm_cli import __version__
+from xrfm_cli.clock import Slowdown
 from xrfm_cli.commands.common.loading import load_command
 from xrfm_cli.options.cores import cpu_quota, usable_cores
 from xrfm_cli.options.shared import CommonOptions, MachineOptions
@@ -28,6 +29,7 @@ class Session:
     command: str
     started: float  # on the clock of time.monotonic
     renderer: Renderer
+    slowdown: Callable[[], float] = field(default_factory=Slowdown)  # by other processes
 
 
 @contextmanager
@@ -37,6 +39,7 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
     The session's progress bar is removed in any case. ``started`` is None if the process is not the command's
     own.
     """
+    slowdown = Slowdown()
     # Thread pools read these variables once, when their library is first imported.
     if isinstance(options, MachineOptions) and options.threads is not None:
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(options.threads)))
@@ -60,7 +63,10 @@ def open_session(command: str, options: CommonOptions, *, started: float | None)
             with renderer.loading(command):
                 load_command(command, owns_process=started is not None)
             yield Session(
-                command=command, started=time.monotonic() if started is None else started, renderer=renderer
+                command=command,
+                started=time.monotonic() if started is None else started,
+                renderer=renderer,
+                slowdown=slowdown,
             )
         finally:
             renderer.close()
