@@ -185,6 +185,7 @@ def application() -> Any:
     help_flag = command.get_help_option(typer.Context(command, **command.context_settings))
     for flag in (*command.params, help_flag):
         flag.metavar = ""  # without it, help says <bool> after a flag
+        flag.default = False  # instead of None, which Typer imports pydantic to check
     return command
 
 

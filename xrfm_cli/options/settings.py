@@ -85,6 +85,9 @@ def parameters(options_type: type) -> list[inspect.Parameter]:
 def _completed(info: Any, kind: Any) -> Any:
     """Return a declaration with its parser, completion and environment variable."""
     info = copy.copy(info)
+    if first_flag(info) == "--help":
+        info.metavar = ""
+        return info  # a plain flag: Typer imports pydantic to call a parser
     words = [
         word for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)
     ]
