@@ -40,7 +40,7 @@ def average_precision(positive: Positive, score: Array, weights: Array | None = 
 
 
 def _counts_above(positive: Positive, score: Array, weights: Array | None) -> tuple[Array, Array]:
-    """Return the weights of positive and of negative rows with at least each distinct score, highest first."""
+    """Return the weights of positive and negative rows with at least each distinct score, highest first."""
     order = np.argsort(-score, kind="stable")
     score, found = score[order], positive[order].astype(np.float64)
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # the last row of each distinct score

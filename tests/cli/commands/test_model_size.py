@@ -103,8 +103,8 @@ def test_a_refit_keeps_its_centers_and_takes_no_limit(xrfm: Command, place: Path
 
 @pytest.mark.slow
 def test_landmarks_can_be_pinned(xrfm: Command, place: Path) -> None:
-    pins = ("--trials", "1", "--set", "max_centers=40", "--set", "center_choice=landmarks", "--set", "kernel=norm")
-    outcome = fit(xrfm, place, "pinned.xrfm", *pins)
+    pins = ("--set", "max_centers=40", "--set", "center_choice=landmarks", "--set", "kernel=norm")
+    outcome = fit(xrfm, place, "pinned.xrfm", "--trials", "1", *pins)
     assert outcome.status == 0, outcome.err
     for member in load_model(place / "pinned.xrfm").members:
         assert member.params["center_choice"] == "landmarks"

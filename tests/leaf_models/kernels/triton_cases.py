@@ -31,7 +31,7 @@ TERMS = {
 }
 # Rows, centers, columns, outputs: none divides a tile, or all do; more outputs than share a pass.
 SHAPES = ((5, 70, 5, 2), (64, 64, 4, 1), (67, 131, 2, 3), (1, 1, 1, 1), (9, 5, 3, 11))
-# A shape decides the tiles and a term the formula, so the first shape has every term, and the others have these.
+# A shape decides the tiles and a term the formula: the first shape has every term, and the others have these.
 TILED = ("power-1.0", "power-1.3", "decay-0.7")
 CASES = tuple((name, shape) for shape in SHAPES for name in TERMS if shape == SHAPES[0] or name in TILED)
 LEAVES = ("norm1-diagonal", "norm1.5-full", "sum2-diagonal")
