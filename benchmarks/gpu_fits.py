@@ -23,7 +23,7 @@ FIT_S = 60
 
 def compare_fits(bench: Bench) -> None:
     """Fit two tables on the device and on the CPU at once; compare their test errors."""
-    limit = FIT_S if not bench.is_small else 4
+    limit = FIT_S if not bench.is_small else 2
     with tempfile.TemporaryDirectory() as name:
         for table, write in (("california_housing", _write_regression), ("letter", _write_classes)):
             folder = Path(name) / table

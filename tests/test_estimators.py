@@ -26,11 +26,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tests.cli.conftest import run_here
-from tests.processes import XRFM, run_process
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import read_table
 from xrfm_cli.errors import InputError, ModelFileError, OptionError
 from xrfm_cli.events import Event
+from xrfm_cli.tuning.problem import baselines
 
 FOLDS_DIFFER = (
     "rows are dealt to folds by their place, so repeated rows are not the same as weights; "
@@ -52,7 +52,10 @@ def expected_failures(estimator: object) -> dict[str, str]:
     expected_failed_checks=expected_failures,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-def test_the_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
+def test_the_checks_of_scikit_learn(
+    estimator: Any, check: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "TREES", 10)  # the baseline takes a third of a small fit
     check(estimator)
 
 
@@ -202,7 +205,7 @@ def test_the_command_fits_the_same_model(target: str, tmp_path: Path) -> None:
     options += ["--set", "kernel=norm", "--drop", "lift"]
     fit = ["fit", "flats.parquet", "--target", target, *options]
     for arguments in (fit, ["predict", "flats.parquet", "--output", "p.parquet", *PROBA[target]]):
-        run_process([*XRFM, *arguments, "--quiet"], folder=tmp_path).check_returncode()
+        run_command(tmp_path, *arguments)
     written = pd.read_parquet(tmp_path / "p.parquet")
     features = frame.drop(columns=target)
     same: dict[str, Any] = {"trials": 2, "folds": 2, "random_state": 3, "preset": "quick"}

@@ -46,7 +46,8 @@ def words(text: str) -> list[str]:
 def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every command's document, from one model of a sample table."""
     documents = {}
-    with contextlib.chdir(tmp_path_factory.mktemp("documents")):
+    with contextlib.chdir(tmp_path_factory.mktemp("documents")), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xrfm_cli.commands.demo.TRIALS", 0)
         for command, options in COMMANDS.items():
             data = [str(sample_path("autos.csv"))] if command in WITH_DATA else []
             out = io.StringIO()

@@ -102,6 +102,19 @@ def place(tmp_path_factory: pytest.TempPathFactory, xrfm: Command) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def wanted(place: Path, xrfm: Command) -> tuple[str, list[dict[str, object]]]:
+    """The predictions and the scores of groups, of the model of Parquet and the table in Parquet."""
+    model = ("t.parquet", "--model", "parquet.xrfm")
+    groups = xrfm("evaluate", *model, *GROUPS, "--json", "--quiet", folder=place).document["groups"]
+    predictions = xrfm("predict", *model, *PASSED, folder=place).out
+    assert predictions.splitlines()[1].startswith(f"{IDS[0]},{2**53},")
+    return predictions, groups
+
+
+PASSED = ("--id", "id", "--id", "number")
+NAMES = ("delay", "clock", "stamp", "scale", "flag", "word", "number", "id")
+GROUPS = tuple(part for name in NAMES for part in ("--by", name))
 CARRIERS = ("t.parquet", "file.arrow", "stream.arrow", *(f"{program}.csv" for program in SPELLINGS))
 
 
@@ -121,25 +134,23 @@ def test_kinds_are_the_same(place: Path, xrfm: Command) -> None:
 @pytest.mark.parametrize("model", ["parquet.xrfm", "csv.xrfm"])
 @pytest.mark.parametrize("data", CARRIERS)
 def test_predictions_and_scores_are_the_same(
-    place: Path, xrfm: Command, data: str, model: str, monkeypatch: pytest.MonkeyPatch
+    place: Path,
+    xrfm: Command,
+    data: str,
+    model: str,
+    wanted: tuple[str, list[dict[str, object]]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ids = ("--id", "id", "--id", "number")
-    wanted = xrfm("predict", "t.parquet", "--model", "parquet.xrfm", *ids, folder=place)
-    assert wanted.out.splitlines()[1].startswith(f"{IDS[0]},{2**53},")
-    arguments = ("--model", model, *ids)
+    predictions, groups = wanted
+    arguments = ("--model", model, *PASSED)
     found = xrfm("predict", data, *arguments, folder=place)
-    assert (found.out, found.status) == (wanted.out, 0)
+    assert (found.out, found.status) == (predictions, 0)
     assert "repaired" not in found.err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((place / data).read_bytes())))
     # a stream that is redirected counts as a new one
-    assert xrfm("predict", "-", *arguments, folder=place).out == wanted.out
-    names = ("delay", "clock", "stamp", "scale", "flag", "word", "number", "id")
-    groups = [part for name in names for part in ("--by", name)]
-    scores = [
-        xrfm("evaluate", *pair, *groups, "--json", "--quiet", folder=place).document["groups"]
-        for pair in (("t.parquet", "--model", "parquet.xrfm"), (data, "--model", model))
-    ]
-    assert scores[0] == scores[1]
+    assert xrfm("predict", "-", *arguments, folder=place).out == predictions
+    scores = xrfm("evaluate", data, "--model", model, *GROUPS, "--json", "--quiet", folder=place)
+    assert scores.document["groups"] == groups
 
 
 def assert_refused(outcome: Outcome, column: str) -> None:

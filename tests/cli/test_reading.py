@@ -45,7 +45,7 @@ def test_standard_input_predicts_as_the_file(
 @pytest.mark.slow
 def test_standard_input_fits_and_evaluates(folder: Path, tmp_path: Path, xrfm: Callable[..., Any]) -> None:
     data = (folder / "train.csv").read_bytes()
-    arguments = ("--target", "price", "--drop", "sold", "--trials", "0", "--json")
+    arguments = ("--target", "price", "--drop", "sold", "--trials", "0", "--folds", "2", "--json")
     status, out, err = piped(data, "fit", "-", *arguments, folder=tmp_path)
     assert status == 0, err
     assert json.loads(out)["rows"] == 120

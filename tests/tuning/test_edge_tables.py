@@ -51,8 +51,6 @@ def test_tiny_tables(task: str, n: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_a_handful_of_rows_is_fitted_or_refused_in_one_line(task: str, n: int) -> None:
-    if task == "multiclass" and n < 3:
-        return
     try:
         fit_and_check(small(task, n), folds=None)
     except InputError as error:

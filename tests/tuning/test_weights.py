@@ -106,7 +106,7 @@ def spoilt(columns: dict[str, Any], rows: np.ndarray, task: str) -> dict[str, An
 @pytest.mark.parametrize("metric", [None, "f1"])
 def test_rows_of_weight_zero_do_not_matter(task: str, metric: str | None) -> None:
     if metric == "f1" and task == "regression":
-        return
+        pytest.skip("F1 is of classes")
     columns = columns_of(task)
     ignored = np.array([0, 5, 6, 17, 33, 59])
     w = np.ones(60)

@@ -20,6 +20,7 @@ from xrfm_cli.tuning.scoring.metric_names import (
     pinball_name,
     quantile_level,
 )
+from xrfm_cli.tuning.scoring.ranking import area_under_roc, average_precision
 from xrfm_cli.tuning.scoring.thresholds import (
     MOST_PROBABLE,
     DecisionThreshold,
@@ -34,7 +35,6 @@ from xrfm_cli.tuning.scoring.value_metrics import (
     poisson,
     r2,
     rmse,
-    sklearn_metric,
 )
 
 Array = NDArray[np.float64]
@@ -195,18 +195,15 @@ def _brier(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
     return float(np.average(squares / 2 if p.shape[1] == 2 else squares, weights=w))
 
 
-def _ranking(name: str) -> Callable[[NDArray[np.int64], Array, Array | None], float]:
+def _ranking(score: Callable[[NDArray[np.bool_], Array, Array | None], float]) -> Callable[..., float]:
     """Return a binary ranking metric; for several classes, its mean over one-vs-rest."""
 
     def compute(y: NDArray[np.int64], p: Array, w: Array | None) -> float:
-        score = sklearn_metric(name)
-        if p.shape[1] == 2:
-            return float(score(y == 1, p[:, 1], sample_weight=w)) if 0 < (y == 1).sum() < len(y) else 0.5
-        present = [k for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
-        if not present:
-            return 0.5
-        each_class = y[:, None] == np.array(present)
-        return float(score(each_class, p[:, present], average="macro", sample_weight=w))
+        if w is not None:
+            y, p, w = y[w != 0], p[w != 0], w[w != 0]
+        classes = (1,) if p.shape[1] == 2 else range(p.shape[1])
+        present = [k for k in classes if 0 < (y == k).sum() < len(y)]
+        return float(np.mean([score(y == k, p[:, k], w) for k in present])) if present else 0.5
 
     return compute
 
@@ -249,8 +246,8 @@ METRICS: dict[str, Metric] = dict(
         _define("poisson_deviance", True, "values", poisson),
         _define("gamma_deviance", True, "values", gamma),
         _define("log_loss", True, "probabilities", _log_loss),
-        _define("auc", False, "probabilities", _ranking("roc_auc_score")),
-        _define("average_precision", False, "probabilities", _ranking("average_precision_score")),
+        _define("auc", False, "probabilities", _ranking(area_under_roc)),
+        _define("average_precision", False, "probabilities", _ranking(average_precision)),
         _define("accuracy", False, "labels", _accuracy),
         _define("balanced_accuracy", False, "labels", _balanced_accuracy),
         _define("f1", False, "labels", _f1),

@@ -32,7 +32,7 @@ def fit(table, *words):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
 fit("small.arrow")
-print(fit("large.arrow", "--memory", "16MiB", "--search-rows", "1000", "--set", "leaf_size=5000"))
+print(fit("large.arrow", "--memory", "16MiB", "--search-rows", "400", "--set", "leaf_size=5000"))
 """
 
 
@@ -44,8 +44,8 @@ def numbers(n: int, d: int) -> pa.Table:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the unit of the peak is that of Linux")
 def test_fifty_thousand_rows_do_not_fit_and_are_fitted(tmp_path: Path) -> None:
-    table = numbers(50_000, 100)
-    for name, part in (("small", table.slice(0, 600)), ("large", table)):
+    table = numbers(50_000, 70)
+    for name, part in (("small", table.slice(0, 200)), ("large", table)):
         feather.write_feather(part, tmp_path / f"{name}.arrow", compression="uncompressed", chunksize=10_000)
     grown_kib = int(run_python(GROWTH, folder=tmp_path).strip())
     assert 1024 * grown_kib < table.nbytes  # encoded rows, folds and the model would come on top of it

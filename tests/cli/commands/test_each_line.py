@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.cli.conftest import Command
-from tests.processes import PIPE, XRFM, ByteProcess, run_process, run_python, started
+from tests.cli.conftest import Command, Outcome, run_here
+from tests.processes import PIPE, XRFM, ByteProcess, run_python, started
 from xrfm_cli.commands.common.drift_monitor import TOGETHER_ROWS, DriftMonitor
 from xrfm_cli.commands.common.session import Session
 from xrfm_cli.datasets import Table
@@ -21,7 +23,8 @@ from xrfm_cli.terminal.rendering import Renderer
 from xrfm_cli.tuning.model.storage import load_model
 
 ROWS = ["1.0,a", "2.5,b", "-1,a", ",b"]
-SERVICE = (*XRFM, "predict", "-", "--each-line")
+LINES = ("predict", "-", "--each-line")
+SERVICE = (*XRFM, *LINES)
 PAGE = Path(__file__).parents[3] / "docs" / "service.md"
 
 
@@ -32,8 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"{k / 10},{'ab'[k % 2]},{k / 10 + k % 2}" for k in range(60)]
     (place / "t.csv").write_text("\n".join(["x,kind,y", *lines]) + "\n", encoding="utf-8")
     (place / "new.csv").write_text("\n".join(["x,kind", *ROWS]) + "\n", encoding="utf-8")
-    done = run_process([*XRFM, "fit", "t.csv", "--target", "y", "--trials", "0"], folder=place)
-    assert done.returncode == 0, done.stderr
+    done = run_here("fit", "t.csv", "--target", "y", "--trials", "0", folder=place)
+    assert done.status == 0, done.err
     return place
 
 
@@ -117,16 +120,21 @@ def test_json_objects_are_answered_by_json_objects(folder: Path, xrfm: Command) 
         assert message in errors.decode()
 
 
-@pytest.mark.slow
-def test_columns_are_copied_and_may_be_absent(folder: Path) -> None:
-    words = [*SERVICE, "--keep-columns", "--allow-missing-columns"]
-    with started(words, folder=folder, text=False, stdin=PIPE) as process:
-        found = ask(process, ['{"x": 2.5, "name": "größe"}', '{"prediction": 1, "x": 2.5}'])
-        _, errors = process.communicate(timeout=60)
-    assert json.loads(found[0]).keys() == {"x", "name", "prediction"}
-    assert json.loads(found[0])["name"] == "größe"
-    assert "already has a column 'prediction'" in json.loads(found[1])["error"]
-    assert "missing cells in 1 column: kind (1)" in errors.decode()
+def answer(text: str, *options: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    """Run the service in this process, with all lines on its standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    return run_here(*LINES, *options, folder=folder)
+
+
+def test_columns_are_copied_and_may_be_absent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--keep-columns", "--allow-missing-columns")
+    text = '{"x": 2.5, "name": "größe"}\n{"prediction": 1, "x": 2.5}\n'
+    done = answer(text, *options, folder=folder, monkeypatch=monkeypatch)
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert found[0].keys() == {"x", "name", "prediction"}
+    assert found[0]["name"] == "größe"
+    assert "already has a column 'prediction'" in found[1]["error"]
+    assert "missing cells in 1 column: kind (1)" in done.err
 
 
 @pytest.mark.slow
@@ -143,12 +151,11 @@ def test_a_signal_ends_the_service_with_status_0(folder: Path, number: signal.Si
     assert "Traceback" not in errors.decode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "\n\n", ",,\n"])
-def test_input_without_columns_is_refused(folder: Path, text: str) -> None:
-    done = run_process(SERVICE, folder=folder, data=text)
-    assert done.returncode == 2
-    assert "is empty; the first line must name the columns or be a JSON object" in done.stderr
+def test_input_without_columns_is_refused(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = answer(text, folder=folder, monkeypatch=monkeypatch)
+    assert done.status == 2
+    assert "is empty; the first line must name the columns or be a JSON object" in done.error
 
 
 @pytest.mark.slow

@@ -82,6 +82,7 @@ def test_the_demo_fits_a_model_and_says_where_its_report_is(
         return True
 
     monkeypatch.setattr(webbrowser, "open", open_browser)
+    monkeypatch.setattr("xrfm_cli.commands.demo.TRIALS", 2)
     outcome = xrfm("demo", "--output", "new/demo", folder=tmp_path)
     assert outcome.status == 0, outcome.err
     folder = tmp_path / "new" / "demo"

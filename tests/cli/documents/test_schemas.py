@@ -64,7 +64,9 @@ def documents(tmp_path_factory: pytest.TempPathFactory, xrfm: Callable[..., Any]
     keep("doctor")
     keep("sample", "wine")
     keep("sample")
-    keep("demo", "--output", "demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xrfm_cli.commands.demo.TRIALS", 0)
+        keep("demo", "--output", "demo")
     return found
 
 

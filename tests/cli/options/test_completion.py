@@ -30,7 +30,8 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 def printed(shell_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The script that the command prints for bash."""
     path = tmp_path_factory.mktemp("completion") / "printed.sh"
-    done = run_process(["bash", "-c", "xrfm --show-completion"], environment=shell_environment)
+    # With a second command, bash stays the parent, which is how the command finds out its shell.
+    done = run_process(["bash", "-c", "xrfm --show-completion || exit"], environment=shell_environment)
     assert (done.returncode, done.stderr) == (0, "")
     path.write_text(done.stdout)
     return path

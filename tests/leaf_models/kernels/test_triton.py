@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaf_models.kernels.triton_cases import LEAVES, SHAPES, TERMS, Errors
+from tests.leaf_models.kernels.triton_cases import CASES, LEAVES, Errors
 from tests.processes import run_process
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
@@ -32,8 +32,7 @@ def errors() -> dict[str, Errors]:
     return found
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize(("name", "shape"), CASES, ids=str)
 def test_sums_and_slopes_equal_the_formula_and_torch(
     errors: dict[str, Errors], name: str, shape: tuple[int, int, int, int]
 ) -> None:

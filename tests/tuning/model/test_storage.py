@@ -347,7 +347,7 @@ def test_tensors_that_do_not_fit_are_refused(
     changed = TENSOR_CHANGES[how](tensors.pop(name))
     if changed is not None:
         if ending == "metric" and changed.ndim == 1 and how == "flat":
-            return  # a diagonal metric is flat already
+            pytest.skip("a diagonal is flat already")
         tensors[name] = changed
     refused(write(tmp_path / "bad.xrfm", (manifest, tensors)))
 

@@ -131,14 +131,14 @@ class Chart:
     height: float = 250.0
     width: float = WIDTH
     has_grid: bool = True
+    left: float = field(init=False)  # the width of the left margin, for the longest label
     _marks: list[str] = field(default_factory=list)
 
-    @property
-    def left(self) -> float:
-        """Return the width of the left margin, for the longest label."""
+    def __post_init__(self) -> None:
+        """Measure the left margin, once for all marks."""
         texts = [text for _, text in self.y.ticks] if self.y is not None else list(self.names)
         named = 14.0 if self.y is not None and self.y.label else 0.0
-        return min(14.0 + max(map(text_width, texts), default=0.0) + named, 0.48 * self.width)
+        self.left = min(14.0 + max(map(text_width, texts), default=0.0) + named, 0.48 * self.width)
 
     def place_x(self, value: float) -> float:
         """Return the horizontal position of a value, in pixels."""
