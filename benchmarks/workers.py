@@ -33,7 +33,7 @@ from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.growing import grow
 from xrfm_cli.trees.leaf_tasks import LeafTask, fitted_leaves
 from xrfm_cli.trees.node_rows import TrainingRows
-from xrfm_cli.tuning.search.pools.leaf_pool import leaf_pool
+from xrfm_cli.tuning.search.pools.tree_pool import tree_pool
 
 TRIALS = {200: 20, 2_000: 12, 5_000: 6}  # some ten to thirty seconds each
 TURNS = 2
@@ -97,7 +97,7 @@ def compare_leaves(recorder: Recorder, n: int) -> None:
     with compute_threads(1):
         for workers in (1, 2) * TURNS:
             before = sum(os.times()[:4])  # of this process, and of its workers when they have ended
-            with leaf_pool(workers, ignore_event) as pool:
+            with tree_pool(workers, ignore_event) as pool:
                 begun = time.perf_counter()
                 tasks = (_task(node.gathered(), leaf) for node in partition.nodes)
                 deque(fitted_leaves(tasks, ignore_event, workers=pool), maxlen=0)

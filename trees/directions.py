@@ -2,17 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from xrfm_cli.events import OnEvent
 from xrfm_cli.leaf_models import LeafConfig, agop_rows, fit_leaf
 from xrfm_cli.leaf_models.agop import agop
 from xrfm_cli.leaf_models.mixing import output_mixture
 from xrfm_cli.leaf_models.precision import in_float64, wide_dtype
+from xrfm_cli.leaf_models.threads import compute_threads
+from xrfm_cli.trees.tasks import content_hash
 
 # The model whose AGOP gives the direction, as in the reference: a plain Laplace kernel machine.
 SPLIT_MODEL = LeafConfig(kernel_p=2.0, kernel_q=1.0, bandwidth=10.0, ridge=1e-3, iterations=0)
 CANDIDATES = 5  # directions tried before a node that cannot be split becomes a leaf
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DirectionTask:
+    """All that the directions of a node depend on."""
+
+    x: Tensor  # (n, d), rows drawn from the node
+    y: Tensor  # (n, c)
+    weights: Tensor | None  # (n,)
+    seed: int
+    leaf_size: int  # of the tree
+    memory_bytes: int
+
+    @cached_property
+    def key(self) -> str:
+        """Return a hash of the task, under which its result is known."""
+        return content_hash({"seed": self.seed}, self.x, self.y, self.weights)
+
+    @property
+    def n_rows(self) -> int:
+        """Return the number of rows that were drawn."""
+        return len(self.x)
+
+    @property
+    def most_rows(self) -> int:
+        """Return the most rows of a kernel matrix of the tree."""
+        return max(len(self.x), self.leaf_size)
+
+    def run(self, on_event: OnEvent) -> list[Tensor]:
+        """Return unit vectors, strongest first; see :func:`agop_directions`.
+
+        One thread computes them: eigenvectors depend on the number of threads in their last bits.
+        """
+        with compute_threads(1):
+            generator = torch.Generator().manual_seed(self.seed)
+            return agop_directions(self.x, self.y, self.weights, generator=generator)
+
+    def pack(self, result: list[Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return directions as facts and tensors."""
+        return {}, {str(number): direction.contiguous() for number, direction in enumerate(result)}
+
+    def unpack(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the directions of :meth:`pack`."""
+        return [tensors[str(number)] for number in range(len(tensors))]
 
 
 def agop_directions(

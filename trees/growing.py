@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
@@ -13,16 +13,16 @@ from xrfm_cli.datasets.scratch import Scratch, forget_mapped
 from xrfm_cli.events import OnEvent, ignore_event
 from xrfm_cli.leaf_models import LeafModel, LeafRows, iterate_leaves, leaf_from_state
 from xrfm_cli.leaf_models.config import ORDER_LOSSES
-from xrfm_cli.leaf_models.kernels.quantiles import median
-from xrfm_cli.leaf_models.precision import wide_dtype, widened
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
-from xrfm_cli.trees.directions import agop_directions
-from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafTask, LeafWorkers, fitted_leaves
+from xrfm_cli.trees.directions import DirectionTask
+from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafTask, fitted_leaves
 from xrfm_cli.trees.merging import merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.node_rows import Node, TrainingRows
 from xrfm_cli.trees.routing import SplitNode
+from xrfm_cli.trees.splitting import best_split
+from xrfm_cli.trees.tasks import TreeWorkers, run_in_order
 
 
 class TreeFitOptions(FitOptions, total=False):
@@ -45,13 +45,20 @@ class Partition:
 
 
 def grow(
-    rows: TrainingRows, config: TreeConfig, *, generator: torch.Generator, scratch: Scratch | None = None
+    rows: TrainingRows,
+    config: TreeConfig,
+    *,
+    generator: torch.Generator,
+    scratch: Scratch | None = None,
+    workers: TreeWorkers | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> Partition:
     """Split rows until no node has more than ``config.leaf_size`` of them.
 
     A node is split at the median along the top eigenvector of an AGOP. If that leaves a child fewer
     than ``min_leaf_size`` rows, the next eigenvector is tried; after the last one the node becomes a leaf.
-    With ``scratch``, the rows are in files, and so are the copies made of them.
+    With ``scratch``, the rows are in files, and so are the copies made of them. ``workers`` compute
+    directions.
 
     >>> x = torch.linspace(0, 1, 100)[:, None]
     >>> rows = TrainingRows(x=x, routed=x, y=x.square(), weights=None)
@@ -59,23 +66,108 @@ def grow(
     >>> [len(own) for own in partition.leaf_rows]
     [50, 50]
     """
+    (seed,) = _draw_seeds(generator, 1)
+    root = _Branch(node=Node.root(rows, scratch), seed=seed)
+    _Growth(config=config, workers=workers, memory_bytes=memory_bytes).grow(root)
     splits: list[SplitNode | None] = []
     leaves: list[Node] = []
 
-    def build(node: Node) -> int:
-        found = _best_split(node, config, generator) if len(node) > config.leaf_size else None
-        if found is None:
-            leaves.append(node.as_leaf())
+    def number(branch: _Branch) -> int:
+        if branch.split is None:
+            leaves.append(branch.rows)
             return ~(len(leaves) - 1)
-        split, goes_left, goes_right = found
-        number = len(splits)
+        own = len(splits)
         splits.append(None)  # reserves the number: children are numbered after their parent
-        left = build(node.child(goes_left))
-        splits[number] = replace(split, left=left, right=build(node.child(goes_right)))
-        return number
+        left, right = map(number, branch.children)
+        splits[own] = replace(branch.split, left=left, right=right)
+        return own
 
-    build(Node.root(rows, scratch))
+    number(root)
     return Partition(splits=tuple(node for node in splits if node is not None), nodes=tuple(leaves))
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Branch:
+    """A node of a growing tree, with its children once it is split."""
+
+    node: Node | None  # None once it is split, so that its rows are freed
+    seed: int  # of all that is drawn for the node and below it
+    split: SplitNode | None = None
+    children: tuple[_Branch, ...] = ()
+
+    @property
+    def rows(self) -> Node:
+        """Return the rows of a node that is not split."""
+        if self.node is None:
+            raise AssertionError("the node is split")
+        return self.node
+
+    @property
+    def seeds(self) -> list[int]:
+        """Return the seeds of the left and the right child, of the rows drawn and of their model."""
+        return _draw_seeds(torch.Generator().manual_seed(self.seed), 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Growth:
+    """Splits nodes. What is drawn for a node depends on the seed of its branch, not on the order of work."""
+
+    config: TreeConfig
+    workers: TreeWorkers | None
+    memory_bytes: int
+
+    def grow(self, root: _Branch) -> None:
+        """Split a branch and all below it.
+
+        Nodes in files are split one after the other, depth first, since each has a copy of its rows. Nodes in
+        memory are split level by level, so that workers have several at a time.
+        """
+        node = root.rows
+        if node.scratch is not None and not node.is_held:
+            self._split([root], then=self.grow)
+            return
+        level = [root]
+        while level:
+            below: list[_Branch] = []
+            self._split(level, then=below.append)
+            level = below
+
+    def _split(self, branches: Sequence[_Branch], then: Callable[[_Branch], None]) -> None:
+        """Split nodes, or make them leaves; ``then`` is given each child as soon as it has its rows."""
+        wide = [branch for branch in branches if len(branch.rows) > self.config.leaf_size]
+        directions = run_in_order(map(self._task, wide), ignore_event, workers=self.workers)
+        for branch in branches:
+            node = branch.rows
+            is_wide = len(node) > self.config.leaf_size
+            found = best_split(node, next(directions), self.config) if is_wide else None
+            if found is None:
+                branch.node = node.as_leaf()
+                continue
+            branch.node, branch.split = None, found.node
+            left, right, *_ = branch.seeds
+            for places, seed in ((found.left, left), (found.right, right)):
+                child = _Branch(node=node.child(places), seed=seed)
+                branch.children += (child,)
+                then(child)
+
+    def _task(self, branch: _Branch) -> DirectionTask:
+        """Draw rows of a node for the model that gives its directions."""
+        node, (*_, for_rows, for_model) = branch.rows, branch.seeds
+        order = torch.randperm(len(node), generator=torch.Generator().manual_seed(for_rows))
+        drawn = node.sample(order[: self.config.split_rows].sort().values)
+        return DirectionTask(
+            x=drawn.x,
+            y=drawn.y,
+            weights=drawn.weights,
+            seed=for_model,
+            leaf_size=self.config.leaf_size,
+            memory_bytes=self.memory_bytes,
+        )
+
+
+def _draw_seeds(generator: torch.Generator, count: int) -> list[int]:
+    """Return seeds of other generators."""
+    return torch.randint(0, 2**62, (count,), generator=generator).tolist()
 
 
 def iterate_tree(
@@ -96,7 +188,7 @@ def iterate_tree(
     prediction, if that differs from ``x``. Splits use them, so that a row's leaf is fitted on rows that are
     routed like it. Other arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`.
     """
-    partition, seeds = _partitioned(x, y, config, generator, weights, routed, None)
+    partition, seeds = _partitioned(x, y, config, generator, weights, routed)
     rounds = iterate_leaves(
         [_leaf_rows(node, seed) for node, seed in zip(partition.nodes, seeds, strict=True)],
         config.leaf,
@@ -116,19 +208,29 @@ def fit_tree(
     generator: torch.Generator,
     scratch: Scratch | None = None,
     records: LeafRecords | None = None,
-    workers: LeafWorkers | None = None,
+    workers: TreeWorkers | None = None,
     **options: Unpack[TreeFitOptions],
 ) -> TreeModel:
     """Return the last model of :func:`iterate_tree`, which documents the arguments.
 
-    On a CPU, leaves are fitted one after the other, or by ``workers``; ``records`` keep them, so that a fit
-    that was killed can go on. With ``scratch``, the inputs are in files, and so are the leaves of the model.
+    On a CPU, splits and leaves are computed one after the other, or by ``workers``; ``records`` keep leaves,
+    so that a fit that was killed can go on. With ``scratch``, the inputs are in files, and so are the leaves
+    of the model.
     """
     if x.device.type != "cpu":
         *_, last = iterate_tree(x, y, config, generator=generator, **options)
         return last
+    memory_bytes = options.get("memory_bytes", DEFAULT_MEMORY_BYTES)
     partition, seeds = _partitioned(
-        x, y, config, generator, options.get("weights"), options.get("routed"), scratch
+        x,
+        y,
+        config,
+        generator,
+        options.get("weights"),
+        options.get("routed"),
+        scratch=scratch,
+        workers=workers,
+        memory_bytes=memory_bytes,
     )
     tasks = (
         LeafTask(
@@ -138,7 +240,7 @@ def fit_tree(
             config=config.leaf,
             seed=seed,
             start=options.get("initial_feature_matrix"),
-            memory_bytes=options.get("memory_bytes", DEFAULT_MEMORY_BYTES),
+            memory_bytes=memory_bytes,
         )
         for rows, seed in ((node.gathered(), seed) for node, seed in zip(partition.nodes, seeds, strict=True))
     )
@@ -156,7 +258,9 @@ def _partitioned(
     generator: torch.Generator,
     weights: Tensor | None,
     routed: Tensor | None,
-    scratch: Scratch | None,
+    scratch: Scratch | None = None,
+    workers: TreeWorkers | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> tuple[Partition, list[int]]:
     """Return the skeleton of a tree, and the seed of each leaf."""
     if weights is not None and not bool((weights > 0).all()):
@@ -166,8 +270,10 @@ def _partitioned(
     rows = TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights)
     if config.leaf.loss not in ORDER_LOSSES:  # their minimisers depend on each target, not on the mean
         rows = merge_equal_rows(rows, scratch)
-    partition = grow(rows, config, generator=generator, scratch=scratch)
-    return partition, torch.randint(0, 2**62, (len(partition.nodes),), generator=generator).tolist()
+    partition = grow(
+        rows, config, generator=generator, scratch=scratch, workers=workers, memory_bytes=memory_bytes
+    )
+    return partition, _draw_seeds(generator, len(partition.nodes))
 
 
 def _leaf_rows(node: Node, seed: int) -> LeafRows:
@@ -183,72 +289,3 @@ def _kept(leaf: LeafModel, scratch: Scratch) -> LeafModel:
     kept = {name: torch.from_numpy(scratch.array(value.numpy())) for name, value in tensors.items()}
     forget_mapped(trims=False)
     return leaf_from_state(facts, kept)
-
-
-def _best_split(
-    node: Node, config: TreeConfig, generator: torch.Generator
-) -> tuple[SplitNode, Tensor, Tensor] | None:
-    """Return the split along the first direction whose median leaves both children enough rows.
-
-    The tensors are the places of the children's rows among those of the node.
-    """
-    node_weights = node.weights()
-    drawn = node.sample(torch.randperm(len(node), generator=generator)[: config.split_rows].sort().values)
-    for direction in agop_directions(drawn.x, drawn.y, drawn.weights, generator=generator):
-        projection = node.project(direction)
-        threshold = _median_gap(projection, node_weights)
-        if threshold is None:
-            continue
-        goes_left = projection <= threshold
-        smallest = min(int(goes_left.sum()), int((~goes_left).sum()))
-        if smallest < config.min_leaf_size:
-            continue
-        both = _overlap(projection, config.overlap)
-        if bool((goes_left | both).all()) or bool((~goes_left | both).all()):
-            both = torch.zeros_like(goes_left)  # ties: a child that holds all rows would be split forever
-        iqr = _denser_iqr(projection, threshold, node_weights)
-        split = SplitNode(direction=direction, threshold=threshold, iqr=iqr, left=0, right=0)
-        return split, (goes_left | both).nonzero()[:, 0], (~goes_left | both).nonzero()[:, 0]
-    return None
-
-
-def _median_gap(projection: Tensor, weights: Tensor | None) -> float | None:
-    """Return the threshold nearest the (weighted) median that lies between two different values.
-
-    Equal projections are never separated: the threshold is the middle of a gap, so that every row is
-    on the same side in training and in prediction.
-    """
-    values, inverse = projection.unique(return_inverse=True)
-    if len(values) < 2:
-        return None
-    mass = torch.zeros(len(values), dtype=wide_dtype(values.device), device=values.device)
-    ones = torch.ones_like(projection) if weights is None else widened(weights)
-    below = mass.scatter_add_(0, inverse, ones).cumsum(0)[:-1] / ones.sum()
-    cut = int((below - 0.5).abs().argmin())
-    middle = float((values[cut] + values[cut + 1]) / 2)
-    return middle if middle < float(values[cut + 1]) else float(values[cut])
-
-
-def _denser_iqr(projection: Tensor, threshold: float, weights: Tensor | None) -> float:
-    """Return the interquartile range, as if both sides of the threshold were like the denser one.
-
-    It is twice the distance from the threshold to the nearer of the sides' (weighted) medians. If many equal
-    rows lie next to the threshold, the range of all rows would let leaves vote on rows unlike any that they
-    were fitted on.
-    """
-    goes_left = projection <= threshold
-    medians = [
-        median(projection[side], None if weights is None else weights[side])
-        for side in (goes_left, ~goes_left)
-    ]
-    return 2 * min(threshold - medians[0], medians[1] - threshold)
-
-
-def _overlap(projection: Tensor, overlap: float) -> Tensor:
-    """Return which rows lie within ``overlap`` of the median in rank and so go to both children."""
-    if overlap == 0:
-        return torch.zeros(len(projection), dtype=torch.bool, device=projection.device)
-    ordered = projection.sort().values
-    last = len(ordered) - 1
-    low, high = (ordered[round((0.5 + side * overlap) * last)] for side in (-1, 1))
-    return (projection >= low) & (projection <= high) & (low < high)

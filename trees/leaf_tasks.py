@@ -1,20 +1,20 @@
-"""The fits of a tree's leaves as tasks, which can be recorded for ``--resume`` or run elsewhere."""
+"""The fits of a tree's leaves as tasks, which can be recorded for ``--resume``."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf
+from xrfm_cli.leaf_models import LeafConfig, LeafModel, fit_leaf, leaf_from_state
+from xrfm_cli.trees.tasks import TreeWorkers, content_hash, run_in_order
+
+FittedLeaf = tuple[LeafModel, Sequence[Event]]  # with the events of its fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,18 +33,29 @@ class LeafTask:
     def key(self) -> str:
         """Return a hash of the task, under which its result is known."""
         facts = {"config": self.config.to_dict(), "seed": self.seed, "memory": self.memory_bytes}
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        for tensor in (self.x, self.y, self.weights, self.start):
-            if tensor is None:
-                digest.update(b"none")
-            else:
-                digest.update(repr(tuple(tensor.shape)).encode())
-                digest.update(tensor.detach().contiguous().numpy().data)
-        return digest.hexdigest()
+        return content_hash(facts, self.x, self.y, self.weights, self.start)
 
-    def fit(self, on_event: OnEvent) -> LeafModel:
-        """Fit the leaf."""
-        return fit_leaf(
+    @property
+    def n_rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.x)
+
+    @property
+    def most_rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.x)
+
+    def run(self, on_event: OnEvent) -> FittedLeaf:
+        """Fit the leaf; progress is told at once, other events are returned."""
+        heard: list[Event] = []
+
+        def hear(event: Event) -> None:
+            if event.kind in ("stage", "progress"):
+                on_event(event)
+            else:
+                heard.append(event)
+
+        leaf = fit_leaf(
             self.x,
             self.y,
             self.config,
@@ -52,11 +63,17 @@ class LeafTask:
             weights=self.weights,
             initial_feature_matrix=self.start,
             memory_bytes=self.memory_bytes,
-            on_event=on_event,
+            on_event=hear,
         )
+        return leaf, heard
 
+    def pack(self, result: FittedLeaf) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return a fitted leaf as facts and tensors."""
+        return pack_leaf(*result)
 
-FittedLeaf = tuple[LeafModel, Sequence[Event]]  # with the events of its fit
+    def unpack(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FittedLeaf:
+        """Return the leaf of :meth:`pack`."""
+        return unpack_leaf(facts, tensors)
 
 
 class LeafRecords(Protocol):
@@ -65,22 +82,8 @@ class LeafRecords(Protocol):
     def find_leaf(self, key: str) -> FittedLeaf | None:
         """Return a leaf; None if it is not there."""
 
-    def keep_leaf(self, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
-        """Keep a leaf with the events of its fit."""
-
-
-class LeafWorkers(Protocol):
-    """Workers elsewhere that fit leaves."""
-
-    @property
-    def window(self) -> int:
-        """Return how many tasks may be under way, at least 1."""
-
-    def offer(self, task: LeafTask) -> None:
-        """Begin a task, if the workers take it."""
-
-    def obtain(self, task: LeafTask) -> FittedLeaf | None:
-        """Wait for a task's result; None if it must be run here."""
+    def keep_leaf(self, key: str, fitted: FittedLeaf) -> None:
+        """Keep a leaf."""
 
 
 def fitted_leaves(
@@ -88,45 +91,32 @@ def fitted_leaves(
     on_event: OnEvent,
     *,
     records: LeafRecords | None = None,
-    workers: LeafWorkers | None = None,
+    workers: TreeWorkers | None = None,
 ) -> Iterator[LeafModel]:
     """Yield the leaves in order, from records, from workers or fitted here; all give the same leaves.
 
     The events of a leaf are told when it is its turn.
     """
-    waiting: deque[tuple[LeafTask, FittedLeaf | None]] = deque()
-    coming = iter(tasks)
-    while True:
-        while len(waiting) < (1 if workers is None else workers.window):
-            task = next(coming, None)
-            if task is None:
-                break
-            found = None if records is None else records.find_leaf(task.key)
-            if found is None and workers is not None:
-                workers.offer(task)
-            waiting.append((task, found))
-        if not waiting:
-            return
-        task, found = waiting.popleft()
-        if found is None:
-            found = None if workers is None else workers.obtain(task)
-            found = found or _fitted_here(task, on_event)
-            if records is not None:
-                records.keep_leaf(task.key, *found)
-        leaf, events = found
+    results = run_in_order(
+        tasks,
+        on_event,
+        workers=workers,
+        find=None if records is None else records.find_leaf,
+        keep=None if records is None else records.keep_leaf,
+    )
+    for leaf, events in results:
         for event in events:
             on_event(event)
         yield leaf
 
 
-def _fitted_here(task: LeafTask, on_event: OnEvent) -> FittedLeaf:
-    """Fit a leaf in this process; progress is told at once."""
-    heard: list[Event] = []
+def pack_leaf(leaf: LeafModel, events: Sequence[Event]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a fitted leaf and the events of its fit as facts for JSON and contiguous tensors."""
+    facts, tensors = leaf.state()
+    told = {"leaf": facts, "events": [asdict(event) for event in events]}
+    return told, {name: tensor.contiguous() for name, tensor in tensors.items()}
 
-    def hear(event: Event) -> None:
-        if event.kind in ("stage", "progress"):
-            on_event(event)
-        else:
-            heard.append(event)
 
-    return task.fit(hear), heard
+def unpack_leaf(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FittedLeaf:
+    """Return the leaf and the events of :func:`pack_leaf`."""
+    return leaf_from_state(facts["leaf"], tensors), tuple(Event(**event) for event in facts["events"])

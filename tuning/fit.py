@@ -38,7 +38,7 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
 from xrfm_cli.tuning.search.pools.forks import worker_count
-from xrfm_cli.tuning.search.pools.opening import leaf_workers
+from xrfm_cli.tuning.search.pools.opening import tree_workers
 from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates, quick_first
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
@@ -237,7 +237,7 @@ def _fit_model(
         raise OptionError(result.why_no_model())
     with (
         listener.stage("refit", "fitting the chosen models on all rows"),
-        leaf_workers(workers, config.scheduler, listener) as leaf_fitters,
+        tree_workers(workers, config.scheduler, listener) as final_workers,
     ):
         final = fit_final_ensemble(
             problem,
@@ -246,7 +246,7 @@ def _fit_model(
             seconds_left=lambda: budget.left_for_models(result),
             on_event=listener,
             records=checkpoint,
-            workers=leaf_fitters,
+            workers=final_workers,
         )
     model = assemble_model(
         problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener

@@ -27,7 +27,7 @@ from xrfm_cli.events import Event, OnEvent, ignore_event
 from xrfm_cli.leaf_models.rfm import default_memory_bytes
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.mentions import option
-from xrfm_cli.trees.leaf_tasks import LeafWorkers
+from xrfm_cli.trees.tasks import TreeWorkers
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
 from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, mean_feature_matrix
@@ -42,7 +42,7 @@ from xrfm_cli.tuning.scoring.target_transforms import (
 )
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.pools.forks import worker_count
-from xrfm_cli.tuning.search.pools.leaf_pool import leaf_pool
+from xrfm_cli.tuning.search.pools.tree_pool import tree_pool
 
 CARRIED_SCORE = "the score and the intervals are those of the model it was refitted from"
 
@@ -63,19 +63,21 @@ def refit_model(
     The schema, hyperparameters, learned feature matrices, weights, calibration and threshold are kept;
     encoders, centers and coefficients are new. The out-of-fold score and the intervals, with the centers of
     their error scale, are carried over, and the report says so.
-    ``workers`` processes fit leaves side by side (None: one for each thread); the model is the same for any
-    number. Raises InputError if a needed column is missing, a class is new, or a target is negative and the
-    model learned logarithms.
+    ``workers`` processes compute splits and leaves side by side (None: one for each thread); the model is the
+    same for any number.
+
+    Raises InputError if a needed column is missing, a class is new, or a target is negative and the model
+    learned logarithms.
     """
     count = worker_count(workers, threads=torch.get_num_threads(), device=device)
-    with compute_threads(rows=table.n_rows), leaf_pool(count, on_event) as leaf_fitters:
+    with compute_threads(rows=table.n_rows), tree_pool(count, on_event) as final_workers:
         return _refit_model(
             model,
             table,
             seed=seed,
             device=device,
             memory_bytes=memory_bytes or default_memory_bytes(device),
-            workers=leaf_fitters,
+            workers=final_workers,
             on_event=on_event,
             clock=clock,
         )
@@ -88,7 +90,7 @@ def _refit_model(
     seed: int,
     device: str,
     memory_bytes: int,
-    workers: LeafWorkers | None,
+    workers: TreeWorkers | None,
     on_event: OnEvent,
     clock: Callable[[], float],
 ) -> FittedModel:

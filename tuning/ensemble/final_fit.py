@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafWorkers
+from xrfm_cli.trees.leaf_tasks import LeafRecords
+from xrfm_cli.trees.tasks import TreeWorkers
 from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
@@ -54,7 +55,7 @@ def fit_final_ensemble(
     seconds_left: Callable[[], float],
     on_event: OnEvent,
     records: LeafRecords | None = None,
-    workers: LeafWorkers | None = None,
+    workers: TreeWorkers | None = None,
 ) -> FinalEnsemble:
     """Choose the ensemble by out-of-fold predictions and fit its members on all rows.
 

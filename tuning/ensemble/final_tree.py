@@ -9,7 +9,8 @@ from torch import Tensor
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
-from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafWorkers
+from xrfm_cli.trees.leaf_tasks import LeafRecords
+from xrfm_cli.trees.tasks import TreeWorkers
 from xrfm_cli.tuning.feature_matrices import starting_matrix
 from xrfm_cli.tuning.problem.learning_data import EncodedRows, LearningData, find_encoded
 from xrfm_cli.tuning.problem.validation_plan import Rows
@@ -31,7 +32,7 @@ class Refitter:
     memory_bytes: int
     on_event: OnEvent
     records: LeafRecords | None = None  # of a fit that may be killed
-    workers: LeafWorkers | None = None  # of this machine or of a cluster
+    workers: TreeWorkers | None = None  # of this machine or of a cluster
     encoded: dict[tuple[EncodingConfig, TransformName], EncodedRows] = field(default_factory=dict)
 
     def find(self, encoding: EncodingConfig, transform: TransformName) -> EncodedRows | None:

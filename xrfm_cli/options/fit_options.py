@@ -177,7 +177,7 @@ class FitOptions(SearchOptions):
     workers: Annotated[
         int | None,
         in_workers(
-            "Processes that run steps of the search and fit leaves side by side, with one thread each."
+            "Processes that run steps of the search and compute splits and leaves, with one thread each."
         ),
     ] = None
     engine: Annotated[

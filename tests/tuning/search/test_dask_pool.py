@@ -111,7 +111,7 @@ def told(disturb=None, **more):
     return [hashlib.sha256(model_to_bytes(model)).hexdigest(), len(fitted_here)]
 
 def hungry():
-    from xrfm_cli.tuning.search.pools import dask_leaves
+    from xrfm_cli.tuning.search.pools import dask_trees
 
     def eat(sent):
         held = []
@@ -120,7 +120,7 @@ def hungry():
             time.sleep(0.02)
         raise AssertionError("the nanny looks away")
 
-    dask_leaves.fit_sent_leaf = eat
+    dask_trees.run_sent_task = eat
     return os.getpid()
 
 def main():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 from tests.leaf_variants import VARIANTS, generator, sample
 from tests.tuning.tables import fit, law
 from xrfm_cli.events import Event
-from xrfm_cli.leaf_models import LeafModel, fit_leaf
+from xrfm_cli.leaf_models import fit_leaf
+from xrfm_cli.trees.leaf_tasks import FittedLeaf
 from xrfm_cli.tuning import FittedModel, save_model
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes
@@ -38,8 +38,8 @@ def begun(tmp_path: Path) -> Path:
     """The record of a fit that was killed after three of its final leaves."""
     folder, keep = tmp_path / "model.run", Checkpoint.keep_leaf
 
-    def keep_and_die(held: Checkpoint, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
-        keep(held, key, leaf, events)
+    def keep_and_die(held: Checkpoint, key: str, fitted: FittedLeaf) -> None:
+        keep(held, key, fitted)
         if len(list(folder.glob("*.leaf"))) == 3:
             raise Killed
 
@@ -88,7 +88,7 @@ def test_a_leaf_and_what_was_told_read_back_bit_for_bit(name: str) -> None:
     x, y = sample(40)
     leaf = fit_leaf(x, y, VARIANTS[name], generator=generator())
     told = (Event(kind="fallback", message="a larger ridge was needed", count=1),)
-    again, events = leaf_from_bytes(leaf_to_bytes(leaf, told))
+    again, events = leaf_from_bytes(leaf_to_bytes((leaf, told)))
     assert events == told
     assert again.state()[0] == leaf.state()[0]
     assert all(bool((again.state()[1][key] == value).all()) for key, value in leaf.state()[1].items())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from xrfm_cli.events import OnEvent
-from xrfm_cli.trees.leaf_tasks import LeafWorkers
+from xrfm_cli.trees.tasks import TreeWorkers
 from xrfm_cli.tuning.problem.learning_problem import Problem
-from xrfm_cli.tuning.search.pools.leaf_pool import leaf_pool
 from xrfm_cli.tuning.search.pools.pool import Pool
 from xrfm_cli.tuning.search.pools.step_pool import step_pool
+from xrfm_cli.tuning.search.pools.tree_pool import tree_pool
 
 
 def open_pool(
@@ -23,12 +23,12 @@ def open_pool(
     return dask_pool(problem, scheduler, on_event)
 
 
-def leaf_workers(
+def tree_workers(
     workers: int, scheduler: str | None, on_event: OnEvent
-) -> AbstractContextManager[LeafWorkers | None]:
-    """Return the workers that fit leaves of the final models; None if this process does."""
+) -> AbstractContextManager[TreeWorkers | None]:
+    """Return the workers that compute splits and leaves of the final models; None if this process does."""
     if scheduler is None:
-        return leaf_pool(workers, on_event)
-    from xrfm_cli.tuning.search.pools.dask_leaves import dask_leaves
+        return tree_pool(workers, on_event)
+    from xrfm_cli.tuning.search.pools.dask_trees import dask_trees
 
-    return dask_leaves(scheduler, on_event)
+    return dask_trees(scheduler, on_event)

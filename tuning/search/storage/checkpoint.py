@@ -14,7 +14,7 @@ everything that the result depends on, so a different step or leaf never matches
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,17 +23,16 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from xrfm_cli.errors import OptionError
-from xrfm_cli.events import Event
 from xrfm_cli.files import write_whole
-from xrfm_cli.leaf_models import LeafModel
 from xrfm_cli.mentions import option
+from xrfm_cli.trees.leaf_tasks import FittedLeaf
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.step import Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.storage.leaf_file import LEAF_ENDING, leaf_from_bytes, leaf_to_bytes
 from xrfm_cli.tuning.search.storage.step_file import ENDING, from_bytes, step_name, to_bytes
 
 Result = TypeVar("Result")
-FORMAT = 2
+FORMAT = 3
 FACTS, LOCK, UNFINISHED = "fit.json", "lock", ".tmp"
 
 
@@ -76,13 +75,13 @@ class Checkpoint:
         path = self.folder / step_name(step, problem.plan.folds[step.fold])
         _write(path, to_bytes(taken))
 
-    def find_leaf(self, key: str) -> tuple[LeafModel, Sequence[Event]] | None:
+    def find_leaf(self, key: str) -> FittedLeaf | None:
         """Return a stored leaf and the events of its fit, or None if there is none that can be read."""
         return self._read(self.folder / (key + LEAF_ENDING), leaf_from_bytes)
 
-    def keep_leaf(self, key: str, leaf: LeafModel, events: Sequence[Event]) -> None:
+    def keep_leaf(self, key: str, fitted: FittedLeaf) -> None:
         """Write a fitted leaf and the events of its fit."""
-        _write(self.folder / (key + LEAF_ENDING), leaf_to_bytes(leaf, events))
+        _write(self.folder / (key + LEAF_ENDING), leaf_to_bytes(fitted))
 
     def _read(self, path: Path, parse: Callable[[bytes], Result]) -> Result | None:
         """Return the result in a file, or None if there is none that can be read."""

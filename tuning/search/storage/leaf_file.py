@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-
-from xrfm_cli.events import Event
-from xrfm_cli.leaf_models import LeafModel, leaf_from_state
+from xrfm_cli.trees.leaf_tasks import FittedLeaf, pack_leaf, unpack_leaf
 from xrfm_cli.tuning.search.storage.sealed import seal, unseal
 
 LEAF_ENDING = ".leaf"
 
 
-def leaf_to_bytes(leaf: LeafModel, events: Sequence[Event]) -> bytes:
+def leaf_to_bytes(fitted: FittedLeaf) -> bytes:
     """Serialise a fitted leaf and the events of its fit."""
-    facts, tensors = leaf.state()
-    told = {"leaf": facts, "events": [asdict(event) for event in events]}
-    return seal(told, {name: tensor.contiguous() for name, tensor in tensors.items()})
+    return seal(*pack_leaf(*fitted))
 
 
-def leaf_from_bytes(data: bytes) -> tuple[LeafModel, tuple[Event, ...]]:
+def leaf_from_bytes(data: bytes) -> FittedLeaf:
     """Deserialise the bytes written by :func:`leaf_to_bytes`; raise ValueError for any others."""
-    facts, tensors = unseal(data)
-    return leaf_from_state(facts["leaf"], tensors), tuple(Event(**event) for event in facts["events"])
+    return unpack_leaf(*unseal(data))

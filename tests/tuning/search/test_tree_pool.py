@@ -1,4 +1,4 @@
-"""Worker processes change how soon the leaves of final models are fitted, not their bytes."""
+"""Worker processes change how soon the trees of final models are fitted, not their bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 
 from tests.tuning.tables import fit, law, table_of
 from xrfm_cli.errors import NumericalError
-from xrfm_cli.events import Event
+from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.leaf_models import LeafConfig, LeafModel
-from xrfm_cli.trees import leaf_tasks
-from xrfm_cli.trees.leaf_tasks import LeafTask, fitted_leaves
+from xrfm_cli.trees import TrainingRows, TreeConfig, grow
+from xrfm_cli.trees.directions import DirectionTask
+from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask, fitted_leaves
 from xrfm_cli.tuning import refit_model
 from xrfm_cli.tuning.model.storage import model_to_bytes
-from xrfm_cli.tuning.search.pools import forks, leaf_pool
+from xrfm_cli.tuning.search.pools import forks, tree_pool
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_to_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has worker processes")
@@ -31,26 +32,26 @@ def task(seed: int, rows: int = 40) -> LeafTask:
 
 
 def bytes_of(leaves: Sequence[LeafModel]) -> list[bytes]:
-    return [leaf_to_bytes(leaf, ()) for leaf in leaves]
+    return [leaf_to_bytes((leaf, ())) for leaf in leaves]
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Rows of the leaves that this process fits."""
-    rows, own = [], leaf_tasks._fitted_here
+    rows, own = [], LeafTask.run
 
-    def counted(some: LeafTask, on_event: Callable[[Event], None]) -> leaf_tasks.FittedLeaf:
+    def counted(some: LeafTask, on_event: Callable[[Event], None]) -> FittedLeaf:
         rows.append(len(some.x))
         return own(some, on_event)
 
-    monkeypatch.setattr(leaf_tasks, "_fitted_here", counted)
+    monkeypatch.setattr(LeafTask, "run", counted)
     return rows
 
 
 @pytest.fixture(scope="module")
 def alone() -> list[bytes]:
     """The leaves of seven tasks, fitted by this process."""
-    return bytes_of([task(seed).fit(lambda event: None) for seed in range(7)])
+    return bytes_of([task(seed).run(ignore_event)[0] for seed in range(7)])
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -58,7 +59,7 @@ def test_workers_give_the_leaves_of_one_process_in_order(
     count: int, here: list[int], alone: list[bytes]
 ) -> None:
     heard: list[Event] = []
-    with leaf_pool.leaf_pool(count, heard.append) as workers:
+    with tree_pool.tree_pool(count, heard.append) as workers:
         found = list(fitted_leaves(map(task, range(7)), heard.append, workers=workers))
         assert workers is not None
         assert len(workers.tasks.forks.members) == count
@@ -69,8 +70,8 @@ def test_workers_give_the_leaves_of_one_process_in_order(
 
 
 def test_one_leaf_and_large_leaves_stay_here(here: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaf_pool, "MOST_ROWS", 50)
-    with leaf_pool.leaf_pool(2, print) as workers:
+    monkeypatch.setattr(tree_pool, "MOST_ROWS", 50)
+    with tree_pool.tree_pool(2, print) as workers:
         list(fitted_leaves([task(0)], print, workers=workers))
         list(fitted_leaves([task(1, rows=60), task(2, rows=60)], print, workers=workers))
         assert workers is not None
@@ -83,7 +84,7 @@ def test_workers_that_are_killed_are_told_of_and_their_leaves_are_fitted_here(
     here: list[int], alone: list[bytes]
 ) -> None:
     heard: list[Event] = []
-    with leaf_pool.leaf_pool(2, heard.append) as workers:
+    with tree_pool.tree_pool(2, heard.append) as workers:
         found = []
         for leaf in fitted_leaves(map(task, range(7)), heard.append, workers=workers):
             found.append(leaf)
@@ -97,18 +98,43 @@ def test_workers_that_are_killed_are_told_of_and_their_leaves_are_fitted_here(
 def test_a_leaf_that_cannot_be_fitted_is_an_error_as_without_workers() -> None:
     bad = task(3)
     bad.x[0, 0] = float("inf")
-    with leaf_pool.leaf_pool(2, print) as workers, pytest.raises(NumericalError):
+    with tree_pool.tree_pool(2, print) as workers, pytest.raises(NumericalError):
         list(fitted_leaves([task(0), task(1), bad], print, workers=workers))
 
 
 def test_little_memory_has_no_workers(
     here: list[int], alone: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leaf_pool, "MEMORY_SHARE", 1e-6)
-    with leaf_pool.leaf_pool(2, print) as workers:
+    monkeypatch.setattr(tree_pool, "MEMORY_SHARE", 1e-6)
+    with tree_pool.tree_pool(2, print) as workers:
         found = list(fitted_leaves(map(task, range(3)), print, workers=workers))
     assert bytes_of(found) == alone[:3]
     assert here == [40, 40, 40]
+
+
+def test_workers_compute_the_directions_of_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(3_000, 70, generator=source)  # so wide that eigenvectors depend on the number of threads
+    rows = TrainingRows(x=x, routed=x, y=x[:, :1] * x[:, 1:2], weights=None)
+    config = TreeConfig(leaf_size=200, split_rows=300)
+    here, own = [], DirectionTask.run
+
+    def counted(some: DirectionTask, on_event: Callable[[Event], None]) -> list[torch.Tensor]:
+        here.append(some)
+        return own(some, on_event)
+
+    monkeypatch.setattr(DirectionTask, "run", counted)
+
+    def splits(count: int) -> list[tuple[list[float], float]]:
+        here.clear()
+        with tree_pool.tree_pool(count, print) as workers:
+            found = grow(rows, config, generator=torch.Generator().manual_seed(1), workers=workers).splits
+        return [(node.direction.tolist(), node.threshold) for node in found]
+
+    alone = splits(1)
+    assert len(here) == len(alone) == 15
+    assert splits(3) == alone
+    assert len(here) == 1  # the root: workers start when there are two tasks
 
 
 def test_any_number_of_workers_gives_the_same_bytes_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
