@@ -19,7 +19,7 @@ from xrfm_cli.trees.directions import DirectionTask
 from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafTask, fitted_leaves
 from xrfm_cli.trees.merging import merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
-from xrfm_cli.trees.node_rows import Node, TrainingRows
+from xrfm_cli.trees.node_rows import Node, TrainingRows, fitted_rows
 from xrfm_cli.trees.routing import SplitNode
 from xrfm_cli.trees.splitting import best_split
 from xrfm_cli.trees.tasks import TreeWorkers, run_in_order
@@ -29,6 +29,7 @@ class TreeFitOptions(FitOptions, total=False):
     """Optional arguments of any fit of a tree."""
 
     routed: Tensor | None
+    held: Tensor | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,6 +179,7 @@ def iterate_tree(
     generator: torch.Generator,
     weights: Tensor | None = None,
     routed: Tensor | None = None,
+    held: Tensor | None = None,
     initial_feature_matrix: Tensor | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_event: OnEvent = ignore_event,
@@ -186,9 +188,11 @@ def iterate_tree(
 
     All leaves of a yielded model are at the same ``t``. ``routed (n, d)`` are the rows encoded as for
     prediction, if that differs from ``x``. Splits use them, so that a row's leaf is fitted on rows that are
-    routed like it. Other arguments as in :func:`xrfm_cli.leaf_models.iterate_leaf`.
+    routed like it. ``held`` are the numbers of rows to leave out. Other arguments as in
+    :func:`xrfm_cli.leaf_models.iterate_leaf`.
     """
-    partition, seeds = _partitioned(x, y, config, generator, weights, routed)
+    rows = TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights)
+    partition, seeds = _partitioned(rows, held, config, generator)
     rounds = iterate_leaves(
         [_leaf_rows(node, seed) for node, seed in zip(partition.nodes, seeds, strict=True)],
         config.leaf,
@@ -221,13 +225,13 @@ def fit_tree(
         *_, last = iterate_tree(x, y, config, generator=generator, **options)
         return last
     memory_bytes = options.get("memory_bytes", DEFAULT_MEMORY_BYTES)
+    weights, routed = options.get("weights"), options.get("routed")
+    training = TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights)
     partition, seeds = _partitioned(
-        x,
-        y,
+        training,
+        options.get("held"),
         config,
         generator,
-        options.get("weights"),
-        options.get("routed"),
         scratch=scratch,
         workers=workers,
         memory_bytes=memory_bytes,
@@ -252,22 +256,16 @@ def fit_tree(
 
 
 def _partitioned(
-    x: Tensor,
-    y: Tensor,
+    rows: TrainingRows,
+    held: Tensor | None,
     config: TreeConfig,
     generator: torch.Generator,
-    weights: Tensor | None,
-    routed: Tensor | None,
     scratch: Scratch | None = None,
     workers: TreeWorkers | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> tuple[Partition, list[int]]:
     """Return the skeleton of a tree, and the seed of each leaf."""
-    if weights is not None and not bool((weights > 0).all()):
-        kept = weights > 0
-        x, y, weights = x[kept], y[kept], weights[kept]
-        routed = None if routed is None else routed[kept]
-    rows = TrainingRows(x=x, routed=x if routed is None else routed, y=y, weights=weights)
+    rows = fitted_rows(rows, held, scratch)
     if config.leaf.loss not in ORDER_LOSSES:  # their minimisers depend on each target, not on the mean
         rows = merge_equal_rows(rows, scratch)
     partition = grow(

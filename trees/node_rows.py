@@ -44,6 +44,19 @@ class TrainingRows:
         )
 
 
+def fitted_rows(rows: TrainingRows, held: Tensor | None, scratch: Scratch | None) -> TrainingRows:
+    """Return the rows of positive weight that are not among the row numbers held back."""
+    is_kept = torch.ones(len(rows.x), dtype=torch.bool, device=rows.x.device)
+    if rows.weights is not None:
+        is_kept = rows.weights > 0
+    if held is not None:
+        is_kept[held] = False
+    if bool(is_kept.all()):
+        return rows
+    places = is_kept.nonzero()[:, 0]
+    return rows.take(places) if scratch is None else rows.taken_to(scratch, places, is_held=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
     """A node's rows: some or all of the rows that are kept together with those of other nodes.

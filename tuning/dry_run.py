@@ -184,4 +184,5 @@ def _disk(problem: Problem, fold: FoldMatrices, rows: int, *, of_models: int) ->
     if scratch is None:
         return 0
     encoded = 4 * rows * fold.x_train.shape[1] * (1 if fold.routed_train is None else 2)
-    return scratch.used_bytes + 2 * encoded + of_models
+    copies = 2 if problem.final.places is None else 3  # one more without the rows that are held back
+    return scratch.used_bytes + copies * encoded + of_models

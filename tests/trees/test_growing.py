@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.leaf_variants import generator, sample
-from xrfm_cli.trees import Partition, TrainingRows, TreeConfig, grow
+from xrfm_cli.datasets.scratch import Scratch
+from xrfm_cli.trees import Partition, TrainingRows, TreeConfig, fit_tree, grow
 from xrfm_cli.trees.routing import project, right_share, route
 
 
@@ -214,3 +217,21 @@ def _same(left: Partition, right: Partition) -> bool:
         and all(torch.equal(a.direction, b.direction) for a, b in zip(left.splits, right.splits, strict=True))
         and [a.threshold for a in left.splits] == [b.threshold for b in right.splits]
     )
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+def test_rows_held_back_do_not_change_a_tree(weighs: bool, tmp_path: Path) -> None:
+    x, y = sample(300, dtype=torch.float32)
+    weights = torch.linspace(0, 2, 300) if weighs else None  # the first weight is 0
+    held = torch.arange(5, 300, 7)
+    kept = torch.tensor(sorted(set(range(300)) - set(held.tolist())))
+    config = TreeConfig(leaf_size=60, split_rows=100)
+
+    def bits(x: Tensor, y: Tensor, weights: Tensor | None, **more: Any) -> list[Tensor]:
+        tree = fit_tree(x, y, config, generator=generator(2), weights=weights, routed=2 * x, **more)
+        return [tree.predict(2 * sample(50, dtype=torch.float32)[0]), *(leaf.centers for leaf in tree.leaves)]
+
+    alone = bits(x[kept], y[kept], None if weights is None else weights[kept])
+    scratch = Scratch(folder=tmp_path, memory_bytes=1 << 14)
+    for found in (bits(x, y, weights, held=held), bits(x, y, weights, held=held, scratch=scratch)):
+        assert all(torch.equal(*pair) for pair in zip(found, alone, strict=True))

@@ -2,26 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from tests.tuning.tables import answers, described, fit, law, one_line, same_bits, table_of, task_table
+from xrfm_cli.datasets import SchemaOverrides
 from xrfm_cli.errors import OptionError
 from xrfm_cli.events import Event
+from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning import FitConfig
+from xrfm_cli.tuning.ensemble import final_fit
+from xrfm_cli.tuning.ensemble.softness import choose_temperature
+from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
+from xrfm_cli.tuning.problem.validation_plan import Rows
+from xrfm_cli.tuning.scoring.metrics import Array
+from xrfm_cli.tuning.search.run_step import TEMPERATURES
 
 PROBE = table_of(law(40, seed=9))
 MANY = {"leaf_size": 80, "min_leaf_size": 10}
 
 
 def test_all_rows_of_the_final_fit_are_centers_though_the_search_saw_few() -> None:
-    model = fit(law(400), trials=2, search_rows=150, pinned=MANY)
+    model = fit(law(400), trials=2, search_rows=150, pinned=MANY | {"temperature": 0.1})
     assert (model.report.rows, model.report.search_rows, model.report.left_out_rows) == (400, 150, 0)
     assert model.n_centers >= 400
     assert sum(leaf["rows"] for leaf in model.report.leaves if leaf["member"] == 0) == 400
+
+
+@pytest.mark.parametrize("groups", [None, 40])
+def test_rows_held_back_choose_the_softness_of_a_larger_tree(
+    groups: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns, n = law(1_500), 1_500
+    heard: list[Event] = []
+    if groups:
+        columns["g"] = [f"g{k % groups}" for k in range(n)]
+    seen: list[tuple[TreeModel, Tensor, Rows, Callable[[Tensor], Array]]] = []
+
+    def spied(problem: Problem, tree: TreeModel, x: Tensor, rows: Rows, *more: Any) -> Any:
+        seen.append((tree, x, rows, more[-1]))
+        return choose_temperature(problem, tree, x, rows, *more)
+
+    monkeypatch.setattr(final_fit, "choose_temperature", spied)
+    config: dict[str, Any] = {"trials": 1, "search_rows": 150, "pinned": MANY, "metric": "rmse"}
+    model = fit(columns, SchemaOverrides(group="g" if groups else None), on_event=heard.append, **config)
+    ((tree, x, rows, decode),) = seen
+    assert len(rows) == (38 if groups else 30)
+    if groups:  # a whole one
+        assert sorted(rows) == [row for row in range(n) if columns["g"][row] == columns["g"][rows[0]]]
+    y = columns["y"][rows]
+    errors = [np.sqrt(np.mean((decode(raw)[:, 0] - y) ** 2)) for raw in tree.predict_at(x, TEMPERATURES)]
+    assert model.members[0].tree.temperature == TEMPERATURES[int(np.argmin(errors))]
+    centers = torch.cat([leaf.centers for leaf in model.members[0].tree.leaves])
+    assert len(centers) == n - len(rows)
+    assert not (centers[:, None] == x[None]).all(2).any()
+    told = "30 rows are held back from the trees, to choose how softly their splits divide rows"
+    assert groups or told in [event.message for event in heard]
+
+
+def test_a_tree_like_the_validated_one_uses_all_rows() -> None:
+    for config in ({"search_rows": 150, "pinned": MANY | {"temperature": 0.1}}, {"pinned": MANY}):
+        model = fit(law(400), trials=1, **config)
+        assert model.n_centers == 400 * len(model.members)
 
 
 def test_fewer_rows_are_counted_and_told() -> None:

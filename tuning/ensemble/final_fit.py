@@ -18,6 +18,7 @@ from xrfm_cli.trees.tasks import TreeWorkers
 from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
+from xrfm_cli.tuning.ensemble.softness import choose_temperature, rows_held_back
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
@@ -77,6 +78,7 @@ def fit_final_ensemble(
         records=records,
         workers=workers,
     )
+    _tell_held_back(problem, [pool.entries[k] for k in chosen], on_event)
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         left = seconds_left() if place else left
@@ -114,6 +116,16 @@ def fit_final_ensemble(
         repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
     )
+
+
+def _tell_held_back(problem: Problem, entries: list[Entry], on_event: OnEvent) -> None:
+    """Report how many rows the leaves of large trees do not learn from."""
+    candidates = [entry.validation_result.candidate for entry in entries]
+    held = [rows_held_back(problem, candidate, candidate) for candidate in candidates]
+    most = max((len(rows) for rows in held if rows is not None), default=0)
+    if most:
+        message = f"{most:,} rows are held back from the trees, to choose how softly their splits divide rows"
+        on_event(Event(kind="note", message=message))
 
 
 def _tell_centers(members: list[Member], on_event: OnEvent) -> None:
@@ -205,6 +217,7 @@ def _refit(
     translation = None
     if candidate.is_translated:
         translation = final.data.fit_translation(final.rows, target_transform)
+    held = rows_held_back(problem, candidate, validation_result.candidate)
     tree = refitter.fit(
         found,
         candidate,
@@ -213,8 +226,19 @@ def _refit(
         trial=entry.number,
         iterations=validation_result.last_iterations,
         translation=translation,
+        held=None if held is None else torch.from_numpy(held).to(found.x.device),
     )
-    temperature = validation_result.temperature if tree.splits else 0.0
+    temperature, calibrator = validation_result.temperature if tree.splits else 0.0, entry.calibrator
+    if held is not None:
+        rows = final.rows[held]
+
+        def decode(raw: torch.Tensor) -> Array:
+            if translation is not None:
+                raw = raw + final.data.part_of_base(rows, translation, target_transform)
+            return target_transform.decode(raw.cpu().double().numpy())
+
+        x = found.x if found.routed is None else found.routed
+        temperature, calibrator = choose_temperature(problem, tree, x[held], rows, transform, decode)
     params: dict[str, Any] = candidate.to_dict() | {
         "iterations": validation_result.iterations,
         "temperature": temperature,
@@ -225,7 +249,7 @@ def _refit(
         encoder=encoder,
         tree=tree.with_temperature(temperature),
         target_transform=target_transform,
-        calibrator=entry.calibrator,
+        calibrator=calibrator,
         params=params,
         score=validation_result.score,
         translation=translation,

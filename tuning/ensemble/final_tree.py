@@ -59,12 +59,14 @@ class Refitter:
         trial: int,
         iterations: int,
         translation: Translation | None = None,
+        held: Tensor | None = None,
     ) -> TreeModel:
         """Fit one tree from a learned feature matrix, or from the identity if there is none.
 
         A single leaf is solved once under a learned feature matrix. Leaves of a larger tree make
         ``iterations`` updates of their own, as they did in validation. With a translation, the tree learns
-        the part of the target that the translation does not explain.
+        the part of the target that the translation does not explain. ``held`` are the numbers of rows that
+        are not fitted.
         """
         targets = self.data.transformed(self.rows, target_transform)
         if translation is not None:
@@ -90,6 +92,7 @@ class Refitter:
             generator=trial_generator(self.data.seed, trial, REFIT_FOLD, 0),
             weights=weights,
             routed=found.routed,
+            held=held,
             initial_feature_matrix=start,
             scratch=self.data.scratch,
             records=self.records,

@@ -92,11 +92,11 @@ class Scorer:
         self, fold: int, codes: Array, rows: Rows, transform: TransformName = "none"
     ) -> ValidationScore:
         """Return the validation score of a fold model's raw predictions for some rows."""
-        return self._validation_score(self.decode([fold], [codes], rows, transform)[0], rows, transform)
+        return self.score_decoded(self.decode([fold], [codes], rows, transform)[0], rows, transform)
 
     def validation_score(self, scores: Array, transform: TransformName = "none") -> ValidationScore:
         """Return the validation score of decoded out-of-fold predictions over all validation rows."""
-        return self._validation_score(scores, self.plan.validation_rows, transform)
+        return self.score_decoded(scores, self.plan.validation_rows, transform)
 
     def loss_of_predictions(self, predictions: Array, part: Rows | None = None) -> float:
         """Return the loss of final predictions, values ``(n,)`` or probabilities, on all validation rows.
@@ -127,7 +127,8 @@ class Scorer:
             scores, self.data.y_true[rows], self.data.weights_of(rows), odds=transform == "logit"
         )
 
-    def _validation_score(self, scores: Array, rows: Rows, transform: TransformName) -> ValidationScore:
+    def score_decoded(self, scores: Array, rows: Rows, transform: TransformName) -> ValidationScore:
+        """Return the validation score of decoded predictions of some rows of the data."""
         if not np.isfinite(scores).all():
             return ValidationScore(float("inf"), self.metric.value_of(float("inf")))
         y_true, weights = self.data.y_true[rows], self.data.weights_of(rows)
