@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,23 +36,43 @@ LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES = 1 << 18, 1 << 25  # of rows encoded or cop
 ARENA_BYTES = 1 << 26  # of a file that holds many small arrays: systems limit the number of mapped files
 ALIGNMENT = 64  # bytes; linear algebra libraries choose their loops by it
 
+TRIM_SHARE = 0.05  # of the time, at most: with a heap of a gibibyte, giving memory back takes 30 ms
+
 _mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def forget_mapped(*, trims: bool = True) -> None:
     """Release the pages of all mapped files: pages in use count as memory, and are loaded again if needed.
 
-    Blocks of rows that were freed are given back to the system too, unless ``trims`` is False: glibc keeps
-    most of them, and takes new memory for the next ones.
+    Blocks of rows that were freed are given back to the system too, now and then, unless ``trims`` is False:
+    glibc keeps most of them, and takes new memory for the next ones.
     """
     if sys.platform == "win32" or not hasattr(mmap, "MADV_DONTNEED"):
         return
     files = tuple(_mapped)
     for mapped in files:
         mapped.madvise(mmap.MADV_DONTNEED)
-    trim = _malloc_trim() if trims and files else None
-    if trim is not None:
+    if trims and files:
+        _heap.trim()
+
+
+@dataclass(slots=True, eq=False)
+class _Heap:
+    """The memory that glibc keeps, and when to give it back next."""
+
+    next_at: float = 0.0  # on the clock of time.monotonic
+
+    def trim(self) -> None:
+        """Give freed memory back to the system, unless that was done a short time ago."""
+        trim, begun = _malloc_trim(), time.monotonic()
+        if trim is None or begun < self.next_at:
+            return
         trim(0)
+        ended = time.monotonic()
+        self.next_at = ended + (ended - begun) / TRIM_SHARE
+
+
+_heap = _Heap()
 
 
 @cache

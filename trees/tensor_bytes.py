@@ -41,13 +41,18 @@ def tensor_pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]
     header = json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % ALIGNMENT)
     yield len(header).to_bytes(8, "little") + header
+    read_bytes = 0
     for name in names:
         if not tensors[name].nbytes:
             continue
         content = tensors[name].detach().cpu().contiguous().view(-1).numpy().data.cast("B")
         for place in range(0, len(content), PIECE_BYTES):
-            yield content[place : place + PIECE_BYTES]
-            forget_mapped()
+            piece = content[place : place + PIECE_BYTES]
+            yield piece
+            read_bytes += len(piece)
+            if read_bytes >= PIECE_BYTES:  # a large model has ten thousands of small tensors
+                forget_mapped(trims=False)
+                read_bytes = 0
 
 
 def _type_name(tensor: Tensor) -> str:
