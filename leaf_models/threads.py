@@ -70,6 +70,16 @@ def compute_threads(
             _pools.running -= 1
 
 
+def stay_single_threaded() -> None:
+    """Compute with one thread from now on in this process, a fork of another one.
+
+    OpenMP's threads do not survive a fork, so a second thread would be waited for forever. The settings of
+    the other process no longer count, nor locks that its threads held.
+    """
+    _pools.lock, _pools.running, _own.count = threading.Lock(), 0, 1
+    torch.set_num_threads(1)
+
+
 @contextmanager
 def _one_numpy_thread() -> Iterator[None]:
     """Limit NumPy's BLAS to one thread."""

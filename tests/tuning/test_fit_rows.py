@@ -17,11 +17,12 @@ from xrfm_cli.events import Event
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.ensemble import final_fit
-from xrfm_cli.tuning.ensemble.softness import choose_temperature
+from xrfm_cli.tuning.ensemble.softness import choose_temperature, rows_held_back
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.metrics import Array
+from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.run_step import TEMPERATURES
 
 PROBE = table_of(law(40, seed=9))
@@ -64,6 +65,18 @@ def test_rows_held_back_choose_the_softness_of_a_larger_tree(
     assert not (centers[:, None] == x[None]).all(2).any()
     told = "30 rows are held back from the trees, to choose how softly their splits divide rows"
     assert groups or told in [event.message for event in heard]
+
+
+def test_no_row_of_a_rare_class_is_held_back() -> None:
+    columns = law(3_000)
+    columns["y"] = ["rare" if k % 100 == 7 else "usual" for k in range(3_000)]
+    config = FitConfig(trials=0, search_rows=150, pinned=MANY)
+    problem = set_up_problem(*described(table_of(columns)), config).problem
+    candidate = Candidate.from_dict(MANY)
+    held = rows_held_back(problem, candidate, candidate)
+    assert held is not None
+    assert len(set(held.tolist())) == 60
+    assert set(problem.final.data.y_true[held]) == {1}, "the 30 rows of the rare class are learned from"
 
 
 def test_a_tree_like_the_validated_one_uses_all_rows() -> None:

@@ -238,7 +238,8 @@ def _refit(
             return target_transform.decode(raw.cpu().double().numpy())
 
         x = found.x if found.routed is None else found.routed
-        temperature, calibrator = choose_temperature(problem, tree, x[held], rows, transform, decode)
+        temperature, own = choose_temperature(problem, tree, x[held], rows, transform, decode)
+        calibrator = own or calibrator
     params: dict[str, Any] = candidate.to_dict() | {
         "iterations": validation_result.iterations,
         "temperature": temperature,

@@ -42,7 +42,14 @@ def rows_held_back(problem: Problem, candidate: Candidate, validated: Candidate)
         return None
     if groups is not None:
         return make_holdout(n, share=count, seed=final.data.seed, groups=groups[final.rows])[1]
-    return np.sort(np.random.default_rng([final.data.seed, n]).choice(n, count, replace=False))
+    places = np.arange(n)
+    if final.data.n_classes:  # the few rows of a rare class are worth more to the leaves
+        codes = final.data.y_true[final.rows]
+        places = np.flatnonzero(np.bincount(codes)[codes] >= 1 / HELD_SHARE)
+    if not len(places):
+        return None
+    generator = np.random.default_rng([final.data.seed, n])
+    return np.sort(generator.choice(places, min(count, len(places)), replace=False))
 
 
 def choose_temperature(
@@ -55,6 +62,8 @@ def choose_temperature(
 ) -> tuple[float, MemberCalibrator | None]:
     """Return the temperature with the least loss on rows held back, and a calibrator fitted to them.
 
+    The calibrator is None if the search has validated on more rows.
+
     ``x`` are the rows, encoded as for prediction, and ``rows`` their numbers in the data of the final fits;
     ``decode`` turns raw predictions into decoded ones.
     """
@@ -63,4 +72,5 @@ def choose_temperature(
     decoded = [data.outcomes_of(rows, decode(raw)) for raw in tree.predict_at(x, TEMPERATURES)]
     losses = [scorer.score_decoded(scores, rows, transform).rounded().loss for scores in decoded]
     best = int(np.argmin(losses))
-    return TEMPERATURES[best], scorer.calibrator(decoded[best], rows, transform)
+    has_enough = len(rows) >= len(problem.plan.validation_rows)
+    return TEMPERATURES[best], scorer.calibrator(decoded[best], rows, transform) if has_enough else None

@@ -13,6 +13,7 @@ from tests.tuning.tables import fit, law, table_of
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.leaf_models import LeafConfig, LeafModel
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.trees import TrainingRows, TreeConfig, grow
 from xrfm_cli.trees.directions import DirectionTask
 from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask, fitted_leaves
@@ -135,6 +136,22 @@ def test_workers_compute_the_directions_of_splits(monkeypatch: pytest.MonkeyPatc
     assert len(here) == len(alone) == 15
     assert splits(3) == alone
     assert len(here) == 1  # the root: workers start when there are two tasks
+
+
+def test_a_worker_has_one_thread_after_nested_computations_too() -> None:
+    def threads(request: bytes) -> bytes:
+        with compute_threads(1):
+            pass
+        with compute_threads(rows=5_000):
+            inside = torch.get_num_threads()
+        return f"{inside} {torch.get_num_threads()}".encode()
+
+    workers = forks.Forks(on_event=print)
+    with compute_threads(2):  # the worker starts in the middle of a computation
+        workers.start(1, threads)
+        workers.give("key", b"")
+        assert list(workers.receive(30)) == [("key", b"1 1")]
+        workers.close()
 
 
 def test_any_number_of_workers_gives_the_same_bytes_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:

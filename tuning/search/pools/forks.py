@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-import torch
 from threadpoolctl import threadpool_limits
 
 from xrfm_cli.events import Event, OnEvent
+from xrfm_cli.leaf_models.threads import stay_single_threaded
 
 Answer = Callable[[bytes], bytes]
 REFUSED = "the system refuses to start more worker processes; the work goes on with fewer"
@@ -169,7 +169,7 @@ def _work(answer: Answer, connection: Connection) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _leave_files(connection.fileno())
-    torch.set_num_threads(1)
+    stay_single_threaded()
     with threadpool_limits(1), suppress(EOFError, OSError):
         while True:
             connection.send_bytes(answer(connection.recv_bytes()))
