@@ -129,8 +129,8 @@ def error_of(predicted: Path, test: Path) -> float:
     """Return the root mean square error over the deviation of the target, or the share of wrong classes."""
     y = pq.read_table(test, columns=["y"])["y"].to_numpy()
     found = pq.read_table(predicted)["prediction"].to_numpy()
-    if found.dtype == object:
-        return float(np.mean(found != y.astype(str)))
+    if found.dtype.kind != "f":  # classes, which may be whole numbers
+        return float(np.mean(found.astype(str) != y.astype(str)))
     y = y.astype(float)
     return float(np.sqrt(np.mean((found - y) ** 2)) / y.std())
 
