@@ -31,8 +31,8 @@ from xrfm_cli.leaf_models import LeafConfig
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.growing import grow
-from xrfm_cli.trees.leaf_tasks import LeafTask, fitted_leaves
 from xrfm_cli.trees.node_rows import TrainingRows
+from xrfm_cli.trees.tasks import LeafTask, fitted_leaves
 from xrfm_cli.tuning.search.pools.tree_pool import tree_pool
 
 TRIALS = {200: 20, 2_000: 12, 5_000: 6}  # some ten to thirty seconds each

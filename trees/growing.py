@@ -16,13 +16,12 @@ from xrfm_cli.leaf_models.config import ORDER_LOSSES
 from xrfm_cli.leaf_models.rfm import DEFAULT_MEMORY_BYTES, FitOptions
 from xrfm_cli.trees.config import TreeConfig
 from xrfm_cli.trees.directions import DirectionTask
-from xrfm_cli.trees.leaf_tasks import LeafRecords, LeafTask, fitted_leaves
 from xrfm_cli.trees.merging import merge_equal_rows
 from xrfm_cli.trees.model import TreeModel
 from xrfm_cli.trees.node_rows import Node, TrainingRows, fitted_rows
 from xrfm_cli.trees.routing import SplitNode
 from xrfm_cli.trees.splitting import best_split
-from xrfm_cli.trees.tasks import TreeWorkers, run_in_order
+from xrfm_cli.trees.tasks import LeafRecords, LeafTask, TreeWorkers, fitted_leaves, run_in_order
 
 
 class TreeFitOptions(FitOptions, total=False):
@@ -135,12 +134,11 @@ class _Growth:
 
     def _split(self, branches: Sequence[_Branch], then: Callable[[_Branch], None]) -> None:
         """Split nodes, or make them leaves; ``then`` is given each child as soon as it has its rows."""
-        wide = [branch for branch in branches if len(branch.rows) > self.config.leaf_size]
-        directions = run_in_order(map(self._task, wide), ignore_event, workers=self.workers)
+        tasks = (self._task(branch) for branch in branches if self._is_large(branch))
+        directions = run_in_order(tasks, ignore_event, workers=self.workers)
         for branch in branches:
             node = branch.rows
-            is_wide = len(node) > self.config.leaf_size
-            found = best_split(node, next(directions), self.config) if is_wide else None
+            found = best_split(node, next(directions), self.config) if self._is_large(branch) else None
             if found is None:
                 branch.node = node.as_leaf()
                 continue
@@ -150,6 +148,10 @@ class _Growth:
                 child = _Branch(node=node.child(places), seed=seed)
                 branch.children += (child,)
                 then(child)
+
+    def _is_large(self, branch: _Branch) -> bool:
+        """Return whether a node has too many rows for a leaf."""
+        return len(branch.rows) > self.config.leaf_size
 
     def _task(self, branch: _Branch) -> DirectionTask:
         """Draw rows of a node for the model that gives its directions."""

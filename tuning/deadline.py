@@ -68,7 +68,7 @@ class Deadline:
         return self.end - now
 
     def left_for_models(self, now: float, *, trials: int) -> float:
-        """Return the seconds until the reserve of so many trials begins."""
+        """Return the seconds left for the search and the final fits; the reserve depends on the trials."""
         reserve = self.reserve
         sizes = reserve.trial_s * trials + reserve.column_s * self.columns + reserve.class_s * self.classes
         return self.end - now - self.slowdown() * (reserve.fixed_s + sizes)

@@ -16,6 +16,7 @@ from xrfm_cli.leaf_models.config import LINEAR_FAMILIES
 from xrfm_cli.leaf_models.steps import direct_bytes
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.ensemble.file_size import encoder_bytes, facts_bytes, limit_size
+from xrfm_cli.tuning.ensemble.softness import is_much_larger
 from xrfm_cli.tuning.environment import resident_bytes
 from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldMatrices
@@ -115,7 +116,7 @@ def dry_run_fit(
         time_limit_s=limit,
         estimate_s=round(seconds, 1),
         memory_bytes=_memory(problem, fold, rows, largest=-(-rows // leaves), of_models=models * of_model),
-        disk_bytes=_disk(problem, fold, rows, of_models=models * of_model),
+        disk_bytes=_disk(problem, candidate, fold, rows, of_models=models * of_model),
         models=models,
         model_bytes=min(written, config.max_model_bytes or sys.maxsize),
         copies=find_copies(
@@ -178,11 +179,11 @@ def _memory(problem: Problem, fold: FoldMatrices, rows: int, *, largest: int, of
     return resident_bytes() + folds + kernel + held + ROW_BYTES * rows + REPORT_BYTES
 
 
-def _disk(problem: Problem, fold: FoldMatrices, rows: int, *, of_models: int) -> int:
+def _disk(problem: Problem, candidate: Candidate, fold: FoldMatrices, rows: int, *, of_models: int) -> int:
     """Estimate the most bytes of the files of a fit; 0 for a table in memory."""
     scratch = problem.final.data.scratch
     if scratch is None:
         return 0
     encoded = 4 * rows * fold.x_train.shape[1] * (1 if fold.routed_train is None else 2)
-    copies = 2 if problem.final.places is None else 3  # one more without the rows that are held back
+    copies = 3 if is_much_larger(problem, candidate, candidate) else 2  # one without the rows held back
     return scratch.used_bytes + copies * encoded + of_models

@@ -17,7 +17,7 @@ from xrfm_cli.events import Event
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.ensemble import final_fit
-from xrfm_cli.tuning.ensemble.softness import choose_temperature, rows_held_back
+from xrfm_cli.tuning.ensemble.softness import HeldBack, choose_temperature
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
@@ -73,7 +73,7 @@ def test_no_row_of_a_rare_class_is_held_back() -> None:
     config = FitConfig(trials=0, search_rows=150, pinned=MANY)
     problem = set_up_problem(*described(table_of(columns)), config).problem
     candidate = Candidate.from_dict(MANY)
-    held = rows_held_back(problem, candidate, candidate)
+    held = HeldBack(problem=problem, on_event=print).places_for(candidate, candidate)
     assert held is not None
     assert len(set(held.tolist())) == 60
     assert set(problem.final.data.y_true[held]) == {1}, "the 30 rows of the rare class are learned from"

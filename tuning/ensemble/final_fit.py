@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from xrfm_cli.datasets import Repair
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.trees.leaf_tasks import LeafRecords
-from xrfm_cli.trees.tasks import TreeWorkers
+from xrfm_cli.trees.tasks import LeafRecords, TreeWorkers
 from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
 from xrfm_cli.tuning.ensemble.final_tree import Refitter
-from xrfm_cli.tuning.ensemble.softness import choose_temperature, rows_held_back
+from xrfm_cli.tuning.ensemble.softness import HeldBack, choose_temperature
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
@@ -78,7 +77,7 @@ def fit_final_ensemble(
         records=records,
         workers=workers,
     )
-    _tell_held_back(problem, [pool.entries[k] for k in chosen], on_event)
+    held_back = HeldBack(problem=problem, on_event=on_event)
     for place, k in enumerate(chosen):
         entry, name = pool.entries[k], f"model {place + 1} of {len(chosen)}"
         left = seconds_left() if place else left
@@ -91,12 +90,12 @@ def fit_final_ensemble(
         try:
             on_event(Event(kind="progress", message=f"fitting {name}", done=place / len(chosen)))
             over = 0.0 if fitted else pool.entry_seconds(entry) - left  # later members have the time
-            fitted[k] = _refit(problem, entry, weights[k], refitter, seconds_over=over)
+            fitted[k] = _refit(problem, entry, weights[k], refitter, held_back, seconds_over=over)
         except KeyboardInterrupt:
             # Keep the fitted models. If there is none yet, fit the best one, unless interrupted again.
             interrupted = True
             if not fitted:
-                fitted[k] = _refit(problem, entry, weights[k], refitter)
+                fitted[k] = _refit(problem, entry, weights[k], refitter, held_back)
             break
     total = sum(weights[k] for k in fitted)
     shares = {k: weights[k] / total for k in fitted}
@@ -116,16 +115,6 @@ def fit_final_ensemble(
         repairs=members[0].encoder.training_repairs,
         interrupted=interrupted,
     )
-
-
-def _tell_held_back(problem: Problem, entries: list[Entry], on_event: OnEvent) -> None:
-    """Report how many rows the leaves of large trees do not learn from."""
-    candidates = [entry.validation_result.candidate for entry in entries]
-    held = [rows_held_back(problem, candidate, candidate) for candidate in candidates]
-    most = max((len(rows) for rows in held if rows is not None), default=0)
-    if most:
-        message = f"{most:,} rows are held back from the trees, to choose how softly their splits divide rows"
-        on_event(Event(kind="note", message=message))
 
 
 def _tell_centers(members: list[Member], on_event: OnEvent) -> None:
@@ -187,7 +176,13 @@ def _with_affordable_leaves(pool: CandidatePool, entry: Entry, seconds: float, o
 
 
 def _refit(
-    problem: Problem, entry: Entry, weight: float, refitter: Refitter, *, seconds_over: float = 0.0
+    problem: Problem,
+    entry: Entry,
+    weight: float,
+    refitter: Refitter,
+    held_back: HeldBack,
+    *,
+    seconds_over: float = 0.0,
 ) -> Member:
     validation_result, final = entry.validation_result, problem.final
     candidate = validation_result.candidate
@@ -217,7 +212,7 @@ def _refit(
     translation = None
     if candidate.is_translated:
         translation = final.data.fit_translation(final.rows, target_transform)
-    held = rows_held_back(problem, candidate, validation_result.candidate)
+    held = held_back.places_for(candidate, validation_result.candidate)
     tree = refitter.fit(
         found,
         candidate,

@@ -9,8 +9,7 @@ from torch import Tensor
 from xrfm_cli.datasets import EncodingConfig
 from xrfm_cli.events import OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
-from xrfm_cli.trees.leaf_tasks import LeafRecords
-from xrfm_cli.trees.tasks import TreeWorkers
+from xrfm_cli.trees.tasks import LeafRecords, TreeWorkers
 from xrfm_cli.tuning.feature_matrices import starting_matrix
 from xrfm_cli.tuning.problem.learning_data import EncodedRows, LearningData, find_encoded
 from xrfm_cli.tuning.problem.validation_plan import Rows

@@ -8,13 +8,15 @@ So some rows are held back from such a final tree, and decide.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
 from xrfm_cli.datasets import make_holdout
 from xrfm_cli.datasets.schema.roles import read_groups
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.trees import TreeModel
 from xrfm_cli.tuning.limits import leaf_count
 from xrfm_cli.tuning.problem.learning_problem import Problem
@@ -25,29 +27,52 @@ from xrfm_cli.tuning.scoring.target_transforms import TransformName
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.run_step import TEMPERATURES
 
-MOST_HELD_ROWS = 2_000  # as many as validate the search of a large table
+MOST_HELD_ROWS = 2_000  # the number of rows that validates the search of a large table
 HELD_SHARE = 0.02  # of the rows, at most
 MORE_LEAVES = 2  # times those of the validated tree: one level more hardly matters
 
 
-def rows_held_back(problem: Problem, candidate: Candidate, validated: Candidate) -> Rows | None:
-    """Return the places of final rows that a tree leaves out; None unless it is larger than validated."""
+def is_much_larger(problem: Problem, candidate: Candidate, validated: Candidate) -> bool:
+    """Return whether a final tree has so many more leaves than the validated one that rows are held back."""
+    if problem.pins.fix_temperature:
+        return False
+    leaves = leaf_count(len(problem.final.rows), candidate.tree.leaf_size)
+    return leaves > MORE_LEAVES * leaf_count(len(problem.plan.folds[0].train), validated.tree.leaf_size)
+
+
+@dataclass(kw_only=True, eq=False)
+class HeldBack:
+    """The rows that large trees of an ensemble leave out, which are the same for all of them."""
+
+    problem: Problem
+    on_event: OnEvent
+
+    def places_for(self, candidate: Candidate, validated: Candidate) -> Rows | None:
+        """Return the places of final rows that a tree leaves out; None if it is not much larger."""
+        return self._places if is_much_larger(self.problem, candidate, validated) else None
+
+    @cached_property
+    def _places(self) -> Rows | None:
+        """Draw the rows, and report how many they are; None if there are too few."""
+        places = draw_places(self.problem)
+        if not len(places):
+            return None
+        count = f"{len(places):,} rows are held back from the trees"
+        message = f"{count}, to choose how softly their splits divide rows"
+        self.on_event(Event(kind="note", message=message))
+        return places
+
+
+def draw_places(problem: Problem) -> Rows:
+    """Draw some of the final rows, whole groups together and none of a rare class."""
     final, n = problem.final, len(problem.final.rows)
-    leaves = leaf_count(n, candidate.tree.leaf_size)
-    before = leaf_count(len(problem.plan.folds[0].train), validated.tree.leaf_size)
-    if problem.pins.fix_temperature or leaves <= MORE_LEAVES * before:
-        return None
     count, groups = min(MOST_HELD_ROWS, int(HELD_SHARE * n)), read_groups(final.data.table, final.data.schema)
-    if count < 1:
-        return None
-    if groups is not None:
+    if groups is not None and count:
         return make_holdout(n, share=count, seed=final.data.seed, groups=groups[final.rows])[1]
     places = np.arange(n)
     if final.data.n_classes:  # the few rows of a rare class are worth more to the leaves
         codes = final.data.y_true[final.rows]
         places = np.flatnonzero(np.bincount(codes)[codes] >= 1 / HELD_SHARE)
-    if not len(places):
-        return None
     generator = np.random.default_rng([final.data.seed, n])
     return np.sort(generator.choice(places, min(count, len(places)), replace=False))
 

@@ -91,7 +91,7 @@ class SearchOptions(ReadingOptions):
             metavar="ROWS",
             parser=parse_rows,
             show_default="as many as the time limit leaves room for",
-            help="Number of rows that train the final models, or all, which may exceed the time limit.",
+            help="Number of rows that train the final models. 'all' may exceed the time limit.",
         ),
     ] = None
     search_rows: Annotated[

@@ -91,10 +91,10 @@ LEAVES = """
 import hashlib, json, os, signal, time
 import distributed
 from tests.tuning.tables import fit, law
-from xrfm_cli.trees import leaf_tasks
+from xrfm_cli.trees import tasks
 from xrfm_cli.tuning.model.storage import model_to_bytes
 
-fitted_here, own = [], leaf_tasks.fit_leaf
+fitted_here, own = [], tasks.fit_leaf
 
 def counted(*arguments, **options):
     fitted_here.append(1)
@@ -124,7 +124,7 @@ def hungry():
     return os.getpid()
 
 def main():
-    leaf_tasks.fit_leaf = counted
+    tasks.fit_leaf = counted
     out = {"alone": told(workers=1)}
     local = dict(threads_per_worker=1, dashboard_address=None, silence_logs=False, memory_limit="1GB")
     with distributed.LocalCluster(n_workers=2, **local) as cluster, distributed.Client(cluster) as client:

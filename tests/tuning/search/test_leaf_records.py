@@ -11,7 +11,7 @@ from tests.leaf_variants import VARIANTS, generator, sample
 from tests.tuning.tables import fit, law
 from xrfm_cli.events import Event
 from xrfm_cli.leaf_models import fit_leaf
-from xrfm_cli.trees.leaf_tasks import FittedLeaf
+from xrfm_cli.trees.tasks import FittedLeaf
 from xrfm_cli.tuning import FittedModel, save_model
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint, open_checkpoint
 from xrfm_cli.tuning.search.storage.leaf_file import leaf_from_bytes, leaf_to_bytes

@@ -16,7 +16,7 @@ from xrfm_cli.leaf_models import LeafConfig, LeafModel
 from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.trees import TrainingRows, TreeConfig, grow
 from xrfm_cli.trees.directions import DirectionTask
-from xrfm_cli.trees.leaf_tasks import FittedLeaf, LeafTask, fitted_leaves
+from xrfm_cli.trees.tasks import FittedLeaf, LeafTask, fitted_leaves
 from xrfm_cli.tuning import refit_model
 from xrfm_cli.tuning.model.storage import model_to_bytes
 from xrfm_cli.tuning.search.pools import forks, tree_pool

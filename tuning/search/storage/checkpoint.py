@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from xrfm_cli.errors import OptionError
 from xrfm_cli.files import write_whole
 from xrfm_cli.mentions import option
-from xrfm_cli.trees.leaf_tasks import FittedLeaf
+from xrfm_cli.trees.tasks import FittedLeaf
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.step import Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.storage.leaf_file import LEAF_ENDING, leaf_from_bytes, leaf_to_bytes

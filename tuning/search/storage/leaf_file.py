@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrfm_cli.trees.leaf_tasks import FittedLeaf, pack_leaf, unpack_leaf
+from xrfm_cli.trees.tasks import FittedLeaf, pack_leaf, unpack_leaf
 from xrfm_cli.tuning.search.storage.sealed import seal, unseal
 
 LEAF_ENDING = ".leaf"
