@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -86,6 +86,7 @@ class RFMLeaf:
     bandwidth: float  # effective: an adaptive one is already multiplied by the median distance
     jitter: float = 0.0  # added to the diagonal by the solver
     intercept: float = 0.0  # of losses with one: log odds or a quantile of its rows
+    placed: tuple[Transform, Kernel, Centers] | None = field(default=None, repr=False)  # see `ready`
 
     @property
     def n_rows(self) -> int:
@@ -169,9 +170,15 @@ class RFMLeaf:
 
     def prepare(self) -> tuple[Transform, Kernel, Centers]:
         """Return what every block of rows needs: the transform, the kernel and the centers."""
+        if self.placed is not None:
+            return self.placed
         transform, u = Transform.place(self.centers, self.feature_matrix, self.config.agop_power)
         kernel = make_kernel(self.config, self.bandwidth * transform.scale)
         return transform, kernel, prepare_centers(u)
+
+    def ready(self) -> RFMLeaf:
+        """Return the same leaf with transformed centers in memory, for many predictions of a few rows."""
+        return replace(self, placed=self.prepare())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -41,12 +42,14 @@ class TypedRows:
         counts = {name: int(cells.sum()) for name, cells in self.unreadable.items() if cells.any()}
         if not counts:
             return repairs
-        counted: list[Repair] = []
+        counted, unreadable = list[Repair](), list[Repair]()
         for repair in repairs:
             hidden = counts.get(repair.column, 0) if repair.what == "missing" else 0
             counted.append(replace(repair, count=repair.count - hidden))
             if hidden:
-                counted.append(Repair(repair.column, _UNREADABLE[self.kinds[repair.column]], hidden))
+                unreadable.append(Repair(repair.column, _UNREADABLE[self.kinds[repair.column]], hidden))
+        order = {repair.column: place for place, repair in enumerate(repairs)}
+        counted = sorted([*counted, *unreadable], key=lambda repair: order[repair.column])
         return merge_repairs(counted)
 
 
@@ -65,13 +68,15 @@ def typed_table(table: Table, schema: TableSchema) -> Table:
     return type_rows(table, schema).table
 
 
-def type_rows(table: Table, schema: TableSchema) -> TypedRows:
-    """Return the rows of `typed_table` and which cells were unreadable."""
+def type_rows(table: Table, schema: TableSchema, *, only: Container[str] | None = None) -> TypedRows:
+    """Return the rows of `typed_table` and the unreadable cells; ``only`` names the columns to parse."""
     typed: dict[str, pa.Array | pa.ChunkedArray] = {}
     unreadable: dict[str, NDArray[np.bool_]] = {}
     kinds: dict[str, str] = {}
     for column in schema.features:
         name = column.name
+        if only is not None and name not in only:
+            continue
         if table.has_column(name) and is_text(plain_array(table.column(name).slice(0, 1)).type):
             typed[name], bad = _typed(table, column)
             if table.scratch is not None:

@@ -93,6 +93,9 @@ def test_batch_size_and_row_order(leaf: LeafConfig, temperature: float) -> None:
     assert_same_bits(whole, torch.cat([model.predict(rows) for rows in probe.split(17)]))
     order = torch.randperm(300, generator=generator(1))
     assert_same_bits(model.predict(probe[order]), whole[order])
+    ready = model.ready()
+    assert_same_bits(ready.predict(probe), whole)
+    assert_same_bits(torch.cat([ready.predict(rows) for rows in probe[:9].split(1)]), whole[:9])
     slopes = torch.cat([model.gradients(rows) for rows in probe.split(17)])
     torch.testing.assert_close(model.gradients(probe), slopes, rtol=1e-3, atol=1e-3)
 
@@ -111,6 +114,7 @@ def test_one_leaf_is_the_leaf_itself() -> None:
     x, y = sample(15, dtype=torch.float32)
     model = fit(x, y, SMALL["norm2-full"], temperature=0.5)
     assert_same_bits(model.predict(x), model.leaves[0].predict(x))
+    assert_same_bits(model.ready().predict(x), model.leaves[0].predict(x))
     assert_same_bits(model.gradients(x), model.leaves[0].gradients(x))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from xrfm_cli.datasets import Encoder, Repair, Table, TableSchema, TargetSchema, read_offset
 from xrfm_cli.datasets.encoders.numeric import NumericEncoder
 from xrfm_cli.datasets.encoders.table_encoder import EncodedColumns
+from xrfm_cli.datasets.encoders.typed_rows import type_rows
 from xrfm_cli.errors import ModelFileError, OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.mentions import option
@@ -168,12 +170,13 @@ class FittedModel:
         if self.base is not None:
             of_base, _ = self.base.encode(table)
             table = self.base.extended(table, self.base.outputs(of_base))
+        typed = type_rows(table, self.schema, only=self._parsed_once)
         columns: EncodedColumns = {}
         for member in self.members:
             if id(member.encoder) not in encoded:
-                encoded[id(member.encoder)], mended = member.encoder.encode(table, encoded=columns)
+                encoded[id(member.encoder)], mended = member.encoder.encode(typed.table, encoded=columns)
                 repairs = repairs or mended  # every encoder reads the same columns
-        return encoded | of_base, repairs
+        return encoded | of_base, typed.with_unreadable(repairs)
 
     def refreshed(self, encoded: dict[int, NDArray[np.float32]]) -> dict[int, NDArray[np.float32]]:
         """Return encoded rows with changed cells, and with the base's predictions for them."""
@@ -203,6 +206,17 @@ class FittedModel:
             read |= set(self.base.shared)
         read |= {column.name for column in self.schema.with_role("offset")}
         return tuple(column.name for column in self.schema.columns if column.name in read)
+
+    @property
+    def _parsed_once(self) -> set[str]:
+        """Return the columns that several encoders read and whose cells can be parsed one by one."""
+        encoders = {id(column): column for member in self.members for column in member.encoder.columns}
+        readers = Counter(column.column for column in encoders.values())
+        return {
+            column.name
+            for column in self.schema.features
+            if column.kind in ("numeric", "datetime", "text") and readers[column.name] > 1
+        }
 
     def labels(self, probabilities: Array) -> NDArray[np.int64]:
         """Return class codes ``(n,)`` of probabilities ``(n, classes)``."""
@@ -238,6 +252,12 @@ class FittedModel:
         intervals = None if self.intervals is None else self.intervals.to(device)
         base = None if self.base is None else self.base.to(device)
         return replace(self, members=members, intervals=intervals, base=base, device=device)
+
+    def ready(self) -> FittedModel:
+        """Return the same model, prepared for many predictions of a few rows; it takes more memory."""
+        members = tuple(replace(member, tree=member.tree.ready()) for member in self.members)
+        base = None if self.base is None else replace(self.base, model=self.base.model.ready())
+        return replace(self, members=members, base=base)
 
     def _combined(self, encoded: Mapping[int, NDArray[np.float32]]) -> Array:
         """Return the weighted average of the members' predictions, block by block."""

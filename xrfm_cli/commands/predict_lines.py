@@ -50,7 +50,7 @@ def answer_lines(
         columns: returns the columns to write for a prediction.
         written: the names of these columns.
     """
-    service = _Service(model, options, columns, written)
+    service = _Service(model.ready(), options, columns, written)
     ending, served = Ending(), Served()
     # One thread: a row is too little work for several threads, which would wait for each other.
     with compute_threads(1), _input(options.encoding) as text, ending.heard():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.tuning.tables import answers, fit, law, same_bits, sample, table_of, task_table
+from tests.tuning.tables import answers, as_text, fit, law, same_bits, sample, table_of, task_table
 from xrfm_cli.datasets import SchemaOverrides
+from xrfm_cli.datasets.cells import values
 from xrfm_cli.errors import OptionError
 from xrfm_cli.leaf_models.transfers import device_blocks
 from xrfm_cli.tuning import FittedModel
@@ -60,6 +63,30 @@ def test_members_of_one_encoder_share_its_blocks(model: FittedModel, monkeypatch
     monkeypatch.setattr("xrfm_cli.tuning.model.fitted_model.device_blocks", blocks)
     assert same_bits(answers(twice, table), expected)
     assert sent == [2_500]
+
+
+def test_text_that_several_encoders_read_is_parsed_once() -> None:
+    columns = law(200, seed=3)
+    first = fit(columns, folds=2, pinned={"numeric_transform": "standard"})
+    second = fit(columns, folds=2, pinned={"numeric_transform": "quantile"})
+    members = tuple(
+        dataclasses.replace(member, weight=0.5) for own in (first, second) for member in own.members
+    )
+    both = dataclasses.replace(first, members=members)
+    text = as_text(table_of(law(60, seed=11)))
+    place = text.data.column_names.index("a")
+    cells = ["many", "", "inf", *text.column("a").to_pylist()[3:]]
+    table = dataclasses.replace(text, data=text.data.set_column(place, "a", pa.array(cells)))
+    with patch.object(values, "_parse_text", side_effect=values._parse_text) as parse:
+        found = both.predict(table)
+    alone = [model.predict(table) for model in (first, second)]
+    assert found.values is not None
+    np.testing.assert_allclose(found.values, (answers(first, table) + answers(second, table)) / 2, rtol=1e-12)
+    assert found.repairs == alone[0].repairs == alone[1].repairs
+    counts = {(repair.column, repair.what): repair.count for repair in found.repairs}
+    assert counts["a", "unreadable number"] == counts["a", "missing"] == counts["a", "infinite"] == 1
+    numbers = [column for column in first.schema.features if column.kind == "numeric"]
+    assert parse.call_count == len(numbers)
 
 
 KINDS = [
