@@ -19,6 +19,7 @@ from xrfm_cli.tuning.ensemble.file_size import encoder_bytes, facts_bytes, limit
 from xrfm_cli.tuning.ensemble.softness import is_much_larger
 from xrfm_cli.tuning.environment import resident_bytes
 from xrfm_cli.tuning.limits import leaf_count
+from xrfm_cli.tuning.problem.baselines import baseline_seconds
 from xrfm_cli.tuning.problem.fold_cache import CACHE_SHARE, FoldMatrices
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
@@ -36,7 +37,7 @@ from xrfm_cli.tuning.transfer.base import Base
 
 PRUNED_SHARE = 0.45  # mean work of a trial, pruned ones included, as a share of a complete trial's
 FEWEST_PRUNED = 5  # fewer trials are all completed
-# Seconds of a fit besides trials and final fits: importing libraries, baselines, explanations and the report.
+# Seconds of a fit besides baselines, trials and final fits: importing libraries, explanations and the report.
 FIXED_S, REPORT_BYTES = 3.0, 60 << 20
 # Most vectors with one number per row at a time: targets, row numbers, and those for sorting a column or a
 # projection. They are in memory even if the table is not.
@@ -155,7 +156,8 @@ def _seconds(problem: Problem, candidate: Candidate, config: FitConfig, *, trial
         problem, costs, candidate, last_iterations=usual_solves(candidate, sizes[-1]) - 1
     )
     final_s /= _side_by_side(problem, candidate, config)
-    return FIXED_S + folds * problem.folds.encoding_s + trials * share * trial_s + models * final_s
+    before_s = folds * problem.folds.encoding_s + baseline_seconds(problem)
+    return FIXED_S + before_s + trials * share * trial_s + models * final_s
 
 
 def _side_by_side(problem: Problem, candidate: Candidate, config: FitConfig) -> int:

@@ -15,7 +15,8 @@ from xrfm_cli.events import Event, ignore_event
 from xrfm_cli.tuning import FitConfig
 from xrfm_cli.tuning.deadline import MODEL_RESERVE, REPORT_RESERVE, Deadline
 from xrfm_cli.tuning.limits import find_limits
-from xrfm_cli.tuning.problem.baselines import score_baselines
+from xrfm_cli.tuning.problem import baselines
+from xrfm_cli.tuning.problem.baselines import baseline_seconds, score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
@@ -67,6 +68,16 @@ def test_baselines_that_take_too_long_are_left_out(
     found = score_baselines(problem)
     assert [baseline.name for baseline in found.scored] == scored
     assert list(found.left_out) == left_out
+
+
+@pytest.mark.slow
+def test_trees_are_no_baseline_of_wide_tables_even_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "TREES", 100)  # as in the product
+    x = np.random.default_rng(0).normal(size=(1_000, 1_500))
+    table = Table(pa.table({f"x{k}": column for k, column in enumerate(x.T)} | {"y": x[:, 0]}))
+    problem = set_up_problem(*described(table), FitConfig(folds=2, trials=1)).problem
+    assert baseline_seconds(problem) < 20.0  # the ridge alone
+    assert score_baselines(problem).left_out == ("boosted trees",)
 
 
 def test_metric_updates_end_where_the_limit_is_near() -> None:

@@ -26,10 +26,12 @@ RIDGE_ENCODING = EncodingConfig()
 PRODUCTS_PER_SECOND = 4e9  # multiply-adds of a slow core
 EIGEN_PRODUCTS = 9  # an eigendecomposition takes as long as this many matrix products
 FEWEST_ROWS = 3  # with fewer rows, leave-one-out cannot choose a strength, and the constant is used
-# Boosted trees, and what they cost on one slow core.
-DEVIANCES = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}  # what trees minimise for a metric
-TREES = 100  # scikit-learn's default
-IMPORT_S, TREE_S, CELL_S = 0.3, 1e-3, 2e-8  # of the import, of a tree, and of a cell of its table
+DEVIANCES = {"poisson_deviance": "poisson", "gamma_deviance": "gamma"}  # what boosted trees minimise
+TREES, BINS, LEAVES, LEAF_ROWS = 100, 255, 31, 20  # scikit-learn's defaults; rows of a leaf at least
+# Seconds of boosted trees on a slow core: the import, the binning of a cell, and for each tree a base, each
+# cell, and each bin of each column in the histogram of each leaf.
+IMPORT_S, BINNING_S = 0.3, 1.2e-6
+TREE_S, CELL_S, HISTOGRAM_S = 5e-4, 1.6e-8, 1e-8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +73,33 @@ def score_baselines(problem: Problem) -> Baselines:
     if problem.data.base is not None and problem.data.base.predicts_target:
         told = f"the predictions of {problem.data.base.name}, unchanged"
         scored.append(_scored(problem, "base model", told, _base_alone))
-    if _ridge_seconds(problem) <= problem.limits.ridge_s:
+    if _has_ridge(problem):
         told = "linear in the encoded columns, strength by generalised cross-validation"
         if problem.scorer.metric.level is not None:
             told += ", moved by the quantile of its residuals"
         scored.append(_scored(problem, "ridge", told, _ridge))
     else:
         left_out.append("ridge regression")
-    if _boosting_seconds(problem) <= problem.limits.boosting_s:
+    if _has_boosting(problem):
         told = f"scikit-learn's HistGradientBoosting with its defaults, {TREES} trees"
         scored.append(_scored(problem, "boosted trees", told, _boosting))
     else:
         left_out.append("boosted trees")
     return Baselines(scored=tuple(scored), left_out=tuple(left_out))
+
+
+def baseline_seconds(problem: Problem) -> float:
+    """Return the expected seconds of the baselines that there is time for."""
+    ridge_s = _ridge_seconds(problem) if _has_ridge(problem) else 0.0
+    return ridge_s + (_boosting_seconds(problem) if _has_boosting(problem) else 0.0)
+
+
+def _has_ridge(problem: Problem) -> bool:
+    return _ridge_seconds(problem) <= problem.limits.ridge_s
+
+
+def _has_boosting(problem: Problem) -> bool:
+    return _boosting_seconds(problem) <= problem.limits.boosting_s
 
 
 def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, int], Array]) -> Baseline:
@@ -157,8 +173,10 @@ def _ridge(problem: Problem, fold: int) -> Array:
 def _boosting_seconds(problem: Problem) -> float:
     """Return the expected seconds of boosted trees on all folds; independent of the machine."""
     trees = TREES * (problem.data.n_classes if problem.data.n_classes > 2 else 1)
-    cells = problem.folds.matrices(0, RIDGE_ENCODING).x_train.numel()
-    return IMPORT_S + len(problem.plan.folds) * trees * (TREE_S + CELL_S * cells)
+    n, d = problem.folds.matrices(0, RIDGE_ENCODING).x_train.shape
+    bins = d * min(BINS, n) * min(LEAVES, max(n // LEAF_ROWS, 1))
+    tree_s = TREE_S + CELL_S * n * d + HISTOGRAM_S * bins
+    return IMPORT_S + len(problem.plan.folds) * (BINNING_S * n * d + trees * tree_s)
 
 
 def _boosting(problem: Problem, fold: int) -> Array:
