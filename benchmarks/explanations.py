@@ -4,7 +4,8 @@
 
 Every table is a function with known shares of the variance, known effects and known interactions, plus
 columns that have nothing to do with the target and decoys that are correlated (0.8) with columns that have.
-One line for each figure: the mean over seeds, or the share of seeds.
+One line for each figure: the mean over seeds, or the share of seeds. Models have three trials unless others are
+asked for, and then the table is named with them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from xrfm_cli.tuning.explain.regions.facts import Region
 from xrfm_cli.tuning.fit import fit_model
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 
+TRIALS = 3
 FRESH_SEED, FRESH_ROWS = 1_000, 2_000  # of the rows that the models are scored on
 
 
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--noise-seeds", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--most-rows", type=int, default=2_000)
     args = parser.parse_args()
     recorder = Recorder("explanations", args.results)
@@ -59,7 +61,7 @@ def main() -> None:
             hits = [] if name == "noise" else covered(explained)
             if hits:  # there are two draws, and columns that matter
                 found.append({"range_covers_another_draw": float(np.mean(hits))})
-            table = f"{name}, {n:,} rows"
+            table = f"{name}, {n:,} rows" + (f", {args.trials} trials" if args.trials != TRIALS else "")
             for metric in sorted({metric for item in found for metric in item}):
                 values = [item[metric] for item in found if metric in item]
                 value = float(np.mean(values))

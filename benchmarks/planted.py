@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +14,7 @@ Array = NDArray[np.float64]
 TRUE_SHARES = (0.31, 0.25, 0.20, 0.15, 0.08)
 LEVELS = {"graz": 0.0, "linz": 1.0, "wien": -0.5, "bonn": 2.0}
 CITIES = tuple(LEVELS)
+QUADRATURE_POINTS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,18 +131,35 @@ def categories(n: int, seed: int, *, d: int = 8) -> Planted:
 
 
 def two_classes(n: int, seed: int, *, d: int = 10) -> Planted:
-    """Two classes whose log odds are a sum of three columns."""
+    """Two classes whose log odds are a sum of three columns.
+
+    Shares are those of the log odds, and effects those of the probability, as explanations show them.
+    """
     draws = np.random.default_rng([seed, 6])
     x = draws.normal(size=(n, d))
-    odds = 3 * x[:, 0] - 2 * x[:, 1] + 1.2 * x[:, 2]
+    slopes = {"v00": 3.0, "v01": -2.0, "v02": 1.2}
+    odds = sum(slope * x[:, k] for k, slope in enumerate(slopes.values()))
     y = np.where(draws.random(n) < 1 / (1 + np.exp(-odds)), "yes", "no")
-    shares = {"v00": 9.0, "v01": 4.0, "v02": 1.44}
+    shares = {name: slope**2 for name, slope in slopes.items()}
     total = sum(shares.values())
     return Planted(
         columns=_columns(x) | {"y": y},
         shares={name: share / total for name, share in shares.items()},
-        effects={"v00": lambda v: v, "v01": lambda v: -v, "v02": lambda v: v},
+        effects={
+            name: partial(mean_chance, slope, variance=total - slope**2) for name, slope in slopes.items()
+        },
     )
+
+
+def mean_chance(slope: float, values: Array, *, variance: float) -> Array:
+    """Return the mean probability at log odds ``slope * values`` plus normal ones of this variance.
+
+    >>> mean_chance(3.0, np.array([0.0, 40.0]), variance=4.0).round(6).tolist()
+    [0.5, 1.0]
+    """
+    points, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_POINTS)
+    odds = slope * values[:, None] + variance**0.5 * points
+    return 1 / (1 + np.exp(-odds)) @ weights / weights.sum()
 
 
 def classes_product(n: int, seed: int, *, d: int = 10) -> Planted:

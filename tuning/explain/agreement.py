@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ TINY = 1e-300
 COMPARED = 10  # strongest columns
 LEAST_SHARE = 0.02  # weaker columns are left out of the comparison
 MOST_SENTENCES = 3
+UNCONFIRMED_SHARE = 0.05  # of columns together, from which a sentence names it
 FEW_ROWS = 200  # with fewer rows, sampling alone gives the shares errors of a few percent
 
 
@@ -101,6 +102,24 @@ def unmeasured(held_out: HeldOut | None) -> list[str]:
     return [
         "No held-out rows tell columns and pairs from chance, and ranges are those of the rows alone: "
         "the fit had no time left to measure them. Fit with a longer limit, or give DATA with the target."
+    ]
+
+
+def unconfirmed(shares: Sequence[ColumnShare], above_chance: Set[str]) -> list[str]:
+    """Return a sentence if columns that held-out rows do not confirm have much of the variance.
+
+    >>> items = [ColumnShare(column=c, share=s, low=0, high=1) for c, s in (("a", 0.9), ("b", 0.06), ("c", 0.04))]
+    >>> unconfirmed(items, {"a"})
+    ['Held-out rows do not confirm 2 columns, which have 10.0% of the variance together: part of it may be noise.']
+    """
+    rest = [item.share for item in shares if item.share > 0 and item.column not in above_chance]
+    if sum(rest) < UNCONFIRMED_SHARE:
+        return []
+    which = "1 column, which has" if len(rest) == 1 else f"{len(rest):,} columns, which have"
+    together = " together" if len(rest) > 1 else ""
+    return [
+        f"Held-out rows do not confirm {which} {sum(rest):.1%} of the variance{together}: part of it may be "
+        "noise."
     ]
 
 

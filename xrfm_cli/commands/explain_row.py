@@ -20,6 +20,7 @@ from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.options.explain_options import ExplainOptions
 from xrfm_cli.printable import counted, printable
 from xrfm_cli.reports.attributions import Baseline, attribute_rows
+from xrfm_cli.reports.formats import decimals, minus, rounded
 from xrfm_cli.terminal.tables import Grid, bar, grid, heading, number, shortened
 from xrfm_cli.tuning.explain.columns import feature_columns
 from xrfm_cli.tuning.explain.contributing_rows import ContributingRows, contributing_rows
@@ -127,7 +128,7 @@ def row_tables(document: Mapping[str, Any], target: str) -> Iterator[RenderableT
         yield heading("Training rows that contribute most")
         yield _rows_table(rows)
         yield printable(
-            f"{rows['centers']:,} training rows add {_signed(rows['contributions'])} to the "
+            f"{rows['centers']:,} training rows add {_signed(number(rows['contributions']))} to the "
             f"{number(document['baseline'])} of typical rows. {PRIVACY}"
         )
 
@@ -167,7 +168,9 @@ def _chart(document: Mapping[str, Any]) -> Grid:
     table = grid("column", "value", "typical", "adds", "")
     table.columns[3].justify = "right"
     items = document["contributions"]
+    others = document["others"]
     largest = max((abs(item["contribution"]) for item in items), default=0.0) or 1.0
+    places = decimals([largest if items else others["contribution"]])
     for item in items:
         added = item["contribution"]
         length = bar(abs(added) / largest, width=HALF_BAR)
@@ -176,14 +179,12 @@ def _chart(document: Mapping[str, Any]) -> Grid:
             shortened(item["column"], 18),
             shortened("missing" if item["value"] is None else item["value"], 12),
             shortened(item["typical"] or "-", 16),
-            _signed(added),
+            _signed(rounded(added, places)),
             shown,
             style="red" if added < 0 else "green",
         )
-    others = document["others"]
     if others["columns"]:
-        added = others["contribution"]
-        cells = (f"{others['columns']} more", "", "", _signed(added), "")
+        cells = (f"{others['columns']} more", "", "", _signed(rounded(others["contribution"], places)), "")
         table.add_row(*cells, style="dim")
     return table
 
@@ -191,14 +192,15 @@ def _chart(document: Mapping[str, Any]) -> Grid:
 def _rows_table(rows: Mapping[str, Any]) -> Grid:
     table = grid("adds", "the row")
     table.columns[0].justify = "right"
+    places = decimals(item["contribution"] for item in rows["loudest"])
     for item in rows["loudest"]:
         cells = list(item["cells"].items())
         shown = ", ".join(
-            f"{shortened(name, 14)} {shortened(str(cell), 12)}" for name, cell in cells[:MOST_CELLS]
+            f"{shortened(name, 14)} {shortened('missing' if cell is None else cell, 12)}"
+            for name, cell in cells[:MOST_CELLS]
         )
         rest = f", {len(cells) - MOST_CELLS} more" if len(cells) > MOST_CELLS else ""
-        added = item["contribution"]
-        table.add_row(_signed(added), shown + rest)
+        table.add_row(_signed(rounded(item["contribution"], places)), shown + rest)
     return table
 
 
@@ -253,8 +255,13 @@ def _place_of(block: Table, name: str, value: str) -> int:
     return int(pc.index(texts, value).as_py())
 
 
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + number(value)
+def _signed(words: str) -> str:
+    """Write a plus before a number that is not negative.
+
+    >>> _signed("0.25"), _signed("−0.25")
+    ('+0.25', '−0.25')
+    """
+    return minus(words) if words.startswith(("-", "−")) else f"+{words}"
 
 
 def _text(cell: Any) -> str | None:

@@ -24,7 +24,14 @@ from xrfm_cli.reports.structure import (
     summarise_leaves,
     summarise_splits,
 )
-from xrfm_cli.tuning.explain.agreement import correlated, disagreement, equal_shares, few_rows, unmeasured
+from xrfm_cli.tuning.explain.agreement import (
+    correlated,
+    disagreement,
+    equal_shares,
+    few_rows,
+    unconfirmed,
+    unmeasured,
+)
 from xrfm_cli.tuning.explain.columns import feature_columns, in_float64
 from xrfm_cli.tuning.explain.confirmation import measure_part, summarise
 from xrfm_cli.tuning.explain.effects import Effect, EffectMap, column_effects, effect_map
@@ -87,9 +94,7 @@ class Explanation:
     @property
     def above_chance(self) -> frozenset[str]:
         """Return the columns that held-out rows confirm; none if the model is no better than a constant."""
-        if self.held_out is None or not self.quality.is_better:
-            return frozenset()
-        return frozenset(item.column for item in self.held_out.columns if item.confirmed > item.by_chance)
+        return _above_chance(self.held_out, self.quality)
 
 
 def explain_model(
@@ -177,10 +182,12 @@ def _explain(
     wanted = _effect_columns(effects, importances)
     mapped = pairs[:SHOWN_MAPS] if effects is not None else ()
     measured = max(len(own) for own in study.totals)
+    above = _above_chance(held_out, quality)
     notes = [
         *few_rows(measured, sample.n_rows),
         *equal_shares(study.columns, study.together),
         *unmeasured(held_out),
+        *(unconfirmed(importances, above) if above else ()),
         *disagreement(importances, agop, held_out),
         *correlated(importances, sample),
     ]
@@ -211,6 +218,12 @@ def _explain(
         source=sample.source,
         seed=seed,
     )
+
+
+def _above_chance(held_out: HeldOut | None, quality: Quality) -> frozenset[str]:
+    if held_out is None or not quality.is_better:
+        return frozenset()
+    return frozenset(item.column for item in held_out.columns if item.confirmed > item.by_chance)
 
 
 def _effect_columns(effects: Sequence[str] | None, importances: Sequence[ColumnShare]) -> tuple[str, ...]:
