@@ -4,8 +4,8 @@
 
 Every table is a function with known shares of the variance, known effects and known interactions, plus
 columns that have nothing to do with the target and decoys that are correlated (0.8) with columns that have.
-One line for each figure: the mean over seeds, or the share of seeds. Models have three trials unless others are
-asked for, and then the table is named with them.
+One line for each figure: the mean over seeds, or the share of seeds. Models have three trials; with another
+number, it is part of the table's name.
 """
 
 from __future__ import annotations

@@ -108,9 +108,9 @@ def unmeasured(held_out: HeldOut | None) -> list[str]:
 def unconfirmed(shares: Sequence[ColumnShare], above_chance: Set[str]) -> list[str]:
     """Return a sentence if columns that held-out rows do not confirm have much of the variance.
 
-    >>> items = [ColumnShare(column=c, share=s, low=0, high=1) for c, s in (("a", 0.9), ("b", 0.06), ("c", 0.04))]
+    >>> items = [ColumnShare(column=name, share=0.5, low=0, high=1) for name in ("a", "b")]
     >>> unconfirmed(items, {"a"})
-    ['Held-out rows do not confirm 2 columns, which have 10.0% of the variance together: part of it may be noise.']
+    ['Held-out rows do not confirm 1 column, which has 50.0% of the variance: it may be noise.']
     """
     rest = [item.share for item in shares if item.share > 0 and item.column not in above_chance]
     if sum(rest) < UNCONFIRMED_SHARE:
@@ -118,8 +118,7 @@ def unconfirmed(shares: Sequence[ColumnShare], above_chance: Set[str]) -> list[s
     which = "1 column, which has" if len(rest) == 1 else f"{len(rest):,} columns, which have"
     together = " together" if len(rest) > 1 else ""
     return [
-        f"Held-out rows do not confirm {which} {sum(rest):.1%} of the variance{together}: part of it may be "
-        "noise."
+        f"Held-out rows do not confirm {which} {sum(rest):.1%} of the variance{together}: it may be noise."
     ]
 
 

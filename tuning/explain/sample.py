@@ -18,7 +18,7 @@ from xrfm_cli.trees.explanation import sample_rows, summarise_rows
 from xrfm_cli.tuning.explain.columns import feature_columns
 from xrfm_cli.tuning.explain.decoding import decode_cells, encode_cells
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
-from xrfm_cli.tuning.model.profile import MISSING, ColumnProfile
+from xrfm_cli.tuning.model.profile import BINS, MISSING, ColumnProfile
 from xrfm_cli.tuning.transfer.base import Base
 
 Matrices = dict[int, NDArray[np.float32]]
@@ -175,7 +175,11 @@ def _drawn(model: FittedModel, rows: int, generator: torch.Generator) -> Sample:
 
 
 def drawn_cells(profile: ColumnProfile, rows: int, draws: np.random.Generator) -> pa.Array:
-    """Draw cells of a column from its profile: a bin by its count, and a number evenly within its bin."""
+    """Draw cells of a column from its profile: a bin by its count, and a number within its bin.
+
+    Numbers are even within inner bins, and exponential from the inner end of the outer ones, whose other end
+    is the smallest or largest of all rows. If all ends are whole numbers, so are the numbers.
+    """
     shares = np.array(profile.counts, dtype=np.float64)
     bins = draws.choice(len(shares), size=rows, p=shares / shares.sum())
     missing = bins == len(shares) - 1
@@ -185,12 +189,27 @@ def drawn_cells(profile: ColumnProfile, rows: int, draws: np.random.Generator) -
     assert profile.bin_names[-1] == MISSING
     low = profile.low or 0.0
     ends = np.array([low, *profile.edges, profile.high if profile.high is not None else low])
-    bins = np.minimum(bins, len(ends) - 2)
-    few = (
-        len(profile.edges) < 9 or len(profile.counts) <= 2
-    )  # bins of single values: the upper end is the value
-    part = np.ones(rows) if few and profile.edges else draws.random(rows)
+    last = len(ends) - 2
+    bins = np.minimum(bins, last)
+    few = 0 < len(profile.edges) < BINS - 1  # bins of single values: the upper end is the value
+    part = np.ones(rows) if few else draws.random(rows)
     values = ends[bins] + part * (ends[bins + 1] - ends[bins])
     if profile.kind == "datetime":
         return pa.array(values.astype(np.int64), pa.timestamp("us"), mask=missing)
+    if profile.edges:
+        above, below = bins == last, (bins == 0) & (not few)
+        values[above] = ends[last] + _beyond(ends[-1] - ends[last], profile.counts[last], above.sum(), draws)
+        values[below] = ends[1] - _beyond(ends[1] - low, profile.counts[0], below.sum(), draws)
+    if (ends == np.round(ends)).all():
+        values = np.ceil(values)
     return pa.array(values, mask=missing)
+
+
+def _beyond(reach: float, count: int, rows: int, draws: np.random.Generator) -> NDArray[np.float64]:
+    """Draw how far numbers lie beyond the inner end of an outer bin, exponentially distributed.
+
+    ``reach`` is the largest distance of ``count`` rows. On average it is the mean distance times the harmonic
+    number ``1 + 1/2 + ... + 1 / count``, which is about ``log(count) + 0.58``.
+    """
+    mean = reach / (np.log(max(count, 1)) + np.euler_gamma)
+    return np.minimum(mean * draws.standard_exponential(rows), reach)
