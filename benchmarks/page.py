@@ -2,8 +2,8 @@
 
     python -m benchmarks.page
 
-``benchmarks/README.md`` and ``benchmarks/charts`` are made as a whole. In README.md,
-docs/benchmarks.md and docs/benchmark-history.md only the blocks between two HTML comments are made. A test
+``benchmarks/README.md`` and ``benchmarks/charts`` are made as a whole. In README.md, docs/benchmarks.md,
+docs/transfer.md and docs/benchmark-history.md only the blocks between two HTML comments are made. A test
 checks that all of them equal what this command makes.
 """
 
@@ -16,13 +16,15 @@ from pathlib import Path
 from benchmarks import explanation_tables, more_tables, tables
 from benchmarks.ablations import ablations_table, minimisers_table
 from benchmarks.any_size_page import any_size_table
+from benchmarks.feature_matrix import matrices_table
 from benchmarks.large_searches import large_searches_table
 from benchmarks.losses_page import losses_table
-from benchmarks.measurements import ROOT
+from benchmarks.measurements import ROOT, read
 from benchmarks.pair_cost import pair_table
 from benchmarks.service import service_table
 from benchmarks.startup import startup_table
-from benchmarks.svg import CHARTS
+from benchmarks.svg import CHARTS, transfer_chart
+from benchmarks.transfer import transfer_table
 from benchmarks.workers import workers_table
 
 CHART_FOLDER = Path("benchmarks/charts")
@@ -30,6 +32,7 @@ PAGE = Path("benchmarks/README.md")
 BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
     Path("README.md"): {"accuracy": tables.front_page},
     Path("docs/benchmarks.md"): {"accuracy": tables.front_page},
+    Path("docs/transfer.md"): {"transfer": transfer_table},
     Path("docs/benchmark-history.md"): {
         "published": tables.published_table,
         "calibration": more_tables.calibration_table,
@@ -37,6 +40,7 @@ BLOCKS: dict[Path, dict[str, Callable[[], str]]] = {
         "decisions": more_tables.decisions_table,
         "log odds": more_tables.log_odds_table,
         "losses": losses_table,
+        "feature matrices": matrices_table,
         "ablations": ablations_table,
         "minimisers": minimisers_table,
         "leaf grid": more_tables.leaf_grid_table,
@@ -63,6 +67,7 @@ TEMPLATE = Path(__file__).with_name("page_template.md")
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Return the expected content of each file, by its path under the root."""
     made = {CHART_FOLDER / name: draw() for name, draw in CHARTS.items()}
+    made[CHART_FOLDER / "transfer.svg"] = transfer_chart(read("transfer"))
     made[PAGE] = TEMPLATE.read_text(encoding="utf-8").format(
         standings=tables.standings_text(),
         core=tables.core_table(),

@@ -1,11 +1,11 @@
 """Transfer learning on real tables: few rows of one part of a table, and a base model of another part.
 
     python -m benchmarks.transfer FOLDER --tables california_housing
-    python -m benchmarks.transfer --chart
 
 From the repository's root. FOLDER has ``data/`` with the Parquet files. For each size and seed, the error on
 unseen rows of the same part: of a fit on the few rows alone, of the base model alone, and of a fit with
-``--transfer-from``. Fits are limited by trials, not by time.
+``--transfer-from``. Fits are limited by trials, not by time. Splits that the file has already are not
+measured again. `python -m benchmarks.page` draws the chart.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 
-from benchmarks.measurements import ROOT, Measurement, Recorder, benchmark_parser, read
-from benchmarks.svg import transfer_chart
+from benchmarks.measurements import Measurement, Recorder, benchmark_parser, read
+from benchmarks.tables import markdown, number
 from xrfm_cli.datasets import SchemaOverrides, Table, encode_target, infer_schema, infer_target
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.fit import fit_model
@@ -32,7 +33,6 @@ from xrfm_cli.tuning.transfer.words import uses_base
 SIZES = (50, 200, 1000)
 BASE_ROWS, TEST_ROWS = 3_000, 3_000
 BASE_TRIALS = 12
-CHART = ROOT / "benchmarks" / "charts" / "transfer.svg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,22 +85,24 @@ CASES = {
 
 
 def main() -> None:
-    """Measure the tables, or draw the chart alone."""
+    """Measure table by table and seed by seed."""
     parser = benchmark_parser(__doc__, "transfer")
-    parser.add_argument("folder", type=Path, nargs="?", help="the folder with data/")
+    parser.add_argument("folder", type=Path, help="the folder with data/")
     parser.add_argument("--tables", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--chart", action="store_true", help="draw the chart from the results alone")
     arguments = parser.parse_args()
-    if not arguments.chart:
-        recorder = Recorder("transfer", arguments.results)
-        for name in arguments.tables:
-            for seed in arguments.seeds:
-                for row in measure(recorder, arguments.folder, name, seed, arguments.sizes, arguments.trials):
-                    print(row.table, row.seed, row.setting, row.value, row.extra, flush=True)
-    CHART.write_text(transfer_chart(read("transfer")), encoding="utf-8")
+    torch.set_num_threads(1)
+    recorder = Recorder("transfer", arguments.results)
+    known = read("transfer", arguments.results.parent)
+    done = {(row.table, row.seed, row.extra["rows"]) for row in known if row.setting == "transfer"}
+    for name in arguments.tables:
+        for seed in arguments.seeds:
+            if all((name, seed, size) in done for size in arguments.sizes):
+                continue
+            for row in measure(recorder, arguments.folder, name, seed, arguments.sizes, arguments.trials):
+                print(row.table, row.seed, row.setting, row.value, row.extra, flush=True)
 
 
 def measure(
@@ -141,6 +143,20 @@ def measure(
             seconds = time.process_time() - since
             extra = {} if method == "rows alone" else taken(found)
             yield record(method, size, error(found, test, case), seconds, **extra)
+
+
+def transfer_table() -> str:
+    """Return the mean errors over the seeds, by table and number of rows."""
+    found: dict[tuple[str, int, str], dict[int | None, float]] = {}
+    for row in read("transfer"):
+        of_seed = found.setdefault((row.table, row.extra["rows"], str(row.setting)), {})
+        of_seed[row.seed] = float(row.value or 0)  # the last measurement counts
+    ways = ("rows alone", "base alone", "transfer")
+    lines = []
+    for table, size in dict.fromkeys((table, size) for table, size, _ in found):
+        means = (number(float(np.mean(list(found[table, size, way].values()))), 3) for way in ways)
+        lines.append((f"`{table}`", f"{size:,}", *means, str(len(found[table, size, "transfer"]))))
+    return markdown(("table", "rows", "rows alone", "base alone", "with the base", "splits"), lines)
 
 
 def taken(model: FittedModel) -> dict[str, float]:
