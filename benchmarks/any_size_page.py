@@ -26,8 +26,8 @@ def any_size_table() -> str:
         name = method if setting is None else f"{method}, {setting}"
         lines.append(f"| {table} | {name} | {' | '.join(values)} | {last['error'].commit or ''} |")
     growth = growth_exponent(rows)
-    told = "" if growth is None else f"\n\nCPU seconds of {growth}."
-    return "\n".join(lines) + told + real_tables(every)
+    growth_words = "" if growth is None else f"\n\nCPU seconds of {growth}."
+    return "\n".join(lines) + growth_words + real_tables(every)
 
 
 def real_tables(every: list[Measurement]) -> str:

@@ -1,4 +1,4 @@
-"""What the sections of ``gpu_check.py`` share: the device, its clock, rows and hyperparameters."""
+"""The device, clock, rows and hyperparameters that the sections of ``gpu_check.py`` share."""
 
 from __future__ import annotations
 

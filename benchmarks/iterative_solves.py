@@ -94,7 +94,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Where conjugate gradients first reached a tolerance."""
+    """The step and the seconds at which conjugate gradients first reached a tolerance."""
 
     tolerance: float
     steps: int

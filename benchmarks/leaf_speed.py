@@ -47,17 +47,17 @@ KERNELS: dict[str, dict[str, float]] = {  # the name: p and q
 
 @dataclass(frozen=True)
 class Case:
-    """What is fitted."""
+    """A leaf to fit: the kernel, the size of the table and the shape of the feature matrix."""
 
     kernel: str
     n: int
     d: int
-    shape: str  # of the metric
+    shape: str  # of the feature matrix
     outputs: int
 
     @property
     def bandwidth(self) -> float:
-        """Near the median distance of standardised rows."""
+        """Return a bandwidth near the median distance of standardised rows."""
         return {"p=2": 1.4 * self.d**0.5, "p=1": 1.1 * self.d, "p=1.5": 1.2 * self.d ** (1 / 1.5)}.get(
             self.kernel, 2.0
         )

@@ -1,4 +1,4 @@
-"""Whether `xrfm fit --time-limit` holds on tables of odd shapes: each is fitted by the command.
+"""Check that `xrfm fit --time-limit` holds on tables of odd shapes: each is fitted by the command.
 
     python -m benchmarks.limit_grid                          # all shapes, limits of 5 and 10 s
     python -m benchmarks.limit_grid --shapes columns --limits 10

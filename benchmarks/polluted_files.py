@@ -1,4 +1,4 @@
-"""How many polluted files are read right, refused and read wrong, by fault: alone and in pairs.
+"""Count the polluted files that are read right, refused and read wrong, by fault: alone and in pairs.
 
     python -m benchmarks.polluted_files --every 1
 

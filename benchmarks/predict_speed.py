@@ -125,8 +125,8 @@ def main() -> None:
         seconds = ours(folder, new)
         if args.others_python:
             command = [args.others_python, __file__, "--worker", str(folder)]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            for method, setting, took in (line.split("\t") for line in told.splitlines()):
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            for method, setting, took in (line.split("\t") for line in output.splitlines()):
                 seconds[method, setting] = float(took)
     recorder = Recorder("predict_speed", args.results)
     table = f"{args.rows:,} rows, {CENTERS:,} centers"

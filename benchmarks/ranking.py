@@ -31,7 +31,7 @@ EFFORTS = (  # of this project: time limit in seconds, options
 
 
 class Standing(NamedTuple):
-    """How one method compares with the others."""
+    """The rank and the relative error of one method among all."""
 
     method: str
     mean_rank: float

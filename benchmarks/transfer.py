@@ -37,10 +37,10 @@ BASE_TRIALS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """How a table is divided."""
+    """The division of a table into rows of the base and rows of the new table."""
 
     target: str
-    words: str  # from what to what
+    words: str  # describes both parts
     is_target_part: Callable[[pd.DataFrame, np.random.Generator], pd.Series]
     drop: tuple[str, ...] = ()
     drop_from_base: tuple[str, ...] = ()

@@ -64,8 +64,8 @@ def main() -> None:
             write(folder / "rows.parquet", n)
             for more, said in THREADS:
                 words = fit_words(folder, (*WHOLE, *more))
-                told = f"{n:,} rows in leaves of {LEAF_SIZE:,}{said}"
-                compare(recorder, told, words, folder / "m.xrfm", "refit")
+                table = f"{n:,} rows in leaves of {LEAF_SIZE:,}{said}"
+                compare(recorder, table, words, folder / "m.xrfm", "refit")
         for n in arguments.predict:
             write(folder / "rows.parquet", LEAF_ROWS)
             run(fit_words(folder, WHOLE))

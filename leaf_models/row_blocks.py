@@ -26,7 +26,10 @@ def expand(kernel_block: Tensor, columns: Tensor) -> Tensor:  # (b, m), (c, m) -
 
 
 def in_blocks(values: Callable[[Tensor], Tensor], x: Tensor, outputs: int) -> Tensor:  # -> (n, outputs)
-    """Return values of rows ``x (n, d)``, computed in blocks of :data:`BLOCK_ROWS`."""
+    """Return ``values(x)`` for rows ``x (n, d)``, computed in blocks of :data:`BLOCK_ROWS`.
+
+    ``values`` maps a block ``(BLOCK_ROWS, d)`` to ``(BLOCK_ROWS, outputs)``.
+    """
     out = torch.empty(len(x), outputs, dtype=x.dtype, device=x.device)
     block = torch.zeros(BLOCK_ROWS, x.shape[1], dtype=x.dtype, device=x.device)
     for start in range(0, len(x), BLOCK_ROWS):

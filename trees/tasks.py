@@ -151,7 +151,7 @@ class LeafTask:
         return len(self.x)
 
     def run(self, on_event: OnEvent) -> FittedLeaf:
-        """Fit the leaf; progress is told at once, other events are returned."""
+        """Fit the leaf; progress is reported at once, other events are returned."""
         heard: list[Event] = []
 
         def hear(event: Event) -> None:
@@ -200,7 +200,7 @@ def fitted_leaves(
 ) -> Iterator[LeafModel]:
     """Yield the leaves in order, from records, from workers or fitted here; all give the same leaves.
 
-    The events of a leaf are told when it is its turn.
+    The events of a leaf are reported when it is its turn.
     """
     results = run_in_order(
         tasks,
@@ -218,8 +218,8 @@ def fitted_leaves(
 def pack_leaf(leaf: LeafModel, events: Sequence[Event]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return a fitted leaf and the events of its fit as facts for JSON and contiguous tensors."""
     facts, tensors = leaf.state()
-    told = {"leaf": facts, "events": [asdict(event) for event in events]}
-    return told, {name: tensor.contiguous() for name, tensor in tensors.items()}
+    outcome = {"leaf": facts, "events": [asdict(event) for event in events]}
+    return outcome, {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def unpack_leaf(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FittedLeaf:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.clock import Slowdown
-from xrfm_cli.datasets import EncodingConfig, Table, TableSchema, TargetSchema, UnreadColumns, find_copies
+from xrfm_cli.datasets import Table, TableSchema, TargetSchema
 from xrfm_cli.errors import OptionError, SchemaError
 from xrfm_cli.events import Event, OnEvent, ignore_event
-from xrfm_cli.leaf_models.compiled.loops import is_compiled
-from xrfm_cli.leaf_models.kernels.coordinates import triton_module
 from xrfm_cli.leaf_models.threads import compute_threads
-from xrfm_cli.printable import counted
 from xrfm_cli.tuning.assembly import assemble_model
 from xrfm_cli.tuning.config import FitConfig
 from xrfm_cli.tuning.deadline import REPORT_RESERVE, Deadline, Reserve
@@ -31,9 +29,15 @@ from xrfm_cli.tuning.listener import Listener
 from xrfm_cli.tuning.model.fitted_model import FittedModel
 from xrfm_cli.tuning.model.profile import profile_table
 from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
+from xrfm_cli.tuning.problem.announcements import (
+    announce_base,
+    announce_rows,
+    announce_slow_kernels,
+    announce_valid,
+    announce_validation,
+)
 from xrfm_cli.tuning.problem.baselines import score_baselines
 from xrfm_cli.tuning.problem.fold_room import fold_in_time
-from xrfm_cli.tuning.problem.hints import copy_message, validation_hints
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.setup import set_up_problem
 from xrfm_cli.tuning.rows import HeldOutRows
@@ -43,6 +47,7 @@ from xrfm_cli.tuning.search.portfolio import encoded_first, first_candidates, qu
 from xrfm_cli.tuning.search.ranges import make_space
 from xrfm_cli.tuning.search.sampler import StudyPlace
 from xrfm_cli.tuning.search.search import search
+from xrfm_cli.tuning.search.space import SearchSpace
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 from xrfm_cli.tuning.transfer.base import Base
@@ -139,61 +144,17 @@ def _fit_model(
             raise SchemaError(
                 f"{table.source}: has no column to learn '{target.name}' from. Keep at least one."
             )
-        problem, dropped, left_out, source_rows = set_up_problem(table, schema, target, config, valid, base)
+        setup = set_up_problem(table, schema, target, config, valid, base)
+        problem = setup.problem
         if base is not None:
-            listener(Event(kind="note", message=f"{base.name} {base.found.words}"))
-            if base.known_rows:
-                message = (
-                    f"{base.name} was fitted on {base.known_rows:,} of these rows too, so it is trusted more "
-                    "than it deserves: leave them out"
-                )
-                listener(Event(kind="warning", message=message))
-        if dropped:
-            listener(
-                Event(
-                    kind="note",
-                    message=f"{counted(dropped, 'row')} left out, without a target or of weight 0",
-                )
-            )
-        if left_out:
-            kept = len(problem.final.rows)
-            told = f"{kept:,} of {kept + left_out:,} rows, drawn at random"
-            if config.fit_rows is None:
-                message = f"the time limit leaves room for {told}"
-                listener(Event(kind="fallback", message=message, count=1))
-            else:
-                listener(Event(kind="note", message=f"the final fits use {told}, as asked for"))
-        if problem.final.places is not None:
-            searched = f"{len(problem.plan.refit_rows):,} of the {len(problem.final.rows):,}"
-            message = f"the search uses {searched} training rows, drawn at random from the whole table"
-            listener(Event(kind="note", message=message))
-        rows, y_true = problem.data.typed.table, problem.data.y_true
-        for name in find_copies(rows, problem.data.schema, y_true, classes=problem.data.n_classes):
-            listener(Event(kind="note", message=copy_message(name, target.name)))
-        if not is_compiled():
-            message = "this installation has no compiled loops, so kernels are slower: see xrfm doctor"
-            listener(Event(kind="fallback", message=message, count=1))
-        if config.device.startswith("cuda") and triton_module() is None:
-            message = "Triton is not installed or does not run on this GPU, so kernels are slower"
-            listener(Event(kind="fallback", message=message, count=1))
+            announce_base(base, listener)
+        announce_rows(setup, config, listener)
+        announce_slow_kernels(config.device, listener)
         problem = limit_size(problem, config)
         space = make_space(problem)
         if valid is not None:
-            unread = UnreadColumns(schema)
-            used = valid
-            if valid.scratch is not None:
-                used = problem.data.table.take(problem.plan.validation_rows)
-                told = f"{used.n_rows:,} of the {valid.n_rows:,} rows of {valid.source}, drawn at random"
-                listener(Event(kind="note", message=f"trials are validated on {told}"))
-            unread.look(used, problem.folds.matrices(0, EncodingConfig()).encoder.encode(used)[1])
-            for line in unread.lines():
-                listener(Event(kind="warning", message=f"{valid.source}: {line}"))
-        for line in validation_hints(problem):
-            listener(Event(kind="warning", message=line))
-        validated = f"validated by {problem.plan.scheme}: {problem.plan.reason}"
-        if problem.scorer.compared_by != problem.scorer.metric.name:
-            validated += f"; trials are compared by {problem.scorer.compared_by}"
-        listener(Event(kind="note", message=validated))
+            announce_valid(problem, valid, listener)
+        announce_validation(problem, listener)
         problem = fold_in_time(problem, deadline, on_event=listener, clock=clock)
         baselines = score_baselines(problem)
         for name in baselines.left_out:
@@ -202,26 +163,12 @@ def _fit_model(
         profile = profile_table(problem.final.table, problem.data.schema)
         trained = TrainedRows.of(hash_training_rows(problem))
     with listener.stage("search", "searching"):
-        left = max(deadline.left(clock()), 0.0)
-        first = first_candidates(space)
-        if problem.limits.slow_kernels_last:
-            first = quick_first(first)
-        if limit is not None and left < (1 - LATE_SHARE) * limit:
-            first = encoded_first(first)
         early_stopping = EarlyStopping(problem=problem, max_members=config.ensemble_size)
-        budget = Budget(
-            trials=1 if config.trials == 0 else config.trials,
-            deadline=deadline,
-            length_s=left,
-            limit_s=limit,
-            clock=clock,
-            affords=afford_check(problem, config),
-            has_converged=early_stopping.has_converged if config.may_stop_early else lambda result: False,
-        )
+        budget = _search_budget(problem, config, deadline, early_stopping, clock)
         result = search(
             problem,
             space,
-            first,
+            _first_candidates(problem, space, budget),
             budget,
             on_event=listener,
             checkpoint=checkpoint,
@@ -249,7 +196,15 @@ def _fit_model(
             workers=final_workers,
         )
     model = assemble_model(
-        problem, config, (dropped, left_out), source_rows, baselines.scored, profile, result, final, listener
+        problem,
+        config,
+        (setup.dropped, setup.left_out),
+        setup.source_rows,
+        baselines.scored,
+        profile,
+        result,
+        final,
+        listener,
     )
     held_out = None
     if not final.interrupted and budget.left_for_models(result, listener.ended) > 0:
@@ -260,13 +215,42 @@ def _fit_model(
     return replace(model, report=replace(model.report, seconds=seconds, held_out=held_out), trained=trained)
 
 
+def _search_budget(
+    problem: Problem,
+    config: FitConfig,
+    deadline: Deadline,
+    early_stopping: EarlyStopping,
+    clock: Callable[[], float],
+) -> Budget:
+    """Return the trials and the time of the search, and when it may end early."""
+    return Budget(
+        trials=1 if config.trials == 0 else config.trials,
+        deadline=deadline,
+        length_s=max(deadline.left(clock()), 0.0),
+        limit_s=config.effective_time_limit_s,
+        clock=clock,
+        affords=afford_check(problem, config),
+        has_converged=early_stopping.has_converged if config.may_stop_early else lambda result: False,
+    )
+
+
+def _first_candidates(problem: Problem, space: SearchSpace, budget: Budget) -> list[dict[str, Any]]:
+    """Return the first configurations, as sampler parameters, in an order that suits the time left."""
+    first = first_candidates(space)
+    if problem.limits.slow_kernels_last:
+        first = quick_first(first)
+    if budget.limit_s is not None and budget.length_s < (1 - LATE_SHARE) * budget.limit_s:
+        first = encoded_first(first)
+    return first
+
+
 def _measure_held_out(
     model: FittedModel, problem: Problem, result: SearchResult, budget: Budget, listener: Listener
 ) -> HeldOutRows | None:
     """Measure the columns on held-out rows within a small share of the time limit.
 
-    The seconds are those of a quiet machine, in which the cost of predictions is known.
-    One fold may take a larger share: without any, nothing tells columns and pairs from chance.
+    The cost of predictions was measured on a quiet machine, so the seconds are divided by the slowdown.
+    The first fold may take a larger share: without any fold, no effect can be told from chance.
     """
     start = listener.clock()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from xrfm_cli.datasets import (
+    Repair,
     Table,
     TypedRows,
     UnreadColumns,
@@ -33,13 +34,10 @@ from xrfm_cli.tuning.environment import library_versions, peak_memory_bytes
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, mean_feature_matrix
 from xrfm_cli.tuning.model.fitted_model import FittedModel, Member
 from xrfm_cli.tuning.model.profile import profile_table
-from xrfm_cli.tuning.model.report import repairs_to_json
+from xrfm_cli.tuning.model.report import FitReport, repairs_to_json
 from xrfm_cli.tuning.model.trained_rows import TrainedRows, hash_rows
 from xrfm_cli.tuning.problem.learning_data import LearningData, weighs_exposure
-from xrfm_cli.tuning.scoring.target_transforms import (
-    LogMeanTransform,
-    LogTransform,
-)
+from xrfm_cli.tuning.scoring.target_transforms import LogMeanTransform, LogTransform
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.pools.forks import worker_count
 from xrfm_cli.tuning.search.pools.tree_pool import tree_pool
@@ -127,62 +125,17 @@ def _refit_model(
     members: list[Member] = []
     for number, member in enumerate(model.members):
         on_event(Event(kind="progress", message=f"fitting model {number + 1} of {len(model.members)}"))
-        candidate = Candidate.from_dict(member.params)
-        # The factor of a log transform is kept, as it needs out-of-fold predictions.
-        old = member.target_transform
-        factor = old.factor if isinstance(old, LogTransform) else 1.0
-        target_transform = data.target_transform(rows, candidate.transform, factor)
-        found = refitter.encode(member.encoder.config, candidate.transform, target_transform)
-        encoder = found.encoder
-        translation = None
-        if candidate.is_translated:
-            translation = data.fit_translation(rows, target_transform)
-        start = align_feature_matrix(
-            mean_feature_matrix(member.tree).to(device), member.encoder.feature_names, encoder.feature_names
-        )
-        tree = refitter.fit(
-            found,
-            candidate,
-            target_transform,
-            start,
-            trial=member.trial,
-            iterations=min(1, int(member.params["iterations"])),
-            translation=translation,
-        ).with_temperature(float(member.params["temperature"]))
-        members.append(
-            replace(
-                member,
-                encoder=encoder,
-                tree=tree,
-                target_transform=target_transform,
-                translation=translation,
-            )
-        )
+        members.append(_refit_member(member, refitter))
     repairs = members[0].encoder.encode(table)[1]
     unread = UnreadColumns(model.schema)
     unread.look(table, repairs)
     for line in unread.lines():
         on_event(Event(kind="warning", message=line))
+    seconds = round(clock() - began, 3)
     report = replace(
-        model.report,
-        rows=table.n_rows,
+        _refit_report(model, table, members, repairs),
         dropped_rows=dropped,
-        left_out_rows=0,
-        search_rows=0,
-        stopped_by="refit",
-        oof_summary=None,  # its rows are those of the earlier table
-        test=None,
-        seconds={"refit": round(clock() - began, 3), "total": round(clock() - began, 3)},
-        trials=[],
-        hyperparameter_importances=[],
-        leaves=[
-            {"member": number, "leaf": place, "rows": leaf.n_rows}
-            for number, member in enumerate(members)
-            for place, leaf in enumerate(member.tree.leaves)
-        ],
-        repairs=repairs_to_json((*table.repairs, *repairs)),
-        notes=[*(note for note in model.report.notes if note != CARRIED_SCORE), CARRIED_SCORE],
-        peak_memory_bytes=peak_memory_bytes(),
+        seconds={"refit": seconds, "total": seconds},
     )
     return replace(
         model,
@@ -196,6 +149,60 @@ def _refit_model(
         trained=TrainedRows.of(hash_rows(table, model.schema, y_true)),
         compression=None,
         base=base,
+    )
+
+
+def _refit_member(member: Member, refitter: Refitter) -> Member:
+    """Fit the encoder and the tree of a member on the rows of a refitter, from its learned feature matrix."""
+    data, rows = refitter.data, refitter.rows
+    candidate = Candidate.from_dict(member.params)
+    # The factor of a log transform is kept, as it needs out-of-fold predictions.
+    old = member.target_transform
+    factor = old.factor if isinstance(old, LogTransform) else 1.0
+    target_transform = data.target_transform(rows, candidate.transform, factor)
+    found = refitter.encode(member.encoder.config, candidate.transform, target_transform)
+    encoder, translation = found.encoder, None
+    if candidate.is_translated:
+        translation = data.fit_translation(rows, target_transform)
+    start = align_feature_matrix(
+        mean_feature_matrix(member.tree).to(data.device), member.encoder.feature_names, encoder.feature_names
+    )
+    tree = refitter.fit(
+        found,
+        candidate,
+        target_transform,
+        start,
+        trial=member.trial,
+        iterations=min(1, int(member.params["iterations"])),
+        translation=translation,
+    ).with_temperature(float(member.params["temperature"]))
+    return replace(
+        member, encoder=encoder, tree=tree, target_transform=target_transform, translation=translation
+    )
+
+
+def _refit_report(
+    model: FittedModel, table: Table, members: Sequence[Member], repairs: Sequence[Repair]
+) -> FitReport:
+    """Return the report of the earlier fit with the rows, leaves and repairs of the new one."""
+    return replace(
+        model.report,
+        rows=table.n_rows,
+        left_out_rows=0,
+        search_rows=0,
+        stopped_by="refit",
+        oof_summary=None,  # its rows are those of the earlier table
+        test=None,
+        trials=[],
+        hyperparameter_importances=[],
+        leaves=[
+            {"member": number, "leaf": place, "rows": leaf.n_rows}
+            for number, member in enumerate(members)
+            for place, leaf in enumerate(member.tree.leaves)
+        ],
+        repairs=repairs_to_json((*table.repairs, *repairs)),
+        notes=[*(note for note in model.report.notes if note != CARRIED_SCORE), CARRIED_SCORE],
+        peak_memory_bytes=peak_memory_bytes(),
     )
 
 

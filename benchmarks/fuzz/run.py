@@ -75,7 +75,7 @@ def forge(data: bytes, max_size: int, seed: int) -> bytes:
         path.append((inner, generator.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))))
         inner = inner[path[-1][1]]
     if path:
-        # Deep places are many, so that a way ends early as often as not.
+        # Each depth is equally likely, because deep values outnumber the others by far.
         holder, key = generator.choice(path)
         if generator.random() < 0.2:
             del holder[key]

@@ -22,14 +22,14 @@ from xrfm_cli.errors import SchemaError
 from xrfm_cli.mentions import as_flag, option
 
 
-def declared_column(table: Table, told: ColumnSchema) -> ColumnSchema:
+def declared_column(table: Table, given: ColumnSchema) -> ColumnSchema:
     """Build a column whose kind was given by an option or file, which is its reason; every cell must fit."""
-    name, kind, column = told.name, told.kind, table.column(told.name)
-    by_option = told.reason == as_flag(kind)
-    way_out = f"leave out {option(kind, name)}" if by_option else f"change {told.reason}"
-    if kind in UNUSED_KINDS and told.role == "feature":
+    name, kind, column = given.name, given.kind, table.column(given.name)
+    by_option = given.reason == as_flag(kind)
+    way_out = f"leave out {option(kind, name)}" if by_option else f"change {given.reason}"
+    if kind in UNUSED_KINDS and given.role == "feature":
         raise SchemaError(
-            f"{told.reason}: column '{name}' is a feature, but a model cannot use kind \"{kind}\"; give "
+            f"{given.reason}: column '{name}' is a feature, but a model cannot use kind \"{kind}\"; give "
             'it another kind, or the role "dropped"'
         )
     levels = pa.array([], pa.string())
@@ -40,10 +40,10 @@ def declared_column(table: Table, told: ColumnSchema) -> ColumnSchema:
         raise SchemaError(
             f"{table.source}: column '{name}' does not have two values that mean no and yes; {way_out}"
         )
-    date_format = told.datetime_format
+    date_format = given.datetime_format
     if kind == "datetime" and date_format is None:
         date_format = _declared_format(table, name)
-    unit = told.unit or (common_unit(levels) if kind == "numeric" else "")
+    unit = given.unit or (common_unit(levels) if kind == "numeric" else "")
     row = find_unreadable(column, kind, table.decimal, date_format, unit)
     if row >= 0:
         what = "number" if kind == "numeric" else "date"
@@ -52,7 +52,7 @@ def declared_column(table: Table, told: ColumnSchema) -> ColumnSchema:
             f"fix or empty the cell, or {way_out}"
         )
     count = len(levels) if kind == "categorical" else 0
-    return replace(told, datetime_format=date_format, levels_count=count, unit=unit)
+    return replace(given, datetime_format=date_format, levels_count=count, unit=unit)
 
 
 def _declared_format(table: Table, name: str) -> DateFormat:

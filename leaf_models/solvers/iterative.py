@@ -46,7 +46,7 @@ class IterativeSolver:
     def solve(self, y: Tensor, ridge: float, weights: Tensor | None = None) -> Tensor | None:
         """Return coefficients ``(n, c)`` for targets ``y (n, c)``, or None if a factorisation is faster.
 
-        It gives up unless half of the steps reach half of the digits.
+        Gives up after half of the allowed steps if they have not reached half of the digits.
         """
         most = max(2, len(y) // ROWS_PER_STEP)
         diagonal = torch.full((len(y),), ridge, dtype=torch.float64)

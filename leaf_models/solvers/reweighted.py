@@ -56,10 +56,11 @@ class RowLoss:
     """A convex loss of the rows, by their raw predictions ``(n, 1)`` with the intercept."""
 
     loss: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
-    curvature: Callable[[Tensor], Tensor]  # positive; or its expectation (Fisher scoring)
-    mean: Callable[[Tensor], Tensor]  # what the rows predict
-    scale: float  # times the curvature of a typical row is 1, its weight in least squares
+    slope: Callable[[Tensor], Tensor]  # first derivative
+    curvature: Callable[[Tensor], Tensor]  # second derivative, or its expectation (Fisher scoring); above 0
+    mean: Callable[[Tensor], Tensor]  # expected target: a probability, count or amount
+    # A typical row has a curvature of 1 / scale, so that it has the same weight as in least squares.
+    scale: float
 
 
 def solve_by_newton(
@@ -85,7 +86,7 @@ def solve_by_newton(
         least_squares: the fit that the feature matrix is learned from.
         start: raw predictions ``(n, 1)`` with the intercept, at which the first step is made.
         intercept: ``b``.
-        enough: iteration stops once the mean change of a row's mean is at most this.
+        enough: the iteration stops once a step changes the expected targets by at most this on average.
 
     Every step is halved until the objective falls. Hastie, Tibshirani, Friedman: The Elements of Statistical
     Learning, sections 4.4.1 and 5.6.

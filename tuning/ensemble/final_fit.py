@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xrfm_cli.datasets import Repair
+from xrfm_cli.datasets import Encoder, Repair
 from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.trees.tasks import LeafRecords, TreeWorkers
 from xrfm_cli.tuning.ensemble.candidates import IDLE_SHARE, CandidatePool, Entry
 from xrfm_cli.tuning.ensemble.error_scale import fit_intervals
-from xrfm_cli.tuning.ensemble.final_tree import Refitter
+from xrfm_cli.tuning.ensemble.final_tree import Refitter, encode_in_time
 from xrfm_cli.tuning.ensemble.softness import HeldBack, choose_temperature
 from xrfm_cli.tuning.feature_matrices import align_feature_matrix, average_feature_matrices
 from xrfm_cli.tuning.model.fitted_model import Member
 from xrfm_cli.tuning.model.intervals import Intervals
-from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.scoring.calibration import MemberCalibrator, fit_temperature
 from xrfm_cli.tuning.scoring.thresholds import DecisionThreshold
 from xrfm_cli.tuning.search.candidate import within_size
 from xrfm_cli.tuning.search.cost import shrink_leaves
+from xrfm_cli.tuning.search.trial import ValidationResult
 from xrfm_cli.tuning.search.trial_records import SearchResult
 
 Array = NDArray[np.float64]
@@ -184,31 +184,14 @@ def _refit(
     *,
     seconds_over: float = 0.0,
 ) -> Member:
+    """Fit one member on all rows; choose its temperature on held-back rows, if there are any."""
     validation_result, final = entry.validation_result, problem.final
     candidate = validation_result.candidate
-    encoding, transform = candidate.encoding, candidate.transform
+    transform = candidate.transform
     target_transform = final.data.target_transform(final.rows, transform, validation_result.factor)
-    found = refitter.find(encoding, transform)
-    if found is None:
-        found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
-        if found is not None:
-            message = "the time limit left no room to encode the rows again; the first fold's encoder is used"
-            refitter.on_event(Event(kind="fallback", message=message, count=1))
-            refitter.encoded[encoding, transform] = found
-    found = found or refitter.encode(encoding, transform, target_transform)
-    encoder = found.encoder
+    found = encode_in_time(problem, candidate, target_transform, refitter, seconds_over=seconds_over)
     if problem.size is not None:
         candidate = within_size(problem.size, candidate, columns=found.x.shape[1])
-    learned = [
-        align_feature_matrix(
-            feature_matrix,
-            problem.folds.matrices(fold, encoding, transform).encoder.feature_names,
-            encoder.feature_names,
-        )
-        for fold, feature_matrix in enumerate(validation_result.feature_matrices)
-    ]
-    # A number of updates that the user fixed is counted from the identity.
-    start = None if problem.pins.fix_iterations else average_feature_matrices(learned)
     translation = None
     if candidate.is_translated:
         translation = final.data.fit_translation(final.rows, target_transform)
@@ -217,7 +200,7 @@ def _refit(
         found,
         candidate,
         target_transform,
-        start,
+        _start_matrix(problem, validation_result, found.encoder),
         trial=entry.number,
         iterations=validation_result.last_iterations,
         translation=translation,
@@ -242,7 +225,7 @@ def _refit(
     return Member(
         trial=entry.number,
         weight=weight,
-        encoder=encoder,
+        encoder=found.encoder,
         tree=tree.with_temperature(temperature),
         target_transform=target_transform,
         calibrator=calibrator,
@@ -251,6 +234,25 @@ def _refit(
         translation=translation,
         base_columns=() if problem.data.base is None or translation is None else problem.data.base.columns,
     )
+
+
+def _start_matrix(problem: Problem, validated: ValidationResult, encoder: Encoder) -> torch.Tensor | None:
+    """Return the average of the folds' feature matrices, in the coordinates of an encoder.
+
+    None means the identity, from which a number of updates that the user fixed is counted.
+    """
+    if problem.pins.fix_iterations:
+        return None
+    encoding, transform = validated.candidate.encoding, validated.candidate.transform
+    learned = [
+        align_feature_matrix(
+            feature_matrix,
+            problem.folds.matrices(fold, encoding, transform).encoder.feature_names,
+            encoder.feature_names,
+        )
+        for fold, feature_matrix in enumerate(validated.feature_matrices)
+    ]
+    return average_feature_matrices(learned)
 
 
 def _fit_intervals(

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from xrfm_cli.datasets import EncodingConfig
-from xrfm_cli.events import OnEvent
+from xrfm_cli.events import Event, OnEvent
 from xrfm_cli.trees import TreeModel, fit_tree
 from xrfm_cli.trees.tasks import LeafRecords, TreeWorkers
 from xrfm_cli.tuning.feature_matrices import starting_matrix
+from xrfm_cli.tuning.problem.late_encoding import rows_of_first_fold
 from xrfm_cli.tuning.problem.learning_data import EncodedRows, LearningData, find_encoded
+from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.validation_plan import Rows
 from xrfm_cli.tuning.scoring.target_transforms import TargetTransform, TransformName
 from xrfm_cli.tuning.search.candidate import Candidate
@@ -99,3 +101,23 @@ class Refitter:
             memory_bytes=self.memory_bytes,
             on_event=self.on_event,
         )
+
+
+def encode_in_time(
+    problem: Problem,
+    candidate: Candidate,
+    target_transform: TargetTransform,
+    refitter: Refitter,
+    *,
+    seconds_over: float,
+) -> EncodedRows:
+    """Return the rows under a candidate's encoding, by the encoder of the first fold if time is short."""
+    encoding, transform = candidate.encoding, candidate.transform
+    found = refitter.find(encoding, transform)
+    if found is None:
+        found = rows_of_first_fold(problem, encoding, transform, seconds_over=seconds_over)
+        if found is not None:
+            message = "the time limit left no room to encode the rows again; the first fold's encoder is used"
+            refitter.on_event(Event(kind="fallback", message=message, count=1))
+            refitter.encoded[encoding, transform] = found
+    return found or refitter.encode(encoding, transform, target_transform)

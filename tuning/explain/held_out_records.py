@@ -43,7 +43,7 @@ class HeldOutTriple:
 
     columns: tuple[str, str, str]
     confirmed: float
-    by_chance: float  # as of a pair, of all compared triples
+    by_chance: float  # the largest of all compared triples reaches it by chance in one case in 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ class BinChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnDrift:
-    """How far one column has moved."""
+    """The drift of one column."""
 
     column: str
     index: float  # population stability index

@@ -134,7 +134,7 @@ class Calibration(Document):
 
 
 class TranslationFacts(Document):
-    """What a base's predictions explain of the target."""
+    """The part of the target that a base's predictions explain."""
 
     is_start: bool
     centers: list[float]

@@ -43,7 +43,7 @@ MOST_EXPONENT = 50  # power of two, for predictions that are kept to ten decimal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """What was tried, its cost, the result and the repairs."""
+    """The trials of a fit, their cost, the result and the repairs."""
 
     rows: Count  # used for training
     dropped_rows: Count  # without a target

@@ -68,21 +68,21 @@ def score_baselines(problem: Problem) -> Baselines:
     left out if it is expected to take more than its share of the time limit.
     """
     name = constant_name(problem.scorer.metric.name, has_classes=problem.data.n_classes > 0)
-    told = "class shares alone" if problem.data.n_classes else "one value for all rows"
-    scored, left_out = [_scored(problem, name, told, _constant)], []
+    text = "class shares alone" if problem.data.n_classes else "one value for all rows"
+    scored, left_out = [_scored(problem, name, text, _constant)], []
     if problem.data.base is not None and problem.data.base.predicts_target:
-        told = f"the predictions of {problem.data.base.name}, unchanged"
-        scored.append(_scored(problem, "base model", told, _base_alone))
+        text = f"the predictions of {problem.data.base.name}, unchanged"
+        scored.append(_scored(problem, "base model", text, _base_alone))
     if _has_ridge(problem):
-        told = "linear in the encoded columns, strength by generalised cross-validation"
+        text = "linear in the encoded columns, strength by generalised cross-validation"
         if problem.scorer.metric.level is not None:
-            told += ", moved by the quantile of its residuals"
-        scored.append(_scored(problem, "ridge", told, _ridge))
+            text += ", moved by the quantile of its residuals"
+        scored.append(_scored(problem, "ridge", text, _ridge))
     else:
         left_out.append("ridge regression")
     if _has_boosting(problem):
-        told = f"scikit-learn's HistGradientBoosting with its defaults, {TREES} trees"
-        scored.append(_scored(problem, "boosted trees", told, _boosting))
+        text = f"scikit-learn's HistGradientBoosting with its defaults, {TREES} trees"
+        scored.append(_scored(problem, "boosted trees", text, _boosting))
     else:
         left_out.append("boosted trees")
     return Baselines(scored=tuple(scored), left_out=tuple(left_out))
@@ -102,13 +102,13 @@ def _has_boosting(problem: Problem) -> bool:
     return _boosting_seconds(problem) <= problem.limits.boosting_s
 
 
-def _scored(problem: Problem, name: str, told: str, predict: Callable[[Problem, int], Array]) -> Baseline:
+def _scored(problem: Problem, name: str, text: str, predict: Callable[[Problem, int], Array]) -> Baseline:
     """Score out-of-fold predictions, fold after fold."""
     began = time.monotonic()
     rates = np.concatenate([predict(problem, fold) for fold in range(len(problem.plan.folds))])
     scores = problem.data.outcomes_of(problem.plan.validation_rows, rates)
     score = problem.scorer.validation_score(scores).score
-    return Baseline(name=name, score=score, description=told, seconds=time.monotonic() - began)
+    return Baseline(name=name, score=score, description=text, seconds=time.monotonic() - began)
 
 
 def _constant(problem: Problem, fold: int) -> Array:

@@ -129,9 +129,11 @@ class LearningData:
         return self.y_true[rows] if self.exposure is None else self.y_true[rows] / self.exposure[rows]
 
     def learning_weights_of(self, rows: Rows) -> Array | None:
-        """Return the weights of some rows in fits: times the exposure, whose mean over all rows is made 1.
+        """Return the weights of some rows in a fit.
 
-        The Poisson loss of counts is that of rates with these weights. The gamma loss does not need them.
+        The Poisson loss of counts equals that of rates if each row is weighted by its exposure. So a row's
+        weight is multiplied by its exposure over the mean exposure of all rows. The gamma loss needs no such
+        weights.
         """
         if self.exposure is None or not self.weighs_exposure:
             return self.weights_of(rows)

@@ -50,6 +50,15 @@ class ProblemSetup(NamedTuple):
     source_rows: NDArray[np.int64]  # position of each of the problem's rows in the table it was read from
 
 
+class GivenRows(NamedTuple):
+    """Usable rows of the table of ``--valid``."""
+
+    table: Table
+    y_true: NDArray[np.float64]
+    positions: NDArray[np.int64]  # of these rows in the table as it was read
+    dropped: int  # rows without a target or with weight 0
+
+
 def set_up_problem(
     table: Table,
     schema: TableSchema,
@@ -60,8 +69,11 @@ def set_up_problem(
 ) -> ProblemSetup:
     """Build the problem of one fit.
 
-    ``valid`` holds validation rows that are never trained on: a sample of them is used if it is in files, as
-    what the search holds is in memory. ``base`` is the base model of transfer learning.
+    ``valid`` holds validation rows that are never trained on. If they do not fit into memory, a sample of
+    them validates. ``base`` is the base model of transfer learning.
+
+    Raises TargetError if fewer than two rows can be trained on or none can validate, and OptionError if the
+    metric or the offset does not suit the target.
     """
     pins, n_read = Pins.of(config.pinned), table.n_rows
     if schema.with_role("offset"):
@@ -100,24 +112,7 @@ def set_up_problem(
     limits = limits_of(table.n_rows, schema, target, config)
     given = None
     if valid is not None:
-        n_valid = valid.n_rows
-        valid, source_valid = _usable_rows(valid, schema, target)
-        if valid.n_rows == 0:
-            raise TargetError(f"{valid.source}: no row has a '{target.name}', so it cannot validate.")
-        validating = encode_target(valid, target)
-        unseen = np.flatnonzero(validating == -2) if target.classes else np.empty(0)
-        if len(unseen):
-            label = valid.column(target.name)[int(unseen[0])].as_py()
-            raise TargetError(
-                f"{valid.source}: '{target.name}' has the class {label!r}, which no training row has "
-                f"({len(unseen):,} such rows). Drop them."
-            )
-        without_target = n_valid - valid.n_rows
-        room = _search_room(valid, schema)
-        validated = draw_training_rows(validating, target, most=room, seed=config.seed)
-        if validated is not None:  # they are held beside the rows of the search
-            valid, validating = valid.take(validated), validating[validated]
-            source_valid = source_valid[validated]
+        valid, validating, source_valid, without_target = _given_rows(valid, schema, target, config.seed)
         given = np.arange(table.n_rows, table.n_rows + valid.n_rows)
         features = {column.name for column in schema.features}
         features |= set(() if base is None else base.shared)
@@ -131,20 +126,8 @@ def set_up_problem(
         if weights is not None and of_valid is not None:
             weights = np.concatenate([weights, of_valid])
     metric = find_metric(config.metric, target.task)
-    told = y_true if final is None else np.concatenate([final.data.y_true, y_true])
-    if metric.name == "poisson_deviance" and (told < 0).any():
-        row = int(np.flatnonzero(told < 0)[0]) + 1
-        raise OptionError(
-            f"{option('metric', metric.name)}: {table.source} has a negative '{target.name}' (row "
-            f"{row:,} of those with a target), but counts are 0 or more. Choose rmse or mae."
-        )
-    if metric.name == "gamma_deviance" and (told <= 0).any():
-        row = int(np.flatnonzero(told <= 0)[0]) + 1
-        raise OptionError(
-            f"{option('metric', metric.name)}: {table.source} has a '{target.name}' of 0 or less "
-            f"(row {row:,} of those with a target), but amounts must be above 0. "
-            "Choose poisson_deviance or rmse."
-        )
+    every_target = y_true if final is None else np.concatenate([final.data.y_true, y_true])
+    _check_range(metric.name, every_target, source=table.source, target=target.name)
     plan = make_validation_plan(
         table.n_rows,
         seed=config.seed,
@@ -166,6 +149,44 @@ def set_up_problem(
         final=final,
     )
     return ProblemSetup(problem=problem, dropped=dropped, left_out=left_out, source_rows=source_rows)
+
+
+def _given_rows(valid: Table, schema: TableSchema, target: TargetSchema, seed: int) -> GivenRows:
+    """Return the usable rows of a validation table, or a sample of them that fits into memory."""
+    n_read, source = valid.n_rows, valid.source
+    valid, positions = _usable_rows(valid, schema, target)
+    if valid.n_rows == 0:
+        raise TargetError(f"{source}: no row has a '{target.name}', so it cannot validate.")
+    y_true = encode_target(valid, target)
+    unseen = np.flatnonzero(y_true == -2) if target.classes else np.empty(0)
+    if len(unseen):
+        label = valid.column(target.name)[int(unseen[0])].as_py()
+        raise TargetError(
+            f"{source}: '{target.name}' has the class {label!r}, which no training row has "
+            f"({len(unseen):,} such rows). Drop them."
+        )
+    dropped = n_read - valid.n_rows
+    drawn = draw_training_rows(y_true, target, most=_search_room(valid, schema), seed=seed)
+    if drawn is not None:  # they are held beside the rows of the search
+        valid, y_true, positions = valid.take(drawn), y_true[drawn], positions[drawn]
+    return GivenRows(table=valid, y_true=y_true, positions=positions, dropped=dropped)
+
+
+def _check_range(metric: str, y_true: NDArray[np.float64], *, source: str, target: str) -> None:
+    """Refuse targets outside the range for which a metric is defined."""
+    if metric == "poisson_deviance" and (y_true < 0).any():
+        row = int(np.flatnonzero(y_true < 0)[0]) + 1
+        raise OptionError(
+            f"{option('metric', metric)}: {source} has a negative '{target}' (row "
+            f"{row:,} of those with a target), but counts are 0 or more. Choose rmse or mae."
+        )
+    if metric == "gamma_deviance" and (y_true <= 0).any():
+        row = int(np.flatnonzero(y_true <= 0)[0]) + 1
+        raise OptionError(
+            f"{option('metric', metric)}: {source} has a '{target}' of 0 or less "
+            f"(row {row:,} of those with a target), but amounts must be above 0. "
+            "Choose poisson_deviance or rmse."
+        )
 
 
 def _check_offset(table: Table, schema: TableSchema, target: TargetSchema, base: Base | None) -> None:

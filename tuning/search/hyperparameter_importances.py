@@ -53,13 +53,13 @@ def hyperparameter_importances(
     Watanabe, Bansal, Hutter, PED-ANOVA, IJCAI 2023. For hyperparameters that only some kernels have, Optuna 5
     weights the trials that have them; earlier versions omit them.
     """
-    told = [t for t in trials if t["state"] in COMPARED and t["params"]["kernel"] != "constant"]
-    best = best_trials(told, lower_is_better=lower_is_better)
+    compared = [t for t in trials if t["state"] in COMPARED and t["params"]["kernel"] != "constant"]
+    best = best_trials(compared, lower_is_better=lower_is_better)
     if not best:
         return []
-    values = [float(place not in best) for place in range(len(told))]
+    values = [float(place not in best) for place in range(len(compared))]
     shuffle = np.random.default_rng([seed, 5])
-    study = _study_of([_choices(trial) for trial in told])
+    study = _study_of([_choices(trial) for trial in compared])
     if study is None:
         return []
     found = _divergences(study, values)

@@ -65,7 +65,7 @@ class TrialStudy:
     place: StudyPlace | None  # None: the study is private
     on_event: OnEvent
     first: Sequence[dict[str, Any]] = ()  # parameters of a shared study's first trials, by trial number
-    own: dict[int, optuna.Trial] = field(default_factory=dict)  # started here and not yet told
+    own: dict[int, optuna.Trial] = field(default_factory=dict)  # started here, without a result yet
     here: set[int] = field(default_factory=set)  # numbers of all trials that were started or evaluated here
     known: Sequence[FrozenTrial] = ()  # trials of a shared study at the last refresh
 
@@ -92,7 +92,7 @@ class TrialStudy:
         """Tell the end of a trial: its loss if it was evaluated, or that it was pruned or has failed."""
         trial = self.own.pop(number, None)
         if trial is None:
-            return  # another process has told it, or the storage was left
+            return  # another process has reported it, or the storage was left
         state = TrialState.PRUNED if is_pruned else TrialState.FAIL
         try:
             self.study.tell(trial, loss, state=state if loss is None else None)

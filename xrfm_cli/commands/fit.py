@@ -81,10 +81,10 @@ def fit_table(options: FitOptions, session: Session) -> tuple[int, dict[str, Any
         held = None
         if options.holdout is not None:
             held = hold_out(table, schema, target, share=options.holdout, seed=options.seed)
-            told = f"{held.test.n_rows:,} of {table.n_rows:,} rows kept for a test, {held.how}"
+            message = f"{held.test.n_rows:,} of {table.n_rows:,} rows kept for a test, {held.how}"
             table = held.train
             target = infer_target(table, name, task=options.task, positive=options.positive)
-            session.renderer.note(told)
+            session.renderer.note(message)
         valid = read_whole(options.valid, options, session, scratch=scratch) if options.valid else None
         config = config_of(options, device=device)
         base = _base_of(options, table, schema, target, device=device)

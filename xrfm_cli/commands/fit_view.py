@@ -208,8 +208,13 @@ def search_lines(model: FittedModel, document: Mapping[str, Any]) -> list[str]:
     if best is not None and done > 1 and len(report.ensemble) > 1:
         moment = f", after {best['ended_s']:.1f} s" if best["ended_s"] is not None else ""
         spread += f"; best single trial {number(best['score'])}{moment}"
-    told = [] if document["test"] is None else [_test_line(document["test"], report.metric)]
-    lines = [*told, *verdict_words(document), spread, f"{trials}, {members}, {seconds:.1f} s; {stopped}"]
+    test = [] if document["test"] is None else [_test_line(document["test"], report.metric)]
+    lines = [
+        *test,
+        *verdict_words(document),
+        spread,
+        f"{trials}, {members}, {seconds:.1f} s; {stopped}",
+    ]
     return lines + _mattering(document["hyperparameter_importances"])
 
 

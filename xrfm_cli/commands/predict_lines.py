@@ -28,7 +28,7 @@ Columns = Callable[[Prediction], dict[str, pa.Array]]
 
 @dataclass(slots=True, kw_only=True)
 class Served:
-    """What a service has done."""
+    """The lines that a service has answered."""
 
     rows: int = 0
     refused: int = 0

@@ -116,7 +116,7 @@ def baseline_words(document: Mapping[str, Any]) -> str:
     best, lower = best_baseline(document), document["lower_is_better"]
     if best is None or document["score"] is None:
         return ""
-    told = "; ".join(
+    compared = "; ".join(
         f"{item['name']}, {item['description']}" if item.get("description") else item["name"]
         for item in scored
     )
@@ -125,7 +125,7 @@ def baseline_words(document: Mapping[str, Any]) -> str:
     if lower and 0 < document["score"] < best["score"]:
         gain = 1 - document["score"] / best["score"]
         text = f"The {metric} is {100 * gain:.0f} % lower than that of {named}"
-    return f"{text}. Baselines: {told}."
+    return f"{text}. Baselines: {compared}."
 
 
 def cost_words(document: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ class Renderer:
     def note(self, message: str, *, kind: str = "note", files: Sequence[Path] = ()) -> None:
         """Print one message on standard error and in the log: one line, wrapped at words on a terminal.
 
-        Many terminals open the paths of ``files`` in it with a click.
+        The paths of ``files`` in the message are links, which many terminals open with a click.
         """
         line = printable(PREFIXES.get(kind, "") + spell(message))
         if self._log is not None:

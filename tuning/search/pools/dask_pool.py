@@ -181,8 +181,8 @@ def dask_pool(problem: Problem, scheduler: str, on_event: OnEvent) -> Iterator[D
             sent = client.submit(bytes, content, key=f"xrfm-{digest}")
         pool = DaskPool(problem=problem, on_event=on_event, client=client, content=sent, digest=digest)
         found, size = counted(len(pool.workers), "worker"), f"{len(content) / 2**20:.1f} MiB of rows"
-        told = f"searching with {found} of {scheduler}; each worker receives {size}"
-        on_event(Event(kind="stage", message=told))
+        message = f"searching with {found} of {scheduler}; each worker receives {size}"
+        on_event(Event(kind="stage", message=message))
         yield pool
     finally:
         if pool is not None:

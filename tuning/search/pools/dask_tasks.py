@@ -14,11 +14,11 @@ from xrfm_cli.tuning.search.pools.pool import POLL_S, TASKS_PER_WORKER
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class DaskTasks:
-    """The tasks that a cluster has of this process."""
+    """The tasks that this process has submitted to a cluster."""
 
     client: Any
     on_event: OnEvent
-    lost: str  # told as a stage when a task is lost; the caller then does its work
+    lost: str  # the message when a task is lost; the caller then does the work itself
     running: dict[Hashable, Any] = field(default_factory=dict)  # futures
 
     @property

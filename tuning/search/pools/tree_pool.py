@@ -72,7 +72,7 @@ def tree_pool(count: int, on_event: OnEvent) -> Iterator[TreePool | None]:
 
 
 def run_sent_task(sent: bytes) -> bytes:
-    """Run a task in a worker, with one thread; return nothing if it fails, so that its error is told here."""
+    """Run a task in a worker, with one thread; return nothing if it fails, so that the error appears here."""
     try:
         with compute_threads(1):
             task: Task[Any] = pickle.loads(sent)

@@ -48,8 +48,8 @@ class DaskBlocks:
     def offer(self, block: Block) -> None:
         """Submit a block."""
         sent = to_bytes(block)
-        told = hashlib.sha256(sent + pickle.dumps((self.digest, self.interval))).hexdigest()
-        name = f"xrfm-predict-{told}"
+        key = hashlib.sha256(sent + pickle.dumps((self.digest, self.interval))).hexdigest()
+        name = f"xrfm-predict-{key}"
         self.tasks.send(block.before, name, predict_task, self.model, self.digest, self.interval, sent)
 
     def obtain(self, block: Block) -> Prediction | None:

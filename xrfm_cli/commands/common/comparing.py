@@ -92,11 +92,11 @@ def comparison_view(comparison: Comparison, metrics: Mapping[str, float]) -> lis
         better = "new" if is_better else "old" if change else ""
         table.add_row(name, number(value), number(before), f"{sign}{number(change)}", better)
     test = comparison.test
-    told = (
+    conclusion = (
         f"{test.metric}: {number(test.difference)} (95 % interval {number(test.low)} to {number(test.high)}, "
         f"p = {test.p_value:.2g}); {test.words}"
     )
-    return [heading(f"Compared with {comparison.path}"), table, Text(told)]
+    return [heading(f"Compared with {comparison.path}"), table, Text(conclusion)]
 
 
 def compare_importances(

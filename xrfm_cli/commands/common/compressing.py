@@ -21,14 +21,14 @@ def compressed(
         session.renderer.note("--compress half: the model keeps no centers, so nothing is left to compress")
         return model
     rows = f"{tried[-1].rows:,} {'held-out' if is_apart else 'training'} rows"
-    told = "; ".join(
+    changes = "; ".join(
         f"{_parts(item)} in 16 bits change predictions of {rows} by {_change(item)}" for item in tried
     )
     if is_close(tried[-1]):
-        session.renderer.note(f"--compress half: {told}")
+        session.renderer.note(f"--compress half: {changes}")
     else:
         session.renderer.note(
-            f"--compress half: {told}; at most {LARGEST_DIFFERENCE:g} is allowed, so all keep 32 bits",
+            f"--compress half: {changes}; at most {LARGEST_DIFFERENCE:g} is allowed, so all keep 32 bits",
             kind="fallback",
         )
     return smaller

@@ -126,8 +126,8 @@ def resumable(
     ) as checkpoint:
         if checkpoint.steps_before:
             leaves = checkpoint.leaves_before
-            told = f"resuming from {folder} with {counted(checkpoint.steps_before, 'step')}"
-            session.renderer.note(told + (f" and {counted(leaves, 'leaf', 'leaves')}" if leaves else ""))
+            message = f"resuming from {folder} with {counted(checkpoint.steps_before, 'step')}"
+            session.renderer.note(message + (f" and {counted(leaves, 'leaf', 'leaves')}" if leaves else ""))
         try:
             yield checkpoint
         except KeyboardInterrupt as interrupt:

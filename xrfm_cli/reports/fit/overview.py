@@ -139,7 +139,7 @@ def leaderboard(document: Mapping[str, Any]) -> list[Ranked]:
     for family, own in families.items():
         done = [trial for trial in own if trial["state"] == "complete" and trial["score"] is not None]
         best = (min if lower else max)(done, key=lambda trial: trial["score"], default=None)
-        told = "no trial was completed" if best is None else f"the best is trial {best['number']}"
+        words = "no trial was completed" if best is None else f"the best is trial {best['number']}"
         rows.append(
             Ranked(
                 name=FAMILIES.get(family, family),
@@ -147,7 +147,7 @@ def leaderboard(document: Mapping[str, Any]) -> list[Ranked]:
                 weight=None,
                 trials=len(own),
                 seconds=sum(trial.get("seconds") or 0.0 for trial in own) or None,
-                what=told
+                what=words
                 + (
                     ", which is kept; before calibration"
                     if best is not None and best["number"] in kept

@@ -111,8 +111,8 @@ def page_parts(model: FittedModel, document: Mapping[str, Any]) -> dict[str, Any
 def _notes(document: Mapping[str, Any]) -> list[str]:
     """Return the notes of the fit that other parts of the page do not repeat."""
     reason = document["validation"].get("reason") or "validated by"
-    told = (reason, "missing cells in ", "rows without a target or of weight 0")
-    return [note for note in document["notes"] if not any(words in note for words in told)]
+    shown_elsewhere = (reason, "missing cells in ", "rows without a target or of weight 0")
+    return [note for note in document["notes"] if not any(words in note for words in shown_elsewhere)]
 
 
 def _classes(model: FittedModel, summary: Mapping[str, Any]) -> dict[str, Any]:
