@@ -11,6 +11,8 @@ import torch
 
 from xrfm_cli import XRFMClassifier, XRFMRegressor
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 X = np.linspace(0, 1, 24).reshape(12, 2)
 WRONG: list[tuple[str, Any]] = [
     *[("threads", value) for value in (100_000, 2**70, 0, -1, "4", 1.5, True)],

@@ -30,7 +30,8 @@ from xrfm_cli import XRFMClassifier, XRFMRegressor
 from xrfm_cli.datasets import read_table
 from xrfm_cli.errors import InputError, ModelFileError, OptionError
 from xrfm_cli.events import Event
-from xrfm_cli.tuning.problem import baselines
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 FOLDS_DIFFER = (
     "rows are dealt to folds by their place, so repeated rows are not the same as weights; "
@@ -52,10 +53,7 @@ def expected_failures(estimator: object) -> dict[str, str]:
     expected_failed_checks=expected_failures,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-def test_the_checks_of_scikit_learn(
-    estimator: Any, check: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(baselines, "TREES", 10)  # the baseline takes a third of a small fit
+def test_the_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from xrfm_cli import OptionError, XRFMClassifier, XRFMRegressor
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 def rows(n: int = 240) -> tuple[pd.DataFrame, pd.Series]:
     """A sum of two columns, with a third that does nothing."""

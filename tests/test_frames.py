@@ -20,6 +20,8 @@ from xrfm_cli.datasets import encode_target, fit_encoder, infer_schema
 from xrfm_cli.datasets.schema.target import TargetSchema
 from xrfm_cli.estimators.frames import as_frame, table_of, training_table
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 ROWS = 24
 NUMBERS = np.random.default_rng(0).normal(size=ROWS).round(2)
 WHOLE = np.arange(ROWS) % 5 - 1

@@ -17,6 +17,8 @@ from xrfm_cli import XRFMClassifier, XRFMRegressor, errors
 from xrfm_cli.lazy import on_first_use
 from xrfm_cli.options.devices import find_device
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 X = np.linspace(0, 1, 24).reshape(12, 2)
 BOTH = pytest.mark.parametrize("kind", [XRFMRegressor, XRFMClassifier])
 

@@ -24,6 +24,11 @@ from xrfm_cli.main import run
 TINY = ("--trials", "1", "--folds", "2", "--preset", "quick", "--device", "cpu")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cheap_fits(few_trees: None) -> None:
+    """Use few trees in every module of this folder."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The status and the output of a run of the command."""

@@ -20,6 +20,7 @@ from tests.processes import KILLED, run_process, run_python, started
 from xrfm_cli import windows_names
 from xrfm_cli.terminal import streams
 from xrfm_cli.terminal.streams import GuardedStream
+from xrfm_cli.tuning.problem import baselines
 
 HERE = Path(__file__).parents[1] / "windows_like.py"
 FIT = ("fit", "train.csv", "--target", "price", "--drop", "sold", *TINY)
@@ -75,7 +76,10 @@ def test_a_fit_leaves_no_locks_behind(place: Path) -> None:
     assert (place / "shared.xrfm").is_file()
 
 
-def test_the_model_is_the_same_as_elsewhere(place: Path, tmp_path: Path, xrfm: Any) -> None:
+def test_the_model_is_the_same_as_elsewhere(
+    place: Path, tmp_path: Path, xrfm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "TREES", 100)  # as many as in the other process
     shutil.copy(place / "train.csv", tmp_path)
     assert xrfm(*FIT, folder=tmp_path).status == 0
     assert (tmp_path / "model.xrfm").read_bytes() == (place / "model.xrfm").read_bytes()

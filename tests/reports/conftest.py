@@ -21,6 +21,11 @@ HOSTILE = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cheap_fits(few_trees: None) -> None:
+    """Use few trees in every module of this folder."""
+
+
 @dataclass(frozen=True)
 class Case:
     table: Table

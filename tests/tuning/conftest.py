@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.tuning.tables import fit, task_table
 from xrfm_cli.tuning import FittedModel
-from xrfm_cli.tuning.problem import baselines
 
 TASKS = ("regression", "binary", "multiclass")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_trees() -> Iterator[None]:
-    """Boost a tenth of the baseline's trees: they take a third of a small fit and decide nothing here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "TREES", 10)
-        yield
+def cheap_fits(few_trees: None) -> None:
+    """Use few trees in every module of this folder."""
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import webbrowser
@@ -82,7 +83,7 @@ def test_the_demo_fits_a_model_and_says_where_its_report_is(
         return True
 
     monkeypatch.setattr(webbrowser, "open", open_browser)
-    monkeypatch.setattr("xrfm_cli.commands.demo.TRIALS", 2)
+    monkeypatch.setattr("xrfm_cli.commands.demo.TRIALS", 1)
     outcome = xrfm("demo", "--output", "new/demo", folder=tmp_path)
     assert outcome.status == 0, outcome.err
     folder = tmp_path / "new" / "demo"
@@ -91,7 +92,9 @@ def test_the_demo_fits_a_model_and_says_where_its_report_is(
     assert opened == []  # no terminal
     assert str(folder / "demo.report.html") in outcome.out
     monkeypatch.setattr("xrfm_cli.commands.demo.can_open_browser", lambda *_: True)
-    monkeypatch.setattr("xrfm_cli.commands.demo.TRIALS", 0)  # only what is opened differs from here on
+    # Only what is opened differs from here on.
+    document = json.loads((folder / "demo.report.json").read_text())
+    monkeypatch.setattr("xrfm_cli.commands.demo.fit_table", lambda *_: (0, document))
     again = xrfm("demo", "--output", "new/demo", folder=tmp_path)
     assert again.status == 0, again.err
     assert opened == [(folder / "demo.report.html").as_uri()]

@@ -25,7 +25,8 @@ def test_the_action_fits_evaluates_and_writes_scores(
     (tmp_path / "test.csv").write_text(lines[0] + "".join(lines[150:]), encoding="utf-8")
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
     given = {name: item.get("default", "") for name, item in action["inputs"].items()}
-    given |= {"data": "train.csv", "target": "price", "test": "test.csv", "trials": "1"}
+    given |= {"data": "train.csv", "target": "price", "test": "test.csv", "trials": "1", "config": "few.toml"}
+    (tmp_path / "few.toml").write_text("[fit]\nfolds = 2\n", encoding="utf-8")
     files = {"GITHUB_OUTPUT": tmp_path / "out", "GITHUB_STEP_SUMMARY": tmp_path / "summary.md"}
     machine = {"GITHUB_ACTION_PATH": str(ROOT), "RUNNER_TEMP": str(tmp_path)}
     machine |= {name: str(path) for name, path in files.items()}

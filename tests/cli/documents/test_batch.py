@@ -19,9 +19,13 @@ PAGE = (Path(__file__).parents[3] / "docs" / "batch.md").read_text(encoding="utf
 
 
 def block(language: str) -> str:
-    """The one block of a language on the page, with fewer trials: what is tested is the recipe."""
+    """The one block of a language on the page, with fewer trials and folds: what is tested is the recipe."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-    return re.sub(r"(trials(?: =)?) 20", r"\1 1", str(found))
+    return (
+        str(found)
+        .replace("--trials 20", "--trials 1 --folds 2")
+        .replace("trials = 20", "trials = 1\nfolds = 2")
+    )
 
 
 @pytest.fixture

@@ -55,4 +55,5 @@ def test_the_command_runs(command: str, folder: Path, shell_environment: dict[st
     script = re.sub(r"cuda(:\d)?", "cpu", command)  # the tests have no GPU
     if script.startswith("xrfm fit") and "--from" not in script:
         script += " --trials 0"  # the last one holds: one fit without a search
+        script += "" if "--folds" in script else " --folds 2"
     run_block(script, folder, shell_environment)
