@@ -112,10 +112,11 @@ def compare_model_files(bench: Bench) -> None:
     """Fit by the command on the device; predict on the device and on the CPU."""
     with tempfile.TemporaryDirectory() as name:
         folder, sample = Path(name), ROOT / "datasets" / "samples" / "autos.csv"
-        run_xrfm(f"fit {sample} --target price --trials 2 --device {bench.device} --model m.xrfm", folder)
-        found = []
-        for device in (bench.device, "cpu"):
+        words = f"fit {sample} --target price --trials 2 --folds 2 --device {bench.device} --model m.xrfm"
+        run_xrfm(words, folder)
+        found = {}
+        for device in dict.fromkeys((bench.device, "cpu")):
             run_xrfm(f"predict {sample} --model m.xrfm --device {device} --output {device}.csv", folder)
-            found.append(torch.tensor(_columns(folder / f"{device}.csv")["prediction"]))
-    value = apart(found[0], found[1])
+            found[device] = torch.tensor(_columns(folder / f"{device}.csv")["prediction"])
+    value = apart(found[bench.device], found["cpu"])
     bench.record("predictions", "model_file", value, setting="autos", extra={"tolerance": SAME_MODEL})

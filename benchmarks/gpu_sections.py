@@ -50,7 +50,9 @@ class Section:
 
 def run_tests(bench: Bench) -> None:
     """Run all tests marked ``gpu``; without a device they are collected and skipped."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-rf", "--no-header", "tests/leaf_models"]
+    every = sorted((ROOT / "tests" / "leaf_models").rglob("test_*.py"))
+    marked = [path for path in every if "pytest.mark.gpu" in path.read_text(encoding="utf-8")]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-rf", "--no-header", *map(str, marked)]
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

@@ -24,7 +24,7 @@ from xrfm_cli.main import run
 
 def fit(table, *words):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = ["--target", "y", "--trials", "0", "--set", "kernel=linear", "--format", "json"]
+    told = ["--target", "y", "--trials", "0", "--folds", "2", "--set", "kernel=linear", "--format", "json"]
     with open("out.json", "w") as sys.stdout:
         machine = ["--quiet", "--json", "--threads", "1", "--model", "m.xrfm"]
         assert run(["fit", table, *told, *machine, *words]) == 0
