@@ -58,8 +58,7 @@ def search(
     """
     with quiet_optuna(), open_pool(problem, workers, scheduler, on_event) as pool:
         rate = _product_rate(problem, budget, pool)
-        directly = problem.data.device != "cpu"
-        result = SearchResult(costs=CostModel(product_rate=rate, directly=directly))
+        result = SearchResult(costs=CostModel(product_rate=rate, directly=problem.data.device != "cpu"))
         study = open_study(
             space,
             first,
@@ -69,7 +68,6 @@ def search(
             on_event=on_event,
             seconds_left=budget.length_s,
         )
-        has_few_rows = len(rung_sizes(problem)) > 1
         width = max(1, len(pool.workers)) if pool else 1
         queue = TrialQueue(problem=problem, costs=result.costs, on_event=on_event, workers=width)
         search = _Search(
@@ -79,7 +77,7 @@ def search(
             on_event=on_event,
             result=result,
             halving=Halving(
-                rungs_on_few_rows=FIRST_RUNGS if has_few_rows else 0,
+                rungs_on_few_rows=FIRST_RUNGS if len(rung_sizes(problem)) > 1 else 0,
                 keeps_families=len(problem.plan.folds) == 1,
             ),
             first_trials=max(len(first), 1),
@@ -169,10 +167,9 @@ class _Search:
 
     def _run_first_rung(self) -> None:
         """Run the first rung of the first configurations, as many as a share of the budget allows."""
-        clock, began = self.budget.clock, self.budget.clock()
-        last_start = began + FIRST_RUNG_SHARE * self.budget.length_s
+        last_start = self.budget.clock() + FIRST_RUNG_SHARE * self.budget.length_s
         while (trial := self._following(self.first_trials, most=self.first_trials)) is not None:
-            if self.queue.has_begun and clock() >= last_start:
+            if self.queue.has_begun and self.budget.clock() >= last_start:
                 break
             self._advance(trial)
 
