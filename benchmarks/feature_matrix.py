@@ -109,6 +109,7 @@ def error(model: FittedModel, split: Split) -> tuple[str, float]:
     y, prediction = encode_target(split.test, model.target), model.predict(split.test)
     if prediction.values is not None:
         return "rmse over deviation", float(np.sqrt(np.mean((prediction.values - y) ** 2)) / np.std(y))
+    assert prediction.probabilities is not None
     return "log loss", compute_metric(METRICS["log_loss"], y, prediction.probabilities, None)
 
 

@@ -198,6 +198,7 @@ def error(model: FittedModel, test: Table, case: Case) -> float:
     y, prediction = encode_target(test, model.target), model.predict(test)
     if prediction.values is not None:
         return float(np.sqrt(np.mean((prediction.values - y) ** 2)) / np.std(y))
+    assert prediction.probabilities is not None
     return 1 - compute_metric(METRICS["auc"], y, prediction.probabilities, None)
 
 

@@ -66,9 +66,11 @@ def grow(
     >>> [len(own) for own in partition.leaf_rows]
     [50, 50]
     """
-    (seed,) = _draw_seeds(generator, 1)
-    root = _Branch(node=Node.root(rows, scratch), seed=seed)
-    _Growth(config=config, workers=workers, memory_bytes=memory_bytes).grow(root)
+    growth = _Growth(config=config, workers=workers, memory_bytes=memory_bytes)
+    root = _Branch(node=Node.root(rows, scratch), seed=0)
+    if growth.is_large(root):  # a single leaf draws nothing for splits
+        (root.seed,) = _draw_seeds(generator, 1)
+    growth.grow(root)
     splits: list[SplitNode | None] = []
     leaves: list[Node] = []
 
@@ -134,11 +136,11 @@ class _Growth:
 
     def _split(self, branches: Sequence[_Branch], then: Callable[[_Branch], None]) -> None:
         """Split nodes, or make them leaves; ``then`` is given each child as soon as it has its rows."""
-        tasks = (self._task(branch) for branch in branches if self._is_large(branch))
+        tasks = (self._task(branch) for branch in branches if self.is_large(branch))
         directions = run_in_order(tasks, ignore_event, workers=self.workers)
         for branch in branches:
             node = branch.rows
-            found = best_split(node, next(directions), self.config) if self._is_large(branch) else None
+            found = best_split(node, next(directions), self.config) if self.is_large(branch) else None
             if found is None:
                 branch.node = node.as_leaf()
                 continue
@@ -149,7 +151,7 @@ class _Growth:
                 branch.children += (child,)
                 then(child)
 
-    def _is_large(self, branch: _Branch) -> bool:
+    def is_large(self, branch: _Branch) -> bool:
         """Return whether a node has too many rows for a leaf."""
         return len(branch.rows) > self.config.leaf_size
 
