@@ -1,11 +1,11 @@
 """Trials a minute of this project's search and of the reference's, on the same rows.
 
-    python -m benchmarks.search_speed --reference-python REFENV/bin/python [--rows 2000 10000]
+    python -m benchmarks.search_speed --reference-python REFENV/bin/python [--rows 2000 10000] [--hold-out]
 
 The reference's search is that of pytabkit (``XRFM_HPO_Regressor``, 30 random configurations of its
 ``only_l2`` space validated on a hold-out of 20 %), without a time limit, since it does not keep one. This
-project's search runs for a minute with its defaults; a trial that was pruned after a subsample counts as
-started, not as finished.
+project's search runs for a minute with its defaults, or on the same kind of hold-out with ``--hold-out``; a
+trial that was pruned after a subsample counts as started, not as finished.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,13 +59,29 @@ def reference(python: str, folder: Path, x: np.ndarray, y: np.ndarray, limit: fl
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def ours(folder: Path, x: np.ndarray, y: np.ndarray) -> tuple[Counter[str], float]:
-    """States of the trials of a minute, and the seconds of the search."""
-    table = folder / "rows.csv"
+def write(path: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    """Write rows as CSV."""
     names = ",".join([*(f"x{j}" for j in range(FEATURES)), "y"])
-    np.savetxt(table, np.column_stack([x, y]), delimiter=",", header=names, comments="", fmt="%.7g")
-    command = [sys.executable, "-m", "xrfm_cli", "fit", str(table), "--target", "y", "--time-limit", "60s"]
-    command += ["--model", str(folder / "m.xrfm"), "--json", "--quiet"]
+    np.savetxt(path, np.column_stack([x, y]), delimiter=",", header=names, comments="", fmt="%.7g")
+    return path
+
+
+def ours(folder: Path, x: np.ndarray, y: np.ndarray, *, has_hold_out: bool) -> tuple[Counter[str], float]:
+    """Return the states of the trials of a minute, and the seconds of the search."""
+    cut = len(x) * 4 // 5 if has_hold_out else len(x)
+    command = [sys.executable, "-m", "xrfm_cli", "fit", str(write(folder / "rows.csv", x[:cut], y[:cut]))]
+    command += [
+        "--target",
+        "y",
+        "--time-limit",
+        "60s",
+        "--model",
+        str(folder / "m.xrfm"),
+        "--json",
+        "--quiet",
+    ]
+    if has_hold_out:
+        command += ["--valid", str(write(folder / "valid.csv", x[cut:], y[cut:]))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     document = json.loads(done.stdout)
     return Counter(trial["state"] for trial in document["trials"]), float(document["seconds"]["search"])
@@ -80,16 +97,19 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=float, default=600.0, help="seconds that the reference's search may take"
     )
+    parser.add_argument("--hold-out", action="store_true", help="validate on a fifth, like the reference")
     args = parser.parse_args()
+    setting = "hold-out" if args.hold_out else None
     recorder = Recorder("search_speed", args.results)
     for n in args.rows:
         x, y = rows(n)
         with tempfile.TemporaryDirectory() as folder:
-            states, seconds = ours(Path(folder), x, y)
+            states, seconds = ours(Path(folder), x, y, has_hold_out=args.hold_out)
             slow = reference(args.reference_python, Path(folder), x, y, args.limit)
         rate, started = 60 / seconds, sum(states.values())
-        facts = {"time_limit_s": 60.0, "seconds": round(seconds, 2), "extra": {"started": started, **states}}
-        recorder.add(f"{n:,} rows", "trials_a_minute", started * rate, **facts)
+        extra: dict[str, object] = {"started": started, **states}
+        facts: dict[str, Any] = {"time_limit_s": 60.0, "seconds": round(seconds, 2), "extra": extra}
+        recorder.add(f"{n:,} rows", "trials_a_minute", started * rate, setting=setting, **facts)
         extra = {} if slow else {"failed": f"{STEPS} trials took more than {args.limit:g} s"}
         facts = {"method": "xrfm_ref_hpo", "seconds": slow and round(slow, 2), "extra": extra}
         recorder.add(f"{n:,} rows", "trials_a_minute", STEPS / slow * 60 if slow else None, **facts)
