@@ -27,6 +27,7 @@ VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 # Usual number of factorisations in a solve of a loss.
 SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
 LINEAR_PAIRS = 100  # cost of a row of a linear leaf, in pairs
+REFINED = ", refined"  # ends the family of a kernel's refinement
 WORTHWHILE = 0.8  # smaller leaves must reduce a fit's seconds to at most this share
 SMALLEST_LEAF = 500  # fewest rows of a leaf that a time limit may lead to
 
@@ -138,8 +139,9 @@ class CostModel:
         known = self._pair_seconds
         if not known:
             return 0.0
-        if size.family in known:
-            each = known[size.family]
+        family = size.family if size.family in known else size.family.removesuffix(REFINED)
+        if family in known:  # a refinement shares its distances, so it is no slower than its family's fits
+            each = known[family]
         else:  # use the slowest of the other families
             linear = size.family in LINEAR_FAMILIES
             alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]

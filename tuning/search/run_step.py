@@ -21,7 +21,7 @@ from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.problem.scorer import ValidationScore
 from xrfm_cli.tuning.problem.validation_plan import Fold, Rows
 from xrfm_cli.tuning.search.candidate import Candidate
-from xrfm_cli.tuning.search.cost import CostModel, FitSize, fit_size
+from xrfm_cli.tuning.search.cost import REFINED, CostModel, FitSize, fit_size
 from xrfm_cli.tuning.search.kernel_refinement import Refined, refine
 from xrfm_cli.tuning.search.step import REFINEMENT, Fitted, Iterate, Step, StepResult
 from xrfm_cli.tuning.squares import SQUARES, squares_matrix
@@ -81,7 +81,7 @@ def path_score(problem: Problem, step: Step, iterate: Iterate) -> ValidationScor
 def size_of(problem: Problem, step: Step) -> FitSize:
     """Return the size of a step, on which its cost depends."""
     size = rung_size(problem, step.candidate, step.rows or problem.plan.rung_sizes[-1])
-    return replace(size, family=f"{size.family}, refined") if step.is_refinement else size
+    return replace(size, family=size.family + REFINED) if step.is_refinement else size
 
 
 def rung_size(problem: Problem, candidate: Candidate, rows: int) -> FitSize:

@@ -10,6 +10,7 @@ from xrfm_cli.tuning.search.cost import (
     FACTORISATION_SHARE,
     GRADIENT_PAIRS,
     PRECONDITIONER_SHARE,
+    REFINED,
     SAFETY,
     VOTING_LEAVES,
     CostModel,
@@ -128,3 +129,13 @@ def test_leaves_of_many_rows_are_no_factorisations() -> None:
     after = model.estimate(large, solves=1), model.estimate(direct, solves=1)
     assert after[0] < before[0]
     assert after[1] > SAFETY * seconds_of_products(direct, 1)  # nothing was learned about factorisations
+
+
+def test_an_unknown_refinement_costs_as_much_as_fits_of_its_own_family() -> None:
+    model = CostModel(product_rate=RATE)
+    model.record(SMALL, seconds=1.0, solves=2)
+    model.record(replace(SMALL, family="slow"), seconds=50.0, solves=2)
+    refined = replace(SMALL, family=SMALL.family + REFINED)
+    assert model.estimate(refined, solves=2) == model.estimate(SMALL, solves=2)
+    model.record(refined, seconds=0.5, solves=2)
+    assert model.estimate(refined, solves=2) < model.estimate(SMALL, solves=2)
