@@ -28,6 +28,7 @@ VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
 LINEAR_PAIRS = 100  # cost of a row of a linear leaf, in pairs
 REFINED = ", refined"  # ends the family of a kernel's refinement
+PIECES = ", pieces"  # in the family of kernels on piecewise-linear encodings, which have many more columns
 WORTHWHILE = 0.8  # smaller leaves must reduce a fit's seconds to at most this share
 SMALLEST_LEAF = 500  # fewest rows of a leaf that a time limit may lead to
 
@@ -136,20 +137,38 @@ class CostModel:
 
     def estimate(self, size: FitSize, *, solves: int) -> float:
         """Return the expected seconds, with a reserve; 0 before the first recorded fit."""
-        known = self._pair_seconds
-        if not known:
+        if not self._pair_seconds:
             return 0.0
-        family = size.family if size.family in known else size.family.removesuffix(REFINED)
-        if family in known:  # a refinement shares its distances, so it is no slower than its family's fits
-            each = known[family]
-        else:  # use the slowest of the other families
-            linear = size.family in LINEAR_FAMILIES
-            alike = [rate for family, rate in known.items() if (family in LINEAR_FAMILIES) == linear]
-            each = max(alike, default=0.0)
+        each = self._seconds_a_pair(size.family)
         products = size.products(solves, directly=self._directly)
         solving = products / self._factor_rate
         solving += size.numbers(solves, directly=self._directly) * self._number_seconds
         return SAFETY * (each * size.pairs(solves) + solving)
+
+    def knows(self, family: str) -> bool:
+        """Return whether fits of a kernel family were recorded, on this encoding of numbers or on another."""
+        return family.removesuffix(REFINED).replace(PIECES, "") in self._pair_seconds
+
+    def _seconds_a_pair(self, family: str) -> float:
+        """Return the recorded seconds of a pair, or what similar families lead to expect."""
+        known = self._pair_seconds
+        family = family if family in known else family.removesuffix(REFINED)  # which shares its distances
+        if family in known:
+            return known[family]
+        if family in LINEAR_FAMILIES:
+            return max((rate for other, rate in known.items() if other in LINEAR_FAMILIES), default=0.0)
+        expected = max((rate for other, rate in known.items() if other not in LINEAR_FAMILIES), default=0.0)
+        base = family.replace(PIECES, "")
+        if base in known:  # as many times as slow as other kernels are with pieces
+            ratios = [rate / known[whole] for whole, rate in self._with_pieces() if whole in known]
+            expected = max(expected, known[base] * max(ratios, default=1.0))
+        return expected
+
+    def _with_pieces(self) -> list[tuple[str, float]]:
+        """Return the families without pieces of those recorded with them, and the seconds of the latter."""
+        return [
+            (name.replace(PIECES, ""), rate) for name, rate in self._pair_seconds.items() if PIECES in name
+        ]
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
@@ -184,7 +203,7 @@ def cost_family(candidate: Candidate) -> str:
     """Return the cost family: kernels with a similar cost per pair; wider encodings of a table cost more."""
     if candidate.family in LINEAR_FAMILIES:
         return candidate.family
-    pieces = ", pieces" if candidate.encoding.numeric == "piecewise" else ""
+    pieces = PIECES if candidate.encoding.numeric == "piecewise" else ""
     loss = candidate.tree.leaf.loss
     pieces += ", squares" if candidate.starts_from_squares else ""
     return candidate.family + pieces + (f", {loss}" if loss in SOLVES else "")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 from xrfm_cli.errors import NumericalError
 from xrfm_cli.events import Event, OnEvent
-from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.limits import FIRST_RUNG_SHARE, REFINEMENT_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.candidate import Candidate
-from xrfm_cli.tuning.search.cost import CostModel, product_rate
-from xrfm_cli.tuning.search.pools.opening import open_pool
-from xrfm_cli.tuning.search.pools.pool import MOST_ROWS, Pool
+from xrfm_cli.tuning.search.cost import CostModel
+from xrfm_cli.tuning.search.pools.opening import open_pool, rate_of_products
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, similarity_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
@@ -57,7 +57,7 @@ def search(
     for any number of workers.
     """
     with quiet_optuna(), open_pool(problem, workers, scheduler, on_event) as pool:
-        rate = _product_rate(problem, budget, pool)
+        rate = rate_of_products(problem, pool, budget.deadline)
         result = SearchResult(costs=CostModel(product_rate=rate, directly=problem.data.device != "cpu"))
         study = open_study(
             space,
@@ -101,17 +101,6 @@ def search(
             search.validate_one()
         search.close()
     return search.result
-
-
-def _product_rate(problem: Problem, budget: Budget, pool: Pool | None) -> float:
-    """Return the rate of matrix products that steps begin with; infinite if no estimate is needed.
-
-    The fastest product had a core of its own, so the rate is divided by the slowdown.
-    """
-    if not budget.deadline.is_set:
-        return float("inf")
-    with compute_threads(1 if pool and problem.plan.rung_sizes[-1] <= MOST_ROWS else None):
-        return product_rate(problem.data.device) / budget.deadline.slowdown()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -166,12 +155,21 @@ class _Search:
         return self.budget.trials is None or self.started < self.budget.trials
 
     def _run_first_rung(self) -> None:
-        """Run the first rung of the first configurations, as many as a share of the budget allows."""
-        last_start = self.budget.clock() + FIRST_RUNG_SHARE * self.budget.length_s
-        while (trial := self._following(self.first_trials, most=self.first_trials)) is not None:
-            if self.queue.has_begun and self.budget.clock() >= last_start:
+        """Run the first rung of the first configurations, as many as a share of the budget allows.
+
+        A configuration that is expected to take longer than that waits until a model is validated.
+        """
+        self.steps.offers_end = end = self.budget.clock() + FIRST_RUNG_SHARE * self.budget.length_s
+        waiting: set[int] = set()
+        while (trial := self._following(self.first_trials, most=self.first_trials, but=waiting)) is not None:
+            now = self.budget.clock()
+            if self.queue.has_begun and now >= end:
                 break
-            self._advance(trial)
+            if self.queue.has_begun and now + self.steps.expected_s(trial) > end:
+                waiting.add(trial.number)
+            else:
+                self._advance(trial)
+        self.steps.offers_end = math.inf
 
     def _refine_better_half(self, last_start: float) -> None:
         """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""
@@ -196,13 +194,14 @@ class _Search:
             return None
         return self._following(ASKED_AHEAD)
 
-    def _following(self, ahead: int, *, most: float = float("inf")) -> Trial | None:
+    def _following(self, ahead: int, *, most: float = math.inf, but: Container[int] = ()) -> Trial | None:
         """Ask for trials ahead and return the next one to begin; None beyond ``most`` trials.
 
-        In a shared study it asks for none ahead, because another process may run them sooner.
+        In a shared study it asks for none ahead, because another process may run them sooner. Trials with
+        the numbers ``but`` stay in the queue.
         """
         ahead = ahead if self.study.place is None else 1
-        waiting = [trial for trial in self.queue.trials if not trial.has_begun]
+        waiting = [trial for trial in self.queue.trials if not trial.has_begun and trial.number not in but]
         while self._may_start() and len(waiting) < ahead and self.started < most:
             self.started += 1
             waiting.append(self._enqueue(*self.study.ask()))

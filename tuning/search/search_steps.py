@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from xrfm_cli.events import OnEvent
@@ -12,7 +13,7 @@ from xrfm_cli.tuning.search.pools.pool import Pool
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect, size_of
 from xrfm_cli.tuning.search.step import Fitted, Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
-from xrfm_cli.tuning.search.trial import Trial
+from xrfm_cli.tuning.search.trial import Trial, next_step
 from xrfm_cli.tuning.search.trial_queue import TrialQueue
 from xrfm_cli.tuning.search.trial_records import Budget, SearchResult
 
@@ -37,6 +38,7 @@ class SearchSteps:
     began: float = 0.0  # on the clock
     seconds: float = 0.0  # of all steps, in whatever process they ran
     recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
+    offers_end: float = math.inf  # on the clock: workers get no step ahead that is expected to end later
     ahead: LookAhead = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +71,19 @@ class SearchSteps:
         self.result.costs.record(size_of(self.problem, step), seconds=result.seconds, solves=fitted.solves)
         return fitted
 
+    def expected_s(self, trial: Trial) -> float:
+        """Return the expected seconds of a trial's next step; 0 if its result is known."""
+        step = next_step(self.problem, trial)
+        return 0.0 if step is None or self._known(step) or self._is_stored(step) else self._seconds_of(step)
+
+    def _seconds_of(self, step: Step) -> float:
+        """Return a step's expected seconds; 0 if no step with such a kernel has run."""
+        size = size_of(self.problem, step)
+        return self._estimate(step) if self.result.costs.knows(size.family) else 0.0
+
+    def _estimate(self, step: Step) -> float:
+        return self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
+
     def _timed(self, step: Step) -> Step:
         """Return the step, whose AGOP updates end when time is short."""
         if not self.budget.deadline.is_set or self.problem.pins.fix_iterations:
@@ -79,9 +94,8 @@ class SearchSteps:
         """Run a step if there is time for it and for all such steps that the trial still needs."""
         pool = self.pool if self.pool is not None and self.pool.takes(step) else None
         if pool is None or pool.known(step) is None:
-            estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
             turns = step.remaining if pool is None else -(-step.remaining // max(1, len(pool.workers)))
-            self._check_time(turns * estimate)
+            self._check_time(turns * self._estimate(step))
         result = None if pool is None else pool.obtain(step, look_ahead=self._look_ahead)
         if result is not None:
             for event in result.events:
@@ -101,8 +115,11 @@ class SearchSteps:
                 for step in self.ahead.steps(trial, rungs=rungs, known=self._known):
                     if not self.pool.has_room():
                         return
-                    if self.pool.takes(step) and not self._is_stored(step):
+                    if self.pool.takes(step) and not self._is_stored(step) and self._ends_in_time(step):
                         self.pool.offer(self._timed(step))
+
+    def _ends_in_time(self, step: Step) -> bool:
+        return self.budget.clock() + self._seconds_of(step) <= self.offers_end
 
     def _is_stored(self, step: Step) -> bool:
         return self.checkpoint is not None and self.checkpoint.has(step, self.problem)
