@@ -123,12 +123,19 @@ def test_the_number_of_threads_does_not_show(kernel_p: float, shape: Literal["di
         iterations=2,
         metric_shape=shape,
     )
-    threads, answers = torch.get_num_threads(), []
-    try:
-        for count in (1, 2):
-            torch.set_num_threads(count)
-            answers.append(fit_leaf(x[:800], y[:800], config, generator=generator()).predict(x[800:]))
-    finally:
+
+    def predict(threads: int, targets: torch.Tensor) -> torch.Tensor:
         torch.set_num_threads(threads)
-    one, two = answers
-    assert float((one - two).abs().max()) < 1e-3 * float(y.std())
+        return fit_leaf(x[:800], targets, config, generator=generator()).predict(x[800:])
+
+    before = torch.get_num_threads()
+    try:
+        one, two = predict(1, y[:800]), predict(2, y[:800])
+        rounded = predict(1, y[:800] * (1 + torch.finfo(y.dtype).eps))
+    finally:
+        torch.set_num_threads(before)
+    # Some processors' libraries add the terms of a product with a vector by threads. With so small a ridge,
+    # two AGOP updates amplify each rounding: threads must not change more than a rounding of the target does.
+    amplified = float((one - rounded).abs().max())
+    assert 0.0 < amplified < 0.05 * float(y.std())
+    assert float((one - two).abs().max()) < 5 * amplified
