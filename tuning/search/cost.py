@@ -28,7 +28,7 @@ VOTING_LEAVES = 4  # leaves evaluated per row when the softness is chosen
 SOLVES = {"logistic": 2, "poisson": 3, "gamma": 3, "absolute": 7, "quantile": 7}
 LINEAR_PAIRS = 100  # cost of a row of a linear leaf, in pairs
 REFINED = ", refined"  # ends the family of a kernel's refinement
-PIECES = ", pieces"  # in the family of kernels on piecewise-linear encodings, which have many more columns
+ON_PIECES = ", pieces"  # in the family of kernels on piecewise-linear encodings, which have many more columns
 WORTHWHILE = 0.8  # smaller leaves must reduce a fit's seconds to at most this share
 SMALLEST_LEAF = 500  # fewest rows of a leaf that a time limit may lead to
 
@@ -147,7 +147,7 @@ class CostModel:
 
     def knows(self, family: str) -> bool:
         """Return whether fits of a kernel family were recorded, on this encoding of numbers or on another."""
-        return family.removesuffix(REFINED).replace(PIECES, "") in self._pair_seconds
+        return family.removesuffix(REFINED).replace(ON_PIECES, "") in self._pair_seconds
 
     def _seconds_a_pair(self, family: str) -> float:
         """Return the recorded seconds of a pair, or what similar families lead to expect."""
@@ -155,20 +155,20 @@ class CostModel:
         family = family if family in known else family.removesuffix(REFINED)  # which shares its distances
         if family in known:
             return known[family]
-        if family in LINEAR_FAMILIES:
-            return max((rate for other, rate in known.items() if other in LINEAR_FAMILIES), default=0.0)
-        expected = max((rate for other, rate in known.items() if other not in LINEAR_FAMILIES), default=0.0)
-        base = family.replace(PIECES, "")
-        if base in known:  # as many times as slow as other kernels are with pieces
-            ratios = [rate / known[whole] for whole, rate in self._with_pieces() if whole in known]
-            expected = max(expected, known[base] * max(ratios, default=1.0))
-        return expected
+        linear = family in LINEAR_FAMILIES
+        alike = [rate for other, rate in known.items() if (other in LINEAR_FAMILIES) == linear]
+        whole = family.replace(ON_PIECES, "")
+        if whole in known:  # pieces slow it down as much as they do the other kernels
+            alike.append(known[whole] * self._slowdown_of_pieces())
+        return max(alike, default=0.0)
 
-    def _with_pieces(self) -> list[tuple[str, float]]:
-        """Return the families without pieces of those recorded with them, and the seconds of the latter."""
-        return [
-            (name.replace(PIECES, ""), rate) for name, rate in self._pair_seconds.items() if PIECES in name
-        ]
+    def _slowdown_of_pieces(self) -> float:
+        """Return how many times as long a pair takes on pieces, at most, of the kernels known on both."""
+        known = self._pair_seconds
+        wholes = {name: name.replace(ON_PIECES, "") for name in known if ON_PIECES in name}
+        return max(
+            (known[name] / known[whole] for name, whole in wholes.items() if whole in known), default=1.0
+        )
 
 
 def shrink_leaves(candidate: Candidate, seconds_of: Callable[[Candidate], float], left: float) -> Candidate:
@@ -203,7 +203,7 @@ def cost_family(candidate: Candidate) -> str:
     """Return the cost family: kernels with a similar cost per pair; wider encodings of a table cost more."""
     if candidate.family in LINEAR_FAMILIES:
         return candidate.family
-    pieces = PIECES if candidate.encoding.numeric == "piecewise" else ""
+    pieces = ON_PIECES if candidate.encoding.numeric == "piecewise" else ""
     loss = candidate.tree.leaf.loss
     pieces += ", squares" if candidate.starts_from_squares else ""
     return candidate.family + pieces + (f", {loss}" if loss in SOLVES else "")

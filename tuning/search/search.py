@@ -13,11 +13,11 @@ from xrfm_cli.tuning.limits import FIRST_RUNG_SHARE, REFINEMENT_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
 from xrfm_cli.tuning.search.candidate import Candidate
 from xrfm_cli.tuning.search.cost import CostModel
-from xrfm_cli.tuning.search.pools.opening import open_pool, rate_of_products
+from xrfm_cli.tuning.search.pools.opening import open_pool
 from xrfm_cli.tuning.search.progress import tell_progress
 from xrfm_cli.tuning.search.pruning import Halving, similarity_of
 from xrfm_cli.tuning.search.sampler import StudyPlace, TrialStudy, open_study
-from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps
+from xrfm_cli.tuning.search.search_steps import OutOfTime, SearchSteps, rate_of_products
 from xrfm_cli.tuning.search.space import SearchSpace
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
 from xrfm_cli.tuning.search.trial import Trial, next_step, observe, rung_sizes
@@ -57,7 +57,7 @@ def search(
     for any number of workers.
     """
     with quiet_optuna(), open_pool(problem, workers, scheduler, on_event) as pool:
-        rate = rate_of_products(problem, pool, budget.deadline)
+        rate = rate_of_products(problem, budget, pool)
         result = SearchResult(costs=CostModel(product_rate=rate, directly=problem.data.device != "cpu"))
         study = open_study(
             space,
@@ -155,21 +155,21 @@ class _Search:
         return self.budget.trials is None or self.started < self.budget.trials
 
     def _run_first_rung(self) -> None:
-        """Run the first rung of the first configurations, as many as a share of the budget allows.
+        """Run the first rung of the first configurations until a share of the budget is spent.
 
-        A configuration that is expected to take longer than that waits until a model is validated.
+        A configuration that is expected to end later than that waits until a model is validated.
         """
-        self.steps.offers_end = end = self.budget.clock() + FIRST_RUNG_SHARE * self.budget.length_s
+        self.steps.phase_end = end = self.budget.clock() + FIRST_RUNG_SHARE * self.budget.length_s
         waiting: set[int] = set()
         while (trial := self._following(self.first_trials, most=self.first_trials, but=waiting)) is not None:
-            now = self.budget.clock()
-            if self.queue.has_begun and now >= end:
+            now = self.budget.clock() if self.queue.has_begun else -math.inf  # the first trial always begins
+            if now >= end:
                 break
-            if self.queue.has_begun and now + self.steps.expected_s(trial) > end:
-                waiting.add(trial.number)
-            else:
+            if self.steps.may_begin(trial, now):
                 self._advance(trial)
-        self.steps.offers_end = math.inf
+            else:
+                waiting.add(trial.number)
+        self.steps.phase_end = math.inf
 
     def _refine_better_half(self, last_start: float) -> None:
         """Run the next rung of the better half: a configuration is comparable once its kernel is refined."""

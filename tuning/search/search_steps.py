@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, field, replace
 
 from xrfm_cli.events import OnEvent
+from xrfm_cli.leaf_models.threads import compute_threads
 from xrfm_cli.tuning.limits import FIRST_MODEL_SHARE
 from xrfm_cli.tuning.problem.learning_problem import Problem
+from xrfm_cli.tuning.search.cost import product_rate
 from xrfm_cli.tuning.search.look_ahead import LookAhead
-from xrfm_cli.tuning.search.pools.pool import Pool
+from xrfm_cli.tuning.search.pools.pool import MOST_ROWS, Pool
 from xrfm_cli.tuning.search.run_step import fold_matrices, run_and_collect, size_of
 from xrfm_cli.tuning.search.step import Fitted, Step, StepResult, StepRunner
 from xrfm_cli.tuning.search.storage.checkpoint import Checkpoint
@@ -38,7 +40,7 @@ class SearchSteps:
     began: float = 0.0  # on the clock
     seconds: float = 0.0  # of all steps, in whatever process they ran
     recalled_s: float = 0.0  # original seconds of the steps read from the checkpoint
-    offers_end: float = math.inf  # on the clock: workers get no step ahead that is expected to end later
+    phase_end: float = math.inf  # on the clock: no trial begins, and no step ahead, that would end later
     ahead: LookAhead = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,18 +73,12 @@ class SearchSteps:
         self.result.costs.record(size_of(self.problem, step), seconds=result.seconds, solves=fitted.solves)
         return fitted
 
-    def expected_s(self, trial: Trial) -> float:
-        """Return the expected seconds of a trial's next step; 0 if its result is known."""
+    def may_begin(self, trial: Trial, now: float) -> bool:
+        """Return whether a trial's next step is expected to end within the phase, or its result is known."""
         step = next_step(self.problem, trial)
-        return 0.0 if step is None or self._known(step) or self._is_stored(step) else self._seconds_of(step)
-
-    def _seconds_of(self, step: Step) -> float:
-        """Return a step's expected seconds; 0 if no step with such a kernel has run."""
-        size = size_of(self.problem, step)
-        return self._estimate(step) if self.result.costs.knows(size.family) else 0.0
-
-    def _estimate(self, step: Step) -> float:
-        return self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
+        if step is None or self._ends_in_time(step, now):
+            return True
+        return self._known(step) is not None or self._is_stored(step)
 
     def _timed(self, step: Step) -> Step:
         """Return the step, whose AGOP updates end when time is short."""
@@ -94,8 +90,9 @@ class SearchSteps:
         """Run a step if there is time for it and for all such steps that the trial still needs."""
         pool = self.pool if self.pool is not None and self.pool.takes(step) else None
         if pool is None or pool.known(step) is None:
+            estimate = self.result.costs.estimate(size_of(self.problem, step), solves=step.solves)
             turns = step.remaining if pool is None else -(-step.remaining // max(1, len(pool.workers)))
-            self._check_time(turns * self._estimate(step))
+            self._check_time(turns * estimate)
         result = None if pool is None else pool.obtain(step, look_ahead=self._look_ahead)
         if result is not None:
             for event in result.events:
@@ -115,11 +112,17 @@ class SearchSteps:
                 for step in self.ahead.steps(trial, rungs=rungs, known=self._known):
                     if not self.pool.has_room():
                         return
-                    if self.pool.takes(step) and not self._is_stored(step) and self._ends_in_time(step):
+                    if not self.pool.takes(step) or not self._ends_in_time(step, self.budget.clock()):
+                        continue
+                    if not self._is_stored(step):
                         self.pool.offer(self._timed(step))
 
-    def _ends_in_time(self, step: Step) -> bool:
-        return self.budget.clock() + self._seconds_of(step) <= self.offers_end
+    def _ends_in_time(self, step: Step, now: float) -> bool:
+        """Return whether a step is expected to end within the phase; True if its kernel is unknown."""
+        costs, size = self.result.costs, size_of(self.problem, step)
+        if math.isinf(self.phase_end) or not costs.knows(size.family):
+            return True
+        return now + costs.estimate(size, solves=step.solves) <= self.phase_end
 
     def _is_stored(self, step: Step) -> bool:
         return self.checkpoint is not None and self.checkpoint.has(step, self.problem)
@@ -150,3 +153,14 @@ class SearchSteps:
             return
         if not budget.affords(self.result, budget.left_for_models(self.result) - needed_s):
             raise OutOfTime
+
+
+def rate_of_products(problem: Problem, budget: Budget, pool: Pool | None) -> float:
+    """Return the rate of matrix products that steps begin with; infinite if no estimate is needed.
+
+    The fastest product had a core of its own, so the rate is divided by the slowdown.
+    """
+    if not budget.deadline.is_set:
+        return math.inf
+    with compute_threads(1 if pool and problem.plan.rung_sizes[-1] <= MOST_ROWS else None):
+        return product_rate(problem.data.device) / budget.deadline.slowdown()

@@ -113,13 +113,16 @@ def test_a_badly_conditioned_matrix_is_solved_as_if_in_float64() -> None:
 
 @pytest.mark.parametrize("kernel_p", [1.0, 1.5, 2.0])
 @pytest.mark.parametrize("shape", ["diagonal", "full"])
-def test_the_number_of_threads_does_not_show(kernel_p: float, shape: Literal["diagonal", "full"]) -> None:
+@pytest.mark.parametrize("ridge", [1e-2, 1e-4])
+def test_the_number_of_threads_does_not_show(
+    kernel_p: float, shape: Literal["diagonal", "full"], ridge: float
+) -> None:
     x, y = noisy(900)
     config = LeafConfig(
         kernel_p=kernel_p,
         kernel_q=min(kernel_p, 1.5),
         bandwidth=30.0,
-        ridge=1e-4,
+        ridge=ridge,
         iterations=2,
         metric_shape=shape,
     )
@@ -134,8 +137,9 @@ def test_the_number_of_threads_does_not_show(kernel_p: float, shape: Literal["di
         rounded = predict(1, y[:800] * (1 + torch.finfo(y.dtype).eps))
     finally:
         torch.set_num_threads(before)
-    # Some processors' libraries add the terms of a product with a vector by threads. With so small a ridge,
+    # Some processors' libraries add the terms of a product with a vector by threads. With the small ridge,
     # two AGOP updates amplify each rounding: threads must not change more than a rounding of the target does.
     amplified = float((one - rounded).abs().max())
     assert 0.0 < amplified < 0.05 * float(y.std())
-    assert float((one - two).abs().max()) < 5 * amplified
+    most = 1e-3 * float(y.std()) if ridge == 1e-2 else 5 * amplified
+    assert float((one - two).abs().max()) < most

@@ -9,7 +9,7 @@ import pytest
 from xrfm_cli.tuning.search.cost import (
     FACTORISATION_SHARE,
     GRADIENT_PAIRS,
-    PIECES,
+    ON_PIECES,
     PRECONDITIONER_SHARE,
     REFINED,
     SAFETY,
@@ -144,9 +144,9 @@ def test_an_unknown_refinement_costs_as_much_as_fits_of_its_own_family() -> None
 
 def test_an_unknown_kernel_on_pieces_is_as_many_times_slower_as_the_others_are() -> None:
     model = CostModel(product_rate=1e15)
-    for family, seconds in (("l2", 1.0), ("lp", 5.0), (f"l2{PIECES}", 3.0)):
+    for family, seconds in (("l2", 1.0), ("lp", 5.0), (f"l2{ON_PIECES}", 3.0)):
         model.record(replace(SMALL, family=family), seconds=seconds, solves=2)
-    found = model.estimate(replace(SMALL, family=f"lp{PIECES}"), solves=2)
+    found = model.estimate(replace(SMALL, family=f"lp{ON_PIECES}"), solves=2)
     assert found == pytest.approx(5.0 * 3.0 * SAFETY, rel=1e-3)
-    unknown = model.estimate(replace(SMALL, family=f"l1{PIECES}"), solves=2)
+    unknown = model.estimate(replace(SMALL, family=f"l1{ON_PIECES}"), solves=2)
     assert unknown == pytest.approx(5.0 * SAFETY, rel=1e-3)  # as the slowest of all
